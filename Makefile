@@ -1,0 +1,120 @@
+# The verbs of this repository. `make` alone lists them.
+#
+# Everything is installed into .venv, in the exact versions of constraints.txt, again only when what is wanted changes.
+# pip reads its own settings and PIP_* variables; nothing about where packages come from is written here.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+EXTRAS := diagrams,testing,transitions
+step = printf '\n── %s\n'
+
+# SCALE multiplies generated examples, kills and load in the same tests. KEEP needs no line: make hands on what it is told.
+export SCALE ?= 1
+# pytest's output is copied on its way; without this it would come in lumps.
+export PYTHONUNBUFFERED := 1
+# mkdocs-material advertises its successor otherwise.
+export NO_MKDOCS_2_WARNING := 1
+
+.PHONY: help
+help: ## say what each verb does, and how long it takes
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 \t/' | expand -t 20
+	@echo; echo "Times are for two cores. The first verb also installs .venv: a minute and network access, once."
+
+.PHONY: demo
+demo: $(READY) ## watch machines survive kill -9, on the real server; under a minute; KEEP=1 leaves it running
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.testing.native
+	@$(step) "An order, from cart to door, while its processes are killed (under a minute)"
+	@$(BIN)/python -m machines.order.demo
+
+.PHONY: test
+test: $(READY) lint types ## every check and every test, what CI runs; some minutes; SCALE=10 works harder
+	@$(step) "mkdocs build --strict"
+	@$(BIN)/mkdocs build --strict --quiet
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.testing.native
+	@$(step) "pytest, SCALE=$(SCALE)"  # inside coverage, not with it inside: our own plugin is imported before any other
+	@mkdir -p build
+	@set -o pipefail; $(BIN)/coverage run -m pytest --durations=15 2>&1 | tee build/pytest.log
+	@$(step) "coverage; the core's is complete, elsewhere a miss is a conversation"
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='*/durable_fsm/core/*' --fail-under=100
+	@$(step) "All of it passed"
+	@tail -n 1 build/pytest.log
+
+.PHONY: check
+check: $(READY) lint types ## lint, types and the pure tests; under a minute
+	@$(step) "pytest, without the server"
+	@$(BIN)/python -m pytest -m 'not server'
+
+.PHONY: lint
+lint: $(READY)
+	@$(step) "ruff check"
+	@$(BIN)/ruff check
+	@$(step) "ruff format --check"
+	@$(BIN)/ruff format --check
+	@$(step) "lint-imports"
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: $(READY)
+	@$(step) "pyright"
+	@$(BIN)/pyright --project pyproject.toml
+	@$(step) "mypy"
+	@$(BIN)/mypy src $(wildcard machines tests/typing)
+
+.PHONY: format
+format: $(READY) ## let ruff format, and mend what it can; seconds
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(READY) ## what durability costs above a hand-written object; a minute
+	@$(BIN)/python -m durable_fsm.testing.native
+	@$(BIN)/python benchmarks/floor.py
+
+.PHONY: docs
+docs: $(READY) ## build the documentation into build/docs; seconds
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html."
+
+.PHONY: constraints
+constraints: ## solve all versions anew, from pyproject.toml alone; a minute; then run make test
+	@rm -rf build/solved && $(PYTHON) -m venv build/solved
+	@build/solved/bin/pip install -qq --upgrade 'pip>=25.1'
+	@build/solved/bin/pip install -qq --group dev --editable '.[$(EXTRAS)]'
+	@{ echo "# Exact versions of everything in .venv, written by make constraints."; \
+	   build/solved/bin/pip freeze --exclude-editable --exclude durable-fsm; } > constraints.txt
+	@rm -rf build/solved
+	@echo "Wrote constraints.txt. Run make test before you commit it."
+
+.PHONY: clean
+clean: ## remove what was built, .venv too; the server stays in your cache
+	@rm -rf .venv build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define NEEDS_PYTHON
+durable_fsm needs Python 3.11 or later; $(PYTHON) is not. Install one, or name it: make PYTHON=python3.12
+endef
+
+define NEEDS_PACKAGES
+pip could not install what .venv needs; its reason is above. This step needs network access to a Python package index.
+Behind a proxy, or with a mirror or a folder of wheels of your own, tell pip in its usual variables (PIP_PROXY,
+PIP_INDEX_URL, PIP_FIND_LINKS) and run make again: it goes on from here.
+endef
+
+export NEEDS_PYTHON NEEDS_PACKAGES
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$NEEDS_PYTHON" >&2; exit 2; }
+	@$(step) "Installing into .venv (about a minute; needs network access)"
+	@$(BIN)/python -c '' 2>/dev/null || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install -qq 'pip>=25.1' \
+	 && $(BIN)/python -m pip install -qq --constraint constraints.txt --group dev \
+	 && $(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]' \
+	 || { echo "$$NEEDS_PACKAGES" >&2; exit 2; }
+	@touch $@

@@ -1,0 +1,61 @@
+"""What `durable_fsm` offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import durable_fsm
+
+NEEDS_A_HOST = {"app"}
+
+
+def loaded_by(statements: str) -> set[str]:
+    """The packages from outside the standard library that a fresh interpreter loads for *statements*."""
+    program = f"import json, sys; before = set(sys.modules)\n{statements}\nprint(json.dumps([*(sys.modules.keys() - before)]))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    packages = {name.partition(".")[0] for name in json.loads(ran.stdout)}
+    return packages - sys.stdlib_module_names
+
+
+def test_the_public_names_are_sorted() -> None:
+    assert durable_fsm.__all__ == sorted(durable_fsm.__all__)
+
+
+def test_type_checkers_see_the_public_names_and_no_others() -> None:
+    tree = ast.parse(Path(durable_fsm.__file__).read_text(encoding="utf-8"))
+
+    seen = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("durable_fsm")
+        for alias in node.names
+    }
+
+    assert seen == set(durable_fsm.__all__)
+
+
+@pytest.mark.parametrize("name", durable_fsm.__all__)
+def test_every_public_name_is_there_and_listed(name: str) -> None:
+    assert getattr(durable_fsm, name) is not None
+    assert name in dir(durable_fsm)
+
+
+def test_a_name_that_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'durable_fsm' has no attribute 'durabel'"):
+        _ = durable_fsm.durabel  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_durable_fsm_loads_only_the_standard_library() -> None:
+    assert loaded_by("import durable_fsm") == {"durable_fsm"}
+
+
+def test_defining_a_chart_does_not_load_the_host() -> None:
+    names = [name for name in durable_fsm.__all__ if name not in NEEDS_A_HOST]
+
+    assert "restate" not in loaded_by(f"from durable_fsm import {', '.join(names)}")

@@ -1,0 +1,114 @@
+"""The core is pure: what it imports can neither tell the time nor reach the world.
+
+The order of the layers is import-linter's contract, in pyproject.toml; here is what it cannot say.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parents[1] / "src" / "durable_fsm" / "core"
+
+CLOCKS = {"calendar", "datetime", "sched", "time", "timeit", "zoneinfo"}
+CHANCE = {"random", "secrets", "uuid"}
+OTHERS_AT_WORK = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "signal", "subprocess", "threading"}
+THE_SYSTEM = {"logging", "os", "shutil", "sqlite3", "tempfile"}
+THE_NETWORK = {"ftplib", "http", "select", "selectors", "smtplib", "socket", "socketserver", "ssl", "urllib", "xmlrpc"}
+ALLOWED = sys.stdlib_module_names - CLOCKS - CHANCE - OTHERS_AT_WORK - THE_SYSTEM - THE_NETWORK
+
+# What is harmless in a module that is not: types of values, and what is seeded.
+BY_NAME = {
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "time"),
+    ("datetime", "timedelta"),
+    ("durable_fsm", "errors"),
+    ("random", "Random"),
+    ("uuid", "UUID"),
+}
+READS_A_CLOCK = {"now", "today", "utcnow"}
+
+
+def impurities(source: str) -> Iterator[str]:
+    """Everything in *source* that the core must not do, as `line 3: import time`."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                refused = [alias for alias in names if not _is_allowed(alias.name)]
+            case ast.ImportFrom(module=module, names=names, level=0) if module and not _is_allowed(module):
+                refused = [alias for alias in names if (module, alias.name) not in BY_NAME]
+            case ast.ImportFrom(names=names, level=level) if level > 1:
+                refused = [alias for alias in names if alias.name != "errors"]
+            case ast.Attribute(attr=attr) if attr in READS_A_CLOCK:
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+                continue
+            case ast.Call(func=ast.Name(id="Random"), args=[], keywords=[]):
+                yield f"line {node.lineno}: Random() without a seed"
+                continue
+            case _:
+                continue
+        if refused:
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def _is_allowed(module: str) -> bool:
+    if module.partition(".")[0] == "durable_fsm":
+        return module == "durable_fsm.errors" or f"{module}.".startswith("durable_fsm.core.")
+    return module.partition(".")[0] in ALLOWED
+
+
+@pytest.mark.parametrize("module", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_the_core_imports_only_what_cannot_tell_the_time_or_reach_the_world(module: Path) -> None:
+    assert list(impurities(module.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time",
+        "import asyncio.queues",
+        "import json, threading",
+        "import datetime",
+        "from datetime import UTC",
+        "from random import random",
+        "from uuid import UUID, uuid4",
+        "import uuid",
+        "import restate",
+        "from pydantic import BaseModel",
+        "from durable_fsm import restate",
+        "from durable_fsm.frontends import chart_from",
+        "from durable_fsm.core_of_another import step",
+        "from .. import frontends",
+        "if TYPE_CHECKING:\n    from restate import Context",
+        "def late():\n    import socket",
+        "datetime.now",
+        "Random()",
+    ],
+)
+def test_an_impure_core_is_noticed(source: str) -> None:
+    assert len(list(impurities(source))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from __future__ import annotations",
+        "import json",
+        "from collections.abc import Mapping",
+        "from datetime import timedelta",
+        "from random import Random",
+        "from uuid import UUID",
+        "from durable_fsm.core.model import Chart",
+        "from durable_fsm.errors import EventRejected",
+        "from . import model",
+        "from .. import errors",
+        "Random(seed)",
+    ],
+)
+def test_a_pure_core_is_left_in_peace(source: str) -> None:
+    assert list(impurities(source)) == []

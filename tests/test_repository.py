@@ -1,0 +1,123 @@
+"""What is committed runs anywhere: nothing of one machine in it, and a wheel that brings all it needs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+
+# The patterns do not match their own spelling here.
+INDEX = re.compile(r"pypi[.]org/simple|pythonhosted[.]org|registry[.]npmjs|index[-]url|find[-]links|file[:]//")
+HOME = re.compile(r"/(?:home|root|Users)/[\w.]")
+SIBLING = re.compile(r"(?<![\w*|])shared[/](?=[\w.])")
+
+
+def tracked() -> list[Path]:
+    """Every file that is committed, or would be by `git add --all`."""
+    try:
+        ran = subprocess.run(
+            ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("Not a git checkout.")
+    return [ROOT / name for name in ran.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def traces(text: str, neighbours: Iterable[str]) -> list[str]:
+    """What in *text* belongs to one machine only."""
+    local = re.compile("|".join(re.escape(path) + r"(?![\w-])" for path in neighbours) or r"(?!)")
+    patterns = (INDEX, HOME, SIBLING, local)
+    return [match.group() for pattern in patterns for match in pattern.finditer(text)]
+
+
+def neighbours_of(root: Path) -> list[str]:
+    """*root* and what lies beside it, where that is not the system's."""
+    if root.parent == Path(root.anchor) or root.parent == Path(tempfile.gettempdir()):
+        return [str(root)]
+    return [str(path) for path in root.parent.iterdir()]
+
+
+def test_no_committed_text_knows_the_machine_it_was_written_on() -> None:
+    neighbours = neighbours_of(ROOT)
+    found: dict[str, list[str]] = {}
+
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        if left := traces(text, neighbours):
+            found[str(path.relative_to(ROOT))] = left
+
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see ../shared" + "/NOTES.md",
+        "read `shared" + "/notes`",
+        "cd /home/" + "ada/durable_fsm",
+        "source = '/" + "projects/elsewhere/x'",
+        "pip install --index" + "-url=https://mirror.example",
+        "https://pypi" + ".org/simple/six",
+    ],
+)
+def test_a_trace_of_a_machine_is_noticed(text: str) -> None:
+    assert len(traces(text, ["/" + "projects/durable_fsm", "/" + "projects/elsewhere"])) == 1
+
+
+def test_the_wheel_brings_all_it_needs(tmp_path: Path) -> None:
+    """Install the wheel where there is nothing but its declared dependencies, and use every public name."""
+    python = tmp_path / "venv" / "bin" / "python"
+    venv.create(tmp_path / "venv", symlinks=True)
+    place = next(tmp_path.glob("venv/lib/python*/site-packages"))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT)
+    pip("--python", python, "install", "--no-deps", "--no-index", *tmp_path.glob("durable_fsm-*.whl"))
+    installed = metadata.Distribution.at(next(place.glob("durable_fsm-*.dist-info")))
+    lend(needed_by(installed.requires or []), place)
+
+    program = "import durable_fsm as d; print(d.__file__, *(getattr(d, name) for name in d.__all__))"
+    ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=False)
+
+    assert ran.stderr == ""
+    assert ran.stdout.startswith(str(place))
+    assert (place / "durable_fsm" / "py.typed").is_file()
+
+
+def pip(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
+
+
+def needed_by(requirements: Iterable[str], extra: str = "") -> set[str]:
+    """The distributions that these requirements name, and those which they require themselves."""
+    found: set[str] = set()
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            found.add(canonicalize_name(requirement.name))
+            for wanted in ("", *requirement.extras):
+                found |= needed_by(metadata.requires(requirement.name) or [], wanted)
+    return found
+
+
+def lend(names: Iterable[str], place: Path) -> None:
+    """Make distributions of this interpreter importable from *place*, without copying or fetching them."""
+    for name in names:
+        distribution = metadata.distribution(name)
+        tops = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
+        for top in tops:
+            (place / top).symlink_to(Path(str(distribution.locate_file(top))))
