@@ -1,0 +1,72 @@
+"""Statecharts that survive: declare a chart once, host it durably on Restate.
+
+    from durable_fsm import activity, after, durable, event
+
+Everything a definition needs is here; what is heavy is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durable_fsm.core.activity import ActivityContext
+    from durable_fsm.core.model import Chart, Failure, Retry
+    from durable_fsm.core.scope import Effects, Ids
+    from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
+    from durable_fsm.frontends import chart_from
+    from durable_fsm.frontends.declare import EventOf, activity, after, durable, event
+    from durable_fsm.restate.app import app
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "ActivityContext": "durable_fsm.core.activity",
+    "Chart": "durable_fsm.core.model",
+    "DefinitionError": "durable_fsm.errors",
+    "DurableFSMError": "durable_fsm.errors",
+    "Effects": "durable_fsm.core.scope",
+    "EventOf": "durable_fsm.frontends.declare",
+    "Failure": "durable_fsm.core.model",
+    "Ids": "durable_fsm.core.scope",
+    "Retry": "durable_fsm.core.model",
+    "TerminalError": "durable_fsm.errors",
+    "activity": "durable_fsm.frontends.declare",
+    "after": "durable_fsm.frontends.declare",
+    "app": "durable_fsm.restate.app",
+    "chart_from": "durable_fsm.frontends",
+    "durable": "durable_fsm.frontends.declare",
+    "event": "durable_fsm.frontends.declare",
+}
+
+__all__ = [
+    "ActivityContext",
+    "Chart",
+    "DefinitionError",
+    "DurableFSMError",
+    "Effects",
+    "EventOf",
+    "Failure",
+    "Ids",
+    "Retry",
+    "TerminalError",
+    "activity",
+    "after",
+    "app",
+    "chart_from",
+    "durable",
+    "event",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'durable_fsm' has no attribute '{name}'")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

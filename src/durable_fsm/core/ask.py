@@ -1,0 +1,81 @@
+"""Questions about a machine that change nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import NoReturn
+
+from durable_fsm.core.model import ROOT, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
+from durable_fsm.core.scope import Effects, Ids, Scope
+
+
+class Answer(StrEnum):
+    """Whether an event would be taken now."""
+
+    YES = "yes"
+    NO = "no"
+    DEPENDS = "depends on payload"
+
+
+class Unknown(LookupError):
+    """A guard asked for the payload of an event that has not been sent."""
+
+
+class UnknownPayload:
+    """Stands for a payload that nobody has sent yet; whoever looks into it learns that it is not there."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise Unknown(name)
+
+    def __bool__(self) -> NoReturn:
+        raise Unknown("bool")
+
+    def __eq__(self, other: object) -> bool:
+        raise Unknown("==")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Nothing:
+    """The effects of a question: none."""
+
+    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None: ...
+
+    def cancel(self, id: str) -> None: ...
+
+    def raise_(self, event: str, payload: object) -> None: ...
+
+
+def answers_in(chart: Chart, snapshot: Snapshot) -> dict[str, Answer]:
+    """Every public event, sorted, and whether the machine would take it now."""
+    if snapshot.status is not Status.RUNNING:
+        return dict.fromkeys(chart.public_events, Answer.NO)
+    try:
+        data = chart.data.load(snapshot.data)
+    except Misfit:
+        return dict.fromkeys(chart.public_events, Answer.NO)
+    return {name: _answer(chart, snapshot, data, name) for name in chart.public_events}
+
+
+def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer:
+    index = chart.index
+    active = index.with_ancestors(snapshot.configuration)
+    scope = Scope(chart, Event(name, UnknownPayload()), data, Effects(_Nothing()), Ids(""), active)
+    answers = {_passes(scope, edge) for state in active | {ROOT} for edge in index.taking(state, name)}
+    return next((answer for answer in (Answer.YES, Answer.DEPENDS) if answer in answers), Answer.NO)
+
+
+def _passes(scope: Scope, transition: Transition) -> Answer:
+    answers = [_asks(scope, transition, guard) for guard in transition.guards]
+    if Answer.NO in answers:
+        return Answer.NO
+    return Answer.DEPENDS if Answer.DEPENDS in answers else Answer.YES
+
+
+def _asks(scope: Scope, transition: Transition, guard: Guard) -> Answer:
+    scope.transition = transition
+    try:
+        return Answer.YES if bool(guard.call(scope)) is not guard.negated else Answer.NO
+    except Exception:  # noqa: BLE001 - whatever the guard stumbles over, it is the missing payload or an error for the real event
+        return Answer.DEPENDS

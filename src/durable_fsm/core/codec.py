@@ -1,0 +1,249 @@
+"""Values and snapshots as JSON, and back.
+
+The text is canonical: keys and sets are sorted, so that the same machine gives the same bytes under any hash seed. A
+platform that replays a step compares them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from durable_fsm.core.model import Armed, Chart, Failure, Json, Running, Snapshot, Status
+from durable_fsm.errors import SnapshotUnreadable
+
+FORMAT = 1
+"""Version of the snapshot's own layout. A build reads its own and every older one."""
+
+MILLISECOND = timedelta(milliseconds=1)
+
+T = TypeVar("T")
+
+
+def plain(value: object) -> Json:
+    """Reduce *value* to plain JSON: models and dataclasses to objects, sets to sorted lists, dates to ISO 8601.
+
+    Durations become seconds.
+
+    Raises:
+        TypeError: something in it has no form in JSON.
+    """
+    match value:
+        case Enum():
+            return plain(value.value)
+        case None | bool() | int() | str():
+            return value
+        case float():
+            if value != value or value in (float("inf"), float("-inf")):
+                raise TypeError(f"{value} has no form in JSON")
+            return value
+        case Mapping():
+            items = cast("Mapping[object, object]", value).items()
+            return {_name(name): plain(item) for name, item in items}
+        case list() | tuple():
+            return [plain(item) for item in cast("list[object]", value)]
+        case AbstractSet():
+            return sorted((plain(item) for item in cast("AbstractSet[object]", value)), key=canonical)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case UUID() | Decimal() | PurePath():
+            return str(value)
+        case _:
+            return _plain_object(value)
+
+
+def _name(name: object) -> str:
+    plain_name = plain(name)
+    if isinstance(plain_name, str):
+        return plain_name
+    if isinstance(plain_name, bool) or not isinstance(plain_name, int | float):
+        raise TypeError(f"{name!r} cannot be the name of a JSON member")
+    return str(plain_name)
+
+
+def _plain_object(value: object) -> Json:
+    dump = getattr(value, "model_dump", None)  # pydantic's protocol, met without importing it
+    if callable(dump):
+        return plain(cast("Callable[[], object]", dump)())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def canonical(value: Json) -> str:
+    """The one JSON text of *value*: members sorted, no spaces, no escapes that are not needed."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def milliseconds(duration: timedelta) -> int:
+    """Whole milliseconds, rounded up: a timer may be late, never early."""
+    return -(-duration // MILLISECOND)
+
+
+def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
+    """The snapshot as plain JSON; what is empty is left out."""
+    failure = snapshot.failure
+    record: dict[str, Json] = {
+        "format": FORMAT,
+        "chart": snapshot.chart,
+        "version": snapshot.version,
+        "digest": snapshot.digest,
+        "life": snapshot.life,
+        "configuration": list(snapshot.configuration),
+        "data": snapshot.data,
+        "history": {id: list(states) for id, states in snapshot.history.items()},
+        "timers": [_timer_to_json(timer) for timer in snapshot.timers],
+        "activities": [_activity_to_json(activity) for activity in snapshot.activities],
+        "seq": snapshot.seq,
+        "status": snapshot.status.value,
+        "output": snapshot.output,
+        "failure": failure_to_json(failure) if failure else None,
+        "created_from": snapshot.created_from,
+    }
+    return {name: value for name, value in record.items() if name == "data" or value not in (None, [], {}, "")}
+
+
+def failure_to_json(failure: Failure) -> dict[str, Json]:
+    """The failure as plain JSON; `failure_from_json` reads it back."""
+    record: dict[str, Json] = {
+        "type": failure.type,
+        "message": failure.message,
+        "code": failure.code,
+        "metadata": failure.metadata,
+        "source": failure.source,
+    }
+    return {name: value for name, value in record.items() if value not in (None, "")}
+
+
+def _timer_to_json(timer: Armed) -> dict[str, Json]:
+    record: dict[str, Json] = {
+        "token": timer.token,
+        "event": timer.event,
+        "after_ms": milliseconds(timer.after),
+        "state": timer.state,
+        "id": timer.id,
+        "payload": timer.payload,
+        "activity": timer.activity,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _activity_to_json(running: Running) -> dict[str, Json]:
+    record: dict[str, Json] = {
+        "token": running.token,
+        "id": running.id,
+        "state": running.state,
+        "entry": running.entry,
+    }
+    return {**record, "parked": True} if running.parked else record
+
+
+class _Unreadable(Exception):
+    """What is wrong with a stored record; becomes SnapshotUnreadable."""
+
+
+def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
+    """Read a stored snapshot; the reverse of `snapshot_to_json`.
+
+    Raises:
+        SnapshotUnreadable: it is no snapshot, one of another chart, or one of a later format.
+    """
+    try:
+        if not isinstance(record, dict):
+            raise _Unreadable("it is not a JSON object.")
+        format = _get(record, "format", int)
+        if format > FORMAT:
+            raise _Unreadable(f"its format is {format}; this build reads up to {FORMAT}.")
+        if record.get("chart") != chart.name:
+            raise _Unreadable(f"it belongs to chart '{record.get('chart')}'.")
+        failure = record.get("failure")
+        return Snapshot(
+            chart=chart.name,
+            version=_get(record, "version", str),
+            digest=_get(record, "digest", str),
+            life=_get(record, "life", str, ""),
+            configuration=_strings(_get(record, "configuration", list, [])),
+            data=record.get("data"),
+            history={id: _strings(states) for id, states in _get(record, "history", dict, {}).items()},
+            timers=tuple(_timer_from_json(timer) for timer in _get(record, "timers", list, [])),
+            activities=tuple(_activity_from_json(running) for running in _get(record, "activities", list, [])),
+            seq=_get(record, "seq", int, 0),
+            status=Status(_get(record, "status", str)),
+            output=record.get("output"),
+            failure=failure_from_json(failure) if isinstance(failure, dict) else None,
+            created_from=_get(record, "created_from", str, ""),
+        )
+    except (_Unreadable, ValueError) as error:
+        raise SnapshotUnreadable(chart=chart.name, problem=str(error)) from error
+
+
+def failure_from_json(record: Mapping[str, Json]) -> Failure:
+    """Read what `failure_to_json` wrote."""
+    return Failure(
+        type=_get(record, "type", str),
+        message=_get(record, "message", str),
+        code=_get(record, "code", int, None),
+        metadata=record.get("metadata"),
+        source=_get(record, "source", str, ""),
+    )
+
+
+def _timer_from_json(record: Json) -> Armed:
+    fields = _object(record)
+    return Armed(
+        token=_get(fields, "token", str),
+        event=_get(fields, "event", str),
+        after=timedelta(milliseconds=_get(fields, "after_ms", int)),
+        state=_get(fields, "state", str, None),
+        id=_get(fields, "id", str, None),
+        payload=fields.get("payload"),
+        activity=_get(fields, "activity", str, None),
+    )
+
+
+def _activity_from_json(record: Json) -> Running:
+    fields = _object(record)
+    return Running(
+        token=_get(fields, "token", str),
+        id=_get(fields, "id", str),
+        state=_get(fields, "state", str),
+        entry=_get(fields, "entry", int),
+        parked=_get(fields, "parked", bool, False),
+    )
+
+
+def _object(record: Json) -> dict[str, Json]:
+    if not isinstance(record, dict):
+        raise _Unreadable(f"expected an object, got {canonical(record)}.")
+    return record
+
+
+def _strings(record: Json) -> tuple[str, ...]:
+    if not isinstance(record, list) or not all(isinstance(item, str) for item in record):
+        raise _Unreadable(f"expected a list of strings, got {canonical(record)}.")
+    return tuple(cast("list[str]", record))
+
+
+_REQUIRED: Any = object()  # Any: stands in for a default of whatever type the caller reads
+
+
+def _get(record: Mapping[str, Json], name: str, type_: type[Any], default: Any = _REQUIRED) -> Any:
+    """The member *name*, checked against *type_*; `Any`, because no signature relates the two."""
+    value = record.get(name, default)
+    if value is _REQUIRED:
+        raise _Unreadable(f"it has no '{name}'.")
+    if value is default:
+        return value
+    if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
+        raise _Unreadable(f"'{name}' is {canonical(value)}.")
+    return value

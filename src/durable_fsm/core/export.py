@@ -1,0 +1,60 @@
+"""A chart as plain JSON, for digests, documents and other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from enum import Enum
+from typing import Any, cast
+
+from durable_fsm.core.model import Callback, Chart, Guard, Json
+
+
+def chart_to_json(chart: Chart) -> dict[str, Json]:
+    """Everything about a chart that shows: callbacks by name, no code and no places in files."""
+    events = [
+        {
+            "name": event.name,
+            "public": event.public,
+            "doc": event.doc,
+            "payload": event.payload.schema() if event.payload else None,
+        }
+        for event in chart.events.values()
+    ]
+    return {
+        "name": chart.name,
+        "version": chart.version,
+        "doc": chart.doc,
+        "data": cast("Json", chart.data.schema()),
+        "policies": _export(chart.policies),
+        "handlers": _export(chart.handlers),
+        "events": _export(events),
+        "states": _export(list(chart.states.values())),
+        "transitions": _export(chart.transitions),
+    }
+
+
+def _export(value: object) -> Json:
+    """A part of a definition as JSON; fields that do not compare (code, places) are left out."""
+    match value:
+        case Guard():
+            return value.label
+        case Callback():
+            return value.name
+        case Enum():
+            return str(value.value)
+        case None | bool() | int() | float() | str():
+            return value
+        case timedelta():
+            return f"{value.total_seconds():g} s"
+        case Mapping():
+            members = cast("Mapping[str, object]", value)
+            return {name: _export(member) for name, member in members.items()}
+        case frozenset():
+            return [_export(item) for item in sorted(cast("frozenset[str]", value))]
+        case tuple() | list():
+            return [_export(item) for item in cast("list[object]", value)]
+        case _:
+            item = cast("Any", value)  # Any: one of the dataclasses of the model
+            return {spec.name: _export(getattr(item, spec.name)) for spec in fields(item) if spec.compare}

@@ -1,0 +1,32 @@
+"""Whether a snapshot belongs to a chart."""
+
+from __future__ import annotations
+
+from durable_fsm.core.model import Chart, Kind, Snapshot
+
+
+def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
+    """Why this chart cannot take up that snapshot, as a sentence; None if it can.
+
+    Every state, history, timer and activity that the snapshot names must still exist with the same kind. States that
+    the chart has gained since do no harm.
+    """
+    if snapshot.version != chart.version:
+        return ""
+    for leaf in snapshot.configuration:
+        state = chart.states.get(leaf)
+        if state is None or state.kind not in (Kind.ATOMIC, Kind.FINAL):
+            return f"It is in state '{leaf}', which the chart no longer has as a leaf."
+    for memory, remembered in snapshot.history.items():
+        state = chart.states.get(memory)
+        if state is None or not state.kind.is_history or any(id not in chart.states for id in remembered):
+            return f"It remembers history '{memory}', which the chart no longer has in this form."
+    for timer in snapshot.timers:
+        if timer.state is not None and timer.state not in chart.states:
+            return f"A timer of state '{timer.state}' is pending, which the chart no longer has."
+        if not chart.index.knows(timer.event) and timer.activity is None:
+            return f"Event '{timer.event}' is pending, which the chart no longer knows."
+    for running in snapshot.activities:
+        if running.id not in chart.activities or running.state not in chart.states:
+            return f"Activity '{running.id}' of state '{running.state}' is running, which the chart no longer has."
+    return None

@@ -1,0 +1,91 @@
+"""Lookup tables over a chart, computed once, so that a step costs what is active and not what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from durable_fsm.core.model import ROOT, Kind
+
+if TYPE_CHECKING:
+    from durable_fsm.core.model import Chart, State, Transition
+
+
+def matches(descriptor: str, event: str) -> bool:
+    """Whether an event descriptor selects an event: `a` and `a.*` select `a` and `a.b`; `*` selects everything.
+
+    https://www.w3.org/TR/scxml/#EventDescriptors
+    """
+    if descriptor == "*":
+        return True
+    prefix = descriptor.removesuffix("*").removesuffix(".")
+    return event == prefix or event.startswith(f"{prefix}.")
+
+
+class Index:
+    """Ancestors, document order and transitions by state; answers are cached per (state, event).
+
+    `order` maps ids to document order, `ancestors` an id to its ancestors, nearest first, the root last.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self.states = chart.states
+        self.order = {id: place for place, id in enumerate(chart.states)}
+        self.ancestors: dict[str, tuple[str, ...]] = {}
+        self.histories: dict[str, tuple[State, ...]] = {}
+        for state in chart.states.values():
+            parent = state.parent
+            self.ancestors[state.id] = () if parent is None else (parent, *self.ancestors[parent])
+            below = [chart.states[child] for child in state.children]
+            self.histories[state.id] = tuple(child for child in below if child.kind.is_history)
+        self.lineage = {id: frozenset(ancestors) for id, ancestors in self.ancestors.items()}
+        self.transitions: dict[str, list[Transition]] = {id: [] for id in chart.states}
+        for transition in chart.transitions:
+            self.transitions[transition.source].append(transition)
+        self.eventless = {
+            id: tuple(transition for transition in transitions if not transition.events)
+            for id, transitions in self.transitions.items()
+        }
+        self.has_eventless = any(self.eventless.values())
+        self.descriptors = frozenset(descriptor for edge in chart.transitions for descriptor in edge.events)
+        self._declared = frozenset(chart.events)
+        self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
+
+    def taking(self, state: str, event: str) -> tuple[Transition, ...]:
+        """The transitions of *state* whose descriptors select *event*, in document order."""
+        found = self._by_event.get((state, event))
+        if found is None:
+            found = tuple(
+                transition
+                for transition in self.transitions[state]
+                if any(matches(descriptor, event) for descriptor in transition.events)
+            )
+            if event in self._declared:  # names made up by senders must not fill the memory
+                self._by_event[state, event] = found
+        return found
+
+    def knows(self, event: str) -> bool:
+        """Whether any transition of the chart could ever take *event*."""
+        return event in self._declared or any(matches(descriptor, event) for descriptor in self.descriptors)
+
+    def is_descendant(self, state: str, ancestor: str) -> bool:
+        """Whether *state* lies properly inside *ancestor*."""
+        return ancestor in self.lineage[state]
+
+    def in_order(self, states: Iterable[str]) -> list[str]:
+        """The ids in document order."""
+        return sorted(states, key=self.order.__getitem__)
+
+    def leaves(self, configuration: Iterable[str]) -> tuple[str, ...]:
+        """The atomic and final states among the active ones, in document order."""
+        kinds = (Kind.ATOMIC, Kind.FINAL)
+        return tuple(id for id in self.in_order(configuration) if self.states[id].kind in kinds)
+
+    def with_ancestors(self, leaves: Iterable[str]) -> set[str]:
+        """The whole configuration that has these leaves, without the root."""
+        found: set[str] = set()
+        for leaf in leaves:
+            found.add(leaf)
+            found.update(self.ancestors[leaf])
+        found.discard(ROOT)
+        return found

@@ -1,0 +1,480 @@
+"""What a machine is made of: the chart (immutable definition), the snapshot (one machine at rest), events and effects.
+
+Everything here is a value. Charts can be compared and exported; snapshots and effects go through JSON unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+
+if TYPE_CHECKING:
+    from durable_fsm.core.index import Index
+    from durable_fsm.core.scope import Scope
+
+Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+
+ROOT = ""
+"""Id of the root state: the chart itself, as a compound state that is always active and never listed."""
+
+
+# ── types of data and payloads ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Misfit(ValueError):
+    """A value does not fit its declared type. `path` is JSONPath, `problem` says what was expected and what came."""
+
+    def __init__(self, problem: str, path: str = "$") -> None:
+        super().__init__(f"{problem} at {path}")
+        self.problem = problem
+        self.path = path
+
+
+class ValueType(Protocol):
+    """The declared type of a machine's data or of an event's payload.
+
+    `load` turns plain JSON into a fresh value of the type and `dump` the value back into canonical JSON (sets sorted),
+    checked against the type. Both raise `Misfit`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self, stored: Json) -> object: ...
+
+    def dump(self, value: object) -> Json: ...
+
+    def schema(self) -> dict[str, Json] | None: ...
+
+
+# ── the chart ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Kind(StrEnum):
+    """What a state is; the words of SCXML."""
+
+    ATOMIC = "atomic"
+    COMPOUND = "compound"
+    PARALLEL = "parallel"
+    FINAL = "final"
+    SHALLOW_HISTORY = "shallow_history"
+    DEEP_HISTORY = "deep_history"
+
+    @property
+    def is_history(self) -> bool:
+        return self in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the author wrote something; `file` as Python reports it, `line` from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An action: a name for people and a function for the step. Two callbacks are equal if their names are."""
+
+    name: str
+    call: Callable[[Scope], object] = field(compare=False, repr=False)
+    location: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard(Callback):
+    """A question that permits a transition. `negated` is the `unless` of the libraries."""
+
+    negated: bool = False
+
+    @property
+    def label(self) -> str:
+        """As diagrams print it: `has_items`, `!has_items`."""
+        return f"!{self.name}" if self.negated else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often failed work is tried again, and how long to wait in between.
+
+    `attempts` counts the first try; None means until it succeeds. Only failures of the work itself count: outages of
+    the platform, deployments and kills do not use up an attempt.
+    """
+
+    attempts: int | None = None
+    initial: timedelta = timedelta(milliseconds=500)
+    factor: float = 2.0
+    maximum: timedelta = timedelta(minutes=1)
+
+    def delay(self, attempt: int) -> timedelta:
+        """How long to wait after the failed try number *attempt* (from 1)."""
+        try:
+            return min(self.initial * self.factor ** (attempt - 1), self.maximum)
+        except OverflowError:
+            return self.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Outside work of a state. The core never calls `run`; a host does, elsewhere.
+
+    An *exclusive* activity holds its machine: events wait at the platform until it is over. A background one leaves
+    the machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state.
+    """
+
+    id: str
+    name: str
+    run: Callable[..., object] = field(compare=False, repr=False)
+    exclusive: bool = False
+    retry: Retry = Retry()
+    deadline: timedelta | None = timedelta(days=1)
+    location: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A delay that starts when its state is entered and ends with it. The chart takes `event` when it is over."""
+
+    event: str
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An edge of the chart.
+
+    `targets` is empty for a transition that stays where it is, and has several states for a fork. `events` holds
+    descriptors as in SCXML (`pay`, `order.*`, `*`); it is empty for an eventless transition. `key` names the edge
+    within its chart and does not move when another one is inserted.
+
+    Callbacks run in the order validators, guards, before, (states are left), actions, (states are entered), after. A
+    validator that raises rejects the sender's event with its reason; a `before` that raises stops the transition.
+    """
+
+    key: str
+    source: str
+    targets: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    before: tuple[Callback, ...] = ()
+    actions: tuple[Callback, ...] = ()
+    after: tuple[Callback, ...] = ()
+    internal: bool = False
+    location: Location | None = field(default=None, compare=False, repr=False)
+    validators: tuple[Callback, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A node of the chart.
+
+    `initial` is the default transition of a compound or history state; without one a compound state begins in its first
+    child and a history state where its parent begins. `done` are the entry actions of a final state, whose results are
+    what the state leaves behind. Children and everything else stand in document order: as the author wrote them.
+    """
+
+    id: str
+    kind: Kind
+    parent: str | None
+    name: str = ""
+    children: tuple[str, ...] = ()
+    initial: Transition | None = None
+    entry: tuple[Callback, ...] = ()
+    exit: tuple[Callback, ...] = ()
+    activities: tuple[Activity, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    done: tuple[Callback, ...] = ()
+    tags: frozenset[str] = frozenset()
+    location: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """A declared event: its payload type, and whether senders outside the machine may use it."""
+
+    name: str
+    payload: ValueType | None = field(default=None, compare=False)
+    public: bool = True
+    doc: str = ""
+
+
+class Unexpected(StrEnum):
+    """What happens to an event that nothing takes."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Choices an author makes for a whole chart.
+
+    `catch_errors`: an exception of a callback becomes `error.execution` (SCXML); otherwise it fails the step at once.
+    `cancel_timers_over`: timers at least this long are cancelled at the platform when their state is left; shorter
+    ones are only dropped when they arrive.
+    """
+
+    unexpected: Unexpected = Unexpected.REJECT
+    create_first: bool = False
+    catch_errors: bool = True
+    cancel_timers_over: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An immutable definition, from which the host, the diagram, the API and the proofs are made.
+
+    `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
+    `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
+    public names to events: `{"setUp": "set_up"}`.
+    """
+
+    name: str
+    states: Mapping[str, State]
+    transitions: tuple[Transition, ...]
+    events: Mapping[str, EventType]
+    data: ValueType = field(compare=False)
+    version: str = "1"
+    doc: str = ""
+    policies: Policies = Policies()
+    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def root(self) -> State:
+        return self.states[ROOT]
+
+    @cached_property
+    def index(self) -> Index:
+        """Lookup tables of the algorithm, computed once."""
+        from durable_fsm.core.index import Index
+
+        return Index(self)
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hex digits that change whenever the exported chart does."""
+        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def activities(self) -> Mapping[str, Activity]:
+        """Every activity of the chart by id, in document order."""
+        return {activity.id: activity for state in self.states.values() for activity in state.activities}
+
+    @cached_property
+    def public_events(self) -> tuple[str, ...]:
+        """Names of the events that anyone may send, sorted."""
+        return tuple(sorted(event.name for event in self.events.values() if event.public))
+
+    def to_json(self) -> Json:
+        """The chart as plain JSON: names of callbacks, no code and no places in files."""
+        from durable_fsm.core.export import chart_to_json
+
+        return chart_to_json(self)
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Origin(StrEnum):
+    """Who made an event: a sender outside, the machine itself, or the platform (timers and outcomes)."""
+
+    EXTERNAL = "external"
+    INTERNAL = "internal"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened.
+
+    `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
+    and random numbers of the step. `token` ties a timer or an outcome to the entry that is waiting for it: if that
+    entry is gone, so is the event. `cause` is the exception behind an `error.execution`.
+    """
+
+    name: str
+    payload: object = None
+    origin: Origin = Origin.EXTERNAL
+    seed: str = ""
+    at: float | None = None
+    token: str | None = None
+    cause: Exception | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an activity failed; what callbacks receive as `error`.
+
+    `type` is the exception's class name, or `lost`, `deadline` or `killed` where no exception was raised. `source` is
+    the activity's id or the callback's name.
+    """
+
+    type: str
+    message: str
+    code: int | None = None
+    metadata: Json = None
+    source: str = ""
+
+
+# ── the snapshot ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Status(StrEnum):
+    """Running; done, by reaching a final state of the root; failed, by an outcome that nothing handled."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
+
+    `id` is the author's name for it, if any; `after` counts from the end of the step that armed it. `activity` is the
+    token of the activity whose deadline this is.
+    """
+
+    token: str
+    event: str
+    after: timedelta
+    state: str | None = None
+    id: str | None = None
+    payload: Json = None
+    activity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
+
+    `parked` means that the outcome of an exclusive activity has come, but could not be taken yet.
+    """
+
+    token: str
+    id: str
+    state: str
+    entry: int
+    parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One machine at rest, as plain values: all there is to store, and all there is to resume from.
+
+    `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
+    counts the macrosteps taken. `failure` says why `status` is failed.
+    """
+
+    chart: str
+    version: str
+    digest: str
+    life: str
+    configuration: tuple[str, ...]
+    data: Json
+    history: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    timers: tuple[Armed, ...] = ()
+    activities: tuple[Running, ...] = ()
+    seq: int = 0
+    status: Status = Status.RUNNING
+    output: Json = None
+    failure: Failure | None = None
+    created_from: str = ""
+
+
+# ── effects and steps ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Deliver what `token` arms in the snapshot to this machine, `after` the end of the step; zero is at once.
+
+    May arrive late, never early.
+    """
+
+    token: str
+    event: str
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Forget the send with this token; it may have left already."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartActivity:
+    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id."""
+
+    token: str
+    id: str
+    entry: int
+    exclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopActivity:
+    """Stop the activity behind this token; its outcome is not wanted any more."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Tell the sender of the event this."""
+
+    value: Json
+
+
+Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Microstep:
+    """One set of transitions: what was left, taken and entered, in order, and the events raised meanwhile.
+
+    `event` is None for eventless transitions and for the start of a machine.
+    """
+
+    event: str | None
+    exited: tuple[str, ...] = ()
+    transitions: tuple[str, ...] = ()
+    entered: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of an event: taken by a transition, ignored by declaration, or stale (its cause is gone)."""
+
+    TAKEN = "taken"
+    IGNORED = "ignored"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The result of one event: the next snapshot, what the world is asked to do, and how it came about."""
+
+    snapshot: Snapshot
+    effects: tuple[Effect, ...] = ()
+    trace: tuple[Microstep, ...] = ()
+    outcome: Outcome = Outcome.TAKEN
+
+    @property
+    def reply(self) -> Json:
+        """The last reply of the step, or None."""
+        replies = [effect.value for effect in self.effects if isinstance(effect, Reply)]
+        return replies[-1] if replies else None

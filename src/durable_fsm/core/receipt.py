@@ -1,0 +1,35 @@
+"""What the sender of an event is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from durable_fsm.core.model import Chart, Json, Snapshot, Status
+from durable_fsm.core.step import active_in
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to one event; slim, without the machine's data.
+
+    Attributes:
+        machine: name of the chart.
+        seq: macrosteps taken so far.
+        outcome: `taken`, `ignored` or `stale`; `created`, `exists` and `deleted` for the handlers of that kind.
+        configuration: ids of all active states in document order.
+        reply: what the last transition action of the turn returned, if anything.
+    """
+
+    machine: str
+    key: str
+    seq: int
+    event: str
+    outcome: str
+    configuration: tuple[str, ...]
+    status: Status
+    reply: Json = None
+
+    @classmethod
+    def of(cls, chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: str, reply: Json) -> Receipt:
+        """The receipt for *event*, after the turn that left *machine*."""
+        return cls(chart.name, key, machine.seq, event, outcome, active_in(chart, machine), machine.status, reply)

@@ -1,0 +1,94 @@
+"""What a callback may see and ask for while a step runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from durable_fsm.core.model import Chart, Event, State, Transition
+
+NOW = timedelta(0)
+
+
+class Asked(Protocol):
+    """The step's side of `Effects`."""
+
+    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None: ...
+
+    def cancel(self, id: str) -> None: ...
+
+    def raise_(self, event: str, payload: object) -> None: ...
+
+
+class Effects:
+    """What a callback may ask of the world; nothing happens before the step has succeeded."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    def send(self, event: str, payload: object = None, *, after: timedelta = NOW, id: str | None = None) -> None:
+        """Send this machine an event of its own, *after* the end of the step. *id* lets `cancel` find it."""
+        self._asked.send(event, payload, after, id)
+
+    def cancel(self, id: str) -> None:
+        """Forget every send with this id that has not arrived."""
+        self._asked.cancel(id)
+
+    def raise_(self, event: str, payload: object = None) -> None:
+        """Put an event on the internal queue: it is taken in this same macrostep."""
+        self._asked.raise_(event, payload)
+
+
+class Ids:
+    """Ids and random numbers that stay the same however often the step is run again."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._random: Random | None = None
+
+    @property
+    def random(self) -> Random:
+        """A generator seeded by the event; its numbers are stable, not secret."""
+        if self._random is None:
+            self._random = Random(self._seed)
+        return self._random
+
+    def uuid(self) -> UUID:
+        """A version 4 UUID drawn from `random`."""
+        return UUID(int=self.random.getrandbits(128), version=4)
+
+
+class Scope:
+    """The surroundings of one callback.
+
+    `data` is the working copy that callbacks change. `event` is what is being taken; `transition` and `state` say for
+    which edge or state the callback runs. `machine` belongs to the front-end, which may keep one object a step there.
+    """
+
+    __slots__ = ("chart", "configuration", "data", "effects", "event", "ids", "machine", "state", "transition")
+
+    def __init__(
+        self,
+        chart: Chart,
+        event: Event,
+        data: object,
+        effects: Effects,
+        ids: Ids,
+        configuration: AbstractSet[str],
+    ) -> None:
+        self.chart = chart
+        self.event = event
+        self.data = data
+        self.effects = effects
+        self.ids = ids
+        self.configuration = configuration
+        self.transition: Transition | None = None
+        self.state: State | None = None
+        self.machine: object = None

@@ -1,0 +1,185 @@
+"""A turn: everything one exclusive invocation does, without doing any of it.
+
+The caller's event first, then what follows from it, in order: outcomes of exclusive activities and events the machine
+sent itself without delay; each is a macrostep of its own. The host drives a turn: it calls the exclusive activity it is
+handed, saves `snapshot`, performs `take_effects()`, and answers the caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from durable_fsm.core.model import (
+    Cancel,
+    Chart,
+    Effect,
+    Event,
+    Failure,
+    Json,
+    Microstep,
+    Misfit,
+    Origin,
+    Outcome,
+    Reply,
+    Send,
+    Snapshot,
+    StartActivity,
+    Step,
+    StopActivity,
+)
+from durable_fsm.core.scope import NOW
+from durable_fsm.core.step import start, step
+from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
+
+DRAINED = 1_000
+"""After this many drained events the rest travel as ordinary sends, so that one machine never holds its key for ever."""
+
+
+class Turn:
+    """One exclusive invocation on one machine.
+
+    Attributes:
+        snapshot: the machine as it is now; None as long as there is none.
+        trace: the microsteps taken so far.
+        reply: the last reply of any macrostep.
+        parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
+    """
+
+    def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str) -> None:
+        self.chart = chart
+        self.snapshot = snapshot
+        self.trace: list[Microstep] = []
+        self.reply: Json = None
+        self.parked: list[Event] = []
+        self._loaded = snapshot
+        self._seed = seed
+        self._effects: list[Effect] = []
+        self._pending: deque[Send | StartActivity] = deque()
+        self._kept: set[str] = set()
+        self._drained = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to save that was not loaded or saved before."""
+        return self.snapshot is not self._loaded
+
+    @property
+    def machine(self) -> Snapshot:
+        """The snapshot, where there must be one."""
+        if self.snapshot is None:
+            raise NotStarted(chart=self.chart.name)
+        return self.snapshot
+
+    def saved(self) -> None:
+        """Tell the turn that its snapshot is safe."""
+        self._loaded = self.snapshot
+
+    def take_effects(self) -> list[Effect]:
+        """The effects to perform since the last call; what was armed and disarmed meanwhile is left out."""
+        effects, self._effects = self._effects, []
+        begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity)}
+        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        void = (begun & ended) | self._kept
+        return [effect for effect in effects if not isinstance(effect, Reply) and effect.token not in void]
+
+    # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
+        for running in self.snapshot.activities if self.snapshot else ():
+            if not running.parked and self.chart.activities[running.id].exclusive:
+                failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
+                self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
+
+    def create(self, data: Json, *, life: str, created_from: str) -> bool:
+        """Start the machine; False if it exists and was created from the same input.
+
+        Raises:
+            AlreadyStarted: it exists and was created from another input.
+        """
+        if self.snapshot is None:
+            self._absorb(start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from))
+            return True
+        if self.snapshot.created_from != created_from:
+            raise AlreadyStarted(chart=self.chart.name, configuration=self.snapshot.configuration)
+        return False
+
+    def autostart(self, *, life: str) -> None:
+        """Start a machine that nobody created, if its chart allows that.
+
+        Raises:
+            NotStarted: the chart wants `create` first, or its data has no defaults.
+        """
+        if self.snapshot is not None:
+            return
+        if self.chart.policies.create_first:
+            raise NotStarted(chart=self.chart.name)
+        try:
+            self.chart.data.load({})
+        except Misfit as error:
+            remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
+            raise NotStarted(chart=self.chart.name, remedy=remedy) from error
+        self._absorb(start(self.chart, life=life, seed=self._seed))
+
+    def take(self, event: Event) -> Outcome:
+        """Take the caller's event; raises what `step` raises."""
+        result = step(self.chart, self.machine, replace(event, seed=self._seed))
+        self._absorb(result)
+        return result.outcome
+
+    def deliver(self, event: Event) -> Outcome | None:
+        """Take a timer or an outcome. What fails is parked and nobody else's turn is spoiled: None."""
+        try:
+            return self.take(event)
+        except DurableFSMError:
+            self._park(event)
+            return None
+
+    def next_call(self) -> StartActivity | None:
+        """Drain what follows from the turn so far, up to an exclusive activity that the host must call now.
+
+        None means the turn is over.
+        """
+        while self._pending:
+            item = self._pending.popleft()
+            if isinstance(item, StartActivity):
+                if any(running.token == item.token for running in self.machine.activities):
+                    return item
+            elif self._drained >= DRAINED:
+                self._kept.discard(item.token)
+                self._effects.append(item)
+            else:
+                self._drained += 1
+                self.deliver(Event(item.event, origin=Origin.PLATFORM, token=item.token))
+        return None
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _absorb(self, result: Step) -> None:
+        self.snapshot = result.snapshot
+        self.trace.extend(result.trace)
+        for effect in result.effects:
+            match effect:
+                case Reply():
+                    self.reply = effect.value
+                case Send(after=after) if after == NOW:
+                    self._keep(effect)
+                case StartActivity(exclusive=True):
+                    self._keep(effect)
+                case _:
+                    self._effects.append(effect)
+
+    def _keep(self, effect: Send | StartActivity) -> None:
+        self._kept.add(effect.token)
+        self._pending.append(effect)
+
+    def _park(self, event: Event) -> None:
+        self.parked.append(event)
+        machine = self.machine
+        activities = tuple(
+            replace(running, parked=True) if running.token == event.token else running
+            for running in machine.activities
+        )
+        if activities != machine.activities:
+            self.snapshot = replace(machine, activities=activities)

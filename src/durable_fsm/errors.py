@@ -1,0 +1,358 @@
+"""Every exception durable_fsm raises, sorted by who can act on it.
+
+    DurableFSMError
+    ├── DefinitionError        the author, at import: every problem of a definition, not the first
+    │   └── NotDurable             valid in the library it was written for, impossible to host
+    ├── EventError             the sender: the machine has not moved
+    │   ├── MalformedInput         the request is not what this handler reads
+    │   ├── Forbidden              a private event, sent from outside
+    │   ├── UnknownEvent           the chart declares no such event
+    │   ├── EventRejected          declared, but not accepted where the machine is now
+    │   ├── TooLarge               longer than the machine takes
+    │   └── InvalidPayload         the payload or the data does not fit its declared type
+    ├── MachineError           the operator
+    │   ├── NotStarted             no machine has this key
+    │   ├── AlreadyStarted         a machine with other data has this key
+    │   ├── Finished               the machine has reached its end
+    │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
+    │   └── SnapshotUnreadable     the stored snapshot is not one of ours
+    ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
+    └── TerminalError          raised by activities: trying again would not help
+
+Exceptions are built from keyword facts, keep them as attributes and compose their own message. `key` is unknown where
+most of them are raised: the host adds it as they rise, with `locate`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+__all__ = [
+    "ActionError",
+    "AlreadyStarted",
+    "DefinitionError",
+    "DurableFSMError",
+    "EventError",
+    "EventRejected",
+    "Finished",
+    "Forbidden",
+    "InvalidPayload",
+    "MachineError",
+    "MalformedInput",
+    "NotDurable",
+    "NotStarted",
+    "Problem",
+    "SnapshotUnreadable",
+    "TerminalError",
+    "TooLarge",
+    "UnknownEvent",
+    "VersionError",
+    "locate",
+]
+
+
+def quoted(names: Iterable[str]) -> str:
+    """`'cart', 'paid'`: ids as every message prints them."""
+    return ", ".join(f"'{name}'" for name in names)
+
+
+class DurableFSMError(Exception):
+    """Base of everything durable_fsm raises; `str()` is where, what and what now, in full sentences."""
+
+    def __init__(self, *, chart: str, key: str | None = None) -> None:
+        super().__init__()
+        self.chart = chart
+        self.key = key
+
+    @property
+    def where(self) -> str:
+        """`Order/o-17`, or `Order` as long as no key is known."""
+        return self.chart if self.key is None else f"{self.chart}/{self.key}"
+
+    @property
+    def what(self) -> str:
+        """The message without its place."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+@contextmanager
+def locate(key: str) -> Generator[None]:
+    """Add the machine's key to any of our errors that passes through."""
+    try:
+        yield
+    except DurableFSMError as error:
+        if error.key is None:
+            error.key = key
+        raise
+
+
+# ── the author ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a definition: what, what to do about it, and where it was written.
+
+    `place` is `file:line` where the front-end knows it, otherwise empty.
+    """
+
+    what: str
+    remedy: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        sentence = f"{self.what} {self.remedy}" if self.remedy else self.what
+        return f"{sentence} ({self.place})" if self.place else sentence
+
+
+class DefinitionError(DurableFSMError):
+    """A definition cannot become a chart. Raised at import, with every problem found."""
+
+    def __init__(self, *, chart: str, problems: Iterable[Problem]) -> None:
+        super().__init__(chart=chart)
+        self.problems = tuple(problems)
+
+    @property
+    def what(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        lines = [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
+        return "\n".join([f"{len(lines)} problems.", *lines])
+
+
+class NotDurable(DefinitionError):
+    """The definition is valid in its own library, but cannot be hosted durably."""
+
+
+class ActionError(DurableFSMError):
+    """A callback raised, and no transition took `error.execution`. The original is `__cause__`."""
+
+    def __init__(self, *, chart: str, event: str, callback: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+        self.callback = callback
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return (
+            f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
+            " Mend the callback, or give the chart a transition for 'error.execution'."
+        )
+
+
+class TerminalError(DurableFSMError):
+    """Raise this in an activity when trying again would not help; its outcome is then `error.invoke.<id>`.
+
+    `code` and `metadata` reach the chart with the error; `metadata` must be plain JSON.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, metadata: Mapping[str, object] | None = None) -> None:
+        super().__init__(chart="")
+        self.message = message
+        self.code = code
+        self.metadata = dict(metadata or {})
+
+    @property
+    def what(self) -> str:
+        return self.message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+# ── the sender ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EventError(DurableFSMError):
+    """The sender can mend this. The machine has not moved."""
+
+
+class MalformedInput(EventError):
+    """The request is not what the handler reads: no JSON, or not the object it expects."""
+
+    def __init__(self, *, chart: str, handler: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.handler = handler
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return f"the input of '{self.handler}' cannot be read: {self.problem}"
+
+
+class Forbidden(EventError):
+    """The event belongs to the machine itself (a timer, an outcome); nobody else may send it."""
+
+    def __init__(self, *, chart: str, event: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+
+    @property
+    def what(self) -> str:
+        return f"event '{self.event}' is private: only the machine itself sends it. Declare it public=True to open it."
+
+
+class UnknownEvent(EventError):
+    """The chart declares no such event."""
+
+    def __init__(self, *, chart: str, event: str, known: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+        self.known = tuple(known)
+
+    @property
+    def what(self) -> str:
+        knows = f" It knows: {quoted(self.known)}." if self.known else " It declares no public event."
+        close = difflib.get_close_matches(self.event, self.known, n=1)
+        return f"there is no event '{self.event}'.{knows}" + (f" Did you mean '{close[0]}'?" if close else "")
+
+
+class EventRejected(EventError):
+    """No transition takes the event where the machine is now."""
+
+    def __init__(
+        self,
+        *,
+        chart: str,
+        event: str,
+        configuration: Iterable[str],
+        accepted: Iterable[str],
+        reason: str = "",
+        key: str | None = None,
+    ) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+        self.configuration = tuple(configuration)
+        self.accepted = tuple(accepted)
+        self.reason = reason
+
+    @property
+    def what(self) -> str:
+        place = "state" if len(self.configuration) == 1 else "states"
+        reason = f" {self.reason}" if self.reason else ""
+        now = f"Accepted now: {quoted(self.accepted)}." if self.accepted else "Nothing from outside is accepted now."
+        return f"event '{self.event}' is not accepted in {place} {quoted(self.configuration)}.{reason} {now}"
+
+
+class TooLarge(EventError):
+    """The request is longer than the machine takes."""
+
+    def __init__(self, *, chart: str, size: int, limit: int, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.size = size
+        self.limit = limit
+
+    @property
+    def what(self) -> str:
+        return f"the input has {self.size} bytes; at most {self.limit} are taken. Send a reference to it instead."
+
+
+class InvalidPayload(EventError):
+    """A payload or a machine's data does not fit its declared type.
+
+    `path` is written as in JSONPath: `$.items[2].price`.
+    """
+
+    def __init__(
+        self, *, chart: str, subject: str, expected: str, problem: str, path: str = "$", key: str | None = None
+    ) -> None:
+        super().__init__(chart=chart, key=key)
+        self.subject = subject
+        self.expected = expected
+        self.problem = problem
+        self.path = path
+
+    @property
+    def what(self) -> str:
+        return f"{self.subject} does not fit {self.expected}: {self.problem} at {self.path}."
+
+
+# ── the operator ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class MachineError(DurableFSMError):
+    """The machine, or what is stored of it, is not in a condition to take the request."""
+
+
+class NotStarted(MachineError):
+    """No machine has this key."""
+
+    def __init__(self, *, chart: str, remedy: str = "Start it with 'create'.", key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.remedy = remedy
+
+    @property
+    def what(self) -> str:
+        return f"there is no such machine. {self.remedy}"
+
+
+class AlreadyStarted(MachineError):
+    """`create` met a machine that was created with other data. A machine is never reset."""
+
+    def __init__(self, *, chart: str, configuration: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.configuration = tuple(configuration)
+
+    @property
+    def what(self) -> str:
+        place = "state" if len(self.configuration) == 1 else "states"
+        return (
+            f"the machine exists, created with other data, and is in {place} {quoted(self.configuration)}."
+            " Use another key, or 'delete' it first."
+        )
+
+
+class Finished(MachineError):
+    """The machine has reached its end and takes no more events."""
+
+    def __init__(self, *, chart: str, event: str, configuration: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+        self.configuration = tuple(configuration)
+
+    @property
+    def what(self) -> str:
+        return (
+            f"the machine has ended in {quoted(self.configuration)}; it takes no '{self.event}' any more."
+            " Its snapshot can still be read; 'delete' frees the key."
+        )
+
+
+class VersionError(MachineError):
+    """The stored snapshot belongs to a version of the chart that this deployment does not serve. It stays as it is."""
+
+    def __init__(self, *, chart: str, stored: str, served: Iterable[str], problem: str = "", key: str | None = None):
+        super().__init__(chart=chart, key=key)
+        self.stored = stored
+        self.served = tuple(served)
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        detail = f" {self.problem}" if self.problem else ""
+        return (
+            f"the snapshot was written by chart version '{self.stored}'; this deployment reads {quoted(self.served)}."
+            f"{detail} Deploy version '{self.stored}' beside it, or add a migration."
+        )
+
+
+class SnapshotUnreadable(MachineError):
+    """What is stored under this key is not a snapshot this build can read. It stays as it is."""
+
+    def __init__(self, *, chart: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return f"the stored snapshot cannot be read: {self.problem} It was left as it is."
