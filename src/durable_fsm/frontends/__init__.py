@@ -1,0 +1,35 @@
+"""Front-ends: a user's definition in, a `Chart` out.
+
+A front-end is the only place that knows its library. What cannot be made durable is refused here, at import, with the
+reason and a remedy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durable_fsm.core.model import Chart
+
+__all__ = ["chart_from"]
+
+
+def chart_from(definition: object) -> Chart:
+    """Turn a definition into a chart; the same definition gives the same chart object.
+
+    Args:
+        definition: a python-statemachine `StateChart` or `StateMachine` class, or a chart, which is returned as it is.
+
+    Raises:
+        DefinitionError: the definition has problems; the error lists every one.
+        TypeError: it is nothing that any front-end reads.
+    """
+    from durable_fsm.core.model import Chart
+
+    if isinstance(definition, Chart):
+        return definition
+    from durable_fsm.frontends import statemachine
+
+    if statemachine.reads(definition):
+        return statemachine.chart_from(definition)
+    raise TypeError(f"{definition!r} is no statechart: expected a python-statemachine class.")

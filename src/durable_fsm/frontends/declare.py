@@ -1,0 +1,172 @@
+"""What users write into a definition, beyond what their library offers: `durable`, `event`, `after`, `activity`.
+
+Nothing here imports a statechart library: the declarations are kept on the library's own objects, where the front-end
+finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+
+from durable_fsm.core.model import Retry
+
+if TYPE_CHECKING:
+    from statemachine import Event
+    from statemachine.transition_list import TransitionList
+
+P = TypeVar("P")
+C = TypeVar("C", bound=type)
+
+OPTIONS = "__durable__"
+DECLARATION = "durable_declaration"
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `durable` says of a class."""
+
+    version: str = "1"
+    name: str | None = None
+    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    create_first: bool = False
+    cancel_timers_over: timedelta = timedelta(0)
+
+
+def durable(
+    *,
+    version: str = "1",
+    name: str | None = None,
+    handlers: Mapping[str, str] | None = None,
+    create_first: bool = False,
+    cancel_timers_over: timedelta = timedelta(0),
+) -> Callable[[C], C]:
+    """Say how a statechart class is hosted. Without it the defaults hold.
+
+    Args:
+        version: changes when snapshots of the old chart cannot be read by the new one.
+        name: of the chart and its virtual object; the class name, if not given.
+        handlers: other public names for events: `{"setUp": "set_up"}`.
+        create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
+        cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
+    """
+    options = Options(version, name, dict(handlers or {}), create_first, cancel_timers_over)
+
+    def mark(cls: C) -> C:
+        setattr(cls, OPTIONS, options)
+        return cls
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What `event` or `after` says of a list of transitions."""
+
+    payload: Any = None  # Any: whatever type pydantic can validate
+    after: timedelta | None = None
+    public: bool = True
+
+
+if TYPE_CHECKING:
+
+    class EventOf(Event, Generic[P]):
+        """An event whose payload is a `P`; senders are checked against it."""
+
+        def __get__(self, instance: Any, owner: Any) -> Self: ...
+
+else:
+
+    class EventOf(Generic[P]):
+        """An event whose payload is a `P`; senders are checked against it."""
+
+
+@overload
+def event(transitions: TransitionList, payload: type[P], *, public: bool = True) -> EventOf[P]: ...
+
+
+@overload
+def event(transitions: TransitionList, payload: None = None, *, public: bool = True) -> EventOf[None]: ...
+
+
+def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
+    """Declare an event: its transitions, the type of its payload, and whether it may come from outside.
+
+    Args:
+        payload: any type that pydantic validates; None takes any JSON.
+        public: False keeps the event to the machine itself.
+    """
+    return _declare(transitions, Declaration(payload=payload, public=public))
+
+
+def after(delay: timedelta, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+    """Take *transitions* when their source state has been active for *delay*.
+
+    The timer is durable, starts with the state and ends with it. Its event is private unless *public* is set.
+
+    Raises:
+        ValueError: *delay* is negative.
+    """
+    if delay < timedelta(0):
+        raise ValueError(f"a timer of {delay} would be over before it starts; use timedelta(0) or more")
+    return cast("EventOf[None]", _declare(transitions, Declaration(after=delay, public=public)))
+
+
+def _declare(transitions: Any, declaration: Declaration) -> Any:
+    """Keep the declaration on every transition: the library rebuilds everything around them."""
+    for transition in cast("Iterable[object]", transitions):
+        kept: dict[str, Any] = vars(transition)
+        kept.setdefault(DECLARATION, []).append(declaration)
+    return transitions
+
+
+class ActivityOf:
+    """An activity as it stands in a state's `invoke=`; made by `activity`."""
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        *,
+        id: str | None,
+        exclusive: bool,
+        retry: Retry,
+        deadline: timedelta | None,
+    ) -> None:
+        self.run_ = run
+        self.id = id
+        self.exclusive = exclusive
+        self.retry = retry
+        self.deadline = deadline
+        self.__name__ = getattr(run, "__name__", type(run).__name__)
+        self.__doc__ = run.__doc__
+
+    def __call__(self) -> None:
+        raise RuntimeError(f"activity '{self.__name__}' is run by a host, not by calling it")
+
+
+# Any: the result goes into the library's own `invoke=`, which is untyped
+def activity(
+    run: Callable[..., Any],
+    *,
+    id: str | None = None,
+    exclusive: bool = False,
+    retry: Retry = Retry(),  # noqa: B008 - frozen
+    deadline: timedelta | None = DAY,
+) -> Any:
+    """Declare outside work for a state: `charging = State(invoke=activity(charge_card))`.
+
+    Its outcome arrives as the event `done_invoke_<id>` or `error_invoke_<id>`.
+
+    Args:
+        run: `async def f(ctx, data)`, whose `ctx.run` steps are each done once; or `f(data)`, async or not, which is one
+            step, retried whole.
+        id: the state's own id, if not given.
+        exclusive: hold the machine until the work is over: other events wait. Otherwise the machine stays responsive,
+            and the work is stopped when its state is left.
+        retry: how often failed work is tried again.
+        deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
+    """
+    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline)

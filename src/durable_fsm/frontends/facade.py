@@ -1,0 +1,120 @@
+"""The `self` that callbacks of a python-statemachine class see: an instance whose engine never starts.
+
+`self.send`, `self.raise_`, `self.cancel_event` and `self.pay()` ask for effects. With a declared data type, everything
+else belongs on the data; without one, plain attributes are the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+from statemachine import State as LibraryState
+from statemachine import StateChart
+from statemachine.factory import StateMachineMetaclass
+
+from durable_fsm.core.model import Json, Misfit
+from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.values import native
+
+SCOPE = "_durable_scope"
+
+
+class Facade(StateChart[Any]):
+    """Stands between a user's class and the library: after the former in method resolution, before the latter."""
+
+    _durable_data: bool
+    _durable_states: Mapping[str, LibraryState]
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Where the library would start its engine, nothing happens."""
+
+    @property
+    def _scope(self) -> Scope:
+        scope = vars(self).get(SCOPE)
+        if scope is None:
+            raise RuntimeError("this machine only exists while a step runs")
+        return cast("Scope", scope)
+
+    @property  # type: ignore[override]
+    def model(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._scope.data
+
+    @property
+    def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        states = self._durable_states
+        scope = self._scope
+        return [states[id] for id in scope.chart.index.in_order(scope.configuration)]
+
+    @property
+    def configuration_values(self) -> Any:
+        return [state.value for state in self.configuration]
+
+    def _put_nonblocking(self, trigger_data: Any, internal: bool = False) -> None:
+        if trigger_data.args:
+            raise TypeError(f"event '{trigger_data.event}' is sent with positional arguments; name them")
+        name, payload = str(trigger_data.event), trigger_data.kwargs or None
+        if internal:
+            self._scope.effects.raise_(name, payload)
+        else:
+            delay = timedelta(milliseconds=trigger_data.event.delay or 0)
+            self._scope.effects.send(name, payload, after=delay, id=trigger_data.send_id)
+
+    def _processing_loop(self, caller_future: Any = None) -> None:
+        """Nothing runs here: the step takes the event when this callback is over."""
+
+    def cancel_event(self, send_id: str) -> None:
+        self._scope.effects.cancel(send_id)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._durable_data:
+            raise AttributeError(
+                f"self.{name} = … would be lost with this step; make '{name}' a field of the data and change that"
+            )
+        super().__setattr__(name, value)
+
+
+def facade_of(cls: type[StateChart[Any]], data_class: type | None) -> type[Facade]:
+    """A subclass of the user's class whose instances have no engine.
+
+    The metaclass's constructor is left out on purpose: it would register and rebuild the whole chart.
+    """
+    body: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "_durable_data": data_class is not None,
+        "_durable_states": {},
+    }
+    return cast("type[Facade]", type.__new__(StateMachineMetaclass, cls.__name__, (cls, Facade), body))
+
+
+def enter(facade: type[Facade], scope: Scope) -> Facade:
+    """The facade of this step, made when the first callback asks for it."""
+    if scope.machine is None:
+        machine = scope.data if isinstance(scope.data, facade) else object.__new__(facade)
+        vars(machine)[SCOPE] = scope
+        scope.machine = machine
+    return cast("Facade", scope.machine)
+
+
+class Attributes:
+    """The `ValueType` of a chart without a data type: what its instances keep in plain attributes."""
+
+    name = "plain attributes"
+
+    def __init__(self, facade: type[Facade]) -> None:
+        self.facade = facade
+
+    def load(self, stored: Json) -> object:
+        if not isinstance(stored, dict):
+            raise Misfit("expected an object")
+        machine = self.facade()
+        vars(machine).update(stored)
+        return machine
+
+    def dump(self, value: object) -> Json:
+        return {name: native(item, f"$.{name}") for name, item in sorted(vars(value).items()) if name != SCOPE}
+
+    def schema(self) -> None:
+        return None

@@ -1,0 +1,101 @@
+"""Types of data and payloads, as the core wants them (`ValueType`), made from what users declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.model import Json, Misfit
+
+UNORDERED = ("set", "frozenset", "any")
+
+
+class Typed:
+    """A `ValueType` over anything pydantic validates: models, dataclasses, TypedDicts, plain types."""
+
+    def __init__(self, declared: Any) -> None:
+        self.declared = declared
+        self._adapter: TypeAdapter[Any] = TypeAdapter(declared)
+        self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
+        self._takes_object = self.schema().get("type") == "object" or "properties" in self.schema()
+
+    @property
+    def name(self) -> str:
+        return getattr(self.declared, "__name__", str(self.declared))
+
+    def load(self, stored: Json) -> object:
+        if stored is None and self._takes_object:
+            stored = {}
+        try:
+            return self._adapter.validate_json(canonical(stored))
+        except ValidationError as error:
+            raise _misfit(error) from error
+
+    def dump(self, value: object) -> Json:
+        try:
+            dumped: Json = self._adapter.dump_python(value, mode="json", warnings="error")
+            if self._unordered:
+                dumped = _sorted_like(self._adapter.dump_python(value), dumped)
+            self._adapter.validate_json(canonical(dumped))
+        except ValidationError as error:
+            raise _misfit(error) from error
+        except (PydanticSerializationError, ValueError, TypeError) as error:
+            raise Misfit(" ".join(str(error).split())) from error
+        return dumped
+
+    def schema(self) -> dict[str, Json]:
+        return self._adapter.json_schema()
+
+
+def _misfit(error: ValidationError) -> Misfit:
+    """The first finding of pydantic, in our words; how many more there are is said too."""
+    first, *others = error.errors(include_url=False)
+    path = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+    problem = first["msg"][:1].lower() + first["msg"][1:]
+    if others:
+        problem += f" (and {len(others)} more)"
+    return Misfit(problem, path)
+
+
+def _mentions(schema: object, types: tuple[str, ...]) -> bool:
+    """Whether a core schema speaks of one of these types anywhere."""
+    if isinstance(schema, Mapping):
+        members = cast("Mapping[str, object]", schema)
+        return members.get("type") in types or any(_mentions(member, types) for member in members.values())
+    if isinstance(schema, list | tuple):
+        return any(_mentions(member, types) for member in cast("list[object]", schema))
+    return False
+
+
+def _sorted_like(value: object, dumped: Json) -> Json:
+    """*dumped* with every list sorted that was a set in *value*: sets have no order of their own."""
+    if isinstance(value, set | frozenset) and isinstance(dumped, list):
+        return sorted(dumped, key=canonical)
+    if isinstance(value, Mapping) and isinstance(dumped, dict) and len(dumped) == len(cast("Mapping[Any, Any]", value)):
+        values = cast("Mapping[object, object]", value).values()
+        return {name: _sorted_like(item, dumped[name]) for name, item in zip(dumped, values, strict=True)}
+    if isinstance(value, list | tuple) and isinstance(dumped, list):
+        items = cast("list[object]", value)
+        return [_sorted_like(item, out) for item, out in zip(items, dumped, strict=True)]
+    return dumped
+
+
+def native(value: object, path: str = "$") -> Json:
+    """Plain JSON that comes back as it was: no tuples, sets or dates, which need a declared type."""
+    match value:
+        case None | bool() | int() | str() | float():
+            if type(value) in (type(None), bool, int, str, float):
+                return plain(value)
+        case list():
+            return [native(item, f"{path}[{place}]") for place, item in enumerate(cast("list[object]", value))]
+        case dict():
+            members = cast("dict[object, object]", value)
+            if all(isinstance(name, str) for name in members):
+                return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
+        case _:
+            pass
+    raise Misfit(f"a {type(value).__name__} would not come back as it was; declare a data type for it", path)
