@@ -1,0 +1,50 @@
+"""From definitions to something a server can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import restate
+
+from durable_fsm.frontends import chart_from
+from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.runner import Runner
+from durable_fsm.restate.wire import log
+
+Protocol = Literal["bidi", "request_response"]
+
+
+def services(*definitions: object) -> list[restate.Service | restate.VirtualObject]:
+    """The Restate services of some charts: a virtual object each, and a runner where there are activities.
+
+    Raises:
+        DefinitionError: a definition has problems.
+        ValueError: two charts have the same name.
+    """
+    charts = [chart_from(definition) for definition in definitions]
+    names = [chart.name for chart in charts]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two charts are called '{name}'; give one of them @durable(name=...)")
+    found: list[restate.Service | restate.VirtualObject] = []
+    for chart in charts:
+        for event in chart.public_events:
+            if event in BUILT_IN or not is_handler_name(event):
+                log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
+        found.append(Host(chart).virtual_object())
+        if chart.activities:
+            found.append(Runner(chart).service())
+    return found
+
+
+# Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it
+def app(*definitions: object, protocol: Protocol | None = None, identity_keys: Sequence[str] = ()) -> Any:
+    """An ASGI application that hosts these charts; on AWS Lambda, a Lambda handler.
+
+    Args:
+        definitions: whatever `chart_from` reads.
+        protocol: how Restate talks to it; None lets discovery decide by the HTTP version.
+        identity_keys: public keys of the Restate environments that may call it; empty lets everyone.
+    """
+    return restate.app(services(*definitions), protocol=protocol, identity_keys=list(identity_keys) or None)

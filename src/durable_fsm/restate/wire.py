@@ -1,0 +1,220 @@
+"""What goes over the wire: bytes of requests, receipts, deliveries, and errors with their status.
+
+The ingress checks nothing (not even that a body is JSON), so every handler takes bytes and reads them here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from restate import TerminalError as RestateTerminalError
+from restate.retry_policy import InvocationRetryPolicy
+
+from durable_fsm import errors
+from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
+from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome, Snapshot
+from durable_fsm.core.step import active_in
+
+MAX_INPUT = 1024 * 1024
+"""Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
+
+MAX_DEPTH = 100
+"""Deepest nesting of a request body; what reads and writes it is recursive, and would fail at a depth of its own."""
+
+MAX_SNAPSHOT = 16 * 1024 * 1024
+"""Longest snapshot in bytes; beyond 32 MiB the platform would retry for ever and the key would be blocked."""
+
+STATUS: dict[type[errors.DurableFSMError], int] = {
+    errors.MalformedInput: 400,
+    errors.Forbidden: 403,
+    errors.UnknownEvent: 404,
+    errors.NotStarted: 404,
+    errors.AlreadyStarted: 409,
+    errors.EventRejected: 409,
+    errors.Finished: 410,
+    errors.TooLarge: 413,
+    errors.InvalidPayload: 422,
+    errors.DefinitionError: 500,
+    errors.NotDurable: 500,
+    errors.VersionError: 500,
+    errors.SnapshotUnreadable: 500,
+    errors.ActionError: 500,
+    errors.TerminalError: 500,
+}
+"""HTTP status of every error; a test walks the tree."""
+
+FOR_EVER = InvocationRetryPolicy(max_attempts=2**31 - 1)
+"""What the platform retries is an outage or a deployment: it must not give up, which would block the machine's key."""
+
+log = logging.getLogger("durable_fsm")
+
+
+@contextmanager
+def terminal_errors(chart: str, key: str) -> Iterator[None]:
+    """Turn every exception of the block into a terminal error with its status: retrying would change nothing.
+
+    The block must not await: only what Restate raises at an await may be retried.
+    """
+    try:
+        with errors.locate(key):
+            yield
+    except RestateTerminalError:
+        raise
+    except errors.DurableFSMError as error:
+        raise terminal(error) from error
+    except Exception as error:
+        log.exception("%s/%s: unexpected %s", chart, key, type(error).__name__)
+        message = f"{chart}/{key}: an internal error ({type(error).__name__}). The machine has not moved; see the log."
+        raise RestateTerminalError(message, 500, metadata={"type": "InternalError"}) from error
+
+
+def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
+    """The error as Restate carries it: its message, its status, and its facts as metadata.
+
+    Facts that are not strings are JSON texts.
+    """
+    facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
+    texts = {name: value if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
+    metadata = {"type": type(error).__name__, **{name: writable(text) for name, text in texts.items()}}
+    return RestateTerminalError(writable(str(error)), STATUS[type(error)], metadata=metadata)
+
+
+def writable(text: str) -> str:
+    """*text* with a question mark for each lone surrogate: authors may write one, UTF-8 has none.
+
+    Where one slipped through, the platform would try the invocation again for ever.
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
+def read(chart: str, handler: str, body: bytes) -> Json:
+    """Read a request body as JSON; nothing at all is null.
+
+    Raises:
+        TooLarge: more than `MAX_INPUT` bytes.
+        MalformedInput: no JSON text in UTF-8, nested too deeply, or one that could not be written again.
+    """
+    if len(body) > MAX_INPUT:
+        raise errors.TooLarge(chart=chart, size=len(body), limit=MAX_INPUT)
+    if not body.strip():
+        return None
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+            raise RecursionError
+        if b"\\u" in body:
+            canonical(value).encode()  # lone surrogates can be read but not stored
+    except UnicodeDecodeError as error:
+        raise errors.MalformedInput(chart=chart, handler=handler, problem="it is not UTF-8.") from error
+    except UnicodeEncodeError as error:
+        problem = "an escape in it stands for half a character."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
+    except RecursionError as error:
+        problem = f"it is nested more than {MAX_DEPTH} levels deep."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
+    except ValueError as error:
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=f"{error}.") from error
+    return value
+
+
+def _is_deeper(value: Json, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_is_deeper(member, levels - 1) for member in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
+    return False
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
+
+
+def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: Outcome | str, reply: Json) -> bytes:
+    """What the sender of an event is told; the machine's data is not part of it.
+
+    Raises:
+        TooLarge: the reply makes it longer than `MAX_SNAPSHOT`.
+    """
+    record: dict[str, Json] = {
+        "machine": chart.name,
+        "key": key,
+        "seq": machine.seq,
+        "event": event,
+        "outcome": str(outcome),
+        "configuration": list(active_in(chart, machine)),
+        "status": machine.status.value,
+        "reply": reply,
+    }
+    text = writable(canonical(record)).encode()
+    if len(text) > MAX_SNAPSHOT:
+        raise errors.TooLarge(chart=chart.name, size=len(text), limit=MAX_SNAPSHOT)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A timer or an outcome on its way to its machine.
+
+    `activity` is the id of the activity whose `result` or `error` it carries; None for a timer or a self-sent event.
+    `tries` counts how often it was parked.
+    """
+
+    token: str
+    activity: str | None = None
+    result: Json = None
+    error: Failure | None = None
+    tries: int = 0
+
+    @property
+    def event(self) -> Event:
+        if self.activity is None:
+            return Event("timer", origin=Origin.PLATFORM, token=self.token)
+        if self.error is not None:
+            return Event(f"error.invoke.{self.activity}", self.error, Origin.PLATFORM, token=self.token)
+        return Event(f"done.invoke.{self.activity}", self.result, Origin.PLATFORM, token=self.token)
+
+    @classmethod
+    def of(cls, event: Event) -> Delivery:
+        """The delivery that brings *event* again."""
+        assert event.token is not None
+        for prefix in ("done.invoke.", "error.invoke."):
+            if event.name.startswith(prefix):
+                activity = event.name.removeprefix(prefix)
+                if isinstance(event.payload, Failure):
+                    return cls(event.token, activity, error=event.payload)
+                return cls(event.token, activity, result=plain(event.payload))
+        return cls(event.token)
+
+    def encode(self) -> bytes:
+        record: dict[str, Json] = {
+            "token": self.token,
+            "activity": self.activity,
+            "result": self.result,
+            "error": failure_to_json(self.error) if self.error else None,
+            "tries": self.tries or None,
+        }
+        return canonical({name: value for name, value in record.items() if value is not None}).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Delivery:
+        record = json.loads(body)
+        error = record.get("error")
+        return cls(
+            token=record["token"],
+            activity=record.get("activity"),
+            result=record.get("result"),
+            error=failure_from_json(error) if error else None,
+            tries=record.get("tries", 0),
+        )
