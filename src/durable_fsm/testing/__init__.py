@@ -1,0 +1,62 @@
+"""Tools to test machines with: for this project's tests and for yours.
+
+Names are looked up when they are first used: the pytest plugin lives in this package, and pytest imports it in every
+project where durable_fsm is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
+    from durable_fsm.testing.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
+    from durable_fsm.testing.process import ServiceProcess, free_port, serve_command
+    from durable_fsm.testing.rehearsal import Rehearsal
+    from durable_fsm.testing.served import Served
+    from durable_fsm.testing.server import Deployment, RestateServer
+    from durable_fsm.testing.waiting import wait_until, wait_until_async
+
+__all__ = [
+    "AdminError",
+    "Deployment",
+    "Effect",
+    "EffectLog",
+    "EffectRefused",
+    "Gate",
+    "HarnessError",
+    "NativeServerError",
+    "NotObserved",
+    "ProcessFailed",
+    "Rehearsal",
+    "RestateServer",
+    "Served",
+    "ServiceProcess",
+    "effect",
+    "free_port",
+    "serve_command",
+    "wait_until",
+    "wait_until_async",
+]
+
+_MODULES = {
+    "effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
+    "failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),
+    "process": ("ServiceProcess", "free_port", "serve_command"),
+    "rehearsal": ("Rehearsal",),
+    "served": ("Served",),
+    "server": ("Deployment", "RestateServer"),
+    "waiting": ("wait_until", "wait_until_async"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

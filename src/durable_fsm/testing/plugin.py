@@ -1,0 +1,236 @@
+"""The pytest plugin: a real Restate server, real service processes and a log of effects, as fixtures.
+
+    restate_server     (session)  a native server; a test that kills it finds it restarted for the next one
+    replaying_server   (session)  the same, replaying every invocation at each await
+    fresh_server       (function) a server of the test's own
+    effects            (function) an `EffectLog`, which services started by `serve` find by themselves
+    serve              (function) `serve("shop:app")` starts a process, registers it, returns a `Served`
+
+pytest imports this module in every project that has durable_fsm installed: it must need nothing but pytest until a
+fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from durable_fsm.testing.effects import EffectLog
+    from durable_fsm.testing.process import ServiceProcess
+    from durable_fsm.testing.served import Served
+    from durable_fsm.testing.server import RestateServer
+
+__all__ = ["Serve", "effects", "fresh_server", "replaying_server", "restate_server", "serve"]
+
+_SHARED = pytest.StashKey["list[RestateServer]"]()
+_LOGS = pytest.StashKey["list[_Log]"]()
+_SHOWN_LINES = 60
+
+
+class Serve(Protocol):
+    """What the `serve` fixture is."""
+
+    def __call__(
+        self,
+        app: str,
+        *,
+        on: RestateServer | None = None,
+        env: Mapping[str, str] | None = None,
+        http1: bool = False,
+    ) -> Served:
+        """Serve *app* (`"module:attribute"`, looked for beside the test first) by a process, and register it.
+
+        Args:
+            on: The server to register it at; `restate_server` by default.
+            env: Added to the process's environment.
+            http1: Let Restate speak HTTP/1.1 to it.
+        """
+        ...
+
+
+@pytest.fixture(scope="session")
+def restate_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
+    """A native Restate server for the whole run. Everything `serve` puts there is removed after its test."""
+    yield from _shared_server(request, always_replay=_replay_wanted(request.config))
+
+
+@pytest.fixture(scope="session")
+def replaying_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
+    """A native Restate server that replays every invocation at each await, for the whole run."""
+    yield from _shared_server(request, always_replay=True)
+
+
+@pytest.fixture
+def fresh_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
+    """A native Restate server of this test alone."""
+    with _new_server(request.config, always_replay=_replay_wanted(request.config)) as server:
+        _watch(request, server.process)
+        yield server
+
+
+@pytest.fixture
+def effects() -> Iterator[EffectLog]:
+    """An empty log of side effects, which no service process shares memory or fate with."""
+    from durable_fsm.testing.effects import EffectLog
+
+    with EffectLog() as log:
+        yield log
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
+    """Start ASGI applications as processes and register them; all of them are ended and cleared after the test."""
+    from durable_fsm.testing.served import Served
+
+    running: list[Served] = []
+
+    def start(
+        app: str, *, on: RestateServer | None = None, env: Mapping[str, str] | None = None, http1: bool = False
+    ) -> Served:
+        server: RestateServer = on or request.getfixturevalue("restate_server")
+        found: Mapping[str, str] = request.getfixturevalue("effects").env if "effects" in request.fixturenames else {}
+        served = Served.begin(
+            app,
+            server,
+            log=tmp_path / f"service-{len(running) + 1}.log",
+            app_dir=request.path.parent,
+            env={**found, **(env or {})},
+            http1=http1,
+        )
+        running.append(served)
+        _watch(request, served.process)
+        return served
+
+    yield start
+    _bring_back_shared_servers(request.config)  # one that was killed still has what is to be cleared
+    _all_of_them([served.close for served in reversed(running)])
+
+
+# ── servers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--always-replay`."""
+    parser.getgroup("durable_fsm").addoption(
+        "--always-replay",
+        action="store_true",
+        help="let restate_server and fresh_server replay every invocation at each await",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the `server` marker known."""
+    config.stash[_SHARED] = []
+    config.addinivalue_line("markers", "server: needs a real Restate server, which is installed if there is none")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let the next test find the shared servers running, whatever this one did to them."""
+    _bring_back_shared_servers(item.config)
+
+
+def _replay_wanted(config: pytest.Config) -> bool:
+    return bool(config.getoption("--always-replay"))
+
+
+def _shared_server(request: pytest.FixtureRequest, *, always_replay: bool) -> Iterator[RestateServer]:
+    shared = request.config.stash[_SHARED]
+    with _new_server(request.config, always_replay=always_replay) as server:
+        shared.append(server)
+        yield server
+        shared.remove(server)
+
+
+def _bring_back_shared_servers(config: pytest.Config) -> None:
+    for server in config.stash[_SHARED]:
+        if not server.process.alive:
+            server.start()
+
+
+def _new_server(config: pytest.Config, *, always_replay: bool) -> RestateServer:
+    from durable_fsm.testing import native
+    from durable_fsm.testing.failures import NativeServerError
+    from durable_fsm.testing.server import RestateServer
+
+    try:
+        binary = native.obtain(lambda news: _tell(config, news))
+    except NativeServerError as error:
+        pytest.fail(str(error), pytrace=False)
+    return RestateServer(binary=binary, always_replay=always_replay)
+
+
+def _tell(config: pytest.Config, news: str) -> None:
+    """Show *news* at once: an installation takes long enough for a person to wonder."""
+    # Any: pytest's own plugins, of which it publishes no types.
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+    if capture is None or terminal is None:
+        return
+    with capture.global_and_fixture_disabled():
+        terminal.write_line(f"\n{news}")
+
+
+def _all_of_them(endings: list[Callable[[], None]]) -> None:
+    """Call every one, whatever the others raise; then raise what the first failure was."""
+    failures: list[Exception] = []
+    for end in endings:
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001  (raised below, when all have had their turn)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+# ── logs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Log:
+    """The part of a process's log that was written during one test."""
+
+    def __init__(self, process: ServiceProcess, offset: int) -> None:
+        self.title = f"log of {process.name}"
+        self.path = process.log
+        self._offset = offset
+
+    def text(self) -> str:
+        if not self.path.exists():
+            return ""
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            lines = file.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-_SHOWN_LINES:])
+
+
+def _watch(request: pytest.FixtureRequest, process: ServiceProcess) -> None:
+    request.node.stash.setdefault(_LOGS, []).append(_Log(process, 0))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Remember how long the shared servers' logs are before the test."""
+    logs = item.stash.setdefault(_LOGS, [])
+    for server in item.config.stash[_SHARED]:
+        log = server.process.log
+        logs.append(_Log(server.process, log.stat().st_size if log.exists() else 0))
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the processes wrote during the test."""
+    report = yield
+    if report.failed:
+        logs: list[_Log] = item.stash.setdefault(_LOGS, [])
+        for log in logs:
+            text = log.text()
+            if text:
+                report.sections.append((log.title, text))
+    return report

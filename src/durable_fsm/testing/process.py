@@ -1,0 +1,397 @@
+"""Real processes for tests: started as a session of their own, killed whole, never left behind."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import http.client
+import importlib.util
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from durable_fsm.testing import _reaper
+from durable_fsm.testing.failures import ProcessFailed
+from durable_fsm.testing.waiting import wait_until
+
+__all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
+
+HOST = "127.0.0.1"
+START_PATIENCE = timedelta(seconds=20)
+STOP_PATIENCE = timedelta(seconds=5)
+_GONE_PATIENCE = timedelta(seconds=5)
+_POLL_SECONDS = 0.02
+_TAIL_LINES = 40
+
+
+class ServiceProcess:
+    """A command that serves on one port of the loopback, as a session of its own, with its log in a file.
+
+    Every start gets another PYTHONHASHSEED (unless *env* sets one), so that nothing may depend on the order of a set.
+    What still runs when this Python ends, however it ends, is killed.
+
+        with ServiceProcess.serving("shop:app", log=tmp_path / "shop.log") as service:
+            service.kill()
+            service.restart().wait_ready()
+
+    Args:
+        command: The program and its arguments.
+        port: Where it will listen. It stays the same through restarts.
+        log: Its output is appended here, whichever start it is from.
+        health: A URL that answers 2xx when it is ready; without one, a port that answers is enough.
+        env: Added to this process's own environment.
+        cwd: Where it runs; here by default.
+        name: How messages call it; the program's name by default.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        port: int,
+        log: Path,
+        health: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        name: str = "",
+    ) -> None:
+        self.command = tuple(command)
+        self.port = port
+        self.log = log
+        self.health = health
+        self.env = dict(env or {})
+        self.cwd = cwd
+        self.name = name or Path(self.command[0]).name
+        self.starts = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def serving(
+        cls,
+        app: str,
+        *,
+        log: Path,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        app_dir: Path | None = None,
+    ) -> Self:
+        """Prepare a process that serves the ASGI application *app* (`"module:attribute"`), on a free port by default.
+
+        The module is looked for in *app_dir*, then wherever this process would find it.
+        """
+        port = free_port() if port is None else port
+        places = [str(app_dir.absolute())] if app_dir else []
+        places += [place or str(Path.cwd()) for place in sys.path]
+        return cls(
+            serve_command(app, port),
+            port=port,
+            log=log,
+            health=f"http://{HOST}:{port}/health",
+            env={"PYTHONPATH": os.pathsep.join(places), **(env or {})},
+            name=app,
+        )
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`"""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the command itself runs. It may not serve yet."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the last run ended with, minus the signal's number if it was killed; None before the end."""
+        return None if self._child is None else self._child.poll()
+
+    @property
+    def pid(self) -> int:
+        """The pid of the command, which is also the id of its session."""
+        if self._child is None:
+            raise ProcessFailed(name=self.name, problem="it was never started. Call start() first.")
+        return self._child.pid
+
+    def pids(self) -> list[int]:
+        """All processes of the session that run now: the command and what it started."""
+        return _reaper.members(self.pid)
+
+    def log_tail(self, lines: int = _TAIL_LINES) -> str:
+        """The last lines of the log."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> Self:
+        """Start the command and return at once; `wait_ready` waits for it."""
+        if self.alive:
+            raise self._failed(f"it already runs, as pid {self.pid}. kill(), stop() or restart() it.")
+        if port_answers(self.port):
+            raise self._failed(f"port {self.port} is taken by another process, so it cannot serve there.")
+        self.starts += 1
+        seed = str(self.starts)
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONUNBUFFERED": "1", **self.env}
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            output.write(f"--- start {self.starts}, PYTHONHASHSEED={environment['PYTHONHASHSEED']} ---\n".encode())
+            output.flush()
+            try:
+                self._child = _SESSIONS.start(self.command, environment, self.cwd, output.fileno())
+            except OSError as error:
+                raise self._failed(f"it cannot be started: {error}. The command is {self.command}.") from error
+        return self
+
+    def wait_ready(self, url: str | None = None, timeout: timedelta = START_PATIENCE) -> Self:
+        """Return once *url* (by default `health`, else the port) answers and the process that should answer lives.
+
+        Raises:
+            ProcessFailed: It died, or *timeout* passed. The message shows the end of its log.
+        """
+        url = url or self.health
+        deadline = time.monotonic() + timeout.total_seconds()
+        while True:
+            seen = _why_not_ready(url, self.port)
+            if not self.alive:
+                raise self._failed(f"it died with exit code {self.exit_code} before it was ready.")
+            if seen is None:
+                return self
+            if time.monotonic() >= deadline:
+                raise self._failed(f"it is not ready after {timeout.total_seconds():g} s. Seen last: {seen}.")
+            time.sleep(_POLL_SECONDS)
+
+    def restart(self, *, graceful: bool = False, env: Mapping[str, str] | None = None) -> Self:
+        """Start again on the same port, after ending what runs: by SIGKILL, or by `stop` if *graceful*.
+
+        Args:
+            env: Added to what was given first, from now on.
+        """
+        if self.alive:
+            if graceful:
+                self.stop()
+            else:
+                self.kill()
+        self.env.update(env or {})
+        return self.start()
+
+    # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def kill(self) -> None:
+        """SIGKILL the whole session; return when all of it is gone and the port refuses connections.
+
+        Raises:
+            ProcessFailed: It was dead already (a kill that hits nothing proves nothing), or something still serves.
+        """
+        if not self.alive:
+            code = self.exit_code
+            ended = "it was never started" if code is None else f"it had ended by itself before, with exit code {code}"
+            raise self._failed(f"there is nothing to kill: {ended}.")
+        self._end()
+
+    def stop(self, grace: timedelta = STOP_PATIENCE) -> int | None:
+        """SIGTERM the command, and SIGKILL whatever of its session is left after *grace*; return its exit code.
+
+        The code is -9 where it had to be killed. A process that has ended, or never began, is left alone.
+        """
+        if self._child is None:
+            return None
+        if self.alive:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(grace.total_seconds())
+        self._end()
+        return self.exit_code
+
+    def close(self) -> None:
+        """Make sure that nothing of it runs, whatever state it is in."""
+        if self._child is not None:
+            self._end()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start().wait_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _end(self) -> None:
+        assert self._child is not None
+        session = self._child.pid
+        _reaper.kill_session(session)
+        self._child.wait()
+        wait_until(lambda: not _reaper.members(session), _GONE_PATIENCE, f"the end of {self.name}'s processes")
+        _SESSIONS.ended(session)
+        _wait_for_silence(self.port, self)
+
+    def _failed(self, problem: str) -> ProcessFailed:
+        return ProcessFailed(name=self.name, problem=problem, log_tail=self.log_tail())
+
+
+def serve_command(app: str, port: int, server: Literal["hypercorn"] = "hypercorn") -> list[str]:
+    """The command that serves the ASGI application *app* (`"module:attribute"`) on the loopback.
+
+    One process, no workers. Hypercorn speaks both HTTP versions and runs with the settings Restate needs: its defaults
+    drop the connection every 1,000 requests.
+    """
+    if importlib.util.find_spec(server) is None:
+        raise ProcessFailed(name=app, problem=f"{server} is not installed. Run `pip install {server}`.")
+    return [sys.executable, "-m", "durable_fsm.testing.serve", app, "--bind", f"{HOST}:{port}"]
+
+
+# ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_given_out: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of the loopback that can be bound now, below those the system gives to outgoing connections.
+
+    Bound with 0 one would get a port of that range, and while a server is down between kill and restart any client's
+    connection could take it, even the one that asks whether the server is back. No port is given out twice.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        if port in _given_out:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
+            try:
+                candidate.bind((HOST, port))
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    continue
+                raise
+        _given_out.add(port)
+        return port
+
+
+def port_answers(port: int) -> bool:
+    """Whether something accepts connections on this port of the loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((HOST, port)) != 0:
+            return False
+        met_itself: bool = probe.getsockname() == probe.getpeername()
+        return not met_itself
+
+
+def _why_not_ready(url: str | None, port: int) -> str | None:
+    if url is None:
+        return None if port_answers(port) else f"port {port} refuses connections"
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or HOST, place.port or port, timeout=2)
+    try:
+        connection.request("GET", place.path or "/")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"{url}: {error!r}"
+    finally:
+        connection.close()
+    return None if 200 <= status < 300 else f"{url} answered {status}"
+
+
+def _wait_for_silence(port: int, service: ServiceProcess) -> None:
+    deadline = time.monotonic() + _GONE_PATIENCE.total_seconds()
+    while port_answers(port):
+        if time.monotonic() >= deadline:
+            raise ProcessFailed(
+                name=service.name,
+                problem=f"port {port} still answers though every process of its session is gone: something it started"
+                " left the session and serves on.",
+                log_tail=service.log_tail(),
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+# ── nothing is left behind ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Sessions:
+    """The sessions this Python has started and not yet ended; ended at its exit, or by the reaper at its sudden death."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._reaper: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+
+    def start(
+        self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None, output: int
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            self._ensure_reaper()
+            child = subprocess.Popen(
+                command,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running[child.pid] = child
+            self._tell_reaper(f"+{child.pid}")
+            return child
+
+    def ended(self, session: int) -> None:
+        with self._lock:
+            if self._running.pop(session, None) is not None:
+                self._tell_reaper(f"-{session}")
+
+    def end_all(self) -> None:
+        if os.getpid() != self._owner:  # a fork of this Python owns nothing of it
+            return
+        with self._lock:
+            for session, child in self._running.items():
+                _reaper.kill_session(session)
+                child.wait()
+            self._running.clear()
+            if self._reaper is not None and self._reaper.stdin is not None:
+                self._reaper.stdin.close()
+                self._reaper.wait()
+                self._reaper = None
+
+    def _ensure_reaper(self) -> None:
+        if os.getpid() != self._owner:
+            self._owner, self._running, self._reaper = os.getpid(), {}, None
+        if self._reaper is None:
+            atexit.register(self.end_all)
+        elif self._reaper.poll() is None:
+            return
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", _reaper.__file__, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            bufsize=0,
+        )
+        for session in self._running:
+            self._tell_reaper(f"+{session}")
+
+    def _tell_reaper(self, line: str) -> None:
+        assert self._reaper is not None
+        assert self._reaper.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it; the next start makes another
+            self._reaper.stdin.write(f"{line}\n".encode())
+
+
+_SESSIONS = _Sessions()

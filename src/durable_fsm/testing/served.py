@@ -1,0 +1,79 @@
+"""An application of a test, served by a real process and known to a real Restate server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from durable_fsm.testing.process import ServiceProcess
+from durable_fsm.testing.server import Deployment, RestateServer
+
+__all__ = ["Served"]
+
+
+@dataclass(slots=True)
+class Served:
+    """What the `serve` fixture returns. `kill` and `restart` it as often as you like: port and deployment stay."""
+
+    process: ServiceProcess
+    server: RestateServer
+    deployment: Deployment
+
+    @classmethod
+    def begin(
+        cls,
+        app: str,
+        server: RestateServer,
+        *,
+        log: Path,
+        app_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        http1: bool = False,
+    ) -> Self:
+        """Start a process that serves *app* (`"module:attribute"`) and register it at *server*."""
+        process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir)
+        try:
+            process.start().wait_ready()
+            return cls(process, server, server.register(process.url, http1=http1))
+        except BaseException:
+            process.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where the application is served: Restate's way to it, not a client's."""
+        return self.process.url
+
+    def kill(self) -> None:
+        """SIGKILL all of it; return when it is gone and its port refuses connections."""
+        self.process.kill()
+
+    def restart(self, *, graceful: bool = False, env: Mapping[str, str] | None = None) -> Self:
+        """Start it again on the same port, under another PYTHONHASHSEED, after ending what runs; wait until it serves.
+
+        Args:
+            graceful: End it by SIGTERM instead of SIGKILL.
+            env: Added to its environment, from now on.
+        """
+        self.process.restart(graceful=graceful, env=env).wait_ready()
+        return self
+
+    def close(self) -> None:
+        """End it, and leave no invocation, no state and no deployment of it on the server."""
+        try:
+            if self.server.process.alive:
+                self.server.clear(self.deployment)
+                self.server.deregister(self.deployment)
+        finally:
+            self.process.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,347 @@
+"""A real Restate server for tests: native, private, small, and killed as easily as started."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from durable_fsm.testing import native
+from durable_fsm.testing.failures import AdminError
+from durable_fsm.testing.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
+from durable_fsm.testing.waiting import wait_until
+
+__all__ = ["Deployment", "RestateServer", "wait_until"]
+
+# What came out of JSON. Any, because the caller knows the shape of the answer it asked for.
+Row = dict[str, Any]
+
+_LEAN = {
+    "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
+    "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "32MB",
+    "RESTATE_DISABLE_TELEMETRY": "true",
+    # Left out: octocrab, which looks for news on the network, and failed queries, which the caller is told of.
+    "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_admin::query_utils=off",
+    "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+    "RESTATE_SHUTDOWN_TIMEOUT": "5s",
+    "RESTATE_NODE_NAME": "test",
+    "RESTATE_LISTEN_MODE": "tcp",
+    "RESTATE_BIND_IP": HOST,
+    # An outage made by a test is over soon: without these the next attempt may be a minute away.
+    "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "50ms",
+    "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "1s",
+    "RESTATE_WORKER__INVOKER__ABORT_TIMEOUT": "10m",
+}
+_KEEP_ATTEMPTS_OPEN = "10m"
+_REPLAY_AT_EVERY_AWAIT = "0s"
+_ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
+_REQUEST_PATIENCE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A service process as Restate knows it."""
+
+    id: str
+    uri: str
+    services: tuple[str, ...]
+
+
+class RestateServer:
+    """One native Restate server with its own ports and its own data, which survive `kill` and `restart`.
+
+        with RestateServer() as server:
+            server.register(service.url)
+            assert server.call("Counter", "one", "add", 2) == 2
+            server.kill()
+            server.start()
+
+    Every method is synchronous and may be called from any thread. In an async test write
+    `await asyncio.to_thread(server.register, url)`, or point an `httpx.AsyncClient` at `ingress_url` and `admin_url`.
+
+    Args:
+        always_replay: Let Restate suspend every invocation at each await and replay it from its journal, so that
+            whatever is not deterministic fails at once (error 570) instead of after the first crash.
+        base_dir: Where its data and its log are kept, also afterwards; by default a directory that `close` removes.
+        env: Settings added to the lean ones, spelt as Restate reads them.
+        binary: The server to run; by default what `native.obtain()` finds or installs.
+    """
+
+    def __init__(
+        self,
+        *,
+        always_replay: bool = False,
+        base_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        binary: Path | None = None,
+    ) -> None:
+        self._temporary = base_dir is None
+        self.base_dir = Path(tempfile.mkdtemp(prefix="restate-")) if base_dir is None else base_dir
+        self.always_replay = always_replay
+        self.ingress_port = free_port()
+        self.admin_port = free_port()
+        self.ingress_url = f"http://{HOST}:{self.ingress_port}"
+        self.admin_url = f"http://{HOST}:{self.admin_port}"
+        self.process = ServiceProcess(
+            [str(binary or native.obtain())],
+            port=self.ingress_port,
+            log=self.base_dir / "restate-server.log",
+            health=f"{self.ingress_url}/restate/health",
+            env={
+                **_LEAN,
+                "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": _REPLAY_AT_EVERY_AWAIT
+                if always_replay
+                else _KEEP_ATTEMPTS_OPEN,
+                "RESTATE_BASE_DIR": str(self.base_dir),
+                "RESTATE_BIND_PORT": str(free_port()),
+                "RESTATE_INGRESS__BIND_PORT": str(self.ingress_port),
+                "RESTATE_ADMIN__BIND_PORT": str(self.admin_port),
+                **(env or {}),
+            },
+            cwd=self.base_dir,
+            name="restate-server",
+        )
+        self._http = httpx.Client(timeout=_REQUEST_PATIENCE.total_seconds(), trust_env=False)
+
+    # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, timeout: timedelta = START_PATIENCE) -> Self:
+        """Start it, or start it again on the same data and ports; return when it takes requests."""
+        self.process.start()
+        self.process.wait_ready(f"{self.admin_url}/health", timeout)
+        self.process.wait_ready(timeout=timeout)
+        # Both are healthy a moment before the partition has a leader, and until then queries fail.
+        wait_until(self._answers_queries, timeout, f"{self.process.name} to answer queries")
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL it; return when its process is gone and its ingress refuses connections."""
+        self.process.kill()
+
+    def stop(self, grace: timedelta = STOP_PATIENCE) -> int | None:
+        """SIGTERM it, and SIGKILL it after *grace*; return its exit code."""
+        return self.process.stop(grace)
+
+    def restart(self, *, graceful: bool = False, timeout: timedelta = START_PATIENCE) -> Self:
+        """End it, by SIGKILL unless *graceful*, and start it again on the same data and ports."""
+        if self.process.alive:
+            if graceful:
+                self.stop()
+            else:
+                self.kill()
+        return self.start(timeout)
+
+    def close(self) -> None:
+        """End it and remove its data, unless *base_dir* was given."""
+        self.process.close()
+        self._http.close()
+        if self._temporary:
+            shutil.rmtree(self.base_dir, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ── deployments ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def register(self, uri: str, *, force: bool = False, http1: bool = False) -> Deployment:
+        """Make the services at *uri* known, and return them.
+
+        Args:
+            force: Read again what is served at a *uri* that is registered already; without it nothing happens.
+            http1: Speak HTTP/1.1 to it, as request and response, instead of HTTP/2.
+        """
+        wanted = {"uri": uri, "force": force, "use_http_11": http1}
+        answer = self._admin("POST", "/deployments", wanted)
+        return Deployment(answer["id"], uri, tuple(service["name"] for service in answer["services"]))
+
+    def deregister(self, deployment: Deployment | str) -> None:
+        """Forget a deployment. An invocation that is bound to it can then never finish."""
+        self._admin("DELETE", f"/deployments/{_id(deployment)}?force=true")
+
+    def clear(self, deployment: Deployment) -> None:
+        """Empty the services of a deployment: no invocation, running or remembered, and no state is left of them."""
+        names = _sql_list(deployment.services)
+
+        def left() -> list[Row]:
+            rows = self.query(f"SELECT id, status FROM sys_invocation WHERE target_service_name IN ({names})")
+            for row in rows:
+                verb = "purge" if row["status"] == "completed" else "kill"
+                self._change(row["id"], verb, tolerate_missing=True)
+            return rows
+
+        wait_until(lambda: not left(), what=f"the end of all invocations of {', '.join(deployment.services)}")
+        stored = self.query(
+            "SELECT DISTINCT service_name, service_key FROM state JOIN sys_service ON name = service_name"
+            f" WHERE service_name IN ({names}) AND ty = 'virtual_object'"  # a workflow's state goes with its invocation
+        )
+        for row in stored:
+            emptied: Row = {"object_key": row["service_key"], "new_state": {}}
+            self._admin("POST", f"/services/{row['service_name']}/state", emptied)
+
+    # ── invocations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def call(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        body: object = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Any:  # whatever JSON the handler answers; its caller knows
+        """Call a handler through the ingress and return what it answers; `None` for an empty answer.
+
+        Args:
+            key: Of the object; None for a service without keys.
+            body: Is sent as JSON; None sends nothing.
+
+        Raises:
+            httpx.HTTPStatusError: It answered 4xx or 5xx; `.response` has the body.
+        """
+        answer = self._post(_path(service, key, handler), body, idempotency_key)
+        return answer.json() if answer.content else None
+
+    def send(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        body: object = None,
+        *,
+        after: timedelta = timedelta(0),
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Have a handler called, at once or later, without waiting for it; return the invocation's id."""
+        delay = f"?delay={after // timedelta(milliseconds=1)}ms" if after else ""
+        answer: Row = self._post(f"{_path(service, key, handler)}/send{delay}", body, idempotency_key).json()
+        return str(answer["invocationId"])
+
+    def output(self, invocation_id: str) -> Any:  # as for call
+        """Wait for an invocation to end and return what it answered.
+
+        Raises:
+            httpx.HTTPStatusError: It failed, or is unknown (404).
+        """
+        answer = self._http.get(f"{self.ingress_url}/restate/invocation/{invocation_id}/attach")
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def cancel(self, invocation_id: str) -> None:
+        """Have an invocation cancelled: its code meets a terminal error at its next await."""
+        self._change(invocation_id, "cancel")
+
+    def kill_invocation(self, invocation_id: str) -> None:
+        """End an invocation where it is; its code hears nothing, its caller gets 409."""
+        self._change(invocation_id, "kill")
+
+    def pause(self, invocation_id: str) -> None:
+        """Let an invocation wait until `resume`: at once while it backs off, else when its attempt lets go.
+
+        A suspended one takes no notice and goes on when what it waits for is there.
+        """
+        self._change(invocation_id, "pause")
+
+    def resume(self, invocation_id: str, *, deployment: str | None = None) -> None:
+        """Let a paused or backing-off invocation go on at once, on another deployment (or `"latest"`) if wanted."""
+        self._change(invocation_id, "resume", f"?deployment={deployment}" if deployment else "")
+
+    # ── looking inside ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def query(self, sql: str) -> list[Row]:
+        """Ask Restate's SQL tables: `state`, `sys_invocation`, `sys_journal`, `sys_deployment`, …
+
+        A column that is NULL is missing from its row.
+        """
+        answer: dict[str, list[Row]] = self._admin("POST", "/query", {"query": sql})
+        return answer["rows"]
+
+    def invocations(self, service: str, key: str | None = None) -> list[Row]:
+        """What `sys_invocation` holds of a service, or of one key of it, oldest first."""
+        only = "" if key is None else f" AND target_service_key = {_sql(key)}"
+        return self.query(
+            "SELECT id, status, target_service_key, target_handler_name, retry_count, pinned_deployment_id,"
+            " completion_result, completion_failure, last_failure FROM sys_invocation"
+            f" WHERE target_service_name = {_sql(service)}{only} ORDER BY created_at"
+        )
+
+    def status(self, invocation_id: str) -> str:
+        """`pending`, `scheduled`, `ready`, `running`, `suspended`, `backing-off`, `paused`, `completed`, or `unknown`."""
+        rows = self.query(f"SELECT status FROM sys_invocation WHERE id = {_sql(invocation_id)}")
+        return rows[0]["status"] if rows else "unknown"
+
+    def state(self, service: str, key: str) -> dict[str, str]:
+        """What a key of an object has stored, name by name, as text."""
+        rows = self.query(
+            f"SELECT key, value_utf8 FROM state WHERE service_name = {_sql(service)} AND service_key = {_sql(key)}"
+        )
+        return {row["key"]: row["value_utf8"] for row in rows}
+
+    def _answers_queries(self) -> bool:
+        try:
+            for table in _ASKED_AT_START * 2:  # one answer may be followed by a refusal while leadership settles
+                self.query(f"SELECT * FROM {table} LIMIT 1")
+        except AdminError as error:
+            if error.status < 500:
+                raise
+            return False
+        return True
+
+    # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _post(self, path: str, body: object, idempotency_key: str | None) -> httpx.Response:
+        headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        url = f"{self.ingress_url}{path}"
+        if body is None:
+            answer = self._http.post(url, headers=headers)
+        else:
+            answer = self._http.post(url, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer
+
+    def _admin(self, method: str, path: str, body: object = None) -> Any:  # JSON, of a shape the caller knows
+        answer = self._http.request(
+            method, f"{self.admin_url}{path}", json=body, headers={"accept": "application/json"}
+        )
+        if answer.is_error:
+            raise AdminError(request=f"{method} {path}", status=answer.status_code, body=answer.text)
+        return answer.json() if answer.content else None
+
+    def _change(self, invocation_id: str, verb: str, query: str = "", *, tolerate_missing: bool = False) -> None:
+        try:
+            self._admin("PATCH", f"/invocations/{invocation_id}/{verb}{query}")
+        except AdminError as error:
+            if not (tolerate_missing and error.status in (404, 409)):
+                raise
+
+
+def _path(service: str, key: str | None, handler: str) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in (service, key, handler) if part is not None)
+
+
+def _id(deployment: Deployment | str) -> str:
+    return deployment.id if isinstance(deployment, Deployment) else deployment
+
+
+def _sql(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql_list(texts: tuple[str, ...]) -> str:
+    return ", ".join(_sql(text) for text in texts)

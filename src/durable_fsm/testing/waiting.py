@@ -1,0 +1,49 @@
+"""Waiting for something to be seen, instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from durable_fsm.testing.failures import NotObserved
+
+__all__ = ["wait_until", "wait_until_async"]
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(seconds=10)
+_INTERVAL_SECONDS = 0.02
+
+
+def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: str = "") -> T:
+    """Call *observe* every few milliseconds until what it returns is true; return that.
+
+    Errors of *observe* rise at once: one that is to be expected for a while is for *observe* to catch.
+
+    Raises:
+        NotObserved: after *timeout*, naming *what* was awaited and what was seen last.
+    """
+    deadline = time.monotonic() + timeout.total_seconds()
+    while not (seen := observe()):
+        if time.monotonic() >= deadline:
+            raise NotObserved(_message(observe, timeout, what, seen))
+        time.sleep(_INTERVAL_SECONDS)
+    return seen
+
+
+async def wait_until_async(observe: Callable[[], Awaitable[T]], timeout: timedelta = PATIENCE, what: str = "") -> T:
+    """As `wait_until`, for an *observe* that is to be awaited; the event loop stays free in between."""
+    deadline = time.monotonic() + timeout.total_seconds()
+    while not (seen := await observe()):
+        if time.monotonic() >= deadline:
+            raise NotObserved(_message(observe, timeout, what, seen))
+        await asyncio.sleep(_INTERVAL_SECONDS)
+    return seen
+
+
+def _message(observe: Callable[[], object], timeout: timedelta, what: str, seen: object) -> str:
+    awaited = what or getattr(observe, "__name__", repr(observe))
+    return f"Waited {timeout.total_seconds():g} s for {awaited}. Seen last: {seen!r}."
