@@ -1,0 +1,204 @@
+"""`durable-fsm simulate`: run a machine in memory, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import IO, Any, cast
+
+import click
+
+from durable_fsm.cli.targets import chart_of
+from durable_fsm.core.codec import canonical, milliseconds, plain
+from durable_fsm.core.model import Cancel, Effect, Json, Reply, Send, StartActivity, StopActivity
+from durable_fsm.errors import DurableFSMError
+from durable_fsm.testing.rehearsal import Rehearsal
+
+UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+OUTCOMES = {
+    "EventRejected": "rejected",
+    "UnknownEvent": "unknown",
+    "Forbidden": "forbidden",
+    "InvalidPayload": "invalid",
+    "NotStarted": "not_started",
+    "Finished": "finished",
+    "ActionError": "failed",
+}
+"""What becomes of an event that the machine refuses, by the class of the refusal."""
+
+
+class BadLine(ValueError):
+    """A line that is no instruction."""
+
+
+@click.command()
+@click.argument("target")
+@click.option("--events", type=click.File("r"), default="-", help="Read the lines from FILE instead of standard input.")
+@click.option("--data", help="Create the machine with this data, a JSON object.")
+@click.option("--pretty", is_flag=True, help="Print for people instead of programs.")
+def simulate(target: str, events: IO[str], data: str | None, pretty: bool) -> None:  # noqa: FBT001 - click's way
+    """Run a machine of TARGET in memory, on a clock of its own.
+
+    TARGET is 'module:Name' or 'file.py:Name'. Every line of input is one JSON object:
+
+    \b
+      {"event": "pay", "payload": {"cents": 500}}     send an event
+      {"advance": "15m"}                              move the clock: 100ms, 30s, 15m, 2h, 1d
+      {"done": "charging", "result": "receipt-1"}     an activity succeeds
+      {"error": "charging", "message": "declined"}    an activity fails
+
+    After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
+    data, the outcome, the effects and the trace. A line that cannot be read ends the run with exit code 2.
+    """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
+    show = _for_people if pretty else _for_programs
+    session = _Session(Rehearsal(chart_of(target), key="simulated"))
+    try:
+        show(session.begin(_parse(data) if data else None))
+        for number, line in enumerate(events, 1):
+            if line.strip():
+                try:
+                    show(session.follow(_parse(line)))
+                except (BadLine, LookupError) as error:
+                    _stop(f"line {number}: {error.args[0]}")
+    except BadLine as error:
+        _stop(f"--data: {error}")
+    except DurableFSMError as error:
+        _stop(str(error))
+
+
+def _stop(message: str) -> None:
+    click.echo(f"durable-fsm simulate: {message}", err=True)
+    sys.exit(2)
+
+
+def _parse(text: str) -> dict[str, Json]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise BadLine(f"this is no JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise BadLine(f"expected a JSON object, got {text.strip()}.")
+    return cast("dict[str, Json]", value)
+
+
+class _Session:
+    """One rehearsal, and how much of what it did has been shown."""
+
+    def __init__(self, machine: Rehearsal) -> None:
+        self.machine = machine
+        self.shown = (0, 0)
+        self.verbs: dict[str, tuple[set[str], Callable[[dict[str, Json]], str]]] = {
+            "event": ({"payload"}, self._send),
+            "advance": (set(), self._advance),
+            "done": ({"result"}, self._done),
+            "error": ({"message", "type", "code"}, self._error),
+        }
+
+    def begin(self, data: Json) -> dict[str, Json]:
+        return self._state(self.machine.create(data).outcome)
+
+    def follow(self, line: dict[str, Json]) -> dict[str, Json]:
+        """Do what one line says."""
+        verbs = [verb for verb in self.verbs if verb in line]
+        if len(verbs) != 1:
+            names = ", ".join(f"'{verb}'" for verb in self.verbs)
+            raise BadLine(f"expected one of {names}, got {canonical(line)}.")
+        allowed, act = self.verbs[verbs[0]]
+        if unknown := sorted(line.keys() - allowed - {verbs[0]}):
+            raise BadLine(f"'{unknown[0]}' means nothing beside '{verbs[0]}'.")
+        if not isinstance(line[verbs[0]], str):
+            raise BadLine(f"'{verbs[0]}' is a string, not {canonical(line[verbs[0]])}.")
+        try:
+            return self._state(act(line))
+        except DurableFSMError as error:
+            outcome = OUTCOMES.get(type(error).__name__)
+            if outcome is None:
+                raise
+            return {**self._state(outcome), "error": str(error)}
+
+    def _send(self, line: dict[str, Json]) -> str:
+        return self.machine.send(str(line["event"]), line.get("payload")).outcome
+
+    def _advance(self, line: dict[str, Json]) -> str:
+        self.machine.advance(duration_of(str(line["advance"])))
+        return "advanced"
+
+    def _done(self, line: dict[str, Json]) -> str:
+        return self.machine.finish(str(line["done"]), line.get("result")).outcome
+
+    def _error(self, line: dict[str, Json]) -> str:
+        code = line.get("code")
+        return self.machine.fail(
+            str(line["error"]),
+            str(line.get("message", "")),
+            type=str(line.get("type", "TerminalError")),
+            code=code if isinstance(code, int) else None,
+        ).outcome
+
+    def _state(self, outcome: str) -> dict[str, Json]:
+        machine = self.machine
+        effects, trace = machine.effects[self.shown[0] :], machine.trace[self.shown[1] :]
+        self.shown = (len(machine.effects), len(machine.trace))
+        snapshot = machine.snapshot
+        return {
+            "configuration": list(machine.configuration),
+            "leaves": list(snapshot.configuration),
+            "status": snapshot.status.value,
+            "data": snapshot.data,
+            "outcome": outcome,
+            "effects": [effect_to_json(effect) for effect in effects],
+            "trace": [plain(asdict(microstep)) for microstep in trace],
+        }
+
+
+def duration_of(text: str) -> timedelta:
+    """`100ms`, `30s`, `15m`, `2h`, `1d`, or several: `1h30m`."""
+    if not text or DURATION.sub("", text):
+        raise BadLine(f"'{text}' is no duration; write 100ms, 30s, 15m, 2h or 1d.")
+    try:
+        return sum((float(number) * UNITS[unit] for number, unit in DURATION.findall(text)), timedelta())
+    except OverflowError as error:
+        raise BadLine(f"'{text}' is too long a time.") from error
+
+
+def effect_to_json(effect: Effect) -> Json:
+    """An effect as one JSON object; `effect` names its kind."""
+    match effect:
+        case Send():
+            return {"effect": "send", "event": effect.event, "after_ms": milliseconds(effect.after)}
+        case Cancel():
+            return {"effect": "cancel", "token": effect.token}
+        case StartActivity():
+            return {"effect": "start_activity", "activity": effect.id, "exclusive": effect.exclusive}
+        case StopActivity():
+            return {"effect": "stop_activity", "token": effect.token}
+        case Reply():
+            return {"effect": "reply", "value": effect.value}
+
+
+def _for_programs(state: dict[str, Json]) -> None:
+    click.echo(json.dumps(state, ensure_ascii=False))
+
+
+def _for_people(state: dict[str, Any]) -> None:  # Any: JSON of a shape this module made
+    click.echo(f"{state['outcome']:>10}  {' · '.join(state['configuration'])}  ({state['status']})")
+    if "error" in state:
+        click.echo(f"            {state['error']}")
+    for microstep in state["trace"]:
+        left, entered = " ".join(microstep["exited"]) or "–", " ".join(microstep["entered"]) or "–"
+        click.echo(f"            {microstep['event'] or 'always'}: {left} → {entered}")
+    for effect in state["effects"]:
+        click.echo(f"            {canonical(effect)}")
+    click.echo(f"            data {canonical(state['data'])}")

@@ -1,0 +1,82 @@
+"""What a person types to name a definition: `shop.orders:Order` or `orders.py:Order`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from durable_fsm.core.model import Chart
+from durable_fsm.errors import DefinitionError
+from durable_fsm.frontends import chart_from
+
+FORMS = "Write 'module:Name' or 'file.py:Name'."
+
+
+def chart_of(target: str) -> Chart:
+    """Import what *target* names and read its chart.
+
+    Raises:
+        click.UsageError: it cannot be found, imported or read; the message says which.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise click.UsageError(f"'{target}' names no definition. {FORMS}")
+    module = _module_of(place)
+    definition = getattr(module, name, None)
+    if definition is None:
+        raise click.UsageError(f"'{place}' has no '{name}'. {_offer(module)}")
+    try:
+        return chart_from(definition)
+    except TypeError as error:
+        raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
+    except DefinitionError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _module_of(place: str) -> ModuleType:
+    path = Path(place)
+    try:
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise click.UsageError(f"There is no file '{place}'.")
+            return _from_file(path.resolve())
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(place)
+    except click.UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"'{place}' cannot be imported: there is no module '{error.name}'.") from error
+    except Exception as error:  # importing runs the author's code, which may raise anything
+        raise click.UsageError(f"'{place}' cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    """Import a file as if its directory were the current one."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise click.UsageError(f"'{path}' is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _offer(module: ModuleType) -> str:
+    """The charts that a module does have."""
+    found: list[str] = []
+    for name, value in vars(module).items():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            try:
+                chart_from(value)
+            except (TypeError, DefinitionError):
+                continue
+            found.append(f"'{name}'")
+    return f"It has {', '.join(found)}." if found else "It has no statechart."

@@ -1,0 +1,141 @@
+"""`durable-fsm simulate`: lines in, lines out."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from durable_fsm.cli import main
+from durable_fsm.cli.simulate import BadLine, duration_of
+
+LAMP = f"{Path(__file__).parent / 'lamp.py'}:Lamp"
+
+
+def simulate(*lines: dict[str, object] | str, options: tuple[str, ...] = (), target: str = LAMP) -> Result:
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    return CliRunner().invoke(main, ["simulate", target, *options], input=text)
+
+
+def states(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_start_and_every_line_print_one_state() -> None:
+    result = simulate({"event": "press", "payload": {"by": 2}}, "", {"event": "press"})
+
+    started, on, off = states(result)
+    assert (started["outcome"], started["leaves"]) == ("created", ["off"])
+    assert (on["outcome"], on["configuration"], on["data"]) == ("taken", ["on"], {"presses": 2})
+    assert [effect["effect"] for effect in on["effects"]] == ["send", "start_activity", "send"]
+    assert on["trace"] == [
+        {"event": "press", "exited": ["off"], "transitions": ["off--press--1"], "entered": ["on"], "raised": []}
+    ]
+    assert (off["leaves"], off["data"]) == (["off"], {"presses": 3})
+
+
+def test_the_clock_moves_only_when_told() -> None:
+    result = simulate({"event": "press"}, {"advance": "4m59s"}, {"advance": "1s"})
+
+    _, _, before, after = states(result)
+    assert (before["leaves"], before["outcome"]) == (["on"], "advanced")
+    assert after["leaves"] == ["off"]
+
+
+def test_activities_end_as_the_lines_say() -> None:
+    result = simulate(
+        {"event": "press"},
+        {"done": "on", "result": 7},
+        {"event": "press"},
+        {"event": "press"},
+        {"error": "on", "message": "no tariff"},
+    )
+
+    assert [state["outcome"] for state in states(result)] == ["created", *["taken"] * 5]
+
+
+def test_a_refused_event_is_a_state_with_its_error_and_not_the_end() -> None:
+    result = simulate(
+        {"event": "smash"}, {"event": "smasj"}, {"event": "go_out"}, {"event": "press", "payload": {"by": 0}},
+        {"event": "press"}, {"event": "press"}, {"event": "smash"}, {"event": "press"},
+    )  # fmt: skip
+
+    _, rejected, unknown, forbidden, invalid, *_, finished = states(result)
+    assert rejected["outcome"] == "rejected"
+    assert rejected["error"] == (
+        "Lamp/simulated: event 'smash' is not accepted in state 'off'. Guard 'has_been_pressed' says no. Accepted now: 'press'."
+    )
+    assert unknown["error"].endswith("Did you mean 'smash'?")
+    assert forbidden["outcome"] == "forbidden"
+    assert invalid["error"].endswith("input should be greater than or equal to 1 at $.by.")
+    assert (finished["outcome"], finished["status"]) == ("finished", "done")
+
+
+def test_data_creates_the_machine() -> None:
+    started, *_ = states(simulate(options=("--data", '{"presses": 40}')))
+
+    assert started["data"] == {"presses": 40}
+
+
+def test_pretty_is_for_people() -> None:
+    result = simulate({"event": "press"}, options=("--pretty",))
+
+    assert result.exit_code == 0
+    assert "taken  on  (running)" in result.stdout
+    assert "press: off → on" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{nope", "line 1: this is no JSON"),
+        ("[1]", "line 1: expected a JSON object, got [1]."),
+        ('{"x": 1}', "line 1: expected one of 'event', 'advance', 'done', 'error', got {\"x\":1}."),
+        ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
+        ('{"event": "press", "playload": {}}', "line 1: 'playload' means nothing beside 'event'."),
+        ('{"event": 5}', "line 1: 'event' is a string, not 5."),
+        ('{"advance": "soon"}', "line 1: 'soon' is no duration; write 100ms, 30s, 15m, 2h or 1d."),
+        ('{"done": "on"}', "line 1: Lamp/simulated: activity 'on' is not running; running: none"),
+    ],
+)
+def test_a_line_that_cannot_be_followed_ends_the_run_with_code_2(line: str, message: str) -> None:
+    result = simulate(line)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere", "'nowhere' names no definition. Write 'module:Name' or 'file.py:Name'."),
+        ("nowhere:Lamp", "'nowhere' cannot be imported: there is no module 'nowhere'."),
+        ("nowhere.py:Lamp", "There is no file 'nowhere.py'."),
+        (LAMP.replace(":Lamp", ":Lmap"), "has no 'Lmap'. It has 'Lamp'."),
+        (LAMP.replace(":Lamp", ":NotAChart"), "is no statechart. It has 'Lamp'."),
+    ],
+)
+def test_a_target_that_is_none_says_what_is(target: str, message: str) -> None:
+    result = simulate(target=target)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_durations_are_written_with_their_unit() -> None:
+    assert duration_of("1h30m") == timedelta(minutes=90)
+    assert duration_of("100ms") == timedelta(milliseconds=100)
+    with pytest.raises(BadLine, match="'15' is no duration"):
+        duration_of("15")
+
+
+def test_help_says_what_a_line_is() -> None:
+    result = CliRunner().invoke(main, ["simulate", "--help"])
+
+    assert result.exit_code == 0
+    assert '{"advance": "15m"}' in result.stdout
