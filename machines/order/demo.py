@@ -1,0 +1,280 @@
+"""The story of `make demo`: orders are placed over HTTP while the processes they depend on are killed.
+
+    python -m machines.order.demo [--keep]
+
+A real Restate server, the order service and the payment service run as processes of their own, on free ports of the
+loopback. The service dies by SIGKILL in the middle of a charge, the Restate server while a timer runs. At the end the
+payment service is asked what it charged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from durable_fsm.testing import HarnessError, NotObserved, RestateServer, ServiceProcess, free_port, wait_until
+
+HOLD_SECONDS = 6
+PATIENCE = timedelta(seconds=30)
+GOOD, BAD = "5555 1111", "4000 0002"
+
+
+class Shop:
+    """The three processes, and what a customer can do with them."""
+
+    def __init__(self, place: Path) -> None:
+        root = Path(__file__).parents[2]
+        port = free_port()
+        payments = [sys.executable, "-m", "machines.order.payment_service", "--port", str(port)]
+        self.payments = ServiceProcess(
+            payments, port=port, log=place / "payments.log", cwd=root, name="payment service"
+        )
+        self.server = RestateServer()
+        self.service = ServiceProcess.serving(
+            "machines.order.service:app",
+            log=place / "service.log",
+            app_dir=root,
+            env={"PAYMENT_URL": self.payments.url, "ORDER_HOLD_SECONDS": str(HOLD_SECONDS)},
+        )
+
+    def open(self) -> None:
+        self.payments.start().wait_ready()
+        self.server.start()
+        self.service.start().wait_ready()
+        self.server.register(self.service.url)
+
+    def close(self) -> None:
+        for process in (self.service, self.server, self.payments):
+            process.close()
+
+    def send(self, key: str, event: str, payload: object = None) -> dict[str, Any]:
+        """One event over HTTP; the receipt. The idempotency key makes it safe to ask again after a crash."""
+        place = f"{self.server.ingress_url}/Order/{key}/{event}"
+        answer = httpx.post(place, json=payload, headers={"idempotency-key": f"{key}/{event}"}, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def snapshot(self, key: str) -> dict[str, Any]:
+        return httpx.post(f"{self.server.ingress_url}/Order/{key}/snapshot", json=None, timeout=30).json()
+
+    def wait_for(self, key: str, state: str) -> None:
+        wait_until(lambda: state in self.snapshot(key)["configuration"], PATIENCE, f"order {key} to be {state}")
+
+    def place(self, key: str, cents: int, card: str = GOOD) -> None:
+        """Fill a cart and check out."""
+        self.send(key, "add_item", {"name": "lamp", "cents": cents})
+        self.send(key, "checkout", {"card": card, "address": "12 Harbour Street"})
+
+    def ledger(self) -> dict[str, Any]:
+        return httpx.get(f"{self.payments.url}/ledger", timeout=5).json()
+
+    def withhold(self, card: str) -> None:
+        httpx.post(f"{self.payments.url}/withhold", json={"card": card}, timeout=5).raise_for_status()
+
+
+# ── the story ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def an_order_is_paid_and_shipped(shop: Shop) -> None:
+    shop.place("ada", 4200)
+    shop.wait_for("ada", "paid")
+    shop.send("ada", "ship", {"tracking": "AD-1"})
+
+
+def an_order_is_paid_and_refunded(shop: Shop) -> None:
+    shop.place("ben", 1500)
+    shop.wait_for("ben", "paid")
+    shop.send("ben", "refund")
+    shop.wait_for("ben", "refunded")
+
+
+def a_declined_card_is_replaced(shop: Shop) -> None:
+    shop.place("cem", 990, BAD)
+    shop.wait_for("cem", "on_hold")
+    shop.send("cem", "pay_again", {"card": "5555 2222"})
+    shop.wait_for("cem", "paid")
+
+
+def the_service_is_killed_in_the_middle_of_a_charge(shop: Shop) -> None:
+    card = "5555 3333"
+    shop.withhold(card)
+    shop.place("dora", 7700, card)
+    wait_until(lambda: any(charge["card"] == card for charge in shop.ledger()["charges"]), PATIENCE, "dora's charge")
+    shop.service.kill()
+
+
+def it_comes_back_and_asks_again(shop: Shop) -> None:
+    shop.service.start().wait_ready()
+    shop.wait_for("dora", "paid")
+
+
+def two_orders_wait_on_hold(shop: Shop) -> None:
+    shop.place("eve", 2500, BAD)
+    shop.place("fay", 300, "4000 0003")
+    shop.wait_for("eve", "on_hold")
+    shop.wait_for("fay", "on_hold")
+
+
+def the_restate_server_is_killed_while_their_timers_run(shop: Shop) -> None:
+    shop.server.kill()
+    shop.server.start()
+
+
+def one_pays_in_time_and_the_other_expires(shop: Shop) -> None:
+    shop.send("fay", "pay_again", {"card": "5555 4444"})
+    shop.wait_for("fay", "paid")
+    shop.wait_for("eve", "expired")
+
+
+def a_customer_leaves(shop: Shop) -> None:
+    shop.send("gil", "add_item", {"name": "chair", "cents": 8000})
+    shop.send("gil", "abandon")
+
+
+STORY: tuple[Callable[[Shop], None], ...] = (
+    Shop.open,
+    an_order_is_paid_and_shipped,
+    an_order_is_paid_and_refunded,
+    a_declined_card_is_replaced,
+    the_service_is_killed_in_the_middle_of_a_charge,
+    it_comes_back_and_asks_again,
+    two_orders_wait_on_hold,
+    the_restate_server_is_killed_while_their_timers_run,
+    one_pays_in_time_and_the_other_expires,
+    a_customer_leaves,
+)
+
+ENDS = {
+    "ada": ("shipped", 4200),
+    "ben": ("refunded", 1500),
+    "cem": ("paid", 990),
+    "dora": ("paid", 7700),
+    "eve": ("expired", None),
+    "fay": ("paid", 300),
+    "gil": ("abandoned", None),
+}
+"""How every order must end, and what must have been charged for it, in cents."""
+
+
+def faults(shop: Shop) -> list[str]:
+    """Whatever did not end as it must; asked of Restate and of the payment service."""
+    ledger = shop.ledger()
+    found: list[str] = []
+    for key, (state, cents) in ENDS.items():
+        seen = shop.snapshot(key)["leaves"]
+        if seen != [state]:
+            found.append(f"order {key} is in {seen}, not in '{state}'")
+        charged = [charge["cents"] for charge in ledger["charges"] if charge["order"] == key]
+        if charged != ([] if cents is None else [cents]):
+            found.append(f"order {key} was charged {charged}, not once {cents}")
+    if not ledger["repeats"]:
+        found.append("the payment service refused no repeated request, so the kill hit nothing")
+    if len(ledger["refunds"]) != 1:
+        found.append(f"there were {len(ledger['refunds'])} refunds, not 1")
+    return found
+
+
+# ── telling it ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(shop: Shop, console: Console) -> None:
+    """Play the story, one line and one step of the bar a chapter."""
+    columns = (
+        BarColumn(20),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(STORY))
+        for chapter in STORY:
+            title = "the shop opens" if chapter is Shop.open else chapter.__name__.replace("_", " ")
+            progress.update(task, description=title)
+            chapter(shop)
+            progress.console.print(f"  [green]✓[/green] {title}")
+            progress.advance(task)
+
+
+def show(shop: Shop, console: Console) -> None:
+    """Orders as Restate knows them, charges as the payment service counted them."""
+    ledger = shop.ledger()
+    table = Table(title="Orders and charges")
+    for column in ("order", "ended", "total", "charged", "times", "repeats refused"):
+        table.add_column(column, justify="left" if column in ("order", "ended") else "right")
+    for key in ENDS:
+        machine = shop.snapshot(key)
+        total = sum(item["cents"] * item["quantity"] for item in machine["data"]["items"])
+        charged = [charge["cents"] for charge in ledger["charges"] if charge["order"] == key]
+        repeats = sum(f"/{key}/" in repeat for repeat in ledger["repeats"])
+        table.add_row(key, machine["leaves"][0], str(total), str(sum(charged)), str(len(charged)), str(repeats))
+    console.print(table)
+
+
+def keep(shop: Shop, console: Console) -> None:
+    """Leave everything running until Ctrl-C or SIGTERM."""
+    ingress, admin = shop.server.ingress_url, shop.server.admin_url
+    console.print(f"\nIt all keeps running.\n  send events to   {ingress}/Order/<key>/<event>")
+    console.print(f"  look at Restate  {admin}/ui/\n  payments         {shop.payments.url}/ledger\n\nTry:")
+    item = '{"name": "book", "cents": 1200}'
+    console.print(f"  curl {ingress}/Order/you/add_item --json '{item}'", soft_wrap=True)
+    console.print(f"  curl {ingress}/Order/you/snapshot --json null", soft_wrap=True)
+    console.print("\nCtrl-C ends it.")
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
+    parser.epilog = "--keep, or KEEP=1, leaves everything running afterwards and prints where."
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            with contextlib.closing(Shop(Path(place))) as shop:
+                return play(shop, console, kept=options.keep)
+        except KeyboardInterrupt:
+            return 130
+        except (HarnessError, NotObserved, httpx.HTTPError) as error:
+            console.print(str(error), style="red", markup=False)
+            return 1
+
+
+def play(shop: Shop, console: Console, *, kept: bool) -> int:
+    """Tell the story, and say whether it ended as it must."""
+    tell(shop, console)
+    show(shop, console)
+    found = faults(shop)
+    if found:
+        console.print("It did not end as it must:\n  " + "\n  ".join(found), style="red")
+        return 1
+    console.print("Every order ended right, and each card was charged exactly once.")
+    if kept:
+        keep(shop, console)
+    else:
+        console.print("Nothing is left running. 'KEEP=1 make demo' leaves it up; machines/order is where to look.")
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the demo as Ctrl-C does: with everything closed."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,6 @@
+"""What a server serves: `hypercorn machines.order.service:app`."""
+
+import durable_fsm
+from machines.order import Order
+
+app = durable_fsm.app(Order)
