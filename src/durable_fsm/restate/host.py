@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, cast
@@ -27,6 +28,7 @@ from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, milliseconds, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.model import (
+    Armed,
     Cancel,
     Chart,
     Effect,
@@ -65,10 +67,15 @@ PARK_LONGEST = timedelta(hours=1)
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled; none of ours that meets a delivery has it."""
 
-LOOK = Delivery("")
-"""A delivery that nothing waits for: it makes the host look at the machine, and settle what was interrupted."""
-
 Act = Callable[[Turn], Outcome | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """By token: what was sent and can be cancelled, and what has ended."""
+
+    sent: dict[str, restate.context.SendHandle]
+    ended: set[str]
 
 
 class Host:
@@ -82,9 +89,7 @@ class Host:
 
     def virtual_object(self) -> restate.VirtualObject:
         """The object with all its handlers; schemas and docstrings go to discovery, and so into OpenAPI."""
-        service = restate.VirtualObject(
-            self.name, description=self.chart.doc or None, invocation_retry_policy=FOR_EVER
-        )
+        service = restate.VirtualObject(self.name, description=self.chart.doc or None, invocation_retry_policy=FOR_EVER)
         for handler, event in handlers_of(self.chart).items():
             declared = self.chart.events[event]
             schema = declared.payload.schema() if declared.payload else None
@@ -261,14 +266,17 @@ class Host:
         loaded: Snapshot | None = None,
         tries: int = 0,
     ) -> bytes:
-        """Load, settle what was left behind, act, drain, save, answer."""
+        """Load, settle what was left behind, act, drain, save, answer.
+
+        What is settled stays so, whatever becomes of the event.
+        """
         machine = loaded if loaded is not None else await self._load(ctx)
         turn = Turn(self.chart, machine, seed=ctx.request().id)
         with terminal_errors(self.name, ctx.key()):
             turn.begin()
-        if turn.changed:  # whatever becomes of the event, what was left behind stays settled
+        if machine is not None and turn.changed:
             await self._drain(ctx, turn, tries=tries)
-            await self._commit(ctx, turn, tries=tries)
+            await self._commit(ctx, turn, tries=tries, again=machine.timers)
         if autostart is not None and turn.snapshot is None:
             with terminal_errors(self.name, ctx.key()):
                 turn.autostart(life=life_of(ctx))
@@ -288,25 +296,26 @@ class Host:
             step(self.chart, machine, event)
 
     async def _drain(self, ctx: ObjectContext, turn: Turn, *, tries: int) -> None:
-        """Let the turn run on; call its exclusive activities, each after a save."""
+        """Let the turn run on, through its exclusive activities."""
         while True:
             with terminal_errors(self.name, ctx.key()):
                 call = turn.next_call()
             if call is None:
                 return
-            await self._commit(ctx, turn, tries=tries, then_look=True)
-            outcome = await self._call(ctx, turn.machine, call)
+            outcome = await self._call(ctx, turn, call, tries=tries)
             with terminal_errors(self.name, ctx.key()):
                 turn.deliver(outcome)
 
-    async def _call(self, ctx: ObjectContext, machine: Snapshot, call: StartActivity) -> Event:
-        """Call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
-        job = self._job(ctx.key(), machine, call)
+    async def _call(self, ctx: ObjectContext, turn: Turn, call: StartActivity, *, tries: int) -> Event:
+        """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
+        changes = self._save(ctx, turn, tries=tries)
+        job = self._job(ctx.key(), turn.machine, call)
+        answer = ctx.generic_call(runner_name(self.chart), handler_name(call.id), job.encode())
         try:
-            answer = await ctx.generic_call(runner_name(self.chart), handler_name(call.id), job.encode())
+            await self._keep_handles(ctx, turn.machine, changes)
+            return Delivery.decode(await answer).event
         except RestateTerminalError as error:
             return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
-        return Delivery.decode(answer).event
 
     def _job(self, key: str, machine: Snapshot, start: StartActivity) -> Job:
         stable_id = f"{self.name}/{key}/{machine.life}/{start.id}/{start.entry}"
@@ -333,26 +342,31 @@ class Host:
             raise errors.VersionError(chart=self.name, stored=machine.version, served=served, problem=problem)
         return machine
 
-    async def _commit(self, ctx: ObjectContext, turn: Turn, *, tries: int, then_look: bool = False) -> None:
-        """Save what changed, then perform the effects; no await before the last send.
+    async def _commit(self, ctx: ObjectContext, turn: Turn, *, tries: int, again: tuple[Armed, ...] = ()) -> None:
+        """Save, and keep what is needed to cancel early.
 
-        *then_look* has the machine looked at again as soon as this turn is over, however it ends.
+        *again* are timers to send once more, where they still count: to kill a turn is to kill whatever it has sent,
+        timers too. One that had survived makes the other stale.
         """
+        changes = self._save(ctx, turn, tries=tries, again=again)
+        with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
+            await self._keep_handles(ctx, turn.machine, changes)
+
+    def _save(self, ctx: ObjectContext, turn: Turn, *, tries: int, again: tuple[Armed, ...] = ()) -> Changes:
+        """Save what changed, then perform the effects: no await in between, nothing can part them."""
         effects = turn.take_effects()
+        effects += [Send(timer.token, timer.event, timer.after) for timer in again if timer in turn.machine.timers]
         parked, turn.parked = turn.parked, []
         if turn.changed:
             with terminal_errors(self.name, ctx.key()):
                 text = self._encode(turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             turn.saved()
-        if then_look:
-            ctx.generic_send(self.name, "_deliver", LOOK.encode(), key=ctx.key())
         for event in parked:
             self._park(ctx, Delivery.of(event), tries=tries)
         sent = {token: handle for effect in effects for token, handle in self._perform(ctx, turn.machine, effect)}
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
-        if sent or ended:
-            await self._keep_handles(ctx, turn.machine, sent, ended)
+        return Changes(sent, ended)
 
     def _encode(self, machine: Snapshot) -> bytes:
         text = canonical(snapshot_to_json(machine)).encode()
@@ -377,22 +391,18 @@ class Host:
             case Cancel() | StopActivity() | Reply():
                 return []
 
-    async def _keep_handles(
-        self,
-        ctx: ObjectContext,
-        machine: Snapshot,
-        sent: dict[str, restate.context.SendHandle],
-        ended: set[str],
-    ) -> None:
+    async def _keep_handles(self, ctx: ObjectContext, machine: Snapshot, changes: Changes) -> None:
         """Cancel what has ended and remember how to cancel what was sent.
 
         Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
         """
+        if not changes.sent and not changes.ended:
+            return
         handles = await self._load_handles(ctx)
         before = dict(handles)
-        for token in sorted(ended & handles.keys()):
+        for token in sorted(changes.ended & handles.keys()):
             ctx.cancel_invocation(handles[token])
-        for token, handle in sent.items():
+        for token, handle in changes.sent.items():
             handles[token] = await handle.invocation_id()
         live = {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
         handles = {token: handle for token, handle in handles.items() if token in live}
@@ -400,7 +410,9 @@ class Host:
             ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
 
     async def _load_handles(self, ctx: ObjectContext) -> dict[str, str]:
-        return json.loads(await ctx.get(HANDLES, serde=BYTES) or b"{}")
+        stored = await ctx.get(HANDLES, serde=BYTES)
+        handles: dict[str, str] = json.loads(stored or b"{}")
+        return handles
 
     def _park(self, ctx: ObjectContext, delivery: Delivery, *, tries: int | None = None) -> None:
         """Send a delivery to ourselves again later."""

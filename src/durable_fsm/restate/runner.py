@@ -95,7 +95,8 @@ class Context:
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
             options = restate.RunOptions[bytes](serde=BytesSerde())
-            record = json.loads(await self._ctx.run_typed(title, attempt, options))
+            answer = await self._ctx.run_typed(title, attempt, options)
+            record = json.loads(answer)
             if "error" not in record:
                 return record["result"]
             failure = failure_from_json(record["error"])
@@ -120,7 +121,7 @@ async def _outcome(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         return {"result": sendable(result, MAX_SNAPSHOT)}
     except (TerminalError, RestateTerminalError) as error:
         return {"error": failure_to_json(failure_of(error)), "terminal": True}
-    except Exception as error:  # the author's code may raise anything; the retry policy decides
+    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; the retry policy decides
         return {"error": failure_to_json(failure_of(error)), "terminal": False}
 
 
@@ -138,7 +139,9 @@ def sendable(result: object, limit: int) -> Json:
     except (TypeError, ValueError, RecursionError) as error:
         raise TerminalError(f"the result cannot be written as JSON: {error}.") from error
     if size > limit:
-        raise TerminalError(f"the result has {size} bytes; at most {limit} are taken. Return a reference to it instead.")
+        raise TerminalError(
+            f"the result has {size} bytes; at most {limit} are taken. Return a reference to it instead."
+        )
     return value
 
 
@@ -159,7 +162,7 @@ def failure_of(error: Exception) -> Failure:
 def _words_of(error: Exception) -> str:
     try:
         words = str(error)
-    except Exception:  # the author's `__str__` may raise anything
+    except Exception:  # noqa: BLE001 - its author's code too
         words = ""
     return writable(words[:MAX_MESSAGE]) or type(error).__name__
 
@@ -216,7 +219,7 @@ class Runner:
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
         except (DisconnectedException, RetryableError):  # the platform's own: it tries the invocation again
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as for a step, except that it is not tried again
             if not isinstance(error, TerminalError | RestateTerminalError):
                 log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
             return Delivery(job.token, activity.id, error=failure_of(error))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ log = logging.getLogger("durable_fsm")
 
 
 @contextmanager
-def terminal_errors(chart: str, key: str) -> Iterator[None]:
+def terminal_errors(chart: str, key: str) -> Generator[None]:
     """Turn every exception of the block into a terminal error with its status: retrying would change nothing.
 
     The block must not await: only what Restate raises at an await may be retried.
@@ -104,7 +104,7 @@ def read(chart: str, handler: str, body: bytes) -> Json:
     if not body.strip():
         return None
     try:
-        value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+        value: Json = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
             raise RecursionError
         if b"\\u" in body:

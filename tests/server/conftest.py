@@ -1,0 +1,242 @@
+"""What the server tests share: the charts of `charts.py`, hosted on two real servers for the whole run.
+
+`host` runs a test on both: one lets attempts stay open, the other suspends and replays them at every await. Keys are
+never used twice, so tests need not clean up. Whatever a test has killed is started again before the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
+
+HERE = Path(__file__).parent
+UNLIMITED = httpx.Limits(max_connections=None)
+PATIENCE = timedelta(seconds=20)
+FIRST_PARK = timedelta(milliseconds=300)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Host:
+    """The charts on one server: what a client, an operator and the world outside see of them."""
+
+    served: Served
+    server: RestateServer
+    effects: EffectLog
+    client: httpx.Client
+
+    @classmethod
+    @contextmanager
+    def on(cls, server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Self]:
+        """Serve the charts by a process of their own, and register them."""
+        env = {
+            **effects.env,
+            "DURABLE_FSM_PARK_FIRST_SECONDS": f"{FIRST_PARK.total_seconds()}",
+            "CHARTS_VERSION": "1",
+        }
+        with (
+            Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,
+            httpx.Client(timeout=20, trust_env=False) as client,
+        ):
+            yield cls(served, server, effects, client)
+
+    def key(self, name: str = "k") -> str:
+        """A key that no other test has."""
+        return f"{name}-{next(_numbers)}"
+
+    # ── a client ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def url(self, chart: str, key: str, handler: str) -> str:
+        return f"{self.server.ingress_url}/{chart}/{quote(key, safe='')}/{handler}"
+
+    def post(self, chart: str, key: str, handler: str, body: object = None) -> httpx.Response:
+        """Call a handler, whatever it answers; None sends no body."""
+        content = None if body is None else json.dumps(body)
+        return self.client.post(self.url(chart, key, handler), content=content, headers=_type_of(content))
+
+    def receipt(self, chart: str, key: str, handler: str, body: object = None) -> dict[str, Any]:
+        """Call a handler that must accept."""
+        answer = self.post(chart, key, handler, body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def together(self, calls: list[tuple[str, str, str, object]]) -> list[httpx.Response]:
+        """Make all calls at once; answers stand in their order."""
+
+        async def call_all() -> list[httpx.Response]:
+            async with httpx.AsyncClient(timeout=20, trust_env=False, limits=UNLIMITED) as client:
+
+                async def one(chart: str, key: str, handler: str, body: object) -> httpx.Response:
+                    content = None if body is None else json.dumps(body)
+                    return await client.post(self.url(chart, key, handler), content=content, headers=_type_of(content))
+
+                return await asyncio.gather(*(one(*call) for call in calls))
+
+        return asyncio.run(call_all())
+
+    def snapshot(self, chart: str, key: str) -> dict[str, Any]:
+        """Read the machine; `{}` if there is none."""
+        answer = self.post(chart, key, "snapshot")
+        if answer.status_code == 404:
+            return {}
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait_in(self, chart: str, key: str, state: str, timeout: timedelta = PATIENCE) -> dict[str, Any]:
+        """Return the machine once *state* is active."""
+        seen: dict[str, Any] = {}
+
+        def there() -> bool:
+            seen.clear()
+            seen.update(self.snapshot(chart, key))
+            return state in seen.get("configuration", ())
+
+        try:
+            wait_until(there, timeout)
+        except AssertionError:
+            raise AssertionError(f"{chart}/{key} is not in '{state}': {seen}") from None
+        return seen
+
+    # ── an operator ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def invocations(self, service: str, key: str | None = None, **having: str) -> list[dict[str, Any]]:
+        """Rows of `sys_invocation` with these values: `status="scheduled"`."""
+        rows = self.server.invocations(service, key)
+        return [row for row in rows if all(row.get(name) == value for name, value in having.items())]
+
+    def scheduled(self, chart: str, key: str) -> list[dict[str, Any]]:
+        return self.invocations(chart, key, status="scheduled")
+
+    def jobs(self, chart: str, key: str, *statuses: str) -> list[dict[str, Any]]:
+        """Invocations of the runner for one machine, in any of these statuses (all, if none is given)."""
+        rows = self.server.query(
+            "SELECT id, status, retry_count, target_handler_name FROM sys_invocation"
+            f" WHERE target_service_name = '{chart}.activities' AND invoked_by_id IN"
+            f" (SELECT id FROM sys_invocation WHERE target_service_name = '{chart}' AND target_service_key = '{key}')"
+        )
+        return [row for row in rows if not statuses or row["status"] in statuses]
+
+    def journal(self, invocation: str) -> list[str]:
+        """The commands of an invocation's journal, in order: `Input`, `SetState`, `Output`, …"""
+        rows = self.server.query(f"SELECT entry_type FROM sys_journal WHERE id = '{invocation}' ORDER BY index")
+        return [row["entry_type"].removeprefix("Command: ") for row in rows if row["entry_type"].startswith("Command")]
+
+    def stored(self, chart: str, key: str) -> dict[str, str]:
+        """What the key has stored, byte for byte."""
+        return self.server.state(chart, key)
+
+    def put(self, chart: str, key: str, text: str) -> None:
+        """Write a snapshot behind the host's back."""
+        body = {"object_key": key, "new_state": {"snapshot": list(text.encode())}}
+        answer = self.client.post(f"{self.server.admin_url}/services/{chart}/state", json=body)
+        answer.raise_for_status()
+        wait_until(lambda: self.stored(chart, key).get("snapshot") == text, what="the state to be written")
+
+    def settled(self, timeout: timedelta = PATIENCE) -> None:
+        """Return once nothing of ours is on its way, except what is scheduled for later."""
+        ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
+        asked = (
+            f"SELECT id, target, status, last_failure FROM sys_invocation WHERE target_service_name IN ({ours})"
+            " AND status NOT IN ('completed', 'scheduled')"
+        )
+        rows: list[dict[str, Any]] = []
+
+        def none_left() -> bool:
+            rows[:] = self.server.query(asked)
+            return not rows
+
+        try:
+            wait_until(none_left, timeout)
+        except AssertionError:
+            raise AssertionError(f"still not completed: {rows}") from None
+
+    # ── a clumsy one ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def deployed(self, **env: str) -> Iterator[None]:
+        """Another deployment in the same place, as long as the block lasts."""
+        self.served.restart(env=env)
+        try:
+            yield
+        finally:
+            self.served.restart(env={"CHARTS_VERSION": "1", "CHARTS_BROKEN": ""})
+
+    def mend(self) -> None:
+        """Start again what a test has left dead."""
+        if not self.server.process.alive:
+            self.server.start()
+        if not self.served.process.alive:
+            self.served.restart()
+
+
+def _type_of(content: str | None) -> Mapping[str, str]:
+    return {} if content is None else {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="session")
+def effect_log() -> Iterator[EffectLog]:
+    """One log of effects for the whole run; tests use names of their own."""
+    with EffectLog() as log:
+        yield log
+
+
+@pytest.fixture(scope="session")
+def awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts on a server that keeps attempts open."""
+    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("awake") / "service.log") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts on a server that replays at every await."""
+    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("replaying") / "service.log") as host:
+        yield host
+
+
+@pytest.fixture(params=["awake", "replaying"])
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
+def hosting() -> type[Host]:
+    """For tests that need a server of their own."""
+    return Host
+
+
+@pytest.fixture(scope="session")
+def scale() -> int:
+    """How much more than usual to do: 1, or what SCALE says."""
+    return int(os.environ.get("SCALE", "1"))
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Chance, with its seed printed; SEED repeats it."""
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
+    print(f"SEED={seed}")  # shown with a failure
+    return random.Random(seed)

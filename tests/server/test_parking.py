@@ -1,0 +1,121 @@
+"""Deliveries that a deployment cannot take: parked, in nobody's way, and taken by the next deployment."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durable_fsm.testing import wait_until
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def parked(host: Host, key: str) -> list[dict[str, Any]]:
+    return host.invocations("Fragile", key, target_handler_name="_parked", status="scheduled")
+
+
+def test_an_outcome_that_a_callback_fails_on_waits_for_the_next_deployment(host: Host) -> None:
+    work = host.key("work")
+
+    with host.effects.hold(f"before:{work}") as gate:
+        host.receipt("Fragile", work, "begin", {"effect": work})
+        gate.wait_reached()
+        before = host.snapshot("Fragile", work)
+        with host.deployed(CHARTS_BROKEN="raises"):
+            gate.open()
+            wait_until(lambda: parked(host, work), what="the outcome to be parked")
+            assert host.post("Fragile", work, "wait").status_code == 409  # the key is free
+            machine = host.snapshot("Fragile", work)
+            assert [running["parked"] for running in machine["activities"]] == [True]
+            assert {**machine, "activities": before["activities"]} == before
+
+    machine = host.wait_in("Fragile", work, "done")
+    assert machine["data"]["rounds"] == 1
+    assert len(set(host.effects.counts(work))) == 1
+    host.settled()
+
+
+def test_an_outcome_that_makes_the_machine_too_large_waits_for_the_next_deployment(host: Host) -> None:
+    work = host.key("work")
+
+    with host.effects.hold(f"before:{work}") as gate:
+        host.receipt("Fragile", work, "begin", {"effect": work})
+        gate.wait_reached()
+        before = host.stored("Fragile", work)
+        with host.deployed(CHARTS_BROKEN="too large"):
+            gate.open()
+            wait_until(lambda: parked(host, work), what="the outcome to be parked")
+            assert host.stored("Fragile", work) == before
+
+    assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
+    host.settled()
+
+
+def test_a_timer_that_another_version_cannot_read_waits_for_the_next_deployment(host: Host) -> None:
+    work = host.key("work")
+    host.receipt("Fragile", work, "wait")
+    before = host.stored("Fragile", work)
+
+    with host.deployed(CHARTS_VERSION="2"):
+        refused = host.post("Fragile", work, "begin", {"effect": work})
+        assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "VersionError")
+        assert host.post("Fragile", work, "snapshot").status_code == 500
+        wait_until(lambda: parked(host, work), what="the timer to be parked")
+        assert host.stored("Fragile", work) == before
+
+    assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
+
+
+def test_a_timer_that_meets_an_unreadable_snapshot_waits_until_it_is_mended(host: Host) -> None:
+    work = host.key("work")
+    host.receipt("Fragile", work, "wait")
+    whole = host.stored("Fragile", work)["snapshot"]
+
+    host.put("Fragile", work, whole[:-10])
+    refused = host.post("Fragile", work, "begin", {"effect": work})
+    wait_until(lambda: parked(host, work), what="the timer to be parked")
+    host.put("Fragile", work, whole)
+
+    assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "SnapshotUnreadable")
+    assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
+
+
+def test_a_parked_delivery_waits_longer_each_time_and_does_not_multiply(host: Host) -> None:
+    work = host.key("work")
+    host.receipt("Fragile", work, "wait")
+    whole = host.stored("Fragile", work)["snapshot"]
+
+    host.put("Fragile", work, "{}")
+
+    def tries() -> list[int]:
+        rows = host.invocations("Fragile", work, target_handler_name="_parked", status="completed")
+        return [json.loads(json.dumps(host.server.output(row["id"])))["outcome"] == "parked" for row in rows]
+
+    wait_until(lambda: len(tries()) >= 2, what="a second try")
+    assert len(parked(host, work)) <= 1
+    host.put("Fragile", work, whole)
+    host.wait_in("Fragile", work, "done")
+    assert parked(host, work) == []
+
+
+def test_the_outcome_of_exclusive_work_that_a_callback_fails_on_is_parked_and_the_key_is_free(host: Host) -> None:
+    work = host.key("work")
+
+    with host.effects.hold(f"before:{work}") as gate:
+        held = host.server.send("Fragile", work, "hold", {"effect": work})
+        gate.wait_reached()
+        with host.deployed(CHARTS_BROKEN="raises"):
+            gate.open()
+            assert host.server.output(held)["configuration"] == ["holding"]
+            wait_until(lambda: parked(host, work), what="the outcome to be parked")
+            assert host.post("Fragile", work, "wait").status_code == 409
+            [running] = host.snapshot("Fragile", work)["activities"]
+            assert running["parked"] is True
+
+    assert host.wait_in("Fragile", work, "done")["data"]["result"] is None
+    host.settled()
