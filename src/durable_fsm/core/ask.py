@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NoReturn
 
-from durable_fsm.core.model import ROOT, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
+from durable_fsm.core.model import ROOT, Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
 from durable_fsm.core.scope import Effects, Ids, Scope
 
 
@@ -25,16 +25,11 @@ class Unknown(LookupError):
 class UnknownPayload:
     """Stands for a payload that nobody has sent yet; whoever looks into it learns that it is not there."""
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise Unknown(name)
+    def _look(self, *_: object) -> NoReturn:
+        raise Unknown("the payload is not known yet")
 
-    def __bool__(self) -> NoReturn:
-        raise Unknown("bool")
-
-    def __eq__(self, other: object) -> bool:
-        raise Unknown("==")
-
-    __hash__ = None  # type: ignore[assignment]
+    __getattr__ = __getitem__ = __contains__ = __iter__ = __len__ = __bool__ = __int__ = __float__ = _look
+    __hash__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __sub__ = __mul__ = _look
 
 
 class _Nothing:
@@ -67,15 +62,26 @@ def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer
 
 
 def _passes(scope: Scope, transition: Transition) -> Answer:
-    answers = [_asks(scope, transition, guard) for guard in transition.guards]
+    scope.on(transition)
+    answers = [_admits(scope, validator) for validator in transition.validators]
+    answers += [_says_yes(scope, guard) for guard in transition.guards]
     if Answer.NO in answers:
         return Answer.NO
     return Answer.DEPENDS if Answer.DEPENDS in answers else Answer.YES
 
 
-def _asks(scope: Scope, transition: Transition, guard: Guard) -> Answer:
-    scope.transition = transition
+def _admits(scope: Scope, validator: Callback) -> Answer:
+    try:
+        validator.call(scope)
+    except Unknown:
+        return Answer.DEPENDS
+    except Exception:  # noqa: BLE001 - whatever a validator raises is its way to say no
+        return Answer.NO
+    return Answer.YES
+
+
+def _says_yes(scope: Scope, guard: Guard) -> Answer:
     try:
         return Answer.YES if bool(guard.call(scope)) is not guard.negated else Answer.NO
-    except Exception:  # noqa: BLE001 - whatever the guard stumbles over, it is the missing payload or an error for the real event
+    except Exception:  # noqa: BLE001 - it stumbles over the missing payload, or would raise for the real event too
         return Answer.DEPENDS

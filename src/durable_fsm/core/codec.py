@@ -46,8 +46,7 @@ def plain(value: object) -> Json:
                 raise TypeError(f"{value} has no form in JSON")
             return value
         case Mapping():
-            items = cast("Mapping[object, object]", value).items()
-            return {_name(name): plain(item) for name, item in items}
+            return _plain_members(cast("Mapping[object, object]", value))
         case list() | tuple():
             return [plain(item) for item in cast("list[object]", value)]
         case AbstractSet():
@@ -60,6 +59,16 @@ def plain(value: object) -> Json:
             return str(value)
         case _:
             return _plain_object(value)
+
+
+def _plain_members(members: Mapping[object, object]) -> dict[str, Json]:
+    record: dict[str, Json] = {}
+    for key, member in members.items():
+        name = _name(key)
+        if name in record:
+            raise TypeError(f"two members would have the name '{name}'")
+        record[name] = plain(member)
+    return record
 
 
 def _name(name: object) -> str:
@@ -91,26 +100,27 @@ def milliseconds(duration: timedelta) -> int:
 
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
-    """The snapshot as plain JSON; what is empty is left out."""
-    failure = snapshot.failure
-    record: dict[str, Json] = {
+    """The snapshot as plain JSON; what is optional and empty is left out."""
+    required: dict[str, Json] = {
         "format": FORMAT,
         "chart": snapshot.chart,
         "version": snapshot.version,
         "digest": snapshot.digest,
-        "life": snapshot.life,
         "configuration": list(snapshot.configuration),
         "data": snapshot.data,
+        "seq": snapshot.seq,
+        "status": snapshot.status.value,
+    }
+    optional: dict[str, Json] = {
+        "life": snapshot.life,
         "history": {id: list(states) for id, states in snapshot.history.items()},
         "timers": [_timer_to_json(timer) for timer in snapshot.timers],
         "activities": [_activity_to_json(activity) for activity in snapshot.activities],
-        "seq": snapshot.seq,
-        "status": snapshot.status.value,
-        "output": snapshot.output,
-        "failure": failure_to_json(failure) if failure else None,
+        "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
         "created_from": snapshot.created_from,
     }
-    return {name: value for name, value in record.items() if name == "data" or value not in (None, [], {}, "")}
+    output: dict[str, Json] = {} if snapshot.output is None else {"output": snapshot.output}
+    return {**required, **{name: value for name, value in optional.items() if value}, **output}
 
 
 def failure_to_json(failure: Failure) -> dict[str, Json]:
@@ -122,7 +132,7 @@ def failure_to_json(failure: Failure) -> dict[str, Json]:
         "metadata": failure.metadata,
         "source": failure.source,
     }
-    return {name: value for name, value in record.items() if value not in (None, "")}
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def _timer_to_json(timer: Armed) -> dict[str, Json]:
@@ -148,7 +158,7 @@ def _activity_to_json(running: Running) -> dict[str, Json]:
     return {**record, "parked": True} if running.parked else record
 
 
-class _Unreadable(Exception):
+class _Unreadable(ValueError):
     """What is wrong with a stored record; becomes SnapshotUnreadable."""
 
 
@@ -159,43 +169,59 @@ def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         SnapshotUnreadable: it is no snapshot, one of another chart, or one of a later format.
     """
     try:
-        if not isinstance(record, dict):
-            raise _Unreadable("it is not a JSON object.")
-        format = _get(record, "format", int)
-        if format > FORMAT:
-            raise _Unreadable(f"its format is {format}; this build reads up to {FORMAT}.")
-        if record.get("chart") != chart.name:
-            raise _Unreadable(f"it belongs to chart '{record.get('chart')}'.")
-        failure = record.get("failure")
-        return Snapshot(
-            chart=chart.name,
-            version=_get(record, "version", str),
-            digest=_get(record, "digest", str),
-            life=_get(record, "life", str, ""),
-            configuration=_strings(_get(record, "configuration", list, [])),
-            data=record.get("data"),
-            history={id: _strings(states) for id, states in _get(record, "history", dict, {}).items()},
-            timers=tuple(_timer_from_json(timer) for timer in _get(record, "timers", list, [])),
-            activities=tuple(_activity_from_json(running) for running in _get(record, "activities", list, [])),
-            seq=_get(record, "seq", int, 0),
-            status=Status(_get(record, "status", str)),
-            output=record.get("output"),
-            failure=failure_from_json(failure) if isinstance(failure, dict) else None,
-            created_from=_get(record, "created_from", str, ""),
-        )
-    except (_Unreadable, ValueError) as error:
+        return _snapshot_from_json(chart, record)
+    except _Unreadable as error:
         raise SnapshotUnreadable(chart=chart.name, problem=str(error)) from error
 
 
+def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
+    members = _object(record)
+    format = _get(members, "format", int)
+    if not 1 <= format <= FORMAT:
+        raise _Unreadable(f"its format is {format}; this build reads up to {FORMAT}.")
+    if members.get("chart") != chart.name:
+        raise _Unreadable(f"it belongs to chart {canonical(members.get('chart'))}.")
+    status = _status(_get(members, "status", str))
+    if (status is Status.FAILED) != ("failure" in members):
+        raise _Unreadable(f"its status is '{status}', which does not go with its failure.")
+    return Snapshot(
+        chart=chart.name,
+        version=_get(members, "version", str),
+        digest=_get(members, "digest", str),
+        life=_get(members, "life", str, default=""),
+        configuration=_strings(members.get("configuration")),
+        data=members.get("data"),
+        history={id: _strings(states) for id, states in _get(members, "history", dict, default={}).items()},
+        timers=tuple(_timer_from_json(timer) for timer in _get(members, "timers", list, default=[])),
+        activities=tuple(_activity_from_json(running) for running in _get(members, "activities", list, default=[])),
+        seq=_get(members, "seq", int),
+        status=status,
+        output=members.get("output"),
+        failure=failure_from_json(_object(members["failure"])) if "failure" in members else None,
+        created_from=_get(members, "created_from", str, default=""),
+    )
+
+
 def failure_from_json(record: Mapping[str, Json]) -> Failure:
-    """Read what `failure_to_json` wrote."""
+    """Read what `failure_to_json` wrote.
+
+    Raises:
+        ValueError: it is no such record.
+    """
     return Failure(
         type=_get(record, "type", str),
         message=_get(record, "message", str),
-        code=_get(record, "code", int, None),
+        code=_get(record, "code", int, default=None),
         metadata=record.get("metadata"),
-        source=_get(record, "source", str, ""),
+        source=_get(record, "source", str, default=""),
     )
+
+
+def _status(name: str) -> Status:
+    try:
+        return Status(name)
+    except ValueError as error:
+        raise _Unreadable(f"'status' is {canonical(name)}.") from error
 
 
 def _timer_from_json(record: Json) -> Armed:
@@ -203,11 +229,11 @@ def _timer_from_json(record: Json) -> Armed:
     return Armed(
         token=_get(fields, "token", str),
         event=_get(fields, "event", str),
-        after=timedelta(milliseconds=_get(fields, "after_ms", int)),
-        state=_get(fields, "state", str, None),
-        id=_get(fields, "id", str, None),
+        after=_duration(_get(fields, "after_ms", int)),
+        state=_get(fields, "state", str, default=None),
+        id=_get(fields, "id", str, default=None),
         payload=fields.get("payload"),
-        activity=_get(fields, "activity", str, None),
+        activity=_get(fields, "activity", str, default=None),
     )
 
 
@@ -218,8 +244,15 @@ def _activity_from_json(record: Json) -> Running:
         id=_get(fields, "id", str),
         state=_get(fields, "state", str),
         entry=_get(fields, "entry", int),
-        parked=_get(fields, "parked", bool, False),
+        parked=_get(fields, "parked", bool, default=False),
     )
+
+
+def _duration(after_ms: int) -> timedelta:
+    try:
+        return timedelta(milliseconds=after_ms)
+    except OverflowError as error:
+        raise _Unreadable(f"'after_ms' is {after_ms}.") from error
 
 
 def _object(record: Json) -> dict[str, Json]:
@@ -237,7 +270,7 @@ def _strings(record: Json) -> tuple[str, ...]:
 _REQUIRED: Any = object()  # Any: stands in for a default of whatever type the caller reads
 
 
-def _get(record: Mapping[str, Json], name: str, type_: type[Any], default: Any = _REQUIRED) -> Any:
+def _get(record: Mapping[str, Json], name: str, type_: type[Any], *, default: Any = _REQUIRED) -> Any:
     """The member *name*, checked against *type_*; `Any`, because no signature relates the two."""
     value = record.get(name, default)
     if value is _REQUIRED:

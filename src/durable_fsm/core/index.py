@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from durable_fsm.core.model import ROOT, Kind
-
-if TYPE_CHECKING:
-    from durable_fsm.core.model import Chart, State, Transition
+from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition
 
 
 def matches(descriptor: str, event: str) -> bool:
@@ -25,7 +21,8 @@ def matches(descriptor: str, event: str) -> bool:
 class Index:
     """Ancestors, document order and transitions by state; answers are cached per (state, event).
 
-    `order` maps ids to document order, `ancestors` an id to its ancestors, nearest first, the root last.
+    `order` maps ids to document order, `ancestors` an id to its ancestors, nearest first, the root last. `initial` has
+    a transition for every compound and history state, `regions` the children of a state without its histories.
     """
 
     def __init__(self, chart: Chart) -> None:
@@ -33,12 +30,15 @@ class Index:
         self.order = {id: place for place, id in enumerate(chart.states)}
         self.ancestors: dict[str, tuple[str, ...]] = {}
         self.histories: dict[str, tuple[State, ...]] = {}
+        self.regions: dict[str, tuple[str, ...]] = {}
         for state in chart.states.values():
             parent = state.parent
             self.ancestors[state.id] = () if parent is None else (parent, *self.ancestors[parent])
             below = [chart.states[child] for child in state.children]
             self.histories[state.id] = tuple(child for child in below if child.kind.is_history)
+            self.regions[state.id] = tuple(child.id for child in below if not child.kind.is_history)
         self.lineage = {id: frozenset(ancestors) for id, ancestors in self.ancestors.items()}
+        self.initial = {state.id: self._initial(state) for state in chart.states.values()}
         self.transitions: dict[str, list[Transition]] = {id: [] for id in chart.states}
         for transition in chart.transitions:
             self.transitions[transition.source].append(transition)
@@ -50,6 +50,16 @@ class Index:
         self.descriptors = frozenset(descriptor for edge in chart.transitions for descriptor in edge.events)
         self._declared = frozenset(chart.events)
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
+
+    def _initial(self, state: State) -> Transition:
+        """The default transition of a compound or history state; other kinds never look."""
+        if state.initial is not None:
+            return state.initial
+        if state.kind.is_history and state.parent is not None:
+            parent = self.states[state.parent]
+            targets = self.regions[parent.id] if parent.kind is Kind.PARALLEL else self._initial(parent).targets
+            return Transition("", state.id, targets)
+        return Transition("", state.id, self.regions[state.id][:1])
 
     def taking(self, state: str, event: str) -> tuple[Transition, ...]:
         """The transitions of *state* whose descriptors select *event*, in document order."""

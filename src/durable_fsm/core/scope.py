@@ -68,11 +68,25 @@ class Ids:
 class Scope:
     """The surroundings of one callback.
 
-    `data` is the working copy that callbacks change. `event` is what is being taken; `transition` and `state` say for
-    which edge or state the callback runs. `machine` belongs to the front-end, which may keep one object a step there.
+    `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
+    callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
+    and exit that is the state being entered or left. `machine` belongs to the front-end, which may keep one object a
+    step there.
     """
 
-    __slots__ = ("chart", "configuration", "data", "effects", "event", "ids", "machine", "state", "transition")
+    __slots__ = (
+        "chart",
+        "configuration",
+        "data",
+        "effects",
+        "event",
+        "ids",
+        "machine",
+        "source",
+        "state",
+        "target",
+        "transition",
+    )
 
     def __init__(
         self,
@@ -90,5 +104,26 @@ class Scope:
         self.ids = ids
         self.configuration = configuration
         self.transition: Transition | None = None
+        self.source: str | None = None
+        self.target: str | None = None
         self.state: State | None = None
         self.machine: object = None
+
+    def on(self, transition: Transition) -> None:
+        """The next callbacks belong to *transition*."""
+        self.transition = transition
+        self.source = transition.source
+        self.target = transition.targets[0] if transition.targets else None
+        self.state = self.chart.states[transition.source]
+
+    def leaving(self, state: State, transition: Transition) -> None:
+        """The next callbacks are the exit actions of *state*, which *transition* leaves."""
+        self.on(transition)
+        self.source = state.id
+        self.state = state
+
+    def entering(self, state: State, transition: Transition) -> None:
+        """The next callbacks are the entry actions of *state*, to which *transition* leads."""
+        self.on(transition)
+        self.target = state.id
+        self.state = state

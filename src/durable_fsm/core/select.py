@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from durable_fsm.core.index import Index
-from durable_fsm.core.model import ROOT, Callback, Kind, Transition
+from durable_fsm.core.model import ROOT, Kind, Transition
 
 History = Mapping[str, tuple[str, ...]]
 Passes = Callable[[Transition], bool]
+Causes = dict[str, Transition]
 
 
 def select_transitions(index: Index, active: AbstractSet[str], event: str | None, passes: Passes) -> list[Transition]:
@@ -40,7 +42,7 @@ def remove_conflicting_transitions(
         exits = compute_exit_set(index, active, history, [transition])
         preempted: list[Transition] = []
         for other in kept:
-            if exits.isdisjoint(compute_exit_set(index, active, history, [other])):
+            if exits.keys().isdisjoint(compute_exit_set(index, active, history, [other])):
                 continue
             if not index.is_descendant(transition.source, other.source):
                 break
@@ -53,13 +55,15 @@ def remove_conflicting_transitions(
 
 def compute_exit_set(
     index: Index, active: AbstractSet[str], history: History, transitions: Iterable[Transition]
-) -> set[str]:
-    """The active states that taking *transitions* leaves."""
-    exits: set[str] = set()
+) -> Causes:
+    """The active states that taking *transitions* leaves, each with the first transition that leaves it."""
+    exits: Causes = {}
     for transition in transitions:
         if transition.targets:
             domain = get_transition_domain(index, history, transition)
-            exits.update(state for state in active if index.is_descendant(state, domain))
+            for state in active:
+                if index.is_descendant(state, domain):
+                    exits.setdefault(state, transition)
     return exits
 
 
@@ -93,70 +97,79 @@ def get_effective_target_states(index: Index, history: History, transition: Tran
         elif target in history:
             targets.update(dict.fromkeys(history[target]))
         else:
-            default = index.states[target].initial
-            if default is not None:
-                targets.update(dict.fromkeys(get_effective_target_states(index, history, default)))
+            default = index.initial[target]
+            targets.update(dict.fromkeys(get_effective_target_states(index, history, default)))
     return list(targets)
 
 
 @dataclass(slots=True)
 class Entry:
-    """What taking transitions enters: the states, those entered by default, and content of default histories."""
+    """What taking transitions enters.
 
-    states: set[str] = field(default_factory=set[str])
-    default: set[str] = field(default_factory=set[str])
-    history_content: dict[str, tuple[Callback, ...]] = field(default_factory=dict[str, tuple[Callback, ...]])
+    Attributes:
+        states: the states, each with the transition that leads there.
+        default: the initial transitions taken on the way, by compound state.
+        history: default transitions of history states that remembered nothing, by the state they lie in.
+    """
+
+    states: Causes = field(default_factory=Causes)
+    default: Causes = field(default_factory=Causes)
+    history: Causes = field(default_factory=Causes)
 
 
 def compute_entry_set(index: Index, history: History, transitions: Iterable[Transition]) -> Entry:
     """The states that taking *transitions* enters, wherever their targets lead."""
-    entry = Entry()
+    entering = _Entering(index, history)
     for transition in transitions:
         for target in transition.targets:
-            _add_descendant_states_to_enter(index, history, target, entry)
-        domain = get_transition_domain(index, history, transition) if transition.targets else ROOT
+            entering.add_descendant_states_to_enter(target, transition)
         for target in get_effective_target_states(index, history, transition):
-            _add_ancestor_states_to_enter(index, history, target, domain, entry)
-    return entry
+            domain = get_transition_domain(index, history, transition)
+            entering.add_ancestor_states_to_enter(target, domain, transition)
+    return entering.entry
 
 
-def _add_descendant_states_to_enter(index: Index, history: History, id: str, entry: Entry) -> None:
-    state = index.states[id]
-    if state.kind.is_history:
-        parent = index.ancestors[id][0]
-        if id in history:
-            remembered: Iterable[str] = history[id]
-        else:
-            remembered = state.initial.targets if state.initial else ()
-            entry.history_content[parent] = state.initial.actions if state.initial else ()
-        for target in remembered:
-            _add_descendant_states_to_enter(index, history, target, entry)
-        for target in remembered:
-            _add_ancestor_states_to_enter(index, history, target, parent, entry)
-        return
-    entry.states.add(id)
-    if state.kind is Kind.COMPOUND:
-        entry.default.add(id)
-        targets = state.initial.targets if state.initial else ()
-        for target in targets:
-            _add_descendant_states_to_enter(index, history, target, entry)
-        for target in targets:
-            _add_ancestor_states_to_enter(index, history, target, id, entry)
-    elif state.kind is Kind.PARALLEL:
-        _add_regions(index, history, id, entry)
+class _Entering:
+    """Collects an `Entry`; *cause* is the transition that leads to a state."""
 
+    def __init__(self, index: Index, history: History) -> None:
+        self.index = index
+        self.history = history
+        self.entry = Entry()
 
-def _add_ancestor_states_to_enter(index: Index, history: History, id: str, ancestor: str, entry: Entry) -> None:
-    for above in index.ancestors[id]:
-        if above == ancestor:
+    def add_descendant_states_to_enter(self, id: str, cause: Transition) -> None:
+        kind = self.index.states[id].kind
+        if kind.is_history:
+            self.add_history(id, cause)
             return
-        entry.states.add(above)
-        if index.states[above].kind is Kind.PARALLEL:
-            _add_regions(index, history, above, entry)
+        self.entry.states.setdefault(id, cause)
+        if kind is Kind.COMPOUND:
+            initial = self.entry.default[id] = self.index.initial[id]
+            self.add_targets(initial.targets, id, initial)
+        elif kind is Kind.PARALLEL:
+            self.add_regions(id, cause)
 
+    def add_history(self, id: str, cause: Transition) -> None:
+        parent = self.index.ancestors[id][0]
+        if id in self.history:
+            self.add_targets(self.history[id], parent, cause)
+        else:
+            default = self.entry.history[parent] = self.index.initial[id]
+            self.add_targets(default.targets, parent, default)
 
-def _add_regions(index: Index, history: History, id: str, entry: Entry) -> None:
-    for child in index.states[id].children:
-        entered = any(state == child or index.is_descendant(state, child) for state in entry.states)
-        if not entered and not index.states[child].kind.is_history:
-            _add_descendant_states_to_enter(index, history, child, entry)
+    def add_targets(self, targets: Iterable[str], ancestor: str, cause: Transition) -> None:
+        for target in targets:
+            self.add_descendant_states_to_enter(target, cause)
+        for target in targets:
+            self.add_ancestor_states_to_enter(target, ancestor, cause)
+
+    def add_ancestor_states_to_enter(self, id: str, ancestor: str, cause: Transition) -> None:
+        for above in takewhile(lambda above: above != ancestor, self.index.ancestors[id]):
+            self.entry.states.setdefault(above, cause)
+            if self.index.states[above].kind is Kind.PARALLEL:
+                self.add_regions(above, cause)
+
+    def add_regions(self, id: str, cause: Transition) -> None:
+        for region in self.index.regions[id]:
+            if not any(state == region or self.index.is_descendant(state, region) for state in self.entry.states):
+                self.add_descendant_states_to_enter(region, cause)

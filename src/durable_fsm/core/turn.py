@@ -130,6 +130,8 @@ class Turn:
 
     def deliver(self, event: Event) -> Outcome | None:
         """Take a timer or an outcome. What fails is parked and nobody else's turn is spoiled: None."""
+        if self.snapshot is None:
+            return Outcome.STALE
         try:
             return self.take(event)
         except DurableFSMError:
@@ -178,8 +180,7 @@ class Turn:
         self.parked.append(event)
         machine = self.machine
         activities = tuple(
-            replace(running, parked=True) if running.token == event.token else running
-            for running in machine.activities
+            replace(running, parked=True) if running.token == event.token else running for running in machine.activities
         )
         if activities != machine.activities:
             self.snapshot = replace(machine, activities=activities)

@@ -1,0 +1,486 @@
+"""One macrostep under way: the mutable middle of `start` and `step`.
+
+Function names are those of the SCXML algorithm: https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import NoReturn, TypeVar
+
+from durable_fsm.core import select
+from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.model import (
+    ROOT,
+    Activity,
+    Armed,
+    Callback,
+    Cancel,
+    Chart,
+    Effect,
+    Event,
+    Failure,
+    Guard,
+    Json,
+    Kind,
+    Microstep,
+    Misfit,
+    Origin,
+    Outcome,
+    Reply,
+    Running,
+    Send,
+    Snapshot,
+    StartActivity,
+    State,
+    Status,
+    Step,
+    StopActivity,
+    Transition,
+)
+from durable_fsm.core.scope import NOW, Effects, Ids, Scope
+from durable_fsm.errors import ActionError, DurableFSMError, InvalidPayload, SnapshotUnreadable, UnknownEvent
+
+MICROSTEPS = 1_000
+"""A macrostep that has not come to rest after this many microsteps never will."""
+
+ERROR = "error.execution"
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """A validator does not let an event from outside in; the text is its reason."""
+
+
+class Run:
+    """One macrostep. Discarded when it fails: the snapshot it began with is still the machine."""
+
+    def __init__(self, chart: Chart, before: Snapshot, data: object, event: Event) -> None:
+        self.chart = chart
+        self.index = chart.index
+        self.before = before
+        self.event = event
+        self.active = self.index.with_ancestors(before.configuration)
+        self.history = dict(before.history)
+        self.timers = {timer.token: timer for timer in before.timers}
+        self.activities = {running.token: running for running in before.activities}
+        self.queue: deque[Event] = deque()
+        self.to_invoke: set[str] = set()
+        self.effects: list[Effect] = []
+        self.trace: list[Microstep] = []
+        self.raised: list[str] = []
+        self.refusals: dict[str, None] = {}
+        self.seq = before.seq + 1
+        self.tokens = 0
+        self.status = before.status
+        self.output = before.output
+        self.failure = before.failure
+        ids = Ids(f"{event.seed}/{before.life}/{self.seq}")
+        self.scope = Scope(chart, event, data, Effects(self), ids, self.active)
+
+    @classmethod
+    def resume(cls, chart: Chart, snapshot: Snapshot, event: Event) -> Run:
+        """Pick up a machine where its snapshot left it."""
+        try:
+            data = chart.data.load(snapshot.data)
+        except Misfit as error:
+            problem = f"its data does not fit {chart.data.name}: {error.problem} at {error.path}."
+            raise SnapshotUnreadable(chart=chart.name, problem=problem) from error
+        return cls(chart, snapshot, data, event)
+
+    def finish(self, outcome: Outcome) -> Step:
+        """The result, as values."""
+        try:
+            data = self.chart.data.dump(self.scope.data)
+        except Misfit as error:
+            problem = f"it left data that does not fit {self.chart.data.name}: {error.problem} at {error.path}."
+            raise self.action_error("a callback", problem) from error
+        snapshot = replace(
+            self.before,
+            version=self.chart.version,
+            digest=self.chart.digest,
+            configuration=self.index.leaves(self.active),
+            data=data,
+            history=dict(sorted(self.history.items())),
+            timers=tuple(self.timers.values()),
+            activities=tuple(self.activities.values()),
+            seq=self.seq,
+            status=self.status,
+            output=self.output,
+            failure=self.failure,
+        )
+        return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
+
+    # ── what callbacks ask for (scope.Asked) ──────────────────────────────────────────────────────────────────────────
+
+    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None:
+        if not self.index.knows(event):
+            raise UnknownEvent(chart=self.chart.name, event=event, known=sorted(self.chart.events))
+        content = plain(payload)
+        self.typed(Event(event, content))
+        self.arm(Armed(self.token(), event, max(after, NOW), id=id, payload=content))
+
+    def cancel(self, id: str) -> None:
+        for timer in [timer for timer in self.timers.values() if timer.id == id]:
+            self.disarm(timer)
+
+    def raise_(self, event: str, payload: object) -> None:
+        self.enqueue(self.typed(Event(event, payload, Origin.INTERNAL)))
+
+    # ── timers and activities ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def token(self) -> str:
+        self.tokens += 1
+        return f"{self.before.life}.{self.seq}.{self.tokens}"
+
+    def arm(self, timer: Armed) -> None:
+        timer = replace(timer, after=timedelta(milliseconds=milliseconds(timer.after)))
+        self.timers[timer.token] = timer
+        self.effects.append(Send(timer.token, timer.event, timer.after))
+
+    def disarm(self, timer: Armed) -> None:
+        del self.timers[timer.token]
+        self.effects.append(Cancel(timer.token))
+
+    def arrived(self, timer: Armed) -> None:
+        """A timer is over, and the event of this run is what it stands for.
+
+        A deadline stops its activity and becomes its failure.
+        """
+        del self.timers[timer.token]
+        payload: object = timer.payload
+        if timer.activity is not None:
+            late = self.activities[timer.activity]
+            self.stop_activity(late)
+            payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.")
+        self.event = replace(self.event, name=timer.event, payload=payload, origin=Origin.PLATFORM)
+
+    def forget_activity(self, running: Running) -> None:
+        """Its outcome has come: nothing to stop, no deadline to keep."""
+        del self.activities[running.token]
+        for timer in [timer for timer in self.timers.values() if timer.activity == running.token]:
+            self.disarm(timer)
+
+    def stop_activity(self, running: Running) -> None:
+        self.forget_activity(running)
+        self.effects.append(StopActivity(running.token))
+
+    def invoke(self) -> None:
+        """Start the activities of the states that were entered and are still active."""
+        for state in self.index.in_order(self.to_invoke):
+            for activity in self.index.states[state].activities:
+                self.start_activity(state, activity)
+        self.to_invoke.clear()
+
+    def start_activity(self, state: str, activity: Activity) -> None:
+        running = Running(self.token(), activity.id, state, self.seq)
+        self.activities[running.token] = running
+        self.effects.append(StartActivity(running.token, activity.id, self.seq, activity.exclusive))
+        if activity.deadline is not None and not activity.exclusive:
+            late = f"error.invoke.{activity.id}"
+            self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+
+    # ── the algorithm ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def typed(self, event: Event) -> Event:
+        """The event with its payload as a value of the declared type; failures have a type of their own."""
+        declared = self.chart.events.get(event.name)
+        if declared is None or declared.payload is None or isinstance(event.payload, Failure):
+            return event
+        try:
+            return replace(event, payload=declared.payload.load(plain(event.payload)))
+        except Misfit as error:
+            raise InvalidPayload(
+                chart=self.chart.name,
+                subject=f"payload of '{event.name}'",
+                expected=declared.payload.name,
+                problem=error.problem,
+                path=error.path,
+            ) from error
+
+    def take(self) -> bool:
+        """Run the macrostep of the event; False if nothing takes it.
+
+        Raises:
+            Refused: a validator does not let it in.
+        """
+        event = self.event = self.typed(self.event)
+        enabled = self.select(event)
+        if enabled:
+            self.microstep(enabled, event)
+        elif self.queue or isinstance(event.payload, Failure):
+            self.unhandled(event)
+        else:
+            return False
+        self.complete()
+        return True
+
+    def select(self, event: Event | None) -> list[Transition]:
+        """The transitions to take now; the eventless ones, if there is no event."""
+        if event is not None:
+            self.scope.event = event
+        name = None if event is None else event.name
+        enabled = select.select_transitions(self.index, self.active, name, self.passes)
+        return select.remove_conflicting_transitions(self.index, self.active, self.history, enabled)
+
+    def complete(self) -> None:
+        """Take eventless transitions and raised events until nothing is left, then start activities."""
+        rounds = 0
+        while self.status is Status.RUNNING and self.advance():
+            rounds += 1
+            if rounds >= MICROSTEPS:
+                self.stuck()
+        if self.status is Status.RUNNING and self.regions_are_final():
+            self.status = Status.DONE
+        while self.queue:  # the machine is over before it could take them; a failure is not hidden by that
+            self.unhandled(self.queue.popleft())
+        if self.status is Status.RUNNING:
+            self.invoke()
+        else:
+            self.exit_interpreter()
+
+    def advance(self) -> bool:
+        """Take eventless transitions, or else one raised event; False if there is neither."""
+        enabled = self.select(None) if self.index.has_eventless else []
+        if enabled:
+            self.microstep(enabled, None)
+            return True
+        if not self.queue:
+            return False
+        event = self.queue.popleft()
+        enabled = self.select(event)
+        if enabled:
+            self.microstep(enabled, event)
+        else:
+            self.unhandled(event)
+        return True
+
+    def unhandled(self, event: Event) -> None:
+        """An event that nothing takes is dropped, except where that would hide a failure."""
+        if not isinstance(event.payload, Failure):
+            return
+        if event.name != ERROR:
+            self.enqueue(Event(ERROR, event.payload, Origin.INTERNAL))
+        elif event.cause is not None:
+            raise self.action_error(event.payload.source, event.payload.message) from event.cause
+        else:
+            self.status = Status.FAILED
+            self.failure = event.payload
+
+    def stuck(self) -> NoReturn:
+        taken = ", ".join(key for microstep in self.trace[-1:] for key in microstep.transitions)
+        last = f"; the last took {taken}" if taken else ""
+        raise self.action_error("the macrostep", f"it has not come to rest after {MICROSTEPS} microsteps{last}.")
+
+    def microstep(self, enabled: list[Transition], event: Event | None) -> None:
+        """Leave, act, enter. A failure before anything was left stops the transitions."""
+        exited: list[str] = []
+        entered: list[str] = []
+        keys: tuple[str, ...] = ()
+        if self.prepare(enabled):
+            exited = self.exit_states(enabled)
+            self.execute_transition_content(enabled)
+            entered = self.enter_states(enabled)
+            self.conclude(enabled)
+            keys = tuple(transition.key for transition in enabled if transition.key)
+        name = None if event is None else event.name
+        self.trace.append(Microstep(name, tuple(exited), keys, tuple(entered), tuple(self.raised)))
+        self.raised.clear()
+
+    def prepare(self, enabled: list[Transition]) -> bool:
+        """Run what precedes the transitions; False as soon as some of it fails."""
+        for transition in enabled:
+            self.scope.on(transition)
+            if not all(self.attempt(callback, _succeeded) for callback in transition.before):
+                return False
+        return True
+
+    def execute_transition_content(self, enabled: list[Transition]) -> None:
+        """Run the actions; what they return is for the sender."""
+        for transition in enabled:
+            self.scope.on(transition)
+            for value in self.values(transition.actions):
+                self.effects.append(Reply(value))
+
+    def conclude(self, enabled: list[Transition]) -> None:
+        """Run what follows when everything has been entered."""
+        for transition in enabled:
+            if transition.targets:
+                self.scope.entering(self.index.states[transition.targets[0]], transition)
+            else:
+                self.scope.on(transition)
+            self.execute(transition.after)
+
+    def exit_states(self, enabled: list[Transition]) -> list[str]:
+        causes = select.compute_exit_set(self.index, self.active, self.history, enabled)
+        ordered = self.index.in_order(causes)[::-1]
+        for id in ordered:
+            self.record_history(id)
+        for id in ordered:
+            state = self.index.states[id]
+            self.scope.leaving(state, causes[id])
+            self.execute(state.exit)
+            self.to_invoke.discard(id)
+            for timer in [timer for timer in self.timers.values() if timer.state == id and timer.activity is None]:
+                self.disarm(timer)
+            for running in [running for running in self.activities.values() if running.state == id]:
+                self.stop_activity(running)
+            self.active.discard(id)
+        return ordered
+
+    def record_history(self, id: str) -> None:
+        for memory in self.index.histories[id]:
+            if memory.kind is Kind.DEEP_HISTORY:
+                below = [leaf for leaf in self.index.leaves(self.active) if self.index.is_descendant(leaf, id)]
+            else:
+                below = [child for child in self.index.regions[id] if child in self.active]
+            self.history[memory.id] = tuple(below)
+
+    def enter_states(self, enabled: list[Transition]) -> list[str]:
+        entry = select.compute_entry_set(self.index, self.history, enabled)
+        ordered = self.index.in_order(entry.states)
+        for id in ordered:
+            state = self.index.states[id]
+            self.active.add(id)
+            if state.activities:
+                self.to_invoke.add(id)
+            self.scope.entering(state, entry.states[id])
+            self.execute(state.entry)
+            for default in (entry.default.get(id), entry.history.get(id)):
+                if default is not None:
+                    self.scope.on(default)
+                    self.execute(default.actions)
+            for timer in state.timers:
+                self.arm(Armed(self.token(), timer.event, timer.after, id))
+            if state.kind is Kind.FINAL:
+                self.scope.entering(state, entry.states[id])
+                self.enter_final(state)
+        return ordered
+
+    def enter_final(self, state: State) -> None:
+        """Raise the done events; a final child of the root ends the machine."""
+        output = _merged(self.values(state.done))
+        parent, *above = self.index.ancestors[state.id]
+        if parent == ROOT:
+            self.status = Status.DONE
+            self.output = output
+            return
+        self.enqueue(Event(f"done.state.{parent}", output, Origin.INTERNAL))
+        if self.index.states[above[0]].kind is Kind.PARALLEL and self.is_in_final_state(above[0]):
+            self.enqueue(Event(f"done.state.{above[0]}", output, Origin.INTERNAL))
+
+    def is_in_final_state(self, id: str) -> bool:
+        regions = self.index.regions[id]
+        if self.index.states[id].kind is Kind.PARALLEL:
+            return all(self.is_in_final_state(region) for region in regions)
+        return any(child in self.active and self.index.states[child].kind is Kind.FINAL for child in regions)
+
+    def regions_are_final(self) -> bool:
+        """A parallel state at the top ends the machine when all its regions are final, as a final state does."""
+        top = [id for id in self.index.regions[ROOT] if id in self.active]
+        return any(self.index.states[id].kind is Kind.PARALLEL and self.is_in_final_state(id) for id in top)
+
+    def exit_interpreter(self) -> None:
+        """The machine is over: nothing of it may arrive, run or be waited for any more.
+
+        Its last states stay in the configuration, and their exit actions are not run: there is nothing to clean up for.
+        """
+        for running in list(self.activities.values()):
+            self.stop_activity(running)
+        for timer in list(self.timers.values()):
+            self.disarm(timer)
+
+    # ── callbacks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enqueue(self, event: Event) -> None:
+        self.queue.append(event)
+        self.raised.append(event.name)
+
+    def passes(self, transition: Transition) -> bool:
+        self.scope.on(transition)
+        return all(map(self.admits, transition.validators)) and all(map(self.says_yes, transition.guards))
+
+    def admits(self, validator: Callback) -> bool:
+        """Whether a validator has no objection; it rejects what came from outside and is still to be begun."""
+        if self.event.origin is not Origin.EXTERNAL or self.trace:
+            return self.attempt(validator, _succeeded) is True
+        try:
+            validator.call(self.scope)
+        except Exception as error:
+            raise Refused(_reason(error)) from error
+        return True
+
+    def says_yes(self, guard: Guard) -> bool:
+        answer = self.attempt(guard, bool)
+        if answer is guard.negated:
+            self.refusals[guard.label] = None
+        return answer is (not guard.negated)
+
+    def execute(self, callbacks: Iterable[Callback]) -> None:
+        """Run the callbacks in order; each is a block of its own."""
+        for callback in callbacks:
+            self.attempt(callback, _succeeded)
+
+    def values(self, callbacks: Iterable[Callback]) -> list[Json]:
+        """Run the callbacks in order; what they return, without None."""
+        values = [self.attempt(callback, plain) for callback in callbacks]
+        return [value for value in values if value is not None]
+
+    def attempt(self, callback: Callback, read: Callable[[object], T]) -> T | None:
+        """What *read* makes of the callback's result; None if either fails, which raises `error.execution`."""
+        try:
+            return read(callback.call(self.scope))
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it becomes error.execution
+            self.failed(callback, error)
+            return None
+
+    def failed(self, callback: Callback, error: Exception) -> None:
+        failure = Failure(type(error).__name__, _named(error), source=callback.name)
+        if not self.chart.policies.catch_errors:
+            raise self.action_error(failure.source, failure.message) from error
+        self.enqueue(Event(ERROR, failure, Origin.INTERNAL, cause=error))
+
+    def action_error(self, callback: str, problem: str) -> ActionError:
+        return ActionError(chart=self.chart.name, event=self.event.name, callback=callback, problem=problem)
+
+
+def _succeeded(_: object) -> bool:
+    return True
+
+
+def _merged(values: list[Json]) -> Json:
+    """What a final state leaves behind: the members of all objects, or the last value if one is no object."""
+    merged: dict[str, Json] = {}
+    for value in values:
+        if not isinstance(value, dict):
+            return values[-1]
+        merged.update(value)
+    return merged or None
+
+
+def _text(error: Exception) -> str:
+    """The exception's own words, if it finds any."""
+    try:
+        return error.what if isinstance(error, DurableFSMError) else str(error)
+    except Exception:  # noqa: BLE001 - its author's code too
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    """`Too few.`: the exception's words as a sentence of their own."""
+    text = _text(error) or type(error).__name__
+    return _ended(text[:1].upper() + text[1:])
+
+
+def _named(error: Exception) -> str:
+    """`ValueError: too few.`: the exception as part of a message."""
+    text = _text(error)
+    return _ended(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,538 @@
+"""What a transition leaves and enters, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from durable_fsm.core.model import Status, Transition
+from tests.building import Driven, action, chart, edge, guard, note, watched
+
+NESTED = """
+    idle
+    busy
+        reading
+            near
+            far
+        writing
+    over final
+"""
+
+REGIONS = """
+    idle
+    working parallel
+        left
+            left_open
+            left_done final
+        middle
+            middle_open
+            middle_done final
+        right
+            right_open
+            right_done final
+    over final
+"""
+
+REMEMBERING = """
+    away
+    home
+        last history
+        exactly deep
+        kitchen
+            cooking
+            eating
+        bedroom
+            reading
+            sleeping
+"""
+
+
+# ── order ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_machine_begins_in_the_first_leaf_and_enters_from_the_outside_in() -> None:
+    machine = Driven(watched(NESTED.replace("    idle\n", "", 1)))
+
+    assert machine.leaves == ("near",)
+    assert machine.log == ["enter busy", "enter reading", "enter near"]
+
+
+def test_states_are_left_from_the_inside_out_and_entered_from_the_outside_in() -> None:
+    machine = Driven(watched(NESTED, edge("idle", "begin", "far"), edge("reading", "stop", "idle")))
+
+    machine.take("begin")
+    assert machine.log == [
+        "before idle--begin", "exit idle", "on idle--begin", "enter busy", "enter reading", "enter far",
+        "after idle--begin",
+    ]  # fmt: skip
+    machine.take("stop")
+    assert machine.log == [
+        "before reading--stop", "exit far", "exit reading", "exit busy", "on reading--stop", "enter idle",
+        "after reading--stop",
+    ]  # fmt: skip
+
+
+def test_regions_are_entered_in_document_order_and_left_in_reverse() -> None:
+    machine = Driven(watched(REGIONS, edge("idle", "go", "working"), edge("working", "stop", "idle")))
+
+    machine.take("go")
+    assert [line for line in machine.log if str(line).startswith("enter")] == [
+        "enter working", "enter left", "enter left_open", "enter middle", "enter middle_open", "enter right",
+        "enter right_open",
+    ]  # fmt: skip
+    machine.take("stop")
+    assert [line for line in machine.log if str(line).startswith("exit")] == [
+        "exit right_open", "exit right", "exit middle_open", "exit middle", "exit left_open", "exit left",
+        "exit working",
+    ]  # fmt: skip
+
+
+def test_the_trace_lists_what_was_left_taken_and_entered() -> None:
+    machine = Driven(chart(NESTED, edge("idle", "begin", "busy"), edge("busy", "stop", "idle")))
+    machine.take("begin")
+
+    step = machine.take("stop")
+
+    (microstep,) = step.trace
+    assert microstep.event == "stop"
+    assert microstep.exited == ("near", "reading", "busy")
+    assert microstep.transitions == ("busy--stop",)
+    assert microstep.entered == ("idle",)
+
+
+def test_initial_transitions_run_their_actions_after_the_entry_of_their_state() -> None:
+    begin = Transition("", "busy", ("far",), actions=(note("begin busy"),))
+    machine = Driven(watched(NESTED, edge("idle", "go", "busy"), initial={"busy": begin}))
+
+    machine.take("go")
+
+    assert machine.log == [
+        "before idle--go", "exit idle", "on idle--go", "enter busy", "begin busy", "enter reading", "enter far",
+        "after idle--go",
+    ]  # fmt: skip
+
+
+# ── how far a transition reaches ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("transition", "exited", "entered"),
+    [
+        pytest.param(edge("near", "go", "far"), ["near"], ["far"], id="siblings stay inside their parent"),
+        pytest.param(
+            edge("near", "go", "writing"), ["near", "reading"], ["writing"], id="the least common ancestor stays"
+        ),
+        pytest.param(
+            edge("near", "go", "near"), ["near"], ["near"], id="a self-transition leaves and enters its state"
+        ),
+        pytest.param(
+            edge("reading", "go", "reading"), ["near", "reading"], ["reading", "near"], id="and everything inside it"
+        ),
+        pytest.param(
+            edge("reading", "go", "far"),
+            ["near", "reading"],
+            ["reading", "far"],
+            id="an external one leaves its source",
+        ),
+        pytest.param(edge("reading", "go", "far", internal=True), ["near"], ["far"], id="an internal one does not"),
+        pytest.param(
+            edge("near", "go", "near", internal=True), ["near"], ["near"], id="internal means nothing on a leaf"
+        ),
+        pytest.param(
+            edge("reading", "go", "writing", internal=True),
+            ["near", "reading"],
+            ["writing"],
+            id="nor where the target lies outside",
+        ),
+        pytest.param(
+            edge("near", "go", "busy"),
+            ["near", "reading", "busy"],
+            ["busy", "reading", "near"],
+            id="an ancestor as target is left and entered",
+        ),
+        pytest.param(edge("near", "go"), [], [], id="without a target nothing is left"),
+        pytest.param(edge("busy", "go"), [], [], id="wherever its source is"),
+    ],
+)
+def test_a_transition_leaves_what_lies_below_the_least_common_compound_ancestor(
+    transition: Transition, exited: list[str], entered: list[str]
+) -> None:
+    machine = Driven(chart(NESTED.replace("    idle\n", "", 1), transition))
+
+    (microstep,) = machine.take("go").trace
+
+    assert list(microstep.exited) == exited
+    assert list(microstep.entered) == entered
+
+
+def test_a_parallel_state_is_no_least_common_ancestor() -> None:
+    """From one region into another, the parallel state itself is left and entered."""
+    machine = Driven(chart(REGIONS, edge("idle", "go", "working"), edge("left_open", "cross", "right_done")))
+    machine.take("go")
+
+    (microstep,) = machine.take("cross").trace
+
+    assert microstep.exited[-1] == "working"
+    assert machine.leaves == ("left_open", "middle_open", "right_done")
+
+
+def test_a_transition_that_stays_runs_its_actions_and_nothing_else() -> None:
+    machine = Driven(watched(NESTED, edge("idle", "note")))
+
+    machine.take("note")
+
+    assert machine.log == ["before idle--note", "on idle--note", "after idle--note"]
+
+
+def test_a_fork_enters_its_targets_and_the_other_regions_by_default() -> None:
+    machine = Driven(chart(REGIONS, edge("idle", "go", "right_done", "left_done")))
+
+    machine.take("go")
+
+    assert machine.leaves == ("left_done", "middle_open", "right_done")
+
+
+def test_an_initial_transition_may_lead_deep_inside() -> None:
+    deep = Transition("", "", ("left_done", "right_done"))
+
+    machine = Driven(chart(REGIONS, initial={"": deep}))
+
+    assert machine.leaves == ("left_done", "middle_open", "right_done")
+
+
+# ── regions ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_region_takes_its_own_transition_in_one_microstep() -> None:
+    machine = Driven(
+        watched(
+            REGIONS.replace("    idle\n", "", 1),
+            edge("left_open", "finish", "left_done"),
+            edge("right_open", "finish", "right_done"),
+        )
+    )
+
+    step = machine.take("finish")
+
+    assert machine.leaves == ("left_done", "middle_open", "right_done")
+    assert step.trace[0].transitions == ("left_open--finish", "right_open--finish")
+    assert machine.log == [
+        "before left_open--finish", "before right_open--finish", "exit right_open", "exit left_open",
+        "on left_open--finish", "on right_open--finish", "enter left_done", "enter right_done",
+        "after left_open--finish", "after right_open--finish",
+    ]  # fmt: skip
+
+
+def test_of_two_that_would_leave_the_same_states_the_first_is_taken() -> None:
+    machine = Driven(
+        chart(
+            REGIONS.replace("    idle\n", "", 1),
+            edge("right_open", "stop", "over", key="right"),
+            edge("left_open", "stop", "over", key="left"),
+        )
+    )
+
+    assert machine.take("stop").trace[0].transitions == ("left",)
+
+
+def test_of_two_that_would_leave_the_same_states_the_inner_one_is_taken() -> None:
+    """The transition of `middle` is found by way of its leaf and outranks the one that `left` finds further out."""
+    machine = Driven(
+        chart(
+            REGIONS.replace("    idle\n", "", 1),
+            edge("working", "stop", "over", key="outer"),
+            edge("middle_open", "stop", "over", key="inner"),
+        )
+    )
+
+    assert machine.take("stop").trace[0].transitions == ("inner",)
+
+
+def test_what_does_not_conflict_is_taken_beside_the_inner_one() -> None:
+    machine = Driven(
+        chart(
+            REGIONS.replace("    idle\n", "", 1),
+            edge("left_open", "stop", "left_done", key="aside"),
+            edge("middle_open", "stop", "over", key="out"),
+            edge("right_open", "stop", key="stays"),
+        )
+    )
+
+    assert machine.take("stop").trace[0].transitions == ("aside", "stays")
+
+
+def test_a_transition_shared_by_all_regions_is_taken_once() -> None:
+    machine = Driven(watched(REGIONS.replace("    idle\n", "", 1), edge("working", "note")))
+
+    machine.take("note")
+
+    assert machine.log == ["before working--note", "on working--note", "after working--note"]
+
+
+# ── choosing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_innermost_state_that_takes_the_event_wins() -> None:
+    machine = Driven(
+        chart(NESTED, edge("busy", "go", "idle"), edge("near", "go", "far"), initial={"": edge("", "", "busy")})
+    )
+
+    machine.take("go")
+    assert machine.leaves == ("far",)
+    machine.take("go")
+    assert machine.leaves == ("idle",)
+
+
+def test_of_one_state_the_first_transition_that_passes_wins() -> None:
+    machine = Driven(
+        chart(
+            NESTED,
+            edge("idle", "go", "far", key="never", guards=[guard(lambda scope: False, "never")]),
+            edge("idle", "go", "writing", key="unless", guards=[guard(lambda scope: False, "closed", negated=True)]),
+            edge("idle", "go", "over", key="late"),
+        )
+    )
+
+    assert machine.take("go").trace[0].transitions == ("unless",)
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "taken", "not_taken"),
+    [
+        ("pay", ["pay", "pay.late"], ["payment", "repay"]),
+        ("pay.*", ["pay", "pay.late"], ["payment"]),
+        ("pay.", ["pay", "pay.late"], ["payment"]),
+        ("pay.late", ["pay.late", "pay.late.twice"], ["pay"]),
+        ("*", ["pay", "anything.else"], []),
+        ("pay refund", ["pay", "refund"], ["cancel"]),
+    ],
+)
+def test_descriptors_select_events_by_their_leading_words(
+    descriptors: str, taken: list[str], not_taken: list[str]
+) -> None:
+    index = chart("idle", edge("idle", descriptors)).index
+
+    assert [event for event in taken if index.taking("idle", event)] == taken
+    assert [event for event in not_taken if index.taking("idle", event)] == []
+    assert [event for event in not_taken if index.knows(event)] == []
+
+
+def test_names_made_up_by_senders_do_not_fill_the_memory() -> None:
+    made = chart("idle", edge("idle", "pay"), edge("idle", "*", key="any"))
+    machine = Driven(made)
+
+    for number in range(10):
+        machine.take(f"made.up.{number}")
+    machine.take("pay")
+
+    assert [event for _, event in made.index._by_event] == ["pay"]
+
+
+def test_a_guard_sees_data_payload_and_configuration() -> None:
+    seen: list[object] = []
+
+    def may_go(scope: object) -> bool:
+        seen.append((scope.data["log"], scope.event.payload, sorted(scope.configuration), scope.transition.key))  # type: ignore[attr-defined]
+        return True
+
+    machine = Driven(chart(NESTED, edge("idle", "go", "over", guards=[guard(may_go)])))
+
+    machine.take("go", {"now": True})
+
+    assert seen == [([], {"now": True}, ["idle"], "idle--go")]
+
+
+# ── history ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def remembering(**rest: Transition) -> Driven:
+    return Driven(
+        watched(
+            REMEMBERING,
+            edge("away", "return", "last"),
+            edge("away", "resume", "exactly"),
+            edge("away", "sleep", "sleeping"),
+            edge("home", "leave", "away"),
+            initial=rest,
+        )
+    )
+
+
+def test_shallow_history_returns_to_the_child_and_begins_anew_inside_it() -> None:
+    machine = remembering()
+    for event in ("sleep", "leave", "return"):
+        machine.take(event)
+
+    assert machine.leaves == ("reading",)
+    assert machine.snapshot.history == {"exactly": ("sleeping",), "last": ("bedroom",)}
+
+
+def test_deep_history_returns_to_the_very_leaf() -> None:
+    machine = remembering()
+    for event in ("sleep", "leave", "resume"):
+        machine.take(event)
+
+    assert machine.leaves == ("sleeping",)
+    assert machine.log == [
+        "before away--resume", "exit away", "on away--resume", "enter home", "enter bedroom", "enter sleeping",
+        "after away--resume",
+    ]  # fmt: skip
+
+
+def test_a_history_that_remembers_nothing_takes_its_default_with_its_content() -> None:
+    machine = remembering(last=Transition("", "last", ("bedroom",), actions=(note("by default"),)))
+
+    machine.take("return")
+    assert machine.leaves == ("reading",)
+    assert machine.log[3:6] == ["enter home", "by default", "enter bedroom"]
+
+    machine.take("leave")
+    machine.take("return")
+    assert "by default" not in machine.log
+
+
+def test_a_history_without_a_default_begins_where_its_parent_does() -> None:
+    machine = remembering()
+
+    machine.take("return")
+
+    assert machine.leaves == ("cooking",)
+
+
+def test_a_history_of_regions_remembers_all_of_them() -> None:
+    both = """
+        away
+        home parallel
+            last history
+            exactly deep
+            light
+                on
+                off
+            door
+                open
+                shut
+    """
+    machine = Driven(
+        chart(
+            both,
+            edge("away", "enter", "exactly"),
+            edge("away", "return", "last"),
+            edge("on", "change", "off"),
+            edge("open", "change", "shut"),
+            edge("home", "leave", "away"),
+        )
+    )
+
+    machine.take("enter")
+    assert machine.leaves == ("on", "open")
+    for event in ("change", "leave", "enter"):
+        machine.take(event)
+    assert machine.leaves == ("off", "shut")
+    for event in ("leave", "return"):
+        machine.take(event)
+    assert machine.leaves == ("on", "open")
+    assert machine.snapshot.history == {"exactly": ("off", "shut"), "last": ("light", "door")}
+
+
+def test_history_is_what_was_active_before_anything_was_left() -> None:
+    machine = remembering()
+
+    machine.take("sleep")
+    machine.take("leave")
+
+    assert machine.snapshot.history["last"] == ("bedroom",)
+
+
+def test_a_history_may_lead_to_another_one() -> None:
+    machine = remembering(last=Transition("", "last", ("exactly",)), exactly=Transition("", "exactly", ("sleeping",)))
+
+    machine.take("return")
+
+    assert machine.leaves == ("sleeping",)
+
+
+# ── what callbacks are told ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_callback_is_told_for_which_edge_and_state_it_runs() -> None:
+    told: list[object] = []
+    tell = action(lambda s: told.append((s.state.id, s.source, s.target, s.transition and s.transition.key)), "tell")  # type: ignore[attr-defined]
+    begin = Transition("begin", "busy", ("writing",), actions=(tell,))
+    made = chart(
+        NESTED,
+        edge("idle", "go", "busy", before=[tell], actions=[tell], after=[tell]),
+        edge("writing", "stay", actions=[tell], after=[tell]),
+        entry={id: [tell] for id in ("busy", "writing")},
+        exit={"idle": [tell]},
+        initial={"busy": begin},
+    )
+    machine = Driven(made)
+
+    machine.take("go")
+    assert told == [
+        ("idle", "idle", "busy", "idle--go"),
+        ("idle", "idle", "busy", "idle--go"),
+        ("idle", "idle", "busy", "idle--go"),
+        ("busy", "idle", "busy", "idle--go"),
+        ("busy", "busy", "writing", "begin"),
+        ("writing", "busy", "writing", "begin"),
+        ("busy", "idle", "busy", "idle--go"),
+    ]
+
+    told.clear()
+    machine.take("stay")
+    assert told == [("writing", "writing", None, "writing--stay")] * 2
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_final_state_of_the_root_ends_the_machine_and_leaves_its_output() -> None:
+    machine = Driven(
+        chart(NESTED, edge("idle", "end", "over"), done={"over": [action(lambda s: {"sum": 3}, "result")]})
+    )
+
+    step = machine.take("end")
+
+    assert step.snapshot.status is Status.DONE
+    assert step.snapshot.output == {"sum": 3}
+    assert machine.leaves == ("over",)
+
+
+def test_a_parallel_state_of_the_root_ends_the_machine_when_all_its_regions_are_final() -> None:
+    machine = Driven(
+        chart(
+            REGIONS.replace("    idle\n", "", 1),
+            edge("left_open", "left", "left_done"),
+            edge("working", "finish", "middle_done", "right_done", "left_done"),
+        )
+    )
+
+    machine.take("left")
+    assert machine.snapshot.status is Status.RUNNING
+    machine.take("finish")
+    assert machine.snapshot.status is Status.DONE
+    assert machine.leaves == ("left_done", "middle_done", "right_done")
+
+
+def test_regions_that_are_themselves_parallel_are_final_when_theirs_are() -> None:
+    nested = """
+        outer parallel
+            inner parallel
+                a
+                    a_open
+                    a_done final
+                b
+                    b_open
+                    b_done final
+            c
+                c_open
+                c_done final
+    """
+    machine = Driven(
+        chart(nested, edge("a_open", "go", "a_done"), edge("b_open", "go", "b_done"), edge("c_open", "c", "c_done"))
+    )
+
+    machine.take("go")
+    assert machine.snapshot.status is Status.RUNNING
+    machine.take("c")
+    assert machine.snapshot.status is Status.DONE
