@@ -10,14 +10,16 @@ from typing import Any, cast
 from pydantic import BaseModel
 from statemachine import Event as LibraryEvent
 from statemachine import State as LibraryState
-from statemachine.spec_parser import operator_mapping, parse_boolean_expr
+from statemachine import spec_parser
 
+from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Callback, Event, Failure, Guard, Location
 from durable_fsm.core.scope import Scope
 from durable_fsm.errors import Problem
 from durable_fsm.frontends.facade import Facade, enter
 
 MISSING = object()
+PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 Call = Callable[[Scope], object]
 
 
@@ -45,6 +47,8 @@ class TakenEvent(str):
 
 def field_of(value: object, name: str) -> object:
     """The member *name* of a payload, whatever kind of object that is; MISSING if it has none."""
+    if isinstance(value, UnknownPayload):
+        raise Unknown(name)
     if isinstance(value, Mapping):
         return cast("Mapping[str, object]", value).get(name, MISSING)
     return getattr(value, name, MISSING) if _has_fields(value) else MISSING
@@ -83,14 +87,12 @@ class Callbacks:
         facade: type[Facade],
         data_class: type | None,
         library: Mapping[str, LibraryState],
-        ids: Mapping[int, str],
         problems: list[Problem],
     ) -> None:
-        facade._durable_states = library
+        facade.durable_states = library
         self.facade = facade
         self.data_class = data_class
         self.library = library
-        self.ids = ids
         self.problems = problems
         self.sample = None if data_class is not None else facade()
         self.provided: dict[str, Call] = {
@@ -199,8 +201,9 @@ class Callbacks:
             ask.__name__ = name
             return ask
 
+        parse = PARSER.parse_boolean_expr
         try:
-            expression = parse_boolean_expr(text, named, operator_mapping)
+            expression = cast("Callable[..., object]", parse(text, named, PARSER.operator_mapping))
         except (SyntaxError, ValueError) as error:
             self._problem(f"guard '{text}' is no boolean expression: {error}.", "Use names, and, or, not, comparisons.")
             return []
@@ -257,16 +260,13 @@ class Callbacks:
         return {name: value for name, value in values.items() if value is not MISSING}
 
     def _state(self, scope: Scope) -> object:
-        if scope.state is not None:
-            return self.library.get(scope.state.id)
-        return self._source(scope)
+        return self.library.get(scope.state.id) if scope.state is not None else None
 
     def _source(self, scope: Scope) -> object:
-        return self.library.get(scope.transition.source) if scope.transition else None
+        return self.library.get(scope.source or "")
 
     def _target(self, scope: Scope) -> object:
-        targets = scope.transition.targets if scope.transition else ()
-        return self.library.get(targets[0]) if targets else None
+        return self.library.get(scope.target or "")
 
     def _problem(self, what: str, remedy: str, place: Location | None = None) -> None:
         self.problems.append(Problem(what, remedy, str(place or _written(self.facade.__mro__[1]) or "")))

@@ -24,8 +24,8 @@ SCOPE = "_durable_scope"
 class Facade(StateChart[Any]):
     """Stands between a user's class and the library: after the former in method resolution, before the latter."""
 
-    _durable_data: bool
-    _durable_states: Mapping[str, LibraryState]
+    durable_data: bool
+    durable_states: Mapping[str, LibraryState]
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Where the library would start its engine, nothing happens."""
@@ -37,24 +37,23 @@ class Facade(StateChart[Any]):
             raise RuntimeError("this machine only exists while a step runs")
         return cast("Scope", scope)
 
-    @property  # type: ignore[override]
-    def model(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    @property
+    def model(self) -> Any:
         return self._scope.data
 
-    @property
-    def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
-        states = self._durable_states
+    @property  # type: ignore[misc]
+    def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         scope = self._scope
-        return [states[id] for id in scope.chart.index.in_order(scope.configuration)]
+        return [self.durable_states[id] for id in scope.chart.index.in_order(scope.configuration)]
 
     @property
     def configuration_values(self) -> Any:
         return [state.value for state in self.configuration]
 
-    def _put_nonblocking(self, trigger_data: Any, internal: bool = False) -> None:
+    def _put_nonblocking(self, trigger_data: Any, internal: bool = False) -> None:  # noqa: FBT001, FBT002 - as overridden
         if trigger_data.args:
             raise TypeError(f"event '{trigger_data.event}' is sent with positional arguments; name them")
-        name, payload = str(trigger_data.event), trigger_data.kwargs or None
+        name, payload = str(trigger_data.event), _payload(trigger_data.kwargs)
         if internal:
             self._scope.effects.raise_(name, payload)
         else:
@@ -67,15 +66,22 @@ class Facade(StateChart[Any]):
     def cancel_event(self, send_id: str) -> None:
         self._scope.effects.cancel(send_id)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if self._durable_data:
+    def __setattr__(self, name: str, value: object) -> None:
+        if self.durable_data:
             raise AttributeError(
                 f"self.{name} = … would be lost with this step; make '{name}' a field of the data and change that"
             )
-        super().__setattr__(name, value)
+        object.__setattr__(self, name, value)
 
 
-def facade_of(cls: type[StateChart[Any]], data_class: type | None) -> type[Facade]:
+def _payload(arguments: dict[str, Any]) -> object:
+    """What an event sent by a callback carries: its named arguments, or what is named `payload` alone."""
+    if arguments.keys() == {"payload"}:
+        return arguments["payload"]
+    return arguments or None
+
+
+def facade_of(cls: type[StateChart[Any]], data_class: object) -> type[Facade]:
     """A subclass of the user's class whose instances have no engine.
 
     The metaclass's constructor is left out on purpose: it would register and rebuild the whole chart.
@@ -83,8 +89,8 @@ def facade_of(cls: type[StateChart[Any]], data_class: type | None) -> type[Facad
     body: dict[str, Any] = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
-        "_durable_data": data_class is not None,
-        "_durable_states": {},
+        "durable_data": data_class is not None,
+        "durable_states": {},
     }
     return cast("type[Facade]", type.__new__(StateMachineMetaclass, cls.__name__, (cls, Facade), body))
 

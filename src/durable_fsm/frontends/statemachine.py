@@ -33,6 +33,7 @@ from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, ActivityOf, Declaration, Options, activity
 from durable_fsm.frontends.facade import Attributes, facade_of
+from durable_fsm.frontends.names import EventNames
 from durable_fsm.frontends.values import Typed
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
@@ -65,12 +66,13 @@ class _Reader:
         self.problems: list[Problem] = []
         self.data_class = _data_class(cls)
         self.facade = facade_of(cls, self.data_class)
-        self.library = {id: state for id, state in self._identified(self.cls.states, "")}
+        self.library = dict(self._identified(self.cls.states, ""))
         self.ids = {_identity(state): id for id, state in self.library.items()}
         self.activities: dict[str, str] = {}
         self.events: dict[str, EventType] = {}
         self.timers: dict[str, dict[str, Timer]] = {}
-        self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.ids, self.problems)
+        self.names = EventNames(self.activities, self.library, self.problem)
+        self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.problems)
 
     # ── ids ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +106,7 @@ class _Reader:
             events=dict(sorted(self.events.items())),
             data=self._data(),
             version=self.options.version,
-            doc=inspect.getdoc(self.cls) if self.cls.__doc__ else "",
+            doc=inspect.cleandoc(self.cls.__doc__ or ""),
             policies=self._policies(),
             handlers=dict(self.options.handlers),
         )
@@ -125,7 +127,7 @@ class _Reader:
         )
 
     def _root(self) -> State:
-        children = [state for state in self.cls.states]
+        children = list(self.cls.states)
         start = next((state for state in children if state.initial), children[0])
         initial = Transition(key="", source=ROOT, targets=(self.id_of(start),))
         ids = tuple(self.id_of(child) for child in children)
@@ -163,10 +165,12 @@ class _Reader:
 
     def _activities(self, id: str, state: LibraryState) -> tuple[Activity, ...]:
         found: list[Activity] = []
-        for spec in state.invoke:
+        for spec in cast("Iterable[Any]", state.invoke):  # Any: whatever the author gave to `invoke=`
             if spec.is_convention:
+                self._refuse_convention(spec.func)
                 continue
-            declared = spec.func if isinstance(spec.func, ActivityOf) else activity(spec.func)
+            work = spec.func
+            declared: ActivityOf = work if isinstance(work, ActivityOf) else activity(work)
             name = declared.id or id
             if name in self.activities:
                 self.problem(
@@ -188,6 +192,13 @@ class _Reader:
             )
         return tuple(found)
 
+    def _refuse_convention(self, name: str) -> None:
+        if inspect.getattr_static(self.cls, name, None) is not None:
+            self.problem(
+                f"{name} is outside work that is found by its name, and has no id, retry or deadline.",
+                "Name it where the state is declared: State(invoke=activity(...)).",
+            )
+
     # ── transitions and events ────────────────────────────────────────────────────────────────────────────────────────
 
     def _transitions(self, id: str, state: LibraryState) -> Iterator[Transition]:
@@ -197,7 +208,7 @@ class _Reader:
         for edge in state.transitions:
             if edge.initial:
                 continue
-            events = self._events(edge)
+            events = self.names.of(str(event) for event in edge.events)
             stem = f"{id}--{events[0] if events else 'always'}"
             counts[stem] += 1
             self._declare(id, edge, events)
@@ -206,6 +217,7 @@ class _Reader:
                 source=id,
                 targets=tuple(self.id_of(target) for target in edge.targets) if not self._stays(edge) else (),
                 events=events,
+                validators=self.callbacks.of(edge.validators),
                 guards=self.callbacks.guards(edge.cond),
                 before=self.callbacks.of(edge.before),
                 actions=self.callbacks.of(edge.on),
@@ -216,31 +228,6 @@ class _Reader:
     def _stays(self, edge: LibraryTransition) -> bool:
         """Whether an internal transition to its own source leaves and enters nothing."""
         return bool(edge.internal and edge.is_self)
-
-    def _events(self, edge: LibraryTransition) -> tuple[str, ...]:
-        """The edge's event ids, each once, outcomes in their dotted spelling only."""
-        ids = [str(event) for event in edge.events]
-        dotted = {id.replace("_", ".") for id in ids if id.startswith("error_")}
-        dotted |= {id.replace("_", ".", 2) for id in ids if id.startswith(("done_invoke_", "done_state_"))}
-        return tuple(dict.fromkeys(self._platform_name(id) for id in ids if id not in dotted))
-
-    def _platform_name(self, id: str) -> str:
-        for prefix, known, kind in (
-            ("done_invoke_", self.activities, "activity"),
-            ("error_invoke_", self.activities, "activity"),
-            ("done_state_", self.library, "state"),
-        ):
-            suffix = id.removeprefix(prefix)
-            if suffix == id:
-                continue
-            if suffix not in known:
-                what = f"event '{id}' waits for {kind} '{suffix}', and there is none."
-                names = ", ".join(f"'{name}'" for name in known)
-                self.problem(what, f"There is {names}." if names else f"Declare the {kind}, or rename the event.")
-            return f"{prefix.replace('_', '.')}{suffix}"
-        if id in ("error_execution", "error_communication"):
-            return id.replace("_", ".")
-        return id
 
     def _declare(self, source: str, edge: LibraryTransition, events: tuple[str, ...]) -> None:
         declarations: list[Declaration] = vars(edge).get(DECLARATION, [])
@@ -256,7 +243,7 @@ class _Reader:
             if any(mark in event for mark in "*"):
                 continue
             private = event.startswith(("done.", "error.")) or not all(item.public for item in declarations)
-            payload = Typed(payloads[0]) if payloads else None
+            payload: ValueType | None = Typed(payloads[0]) if payloads else None
             known = self.events.get(event)
             if known is not None and known.payload is not None:
                 payload = known.payload
@@ -271,8 +258,6 @@ class _Reader:
 
     def problem(self, what: str, remedy: str) -> None:
         self.problems.append(Problem(what, remedy, str(_location(self.cls) or "")))
-
-
 
 
 def _walk(states: Iterable[LibraryState]) -> Iterator[LibraryState]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from durable_fsm.core.codec import canonical, plain
@@ -21,13 +22,19 @@ class Typed:
         self.declared = declared
         self._adapter: TypeAdapter[Any] = TypeAdapter(declared)
         self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
-        self._takes_object = self.schema().get("type") == "object" or "properties" in self.schema()
+        self._schema = self._json_schema()
+        self._takes_object = _takes_object(self._schema)
 
     @property
     def name(self) -> str:
-        return getattr(self.declared, "__name__", str(self.declared))
+        if self.declared in (None, type(None)):
+            return "nothing"
+        if isinstance(self.declared, type):
+            return self.declared.__name__
+        return re.sub(r"\b(?:\w+\.)+", "", str(self.declared))
 
     def load(self, stored: Json) -> object:
+        """A fresh value. Nothing at all counts as an empty object, where the type is one."""
         if stored is None and self._takes_object:
             stored = {}
         try:
@@ -36,6 +43,7 @@ class Typed:
             raise _misfit(error) from error
 
     def dump(self, value: object) -> Json:
+        """The value as canonical JSON, which must come back as a value of the type."""
         try:
             dumped: Json = self._adapter.dump_python(value, mode="json", warnings="error")
             if self._unordered:
@@ -43,12 +51,29 @@ class Typed:
             self._adapter.validate_json(canonical(dumped))
         except ValidationError as error:
             raise _misfit(error) from error
-        except (PydanticSerializationError, ValueError, TypeError) as error:
+        except (PydanticSerializationError, ValueError, TypeError, AttributeError) as error:
             raise Misfit(" ".join(str(error).split())) from error
         return dumped
 
-    def schema(self) -> dict[str, Json]:
-        return self._adapter.json_schema()
+    def schema(self) -> dict[str, Json] | None:
+        return self._schema
+
+    def _json_schema(self) -> dict[str, Json] | None:
+        try:
+            return self._adapter.json_schema()
+        except PydanticInvalidForJsonSchema:  # a type that validates JSON need not be describable in it
+            return None
+
+
+def _takes_object(schema: dict[str, Json] | None) -> bool:
+    """Whether values of the type are JSON objects and nothing else."""
+    if schema is None:
+        return False
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
+        schema = definitions[reference.removeprefix("#/$defs/")]
+    return schema.get("type") == "object"
 
 
 def _misfit(error: ValidationError) -> Misfit:
@@ -75,9 +100,10 @@ def _sorted_like(value: object, dumped: Json) -> Json:
     """*dumped* with every list sorted that was a set in *value*: sets have no order of their own."""
     if isinstance(value, set | frozenset) and isinstance(dumped, list):
         return sorted(dumped, key=canonical)
-    if isinstance(value, Mapping) and isinstance(dumped, dict) and len(dumped) == len(cast("Mapping[Any, Any]", value)):
-        values = cast("Mapping[object, object]", value).values()
-        return {name: _sorted_like(item, dumped[name]) for name, item in zip(dumped, values, strict=True)}
+    if isinstance(value, Mapping) and isinstance(dumped, dict):
+        members = list(cast("Mapping[object, object]", value).values())
+        if len(members) == len(dumped):
+            return {name: _sorted_like(item, dumped[name]) for name, item in zip(dumped, members, strict=True)}
     if isinstance(value, list | tuple) and isinstance(dumped, list):
         items = cast("list[object]", value)
         return [_sorted_like(item, out) for item, out in zip(items, dumped, strict=True)]
@@ -91,11 +117,14 @@ def native(value: object, path: str = "$") -> Json:
             if type(value) in (type(None), bool, int, str, float):
                 return plain(value)
         case list():
-            return [native(item, f"{path}[{place}]") for place, item in enumerate(cast("list[object]", value))]
+            items = cast("list[object]", value)
+            return [native(item, f"{path}[{place}]") for place, item in enumerate(items)]
         case dict():
             members = cast("dict[object, object]", value)
             if all(isinstance(name, str) for name in members):
                 return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
         case _:
             pass
-    raise Misfit(f"a {type(value).__name__} would not come back as it was; declare a data type for it", path)
+    raise Misfit(
+        f"a {type(cast('object', value)).__name__} would not come back as it was; declare a data type for it", path
+    )

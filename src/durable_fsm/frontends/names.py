@@ -1,0 +1,59 @@
+"""Event names: python-statemachine spells outcomes with underscores and with dots, a chart spells them once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+OUTCOMES = {
+    "done_invoke_": ("done.invoke.", "activity"),
+    "error_invoke_": ("error.invoke.", "activity"),
+    "done_state_": ("done.state.", "state"),
+}
+ERRORS = ("error_execution", "error_communication")
+
+
+class EventNames:
+    """Spells event ids as the chart does; `done_invoke_X` and the like are resolved against what there is.
+
+    The library replaces underscores blindly: `error_invoke_on_hold` becomes `error.invoke.on.hold`, which nothing ever
+    raises. Here the name behind the prefix is an id, and one that is not known is a problem.
+    """
+
+    def __init__(
+        self, activities: Collection[str], states: Collection[str], problem: Callable[[str, str], None]
+    ) -> None:
+        self._known = {"activity": activities, "state": states}
+        self._problem = problem
+
+    def of(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """The names of one edge, each once, without the twins that the library adds."""
+        ids = tuple(ids)
+        twins = {twin for id in ids if (twin := _twin(id)) != id}
+        return tuple(dict.fromkeys(self.spelled(id) for id in ids if id not in twins))
+
+    def spelled(self, id: str) -> str:
+        """The id as the chart spells it."""
+        for prefix, (dotted, kind) in OUTCOMES.items():
+            for spelling in (prefix, dotted):
+                if id.startswith(spelling):
+                    return dotted + self._resolve(id, id.removeprefix(spelling), kind)
+        return id.replace("_", ".") if id in ERRORS else id
+
+    def _resolve(self, event: str, name: str, kind: str) -> str:
+        known = self._known[kind]
+        if name in known or "*" in name:
+            return name
+        alike = [id for id in known if id.replace(".", "_") == name]
+        if len(alike) == 1:
+            return alike[0]
+        what = f"event '{event}' waits for {kind} '{name}', and there is none."
+        there = ", ".join(f"'{id}'" for id in known)
+        self._problem(what, f"There is {there}." if there else f"Declare the {kind}, or rename the event.")
+        return name
+
+
+def _twin(id: str) -> str:
+    """What the library declares beside an attribute of this name."""
+    if id.startswith(("done_invoke_", "done_state_")):
+        return id.replace("_", ".", 2)
+    return id.replace("_", ".") if id.startswith("error_") else id
