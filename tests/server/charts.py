@@ -116,13 +116,13 @@ class Strict(StateChart[Count]):
 class Review(StateChart[Count]):
     """Two regions, each at its own pace; over when both are."""
 
-    class reviewing(State.Parallel):  # noqa: N801 - the library's spelling of a state
-        class law(State.Compound):  # noqa: N801
+    class reviewing(State.Parallel):
+        class law(State.Compound):
             law_open = State(initial=True)
             law_done = State(final=True)
             approve_law = event(law_open.to(law_done))
 
-        class money(State.Compound):  # noqa: N801
+        class money(State.Compound):
             money_open = State(initial=True)
             money_done = State(final=True)
             approve_money = event(money_open.to(money_done))
@@ -303,7 +303,7 @@ class Vault(StateChart[Work]):
     shut = State(initial=True)
     outside = State()
 
-    class trying(State.Compound):  # noqa: N801
+    class trying(State.Compound):
         opening = State(initial=True, invoke=activity(open_door, exclusive=True))
         opened = State()
         stuck = State()

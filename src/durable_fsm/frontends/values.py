@@ -112,6 +112,7 @@ def _sorted_like(value: object, dumped: Json) -> Json:
 
 def native(value: object, path: str = "$") -> Json:
     """Plain JSON that comes back as it was: no tuples, sets or dates, which need a declared type."""
+    kind = type(value).__name__
     match value:
         case None | bool() | int() | str() | float():
             if type(value) in (type(None), bool, int, str, float):
@@ -125,6 +126,4 @@ def native(value: object, path: str = "$") -> Json:
                 return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
         case _:
             pass
-    raise Misfit(
-        f"a {type(cast('object', value)).__name__} would not come back as it was; declare a data type for it", path
-    )
+    raise Misfit(f"a {kind} would not come back as it was; declare a data type for it", path)
