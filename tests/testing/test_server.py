@@ -146,10 +146,11 @@ def test_without_forced_replay_the_same_code_seems_right(serve: Serve, tmp_path:
 
 
 def test_a_service_may_be_spoken_to_in_requests_and_responses(restate_server: RestateServer, serve: Serve) -> None:
-    serve(APP, http1=True)
+    served = serve(APP, http1=True)
 
     assert restate_server.call("Counter", "one", "nap", 10) == "rested"
-    assert [row["ty"] for row in restate_server.query("SELECT ty FROM sys_deployment")] == ["http"]
+    mine = restate_server.query(f"SELECT ty FROM sys_deployment WHERE id = '{served.deployment.id}'")
+    assert [row["ty"] for row in mine] == ["http"]
 
 
 def test_a_waiting_invocation_can_be_cancelled(restate_server: RestateServer, serve: Serve) -> None:
