@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, cast
 
 from pydantic import BaseModel
 from statemachine import Event as LibraryEvent
 from statemachine import State as LibraryState
 from statemachine import spec_parser
+from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Callback, Event, Failure, Guard, Location
 from durable_fsm.core.scope import Scope
-from durable_fsm.errors import Problem
 from durable_fsm.frontends.facade import Facade, enter
+from durable_fsm.frontends.names import EventNames
 
 MISSING = object()
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 Call = Callable[[Scope], object]
+Report = Callable[[str, str, Location | None], None]
+Found = tuple[str, Call, Location | None]
+
+PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
+"""Names of the library that are no callbacks, whoever asks for them."""
 
 
 class TakenEvent(str):
@@ -45,6 +51,18 @@ class TakenEvent(str):
         return str(self)
 
 
+@dataclass(frozen=True, slots=True)
+class EventData:
+    """The library's `event_data`: what the other names say, in one object."""
+
+    machine: object
+    event: object
+    transition: object
+    state: object
+    source: object
+    target: object
+
+
 def field_of(value: object, name: str) -> object:
     """The member *name* of a payload, whatever kind of object that is; MISSING if it has none."""
     if isinstance(value, UnknownPayload):
@@ -56,6 +74,8 @@ def field_of(value: object, name: str) -> object:
 
 def fields_of(value: object) -> dict[str, object]:
     """All members of a payload by name."""
+    if isinstance(value, UnknownPayload):
+        raise Unknown("the payload is not known yet")
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     if isinstance(value, BaseModel):
@@ -85,16 +105,20 @@ class Callbacks:
     def __init__(
         self,
         facade: type[Facade],
-        data_class: type | None,
+        data_class: object,
         library: Mapping[str, LibraryState],
-        problems: list[Problem],
+        names: EventNames,
+        problem: Report,
     ) -> None:
         facade.durable_states = library
         self.facade = facade
         self.data_class = data_class
         self.library = library
-        self.problems = problems
-        self.sample = None if data_class is not None else facade()
+        self.names = names
+        self.edges: dict[str, LibraryTransition] = {}
+        self.problem = problem
+        self.attributes = self._attributes()
+        self.found: dict[str, list[Found]] = {}
         self.provided: dict[str, Call] = {
             "data": lambda scope: scope.data,
             "model": lambda scope: scope.data,
@@ -105,11 +129,22 @@ class Callbacks:
             "effects": lambda scope: scope.effects,
             "ids": lambda scope: scope.ids,
             "machine": lambda scope: enter(facade, scope),
-            "transition": lambda scope: scope.transition,
-            "state": self._state,
-            "source": self._source,
-            "target": self._target,
+            "transition": lambda scope: self.edges.get(scope.transition.key) if scope.transition else None,
+            "state": lambda scope: library.get(scope.state.id) if scope.state else None,
+            "source": lambda scope: library.get(scope.source or ""),
+            "target": lambda scope: library.get(scope.target or ""),
+            "event_data": self._event_data,
         }
+
+    def _attributes(self) -> Collection[str]:
+        """What instances keep beside their data type: nothing, if there is one."""
+        if self.data_class is not None:
+            return ()
+        try:
+            return vars(self.facade())
+        except Exception as error:  # noqa: BLE001 - the author's own __init__ may raise anything
+            self.problem(f"{self.facade.__name__}() fails: {error}.", "Give every argument a default.", None)
+            return ()
 
     # ── what the reader asks for ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,7 +153,9 @@ class Callbacks:
         found: dict[str, Callback] = {}
         for spec in sorted(group, key=lambda spec: spec.priority):
             for place, call, location in self._resolve(spec):
-                found.setdefault(f"{place}.{spec.attr_name}", Callback(_shown(spec), _when(spec, call), location))
+                found.setdefault(
+                    f"{place}.{spec.lookup_name}", Callback(_shown(spec), self._when(spec, call), location)
+                )
         return tuple(found.values())
 
     def guards(self, group: Iterable[Any]) -> tuple[Guard, ...]:
@@ -133,42 +170,45 @@ class Callbacks:
 
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _resolve(self, spec: Any) -> list[tuple[str, Call, Location | None]]:
+    def _resolve(self, spec: Any) -> list[Found]:
         """Every callable behind a spec: where it was found, how to call it, and where it is written."""
         if spec.may_contain_boolean_expression and not spec.func.isidentifier():
             return self._expression(spec.func)
         if isinstance(spec.func, str):
             found = self._named(spec.func)
             if not found and not spec.is_convention:
-                self._problem(
-                    f"callback '{spec.func}' is neither on the chart nor on its data.", "Define it, or mend the name."
-                )
+                what = f"callback '{spec.func}' is neither on the chart nor on its data."
+                self.problem(what, "Define it, or mend the name.", None)
             return found
         if isinstance(spec.func, property):
             return self._named(spec.attr_name)
         own = inspect.getattr_static(self.facade, spec.lookup_name, None)
         if own is spec.func:
-            return [("machine", self._method(spec.func), _written(spec.func))]
-        return [(f"object {id(spec.func)}", self._function(spec.func), _written(spec.func))]
+            return [("machine", self._method(spec.func), written(spec.func))]
+        return [(f"object {id(spec.func)}", self._function(spec.func), written(spec.func))]
 
-    def _named(self, name: str) -> list[tuple[str, Call, Location | None]]:
-        found: list[tuple[str, Call, Location | None]] = []
+    def _named(self, name: str) -> list[Found]:
+        """What has this name on the chart and on its data; looked for once, however many edges ask."""
+        if name not in self.found:
+            self.found[name] = self._look_for(name)
+        return self.found[name]
+
+    def _look_for(self, name: str) -> list[Found]:
+        found: list[Found] = []
         own = inspect.getattr_static(self.facade, name, MISSING)
-        if own is MISSING and self.sample is not None and name in vars(self.sample):
+        if own is MISSING and name in self.attributes:
             own = None
         if own is not MISSING and not isinstance(own, LibraryState) and name not in PROTECTED:
-            found.append(("machine", self._attribute(own, name), _written(own)))
+            found.append(("machine", self._attribute(own, name), written(own)))
         if self.data_class is not None and (own := self._of_data(name)) is not MISSING:
-            found.append(("data", self._attribute_of_data(own, name), _written(own)))
+            found.append(("data", self._attribute_of_data(own, name), written(own)))
         return found
 
     def _of_data(self, name: str) -> object:
-        declared = inspect.getattr_static(self.data_class, name, MISSING)
-        if declared is MISSING and name in inspect.get_annotations(cast("type", self.data_class)):
-            return None
-        if isinstance(self.data_class, type) and issubclass(self.data_class, BaseModel):
-            return None if name in self.data_class.model_fields else declared
-        return declared
+        if not isinstance(self.data_class, type):
+            return MISSING
+        declared = _fields_declared(self.data_class)
+        return None if name in declared else inspect.getattr_static(self.data_class, name, MISSING)
 
     def _attribute(self, own: object, name: str) -> Call:
         if inspect.isfunction(own):
@@ -176,7 +216,7 @@ class Callbacks:
         if isinstance(own, staticmethod | classmethod):
             return self._function(getattr(self.facade, name))
         if isinstance(own, LibraryEvent):
-            return lambda scope: getattr(enter(self.facade, scope), name)()
+            return lambda scope: getattr(enter(self.facade, scope), name)(**fields_of(scope.event.payload))
         return lambda scope: getattr(enter(self.facade, scope), name)
 
     def _attribute_of_data(self, own: object, name: str) -> Call:
@@ -185,13 +225,14 @@ class Callbacks:
             return lambda scope: own(scope.data, **arguments(scope))
         return lambda scope: getattr(scope.data, name)
 
-    def _expression(self, text: str) -> list[tuple[str, Call, Location | None]]:
+    def _expression(self, text: str) -> list[Found]:
         """A boolean expression of guards, read by the library's own parser, which allows names and operators only."""
 
         def named(name: str) -> Callable[..., object]:
             found = self._named(name)
             if not found:
-                self._problem(f"guard '{text}' speaks of '{name}', which is neither on the chart nor on its data.", "")
+                what = f"guard '{text}' speaks of '{name}', which is neither on the chart nor on its data."
+                self.problem(what, "Define it, or mend the name.", None)
             calls = [call for _, call, _ in found]
 
             def ask(scope: Scope, **_: object) -> object:
@@ -205,7 +246,8 @@ class Callbacks:
         try:
             expression = cast("Callable[..., object]", parse(text, named, PARSER.operator_mapping))
         except (SyntaxError, ValueError) as error:
-            self._problem(f"guard '{text}' is no boolean expression: {error}.", "Use names, and, or, not, comparisons.")
+            what = f"guard '{text}' is no boolean expression: {error}."
+            self.problem(what, "Use names, and, or, not and comparisons.", None)
             return []
         return [(text, lambda scope: expression(scope, machine=enter(self.facade, scope)), None)]
 
@@ -222,12 +264,9 @@ class Callbacks:
     def _arguments(self, function: Callable[..., object], *, skip: int) -> Callable[[Scope], dict[str, Any]]:
         """Work out once what a function takes; the result reads it from a scope."""
         name = getattr(function, "__qualname__", repr(function))
-        if inspect.iscoroutinefunction(function):
-            self._problem(
-                f"{name} is a coroutine; a guard or action decides at once and does no outside work.",
-                "Make it an activity: State(invoke=activity(...)).",
-                _written(function),
-            )
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
+            self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
         wanted: list[tuple[str, Call | None, Any]] = []
         takes_all = False
@@ -235,7 +274,8 @@ class Callbacks:
             if parameter.kind is parameter.VAR_KEYWORD:
                 takes_all = True
             elif parameter.kind is parameter.POSITIONAL_ONLY:
-                self._problem(f"{name} takes '{parameter.name}' by position only.", "Name the parameter.")
+                what = f"{name} takes '{parameter.name}' by position only."
+                self.problem(what, "Arguments are given by name: remove the '/'.", written(function))
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 default = MISSING if parameter.default is parameter.empty else parameter.default
                 wanted.append((parameter.name, self.provided.get(parameter.name), default))
@@ -259,36 +299,31 @@ class Callbacks:
         values = {name: provide(scope) for name, provide in self.provided.items()}
         return {name: value for name, value in values.items() if value is not MISSING}
 
-    def _state(self, scope: Scope) -> object:
-        return self.library.get(scope.state.id) if scope.state is not None else None
+    def _event_data(self, scope: Scope) -> EventData:
+        names = ("machine", "event", "transition", "state", "source", "target")
+        return EventData(*(self.provided[name](scope) for name in names))
 
-    def _source(self, scope: Scope) -> object:
-        return self.library.get(scope.source or "")
-
-    def _target(self, scope: Scope) -> object:
-        return self.library.get(scope.target or "")
-
-    def _problem(self, what: str, remedy: str, place: Location | None = None) -> None:
-        self.problems.append(Problem(what, remedy, str(place or _written(self.facade.__mro__[1]) or "")))
+    def _when(self, spec: Any, call: Call) -> Call:
+        """Named conventions (`on_pay`) run for their own event only, where a transition has several."""
+        if spec.cond is None:
+            return call
+        event = self.names.spelled(str(spec.cond.__self__))
+        return lambda scope: call(scope) if scope.event.name == event else None
 
 
-PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
+def _fields_declared(cls: type) -> set[str]:
+    """Names of the fields that a class or its bases declare."""
+    return {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
 
 
 def _shown(spec: Any) -> str:
-    return "<lambda>" if spec.attr_name == "<lambda>" else str(spec.attr_name).strip("_") or str(spec.attr_name)
+    """The name as its author wrote it: the library wraps that of a function that is an event, too."""
+    name = str(spec.attr_name)
+    return name.strip("_") if spec.is_event else name
 
 
-def _when(spec: Any, call: Call) -> Call:
-    """Named conventions (`on_pay`) run for their own event only, where a transition has several."""
-    if spec.cond is None:
-        return call
-    event = str(spec.cond.__self__)
-    dotted = {event, event.replace("_", "."), event.replace("_", ".", 2)}
-    return lambda scope: call(scope) if scope.event.name in dotted else None
-
-
-def _written(thing: Any) -> Location | None:
+def written(thing: Any) -> Location | None:
+    """Where a function or class stands in its file."""
     code = getattr(thing, "__code__", None)
     if code is not None:
         return Location(code.co_filename, code.co_firstlineno)

@@ -1,6 +1,6 @@
 """The python-statemachine front-end: a `StateChart` class in, a chart out. Its engine is never started.
 
-Private names of the library are met in this package only: `_specs` of transitions and classes, `_setup` having run.
+Names of the library that are not documented are met in this package only, at definition time only.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
 
+from pydantic import PydanticUserError
+from statemachine import Event as LibraryEvent
 from statemachine import HistoryState, StateChart
 from statemachine import State as LibraryState
+from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.model import (
@@ -27,10 +30,10 @@ from durable_fsm.core.model import (
     Timer,
     Transition,
     Unexpected,
-    ValueType,
 )
+from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, Problem
-from durable_fsm.frontends.callbacks import Callbacks
+from durable_fsm.frontends.callbacks import Callbacks, written
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, ActivityOf, Declaration, Options, activity
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.names import EventNames
@@ -63,58 +66,59 @@ class _Reader:
         self.cls = cls
         self.options: Options = vars(cls).get(OPTIONS, Options())
         self.name = self.options.name or cls.__name__
-        self.problems: list[Problem] = []
+        self.problems: dict[Problem, None] = {}
         self.data_class = _data_class(cls)
         self.facade = facade_of(cls, self.data_class)
-        self.library = dict(self._identified(self.cls.states, ""))
-        self.ids = {_identity(state): id for id, state in self.library.items()}
+        self.library = dict(_identified(cls.states))
+        self.ids = {id(state): name for name, state in self.library.items()}
         self.activities: dict[str, str] = {}
+        self.names = EventNames(self.activities, self.library, self.problem)
+        self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.names, self.problem)
+        self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}
+        self.of_any_state = _declared_of_any_state(cls)
         self.events: dict[str, EventType] = {}
         self.timers: dict[str, dict[str, Timer]] = {}
-        self.names = EventNames(self.activities, self.library, self.problem)
-        self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.problems)
-
-    # ── ids ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _identified(self, top: Iterable[LibraryState], path: str) -> Iterator[tuple[str, LibraryState]]:
-        counts = Counter(state.id for state in _walk(top))
-        return self._qualified(top, path, counts)
-
-    def _qualified(
-        self, states: Iterable[LibraryState], path: str, counts: Mapping[str, int]
-    ) -> Iterator[tuple[str, LibraryState]]:
-        for state in states:
-            full = f"{path}.{state.id}" if path else state.id
-            yield (full if counts[state.id] > 1 else state.id), state
-            yield from self._qualified([*state.states, *state.history], full, counts)
-
-    # ── the chart ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def chart(self) -> Chart:
         if not self.library:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
             raise DefinitionError(chart=self.name, problems=self.problems)
+        self._refuse_what_is_not_taken_over()
+        data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
         activities = {id: self._activities(id, state) for id, state in self.library.items()}
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
         states = {ROOT: self._root(), **{id: self._state(id, activities[id]) for id in self.library}}
-        if self.problems:
+        if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         return Chart(
             name=self.name,
             states=states,
             transitions=tuple(transitions),
             events=dict(sorted(self.events.items())),
-            data=self._data(),
+            data=data,
             version=self.options.version,
-            doc=inspect.cleandoc(self.cls.__doc__ or ""),
+            doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             handlers=dict(self.options.handlers),
         )
 
-    def _data(self) -> ValueType:
-        if self.data_class is not None:
-            return Typed(self.data_class)
-        return Attributes(self.facade)
+    def _refuse_what_is_not_taken_over(self) -> None:
+        """Parts of the library that would otherwise be left out in silence."""
+        if getattr(self.cls, "_class_listeners", None):
+            self.problem("listeners are not taken over.", "Move their methods to the chart or its data.")
+        prepare = inspect.getattr_static(self.facade, "prepare_event", None)
+        if prepare is not None:
+            self.problem("prepare_event is not taken over.", "Compute the value in the callbacks.", written(prepare))
+
+    def _type(self, declared: Any) -> Typed | None:
+        try:
+            return Typed(declared)
+        except PydanticUserError as error:
+            self.problem(
+                f"{declared!r} cannot be stored as JSON: {error.message.splitlines()[0]}",
+                "Use a pydantic model, a dataclass or plain types.",
+            )
+            return None
 
     def _policies(self) -> Policies:
         own = {name for cls in self.cls.__mro__ if cls.__module__ != StateChart.__module__ for name in vars(cls)}
@@ -157,47 +161,59 @@ class _Reader:
             edges = [edge for edge in state.transitions if edge.initial]
         else:
             return None
+        if not edges:
+            return None
+        key = f"{id}--initial"
+        self.callbacks.edges[key] = edges[0]
         targets = tuple(self.id_of(target) for edge in edges for target in edge.targets)
         actions = tuple(action for edge in edges for action in self.callbacks.of(edge.on))
-        return Transition(key=f"{id}--initial", source=id, targets=targets, actions=actions)
+        return Transition(key=key, source=id, targets=targets, actions=actions)
 
     # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _activities(self, id: str, state: LibraryState) -> tuple[Activity, ...]:
-        found: list[Activity] = []
-        for spec in cast("Iterable[Any]", state.invoke):  # Any: whatever the author gave to `invoke=`
-            if spec.is_convention:
-                self._refuse_convention(spec.func)
-                continue
-            work = spec.func
-            declared: ActivityOf = work if isinstance(work, ActivityOf) else activity(work)
-            name = declared.id or id
-            if name in self.activities:
-                self.problem(
-                    f"two activities have the id '{name}', in states '{self.activities[name]}' and '{id}'.",
-                    "Give one of them activity(..., id=...).",
-                )
-            self.activities[name] = id
-            run = declared.run_
-            found.append(
-                Activity(
-                    id=name,
-                    name=declared.__name__,
-                    run=run,
-                    exclusive=declared.exclusive,
-                    retry=declared.retry,
-                    deadline=declared.deadline,
-                    location=_location(run),
-                )
-            )
-        return tuple(found)
+        declared = [self._declared_activity(id, spec) for spec in cast("Iterable[Any]", state.invoke)]
+        return tuple(self._activity(id, found) for found in declared if found is not None)
 
-    def _refuse_convention(self, name: str) -> None:
-        if inspect.getattr_static(self.cls, name, None) is not None:
+    def _declared_activity(self, id: str, spec: Any) -> ActivityOf | None:
+        """What stands behind one entry of `invoke=`; what would be skipped or run by another engine is refused."""
+        work = spec.func  # Any: whatever the author gave to `invoke=`
+        if isinstance(work, ActivityOf):
+            return work
+        if isinstance(work, str):
+            if not spec.is_convention or inspect.getattr_static(self.cls, work, None) is not None:
+                self.problem(
+                    f"{work} is outside work that is found by its name, and has no id, retry or deadline.",
+                    "Name it where the state is declared: State(invoke=activity(...)).",
+                )
+            return None
+        if hasattr(work, "_invoke_handler"):
+            what = f"state '{id}' invokes {work.__name__}, which only the library's own engine can run."
+            self.problem(what, "Make it an activity, a function of the data; make a timeout a timer: after(...).")
+            return None
+        if inspect.getattr_static(self.cls, spec.lookup_name, None) is work:
+            what = f"{work.__qualname__} is outside work with a 'self' that is not there while it runs."
+            self.problem(what, "Move it out of the class and name it in State(invoke=activity(...)).", written(work))
+            return None
+        return cast("ActivityOf", activity(work))
+
+    def _activity(self, state: str, declared: ActivityOf) -> Activity:
+        name = declared.id or state
+        if name in self.activities:
             self.problem(
-                f"{name} is outside work that is found by its name, and has no id, retry or deadline.",
-                "Name it where the state is declared: State(invoke=activity(...)).",
+                f"two activities have the id '{name}', in states '{self.activities[name]}' and '{state}'.",
+                "Give one of them activity(..., id=...).",
             )
+        self.activities[name] = state
+        return Activity(
+            id=name,
+            name=declared.__name__,
+            run=declared.run_,
+            exclusive=declared.exclusive,
+            retry=declared.retry,
+            deadline=declared.deadline,
+            location=written(declared.run_),
+        )
 
     # ── transitions and events ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,69 +222,113 @@ class _Reader:
             return
         counts: Counter[str] = Counter()
         for edge in state.transitions:
-            if edge.initial:
+            if edge.initial or self._is_foreign(edge):
                 continue
             events = self.names.of(str(event) for event in edge.events)
             stem = f"{id}--{events[0] if events else 'always'}"
             counts[stem] += 1
+            key = f"{stem}--{counts[stem]}"
+            self.callbacks.edges[key] = edge
             self._declare(id, edge, events)
             yield Transition(
-                key=f"{stem}--{counts[stem]}",
+                key=key,
                 source=id,
-                targets=tuple(self.id_of(target) for target in edge.targets) if not self._stays(edge) else (),
+                targets=() if _stays(edge) else tuple(self.id_of(target) for target in edge.targets),
                 events=events,
-                validators=self.callbacks.of(edge.validators),
                 guards=self.callbacks.guards(edge.cond),
                 before=self.callbacks.of(edge.before),
                 actions=self.callbacks.of(edge.on),
                 after=self.callbacks.of(edge.after),
                 internal=edge.internal,
+                validators=self.callbacks.of(edge.validators),
             )
 
-    def _stays(self, edge: LibraryTransition) -> bool:
-        """Whether an internal transition to its own source leaves and enters nothing."""
-        return bool(edge.internal and edge.is_self)
+    def _is_foreign(self, edge: LibraryTransition) -> bool:
+        """Whether a subclass has hung the edge on a state that it shares with this class."""
+        if any(id(target) not in self.ids for target in edge.targets):
+            return True
+        ids = {str(event) for event in edge.events}
+        return bool(ids) and ids.isdisjoint(self.declared_events)
 
     def _declare(self, source: str, edge: LibraryTransition, events: tuple[str, ...]) -> None:
-        declarations: list[Declaration] = vars(edge).get(DECLARATION, [])
-        delays = [declaration.after for declaration in declarations if declaration.after is not None]
-        payloads = list(dict.fromkeys(declaration.payload for declaration in declarations if declaration.payload))
-        if len(delays) > 1 or (delays and len(events) != 1) or len(payloads) > 1:
+        declarations = _declarations(edge) or [found for event in events for found in self.of_any_state.get(event, ())]
+        delays = [found.after for found in declarations if found.after is not None]
+        payloads = [found.payload for found in declarations if found.payload is not None]
+        if len(delays) > 1 or (delays and len(events) != 1) or any(payload != payloads[0] for payload in payloads):
             self.problem(
                 f"the transition from '{source}' on '{' '.join(events)}' is declared more than once.",
                 "Write one transition for each event that has a payload type or a timer of its own.",
             )
             return
+        public = all(found.public for found in declarations)
         for event in events:
-            if any(mark in event for mark in "*"):
-                continue
-            private = event.startswith(("done.", "error.")) or not all(item.public for item in declarations)
-            payload: ValueType | None = Typed(payloads[0]) if payloads else None
-            known = self.events.get(event)
-            if known is not None and known.payload is not None:
-                payload = known.payload
-            self.events[event] = EventType(event, payload, public=not private and (known is None or known.public))
+            if "*" not in event:
+                self._declare_event(event, payloads[0] if payloads else None, public=public)
         if delays:
-            self.timers.setdefault(source, {})[events[0]] = Timer(events[0], delays[0])
+            self._arm(source, Timer(events[0], delays[0]))
+
+    def _declare_event(self, event: str, payload: Any, *, public: bool) -> None:
+        known = self.events.get(event)
+        type_ = known.payload if known is not None else None
+        if payload is not None and isinstance(type_, Typed) and type_.declared != payload:
+            self.problem(f"event '{event}' has two payload types.", "Declare it once, with | between its transitions.")
+        if type_ is None and payload is not None:
+            type_ = self._type(payload)
+        public = public and not event.startswith(PLATFORM_NAMES) and (known is None or known.public)
+        self.events[event] = EventType(event, type_, public=public)
+
+    def _arm(self, source: str, timer: Timer) -> None:
+        armed = self.timers.setdefault(source, {}).setdefault(timer.event, timer)
+        if armed != timer:
+            self.problem(
+                f"state '{source}' has two timers for '{timer.event}', of {armed.after} and {timer.after}.",
+                "Give them events of their own.",
+            )
 
     # ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def id_of(self, state: LibraryState) -> str:
-        return self.ids[_identity(state)]
+        return self.ids[id(state)]
 
-    def problem(self, what: str, remedy: str) -> None:
-        self.problems.append(Problem(what, remedy, str(_location(self.cls) or "")))
+    def problem(self, what: str, remedy: str, place: Location | None = None) -> None:
+        self.problems[Problem(what, remedy, str(place or written(self.cls) or ""))] = None
 
 
-def _walk(states: Iterable[LibraryState]) -> Iterator[LibraryState]:
+def _identified(top: Iterable[LibraryState]) -> Iterator[tuple[str, LibraryState]]:
+    """Every state with its id: its own, or its whole path where another state of the chart has the same one."""
+    found = list(_walk(top, ""))
+    counts = Counter(state.id for _, state in found)
+    return ((path if counts[state.id] > 1 else state.id, state) for path, state in found)
+
+
+def _walk(states: Iterable[LibraryState], above: str) -> Iterator[tuple[str, LibraryState]]:
     for state in states:
-        yield state
-        yield from _walk([*state.states, *state.history])
+        path = f"{above}.{state.id}" if above else state.id
+        yield path, state
+        yield from _walk([*state.states, *state.history], path)
 
 
-def _identity(state: LibraryState) -> int:
-    """States compare by name in the library; two of one name in sibling regions are told apart by identity."""
-    return id(state)
+def _declared_of_any_state(cls: type) -> Mapping[str, list[Declaration]]:
+    """What was declared of `from_.any()`, whose transitions the library copies without it, by event."""
+    found: dict[str, list[Declaration]] = {}
+    events = [event for base in cls.__mro__ for event in vars(base).values() if isinstance(event, LibraryEvent)]
+    for event in events:
+        edges: Iterable[LibraryTransition] = getattr(event, "_transitions", None) or ()
+        for edge in edges:
+            if isinstance(edge.source, AnyState):
+                found.setdefault(str(event), _declarations(edge))
+    return found
+
+
+def _declarations(edge: LibraryTransition) -> list[Declaration]:
+    kept: dict[str, Any] = vars(edge)
+    declared: list[Declaration] = kept.get(DECLARATION, [])
+    return declared
+
+
+def _stays(edge: LibraryTransition) -> bool:
+    """Whether an internal transition to its own source leaves and enters nothing."""
+    return bool(edge.internal and edge.is_self)
 
 
 def _kind(state: LibraryState) -> Kind:
@@ -281,21 +341,13 @@ def _kind(state: LibraryState) -> Kind:
     return Kind.COMPOUND if state.states else Kind.ATOMIC
 
 
-def _data_class(cls: type) -> type | None:
-    """The `OrderData` of `class Order(StateChart[OrderData])`, looked for along the bases."""
+def _data_class(cls: type) -> object:
+    """The `OrderData` of `class Order(StateChart[OrderData])`, looked for along the bases; None if there is none."""
     for base in cls.__mro__:
         for generic in getattr(base, "__orig_bases__", ()):
             origin = get_origin(generic)
             if isinstance(origin, type) and issubclass(origin, StateChart):
-                arguments = [argument for argument in get_args(generic) if isinstance(argument, type)]
-                if arguments:
-                    return arguments[0]
+                (argument,) = get_args(generic)
+                if argument is not Any and not isinstance(argument, TypeVar):
+                    return cast("object", argument)
     return None
-
-
-def _location(thing: Any) -> Location | None:
-    try:
-        _, line = inspect.getsourcelines(thing)
-        return Location(inspect.getsourcefile(thing) or "?", line)
-    except (OSError, TypeError):
-        return None

@@ -1,0 +1,139 @@
+"""Random charts run alike in python-statemachine's own engine and in ours.
+
+`SCALE` multiplies the number of charts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import textwrap
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from durable_fsm.core import index, run, select
+from tests.contract.oracle import first_difference, population
+
+SCALE = float(os.environ.get("SCALE", "1"))
+CHARTS = int(2_000 * SCALE)
+BATCHES = 8
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_random_charts_run_alike_in_both_engines(batch: int) -> None:
+    differences = [found for seed in range(batch, CHARTS, BATCHES) if (found := first_difference(seed))]
+
+    assert differences == [], f"{len(differences)} charts differ; the first: {differences[0]}"
+
+
+def test_the_random_charts_have_everything_in_them() -> None:
+    sample = min(CHARTS, 1_000)
+    found = population(range(sample))
+
+    common = ("parallel", "history", "eventless", "internal", "raised", "multi-level", "guards on data", "done")
+    assert {feature: found[feature] for feature in common if found[feature] < sample * 0.2} == {}
+    assert found["fork"] > sample * 0.02
+
+
+# ── would a mistake be found? ─────────────────────────────────────────────────────────────────────────────────────────
+
+MISTAKES = [
+    pytest.param(
+        run,
+        "self.index.in_order(causes)[::-1]",
+        "self.index.in_order(causes)",
+        id="states are left from the outside in",
+    ),
+    pytest.param(
+        run,
+        "ordered = self.index.in_order(entry.states)",
+        "ordered = self.index.in_order(entry.states)[::-1]",
+        id="states are entered from the inside out",
+    ),
+    pytest.param(
+        run, "event = self.queue.popleft()", "event = self.queue.pop()", id="the last raised event comes first"
+    ),
+    pytest.param(
+        run,
+        "if self.index.has_eventless else []",
+        "if self.index.has_eventless and not self.queue else []",
+        id="raised events come before eventless transitions",
+    ),
+    pytest.param(
+        run,
+        "if memory.kind is Kind.DEEP_HISTORY:",
+        "if memory.kind is Kind.SHALLOW_HISTORY:",
+        id="shallow and deep history are mixed up",
+    ),
+    pytest.param(
+        run,
+        "if self.index.states[above[0]].kind is Kind.PARALLEL and self.is_in_final_state(above[0]):",
+        "if False:",
+        id="a parallel state is never done",
+    ),
+    pytest.param(run, "self.conclude(enabled)", "pass", id="nothing runs after a transition"),
+    pytest.param(
+        select,
+        "if not index.is_descendant(transition.source, other.source):",
+        "if index.is_descendant(transition.source, other.source):",
+        id="the outer transition preempts the inner one",
+    ),
+    pytest.param(
+        select,
+        "if index.states[ancestor].kind is Kind.COMPOUND and all(",
+        "if all(",
+        id="a parallel state is a least common ancestor",
+    ),
+    pytest.param(select, "transition.internal\n", "False\n", id="internal transitions are external"),
+    pytest.param(
+        select,
+        "for state in (leaf, *index.ancestors[leaf]):",
+        "for state in (leaf, *index.ancestors[leaf])[::-1]:",
+        id="the outermost state is asked first",
+    ),
+    pytest.param(
+        index,
+        "prefix = descriptor.removesuffix",
+        "return event.startswith(descriptor[:-1])\n    prefix = descriptor.removesuffix",
+        id="descriptors select by letters",
+    ),
+]
+
+
+def mutated(module: ModuleType, right: str, wrong: str) -> dict[str, Any]:
+    """The names of *module*, made from its source with one mistake in it."""
+    source = inspect.getsource(module)
+    assert source.count(right) == 1, f"{module.__name__} has {source.count(right)} times {right!r}"
+    names: dict[str, Any] = {"__name__": module.__name__}
+    exec(compile(textwrap.dedent(source.replace(right, wrong)), str(module.__file__), "exec"), names)  # noqa: S102 - our own source
+    return names
+
+
+@pytest.mark.parametrize(("module", "right", "wrong"), MISTAKES)
+def test_a_mistake_in_the_interpreter_is_found(
+    module: ModuleType, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = mutated(module, right, wrong)
+    for name, original in vars(module).items():
+        if isinstance(original, FunctionType) and original.__module__ == module.__name__:
+            monkeypatch.setattr(original, "__code__", names[name].__code__)
+        if inspect.isclass(original) and original.__module__ == module.__name__:
+            for method, function in vars(original).items():
+                if isinstance(function, FunctionType) and isinstance(vars(names[name])[method], FunctionType):
+                    monkeypatch.setattr(original, method, _as(function, vars(names[name])[method]))
+
+    assert any(_differs(seed) for seed in range(400))
+
+
+def _as(function: FunctionType, wrong: FunctionType) -> FunctionType:
+    """The wrong code among the right names."""
+    return FunctionType(wrong.__code__, function.__globals__, wrong.__name__, wrong.__defaults__, function.__closure__)
+
+
+def _differs(seed: int) -> bool:
+    try:
+        return first_difference(seed) is not None
+    except Exception:  # noqa: BLE001 - a broken interpreter may break in any way
+        return True
