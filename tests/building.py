@@ -28,6 +28,7 @@ from durable_fsm.core.model import (
     Activity,
     Callback,
     Chart,
+    Child,
     Event,
     EventType,
     Guard,
@@ -147,6 +148,7 @@ def chart(
     done: Mapping[str, Iterable[Callback]] | None = None,
     timers: Mapping[str, Iterable[Timer]] | None = None,
     activities: Mapping[str, Iterable[Activity]] | None = None,
+    machines: Mapping[str, Iterable[Child]] | None = None,
     events: Iterable[EventType] = (),
     data: ValueType | None = None,
     policies: Policies | None = None,
@@ -160,6 +162,7 @@ def chart(
         ("done", done),
         ("timers", timers),
         ("activities", activities),
+        ("machines", machines),
     ):
         for id, items in (wanted or {}).items():
             found[id] = replace(found[id], **{field: tuple(items)})

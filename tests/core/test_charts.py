@@ -61,6 +61,7 @@ def test_a_chart_is_exported_with_names_and_without_code() -> None:
         "unexpected": "reject",
         "create_first": False,
         "catch_errors": True,
+        "scxml": False,
         "cancel_timers_over": "0 s",
     }
     assert exported["events"] == [{"name": "pay", "public": True, "doc": "Pay.", "payload": {"type": "object"}}]

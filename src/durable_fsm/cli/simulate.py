@@ -14,7 +14,18 @@ import click
 
 from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.codec import canonical, milliseconds, plain
-from durable_fsm.core.model import Cancel, Effect, Json, Reply, Send, StartActivity, StopActivity
+from durable_fsm.core.model import (
+    Cancel,
+    Effect,
+    Json,
+    Post,
+    Reply,
+    Send,
+    StartActivity,
+    StartMachine,
+    StopActivity,
+    StopMachine,
+)
 from durable_fsm.errors import DurableFSMError
 from durable_fsm.testing.rehearsal import Rehearsal
 
@@ -47,11 +58,18 @@ class BadLine(ValueError):
 @click.argument("target")
 @click.option("--events", type=click.File("r"), default="-", help="Read the lines from FILE instead of standard input.")
 @click.option("--data", help="Create the machine with this data, a JSON object.")
+@click.option("--trusted", is_flag=True, help="Evaluate the expressions of a document as Python.")
 @click.option("--pretty", is_flag=True, help="Print for people instead of programs.")
-def simulate(target: str, events: IO[str], data: str | None, pretty: bool) -> None:  # noqa: FBT001 - click's way
+def simulate(
+    target: str,
+    events: IO[str],
+    data: str | None,
+    trusted: bool,  # noqa: FBT001 - click's way
+    pretty: bool,  # noqa: FBT001
+) -> None:
     """Run a machine of TARGET in memory, on a clock of its own.
 
-    TARGET is 'module:Name' or 'file.py:Name'. Every line of input is one JSON object:
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Every line of input is one JSON object:
 
     \b
       {"event": "pay", "payload": {"cents": 500}}     send an event
@@ -63,7 +81,7 @@ def simulate(target: str, events: IO[str], data: str | None, pretty: bool) -> No
     data, the outcome, the effects and the trace. A line that cannot be read ends the run with exit code 2.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
-    session = _Session(Rehearsal(chart_of(target), key="simulated"))
+    session = _Session(Rehearsal(chart_of(target, trusted=trusted), key="simulated"))
     try:
         show(session.begin(_parse(data) if data else None))
         for number, line in enumerate(events, 1):
@@ -184,6 +202,12 @@ def effect_to_json(effect: Effect) -> Json:
             return {"effect": "start_activity", "activity": effect.id, "exclusive": effect.exclusive}
         case StopActivity():
             return {"effect": "stop_activity", "token": effect.token}
+        case StartMachine():
+            return {"effect": "start_machine", "machine": effect.id, "chart": effect.chart.name, "data": effect.data}
+        case StopMachine():
+            return {"effect": "stop_machine", "token": effect.token}
+        case Post():
+            return {"effect": "post", "to": effect.to, "event": effect.event, "payload": effect.payload}
         case Reply():
             return {"effect": "reply", "value": effect.value}
 

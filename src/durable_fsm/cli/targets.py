@@ -1,4 +1,4 @@
-"""What a person types to name a definition: `shop.orders:Order` or `orders.py:Order`."""
+"""What a person types to name a definition: `shop.orders:Order`, `orders.py:Order` or `order.scxml`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ import click
 
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import DefinitionError
-from durable_fsm.frontends import chart_from
+from durable_fsm.frontends import chart_from, documents
 
-FORMS = "Write 'module:Name' or 'file.py:Name'."
+FORMS = "Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document."
 
 
-def chart_of(target: str) -> Chart:
-    """Import what *target* names and read its chart.
+def chart_of(target: str, *, trusted: bool = False) -> Chart:
+    """Import what *target* names, or read the document that it is.
+
+    Args:
+        trusted: evaluate the expressions of a document as Python.
 
     Raises:
         click.UsageError: it cannot be found, imported or read; the message says which.
     """
+    if documents.reads(target):
+        return _document(target, trusted=trusted)
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise click.UsageError(f"'{target}' names no definition. {FORMS}")
@@ -34,6 +39,15 @@ def chart_of(target: str) -> Chart:
         return chart_from(definition)
     except TypeError as error:
         raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
+    except DefinitionError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _document(path: str, *, trusted: bool) -> Chart:
+    try:
+        return documents.chart_from(path, trusted=trusted)
+    except OSError as error:
+        raise click.UsageError(f"'{path}' cannot be read: {error.strerror}.") from error
     except DefinitionError as error:
         raise click.UsageError(str(error)) from error
 

@@ -35,7 +35,7 @@ class UnknownPayload:
 class _Nothing:
     """The effects of a question: none."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None: ...
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 
@@ -56,7 +56,9 @@ def answers_in(chart: Chart, snapshot: Snapshot) -> dict[str, Answer]:
 def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer:
     index = chart.index
     active = index.with_ancestors(snapshot.configuration)
-    scope = Scope(chart, Event(name, UnknownPayload()), data, Effects(_Nothing()), Ids(""), active)
+    asked, ids = Effects(_Nothing()), Ids("")
+    event = Event(name, UnknownPayload())
+    scope = Scope(chart, event, data, asked, ids, active, session=snapshot.session, parent=snapshot.parent)
     answers = {_passes(scope, edge) for state in active | {ROOT} for edge in index.taking(state, name)}
     return next((answer for answer in (Answer.YES, Answer.DEPENDS) if answer in answers), Answer.NO)
 

@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from durable_fsm.core.model import Armed, Chart, Failure, Json, Running, Snapshot, Status
+from durable_fsm.core.model import Armed, Chart, Failure, Invoked, Json, Running, Snapshot, Status
 from durable_fsm.errors import SnapshotUnreadable
 
 FORMAT = 1
@@ -116,6 +116,8 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "history": {id: list(states) for id, states in snapshot.history.items()},
         "timers": [_timer_to_json(timer) for timer in snapshot.timers],
         "activities": [_activity_to_json(activity) for activity in snapshot.activities],
+        "machines": [_child_to_json(child) for child in snapshot.machines],
+        "parent": snapshot.parent,
         "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
         "created_from": snapshot.created_from,
     }
@@ -144,6 +146,7 @@ def _timer_to_json(timer: Armed) -> dict[str, Json]:
         "id": timer.id,
         "payload": timer.payload,
         "activity": timer.activity,
+        "to": timer.to,
     }
     return {name: value for name, value in record.items() if value is not None}
 
@@ -156,6 +159,16 @@ def _activity_to_json(running: Running) -> dict[str, Json]:
         "entry": running.entry,
     }
     return {**record, "parked": True} if running.parked else record
+
+
+def _child_to_json(child: Invoked) -> Json:
+    return {
+        "token": child.token,
+        "id": child.id,
+        "chart": child.chart,
+        "state": child.state,
+        "place": child.place,
+    }
 
 
 class _Unreadable(ValueError):
@@ -199,6 +212,8 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         output=members.get("output"),
         failure=failure_from_json(_object(members["failure"])) if "failure" in members else None,
         created_from=_get(members, "created_from", str, default=""),
+        machines=tuple(_child_from_json(child) for child in _get(members, "machines", list, default=[])),
+        parent=_get(members, "parent", str, default=""),
     )
 
 
@@ -234,6 +249,7 @@ def _timer_from_json(record: Json) -> Armed:
         id=_get(fields, "id", str, default=None),
         payload=fields.get("payload"),
         activity=_get(fields, "activity", str, default=None),
+        to=_get(fields, "to", str, default=None),
     )
 
 
@@ -245,6 +261,17 @@ def _activity_from_json(record: Json) -> Running:
         state=_get(fields, "state", str),
         entry=_get(fields, "entry", int),
         parked=_get(fields, "parked", bool, default=False),
+    )
+
+
+def _child_from_json(record: Json) -> Invoked:
+    fields = _object(record)
+    return Invoked(
+        token=_get(fields, "token", str),
+        id=_get(fields, "id", str),
+        chart=_get(fields, "chart", str),
+        state=_get(fields, "state", str),
+        place=_get(fields, "place", int),
     )
 
 

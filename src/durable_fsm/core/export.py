@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
-from durable_fsm.core.model import Callback, Chart, Guard, Json
+from durable_fsm.core.model import Callback, Chart, Child, Guard, Json
 
 
 def chart_to_json(chart: Chart) -> dict[str, Json]:
@@ -40,6 +40,8 @@ def _export(value: object) -> Json:
     match value:
         case Guard():
             return value.label
+        case Child():
+            return {"name": value.name, "autoforward": value.autoforward, "finalize": _export(value.finalize)}
         case Callback():
             return value.name
         case Enum():

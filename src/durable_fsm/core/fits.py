@@ -29,4 +29,8 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
     for running in snapshot.activities:
         if running.id not in chart.activities or running.state not in chart.states:
             return f"Activity '{running.id}' of state '{running.state}' is running, which the chart no longer has."
+    for child in snapshot.machines:
+        state = chart.states.get(child.state)
+        if state is None or child.place >= len(state.machines):
+            return f"Machine '{child.id}' of state '{child.state}' is running, which the chart no longer has."
     return None

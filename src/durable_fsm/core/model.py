@@ -142,6 +142,31 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Spawn:
+    """Which machine a state begins, decided when the state has been entered and the macrostep is at rest.
+
+    `id` names the child to its parent (`done.invoke.<id>`, messages to `#_<id>`); empty lets the step make one up.
+    `data` is input for the chart's data type; None takes its defaults.
+    """
+
+    chart: Chart
+    data: Json = None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Callback):
+    """A machine of its own that runs as long as its state is active; `call` returns the `Spawn`.
+
+    `autoforward` hands every event from outside on to it. `finalize` runs on each of its messages before transitions
+    are chosen.
+    """
+
+    autoforward: bool = False
+    finalize: tuple[Callback, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Timer:
     """A delay that starts when its state is entered and ends with it. The chart takes `event` when it is over."""
 
@@ -196,6 +221,7 @@ class State:
     done: tuple[Callback, ...] = ()
     tags: frozenset[str] = frozenset()
     location: Location | None = field(default=None, compare=False, repr=False)
+    machines: tuple[Child, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +246,8 @@ class Policies:
     """Choices an author makes for a whole chart.
 
     `catch_errors`: an exception of a callback becomes `error.execution` (SCXML); otherwise it fails the step at once.
+    `scxml`: follow SCXML to the letter where durable machines are stricter: an error event that nothing takes is dropped,
+    a machine that ends runs the exit actions of its last states, and the end of a child arrives even if it was left.
     `cancel_timers_over`: timers at least this long are cancelled at the platform when their state is left; shorter
     ones are only dropped when they arrive.
     """
@@ -227,6 +255,7 @@ class Policies:
     unexpected: Unexpected = Unexpected.REJECT
     create_first: bool = False
     catch_errors: bool = True
+    scxml: bool = False
     cancel_timers_over: timedelta = timedelta(0)
 
 
@@ -287,9 +316,10 @@ class Chart:
 
 
 class Origin(StrEnum):
-    """Who made an event: a sender outside, the machine itself, or the platform (timers and outcomes)."""
+    """Who made an event: a sender outside, another machine, the machine itself, or the platform (timers, outcomes)."""
 
     EXTERNAL = "external"
+    MACHINE = "machine"
     INTERNAL = "internal"
     PLATFORM = "platform"
 
@@ -310,6 +340,9 @@ class Event:
     at: float | None = None
     token: str | None = None
     cause: Exception | None = field(default=None, compare=False, repr=False)
+    sendid: str = ""
+    invokeid: str = ""
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +376,7 @@ class Armed:
     """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
 
     `id` is the author's name for it, if any; `after` counts from the end of the step that armed it. `activity` is the
-    token of the activity whose deadline this is.
+    token of the activity whose deadline this is. `to` is where a message to another machine goes when it is due.
     """
 
     token: str
@@ -353,6 +386,7 @@ class Armed:
     id: str | None = None
     payload: Json = None
     activity: str | None = None
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,11 +404,23 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Invoked:
+    """A child machine that has not ended. `place` counts among the machines of its state, from 0."""
+
+    token: str
+    id: str
+    chart: str
+    state: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
-    counts the macrosteps taken. `failure` says why `status` is failed.
+    counts the macrosteps taken. `failure` says why `status` is failed. `parent` is the session of the machine that
+    runs this one as its child, if any.
     """
 
     chart: str
@@ -391,6 +437,13 @@ class Snapshot:
     output: Json = None
     failure: Failure | None = None
     created_from: str = ""
+    machines: tuple[Invoked, ...] = ()
+    parent: str = ""
+
+    @property
+    def session(self) -> str:
+        """Names this existence of the machine among all machines."""
+        return f"{self.chart}.{self.life}"
 
 
 # ── effects and steps ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -433,13 +486,44 @@ class StopActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class StartMachine:
+    """Begin a child of `chart`; its end comes back under `token`, and so does what it sends to its parent."""
+
+    token: str
+    id: str
+    chart: Chart
+    data: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopMachine:
+    """End the child behind this token; nothing of it is wanted any more."""
+
+    token: str
+
+
+PARENT = "#_parent"
+"""Where a child sends what is for the machine that runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Deliver an event to another machine: `PARENT`, or the child with the token `to`."""
+
+    to: str
+    event: str
+    payload: Json = None
+    sendid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Tell the sender of the event this."""
 
     value: Json
 
 
-Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | Reply
+Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | StartMachine | StopMachine | Post | Reply
 
 
 @dataclass(frozen=True, slots=True)

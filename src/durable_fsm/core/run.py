@@ -14,32 +14,40 @@ from typing import NoReturn, TypeVar
 from durable_fsm.core import select
 from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.model import (
+    PARENT,
     ROOT,
     Activity,
     Armed,
     Callback,
     Cancel,
     Chart,
+    Child,
     Effect,
     Event,
     Failure,
     Guard,
+    Invoked,
     Json,
     Kind,
     Microstep,
     Misfit,
     Origin,
     Outcome,
+    Post,
     Reply,
     Running,
     Send,
     Snapshot,
+    Spawn,
     StartActivity,
+    StartMachine,
     State,
     Status,
     Step,
     StopActivity,
+    StopMachine,
     Transition,
+    Unexpected,
 )
 from durable_fsm.core.scope import NOW, Effects, Ids, Scope
 from durable_fsm.errors import ActionError, DurableFSMError, InvalidPayload, SnapshotUnreadable, UnknownEvent
@@ -48,6 +56,7 @@ MICROSTEPS = 1_000
 """A macrostep that has not come to rest after this many microsteps never will."""
 
 ERROR = "error.execution"
+UNREACHABLE = "error.communication"
 
 T = TypeVar("T")
 
@@ -68,6 +77,7 @@ class Run:
         self.history = dict(before.history)
         self.timers = {timer.token: timer for timer in before.timers}
         self.activities = {running.token: running for running in before.activities}
+        self.machines = {child.token: child for child in before.machines}
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
         self.effects: list[Effect] = []
@@ -80,7 +90,9 @@ class Run:
         self.output = before.output
         self.failure = before.failure
         ids = Ids(f"{event.seed}/{before.life}/{self.seq}")
-        self.scope = Scope(chart, event, data, Effects(self), ids, self.active)
+        self.scope = Scope(
+            chart, event, data, Effects(self), ids, self.active, session=before.session, parent=before.parent
+        )
 
     @classmethod
     def resume(cls, chart: Chart, snapshot: Snapshot, event: Event) -> Run:
@@ -108,6 +120,7 @@ class Run:
             history=dict(sorted(self.history.items())),
             timers=tuple(self.timers.values()),
             activities=tuple(self.activities.values()),
+            machines=tuple(self.machines.values()),
             seq=self.seq,
             status=self.status,
             output=self.output,
@@ -117,12 +130,32 @@ class Run:
 
     # ── what callbacks ask for (scope.Asked) ──────────────────────────────────────────────────────────────────────────
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None:
-        if not self.index.knows(event):
-            raise UnknownEvent(chart=self.chart.name, event=event, known=sorted(self.chart.events))
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None:
         content = plain(payload)
-        self.typed(Event(event, content))
-        self.arm(Armed(self.token(), event, max(after, NOW), id=id, payload=content))
+        if to is None or to == f"#_scxml_{self.before.session}":
+            if self.chart.policies.unexpected is Unexpected.REJECT and not self.index.knows(event):
+                raise UnknownEvent(chart=self.chart.name, event=event, known=sorted(self.chart.events))
+            self.typed(Event(event, content))
+            self.arm(Armed(self.token(), event, max(after, NOW), id=id, payload=content))
+            return
+        address = self.address(to)
+        if address is None:
+            sendid = id or ""
+            failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata={"sendid": sendid})
+            self.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
+        elif after > NOW:
+            self.arm(Armed(self.token(), event, after, id=id, payload=content, to=address))
+        else:
+            self.effects.append(Post(address, event, content, id or ""))
+
+    def address(self, to: str) -> str | None:
+        """`PARENT`, or the token of the child that is meant; None if there is no such machine."""
+        if self.before.parent and to in (PARENT, f"#_scxml_{self.before.parent}"):
+            return PARENT
+        for child in self.machines.values():
+            if to in (f"#_{child.id}", f"#_scxml_{child.chart}.{child.token}"):
+                return child.token
+        return None
 
     def cancel(self, id: str) -> None:
         for timer in [timer for timer in self.timers.values() if timer.id == id]:
@@ -149,15 +182,26 @@ class Run:
     def arrived(self, timer: Armed) -> None:
         """A timer is over, and the event of this run is what it stands for.
 
-        A deadline stops its activity and becomes its failure.
+        A deadline stops its activity and becomes its failure. A message that has waited is sent.
         """
         del self.timers[timer.token]
+        if timer.to is not None:
+            self.effects.append(Post(timer.to, timer.event, timer.payload, timer.id or ""))
+            return
         payload: object = timer.payload
         if timer.activity is not None:
             late = self.activities[timer.activity]
             self.stop_activity(late)
             payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.")
-        self.event = replace(self.event, name=timer.event, payload=payload, origin=Origin.PLATFORM)
+        sendid = timer.id or ""
+        self.event = replace(
+            self.event,
+            name=timer.event,
+            payload=payload,
+            origin=Origin.PLATFORM,
+            sendid=sendid,
+            sender=self.before.session,
+        )
 
     def forget_activity(self, running: Running) -> None:
         """Its outcome has come: nothing to stop, no deadline to keep."""
@@ -170,10 +214,13 @@ class Run:
         self.effects.append(StopActivity(running.token))
 
     def invoke(self) -> None:
-        """Start the activities of the states that were entered and are still active."""
-        for state in self.index.in_order(self.to_invoke):
-            for activity in self.index.states[state].activities:
-                self.start_activity(state, activity)
+        """Start the activities and machines of the states that were entered and are still active."""
+        for id in self.index.in_order(self.to_invoke):
+            state = self.index.states[id]
+            for activity in state.activities:
+                self.start_activity(id, activity)
+            for place, child in enumerate(state.machines):
+                self.start_machine(state, place, child)
         self.to_invoke.clear()
 
     def start_activity(self, state: str, activity: Activity) -> None:
@@ -183,6 +230,43 @@ class Run:
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
             self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+
+    # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_machine(self, state: State, place: int, child: Child) -> None:
+        """Begin a child; what fails on the way there is an `error.execution`, and nothing is begun."""
+        self.scope.state = state
+        spawn = self.attempt(child, _spawn)
+        if spawn is None:
+            return
+        token = self.token()
+        id = spawn.id or f"{state.id}.{token}"
+        self.machines[token] = Invoked(token, id, spawn.chart.name, state.id, place)
+        self.effects.append(StartMachine(token, id, spawn.chart, spawn.data))
+
+    def stop_machine(self, child: Invoked) -> None:
+        del self.machines[child.token]
+        self.effects.append(StopMachine(child.token))
+
+    def came_from(self, child: Invoked) -> None:
+        """The event of this run is a message of a child, or its end."""
+        if self.event.origin is Origin.PLATFORM:
+            del self.machines[child.token]
+        self.event = replace(self.event, invokeid=child.id, sender=f"{child.chart}.{child.token}")
+        self.scope.event = self.event
+        self.scope.state = self.index.states[child.state]
+        self.execute(self.index.states[child.state].machines[child.place].finalize)
+
+    def forward(self) -> bool:
+        """Hand the event on to the children that want to see all of them; False if there are none."""
+        keen = [
+            child
+            for child in self.machines.values()
+            if self.index.states[child.state].machines[child.place].autoforward
+        ]
+        for child in keen:
+            self.effects.append(Post(child.token, self.event.name, plain(self.event.payload), self.event.sendid))
+        return bool(keen)
 
     # ── the algorithm ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,13 +292,14 @@ class Run:
         Raises:
             Refused: a validator does not let it in.
         """
+        forwarded = self.forward()
         event = self.event = self.typed(self.event)
         enabled = self.select(event)
         if enabled:
             self.microstep(enabled, event)
         elif self.queue or isinstance(event.payload, Failure):
             self.unhandled(event)
-        else:
+        elif not forwarded:
             return False
         self.complete()
         return True
@@ -228,20 +313,24 @@ class Run:
         return select.remove_conflicting_transitions(self.index, self.active, self.history, enabled)
 
     def complete(self) -> None:
-        """Take eventless transitions and raised events until nothing is left, then start activities."""
+        """Take eventless transitions and raised events until nothing is left, then begin activities and machines."""
         rounds = 0
-        while self.status is Status.RUNNING and self.advance():
-            rounds += 1
-            if rounds >= MICROSTEPS:
-                self.stuck()
-        if self.status is Status.RUNNING and self.regions_are_final():
-            self.status = Status.DONE
+        while self.status is Status.RUNNING:
+            while self.status is Status.RUNNING and self.advance():
+                rounds += 1
+                if rounds >= MICROSTEPS:
+                    self.stuck()
+            if self.status is Status.RUNNING and self.regions_are_final():
+                self.status = Status.DONE
+            if self.status is Status.RUNNING:
+                self.invoke()
+                if not self.queue:
+                    return
+        if self.chart.policies.scxml:
+            self.leave_last_states()
         while self.queue:  # the machine is over before it could take them; a failure is not hidden by that
             self.unhandled(self.queue.popleft())
-        if self.status is Status.RUNNING:
-            self.invoke()
-        else:
-            self.exit_interpreter()
+        self.exit_interpreter()
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""
@@ -261,7 +350,7 @@ class Run:
 
     def unhandled(self, event: Event) -> None:
         """An event that nothing takes is dropped, except where that would hide a failure."""
-        if not isinstance(event.payload, Failure):
+        if not isinstance(event.payload, Failure) or self.chart.policies.scxml:
             return
         if event.name != ERROR:
             self.enqueue(Event(ERROR, event.payload, Origin.INTERNAL))
@@ -329,6 +418,8 @@ class Run:
                 self.disarm(timer)
             for running in [running for running in self.activities.values() if running.state == id]:
                 self.stop_activity(running)
+            for child in [child for child in self.machines.values() if child.state == id]:
+                self.stop_machine(child)
             self.active.discard(id)
         return ordered
 
@@ -346,7 +437,7 @@ class Run:
         for id in ordered:
             state = self.index.states[id]
             self.active.add(id)
-            if state.activities:
+            if state.activities or state.machines:
                 self.to_invoke.add(id)
             self.scope.entering(state, entry.states[id])
             self.execute(state.entry)
@@ -384,11 +475,17 @@ class Run:
         top = [id for id in self.index.regions[ROOT] if id in self.active]
         return any(self.index.states[id].kind is Kind.PARALLEL and self.is_in_final_state(id) for id in top)
 
-    def exit_interpreter(self) -> None:
-        """The machine is over: nothing of it may arrive, run or be waited for any more.
+    def leave_last_states(self) -> None:
+        """Run the exit actions of a machine that ends; its states stay in the configuration, to be seen."""
+        for id in self.index.in_order(self.active)[::-1]:
+            state = self.index.states[id]
+            self.scope.leaving(state, Transition("", id))
+            self.execute(state.exit)
 
-        Its last states stay in the configuration, and their exit actions are not run: there is nothing to clean up for.
-        """
+    def exit_interpreter(self) -> None:
+        """The machine is over: nothing of it may arrive, run or be waited for any more."""
+        for child in list(self.machines.values()):
+            self.stop_machine(child)
         for running in list(self.activities.values()):
             self.stop_activity(running)
         for timer in list(self.timers.values()):
@@ -439,7 +536,7 @@ class Run:
             return None
 
     def failed(self, callback: Callback, error: Exception) -> None:
-        failure = Failure(type(error).__name__, _named(error), source=callback.name)
+        failure = Failure(type(error).__name__, _named(error), metadata=_metadata(error), source=callback.name)
         if not self.chart.policies.catch_errors:
             raise self.action_error(failure.source, failure.message) from error
         self.enqueue(Event(ERROR, failure, Origin.INTERNAL, cause=error))
@@ -452,6 +549,12 @@ def _succeeded(_: object) -> bool:
     return True
 
 
+def _spawn(value: object) -> Spawn:
+    if not isinstance(value, Spawn):
+        raise TypeError(f"expected a Spawn, got {type(value).__name__}")
+    return value
+
+
 def _merged(values: list[Json]) -> Json:
     """What a final state leaves behind: the members of all objects, or the last value if one is no object."""
     merged: dict[str, Json] = {}
@@ -460,6 +563,14 @@ def _merged(values: list[Json]) -> Json:
             return values[-1]
         merged.update(value)
     return merged or None
+
+
+def _metadata(error: Exception) -> Json:
+    """What the exception carries for its reader, if that is plain."""
+    try:
+        return plain(getattr(error, "metadata", None))
+    except Exception:  # noqa: BLE001 - its author's code too
+        return None
 
 
 def _text(error: Exception) -> str:

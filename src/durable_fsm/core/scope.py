@@ -18,7 +18,7 @@ NOW = timedelta(0)
 class Asked(Protocol):
     """The step's side of `Effects`."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None) -> None: ...
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 
@@ -33,9 +33,22 @@ class Effects:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    def send(self, event: str, payload: object = None, *, after: timedelta = NOW, id: str | None = None) -> None:
-        """Send this machine an event of its own, *after* the end of the step. *id* lets `cancel` find it."""
-        self._asked.send(event, payload, after, id)
+    def send(
+        self,
+        event: str,
+        payload: object = None,
+        *,
+        after: timedelta = NOW,
+        id: str | None = None,
+        to: str | None = None,
+    ) -> None:
+        """Send an event, *after* the end of the step. *id* lets `cancel` find it.
+
+        Args:
+            to: None for this machine itself, `#_parent`, or `#_` and the id of a child. A machine that is not there is
+                reported by `error.communication`.
+        """
+        self._asked.send(event, payload, after, id, to)
 
     def cancel(self, id: str) -> None:
         """Forget every send with this id that has not arrived."""
@@ -70,8 +83,8 @@ class Scope:
 
     `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
     callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
-    and exit that is the state being entered or left. `machine` belongs to the front-end, which may keep one object a
-    step there.
+    and exit that is the state being entered or left. `session` and `parent` name this machine and the one that runs it.
+    `machine` belongs to the front-end, which may keep one object a step there.
     """
 
     __slots__ = (
@@ -82,6 +95,8 @@ class Scope:
         "event",
         "ids",
         "machine",
+        "parent",
+        "session",
         "source",
         "state",
         "target",
@@ -96,6 +111,9 @@ class Scope:
         effects: Effects,
         ids: Ids,
         configuration: AbstractSet[str],
+        *,
+        session: str = "",
+        parent: str = "",
     ) -> None:
         self.chart = chart
         self.event = event
@@ -103,6 +121,8 @@ class Scope:
         self.effects = effects
         self.ids = ids
         self.configuration = configuration
+        self.session = session
+        self.parent = parent
         self.transition: Transition | None = None
         self.source: str | None = None
         self.target: str | None = None

@@ -31,7 +31,9 @@ PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
 """Names that only the machine and its platform may send, whatever a wildcard would take."""
 
 
-def start(chart: Chart, *, data: Json = None, life: str = "", seed: str = "", created_from: str = "") -> Step:
+def start(
+    chart: Chart, *, data: Json = None, life: str = "", seed: str = "", created_from: str = "", parent: str = ""
+) -> Step:
     """Enter the initial states of a new machine.
 
     Args:
@@ -39,6 +41,7 @@ def start(chart: Chart, *, data: Json = None, life: str = "", seed: str = "", cr
         life: names this existence of the machine; part of every token.
         seed: feeds the ids and random numbers of the callbacks.
         created_from: kept in the snapshot, to tell a repeated creation from a different one.
+        parent: the session of the machine that runs this one as its child.
 
     Raises:
         InvalidPayload: *data* does not fit the chart's data type.
@@ -50,7 +53,7 @@ def start(chart: Chart, *, data: Json = None, life: str = "", seed: str = "", cr
         raise InvalidPayload(
             chart=chart.name, subject="the data", expected=chart.data.name, problem=error.problem, path=error.path
         ) from error
-    before = Snapshot(chart.name, chart.version, chart.digest, life, (), None, created_from=created_from)
+    before = Snapshot(chart.name, chart.version, chart.digest, life, (), None, created_from=created_from, parent=parent)
     run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed))
     run.microstep([chart.index.initial[chart.root.id]], None)
     run.complete()
@@ -117,14 +120,20 @@ def _said_no(guards: Collection[str]) -> str:
 
 
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
-    """Take a timer or an outcome, if the entry that waited for it still does."""
+    """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
     activity = next((running for running in snapshot.activities if running.token == event.token), None)
-    if armed is None and activity is None:
+    child = next((child for child in snapshot.machines if child.token == event.token), None)
+    late = event.invokeid and chart.policies.scxml and snapshot.status is Status.RUNNING
+    if armed is None and activity is None and child is None and not late:
         return Step(snapshot, outcome=Outcome.STALE)
     run = Run.resume(chart, snapshot, event)
     if armed is not None:
         run.arrived(armed)
+        if armed.to is not None:
+            return run.finish(Outcome.TAKEN)
     if activity is not None:
         run.forget_activity(activity)
+    if child is not None:
+        run.came_from(child)
     return run.finish(Outcome.TAKEN if run.take() else Outcome.IGNORED)

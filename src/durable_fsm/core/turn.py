@@ -21,12 +21,15 @@ from durable_fsm.core.model import (
     Misfit,
     Origin,
     Outcome,
+    Post,
     Reply,
     Send,
     Snapshot,
     StartActivity,
+    StartMachine,
     Step,
     StopActivity,
+    StopMachine,
 )
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.step import start, step
@@ -78,10 +81,14 @@ class Turn:
     def take_effects(self) -> list[Effect]:
         """The effects to perform since the last call; what was armed and disarmed meanwhile is left out."""
         effects, self._effects = self._effects, []
-        begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity)}
-        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity | StartMachine)}
+        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity | StopMachine)}
         void = (begun & ended) | self._kept
-        return [effect for effect in effects if not isinstance(effect, Reply) and effect.token not in void]
+        return [
+            effect
+            for effect in effects
+            if not isinstance(effect, Reply) and (effect.to if isinstance(effect, Post) else effect.token) not in void
+        ]
 
     # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -92,14 +99,16 @@ class Turn:
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
                 self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
 
-    def create(self, data: Json, *, life: str, created_from: str) -> bool:
+    def create(self, data: Json, *, life: str, created_from: str, parent: str = "") -> bool:
         """Start the machine; False if it exists and was created from the same input.
 
         Raises:
             AlreadyStarted: it exists and was created from another input.
         """
         if self.snapshot is None:
-            self._absorb(start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from))
+            self._absorb(
+                start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from, parent=parent)
+            )
             return True
         if self.snapshot.created_from != created_from:
             raise AlreadyStarted(chart=self.chart.name, configuration=self.snapshot.configuration)

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["chart_from"]
 
 
-def chart_from(definition: object) -> Chart:
-    """Turn a definition into a chart; the same definition gives the same chart object.
+def chart_from(definition: object, *, trusted: bool = False) -> Chart:
+    """Turn a definition into a chart; the same class gives the same chart object.
 
     Args:
-        definition: a python-statemachine `StateChart` or `StateMachine` class, or a chart, which is returned as it is.
+        definition: a python-statemachine `StateChart` or `StateMachine` class, the path of an .scxml, .json or .yaml
+            document, or a chart, which is returned as it is.
+        trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
         DefinitionError: the definition has problems; the error lists every one.
@@ -32,4 +34,10 @@ def chart_from(definition: object) -> Chart:
 
     if statemachine.reads(definition):
         return statemachine.chart_from(definition)
-    raise TypeError(f"{definition!r} is no statechart: expected a python-statemachine class.")
+    from durable_fsm.frontends import documents
+
+    if documents.reads(definition):
+        return documents.chart_from(definition, trusted=trusted)
+    raise TypeError(
+        f"{definition!r} is no statechart: expected a python-statemachine class, or the path of a document."
+    )

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import restate
 
+from durable_fsm.core.model import Chart
+from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
 from durable_fsm.restate.runner import Runner
@@ -23,6 +25,8 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         ValueError: two charts have the same name.
     """
     charts = [chart_from(definition) for definition in definitions]
+    for chart in charts:
+        _refuse_children(chart)
     names = [chart.name for chart in charts]
     for name in names:
         if names.count(name) > 1:
@@ -36,6 +40,17 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         if chart.activities:
             found.append(Runner(chart).service())
     return found
+
+
+def _refuse_children(chart: Chart) -> None:
+    """Machines of machines run in rehearsals; they have no host yet."""
+    problems = [
+        Problem(f"state '{state.id}' runs another machine, which is not hosted yet.", "Start it from an activity.")
+        for state in chart.states.values()
+        if state.machines
+    ]
+    if problems:
+        raise NotDurable(chart=chart.name, problems=problems)
 
 
 # Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it

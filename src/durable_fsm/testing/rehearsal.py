@@ -1,4 +1,4 @@
-"""A machine in memory, with a clock that only the test moves.
+"""A machine in memory, with a clock that only the test moves; and the machines it runs as its children.
 
 A rehearsal runs the same turns as the host, and puts the machine through JSON between any two of them. It is quick, and
 it is not a proof of durability: that takes a real server and a `kill -9`.
@@ -7,12 +7,15 @@ it is not a proof of durability: that takes a real server and a `kill -9`.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.model import (
+    PARENT,
     Cancel,
     Chart,
     Effect,
@@ -21,22 +24,65 @@ from durable_fsm.core.model import (
     Json,
     Microstep,
     Origin,
+    Post,
     Running,
     Send,
     Snapshot,
     StartActivity,
+    StartMachine,
     Status,
     StopActivity,
+    StopMachine,
 )
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import EventRejected, NotStarted, TerminalError, locate
+from durable_fsm.errors import DurableFSMError, EventRejected, NotStarted, TerminalError, locate
 from durable_fsm.frontends import chart_from
 
 __all__ = ["Rehearsal"]
 
 Answer = Callable[[Any], object]  # Any: the data of whatever type the chart declares
+
+
+@dataclass(slots=True)
+class _System:
+    """The machines of one rehearsal: one clock, and the post between them, in order."""
+
+    now: timedelta = timedelta(0)
+    machines: list[Rehearsal] = field(default_factory=list["Rehearsal"])
+    post: deque[Callable[[], None]] = field(default_factory=deque[Callable[[], None]])
+    armed: int = 0
+    settling: bool = False
+
+    def settle(self) -> None:
+        """Deliver until nothing is under way."""
+        if self.settling:
+            return
+        self.settling = True
+        try:
+            while self.post:
+                self.post.popleft()()
+        finally:
+            self.settling = False
+
+    def next_due(self, deadline: timedelta) -> tuple[timedelta, int, str, Rehearsal] | None:
+        due = [
+            (when, number, token, machine)
+            for machine in self.machines
+            for token, (when, number) in machine.due.items()
+            if when <= deadline
+        ]
+        return min(due, key=lambda found: found[:2]) if due else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """Who runs a child, and under which names."""
+
+    machine: Rehearsal
+    token: str
+    id: str
 
 
 class Rehearsal:
@@ -53,24 +99,32 @@ class Rehearsal:
         answers: results of activities by id, as functions of the data; they are called as soon as the activity starts.
             What one raises is the activity's error. Other activities wait for `finish` or `fail`.
 
+    Machines that the chart runs as its children are rehearsed along, on the same clock: see `machines`.
+
     Attributes:
-        now: the clock; it starts at zero.
         trace: every microstep so far.
         effects: everything the machine has asked of the world so far.
+        machines: the children that run now, by id; rehearsals themselves.
+        due: when each timer will be over, and the number of its arming, by token.
     """
 
     def __init__(self, definition: object, *, key: str = "rehearsal", answers: Mapping[str, Answer] | None = None):
         self.chart: Chart = chart_from(definition)
         self.key = key
-        self.now = timedelta(0)
         self.trace: list[Microstep] = []
         self.effects: list[Effect] = []
         self._answers = dict(answers or {})
         self._stored: str | None = None
-        self._due: dict[str, timedelta] = {}
+        self.due: dict[str, tuple[timedelta, int]] = {}
         self._turns = 0
         self._held: tuple[Turn, StartActivity] | None = None
         self._started: list[StartActivity] = []
+        self._life = "rehearsed"
+        self._parent: _Parent | None = None
+        self._children: dict[str, Rehearsal] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._system = _System()
+        self._system.machines.append(self)
 
     # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,7 +133,7 @@ class Rehearsal:
         text = canonical(plain(data)) if data not in (None, {}) else ""
 
         def act(turn: Turn) -> str:
-            return "created" if turn.create(plain(data), life=self._life(), created_from=text) else "exists"
+            return "created" if turn.create(plain(data), life=self._life, created_from=text) else "exists"
 
         return self._turn("create", act)
 
@@ -88,7 +142,7 @@ class Rehearsal:
         name = str(event)
 
         def act(turn: Turn) -> str:
-            turn.autostart(life=self._life())
+            turn.autostart(life=self._life)
             return turn.take(Event(name, plain(payload))).value
 
         return self._turn(name, act)
@@ -98,11 +152,14 @@ class Rehearsal:
 
         Timers armed by a delivered one count too, if they fall due before the deadline. Never waits in real time.
         """
-        deadline = self.now + by
-        while (token := self._next_due(deadline)) is not None:
-            self.now = max(self.now, self._due.pop(token))
-            self._deliver(Event("timer", origin=Origin.PLATFORM, token=token))
-        self.now = deadline
+        system = self._system
+        deadline = system.now + by
+        while (found := system.next_due(deadline)) is not None:
+            when, _, token, machine = found
+            system.now = max(system.now, when)
+            del machine.due[token]
+            machine._deliver(Event("timer", origin=Origin.PLATFORM, token=token))
+        system.now = deadline
 
     def finish(self, activity: str, result: object = None) -> Receipt:
         """Let a running activity succeed with this result."""
@@ -116,6 +173,17 @@ class Rehearsal:
         return self._outcome(activity, Event(f"error.invoke.{activity}", failure, Origin.PLATFORM))
 
     # ── what a test looks at ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def now(self) -> timedelta:
+        """The clock of all machines of this rehearsal; it starts at zero."""
+        return self._system.now
+
+    @property
+    def machines(self) -> Mapping[str, Rehearsal]:
+        """The children that run now, by id."""
+        running = self.snapshot.machines if self._stored is not None else ()
+        return {child.id: self._children[child.token] for child in running}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -152,7 +220,7 @@ class Rehearsal:
     def timers(self) -> dict[str, timedelta]:
         """Events that will come by themselves and how long that takes from now; deadlines of activities left out."""
         own = [timer for timer in self.snapshot.timers if timer.activity is None]
-        return {timer.event: self._due[timer.token] - self.now for timer in own}
+        return {timer.event: self.due[timer.token][0] - self.now for timer in own}
 
     def stable_id(self, activity: str) -> str:
         """The idempotency key that this run of the activity uses."""
@@ -180,6 +248,7 @@ class Rehearsal:
             self._run_on(turn)
         receipt = self._receipt(event, outcome, turn)
         self._give_answers()
+        self._system.settle()
         return receipt
 
     def _receipt(self, event: str, outcome: str, turn: Turn) -> Receipt:
@@ -197,6 +266,7 @@ class Rehearsal:
         self._save(turn)
         if turn.parked:
             raise AssertionError(f"{self.chart.name}/{self.key}: parked for ever in a rehearsal: {turn.parked}")
+        self._end()
 
     def _save(self, turn: Turn) -> None:
         self._stored = canonical(snapshot_to_json(turn.machine))
@@ -207,15 +277,88 @@ class Rehearsal:
             self.effects.append(effect)
             match effect:
                 case Send():
-                    self._due[effect.token] = self.now + effect.after
+                    self._system.armed += 1
+                    self.due[effect.token] = (self.now + effect.after, self._system.armed)
                 case Cancel():
-                    self._due.pop(effect.token, None)
+                    self.due.pop(effect.token, None)
                 case StartActivity():
                     self._started.append(effect)
                 case StopActivity():
                     self._started = [start for start in self._started if start.token != effect.token]
+                case StartMachine():
+                    self._begin(effect)
+                case StopMachine():
+                    self._children.pop(effect.token)._stop()
+                case Post():
+                    self._post(effect)
                 case _:
                     pass
+
+    # ── the machines of a system ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, effect: StartMachine) -> None:
+        child = Rehearsal(effect.chart, key=f"{self.key}/{effect.id}", answers=self._answers)
+        child._life = effect.token
+        child._parent = _Parent(self, effect.token, effect.id)
+        child._system = self._system
+        self._system.machines.append(child)
+        self._children[effect.token] = child
+        parent = self.snapshot.session
+
+        def act(turn: Turn) -> str:
+            turn.create(effect.data, life=effect.token, created_from="", parent=parent)
+            return "created"
+
+        def start() -> None:
+            try:
+                child._turn("create", act)
+            except DurableFSMError as error:
+                failure = Failure(type(error).__name__, str(error), source=effect.id)
+                self._deliver(Event(f"error.invoke.{effect.id}", failure, Origin.PLATFORM, token=effect.token))
+
+        self._system.post.append(start)
+
+    def _stop(self) -> None:
+        """This machine is not wanted any more, nor are its own children."""
+        for child in self._children.values():
+            child._stop()
+        self._children.clear()
+        self._system.machines.remove(self)
+        self._parent = None
+
+    def _post(self, effect: Post) -> None:
+        """Bring a message on its way; one that is for nobody is lost."""
+        event = Event(effect.event, effect.payload, Origin.MACHINE, sendid=effect.sendid, sender=self.snapshot.session)
+        if effect.to != PARENT:
+            receiver = self._children.get(effect.to)
+        elif self._parent is not None:
+            receiver = self._parent.machine
+            event = replace(event, token=self._parent.token)
+        else:
+            receiver = None
+        if receiver is not None:
+            self._system.post.append(lambda: receiver._receive(event))
+
+    def _receive(self, event: Event) -> None:
+        if self._held is not None:
+            self._waiting.append(lambda: self._receive(event))
+        elif self in self._system.machines and self.status is Status.RUNNING:
+            self._deliver(event)
+
+    def _end(self) -> None:
+        """Tell the parent that this machine is over, once."""
+        parent, machine = self._parent, self.snapshot
+        if parent is None or machine.status is Status.RUNNING:
+            return
+        self._parent = None
+        if machine.failure is None:
+            end = Event(f"done.invoke.{parent.id}", machine.output, Origin.PLATFORM)
+        else:
+            end = Event(f"error.invoke.{parent.id}", machine.failure, Origin.PLATFORM)
+        end = replace(end, token=parent.token, invokeid=parent.id)
+        self._system.post.append(lambda: parent.machine._receive(end))
+
+    # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _give_answers(self) -> None:
         while answered := next((start for start in self._started if start.id in self._answers), None):
@@ -241,7 +384,10 @@ class Rehearsal:
             outcome = str(turn.deliver(event))
             self._run_on(turn)
         receipt = self._receipt(event.name, outcome, turn)
+        self._system.post.extend(self._waiting)
+        self._waiting.clear()
         self._give_answers()
+        self._system.settle()
         return receipt
 
     def _deliver(self, event: Event) -> Receipt:
@@ -253,10 +399,3 @@ class Rehearsal:
                 return running
         names = ", ".join(self.running) or "none"
         raise LookupError(f"{self.chart.name}/{self.key}: activity '{activity}' is not running; running: {names}")
-
-    def _next_due(self, deadline: timedelta) -> str | None:
-        due = [(when, place, token) for place, (token, when) in enumerate(self._due.items()) if when <= deadline]
-        return min(due)[2] if due else None
-
-    def _life(self) -> str:
-        return "rehearsed"

@@ -1,0 +1,238 @@
+"""Expressions of documents, compiled once: by an allowlist, or as Python where the author is trusted."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable
+from types import FunctionType, ModuleType
+from typing import Any, cast
+from xml.etree import ElementTree as ET
+
+from statemachine import spec_parser
+
+from durable_fsm.core.model import Failure, Origin
+from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.documents.values import SCXML, Code, Object, Processor, revived, stored
+
+SYSTEM = ("_event", "_sessionid", "_name", "_ioprocessors", "_x")
+PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
+WORDS: dict[str, object] = {"true": True, "false": False, "null": None}
+
+Value = Callable[[Scope], Any]
+
+_FOREIGN = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|===|!==|&&|\|\||!(?!=)""")
+_PYTHON = {"===": "==", "!==": "!=", "&&": " and ", "||": " or ", "!": " not "}
+
+
+class BadExpression(ValueError):
+    """An expression that this document may not use, or that nobody could read."""
+
+
+class Names:
+    """What an expression may name: variables, system variables, `In`."""
+
+    def __init__(self, scope: Scope, *, trusted: bool) -> None:
+        self.scope = scope
+        self.trusted = trusted
+
+    def all(self) -> dict[str, Any]:
+        scope = self.scope
+        space: dict[str, Any] = {**WORDS, **cast("Object", scope.data)}
+        space["_event"] = message(scope, trusted=self.trusted)
+        space["_sessionid"] = scope.session
+        space["_name"] = scope.chart.name
+        here = Object(location=f"#_scxml_{scope.session}")
+        space["_ioprocessors"] = Object({"scxml": here, SCXML: here})
+        space["In"] = self._active
+        return space
+
+    def _active(self, *states: str) -> bool:
+        return self.scope.configuration >= set(states)
+
+    # what the library's parser asks of a machine
+    @property
+    def configuration(self) -> list[Object]:
+        return [Object(id=id) for id in self.scope.configuration]
+
+
+def message(scope: Scope, *, trusted: bool) -> Object | None:
+    """`_event`; None as long as there was none."""
+    event = scope.event
+    if event.name == "create" and event.origin is Origin.PLATFORM:
+        return None
+    internal = event.origin is Origin.INTERNAL
+    failure = event.payload if isinstance(event.payload, Failure) else None
+    metadata = failure.metadata if failure is not None and isinstance(failure.metadata, dict) else {}
+    return Object(
+        name=event.name,
+        type="platform" if event.name.startswith("error.") else "internal" if internal else "external",
+        sendid=event.sendid or metadata.get("sendid") or "",
+        origin=f"#_scxml_{event.sender}" if event.sender else "",
+        origintype="" if internal else Processor(SCXML),
+        invokeid=event.invokeid,
+        data=Object(type=failure.type, message=failure.message)
+        if failure is not None
+        else revived(stored(event.payload), trusted=trusted),
+    )
+
+
+class Language:
+    """How a document's expressions are read."""
+
+    def __init__(self, *, trusted: bool) -> None:
+        self.trusted = trusted
+
+    def value(self, text: str) -> Value:
+        """Compile an expression.
+
+        Raises:
+            BadExpression: it is outside what an untrusted document may say. What a trusted one gets wrong is an
+                `error.execution` when it is evaluated, as SCXML has it.
+        """
+        return self._python(text) if self.trusted else self._restricted(text)
+
+    def literal(self, text: str) -> Value:
+        """Compile inline content: an XML element, an expression, or just a text."""
+        if text.startswith("<"):
+            return lambda _: ET.fromstring(text)
+        if not self.trusted:
+            try:
+                constant = ast.literal_eval(text)
+            except (ValueError, SyntaxError):
+                constant = text
+            return lambda _: revived(stored(constant), trusted=False)
+        evaluate = self.value(text)
+
+        def read(scope: Scope) -> Any:
+            try:
+                return evaluate(scope)
+            except Exception:  # noqa: BLE001 - what cannot be evaluated is a text
+                return text
+
+        return read
+
+    def script(self, text: str) -> Callable[[Scope], None]:
+        """Compile a script; what it binds becomes variables.
+
+        Raises:
+            BadExpression: the document is not trusted.
+        """
+        if not self.trusted:
+            raise BadExpression("a script is any code at all")
+        source = textwrap.dedent(text).strip()
+        code = _compiled(source, "exec")
+
+        def run(scope: Scope) -> None:
+            data = cast("Object", scope.data)
+            before = Names(scope, trusted=True).all()
+            space = dict(before)
+            exec(code(), space)  # noqa: S102 - the author is trusted
+            for name, found in space.items():
+                if not name.startswith("_") and (name not in before or found is not before[name]):
+                    data[name] = _kept(found, source, name)
+
+        return run
+
+    def _python(self, text: str) -> Value:
+        code = _compiled(text, "eval")
+
+        def evaluate(scope: Scope) -> Any:
+            value = eval(code(), Names(scope, trusted=True).all())  # noqa: S307 - the author is trusted
+            return _kept(value, text, "")
+
+        return evaluate
+
+    def _restricted(self, text: str) -> Value:
+        def named(name: str) -> Callable[..., Any]:
+            def read(*, names: dict[str, Any], **_: object) -> Any:
+                if name not in names:
+                    raise NameError(f"name '{name}' is not defined")
+                return names[name]
+
+            read.__name__ = name
+            return read
+
+        try:
+            evaluate = PARSER.parse_expr(_as_python(text), named)
+        except (ValueError, SyntaxError, KeyError) as error:
+            raise BadExpression(f"'{text}' is more than an untrusted document may say ({error})") from error
+
+        def value(scope: Scope) -> Any:
+            names = Names(scope, trusted=False)
+            return _wrapped(evaluate(names=names.all(), machine=names))
+
+        return value
+
+
+def assign(scope: Scope, location: str, value: object) -> None:
+    """Put *value* where `location` says: a variable, or a member of one (`order.address.city`)."""
+    first, *members = location.strip().split(".")
+    writable([first, *members], location)
+    data = cast("Object", scope.data)
+    if first not in data:
+        raise NameError(f"variable '{first}' is not declared")
+    if not members:
+        data[first] = value
+        return
+    holder: Any = data[first]
+    for member in members[:-1]:
+        holder = getattr(holder, member)
+    if isinstance(holder, type | ModuleType) or not hasattr(holder, "__dict__") or ET.iselement(holder):
+        raise TypeError(f"'{location}' is no place to write to")
+    setattr(holder, members[-1], value)
+
+
+def writable(names: Iterable[str], location: str) -> None:
+    """Refuse what no document may write to."""
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            raise ValueError(f"'{location}' is no place to write to")
+
+
+def _kept(value: Any, source: str, name: str) -> Any:
+    """The value, or the code behind it where it is a function or a class."""
+    if isinstance(value, ModuleType):
+        raise TypeError(f"module '{value.__name__}' cannot be a variable")
+    return Code(source, name) if isinstance(value, FunctionType | type) else _wrapped(value)
+
+
+def _wrapped(value: Any) -> Any:
+    """The value with every object in it as an `Object`, as it will be when it has been stored and loaded."""
+    if type(value) is dict:
+        members = cast("dict[str, Any]", value)
+        return Object({name: _wrapped(member) for name, member in members.items()})
+    return _wrapped_items(cast("Iterable[Any]", value)) if type(value) is list else value
+
+
+def _wrapped_items(items: Iterable[Any]) -> list[Any]:
+    return [_wrapped(item) for item in items]
+
+
+def _compiled(text: str, mode: str) -> Callable[[], Any]:
+    """The code of a text; what is wrong with it is raised when it is wanted."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code = compile(_as_python(text) if mode == "eval" else text, "<document>", mode)
+    except (SyntaxError, ValueError) as error:
+        reason = str(error)
+
+        def fail() -> Any:
+            raise SyntaxError(f"'{text}': {reason}")
+
+        return fail
+    return lambda: code
+
+
+def _as_python(text: str) -> str:
+    """The expression itself, or with `&&`, `||`, `!` and `===` in Python's spelling if that makes it one."""
+    source = text.strip()
+    try:
+        ast.parse(source, mode="eval")
+    except SyntaxError:
+        return _FOREIGN.sub(lambda found: found.group(1) or _PYTHON[found.group(0)], source).strip()
+    return source

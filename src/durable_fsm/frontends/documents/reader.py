@@ -1,0 +1,422 @@
+"""From a document to a chart."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+from xml.etree import ElementTree as ET
+
+from statemachine.exceptions import InvalidDefinition
+from statemachine.io import model as io
+from statemachine.io import native
+
+from durable_fsm.core.model import (
+    ROOT,
+    Callback,
+    Chart,
+    Child,
+    EventType,
+    Guard,
+    Json,
+    Kind,
+    Location,
+    Policies,
+    Spawn,
+    State,
+    Transition,
+    Unexpected,
+)
+from durable_fsm.core.scope import Scope
+from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.frontends.documents import scxml
+from durable_fsm.frontends.documents.content import TYPES, Act, Content
+from durable_fsm.frontends.documents.expressions import Language, Value, assign
+from durable_fsm.frontends.documents.scxml import BadDocument, Document
+from durable_fsm.frontends.documents.values import Variables
+
+Record: TypeAlias = Any
+"""A state or a transition of `statemachine.io.model`, whose lists of callbacks the library leaves untyped."""
+
+NATIVE = cast("Any", native)  # Any: the library leaves the keys of its mappings untyped
+
+FORMATS = {".scxml": "scxml", ".xml": "scxml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a document is to be read; its children are read alike."""
+
+    trusted: bool
+    strict: bool
+
+
+def reads(definition: object) -> bool:
+    """Whether it is a path with a suffix that this front-end knows."""
+    return isinstance(definition, str | Path) and Path(definition).suffix.lower() in FORMATS
+
+
+def chart_from(definition: object, *, trusted: bool = False, strict: bool = True) -> Chart:
+    """The chart of an .scxml, .json or .yaml file.
+
+    Args:
+        trusted: evaluate expressions and scripts as Python, and read the files that it names. Only for documents whose
+            author you trust as much as your own code.
+        strict: refuse a document with a transition to a state that it does not have; otherwise that is a warning, and
+            the transition is left out.
+
+    Raises:
+        DefinitionError: with every problem found.
+        OSError: the file cannot be read.
+    """
+    file = Path(cast("str | Path", definition))
+    return _chart(file.read_text("utf-8-sig"), FORMATS[file.suffix.lower()], file.stem, file, _Reading(trusted, strict))
+
+
+def _chart(text: str, format: str, name: str, file: Path, reading: _Reading) -> Chart:
+    try:
+        document = scxml.read(text) if format == "scxml" else _native(text, format, name)
+    except BadDocument as error:
+        place = f"{file}:{error.line}" if error.line else str(file)
+        problem = Problem(f"The document cannot be read: {error}", "Mend it.", place)
+        raise DefinitionError(chart=name, problems=[problem]) from error
+    return _Reader(document, document.definition.name or name, file, format, reading).chart()
+
+
+def _native(text: str, format: str, name: str) -> Document:
+    try:
+        return Document(NATIVE.native_dict_to_definition(_members(text, format), source_name=name))
+    except (InvalidDefinition, KeyError, TypeError, AttributeError) as error:
+        raise BadDocument(f"{type(error).__name__}: {error}") from error
+
+
+def _members(text: str, format: str) -> Any:  # Any: what the document holds, which the library checks
+    if format == "json":
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise BadDocument(f"it is no JSON: {error}.") from error
+    import yaml  # type: ignore[import-untyped]
+    from statemachine.io.yaml.reader import YAMLReader
+
+    try:
+        return cast("Any", YAMLReader()).parse_document(text)
+    except yaml.YAMLError as error:
+        raise BadDocument(f"it is no YAML: {error}") from error
+
+
+class _Reader:
+    """Makes one chart; collects problems instead of stopping at the first."""
+
+    def __init__(self, document: Document, name: str, file: Path, format: str, reading: _Reading) -> None:
+        self.document = document
+        self.definition = document.definition
+        self.name = _service_name(name)
+        self.file = file
+        self.format = format
+        self.reading = reading
+        self.trusted = reading.trusted
+        self.problems: dict[Problem, None] = {}
+        self.language = Language(trusted=reading.trusted)
+        self.content = Content(self.language, self.problem)
+        self.states: dict[str, State] = {}
+        self.transitions: list[Transition] = []
+        self.known = Counter(_ids(self.definition.states.values()))
+
+    def chart(self) -> Chart:
+        for id, count in self.known.items():
+            if count > 1:
+                self.problem(f"{count} states have the id '{id}'.", "Give each its own.", None)
+        if not self.definition.states:
+            self.problem("the document has no states.", "Give it at least one.", None)
+        top = list(self.definition.states.values())
+        marked = [state.id for state in top if state.initial]
+        starts = self.definition.initial_states or marked or [state.id for state in top[:1]]
+        bind = tuple(self._bindings())
+        initial = Transition(key="", source=ROOT, targets=self._targets(" ".join(starts), None), actions=bind)
+        children = tuple(state.id for state in top)
+        self.states[ROOT] = State(ROOT, Kind.COMPOUND, None, name=self.name, children=children, initial=initial)
+        for state in top:
+            self._state(state, ROOT)
+        if self.problems:
+            raise DefinitionError(chart=self.name, problems=self.problems)
+        return Chart(
+            name=self.name,
+            states=self.states,
+            transitions=tuple(self.transitions),
+            events={event.name: event for event in self._events()},
+            data=Variables(self._declared(), trusted=self.trusted),
+            policies=Policies(unexpected=Unexpected.IGNORE, scxml=True),
+        )
+
+    def _events(self) -> Iterator[EventType]:
+        names = {name for edge in self.transitions for name in edge.events}
+        for name in sorted(names):
+            if "*" not in name and name != "error":
+                yield EventType(name, public=not f"{name}.".startswith((*PLATFORM_NAMES, "done.")))
+
+    # ── variables ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _declared(self) -> list[str]:
+        early = self.definition.datamodel.data if self.definition.datamodel else []
+        return [item.id for item in [*early, *(item for items in self.document.late.values() for item in items)]]
+
+    def _bindings(self) -> Iterator[Callback]:
+        """What happens before the first state is entered."""
+        model = self.definition.datamodel
+        if model is not None:
+            yield from (self._binding(item) for item in model.data)
+            for script in model.scripts:
+                yield self._callback("script", self.content.script(script), script)
+
+    def _binding(self, item: io.DataItem) -> Callback:
+        """Bind a variable, unless the machine's input has done so."""
+        evaluate = self._initial_value(item)
+
+        def bind(scope: Scope) -> None:
+            data: Any = scope.data
+            if item.id not in data:
+                data[item.id] = None
+                data[item.id] = evaluate(scope)
+
+        return self._callback(f"{item.id} = …", bind, item)
+
+    def _initial_value(self, item: io.DataItem) -> Value:
+        if item.expr is not None:
+            return self.content.value(str(item.expr), item)
+        if item.src is not None:
+            text = self._file(item.src, item)
+            return self.language.literal(" ".join(text.split())) if text else lambda _: None
+        return self.language.literal(str(item.content)) if item.content else lambda _: None
+
+    def _file(self, src: str, record: object) -> str | None:
+        """The text of a file that the document names."""
+        if not self.trusted:
+            self.problem(f"it reads a file, '{src}'.", "Read it with trusted=True, if you trust its author.", record)
+            return None
+        try:
+            return (self.file.parent / src.removeprefix("file:")).read_text("utf-8-sig")
+        except OSError as error:
+            self.problem(f"file '{src}' cannot be read: {error.strerror}.", "Mend the path.", record)
+            return None
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _state(self, record: Record, parent: str) -> None:
+        entry = [
+            self._callback("datum", self._binding(item).call, item) for item in self.document.late.get(record.id, [])
+        ]
+        entry += self._blocks("entry", record.onentry, record.enter_refs)
+        self.states[record.id] = State(
+            id=record.id,
+            kind=_kind(record),
+            parent=parent,
+            name=record.id,
+            children=(*record.states, *record.history),
+            initial=self._initial(record),
+            entry=tuple(entry),
+            exit=tuple(self._blocks("exit", record.onexit, record.exit_refs)),
+            done=self._done(record),
+            location=self._place(record),
+            machines=tuple(self._child(record.id, place, invoke) for place, invoke in enumerate(record.invocations)),
+        )
+        for child in record.states.values():
+            self._state(child, record.id)
+        for memory in record.history.values():
+            self._history(memory, record.id)
+        counts: Counter[str] = Counter()
+        for edge in record.transitions:
+            if not edge.initial and self._leads_somewhere(edge):
+                self.transitions.append(self._transition(record.id, edge, counts))
+
+    def _initial(self, record: io.State) -> Transition | None:
+        edges = [edge for edge in record.transitions if edge.initial]
+        if edges:
+            return self._default(record.id, edges[0])
+        marked = next((child.id for child in record.states.values() if child.initial), None)
+        return Transition(f"{record.id}--initial", record.id, (marked,)) if marked and not record.parallel else None
+
+    def _history(self, record: io.HistoryState, parent: str) -> None:
+        kind = Kind.DEEP_HISTORY if record.type == "deep" else Kind.SHALLOW_HISTORY
+        initial = self._default(record.id, record.transitions[0]) if record.transitions else None
+        self.states[record.id] = State(
+            record.id, kind, parent, name=record.id, initial=initial, location=self._place(record)
+        )
+
+    def _default(self, source: str, edge: Record) -> Transition:
+        actions = tuple(self._blocks("action", [edge.on] if edge.on else [], edge.on_refs))
+        return Transition(f"{source}--initial", source, self._targets(edge.target, edge), actions=actions)
+
+    def _transition(self, source: str, edge: Record, counts: Counter[str]) -> Transition:
+        events = tuple(_descriptors(edge.event))
+        stem = f"{source}--{events[0] if events else 'always'}"
+        counts[stem] += 1
+        guards = [self._guard(text, edge, negated=False) for text in _listed(edge.cond)]
+        guards += [self._guard(text, edge, negated=True) for text in _listed(edge.unless)]
+        return Transition(
+            key=f"{stem}--{counts[stem]}",
+            source=source,
+            targets=self._targets(edge.target, edge),
+            events=events,
+            guards=tuple(guards),
+            before=tuple(self._blocks("before", [edge.before] if edge.before else [], edge.before_refs)),
+            actions=tuple(self._blocks("action", [edge.on] if edge.on else [], edge.on_refs)),
+            after=tuple(self._blocks("after", [edge.after] if edge.after else [], edge.after_refs)),
+            internal=edge.internal,
+            location=self._place(edge),
+        )
+
+    def _targets(self, target: str | None, record: object) -> tuple[str, ...]:
+        names = (target or "").split()
+        for name in names:
+            if name not in self.known:
+                self.problem(f"target '{name}' is no state.", "Mend the name.", record)
+        return tuple(names)
+
+    def _leads_somewhere(self, edge: io.Transition) -> bool:
+        lost = [name for name in (edge.target or "").split() if name not in self.known]
+        if lost and not self.reading.strict:
+            place = self._place(edge) or self.file
+            warnings.warn(
+                f"{self.name}: a transition to '{lost[0]}', which is no state, was left out ({place})", stacklevel=2
+            )
+            return False
+        return True
+
+    def _guard(self, text: str, edge: io.Transition, *, negated: bool) -> Guard:
+        evaluate = self.content.value(text, edge)
+        return Guard(" ".join(text.split()), evaluate, self._place(edge), negated=negated)
+
+    def _done(self, record: io.State) -> tuple[Callback, ...]:
+        left = record.donedata
+        if left is None:
+            return ()
+        content = None
+        if left.content_expr is not None:
+            inline = isinstance(left.content_expr, scxml.Inline)
+            compile_ = self.language.literal if inline else partial(self.content.value, record=record)
+            content = compile_(left.content_expr)
+        return (self._callback("donedata", self.content.payload(left, content), record),)
+
+    def _blocks(self, name: str, blocks: Iterable[io.ExecutableContent], refs: Iterable[str]) -> Iterator[Callback]:
+        for ref in refs:
+            self.problem(f"callback '{ref}' is named, and a document has no methods.", "Write what it does.", None)
+        for block in blocks:
+            if block.actions:
+                yield self._callback(_summary(block) or name, self.content.block(block.actions), block)
+
+    def _callback(self, name: str, call: Act | Value, record: object) -> Callback:
+        return Callback(name, call, self._place(record))
+
+    # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _child(self, state: str, place: int, record: io.InvokeDefinition) -> Child:
+        kind = self.content.value(record.typeexpr, record) if record.typeexpr else _constant(record.type)
+        source = self.content.value(record.srcexpr, record) if record.srcexpr else _constant(record.src)
+        definition = self._inline(state, record)
+        data = self.content.payload(io.SendAction(namelist=record.namelist, params=record.params))
+
+        def begin(scope: Scope) -> Spawn:
+            if str(kind(scope) or "") not in TYPES:
+                raise ValueError(f"there is no machine of type '{kind(scope)}'")
+            src = source(scope)
+            chart = self._from_file(str(src), state) if src else definition(scope)
+            declared = cast("Variables", chart.data).declared
+            named: dict[str, Json] = data(scope) or {}
+            given = {name: value for name, value in named.items() if name in declared}
+            id = record.id or f"{state}.{scope.ids.uuid()}"
+            if record.idlocation:
+                assign(scope, record.idlocation, id)
+            return Spawn(chart, given, id)
+
+        block = record.finalize
+        finalize = () if block is None else (self._callback("finalize", self.content.block(block.actions), record),)
+        name = record.id or record.src or f"{state}.{place + 1}"
+        return Child(name, begin, self._place(record), autoforward=record.autoforward, finalize=finalize)
+
+    def _inline(self, state: str, record: io.InvokeDefinition) -> Value:
+        """The chart that stands inside the document, read now; or one that an expression will give."""
+        content = record.content
+        if isinstance(content, io.StateMachineDefinition):
+            return _constant(self._nested(Document(content), state))
+        if content is None or not content.startswith("<"):
+            evaluate = self.content.value(content, record)
+            return lambda scope: self._from_text(evaluate(scope), state)
+        return _constant(self._nested(scxml.read(content), state))
+
+    def _nested(self, document: Document, state: str) -> Chart:
+        name = document.definition.name or f"{self.name}_{state}"
+        return _Reader(document, name, self.file, self.format, self.reading).chart()
+
+    def _from_text(self, value: object, state: str) -> Chart:
+        text = ET.tostring(value, encoding="unicode") if ET.iselement(value) else str(value)
+        return self._nested(scxml.read(text), state)
+
+    def _from_file(self, src: str, state: str) -> Chart:
+        if not self.trusted:
+            raise PermissionError(f"'{src}' is a file, and the document is not trusted")
+        file = self.file.parent / src.removeprefix("file:")
+        return _chart(file.read_text("utf-8-sig"), FORMATS[file.suffix.lower()], file.stem, file, self.reading)
+
+    # ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _place(self, record: object) -> Location | None:
+        line = self.document.lines.get(id(record))
+        return Location(str(self.file), line) if line else None
+
+    def problem(self, what: str, remedy: str, record: object) -> None:
+        self.problems[Problem(what, remedy, str(self._place(record) or self.file))] = None
+
+
+def _ids(states: Iterable[io.State]) -> Iterator[str]:
+    for state in states:
+        yield state.id
+        yield from state.history
+        yield from _ids(state.states.values())
+
+
+def _kind(record: io.State) -> Kind:
+    if record.final:
+        return Kind.FINAL
+    if record.parallel:
+        return Kind.PARALLEL
+    return Kind.COMPOUND if record.states else Kind.ATOMIC
+
+
+def _descriptors(text: str | None) -> Iterator[str]:
+    """`a b.* c.` as `a`, `b`, `c`: the trailing parts mean nothing."""
+    for name in (text or "").split():
+        yield name if name == "*" else name.removesuffix("*").removesuffix(".")
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _summary(block: io.ExecutableContent) -> str:
+    """What a diagram says of a block."""
+    words = {"Raise": "raise", "Assign": "assign", "Send": "send", "Cancel": "cancel", "Script": "script"}
+    names: list[str] = []
+    for action in block.actions:
+        word = words.get(type(action).__name__.removesuffix("Action"))
+        what = getattr(action, "event", None) or getattr(action, "location", None) or ""
+        if word is not None:
+            names.append(f"{word} {what}".strip())
+    return ", ".join(dict.fromkeys(names))
+
+
+def _service_name(name: str) -> str:
+    """The name as Restate wants a service's: letters, digits, underscores, dots and hyphens, a letter first."""
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-0123456789")
+    return clean or "Document"
+
+
+def _constant(value: object) -> Value:
+    return lambda _: value
