@@ -10,7 +10,8 @@ import warnings
 import pytest
 import statemachine
 
-from tests.contract.w3c import EXCLUDED, HTTP, MISSING_STATE, NO_PYTHON, VERSION, result, suite
+from tests.contract.sources import VERSION
+from tests.contract.w3c import EXCLUDED, HTTP, MISSING_STATE, NO_PYTHON, result, suite
 
 FAILED_BY_THE_LIBRARY = ("test187", "test229", "test236", "test240", "test554")
 

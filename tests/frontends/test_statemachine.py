@@ -421,24 +421,19 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
     assert f"{Path(__file__).name}:" in text
 
 
-def test_outside_work_found_by_its_name_is_refused() -> None:
-    class Named(StateChart):
-        a = State(initial=True)
-        go = a.to.itself()
-
-        def on_invoke_a(self) -> None: ...
-
-    with pytest.raises(DefinitionError, match=r"State\(invoke=activity"):
-        chart_from(Named)
-
-
 def test_two_activities_of_one_id_are_refused() -> None:
     class Doubled(StateChart):
-        a = State(initial=True, invoke=[activity(charge_card), activity(charge_card)])
-        go = a.to.itself()
+        a = State(initial=True, invoke=[activity(charge_card, id="x"), activity(charge_card, id="x")])
+        b = State(invoke=activity(charge_card, id="x"))
+        go = a.to(b) | b.to(a)
 
-    with pytest.raises(DefinitionError, match=r"two activities have the id 'a'"):
+    with pytest.raises(DefinitionError) as refused:
         chart_from(Doubled)
+
+    assert [problem.what for problem in refused.value.problems] == [
+        "two activities have the id 'x', in states 'a' and 'a'.",
+        "two activities have the id 'x', in states 'a' and 'b'.",
+    ]
 
 
 def test_what_is_no_chart_is_named() -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from durable_fsm.core import select
@@ -371,14 +372,22 @@ class Run:
         entered: list[str] = []
         keys: tuple[str, ...] = ()
         if self.prepare(enabled):
+            self.scope.previous = frozenset(self.active)
+            self.scope.coming = partial(self.coming, enabled)
             exited = self.exit_states(enabled)
             self.execute_transition_content(enabled)
             entered = self.enter_states(enabled)
+            self.scope.previous = self.active
             self.conclude(enabled)
             keys = tuple(transition.key for transition in enabled if transition.key)
         name = None if event is None else event.name
         self.trace.append(Microstep(name, tuple(exited), keys, tuple(entered), tuple(self.raised)))
         self.raised.clear()
+
+    def coming(self, enabled: list[Transition]) -> set[str]:
+        """What will be active after these transitions, asked while they are under way."""
+        entry = select.compute_entry_set(self.index, self.history, enabled)
+        return self.active.union(entry.states)
 
     def prepare(self, enabled: list[Transition]) -> bool:
         """Run what precedes the transitions; False as soon as some of it fails."""

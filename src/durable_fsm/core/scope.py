@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from durable_fsm.core.model import Chart, Event, State, Transition
@@ -84,11 +85,14 @@ class Scope:
     `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
     callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
     and exit that is the state being entered or left. `session` and `parent` name this machine and the one that runs it.
-    `machine` belongs to the front-end, which may keep one object a step there.
+    `previous` is the configuration that the transitions under way left, `coming()` the one they lead to.
+
+    `machine` and `prepared` belong to the front-end, which may keep one object a step and one an event there.
     """
 
     __slots__ = (
         "chart",
+        "coming",
         "configuration",
         "data",
         "effects",
@@ -96,6 +100,8 @@ class Scope:
         "ids",
         "machine",
         "parent",
+        "prepared",
+        "previous",
         "session",
         "source",
         "state",
@@ -127,7 +133,10 @@ class Scope:
         self.source: str | None = None
         self.target: str | None = None
         self.state: State | None = None
+        self.previous: AbstractSet[str] = configuration
+        self.coming: Callable[[], AbstractSet[str]] = lambda: configuration
         self.machine: object = None
+        self.prepared: tuple[Event, object] | None = None
 
     def on(self, transition: Transition) -> None:
         """The next callbacks belong to *transition*."""

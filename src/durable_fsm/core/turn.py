@@ -47,6 +47,7 @@ class Turn:
         trace: the microsteps taken so far.
         reply: the last reply of any macrostep.
         parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
+        trouble: why the last of them failed.
     """
 
     def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str) -> None:
@@ -55,6 +56,7 @@ class Turn:
         self.trace: list[Microstep] = []
         self.reply: Json = None
         self.parked: list[Event] = []
+        self.trouble: DurableFSMError | None = None
         self._loaded = snapshot
         self._seed = seed
         self._effects: list[Effect] = []
@@ -143,7 +145,8 @@ class Turn:
             return Outcome.STALE
         try:
             return self.take(event)
-        except DurableFSMError:
+        except DurableFSMError as error:
+            self.trouble = error
             self._park(event)
             return None
 

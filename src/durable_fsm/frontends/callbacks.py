@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any, cast
 
 from pydantic import BaseModel
 from statemachine import Event as LibraryEvent
 from statemachine import State as LibraryState
 from statemachine import spec_parser
+from statemachine.orderedset import OrderedSet
 from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Callback, Event, Failure, Guard, Location
 from durable_fsm.core.scope import Scope
-from durable_fsm.frontends.facade import Facade, enter
+from durable_fsm.frontends.facade import Facade, StateOf, enter
 from durable_fsm.frontends.names import EventNames
 
 MISSING = object()
@@ -24,6 +26,10 @@ PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 Call = Callable[[Scope], object]
 Report = Callable[[str, str, Location | None], None]
 Found = tuple[str, Call, Location | None]
+Arguments = Callable[[Scope], tuple[list[Any], dict[str, Any]]]
+
+ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")
+"""Names that mean the same at any moment of a step."""
 
 PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
 """Names of the library that are no callbacks, whoever asks for them."""
@@ -118,11 +124,16 @@ class Callbacks:
         self.edges: dict[str, LibraryTransition] = {}
         self.problem = problem
         self.attributes = self._attributes()
+        self.listeners = self._listeners()
         self.found: dict[str, list[Found]] = {}
+        self.preparing: list[Found] | None = None
+        self.fields: set[str] | None = None
         self.provided: dict[str, Call] = {
-            "data": lambda scope: scope.data,
+            "data": _result if data_class is None else lambda scope: scope.data,
             "model": lambda scope: scope.data,
             "payload": lambda scope: scope.event.payload,
+            "previous_configuration": lambda scope: self._states(scope.previous),
+            "new_configuration": lambda scope: self._states(scope.coming()),
             "event": lambda scope: TakenEvent.of(scope.event),
             "result": _result,
             "error": _error,
@@ -145,6 +156,17 @@ class Callbacks:
         except Exception as error:  # noqa: BLE001 - the author's own __init__ may raise anything
             self.problem(f"{self.facade.__name__}() fails: {error}.", "Give every argument a default.", None)
             return ()
+
+    def _listeners(self) -> list[object]:
+        """The observers that the class declares; made once, because what they keep is not the machine's."""
+        made: list[object] = []
+        for entry in cast("Any", self.facade)._class_listeners:
+            try:
+                made.append(entry() if callable(entry) else entry)
+            except Exception as error:  # noqa: BLE001 - the author's own code
+                name = getattr(entry, "__name__", repr(entry))
+                self.problem(f"listener {name} cannot be made: {error}.", "Give every argument a default.", None)
+        return made
 
     # ── what the reader asks for ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,17 +220,23 @@ class Callbacks:
         own = inspect.getattr_static(self.facade, name, MISSING)
         if own is MISSING and name in self.attributes:
             own = None
-        if own is not MISSING and not isinstance(own, LibraryState) and name not in PROTECTED:
+        if own is not MISSING and not isinstance(own, LibraryState | StateOf) and name not in PROTECTED:
             found.append(("machine", self._attribute(own, name), written(own)))
         if self.data_class is not None and (own := self._of_data(name)) is not MISSING:
             found.append(("data", self._attribute_of_data(own, name), written(own)))
+        for place, listener in enumerate(self.listeners):
+            own = getattr(listener, name, MISSING)
+            if own is not MISSING:
+                call = self._function(own) if callable(own) else partial(_attribute_of, listener, name)
+                found.append((f"listener {place}", call, written(own)))
         return found
 
     def _of_data(self, name: str) -> object:
         if not isinstance(self.data_class, type):
             return MISSING
-        declared = _fields_declared(self.data_class)
-        return None if name in declared else inspect.getattr_static(self.data_class, name, MISSING)
+        if self.fields is None:
+            self.fields = _fields_of(self.data_class)
+        return None if name in self.fields else inspect.getattr_static(self.data_class, name, MISSING)
 
     def _attribute(self, own: object, name: str) -> Call:
         if inspect.isfunction(own):
@@ -221,8 +249,7 @@ class Callbacks:
 
     def _attribute_of_data(self, own: object, name: str) -> Call:
         if inspect.isfunction(own):
-            arguments = self._arguments(own, skip=1)
-            return lambda scope: own(scope.data, **arguments(scope))
+            return self._of_model(own)
         return lambda scope: getattr(scope.data, name)
 
     def _expression(self, text: str) -> list[Found]:
@@ -254,50 +281,116 @@ class Callbacks:
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _method(self, function: Callable[..., object]) -> Call:
-        arguments = self._arguments(function, skip=1)
-        return lambda scope: function(enter(self.facade, scope), **arguments(scope))
+        facade, arguments = self.facade, self._arguments(function, skip=1)
+        if arguments is None:
+            return lambda scope: function(enter(facade, scope))
+
+        def call(scope: Scope) -> object:
+            positional, named = arguments(scope)
+            return function(enter(facade, scope), *positional, **named)
+
+        return call
 
     def _function(self, function: Callable[..., object]) -> Call:
         arguments = self._arguments(function, skip=0)
-        return lambda scope: function(**arguments(scope))
+        if arguments is None:
+            return lambda _: function()
 
-    def _arguments(self, function: Callable[..., object], *, skip: int) -> Callable[[Scope], dict[str, Any]]:
-        """Work out once what a function takes; the result reads it from a scope."""
+        def call(scope: Scope) -> object:
+            positional, named = arguments(scope)
+            return function(*positional, **named)
+
+        return call
+
+    def _of_model(self, function: Callable[..., object]) -> Call:
+        arguments = self._arguments(function, skip=1)
+
+        def call(scope: Scope) -> object:
+            positional, named = arguments(scope) if arguments else ((), {})
+            return function(scope.data, *positional, **named)
+
+        return call
+
+    def _arguments(self, function: Callable[..., object], *, skip: int) -> Arguments | None:
+        """Work out once what a function takes; the result reads it from a scope. None if it takes nothing."""
         name = getattr(function, "__qualname__", repr(function))
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
             self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
-        wanted: list[tuple[str, Call | None, Any]] = []
-        takes_all = False
+        if not parameters:
+            return None
+        named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+        always = ALWAYS if self.data_class is not None else ALWAYS[1:]
+        if len(named) == len(parameters) and all(
+            item.name in always and item.kind is not item.KEYWORD_ONLY for item in named
+        ):
+            provides = [self.provided[item.name] for item in named]
+            return lambda scope: ([provide(scope) for provide in provides], {})
+        return partial(self._read, name, parameters, preparing=name.rpartition(".")[2] != "prepare_event")
+
+    def _read(
+        self, name: str, parameters: Iterable[inspect.Parameter], scope: Scope, *, preparing: bool
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What the library would give: by name first, then by position, then what is left to `*args` and `**kwargs`."""
+        payload = scope.event.payload
+        prepared = self.prepared(scope) if preparing else {}
+        items = _items(payload)
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
         for parameter in parameters:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                takes_all = True
-            elif parameter.kind is parameter.POSITIONAL_ONLY:
-                what = f"{name} takes '{parameter.name}' by position only."
-                self.problem(what, "Arguments are given by name: remove the '/'.", written(function))
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
-                default = MISSING if parameter.default is parameter.empty else parameter.default
-                wanted.append((parameter.name, self.provided.get(parameter.name), default))
+            match parameter.kind:
+                case parameter.VAR_POSITIONAL:
+                    positional += items
+                case parameter.VAR_KEYWORD:
+                    others = {**fields_of(payload), **self._all(scope), **prepared}
+                    taken = {item.name for item in parameters}
+                    named.update({key: value for key, value in others.items() if key not in taken})
+                case _:
+                    value = self._value(name, parameter, scope, prepared, items)
+                    if parameter.kind is parameter.KEYWORD_ONLY:
+                        named[parameter.name] = value
+                    else:
+                        positional.append(value)
+        return positional, named
 
-        def arguments(scope: Scope) -> dict[str, Any]:
-            given = {**fields_of(scope.event.payload), **self._all(scope)} if takes_all else {}
-            for parameter, provide, default in wanted:
-                value = provide(scope) if provide else MISSING
-                if value is MISSING:
-                    value = field_of(scope.event.payload, parameter)
-                if value is MISSING:
-                    value = default
-                if value is MISSING:
-                    raise TypeError(f"{name} asks for '{parameter}', and event '{scope.event.name}' brings none")
-                given[parameter] = value
-            return given
+    def _value(
+        self, name: str, parameter: inspect.Parameter, scope: Scope, prepared: Mapping[str, Any], items: list[Any]
+    ) -> Any:
+        provide = self.provided.get(parameter.name)
+        value = provide(scope) if provide else MISSING
+        if value is MISSING:
+            value = prepared.get(parameter.name, MISSING)
+        if value is MISSING and items and parameter.kind is not parameter.KEYWORD_ONLY:
+            return items.pop(0)
+        if value is MISSING:
+            value = field_of(scope.event.payload, parameter.name)
+        if value is MISSING:
+            value = parameter.default
+        if value is parameter.empty:
+            raise TypeError(f"{name} asks for '{parameter.name}', and event '{scope.event.name}' brings none")
+        return value
 
-        return arguments
+    def prepared(self, scope: Scope) -> dict[str, Any]:
+        """What `prepare_event` adds to the arguments of this event's callbacks; asked once an event."""
+        if self.preparing is None:
+            self.preparing = self._named("prepare_event")
+        if not self.preparing:
+            return {}
+        if scope.prepared is None or scope.prepared[0] is not scope.event:
+            values: dict[str, Any] = {}
+            for _, call, _ in self.preparing:
+                values.update(cast("Mapping[str, Any]", call(scope) or {}))
+            scope.prepared = (scope.event, values)
+        return cast("dict[str, Any]", scope.prepared[1])
 
     def _all(self, scope: Scope) -> dict[str, object]:
         values = {name: provide(scope) for name, provide in self.provided.items()}
         return {name: value for name, value in values.items() if value is not MISSING}
+
+    def _states(self, ids: Iterable[str]) -> Any:
+        ordered = sorted(ids, key=list(self.library).index)
+        return OrderedSet(self.library[id] for id in ordered)
 
     def _event_data(self, scope: Scope) -> EventData:
         names = ("machine", "event", "transition", "state", "source", "target")
@@ -311,9 +404,24 @@ class Callbacks:
         return lambda scope: call(scope) if scope.event.name == event else None
 
 
-def _fields_declared(cls: type) -> set[str]:
-    """Names of the fields that a class or its bases declare."""
-    return {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
+def _items(payload: object) -> list[Any]:
+    """What a payload gives by position."""
+    return [*cast("Iterable[Any]", payload)] if isinstance(payload, list) else []
+
+
+def _attribute_of(owner: object, name: str, _: Scope) -> object:
+    return getattr(owner, name)
+
+
+def _fields_of(cls: type[Any]) -> set[str]:
+    """Names of the fields that a class or its bases declare, or give their instances."""
+    declared = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
+    if issubclass(cls, BaseModel) or is_dataclass(cls):
+        return declared
+    try:
+        return declared | set(vars(cls()))
+    except Exception:  # noqa: BLE001 - one that cannot be made has no more to tell
+        return declared
 
 
 def _shown(spec: Any) -> str:

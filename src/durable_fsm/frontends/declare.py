@@ -136,6 +136,7 @@ class ActivityOf:
         deadline: timedelta | None,
     ) -> None:
         self.run_ = run
+        self.source: object = run
         self.id = id
         self.exclusive = exclusive
         self.retry = retry

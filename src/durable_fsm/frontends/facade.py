@@ -13,12 +13,14 @@ from typing import Any, cast
 from statemachine import State as LibraryState
 from statemachine import StateChart
 from statemachine.factory import StateMachineMetaclass
+from statemachine.state import InstanceState
 
 from durable_fsm.core.model import Json, Misfit
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.values import native
 
 SCOPE = "_durable_scope"
+DATA = "_durable_data"
 
 
 class Facade(StateChart[Any]):
@@ -39,21 +41,23 @@ class Facade(StateChart[Any]):
 
     @property
     def model(self) -> Any:
+        kept = vars(self)
+        if DATA in kept:
+            return kept[DATA]
         return self._scope.data
 
     @property  # type: ignore[misc]
     def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         scope = self._scope
-        return [self.durable_states[id] for id in scope.chart.index.in_order(scope.configuration)]
+        active = scope.previous if self.atomic_configuration_update else scope.configuration
+        return [self.durable_states[id] for id in scope.chart.index.in_order(active)]
 
     @property
     def configuration_values(self) -> Any:
         return [state.value for state in self.configuration]
 
     def _put_nonblocking(self, trigger_data: Any, internal: bool = False) -> None:  # noqa: FBT001, FBT002 - as overridden
-        if trigger_data.args:
-            raise TypeError(f"event '{trigger_data.event}' is sent with positional arguments; name them")
-        name, payload = str(trigger_data.event), _payload(trigger_data.kwargs)
+        name, payload = str(trigger_data.event), _payload(trigger_data.args, trigger_data.kwargs)
         if internal:
             self._scope.effects.raise_(name, payload)
         else:
@@ -74,8 +78,12 @@ class Facade(StateChart[Any]):
         object.__setattr__(self, name, value)
 
 
-def _payload(arguments: dict[str, Any]) -> object:
-    """What an event sent by a callback carries: its named arguments, or what is named `payload` alone."""
+def _payload(positional: tuple[Any, ...], arguments: dict[str, Any]) -> object:
+    """What an event sent by a callback carries: its named arguments, or what is named `payload` alone, or a list."""
+    if positional and arguments:
+        raise TypeError("an event is sent with positional and with named arguments; name them all")
+    if positional:
+        return list(positional)
     if arguments.keys() == {"payload"}:
         return arguments["payload"]
     return arguments or None
@@ -91,6 +99,7 @@ def facade_of(cls: type[StateChart[Any]], data_class: object) -> type[Facade]:
         "__qualname__": cls.__qualname__,
         "durable_data": data_class is not None,
         "durable_states": {},
+        **{state.id: StateOf(state) for state in cls.states if state.id in dir(cls)},
     }
     return cast("type[Facade]", type.__new__(StateMachineMetaclass, cls.__name__, (cls, Facade), body))
 
@@ -102,6 +111,30 @@ def enter(facade: type[Facade], scope: Scope) -> Facade:
         vars(machine)[SCOPE] = scope
         scope.machine = machine
     return cast("Facade", scope.machine)
+
+
+class StateOf:
+    """`self.paid`: the state, which knows whether it is active."""
+
+    def __init__(self, state: LibraryState) -> None:
+        self.state = state
+
+    def __get__(self, machine: Facade | None, owner: object) -> LibraryState:
+        if machine is None:
+            return self.state
+        found: dict[Any, InstanceState] = {}
+        for state in machine.durable_states.values():
+            found[state.value] = InstanceState(state, machine, found)
+        return found[self.state.value]
+
+
+def worker(facade: type[Facade], data: object) -> Facade:
+    """The `self` of a method that does outside work: it has the data, and nothing to change the machine with."""
+    if isinstance(data, facade):
+        return data
+    machine = object.__new__(facade)
+    vars(machine)[DATA] = data
+    return machine
 
 
 class Attributes:

@@ -6,9 +6,10 @@ Names of the library that are not documented are met in this package only, at de
 from __future__ import annotations
 
 import inspect
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, ForwardRef, TypeVar, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from pydantic import PydanticUserError
@@ -20,7 +21,6 @@ from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.model import (
     ROOT,
-    Activity,
     Chart,
     EventType,
     Kind,
@@ -30,14 +30,16 @@ from durable_fsm.core.model import (
     Timer,
     Transition,
     Unexpected,
+    ValueType,
 )
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.callbacks import Callbacks, written
-from durable_fsm.frontends.declare import DECLARATION, OPTIONS, ActivityOf, Declaration, Options, activity
+from durable_fsm.frontends.declare import DECLARATION, OPTIONS, Declaration, Options
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.names import EventNames
-from durable_fsm.frontends.values import Typed
+from durable_fsm.frontends.values import Plain, Typed
+from durable_fsm.frontends.work import Found, Work
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
 
@@ -71,8 +73,8 @@ class _Reader:
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
         self.ids = {id(state): name for name, state in self.library.items()}
-        self.activities: dict[str, str] = {}
-        self.names = EventNames(self.activities, self.library, self.problem)
+        self.work = Work(cls, self.facade, chart_from, self.problem)
+        self.names = EventNames(self.work.ids, self.library, self.problem)
         self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.names, self.problem)
         self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}
         self.of_any_state = _declared_of_any_state(cls)
@@ -83,11 +85,13 @@ class _Reader:
         if not self.library:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
             raise DefinitionError(chart=self.name, problems=self.problems)
-        self._refuse_what_is_not_taken_over()
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
-        activities = {id: self._activities(id, state) for id, state in self.library.items()}
+        found = {id: self.work.of(id, state) for id, state in self.library.items()}
+        for id, work in found.items():
+            for timer in work.timers:
+                self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
-        states = {ROOT: self._root(), **{id: self._state(id, activities[id]) for id in self.library}}
+        states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         return Chart(
@@ -102,18 +106,12 @@ class _Reader:
             handlers=dict(self.options.handlers),
         )
 
-    def _refuse_what_is_not_taken_over(self) -> None:
-        """Parts of the library that would otherwise be left out in silence."""
-        if getattr(self.cls, "_class_listeners", None):
-            self.problem("listeners are not taken over.", "Move their methods to the chart or its data.")
-        prepare = inspect.getattr_static(self.facade, "prepare_event", None)
-        if prepare is not None:
-            self.problem("prepare_event is not taken over.", "Compute the value in the callbacks.", written(prepare))
-
-    def _type(self, declared: Any) -> Typed | None:
+    def _type(self, declared: Any) -> ValueType | None:
         try:
             return Typed(declared)
         except PydanticUserError as error:
+            if isinstance(declared, type) and (made := Plain.of(declared)) is not None:
+                return made
             self.problem(
                 f"{declared!r} cannot be stored as JSON: {error.message.splitlines()[0]}",
                 "Use a pydantic model, a dataclass or plain types.",
@@ -137,7 +135,7 @@ class _Reader:
         ids = tuple(self.id_of(child) for child in children)
         return State(ROOT, Kind.COMPOUND, None, name=self.name, children=ids, initial=initial)
 
-    def _state(self, id: str, activities: tuple[Activity, ...]) -> State:
+    def _state(self, id: str, work: Found) -> State:
         state = self.library[id]
         children = [*state.states, *state.history]
         return State(
@@ -150,7 +148,8 @@ class _Reader:
             entry=() if state.final else self.callbacks.of(state.enter),
             done=self.callbacks.of(state.enter) if state.final else (),
             exit=self.callbacks.of(state.exit),
-            activities=activities,
+            activities=tuple(work.activities),
+            machines=tuple(work.machines),
             timers=tuple(self.timers.get(id, {}).values()),
         )
 
@@ -168,52 +167,6 @@ class _Reader:
         targets = tuple(self.id_of(target) for edge in edges for target in edge.targets)
         actions = tuple(action for edge in edges for action in self.callbacks.of(edge.on))
         return Transition(key=key, source=id, targets=targets, actions=actions)
-
-    # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _activities(self, id: str, state: LibraryState) -> tuple[Activity, ...]:
-        declared = [self._declared_activity(id, spec) for spec in cast("Iterable[Any]", state.invoke)]
-        return tuple(self._activity(id, found) for found in declared if found is not None)
-
-    def _declared_activity(self, id: str, spec: Any) -> ActivityOf | None:
-        """What stands behind one entry of `invoke=`; what would be skipped or run by another engine is refused."""
-        work = spec.func  # Any: whatever the author gave to `invoke=`
-        if isinstance(work, ActivityOf):
-            return work
-        if isinstance(work, str):
-            if not spec.is_convention or inspect.getattr_static(self.cls, work, None) is not None:
-                self.problem(
-                    f"{work} is outside work that is found by its name, and has no id, retry or deadline.",
-                    "Name it where the state is declared: State(invoke=activity(...)).",
-                )
-            return None
-        if hasattr(work, "_invoke_handler"):
-            what = f"state '{id}' invokes {work.__name__}, which only the library's own engine can run."
-            self.problem(what, "Make it an activity, a function of the data; make a timeout a timer: after(...).")
-            return None
-        if inspect.getattr_static(self.cls, spec.lookup_name, None) is work:
-            what = f"{work.__qualname__} is outside work with a 'self' that is not there while it runs."
-            self.problem(what, "Move it out of the class and name it in State(invoke=activity(...)).", written(work))
-            return None
-        return cast("ActivityOf", activity(work))
-
-    def _activity(self, state: str, declared: ActivityOf) -> Activity:
-        name = declared.id or state
-        if name in self.activities:
-            self.problem(
-                f"two activities have the id '{name}', in states '{self.activities[name]}' and '{state}'.",
-                "Give one of them activity(..., id=...).",
-            )
-        self.activities[name] = state
-        return Activity(
-            id=name,
-            name=declared.__name__,
-            run=declared.run_,
-            exclusive=declared.exclusive,
-            retry=declared.retry,
-            deadline=declared.deadline,
-            location=written(declared.run_),
-        )
 
     # ── transitions and events ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -348,6 +301,14 @@ def _data_class(cls: type) -> object:
             origin = get_origin(generic)
             if isinstance(origin, type) and issubclass(origin, StateChart):
                 (argument,) = get_args(generic)
+                if isinstance(argument, ForwardRef):
+                    argument = _resolved(argument, base)
                 if argument is not Any and not isinstance(argument, TypeVar):
                     return cast("object", argument)
     return None
+
+
+def _resolved(named: ForwardRef, cls: type) -> object:
+    """The type behind `StateChart["OrderData"]`; the name itself, if there is none."""
+    space = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    return space.get(named.__forward_arg__, named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
@@ -63,6 +63,36 @@ class Typed:
             return self._adapter.json_schema()
         except PydanticInvalidForJsonSchema:  # a type that validates JSON need not be describable in it
             return None
+
+
+class Plain:
+    """A `ValueType` over a class of the author's own: an instance's attributes are what is stored."""
+
+    def __init__(self, make: Callable[[], object], name: str) -> None:
+        self.make = make
+        self.name = name
+
+    @classmethod
+    def of(cls, declared: type) -> Plain | None:
+        """None if instances cannot be made without arguments, or have no attributes of their own."""
+        try:
+            native(vars(cast("object", declared())))
+        except Exception:  # noqa: BLE001 - the author's own __init__ may raise anything
+            return None
+        return cls(declared, declared.__name__)
+
+    def load(self, stored: Json) -> object:
+        if not isinstance(stored, dict):
+            raise Misfit("expected an object")
+        value = self.make()
+        vars(value).update(stored)
+        return value
+
+    def dump(self, value: object) -> Json:
+        return {name: native(item, f"$.{name}") for name, item in sorted(vars(value).items())}
+
+    def schema(self) -> None:
+        return None
 
 
 def _takes_object(schema: dict[str, Json] | None) -> bool:

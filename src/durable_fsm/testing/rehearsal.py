@@ -37,7 +37,7 @@ from durable_fsm.core.model import (
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import DurableFSMError, EventRejected, NotStarted, TerminalError, locate
+from durable_fsm.errors import DurableFSMError, EventRejected, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
 
 __all__ = ["Rehearsal"]
@@ -265,7 +265,8 @@ class Rehearsal:
             turn.deliver(self._answered(call))
         self._save(turn)
         if turn.parked:
-            raise AssertionError(f"{self.chart.name}/{self.key}: parked for ever in a rehearsal: {turn.parked}")
+            names = quoted(event.name for event in turn.parked)
+            raise AssertionError(f"{names} would be parked until a deployment mends this: {turn.trouble}")
         self._end()
 
     def _save(self, turn: Turn) -> None:

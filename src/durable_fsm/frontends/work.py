@@ -1,0 +1,199 @@
+"""What stands in `invoke=`: activities, machines, and the library's timeouts, which become timers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+
+from statemachine import State as LibraryState
+from statemachine import StateChart
+from statemachine.contrib.timeout import timeout
+from statemachine.invoke import InvokeGroup
+
+from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
+from durable_fsm.frontends.callbacks import Report, written
+from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.facade import Facade, worker
+
+TIMEOUT = cast("Any", type(timeout(1)))
+"""What `timeout(…)` makes; its class has no public name."""
+
+NAMES = ("data", "model", "machine")
+"""What a method that is an activity may ask for, beside `ctx`."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What one state invokes."""
+
+    activities: list[Activity] = field(default_factory=list[Activity])
+    machines: list[Child] = field(default_factory=list[Child])
+    timers: list[Timer] = field(default_factory=list[Timer])
+
+
+class Work:
+    """Reads the `invoke=` of every state of one class.
+
+    `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
+    too, which stands for each of them.
+    """
+
+    def __init__(
+        self, cls: type, facade: type[Facade], chart_of: Callable[[type[StateChart[Any]]], Chart], problem: Report
+    ) -> None:
+        self.cls = cls
+        self.facade = facade
+        self.chart_of = chart_of
+        self.problem = problem
+        self.ids: dict[str, str] = {}
+
+    def of(self, state: str, library: LibraryState) -> Found:
+        found = Found()
+        specs = [spec for spec in cast("Iterable[Any]", library.invoke) if self._is_there(spec)]
+        unnamed = [spec for spec in specs if not (isinstance(spec.func, ActivityOf) and spec.func.id)]
+        if len(unnamed) > 1:
+            self.ids[state] = state
+        for place, spec in enumerate(unnamed, 1):
+            self._read(found, state, spec, state if len(unnamed) == 1 else f"{state}.{_name(spec.func, place)}")
+        for spec in specs:
+            if spec not in unnamed:
+                self._read(found, state, spec, spec.func.id)
+        return found
+
+    def _is_there(self, spec: Any) -> bool:
+        """Conventions are looked for in every class; most have none."""
+        return not (spec.is_convention and inspect.getattr_static(self.cls, spec.func, None) is None)
+
+    def _read(self, found: Found, state: str, spec: Any, id: str) -> None:
+        work: Any = spec.func
+        handler: Any = getattr(work, "_invoke_handler", None)
+        if isinstance(handler, TIMEOUT):
+            event = handler.on or f"done.invoke.{id}"
+            if handler.on is None:
+                self._register(id, state)
+            found.timers.append(Timer(str(event), timedelta(seconds=handler.duration)))
+        elif isinstance(handler, type) and issubclass(handler, StateChart):
+            self._register(id, state)
+            found.machines.append(self._machine(id, handler))
+        elif (declared := self._declared(state, spec, handler)) is not None:
+            self._register(id, state)
+            found.activities.append(
+                Activity(
+                    id=id,
+                    name=declared.__name__,
+                    run=declared.run_,
+                    exclusive=declared.exclusive,
+                    retry=declared.retry,
+                    deadline=declared.deadline,
+                    location=written(declared.source),
+                )
+            )
+
+    def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
+        work: Any = spec.func
+        if isinstance(work, ActivityOf):
+            return work
+        if isinstance(handler, InvokeGroup):
+            return cast("ActivityOf", activity(_together(cast("Any", handler)._callables)))
+        if handler is not None:
+            what = f"state '{state}' invokes {work.__name__}, whose run() works with the library's own engine."
+            self.problem(what, "Make it a function of the data: activity(f).", written(self.cls))
+            return None
+        if isinstance(work, str):
+            if work == "on_invoke_state":
+                what = "on_invoke_state would do the same outside work for every state."
+                self.problem(what, "Name it where it is wanted: State(invoke=activity(...)).", written(self.cls))
+                return None
+            method = inspect.getattr_static(self.cls, work, None)
+            if not inspect.isfunction(method):
+                what = f"state '{state}' invokes '{work}', which is no method of {self.cls.__name__}."
+                self.problem(what, "Define it, or mend the name.", written(self.cls))
+                return None
+            return self._method(method)
+        if inspect.getattr_static(self.cls, spec.lookup_name, None) is work:
+            return self._method(work)
+        parameters = inspect.signature(work).parameters
+        if any(name in NAMES[1:] or item.kind is item.VAR_KEYWORD for name, item in parameters.items()):
+            return self._named(work, [*parameters.values()], takes_self=False)
+        return cast("ActivityOf", activity(work))
+
+    def _method(self, method: Callable[..., Any]) -> ActivityOf | None:
+        return self._named(method, list(inspect.signature(method).parameters.values())[1:], takes_self=True)
+
+    def _named(
+        self, function: Callable[..., Any], parameters: list[inspect.Parameter], *, takes_self: bool
+    ) -> ActivityOf | None:
+        """A function that takes what it asks for by name: the data, and a `self` that has the data and nothing else."""
+        wanted = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
+        strange = [name for name in wanted if name not in (*NAMES, "ctx")]
+        if strange:
+            what = f"{function.__qualname__} asks for '{strange[0]}', which outside work does not get."
+            self.problem(what, "It may ask for data and ctx: put what it needs into the data.", written(function))
+            return None
+
+        def arguments(ctx: object, data: object) -> tuple[list[object], dict[str, object]]:
+            machine = worker(self.facade, data)
+            given: dict[str, object] = {"data": data, "model": data, "machine": machine, "ctx": ctx}
+            return [machine] if takes_self else [], {name: given[name] for name in wanted if name in given}
+
+        run = _runner(function, arguments, with_context="ctx" in wanted)
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        declared = cast("ActivityOf", activity(run))
+        declared.source = function
+        return declared
+
+    def _machine(self, id: str, cls: Any) -> Child:
+        chart = self.chart_of(cls)
+        return Child(chart.name, lambda _: Spawn(chart, None, id), written(cls))
+
+    def _register(self, id: str, state: str) -> None:
+        if id in self.ids:
+            what = f"two activities have the id '{id}', in states '{self.ids[id]}' and '{state}'."
+            self.problem(what, "Give one of them activity(..., id=...).", written(self.cls))
+        self.ids[id] = state
+
+
+def _name(work: Any, place: int) -> str:
+    """What tells one of several entries from the others."""
+    name = work if isinstance(work, str) else str(getattr(work, "__name__", place))
+    return name if name.isidentifier() else str(place)
+
+
+def _runner(
+    function: Callable[..., Any], arguments: Callable[[object, object], Any], *, with_context: bool
+) -> Any:  # Any: a function, to which its name is given
+    """The function as a runner calls it: with the context and the data, or with the data."""
+    if with_context:
+
+        async def with_steps(ctx: object, data: object) -> object:
+            positional, named = arguments(ctx, data)
+            result = function(*positional, **named)
+            return await result if inspect.isawaitable(result) else result
+
+        return with_steps
+    if inspect.iscoroutinefunction(function):
+
+        async def waiting(data: object) -> object:
+            positional, named = arguments(None, data)
+            return await function(*positional, **named)
+
+        return waiting
+
+    def blocking(data: object) -> object:
+        positional, named = arguments(None, data)
+        return function(*positional, **named)
+
+    return blocking
+
+
+def _together(functions: Iterable[Callable[[], Any]]) -> Callable[..., Any]:
+    """Several functions as one activity, whose result has theirs in order."""
+
+    async def group() -> list[object]:
+        return list(await asyncio.gather(*(asyncio.to_thread(function) for function in functions)))
+
+    return group
