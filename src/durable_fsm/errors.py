@@ -19,6 +19,8 @@
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
     └── TerminalError          raised by activities: trying again would not help
 
+`DefinitionWarning` is for the author, too: a definition that can run, and hardly does what is wanted.
+
 Exceptions are built from keyword facts, keep them as attributes and compose their own message. `key` is unknown where
 most of them are raised: the host adds it as they rise, with `locate`.
 """
@@ -34,6 +36,7 @@ __all__ = [
     "ActionError",
     "AlreadyStarted",
     "DefinitionError",
+    "DefinitionWarning",
     "DurableFSMError",
     "EventError",
     "EventRejected",
@@ -127,6 +130,10 @@ class DefinitionError(DurableFSMError):
             return str(self.problems[0])
         lines = [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
         return "\n".join([f"{len(lines)} problems.", *lines])
+
+
+class DefinitionWarning(UserWarning):
+    """A definition that can run, and hardly does what its author wants."""
 
 
 class NotDurable(DefinitionError):

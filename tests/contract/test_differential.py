@@ -16,6 +16,8 @@ import pytest
 from durable_fsm.core import index, run, select
 from tests.contract.oracle import first_difference, population
 
+pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
+
 SCALE = float(os.environ.get("SCALE", "1"))
 CHARTS = int(2_000 * SCALE)
 BATCHES = 8

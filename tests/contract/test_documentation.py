@@ -11,7 +11,12 @@ from tests.contract.documentation import EXPLAINED, Verdict, table, verdicts
 PAGE = Path(__file__).parents[2] / "docs" / "python-statemachine-examples.md"
 BEGIN, END = "<!-- verdicts -->\n", "\n<!-- /verdicts -->"
 
-NOT_DURABLE = ("is a coroutine", "works with the library's own engine", "which outside work does not get")
+NOT_DURABLE = (
+    "is a coroutine",
+    "works with the library's own engine",
+    "which outside work does not get",
+    "draws random",
+)
 """What an example may be refused for when it is read."""
 
 

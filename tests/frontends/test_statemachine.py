@@ -383,18 +383,47 @@ def test_plain_attributes_are_the_data_of_a_chart_without_a_type() -> None:
     assert counter.snapshot.data == {"count": 2}
 
 
-def test_an_attribute_that_would_not_come_back_as_it_was_is_refused() -> None:
-    class Tupled(StateChart):
+def test_attributes_come_back_as_they_were() -> None:
+    class Keeping(StateChart):
+        a = State(initial=True)
+        go = a.to.itself()
+        look = a.to.itself()
+        error_execution = a.to.itself()
+
+        def on_go(self) -> None:
+            self.pair, self.names, self.deep = (1, 2), {"b", "a"}, {"list": [(3,)]}
+            raise ValueError("too late")
+
+        def on_error_execution(self, error: Exception) -> None:
+            self.error = error
+
+        def on_look(self) -> list[object]:
+            return [repr(self.pair), sorted(self.names), repr(self.deep), self.error.type, self.error.message]
+
+    machine = Rehearsal(Keeping)
+    machine.send("go")
+
+    assert machine.snapshot.data == {
+        "deep": {"list": [{"$tuple": [3]}]},
+        "error": {"$failure": {"type": "ValueError", "message": "too late"}},
+        "names": {"$set": ["a", "b"]},
+        "pair": {"$tuple": [1, 2]},
+    }
+    assert machine.send("look").reply == ["(1, 2)", ["a", "b"], "{'list': [(3,)]}", "ValueError", "too late"]
+    machine.send("look")
+
+
+@pytest.mark.parametrize("value", [object(), {1: 2}, {"$set": []}, frozenset()])
+def test_an_attribute_that_would_not_come_back_as_it_was_is_refused(value: object) -> None:
+    class Strange(StateChart):
         a = State(initial=True)
         go = a.to.itself()
 
         def on_go(self) -> None:
-            self.pair = (1, 2)
+            self.thing = value
 
-    with pytest.raises(
-        ActionError, match=r"a tuple would not come back as it was; declare a data type for it at \$\.pair"
-    ):
-        Rehearsal(Tupled).send("go")
+    with pytest.raises(ActionError, match=r"would not come back as it was; declare a data type for it at \$\.thing"):
+        Rehearsal(Strange).send("go")
 
 
 # ── what is refused ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,8 @@ from durable_fsm import DefinitionError, activity, chart_from
 from durable_fsm.errors import ActionError
 from durable_fsm.testing import Rehearsal
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the failure of activity:durable_fsm.errors.DefinitionWarning")
+
 
 class Data(BaseModel):
     n: int = 0
@@ -179,6 +181,7 @@ def test_what_works_with_the_librarys_engine_is_refused() -> None:
         "state 'a' invokes Handler, whose run() works with the library's own engine.",
         "on_invoke_state would do the same outside work for every state.",
         "state 'b' invokes 'no_such_method', which is no method of Strange.",
+        "on_invoke_state would do the same outside work for every state.",
     ]
 
 

@@ -20,6 +20,8 @@ from durable_fsm.core.model import Callback, Event, Failure, Guard, Location
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.facade import Facade, StateOf, enter
 from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.places import place_of
+from durable_fsm.frontends.purity import REMEDIES, faults
 
 MISSING = object()
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
@@ -317,6 +319,8 @@ class Callbacks:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
             self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
+        for fault, call in faults(function):
+            self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
         if not parameters:
             return None
@@ -419,7 +423,8 @@ def _fields_of(cls: type[Any]) -> set[str]:
     if issubclass(cls, BaseModel) or is_dataclass(cls):
         return declared
     try:
-        return declared | set(vars(cls()))
+        made: object = cls()
+        return declared | set(vars(made))
     except Exception:  # noqa: BLE001 - one that cannot be made has no more to tell
         return declared
 
@@ -435,8 +440,4 @@ def written(thing: Any) -> Location | None:
     code = getattr(thing, "__code__", None)
     if code is not None:
         return Location(code.co_filename, code.co_firstlineno)
-    try:
-        _, line = inspect.getsourcelines(thing)
-        return Location(inspect.getsourcefile(thing) or "?", line)
-    except (OSError, TypeError):
-        return None
+    return place_of(thing) if isinstance(thing, type) else None

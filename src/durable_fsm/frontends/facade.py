@@ -17,7 +17,7 @@ from statemachine.state import InstanceState
 
 from durable_fsm.core.model import Json, Misfit
 from durable_fsm.core.scope import Scope
-from durable_fsm.frontends.values import native
+from durable_fsm.frontends.values import native, revived
 
 SCOPE = "_durable_scope"
 DATA = "_durable_data"
@@ -149,7 +149,7 @@ class Attributes:
         if not isinstance(stored, dict):
             raise Misfit("expected an object")
         machine = self.facade()
-        vars(machine).update(stored)
+        vars(machine).update(revived(stored))
         return machine
 
     def dump(self, value: object) -> Json:

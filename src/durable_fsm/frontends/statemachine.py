@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ForwardRef, TypeVar, cast, get_args, get_origin
@@ -19,6 +20,7 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
+from durable_fsm.core.check import findings
 from durable_fsm.core.model import (
     ROOT,
     Chart,
@@ -33,11 +35,12 @@ from durable_fsm.core.model import (
     ValueType,
 )
 from durable_fsm.core.step import PLATFORM_NAMES
-from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.callbacks import Callbacks, written
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, Declaration, Options
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.places import places_in
 from durable_fsm.frontends.values import Plain, Typed
 from durable_fsm.frontends.work import Found, Work
 
@@ -69,6 +72,8 @@ class _Reader:
         self.options: Options = vars(cls).get(OPTIONS, Options())
         self.name = self.options.name or cls.__name__
         self.problems: dict[Problem, None] = {}
+        self.places = places_in(cls)
+        self.here: Location | None = None
         self.data_class = _data_class(cls)
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
@@ -86,7 +91,8 @@ class _Reader:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
             raise DefinitionError(chart=self.name, problems=self.problems)
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
-        found = {id: self.work.of(id, state) for id, state in self.library.items()}
+        self._refuse_hidden_names()
+        found = {id: self._work(id, state) for id, state in self.library.items()}
         for id, work in found.items():
             for timer in work.timers:
                 self._arm(id, timer)
@@ -94,7 +100,7 @@ class _Reader:
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
-        return Chart(
+        chart = Chart(
             name=self.name,
             states=states,
             transitions=tuple(transitions),
@@ -105,6 +111,27 @@ class _Reader:
             policies=self._policies(),
             handlers=dict(self.options.handlers),
         )
+        self._judge(chart)
+        return chart
+
+    def _judge(self, chart: Chart) -> None:
+        """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""
+        for finding in findings(chart):
+            if finding.kind in ("shadowed", "unhandled"):
+                place = str(finding.location or written(self.cls) or "")
+                problem = Problem(finding.what, finding.remedy, place)
+                warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)
+
+    def _refuse_hidden_names(self) -> None:
+        """An event named like a part of the library takes its place: nothing could be sent any more."""
+        for name in sorted(self.declared_events):
+            if name.isidentifier() and hasattr(StateChart, name):
+                what = f"event '{name}' hides what every statechart has under this name."
+                self.problem(what, "Give it another name.", self.places.get(name))
+
+    def _work(self, id: str, state: LibraryState) -> Found:
+        self.here = self.places.get(state.id)
+        return self.work.of(id, state)
 
     def _type(self, declared: Any) -> ValueType | None:
         try:
@@ -137,6 +164,7 @@ class _Reader:
 
     def _state(self, id: str, work: Found) -> State:
         state = self.library[id]
+        self.here = self.places.get(state.id)
         children = [*state.states, *state.history]
         return State(
             id=id,
@@ -150,6 +178,7 @@ class _Reader:
             exit=self.callbacks.of(state.exit),
             activities=tuple(work.activities),
             machines=tuple(work.machines),
+            location=self.here,
             timers=tuple(self.timers.get(id, {}).values()),
         )
 
@@ -177,6 +206,8 @@ class _Reader:
         for edge in state.transitions:
             if edge.initial or self._is_foreign(edge):
                 continue
+            self.here = next((self.places[name] for name in map(str, edge.events) if name in self.places), None)
+            self.here = self.here or self.places.get(state.id)
             events = self.names.of(str(event) for event in edge.events)
             stem = f"{id}--{events[0] if events else 'always'}"
             counts[stem] += 1
@@ -194,6 +225,7 @@ class _Reader:
                 after=self.callbacks.of(edge.after),
                 internal=edge.internal,
                 validators=self.callbacks.of(edge.validators),
+                location=self.here,
             )
 
     def _is_foreign(self, edge: LibraryTransition) -> bool:
@@ -244,7 +276,7 @@ class _Reader:
         return self.ids[id(state)]
 
     def problem(self, what: str, remedy: str, place: Location | None = None) -> None:
-        self.problems[Problem(what, remedy, str(place or written(self.cls) or ""))] = None
+        self.problems[Problem(what, remedy, str(place or self.here or written(self.cls) or ""))] = None
 
 
 def _identified(top: Iterable[LibraryState]) -> Iterator[tuple[str, LibraryState]]:

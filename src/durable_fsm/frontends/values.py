@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import Json, Misfit
+from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
+from durable_fsm.core.model import Failure, Json, Misfit
 
 UNORDERED = ("set", "frozenset", "any")
 
@@ -85,7 +85,7 @@ class Plain:
         if not isinstance(stored, dict):
             raise Misfit("expected an object")
         value = self.make()
-        vars(value).update(stored)
+        vars(value).update(revived(stored))
         return value
 
     def dump(self, value: object) -> Json:
@@ -140,20 +140,53 @@ def _sorted_like(value: object, dumped: Json) -> Json:
     return dumped
 
 
+SET, TUPLE, FAILURE = "$set", "$tuple", "$failure"
+
+
 def native(value: object, path: str = "$") -> Json:
-    """Plain JSON that comes back as it was: no tuples, sets or dates, which need a declared type."""
+    """Plain JSON that `revived` brings back: sets, tuples and failures become objects that say what they are.
+
+    Raises:
+        Misfit: something in it needs a declared type to come back as it was.
+    """
     kind = type(value).__name__
     match value:
         case None | bool() | int() | str() | float():
             if type(value) in (type(None), bool, int, str, float):
                 return plain(value)
         case list():
-            items = cast("list[object]", value)
-            return [native(item, f"{path}[{place}]") for place, item in enumerate(items)]
+            return _items(cast("list[object]", value), path)
+        case tuple() if kind == "tuple":
+            return {TUPLE: _items(cast("tuple[object, ...]", value), path)}
+        case set():
+            return {SET: sorted(_items(cast("set[object]", value), path), key=canonical)}
+        case Failure():
+            return {FAILURE: cast("Json", failure_to_json(value))}
+        case BaseException():
+            return {FAILURE: {"type": kind, "message": str(value)}}
         case dict():
             members = cast("dict[object, object]", value)
-            if all(isinstance(name, str) for name in members):
+            if all(isinstance(name, str) for name in members) and not members.keys() & {SET, TUPLE, FAILURE}:
                 return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
         case _:
             pass
     raise Misfit(f"a {kind} would not come back as it was; declare a data type for it", path)
+
+
+def _items(values: Iterable[object], path: str) -> list[Json]:
+    return [native(item, f"{path}[{place}]") for place, item in enumerate(values)]
+
+
+def revived(stored: Json) -> Any:  # Any: whatever was stored
+    """What `native` was given; of an exception, its `Failure`."""
+    if isinstance(stored, list):
+        return [revived(item) for item in stored]
+    if not isinstance(stored, dict):
+        return stored
+    if stored.keys() == {SET}:
+        return set(revived(stored[SET]))
+    if stored.keys() == {TUPLE}:
+        return tuple(revived(stored[TUPLE]))
+    if stored.keys() == {FAILURE}:
+        return failure_from_json(cast("dict[str, Json]", stored[FAILURE]))
+    return {name: revived(member) for name, member in stored.items()}

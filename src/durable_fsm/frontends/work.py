@@ -101,17 +101,17 @@ class Work:
             return cast("ActivityOf", activity(_together(cast("Any", handler)._callables)))
         if handler is not None:
             what = f"state '{state}' invokes {work.__name__}, whose run() works with the library's own engine."
-            self.problem(what, "Make it a function of the data: activity(f).", written(self.cls))
+            self.problem(what, "Make it a function of the data: activity(f).", None)
             return None
         if isinstance(work, str):
             if work == "on_invoke_state":
                 what = "on_invoke_state would do the same outside work for every state."
-                self.problem(what, "Name it where it is wanted: State(invoke=activity(...)).", written(self.cls))
+                self.problem(what, "Name it where it is wanted: State(invoke=activity(...)).", None)
                 return None
             method = inspect.getattr_static(self.cls, work, None)
             if not inspect.isfunction(method):
                 what = f"state '{state}' invokes '{work}', which is no method of {self.cls.__name__}."
-                self.problem(what, "Define it, or mend the name.", written(self.cls))
+                self.problem(what, "Define it, or mend the name.", None)
                 return None
             return self._method(method)
         if inspect.getattr_static(self.cls, spec.lookup_name, None) is work:
@@ -153,7 +153,7 @@ class Work:
     def _register(self, id: str, state: str) -> None:
         if id in self.ids:
             what = f"two activities have the id '{id}', in states '{self.ids[id]}' and '{state}'."
-            self.problem(what, "Give one of them activity(..., id=...).", written(self.cls))
+            self.problem(what, "Give one of them activity(..., id=...).", None)
         self.ids[id] = state
 
 

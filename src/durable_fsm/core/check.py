@@ -1,0 +1,120 @@
+"""What is suspicious about a chart: it can run, and hardly does what its author wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from durable_fsm.core.index import matches
+from durable_fsm.core.model import ROOT, Chart, Kind, Location, State, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One suspicion: its kind, what it is about, what to do, and where that was written."""
+
+    kind: str
+    what: str
+    remedy: str
+    location: Location | None = None
+
+
+def findings(chart: Chart) -> list[Finding]:
+    """Everything suspicious, in document order of its kind.
+
+    `unreachable` states that nothing leads to; `dead-end` states that are not final and that nothing leaves;
+    `shadowed` transitions, which an earlier one of the same state always forestalls; `unhandled` activities, whose
+    failure no transition takes.
+    """
+    return [*_unreachable(chart), *_dead_ends(chart), *_shadowed(chart), *_unhandled(chart)]
+
+
+def _unreachable(chart: Chart) -> Iterator[Finding]:
+    reached = _reachable(chart)
+    for state in chart.states.values():
+        if state.id not in reached and not state.kind.is_history and state.parent in reached:
+            what = f"no transition leads to state '{state.id}'."
+            yield Finding("unreachable", what, "Add one, or remove the state.", state.location)
+
+
+def _reachable(chart: Chart) -> set[str]:
+    """The states that may become active if every guard says yes."""
+    index = chart.index
+    reached: set[str] = set()
+    pending = [ROOT]
+    while pending:
+        id = pending.pop()
+        if id in reached:
+            continue
+        reached.add(id)
+        state = chart.states[id]
+        pending += index.ancestors[id]
+        if state.kind is Kind.PARALLEL:
+            pending += index.regions[id]
+        if state.kind is Kind.COMPOUND or state.kind.is_history:
+            pending += index.initial[id].targets
+        pending += [target for edge in index.transitions[id] for target in edge.targets]
+    return reached
+
+
+def _dead_ends(chart: Chart) -> Iterator[Finding]:
+    """Leaves that neither they themselves nor anything around them can leave, in charts that have an end to reach."""
+    if not any(state.kind is Kind.FINAL for state in chart.states.values()):
+        return
+    for state in chart.states.values():
+        around = (state.id, *chart.index.ancestors[state.id])
+        leaves = any(edge.targets for id in around for edge in chart.index.transitions[id])
+        if state.kind is Kind.ATOMIC and not leaves and not _beside_others(chart, state):
+            what = f"nothing leaves state '{state.id}', and it is not final."
+            yield Finding("dead-end", what, "Add a transition, or declare it final.", state.location)
+
+
+def _beside_others(chart: Chart, state: State) -> bool:
+    """Whether it lies in a region: the other regions may go on."""
+    return any(chart.states[id].kind is Kind.PARALLEL for id in chart.index.ancestors[state.id])
+
+
+def _shadowed(chart: Chart) -> Iterator[Finding]:
+    for edges in chart.index.transitions.values():
+        for place, edge in enumerate(edges):
+            earlier = next((other for other in edges[:place] if _forestalls(other, edge)), None)
+            if earlier is not None:
+                events = f"on '{' '.join(edge.events)}' " if edge.events else ""
+                what = f"the transition {events}from '{edge.source}' to {_targets(edge)} is never taken: one before it"
+                what += f" to {_targets(earlier)} always is."
+                yield Finding("shadowed", what, "Give the first a guard, or remove one.", edge.location)
+
+
+def _forestalls(earlier: Transition, later: Transition) -> bool:
+    if earlier.guards or earlier.validators:
+        return False
+    if not earlier.events or not later.events:
+        return not earlier.events and not later.events
+    return all(any(matches(descriptor, event) for descriptor in earlier.events) for event in later.events)
+
+
+def _targets(edge: Transition) -> str:
+    return ", ".join(f"'{target}'" for target in edge.targets) or "nowhere"
+
+
+def _unhandled(chart: Chart) -> Iterator[Finding]:
+    for state in chart.states.values():
+        for activity in state.activities:
+            error = f"error.invoke.{activity.id}"
+            around = (state.id, *chart.index.ancestors[state.id], *_below(chart, state))
+            if not any(
+                _takes(edge, (error, "error.execution")) for id in around for edge in chart.index.transitions[id]
+            ):
+                what = f"no transition takes the failure of activity '{activity.id}': the machine would fail with it."
+                remedy = f"Add error_invoke_{activity.id}, or error_execution for all."
+                yield Finding("unhandled", what, remedy, activity.location)
+
+
+def _takes(edge: Transition, events: Iterable[str]) -> bool:
+    return any(matches(descriptor, event) for descriptor in edge.events for event in events)
+
+
+def _below(chart: Chart, state: State) -> Iterator[str]:
+    for child in state.children:
+        yield child
+        yield from _below(chart, chart.states[child])

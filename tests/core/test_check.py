@@ -1,0 +1,114 @@
+"""What is suspicious about a chart."""
+
+from __future__ import annotations
+
+from durable_fsm.core.check import findings
+from durable_fsm.core.model import Activity, Chart, Guard, Transition
+from tests.building import chart, edge, note
+
+
+def work() -> None: ...
+
+
+BAKE = Activity("bake", "work", work)
+ASK = Guard("ask", lambda _: True)
+
+
+def told(made: Chart) -> list[str]:
+    return [f"{found.kind}: {found.what}" for found in findings(made)]
+
+
+def test_a_sound_chart_raises_no_suspicion() -> None:
+    made = chart(
+        """
+        idle
+        busy
+            reading
+            memory history
+        both parallel
+            left
+                l1
+            right
+                r1
+        over final
+        """,
+        edge("idle", "go", "busy"),
+        edge("busy", "split", "both"),
+        edge("both", "again", "memory"),
+        edge("busy", "stop", "over"),
+        initial={"memory": Transition("", "memory", ("reading",))},
+    )
+    assert told(made) == []
+
+
+def test_a_state_that_nothing_leads_to() -> None:
+    made = chart("a\nb\n    b1\n    b2\nc", edge("a", "go", "c"), edge("b1", "x", "b2"), edge("c", "back", "a"))
+
+    assert told(made) == ["unreachable: no transition leads to state 'b'."]
+
+
+def test_a_state_that_nothing_leaves() -> None:
+    made = chart("a\nb\nc final", edge("a", "go", "b"), edge("a", "end", "c"), edge("b", "stay", actions=[note("x")]))
+
+    assert told(made) == ["dead-end: nothing leaves state 'b', and it is not final."]
+
+
+def test_a_chart_without_an_end_may_rest_anywhere() -> None:
+    assert told(chart("a\nb", edge("a", "go", "b"))) == []
+
+
+def test_a_region_may_rest_while_others_go_on() -> None:
+    made = chart(
+        """
+        both parallel
+            left
+                l1
+            right
+                r1
+                r2 final
+        over final
+        """,
+        edge("r1", "go", "r2"),
+        edge("both", "done.state.right", "over"),
+    )
+    assert told(made) == []
+
+
+def test_a_transition_that_one_before_it_forestalls() -> None:
+    made = chart(
+        "a\nb\nc",
+        edge("a", "go", "b", key="1", guards=[ASK]),
+        edge("a", "go", "c", key="2"),
+        edge("a", "go.far stop", "b", key="3"),
+        edge("a", "go.far", "b", key="4"),
+        edge("b", "", "a", key="5"),
+        edge("b", "", key="6", guards=[ASK]),
+        edge("b", "x", "a", key="7"),
+        edge("c", "*", "a", key="8"),
+        edge("c", "y", "b", key="9"),
+    )
+    assert told(made) == [
+        "shadowed: the transition on 'go.far' from 'a' to 'b' is never taken: one before it to 'c' always is.",
+        "shadowed: the transition from 'b' to nowhere is never taken: one before it to 'a' always is.",
+        "shadowed: the transition on 'y' from 'c' to 'b' is never taken: one before it to 'a' always is.",
+    ]
+
+
+def test_an_activity_whose_failure_nothing_takes() -> None:
+    bare = chart(
+        "hot\n    deep\ncold", edge("hot", "cool", "cold"), edge("cold", "x", "hot"), activities={"hot": [BAKE]}
+    )
+    assert told(bare) == [
+        "unhandled: no transition takes the failure of activity 'bake': the machine would fail with it."
+    ]
+    assert findings(bare)[0].remedy == "Add error_invoke_bake, or error_execution for all."
+
+    for source, event in (("hot", "error.invoke.bake"), ("deep", "error.*"), ("hot", "error.execution"), ("deep", "*")):
+        taken = chart(
+            "hot\n    deep\ncold",
+            edge("hot", "cool", "cold"),
+            edge("cold", "x", "hot"),
+            edge(source, event, "cold"),
+            activities={"hot": [BAKE]},
+        )
+        assert told(taken) == []
