@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core import index, run, select
+from durable_fsm.core import index, plan, run, select
 from tests.contract.oracle import first_difference, population
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
@@ -43,15 +43,15 @@ def test_the_random_charts_have_everything_in_them() -> None:
 
 MISTAKES = [
     pytest.param(
-        run,
-        "self.index.in_order(causes)[::-1]",
-        "self.index.in_order(causes)",
+        plan,
+        "exited = index.in_order(exits)[::-1]",
+        "exited = index.in_order(exits)",
         id="states are left from the outside in",
     ),
     pytest.param(
-        run,
-        "ordered = self.index.in_order(entry.states)",
-        "ordered = self.index.in_order(entry.states)[::-1]",
+        plan,
+        "entered = index.in_order(entry.states)",
+        "entered = index.in_order(entry.states)[::-1]",
         id="states are entered from the inside out",
     ),
     pytest.param(
@@ -59,12 +59,12 @@ MISTAKES = [
     ),
     pytest.param(
         run,
-        "if self.index.has_eventless else []",
-        "if self.index.has_eventless and not self.queue else []",
+        "if self.index.has_eventless else None",
+        "if self.index.has_eventless and not self.queue else None",
         id="raised events come before eventless transitions",
     ),
     pytest.param(
-        run,
+        plan,
         "if memory.kind is Kind.DEEP_HISTORY:",
         "if memory.kind is Kind.SHALLOW_HISTORY:",
         id="shallow and deep history are mixed up",
@@ -75,7 +75,7 @@ MISTAKES = [
         "if False:",
         id="a parallel state is never done",
     ),
-    pytest.param(run, "self.conclude(enabled)", "pass", id="nothing runs after a transition"),
+    pytest.param(run, "self.conclude(plan)", "pass", id="nothing runs after a transition"),
     pytest.param(
         select,
         "if not index.is_descendant(transition.source, other.source):",
@@ -90,9 +90,9 @@ MISTAKES = [
     ),
     pytest.param(select, "transition.internal\n", "False\n", id="internal transitions are external"),
     pytest.param(
-        select,
-        "for state in (leaf, *index.ancestors[leaf]):",
-        "for state in (leaf, *index.ancestors[leaf])[::-1]:",
+        index,
+        "for state in (leaf, *self.ancestors[leaf])",
+        "for state in (leaf, *self.ancestors[leaf])[::-1]",
         id="the outermost state is asked first",
     ),
     pytest.param(

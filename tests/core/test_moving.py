@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from durable_fsm.core import index, plan
 from durable_fsm.core.model import Status, Transition
 from tests.building import Driven, action, chart, edge, guard, note, watched
 
@@ -309,11 +310,11 @@ def test_of_one_state_the_first_transition_that_passes_wins() -> None:
 def test_descriptors_select_events_by_their_leading_words(
     descriptors: str, taken: list[str], not_taken: list[str]
 ) -> None:
-    index = chart("idle", edge("idle", descriptors)).index
+    asked = chart("idle", edge("idle", descriptors)).index
 
-    assert [event for event in taken if index.taking("idle", event)] == taken
-    assert [event for event in not_taken if index.taking("idle", event)] == []
-    assert [event for event in not_taken if index.knows(event)] == []
+    assert [event for event in taken if asked.taking("idle", event)] == taken
+    assert [event for event in not_taken if asked.taking("idle", event)] == []
+    assert [event for event in not_taken if asked.knows(event)] == []
 
 
 def test_names_made_up_by_senders_do_not_fill_the_memory() -> None:
@@ -324,7 +325,24 @@ def test_names_made_up_by_senders_do_not_fill_the_memory() -> None:
         machine.take(f"made.up.{number}")
     machine.take("pay")
 
-    assert [event for _, event in made.index._by_event] == ["pay"]
+    assert {event for _, event in made.index._by_event} == {"pay"}
+    assert {event for _, event in made.index._candidates} == {"pay"}
+
+
+def test_what_is_remembered_about_configurations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "KEPT", 2)
+    monkeypatch.setattr(index, "KEPT", 2)
+    states = [f"s{number}" for number in range(9)]
+    edges = [edge(here, "go", there) for here, there in zip(states, [*states[1:], "s0"], strict=True)]
+    machine = Driven(chart("\n".join(states), *edges))
+
+    for number in range(20):
+        machine.take("go")
+        assert machine.leaves == (f"s{(number + 1) % 9}",)
+
+    assert len(machine.chart.plans._known) <= 2
+    assert len(machine.chart.index._candidates) <= 2
+    assert len(machine.chart.index._active) <= 2
 
 
 def test_a_guard_sees_data_payload_and_configuration() -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 from durable_fsm.core.model import ROOT, Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
-from durable_fsm.core.scope import Effects, Ids, Scope
+from durable_fsm.core.scope import Scope
 
 
 class Answer(StrEnum):
@@ -56,9 +56,7 @@ def answers_in(chart: Chart, snapshot: Snapshot) -> dict[str, Answer]:
 def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer:
     index = chart.index
     active = index.with_ancestors(snapshot.configuration)
-    asked, ids = Effects(_Nothing()), Ids("")
-    event = Event(name, UnknownPayload())
-    scope = Scope(chart, event, data, asked, ids, active, session=snapshot.session, parent=snapshot.parent)
+    scope = Scope(chart, Event(name, UnknownPayload()), data, _Nothing(), snapshot, active)
     answers = {_passes(scope, edge) for state in active | {ROOT} for edge in index.taking(state, name)}
     return next((answer for answer in (Answer.YES, Answer.DEPENDS) if answer in answers), Answer.NO)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition
 
@@ -16,6 +17,19 @@ def matches(descriptor: str, event: str) -> bool:
         return True
     prefix = descriptor.removesuffix("*").removesuffix(".")
     return event == prefix or event.startswith(f"{prefix}.")
+
+
+KEPT = 4_096
+"""Configurations for which answers are remembered; beyond that all are forgotten."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    if len(known) >= KEPT:
+        known.clear()
+    known[key] = value
 
 
 class Index:
@@ -50,6 +64,10 @@ class Index:
         self.descriptors = frozenset(descriptor for edge in chart.transitions for descriptor in edge.events)
         self._declared = frozenset(chart.events)
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
+        self._active: dict[tuple[str, ...], frozenset[str]] = {}
+        self._candidates: dict[tuple[tuple[str, ...], str | None], tuple[tuple[Transition, ...], ...]] = {}
+        self.has_history = any(self.histories.values())
+        self.parallels_at_top = tuple(id for id in self.regions[ROOT] if chart.states[id].kind is Kind.PARALLEL)
 
     def _initial(self, state: State) -> Transition:
         """The default transition of a compound or history state; other kinds never look."""
@@ -72,6 +90,30 @@ class Index:
             )
             if event in self._declared:  # names made up by senders must not fill the memory
                 self._by_event[state, event] = found
+        return found
+
+    def candidates(self, leaves: tuple[str, ...], event: str | None) -> tuple[tuple[Transition, ...], ...]:
+        """For each leaf the transitions to ask, the innermost first; the eventless ones, if there is no event."""
+        found = self._candidates.get((leaves, event))
+        if found is None:
+            found = tuple(
+                tuple(
+                    transition
+                    for state in (leaf, *self.ancestors[leaf])
+                    for transition in (self.eventless[state] if event is None else self.taking(state, event))
+                )
+                for leaf in leaves
+            )
+            if event is None or event in self._declared:
+                _remember(self._candidates, (leaves, event), found)
+        return found
+
+    def active(self, leaves: tuple[str, ...]) -> frozenset[str]:
+        """The whole configuration that has these leaves, without the root."""
+        found = self._active.get(leaves)
+        if found is None:
+            found = frozenset(self.with_ancestors(leaves))
+            _remember(self._active, leaves, found)
         return found
 
     def knows(self, event: str) -> bool:

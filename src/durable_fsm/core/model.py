@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
+    from durable_fsm.core.plan import Plans
     from durable_fsm.core.scope import Scope
 
 Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
@@ -288,6 +289,13 @@ class Chart:
         from durable_fsm.core.index import Index
 
         return Index(self)
+
+    @cached_property
+    def plans(self) -> Plans:
+        """What taking transitions comes to, worked out once for each configuration."""
+        from durable_fsm.core.plan import Plans
+
+        return Plans(self.index)
 
     @cached_property
     def digest(self) -> str:

@@ -9,10 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import NoReturn, TypeVar
 
-from durable_fsm.core import select
 from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.model import (
     PARENT,
@@ -50,7 +48,9 @@ from durable_fsm.core.model import (
     Transition,
     Unexpected,
 )
-from durable_fsm.core.scope import NOW, Effects, Ids, Scope
+from durable_fsm.core.plan import Plan
+from durable_fsm.core.scope import NOW, Scope
+from durable_fsm.core.select import select_transitions
 from durable_fsm.errors import ActionError, DurableFSMError, InvalidPayload, SnapshotUnreadable, UnknownEvent
 
 MICROSTEPS = 1_000
@@ -74,11 +74,12 @@ class Run:
         self.index = chart.index
         self.before = before
         self.event = event
-        self.active = self.index.with_ancestors(before.configuration)
-        self.history = dict(before.history)
-        self.timers = {timer.token: timer for timer in before.timers}
-        self.activities = {running.token: running for running in before.activities}
-        self.machines = {child.token: child for child in before.machines}
+        self.leaves = before.configuration
+        self.active = set(self.index.active(self.leaves))
+        self.history = before.history
+        self.timers = {timer.token: timer for timer in before.timers} if before.timers else {}
+        self.activities = {running.token: running for running in before.activities} if before.activities else {}
+        self.machines = {child.token: child for child in before.machines} if before.machines else {}
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
         self.effects: list[Effect] = []
@@ -90,10 +91,7 @@ class Run:
         self.status = before.status
         self.output = before.output
         self.failure = before.failure
-        ids = Ids(f"{event.seed}/{before.life}/{self.seq}")
-        self.scope = Scope(
-            chart, event, data, Effects(self), ids, self.active, session=before.session, parent=before.parent
-        )
+        self.scope = Scope(chart, event, data, self, before, self.active)
 
     @classmethod
     def resume(cls, chart: Chart, snapshot: Snapshot, event: Event) -> Run:
@@ -112,20 +110,24 @@ class Run:
         except Misfit as error:
             problem = f"it left data that does not fit {self.chart.data.name}: {error.problem} at {error.path}."
             raise self.action_error("a callback", problem) from error
-        snapshot = replace(
-            self.before,
-            version=self.chart.version,
-            digest=self.chart.digest,
-            configuration=self.index.leaves(self.active),
+        chart, before = self.chart, self.before
+        snapshot = Snapshot(
+            chart=before.chart,
+            version=chart.version,
+            digest=chart.digest,
+            life=before.life,
+            configuration=self.leaves,
             data=data,
-            history=dict(sorted(self.history.items())),
-            timers=tuple(self.timers.values()),
-            activities=tuple(self.activities.values()),
-            machines=tuple(self.machines.values()),
+            history=self.history,
+            timers=tuple(self.timers.values()) if self.timers else (),
+            activities=tuple(self.activities.values()) if self.activities else (),
             seq=self.seq,
             status=self.status,
             output=self.output,
             failure=self.failure,
+            created_from=before.created_from,
+            machines=tuple(self.machines.values()) if self.machines else (),
+            parent=before.parent,
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
 
@@ -260,6 +262,8 @@ class Run:
 
     def forward(self) -> bool:
         """Hand the event on to the children that want to see all of them; False if there are none."""
+        if not self.machines:
+            return False
         keen = [
             child
             for child in self.machines.values()
@@ -296,7 +300,7 @@ class Run:
         forwarded = self.forward()
         event = self.event = self.typed(self.event)
         enabled = self.select(event)
-        if enabled:
+        if enabled is not None:
             self.microstep(enabled, event)
         elif self.queue or isinstance(event.payload, Failure):
             self.unhandled(event)
@@ -305,13 +309,19 @@ class Run:
         self.complete()
         return True
 
-    def select(self, event: Event | None) -> list[Transition]:
-        """The transitions to take now; the eventless ones, if there is no event."""
+    def select(self, event: Event | None) -> Plan | None:
+        """What to do now for an event, or without one; None if no transition is enabled."""
         if event is not None:
             self.scope.event = event
         name = None if event is None else event.name
-        enabled = select.select_transitions(self.index, self.active, name, self.passes)
-        return select.remove_conflicting_transitions(self.index, self.active, self.history, enabled)
+        enabled = select_transitions(self.index, self.leaves, name, self.passes)
+        return self.chart.plans.of(self.leaves, self.history, enabled) if enabled else None
+
+    def begin(self) -> None:
+        """Enter the initial states."""
+        initial = self.index.initial[self.chart.root.id]
+        self.microstep(self.chart.plans.of((), self.history, [initial]), None)
+        self.complete()
 
     def complete(self) -> None:
         """Take eventless transitions and raised events until nothing is left, then begin activities and machines."""
@@ -324,7 +334,8 @@ class Run:
             if self.status is Status.RUNNING and self.regions_are_final():
                 self.status = Status.DONE
             if self.status is Status.RUNNING:
-                self.invoke()
+                if self.to_invoke:
+                    self.invoke()
                 if not self.queue:
                     return
         if self.chart.policies.scxml:
@@ -335,15 +346,15 @@ class Run:
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""
-        enabled = self.select(None) if self.index.has_eventless else []
-        if enabled:
+        enabled = self.select(None) if self.index.has_eventless else None
+        if enabled is not None:
             self.microstep(enabled, None)
             return True
         if not self.queue:
             return False
         event = self.queue.popleft()
         enabled = self.select(event)
-        if enabled:
+        if enabled is not None:
             self.microstep(enabled, event)
         else:
             self.unhandled(event)
@@ -366,100 +377,91 @@ class Run:
         last = f"; the last took {taken}" if taken else ""
         raise self.action_error("the macrostep", f"it has not come to rest after {MICROSTEPS} microsteps{last}.")
 
-    def microstep(self, enabled: list[Transition], event: Event | None) -> None:
+    def microstep(self, plan: Plan, event: Event | None) -> None:
         """Leave, act, enter. A failure before anything was left stops the transitions."""
-        exited: list[str] = []
-        entered: list[str] = []
-        keys: tuple[str, ...] = ()
-        if self.prepare(enabled):
-            self.scope.previous = frozenset(self.active)
-            self.scope.coming = partial(self.coming, enabled)
-            exited = self.exit_states(enabled)
-            self.execute_transition_content(enabled)
-            entered = self.enter_states(enabled)
-            self.scope.previous = self.active
-            self.conclude(enabled)
-            keys = tuple(transition.key for transition in enabled if transition.key)
         name = None if event is None else event.name
-        self.trace.append(Microstep(name, tuple(exited), keys, tuple(entered), tuple(self.raised)))
+        if self.prepare(plan):
+            scope = self.scope
+            scope.previous, scope.coming = plan.before, plan.after
+            self.exit_states(plan)
+            self.execute_transition_content(plan)
+            self.enter_states(plan)
+            scope.previous = scope.coming
+            self.conclude(plan)
+            microstep = Microstep(name, plan.exited, plan.keys, plan.entered, tuple(self.raised))
+        else:
+            microstep = Microstep(name, raised=tuple(self.raised))
+        self.trace.append(microstep)
         self.raised.clear()
 
-    def coming(self, enabled: list[Transition]) -> set[str]:
-        """What will be active after these transitions, asked while they are under way."""
-        entry = select.compute_entry_set(self.index, self.history, enabled)
-        return self.active.union(entry.states)
-
-    def prepare(self, enabled: list[Transition]) -> bool:
+    def prepare(self, plan: Plan) -> bool:
         """Run what precedes the transitions; False as soon as some of it fails."""
-        for transition in enabled:
-            self.scope.on(transition)
-            if not all(self.attempt(callback, _succeeded) for callback in transition.before):
-                return False
+        for transition in plan.transitions:
+            if transition.before:
+                self.scope.on(transition)
+                if not all(self.attempt(callback, _succeeded) for callback in transition.before):
+                    return False
         return True
 
-    def execute_transition_content(self, enabled: list[Transition]) -> None:
+    def execute_transition_content(self, plan: Plan) -> None:
         """Run the actions; what they return is for the sender."""
-        for transition in enabled:
-            self.scope.on(transition)
-            for value in self.values(transition.actions):
-                self.effects.append(Reply(value))
-
-    def conclude(self, enabled: list[Transition]) -> None:
-        """Run what follows when everything has been entered."""
-        for transition in enabled:
-            if transition.targets:
-                self.scope.entering(self.index.states[transition.targets[0]], transition)
-            else:
+        for transition in plan.transitions:
+            if transition.actions:
                 self.scope.on(transition)
-            self.execute(transition.after)
+                for value in self.values(transition.actions):
+                    self.effects.append(Reply(value))
 
-    def exit_states(self, enabled: list[Transition]) -> list[str]:
-        causes = select.compute_exit_set(self.index, self.active, self.history, enabled)
-        ordered = self.index.in_order(causes)[::-1]
-        for id in ordered:
-            self.record_history(id)
-        for id in ordered:
-            state = self.index.states[id]
-            self.scope.leaving(state, causes[id])
-            self.execute(state.exit)
-            self.to_invoke.discard(id)
-            for timer in [timer for timer in self.timers.values() if timer.state == id and timer.activity is None]:
-                self.disarm(timer)
-            for running in [running for running in self.activities.values() if running.state == id]:
-                self.stop_activity(running)
-            for child in [child for child in self.machines.values() if child.state == id]:
-                self.stop_machine(child)
-            self.active.discard(id)
-        return ordered
+    def conclude(self, plan: Plan) -> None:
+        """Run what follows when everything has been entered."""
+        for transition in plan.transitions:
+            if transition.after:
+                if transition.targets:
+                    self.scope.entering(self.index.states[transition.targets[0]], transition)
+                else:
+                    self.scope.on(transition)
+                self.execute(transition.after)
 
-    def record_history(self, id: str) -> None:
-        for memory in self.index.histories[id]:
-            if memory.kind is Kind.DEEP_HISTORY:
-                below = [leaf for leaf in self.index.leaves(self.active) if self.index.is_descendant(leaf, id)]
-            else:
-                below = [child for child in self.index.regions[id] if child in self.active]
-            self.history[memory.id] = tuple(below)
+    def exit_states(self, plan: Plan) -> None:
+        if plan.memories:
+            self.history = dict(sorted({**self.history, **dict(plan.memories)}.items()))
+        for departure in plan.departures:
+            state = departure.state
+            if state.exit:
+                self.scope.leaving(state, departure.cause)
+                self.execute(state.exit)
+            if self.timers or self.activities or self.machines or self.to_invoke:
+                self.end_of(state.id)
+            self.active.discard(state.id)
+        self.leaves = plan.leaves
 
-    def enter_states(self, enabled: list[Transition]) -> list[str]:
-        entry = select.compute_entry_set(self.index, self.history, enabled)
-        ordered = self.index.in_order(entry.states)
-        for id in ordered:
-            state = self.index.states[id]
-            self.active.add(id)
+    def end_of(self, id: str) -> None:
+        """Nothing that began with a state goes on without it."""
+        self.to_invoke.discard(id)
+        for timer in [timer for timer in self.timers.values() if timer.state == id and timer.activity is None]:
+            self.disarm(timer)
+        for running in [running for running in self.activities.values() if running.state == id]:
+            self.stop_activity(running)
+        for child in [child for child in self.machines.values() if child.state == id]:
+            self.stop_machine(child)
+
+    def enter_states(self, plan: Plan) -> None:
+        for arrival in plan.arrivals:
+            state = arrival.state
+            self.active.add(state.id)
             if state.activities or state.machines:
-                self.to_invoke.add(id)
-            self.scope.entering(state, entry.states[id])
-            self.execute(state.entry)
-            for default in (entry.default.get(id), entry.history.get(id)):
-                if default is not None:
+                self.to_invoke.add(state.id)
+            if state.entry:
+                self.scope.entering(state, arrival.cause)
+                self.execute(state.entry)
+            for default in arrival.defaults:
+                if default.actions:
                     self.scope.on(default)
                     self.execute(default.actions)
             for timer in state.timers:
-                self.arm(Armed(self.token(), timer.event, timer.after, id))
+                self.arm(Armed(self.token(), timer.event, timer.after, state.id))
             if state.kind is Kind.FINAL:
-                self.scope.entering(state, entry.states[id])
+                self.scope.entering(state, arrival.cause)
                 self.enter_final(state)
-        return ordered
 
     def enter_final(self, state: State) -> None:
         """Raise the done events; a final child of the root ends the machine."""
@@ -481,8 +483,8 @@ class Run:
 
     def regions_are_final(self) -> bool:
         """A parallel state at the top ends the machine when all its regions are final, as a final state does."""
-        top = [id for id in self.index.regions[ROOT] if id in self.active]
-        return any(self.index.states[id].kind is Kind.PARALLEL and self.is_in_final_state(id) for id in top)
+        parallels = self.index.parallels_at_top
+        return bool(parallels) and any(id in self.active and self.is_in_final_state(id) for id in parallels)
 
     def leave_last_states(self) -> None:
         """Run the exit actions of a machine that ends; its states stay in the configuration, to be seen."""
@@ -507,6 +509,8 @@ class Run:
         self.raised.append(event.name)
 
     def passes(self, transition: Transition) -> bool:
+        if not transition.guards and not transition.validators:
+            return True
         self.scope.on(transition)
         return all(map(self.admits, transition.validators)) and all(map(self.says_yes, transition.guards))
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
-    from durable_fsm.core.model import Chart, Event, State, Transition
+    from durable_fsm.core.model import Chart, Event, Snapshot, State, Transition
 
 NOW = timedelta(0)
 
@@ -84,59 +84,46 @@ class Scope:
 
     `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
     callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
-    and exit that is the state being entered or left. `session` and `parent` name this machine and the one that runs it.
-    `previous` is the configuration that the transitions under way left, `coming()` the one they lead to.
+    and exit that is the state being entered or left. `session` names this machine among all.
+    `previous` is the configuration that the transitions under way left, `coming` the one they lead to.
 
     `machine` and `prepared` belong to the front-end, which may keep one object a step and one an event there.
     """
 
-    __slots__ = (
-        "chart",
-        "coming",
-        "configuration",
-        "data",
-        "effects",
-        "event",
-        "ids",
-        "machine",
-        "parent",
-        "prepared",
-        "previous",
-        "session",
-        "source",
-        "state",
-        "target",
-        "transition",
-    )
+    transition: Transition | None = None
+    source: str | None = None
+    target: str | None = None
+    state: State | None = None
+    machine: object = None
+    prepared: tuple[Event, object] | None = None
 
     def __init__(
-        self,
-        chart: Chart,
-        event: Event,
-        data: object,
-        effects: Effects,
-        ids: Ids,
-        configuration: AbstractSet[str],
-        *,
-        session: str = "",
-        parent: str = "",
+        self, chart: Chart, event: Event, data: object, asked: Asked, before: Snapshot, configuration: AbstractSet[str]
     ) -> None:
         self.chart = chart
         self.event = event
         self.data = data
-        self.effects = effects
-        self.ids = ids
         self.configuration = configuration
-        self.session = session
-        self.parent = parent
-        self.transition: Transition | None = None
-        self.source: str | None = None
-        self.target: str | None = None
-        self.state: State | None = None
-        self.previous: AbstractSet[str] = configuration
-        self.coming: Callable[[], AbstractSet[str]] = lambda: configuration
-        self.machine: object = None
-        self.prepared: tuple[Event, object] | None = None
+        self.previous = configuration
+        self.coming = configuration
+        self._asked = asked
+        self._before = before
+        self._seed = event.seed
+
+    @cached_property
+    def effects(self) -> Effects:
+        """What the callback may ask for."""
+        return Effects(self._asked)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Ids and random numbers of this step."""
+        return Ids(f"{self._seed}/{self._before.life}/{self._before.seq + 1}")
+
+    @property
+    def session(self) -> str:
+        """The address of this existence of the machine."""
+        return self._before.session
 
     def on(self, transition: Transition) -> None:
         """The next callbacks belong to *transition*."""

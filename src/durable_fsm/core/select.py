@@ -18,15 +18,13 @@ Passes = Callable[[Transition], bool]
 Causes = dict[str, Transition]
 
 
-def select_transitions(index: Index, active: AbstractSet[str], event: str | None, passes: Passes) -> list[Transition]:
-    """The transitions that *event* enables, or the eventless ones if it is None; conflicts resolved, in order."""
-    enabled: dict[str, Transition] = {}
-    for leaf in index.leaves(active):
-        for state in (leaf, *index.ancestors[leaf]):
-            candidates = index.eventless[state] if event is None else index.taking(state, event)
-            chosen = next((transition for transition in candidates if passes(transition)), None)
-            if chosen is not None:
-                enabled[chosen.key] = chosen
+def select_transitions(index: Index, leaves: tuple[str, ...], event: str | None, passes: Passes) -> list[Transition]:
+    """The transitions that *event* enables, or the eventless ones if it is None; at most one for each leaf, in order."""
+    enabled: dict[int, Transition] = {}
+    for candidates in index.candidates(leaves, event):
+        for transition in candidates:
+            if passes(transition):
+                enabled[id(transition)] = transition
                 break
     return list(enabled.values())
 

@@ -55,8 +55,7 @@ def start(
         ) from error
     before = Snapshot(chart.name, chart.version, chart.digest, life, (), None, created_from=created_from, parent=parent)
     run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed))
-    run.microstep([chart.index.initial[chart.root.id]], None)
-    run.complete()
+    run.begin()
     return run.finish(Outcome.TAKEN)
 
 

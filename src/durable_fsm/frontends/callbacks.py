@@ -135,7 +135,7 @@ class Callbacks:
             "model": lambda scope: scope.data,
             "payload": lambda scope: scope.event.payload,
             "previous_configuration": lambda scope: self._states(scope.previous),
-            "new_configuration": lambda scope: self._states(scope.coming()),
+            "new_configuration": lambda scope: self._states(scope.coming),
             "event": lambda scope: TakenEvent.of(scope.event),
             "result": _result,
             "error": _error,

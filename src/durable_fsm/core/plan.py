@@ -1,0 +1,125 @@
+"""What taking a set of transitions comes to: worked out once for each configuration, then looked up.
+
+Which states a microstep leaves and enters follows from the configuration, the transitions and the history alone, so a
+chart that is stepped often pays for the algorithm once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from durable_fsm.core import select
+from durable_fsm.core.index import Index
+from durable_fsm.core.model import Kind, State, Transition
+
+KEPT = 4_096
+"""Plans of one chart that are remembered; charts with more combinations than that forget all and begin again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A state that is left, and the transition that leaves it."""
+
+    state: State
+    cause: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A state that is entered, the transition that leads there, and the default transitions taken inside it."""
+
+    state: State
+    cause: Transition
+    defaults: tuple[Transition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One microstep, before any callback has run.
+
+    Attributes:
+        transitions: what is taken, conflicts resolved, in order; `keys` names those that have a name.
+        departures: the states that are left, from the inside out.
+        arrivals: the states that are entered, from the outside in.
+        memories: what history states remember from now on.
+        before: everything active before, `after` everything active afterwards, `leaves` its leaves in order.
+    """
+
+    transitions: tuple[Transition, ...]
+    keys: tuple[str, ...]
+    departures: tuple[Departure, ...]
+    arrivals: tuple[Arrival, ...]
+    exited: tuple[str, ...]
+    entered: tuple[str, ...]
+    memories: tuple[tuple[str, tuple[str, ...]], ...]
+    before: frozenset[str]
+    after: frozenset[str]
+    leaves: tuple[str, ...]
+
+
+class Plans:
+    """The plans of one chart."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._known: dict[tuple[object, ...], Plan] = {}
+
+    def of(
+        self, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
+    ) -> Plan:
+        """The plan for these transitions, conflicts not yet resolved, in this configuration."""
+        key: tuple[object, ...] = (leaves, *map(id, enabled))  # the chart keeps its transitions, and so their ids
+        if self.index.has_history:
+            key = (*key, *history.items())
+        plan = self._known.get(key)
+        if plan is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            plan = self._known[key] = self._made(leaves, history, enabled)
+        return plan
+
+    def _made(
+        self, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
+    ) -> Plan:
+        index = self.index
+        active = index.active(leaves)
+        taken = select.remove_conflicting_transitions(index, active, history, list(enabled))
+        exits = select.compute_exit_set(index, active, history, taken)
+        exited = index.in_order(exits)[::-1]
+        memories = {id: below for state in exited for id, below in self._remembered(state, leaves, active)}
+        entry = select.compute_entry_set(index, {**history, **memories}, taken)
+        entered = index.in_order(entry.states)
+        after = active.difference(exited).union(entered)
+        return Plan(
+            transitions=tuple(taken),
+            keys=tuple(transition.key for transition in taken if transition.key),
+            departures=tuple(Departure(index.states[id], exits[id]) for id in exited),
+            arrivals=tuple(
+                Arrival(
+                    index.states[id],
+                    entry.states[id],
+                    tuple(found for found in (entry.default.get(id), entry.history.get(id)) if found is not None),
+                )
+                for id in entered
+            ),
+            exited=tuple(exited),
+            entered=tuple(entered),
+            memories=tuple(memories.items()),
+            before=active,
+            after=after,
+            leaves=index.leaves(after),
+        )
+
+    def _remembered(
+        self, id: str, leaves: tuple[str, ...], active: frozenset[str]
+    ) -> list[tuple[str, tuple[str, ...]]]:
+        """What the histories of a state remember when it is left."""
+        found: list[tuple[str, tuple[str, ...]]] = []
+        for memory in self.index.histories[id]:
+            if memory.kind is Kind.DEEP_HISTORY:
+                below = [leaf for leaf in leaves if self.index.is_descendant(leaf, id)]
+            else:
+                below = [child for child in self.index.regions[id] if child in active]
+            found.append((memory.id, tuple(below)))
+        return found
