@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
     from durable_fsm.frontends.declare import EventOf, activity, after, durable, event
+    from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
 
 __version__ = "0.1.0.dev0"
@@ -32,6 +33,7 @@ _HOMES = {
     "Ids": "durable_fsm.core.scope",
     "Retry": "durable_fsm.core.model",
     "TerminalError": "durable_fsm.errors",
+    "TransitionsConfig": "durable_fsm.frontends.transitions",
     "activity": "durable_fsm.frontends.declare",
     "after": "durable_fsm.frontends.declare",
     "app": "durable_fsm.restate.app",
@@ -51,6 +53,7 @@ __all__ = [
     "Ids",
     "Retry",
     "TerminalError",
+    "TransitionsConfig",
     "activity",
     "after",
     "app",

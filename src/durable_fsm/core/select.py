@@ -21,11 +21,18 @@ Causes = dict[str, Transition]
 def select_transitions(index: Index, leaves: tuple[str, ...], event: str | None, passes: Passes) -> list[Transition]:
     """The transitions that *event* enables, or the eventless ones if it is None; at most one for each leaf, in order."""
     enabled: dict[int, Transition] = {}
+    refused: set[int] = set()
     for candidates in index.candidates(leaves, event):
         for transition in candidates:
-            if passes(transition):
-                enabled[id(transition)] = transition
+            key = id(transition)
+            if key in enabled:  # asked already, for a leaf in another region
                 break
+            if key in refused:
+                continue
+            if passes(transition):
+                enabled[key] = transition
+                break
+            refused.add(key)
     return list(enabled.values())
 
 

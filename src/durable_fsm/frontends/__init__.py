@@ -18,8 +18,8 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
     """Turn a definition into a chart; the same class gives the same chart object.
 
     Args:
-        definition: a python-statemachine `StateChart` or `StateMachine` class, the path of an .scxml, .json or .yaml
-            document, or a chart, which is returned as it is.
+        definition: a python-statemachine `StateChart` or `StateMachine` class, a `TransitionsConfig` or a `Machine` of
+            transitions, the path of an .scxml, .json or .yaml document, or a chart, which is returned as it is.
         trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
@@ -38,6 +38,17 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     if documents.reads(definition):
         return documents.chart_from(definition, trusted=trusted)
+    if type(definition).__module__.partition(".")[0] in ("transitions", "durable_fsm") or _is_machine(definition):
+        from durable_fsm.frontends import transitions
+
+        if transitions.reads(definition):
+            return transitions.chart_from(definition)
     raise TypeError(
-        f"{definition!r} is no statechart: expected a python-statemachine class, or the path of a document."
+        f"{definition!r} is no statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
+        " Machine, or the path of a document."
     )
+
+
+def _is_machine(definition: object) -> bool:
+    """Whether it is a machine of the transitions library, which need not be installed."""
+    return any(base.__module__.partition(".")[0] == "transitions" for base in type(definition).__mro__)

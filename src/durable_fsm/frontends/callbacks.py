@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -15,48 +15,28 @@ from statemachine import spec_parser
 from statemachine.orderedset import OrderedSet
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.ask import Unknown, UnknownPayload
-from durable_fsm.core.model import Callback, Event, Failure, Guard, Location
+from durable_fsm.core.model import Callback, Guard, Location
 from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.arguments import (
+    ALWAYS,
+    MISSING,
+    ByName,
+    Call,
+    Report,
+    TakenEvent,
+    error_of,
+    fields_of,
+    result_of,
+    written,
+)
 from durable_fsm.frontends.facade import Facade, StateOf, enter
 from durable_fsm.frontends.names import EventNames
-from durable_fsm.frontends.places import place_of
-from durable_fsm.frontends.purity import REMEDIES, faults
 
-MISSING = object()
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
-Call = Callable[[Scope], object]
-Report = Callable[[str, str, Location | None], None]
 Found = tuple[str, Call, Location | None]
-Arguments = Callable[[Scope], tuple[list[Any], dict[str, Any]]]
-
-ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")
-"""Names that mean the same at any moment of a step."""
 
 PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
 """Names of the library that are no callbacks, whoever asks for them."""
-
-
-class TakenEvent(str):
-    """The `event` of a callback: the event's name, with `payload`, `at` and `origin` beside it."""
-
-    payload: object
-    at: float | None
-    origin: str
-
-    @classmethod
-    def of(cls, event: Event) -> TakenEvent:
-        taken = cls(event.name)
-        taken.payload, taken.at, taken.origin = event.payload, event.at, event.origin.value
-        return taken
-
-    @property
-    def id(self) -> str:
-        return str(self)
-
-    @property
-    def name(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +51,7 @@ class EventData:
     target: object
 
 
-def field_of(value: object, name: str) -> object:
-    """The member *name* of a payload, whatever kind of object that is; MISSING if it has none."""
-    if isinstance(value, UnknownPayload):
-        raise Unknown(name)
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, object]", value).get(name, MISSING)
-    return getattr(value, name, MISSING) if _has_fields(value) else MISSING
-
-
-def fields_of(value: object) -> dict[str, object]:
-    """All members of a payload by name."""
-    if isinstance(value, UnknownPayload):
-        raise Unknown("the payload is not known yet")
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, object]", value))
-    if isinstance(value, BaseModel):
-        return dict(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: getattr(value, item.name) for item in fields(value)}
-    return {}
-
-
-def _has_fields(value: object) -> bool:
-    return isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
-
-
-def _result(scope: Scope) -> object:
-    return scope.event.payload if scope.event.name.startswith("done.") else MISSING
-
-
-def _error(scope: Scope) -> object:
-    if scope.event.cause is not None:
-        return scope.event.cause
-    return scope.event.payload if isinstance(scope.event.payload, Failure) else MISSING
-
-
-class Callbacks:
+class Callbacks(ByName):
     """Resolves the library's callback specs for one class."""
 
     def __init__(
@@ -124,21 +68,18 @@ class Callbacks:
         self.library = library
         self.names = names
         self.edges: dict[str, LibraryTransition] = {}
-        self.problem = problem
-        self.attributes = self._attributes()
-        self.listeners = self._listeners()
         self.found: dict[str, list[Found]] = {}
         self.preparing: list[Found] | None = None
         self.fields: set[str] | None = None
-        self.provided: dict[str, Call] = {
-            "data": _result if data_class is None else lambda scope: scope.data,
+        provided: dict[str, Call] = {
+            "data": result_of if data_class is None else lambda scope: scope.data,
             "model": lambda scope: scope.data,
             "payload": lambda scope: scope.event.payload,
             "previous_configuration": lambda scope: self._states(scope.previous),
             "new_configuration": lambda scope: self._states(scope.coming),
             "event": lambda scope: TakenEvent.of(scope.event),
-            "result": _result,
-            "error": _error,
+            "result": result_of,
+            "error": error_of,
             "effects": lambda scope: scope.effects,
             "ids": lambda scope: scope.ids,
             "machine": lambda scope: enter(facade, scope),
@@ -148,6 +89,9 @@ class Callbacks:
             "target": lambda scope: library.get(scope.target or ""),
             "event_data": self._event_data,
         }
+        super().__init__(provided, problem, always=ALWAYS if data_class is not None else ALWAYS[1:])
+        self.attributes = self._attributes()
+        self.listeners = self._listeners()
 
     def _attributes(self) -> Collection[str]:
         """What instances keep beside their data type: nothing, if there is one."""
@@ -283,7 +227,7 @@ class Callbacks:
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _method(self, function: Callable[..., object]) -> Call:
-        facade, arguments = self.facade, self._arguments(function, skip=1)
+        facade, arguments = self.facade, self.arguments_of(function, skip=1)
         if arguments is None:
             return lambda scope: function(enter(facade, scope))
 
@@ -294,7 +238,7 @@ class Callbacks:
         return call
 
     def _function(self, function: Callable[..., object]) -> Call:
-        arguments = self._arguments(function, skip=0)
+        arguments = self.arguments_of(function, skip=0)
         if arguments is None:
             return lambda _: function()
 
@@ -305,75 +249,13 @@ class Callbacks:
         return call
 
     def _of_model(self, function: Callable[..., object]) -> Call:
-        arguments = self._arguments(function, skip=1)
+        arguments = self.arguments_of(function, skip=1)
 
         def call(scope: Scope) -> object:
             positional, named = arguments(scope) if arguments else ((), {})
             return function(scope.data, *positional, **named)
 
         return call
-
-    def _arguments(self, function: Callable[..., object], *, skip: int) -> Arguments | None:
-        """Work out once what a function takes; the result reads it from a scope. None if it takes nothing."""
-        name = getattr(function, "__qualname__", repr(function))
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
-            self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
-        for fault, call in faults(function):
-            self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
-        parameters = list(inspect.signature(function).parameters.values())[skip:]
-        if not parameters:
-            return None
-        named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
-        always = ALWAYS if self.data_class is not None else ALWAYS[1:]
-        if len(named) == len(parameters) and all(
-            item.name in always and item.kind is not item.KEYWORD_ONLY for item in named
-        ):
-            provides = [self.provided[item.name] for item in named]
-            return lambda scope: ([provide(scope) for provide in provides], {})
-        return partial(self._read, name, parameters, preparing=name.rpartition(".")[2] != "prepare_event")
-
-    def _read(
-        self, name: str, parameters: Iterable[inspect.Parameter], scope: Scope, *, preparing: bool
-    ) -> tuple[list[Any], dict[str, Any]]:
-        """What the library would give: by name first, then by position, then what is left to `*args` and `**kwargs`."""
-        payload = scope.event.payload
-        prepared = self.prepared(scope) if preparing else {}
-        items = _items(payload)
-        positional: list[Any] = []
-        named: dict[str, Any] = {}
-        for parameter in parameters:
-            match parameter.kind:
-                case parameter.VAR_POSITIONAL:
-                    positional += items
-                case parameter.VAR_KEYWORD:
-                    others = {**fields_of(payload), **self._all(scope), **prepared}
-                    taken = {item.name for item in parameters}
-                    named.update({key: value for key, value in others.items() if key not in taken})
-                case _:
-                    value = self._value(name, parameter, scope, prepared, items)
-                    if parameter.kind is parameter.KEYWORD_ONLY:
-                        named[parameter.name] = value
-                    else:
-                        positional.append(value)
-        return positional, named
-
-    def _value(
-        self, name: str, parameter: inspect.Parameter, scope: Scope, prepared: Mapping[str, Any], items: list[Any]
-    ) -> Any:
-        provide = self.provided.get(parameter.name)
-        value = provide(scope) if provide else MISSING
-        if value is MISSING:
-            value = prepared.get(parameter.name, MISSING)
-        if value is MISSING and items and parameter.kind is not parameter.KEYWORD_ONLY:
-            return items.pop(0)
-        if value is MISSING:
-            value = field_of(scope.event.payload, parameter.name)
-        if value is MISSING:
-            value = parameter.default
-        if value is parameter.empty:
-            raise TypeError(f"{name} asks for '{parameter.name}', and event '{scope.event.name}' brings none")
-        return value
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """What `prepare_event` adds to the arguments of this event's callbacks; asked once an event."""
@@ -387,10 +269,6 @@ class Callbacks:
                 values.update(cast("Mapping[str, Any]", call(scope) or {}))
             scope.prepared = (scope.event, values)
         return cast("dict[str, Any]", scope.prepared[1])
-
-    def _all(self, scope: Scope) -> dict[str, object]:
-        values = {name: provide(scope) for name, provide in self.provided.items()}
-        return {name: value for name, value in values.items() if value is not MISSING}
 
     def _states(self, ids: Iterable[str]) -> Any:
         ordered = sorted(ids, key=list(self.library).index)
@@ -406,11 +284,6 @@ class Callbacks:
             return call
         event = self.names.spelled(str(spec.cond.__self__))
         return lambda scope: call(scope) if scope.event.name == event else None
-
-
-def _items(payload: object) -> list[Any]:
-    """What a payload gives by position."""
-    return [*cast("Iterable[Any]", payload)] if isinstance(payload, list) else []
 
 
 def _attribute_of(owner: object, name: str, _: Scope) -> object:
@@ -433,11 +306,3 @@ def _shown(spec: Any) -> str:
     """The name as its author wrote it: the library wraps that of a function that is an event, too."""
     name = str(spec.attr_name)
     return name.strip("_") if spec.is_event else name
-
-
-def written(thing: Any) -> Location | None:
-    """Where a function or class stands in its file."""
-    code = getattr(thing, "__code__", None)
-    if code is not None:
-        return Location(code.co_filename, code.co_firstlineno)
-    return place_of(thing) if isinstance(thing, type) else None

@@ -36,7 +36,8 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
-from durable_fsm.frontends.callbacks import Callbacks, written
+from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, Declaration, Options
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.names import EventNames

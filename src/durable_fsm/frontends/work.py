@@ -15,7 +15,7 @@ from statemachine.contrib.timeout import timeout
 from statemachine.invoke import InvokeGroup
 
 from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
-from durable_fsm.frontends.callbacks import Report, written
+from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.facade import Facade, worker
 

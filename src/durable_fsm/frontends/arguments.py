@@ -1,0 +1,178 @@
+"""Callbacks are called with what they ask for by name; here is how that is found, for every library alike."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from durable_fsm.core.ask import Unknown, UnknownPayload
+from durable_fsm.core.model import Event, Failure, Location
+from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.places import place_of
+from durable_fsm.frontends.purity import REMEDIES, faults
+
+MISSING = object()
+Call = Callable[[Scope], object]
+Report = Callable[[str, str, Location | None], None]
+Arguments = Callable[[Scope], tuple[list[Any], dict[str, Any]]]
+
+ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")
+"""Names that mean the same at any moment of a step."""
+
+
+class TakenEvent(str):
+    """The `event` of a callback: the event's name, with `payload`, `at` and `origin` beside it."""
+
+    payload: object
+    at: float | None
+    origin: str
+
+    @classmethod
+    def of(cls, event: Event) -> TakenEvent:
+        taken = cls(event.name)
+        taken.payload, taken.at, taken.origin = event.payload, event.at, event.origin.value
+        return taken
+
+    @property
+    def id(self) -> str:
+        return str(self)
+
+    @property
+    def name(self) -> str:
+        return str(self)
+
+
+def field_of(value: object, name: str) -> object:
+    """The member *name* of a payload, whatever kind of object that is; MISSING if it has none."""
+    if isinstance(value, UnknownPayload):
+        raise Unknown(name)
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).get(name, MISSING)
+    return getattr(value, name, MISSING) if _has_fields(value) else MISSING
+
+
+def fields_of(value: object) -> dict[str, object]:
+    """All members of a payload by name."""
+    if isinstance(value, UnknownPayload):
+        raise Unknown("the payload is not known yet")
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    if isinstance(value, BaseModel):
+        return dict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
+    return {}
+
+
+def _has_fields(value: object) -> bool:
+    return isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
+
+
+def result_of(scope: Scope) -> object:
+    return scope.event.payload if scope.event.name.startswith("done.") else MISSING
+
+
+def error_of(scope: Scope) -> object:
+    if scope.event.cause is not None:
+        return scope.event.cause
+    return scope.event.payload if isinstance(scope.event.payload, Failure) else MISSING
+
+
+class ByName:
+    """Works out what a function takes, and reads it from a scope.
+
+    `provided` maps the names that mean something to how they are found; everything else is a member of the payload.
+    """
+
+    def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
+        self.provided = provided
+        self.problem = problem
+        self.always = always
+
+    def prepared(self, scope: Scope) -> dict[str, Any]:
+        """What the definition adds to the arguments of this event's callbacks."""
+        return {}
+
+    def arguments_of(self, function: Callable[..., object], *, skip: int) -> Arguments | None:
+        """Work out once what a function takes; the result reads it from a scope. None if it takes nothing."""
+        name = getattr(function, "__qualname__", repr(function))
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
+            self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
+        for fault, call in faults(function):
+            self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
+        if not parameters:
+            return None
+        named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+        if len(named) == len(parameters) and all(
+            item.name in self.always and item.kind is not item.KEYWORD_ONLY for item in named
+        ):
+            provides = [self.provided[item.name] for item in named]
+            return lambda scope: ([provide(scope) for provide in provides], {})
+        return partial(self._read, name, parameters, preparing=name.rpartition(".")[2] != "prepare_event")
+
+    def _read(
+        self, name: str, parameters: Iterable[inspect.Parameter], scope: Scope, *, preparing: bool
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What the library would give: by name first, then by position, then what is left to `*args` and `**kwargs`."""
+        payload = scope.event.payload
+        prepared = self.prepared(scope) if preparing else {}
+        items = items_of(payload)
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        for parameter in parameters:
+            match parameter.kind:
+                case parameter.VAR_POSITIONAL:
+                    positional += items
+                case parameter.VAR_KEYWORD:
+                    others = {**fields_of(payload), **self.everything(scope), **prepared}
+                    taken = {item.name for item in parameters}
+                    named.update({key: value for key, value in others.items() if key not in taken})
+                case _:
+                    value = self._value(name, parameter, scope, prepared, items)
+                    if parameter.kind is parameter.KEYWORD_ONLY:
+                        named[parameter.name] = value
+                    else:
+                        positional.append(value)
+        return positional, named
+
+    def _value(
+        self, name: str, parameter: inspect.Parameter, scope: Scope, prepared: Mapping[str, Any], items: list[Any]
+    ) -> Any:
+        provide = self.provided.get(parameter.name)
+        value = provide(scope) if provide else MISSING
+        if value is MISSING:
+            value = prepared.get(parameter.name, MISSING)
+        if value is MISSING and items and parameter.kind is not parameter.KEYWORD_ONLY:
+            return items.pop(0)
+        if value is MISSING:
+            value = field_of(scope.event.payload, parameter.name)
+        if value is MISSING:
+            value = parameter.default
+        if value is parameter.empty:
+            raise TypeError(f"{name} asks for '{parameter.name}', and event '{scope.event.name}' brings none")
+        return value
+
+    def everything(self, scope: Scope) -> dict[str, object]:
+        """What goes to `**kwargs`, beside the payload's members."""
+        values = {name: provide(scope) for name, provide in self.provided.items()}
+        return {name: value for name, value in values.items() if value is not MISSING}
+
+
+def items_of(payload: object) -> list[Any]:
+    """What a payload gives by position."""
+    return [*cast("Iterable[Any]", payload)] if isinstance(payload, list) else []
+
+
+def written(thing: Any) -> Location | None:
+    """Where a function or class stands in its file."""
+    code = getattr(thing, "__code__", None)
+    if code is not None:
+        return Location(code.co_filename, code.co_firstlineno)
+    return place_of(thing) if isinstance(thing, type) else None
