@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from statemachine import HistoryState, State, StateChart
 from statemachine.engines.sync import SyncEngine
 
 from durable_fsm import chart_from
-from durable_fsm.core.model import Event, Json, Status
+from durable_fsm.core.model import Chart, Event, Json, Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import EventRejected, UnknownEvent
@@ -291,7 +291,10 @@ def played_by_library(cls: type[Watched], events: list[tuple[str, int]]) -> Iter
         yield seen()
 
 
-def played_by_us(cls: type[Watched], events: list[tuple[str, int]]) -> Iterator[Seen]:
+def played_by_us(
+    cls: type[Watched], events: list[tuple[str, int]], *, cut: Callable[[Chart, Snapshot], Snapshot] | None = None
+) -> Iterator[Seen]:
+    """What we make of the events; *cut* stands for what happens to a snapshot between any two of them."""
     chart = chart_from(cls)
     turn = Turn(chart, None, seed="")
     turn.autostart(life="")
@@ -310,7 +313,8 @@ def played_by_us(cls: type[Watched], events: list[tuple[str, int]]) -> Iterator[
     yield seen()
     for name, amount in events:
         data: Json = {**turn.machine.data, "log": []}  # type: ignore[dict-item]
-        turn = Turn(chart, replace(turn.machine, data=data), seed="")
+        snapshot = replace(turn.machine, data=data)
+        turn = Turn(chart, cut(chart, snapshot) if cut else snapshot, seed="")
         if turn.machine.status is Status.RUNNING:
             with contextlib.suppress(EventRejected, UnknownEvent):
                 turn.take(Event(name, {"amount": amount}))

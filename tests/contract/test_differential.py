@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import textwrap
 from types import FunctionType, ModuleType
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from durable_fsm.core import index, plan, run, select
-from tests.contract.oracle import first_difference, population
+from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.model import Chart, Snapshot
+from tests.contract.oracle import Draw, first_difference, played_by_us, population, sequence
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
@@ -37,6 +40,17 @@ def test_the_random_charts_have_everything_in_them() -> None:
     common = ("parallel", "history", "eventless", "internal", "raised", "multi-level", "guards on data", "done")
     assert {feature: found[feature] for feature in common if found[feature] < sample * 0.2} == {}
     assert found["fork"] > sample * 0.02
+
+
+def through_json(chart: Chart, snapshot: Snapshot) -> Snapshot:
+    return snapshot_from_json(chart, json.loads(canonical(snapshot_to_json(snapshot))))
+
+
+def test_a_machine_that_is_put_away_between_any_two_events_goes_on_as_if_it_had_not_been() -> None:
+    for seed in range(int(300 * SCALE)):
+        cls, events = Draw(seed).chart().cls, sequence(seed)
+
+        assert list(played_by_us(cls, events, cut=through_json)) == list(played_by_us(cls, events)), seed
 
 
 # ── would a mistake be found? ─────────────────────────────────────────────────────────────────────────────────────────
