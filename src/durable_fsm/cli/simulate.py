@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from typing import IO, Any, cast
 
@@ -177,7 +176,7 @@ class _Session:
             "data": snapshot.data,
             "outcome": outcome,
             "effects": [effect_to_json(effect) for effect in effects],
-            "trace": [plain(asdict(microstep)) for microstep in trace],
+            "trace": [plain(microstep._asdict()) for microstep in trace],
         }
 
 

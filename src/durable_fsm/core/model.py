@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
@@ -422,7 +422,7 @@ class Invoked:
     place: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
@@ -447,6 +447,12 @@ class Snapshot:
     created_from: str = ""
     machines: tuple[Invoked, ...] = ()
     parent: str = ""
+
+    def changed(self, **changes: object) -> Snapshot:
+        """What `dataclasses.replace` would return, without its detour: every step ends with this."""
+        snapshot = object.__new__(Snapshot)
+        vars(snapshot).update(vars(self), **changes)
+        return snapshot
 
     @property
     def session(self) -> str:
@@ -534,8 +540,7 @@ class Reply:
 Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | StartMachine | StopMachine | Post | Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Microstep:
+class Microstep(NamedTuple):
     """One set of transitions: what was left, taken and entered, in order, and the events raised meanwhile.
 
     `event` is None for eventless transitions and for the start of a machine.
@@ -556,8 +561,7 @@ class Outcome(StrEnum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The result of one event: the next snapshot, what the world is asked to do, and how it came about."""
 
     snapshot: Snapshot

@@ -110,24 +110,19 @@ class Run:
         except Misfit as error:
             problem = f"it left data that does not fit {self.chart.data.name}: {error.problem} at {error.path}."
             raise self.action_error("a callback", problem) from error
-        chart, before = self.chart, self.before
-        snapshot = Snapshot(
-            chart=before.chart,
-            version=chart.version,
-            digest=chart.digest,
-            life=before.life,
+        snapshot = self.before.changed(
+            version=self.chart.version,
+            digest=self.chart.digest,
             configuration=self.leaves,
             data=data,
             history=self.history,
             timers=tuple(self.timers.values()) if self.timers else (),
             activities=tuple(self.activities.values()) if self.activities else (),
+            machines=tuple(self.machines.values()) if self.machines else (),
             seq=self.seq,
             status=self.status,
             output=self.output,
             failure=self.failure,
-            created_from=before.created_from,
-            machines=tuple(self.machines.values()) if self.machines else (),
-            parent=before.parent,
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
 
