@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Effects, Failure, Retry, TerminalError, activity, after, app, durable, event
+from durable_fsm import (
+    ActivityContext,
+    Effects,
+    Failure,
+    Retry,
+    TerminalError,
+    TransitionsConfig,
+    activity,
+    after,
+    app,
+    durable,
+    event,
+)
 from durable_fsm.testing import EffectRefused, effect
 from durable_fsm.testing.effects import URL_VARIABLE
 
@@ -502,9 +515,76 @@ class Greedy(StateChart[Work]):
     give_up = event(started.to(failed))
 
 
+class LampData(BaseModel):
+    presses: int = 0
+    reading: str = ""
+
+    def is_new(self) -> bool:
+        return self.presses < 3
+
+    def count(self, by: int = 1) -> int:
+        self.presses += by
+        return self.presses
+
+    def keep(self, result: str) -> None:
+        self.reading = result
+
+
+def measure(data: LampData) -> str:
+    return f"{data.presses} presses"
+
+
+Lamp = TransitionsConfig(
+    name="Lamp",
+    states=["off", {"name": "on", "children": ["bright", "dim"], "initial": "bright"}],
+    initial="off",
+    transitions=[
+        {"trigger": "press", "source": "off", "dest": "on", "conditions": "is_new", "before": "count"},
+        ["press", "on", "off"],
+        ["lower", "on_bright", "on_dim"],
+        ["sleep", "on", "off"],
+        {"trigger": "done_invoke_on", "source": "on", "dest": None, "before": "keep"},
+        {"trigger": "error_invoke_on", "source": "on", "dest": "off"},
+    ],
+    model=LampData,
+    activities={"on": activity(measure)},
+    timers={"on": {"sleep": timedelta(seconds=1)}},
+)
+
+TURNSTILE = Path(__file__).with_name("turnstile.scxml")
+
+
+class Kettle(StateChart):
+    """Keeps plain attributes, and does its work in a method."""
+
+    cold = State(initial=True)
+    heating = State()
+    hot = State()
+
+    heat = cold.to(heating)
+    done_invoke_heating = heating.to(hot)
+    error_invoke_heating = heating.to(cold)
+    cool = hot.to(cold)
+
+    def __init__(self) -> None:
+        self.litres = 1
+        self.seen: set[str] = set()
+        super().__init__()
+
+    def on_heat(self, litres: int) -> None:
+        self.litres = litres
+        self.seen.add("heat")
+
+    async def on_invoke_heating(self) -> str:
+        return f"{self.litres} litres"
+
+    def on_done_invoke_heating(self, result: str) -> None:
+        self.seen.add(result)
+
+
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
-    Workshop, Fragile, Babbler, Greedy,
+    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

@@ -1,0 +1,49 @@
+"""Charts of every front-end, hosted alike: events, outside work and timers, and a service that is killed in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def test_a_configuration_of_transitions_is_a_durable_machine(host: Host) -> None:
+    lamp = host.key("lamp")
+
+    assert host.receipt("Lamp", lamp, "press", {"by": 2})["configuration"] == ["on", "on_bright"]
+    assert host.receipt("Lamp", lamp, "lower")["configuration"] == ["on", "on_dim"]
+    host.served.restart()
+    off = host.wait_in("Lamp", lamp, "off")
+
+    assert off["data"] == {"presses": 2, "reading": "2 presses"}
+    host.receipt("Lamp", lamp, "press")
+    host.receipt("Lamp", lamp, "press")
+    refused = host.post("Lamp", lamp, "press")
+    assert refused.status_code == 409
+    assert "Guard 'is_new' says no." in refused.json()["message"]
+
+
+def test_a_document_is_a_durable_machine(host: Host) -> None:
+    gate = host.key("gate")
+
+    assert host.receipt("Turnstile", gate, "coin", {"cents": 60})["configuration"] == ["locked"]
+    host.served.restart()
+    assert host.receipt("Turnstile", gate, "coin", {"cents": 50})["configuration"] == ["unlocked"]
+
+    locked = host.wait_in("Turnstile", gate, "locked")
+    assert locked["data"] == {"cents": 0}
+
+
+def test_a_class_with_plain_attributes_may_do_its_work_in_a_method(host: Host) -> None:
+    kettle = host.key("kettle")
+
+    host.receipt("Kettle", kettle, "heat", {"litres": 2})
+    hot = host.wait_in("Kettle", kettle, "hot")
+
+    assert hot["data"] == {"litres": 2, "seen": {"$set": ["2 litres", "heat"]}}
+    assert host.receipt("Kettle", kettle, "cool")["configuration"] == ["cold"]
