@@ -1,0 +1,245 @@
+"""A chart in, a graph out: which states and edges a picture shows, folded and highlighted as asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition, Unexpected
+from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node, Part, Role, Row
+from durable_fsm.diagram.words import Words, cut
+
+
+def graph_of(
+    chart: Chart,
+    *,
+    depth: int | None = None,
+    active: Collection[str] = (),
+    taken: Collection[str] = (),
+    possible: Collection[str] = (),
+    heat: Mapping[str, float] | None = None,
+) -> Graph:
+    """Everything a picture of *chart* shows.
+
+    Args:
+        depth: how many levels of states are drawn; deeper ones are folded into their ancestor, their edges lifted to
+            it and merged. None draws all.
+        active: ids of active states; their ancestors are active too.
+        taken: keys of transitions that were just taken.
+        possible: events that can be sent now, or keys of single transitions.
+        heat: a number for states by id and for transitions by key: how often, how long, how many.
+
+    Raises:
+        ValueError: *depth* is less than 1.
+    """
+    if depth is not None and depth < 1:
+        raise ValueError(f"a picture of depth {depth} would show nothing; use 1 or more")
+    return _Extraction(chart, depth, active, taken, possible, heat or {}).graph()
+
+
+class _Extraction:
+    def __init__(
+        self,
+        chart: Chart,
+        depth: int | None,
+        active: Collection[str],
+        taken: Collection[str],
+        possible: Collection[str],
+        heat: Mapping[str, float],
+    ) -> None:
+        self.chart = chart
+        self.depth = depth
+        self.words = Words(chart)
+        self.active = _with_ancestors(chart, active)
+        self.taken = frozenset(taken)
+        self.possible = frozenset(possible)
+        self.heat = heat
+        self.shown = {id: self._visible(id) for id in chart.states}
+
+    def graph(self) -> Graph:
+        states = [
+            state for state in self.chart.states.values() if state.id != ROOT and self.shown[state.id] == state.id
+        ]
+        edges = self._edges()
+        initials = [initial for state in self.chart.states.values() for initial in self._initials(state)]
+        title, summary = self._titles()
+        return Graph(
+            name=self.chart.name,
+            title=title,
+            summary=summary,
+            description=self._description(states),
+            nodes=tuple(self._node(state, self._begins(initials)) for state in states),
+            edges=tuple(edges),
+            initials=tuple(initials),
+        )
+
+    # ── folding ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _visible(self, id: str) -> str:
+        """The state itself, or the folded ancestor that stands for it."""
+        path = [id, *self.chart.index.ancestors[id]]
+        deepest = len(path) - 1 if self.depth is None else min(self.depth, len(path) - 1)
+        return path[len(path) - 1 - deepest]
+
+    def _folded(self, state: State) -> int:
+        if not state.children or any(self.shown[child] == child for child in state.children):
+            return 0
+        return sum(1 for id in self.chart.states if id != state.id and self.shown[id] == state.id)
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _node(self, state: State, begins: Collection[str]) -> Node:
+        folded = self._folded(state)
+        own = [edge for edge in self.chart.transitions if edge.source == state.id]
+        staying = [edge for edge in own if not edge.targets]
+        rows = self.words.rows(state, staying) + tuple(self._first_visits(state))
+        if folded:
+            counted = f"{folded} state{'s' if folded > 1 else ''} inside"
+            rows = (*rows, (Part(Role.FOLDED, counted),))
+        inside = [id for id in self.chart.states if id != ROOT and self.shown[id] == state.id] if folded else [state.id]
+        numbers = [self.heat[id] for id in inside if id in self.heat]
+        parent = self.chart.states[state.parent or ROOT]
+        ancestry = [id for id in reversed(self.chart.index.ancestors[state.id]) if id != ROOT]
+        return Node(
+            id=state.id,
+            name=state.name or state.id,
+            kind=Kind.ATOMIC if folded else state.kind,
+            parent=parent.id,
+            children=() if folded else state.children,
+            rows=rows,
+            tags=tuple(sorted(state.tags)),
+            accepts=tuple(dict.fromkeys(event for edge in own for event in edge.events)),
+            path=".".join([*(id.rpartition(".")[2] for id in ancestry), state.id.rpartition(".")[2]]),
+            depth=len(ancestry) + 1,
+            folded=folded,
+            region=parent.kind is Kind.PARALLEL and not state.kind.is_history,
+            initial=state.id in begins,
+            active=any(id in self.active for id in inside),
+            heat=sum(numbers) if numbers else None,
+            location=state.location,
+        )
+
+    def _first_visits(self, state: State) -> Iterable[Row]:
+        """Where the histories of a parallel state lead the first time: they have no room for an arrow."""
+        if state.kind is Kind.PARALLEL and not self._folded(state):
+            for history in self.chart.index.histories[state.id]:
+                if history.initial is not None and history.initial.targets:
+                    text = f"→ {', '.join(history.initial.targets)}"
+                    yield (Part(Role.KEYWORD, f"{history.id} at first"), Part(Role.TEXT, cut(text)))
+
+    def _initials(self, state: State) -> Iterable[Initial]:
+        """The arrow out of the dot; the first child where the author named none. A history's default is an edge."""
+        if state.kind is not Kind.COMPOUND or self._folded(state) or self.shown[state.id] != state.id:
+            return
+        if state.initial is None:
+            first = next((id for id in state.children if not self.chart.states[id].kind.is_history), None)
+            if first is not None:
+                yield Initial(state.id, (first,))
+            return
+        targets = tuple(dict.fromkeys(self.shown[target] for target in state.initial.targets))
+        yield Initial(state.id, targets, self.words.row(state.initial))
+
+    @staticmethod
+    def _begins(initials: Iterable[Initial]) -> frozenset[str]:
+        return frozenset(target for initial in initials for target in initial.targets)
+
+    # ── edges ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _edges(self) -> list[Edge]:
+        found: dict[tuple[str, tuple[str, ...], str], list[tuple[Transition, Label, EdgeKind]]] = {}
+        for number, transition in enumerate(self.chart.transitions):
+            if not transition.targets:
+                continue
+            source = self.shown[transition.source]
+            targets = tuple(dict.fromkeys(self.shown[target] for target in transition.targets))
+            if targets == (source,) and not self._is_own_loop(transition):
+                continue
+            kind = self.words.kind(transition)
+            colour = "error" if kind is EdgeKind.ERROR else "other"
+            label = Label(
+                transition.key,
+                number,
+                self.words.row(transition),
+                self.words.tooltip(transition),
+                transition.location,
+            )
+            found.setdefault((source, targets, colour), []).append((transition, label, kind))
+        edges = [self._edge(source, targets, group) for (source, targets, _), group in found.items()]
+        return edges + [edge for state in self.chart.states.values() for edge in self._default(state)]
+
+    def _is_own_loop(self, transition: Transition) -> bool:
+        """Whether a loop of the picture is one of the chart, and not an edge between two folded states."""
+        return transition.targets == (transition.source,) and self.shown[transition.source] == transition.source
+
+    def _edge(self, source: str, targets: tuple[str, ...], group: list[tuple[Transition, Label, EdgeKind]]) -> Edge:
+        transitions = [transition for transition, _, _ in group]
+        kinds = {kind for _, _, kind in group}
+        numbers = [self.heat[transition.key] for transition in transitions if transition.key in self.heat]
+        return Edge(
+            source=source,
+            targets=targets,
+            kind=group[0][2] if len(kinds) == 1 else EdgeKind.EVENT,
+            labels=tuple(label for _, label, _ in group),
+            taken=any(transition.key in self.taken for transition in transitions),
+            possible=any(self._is_possible(transition) for transition in transitions),
+            heat=sum(numbers) if numbers else None,
+        )
+
+    def _is_possible(self, transition: Transition) -> bool:
+        if transition.key in self.possible:
+            return True
+        here = not self.active or transition.source in self.active
+        return here and any(event in self.possible for event in transition.events)
+
+    def _default(self, state: State) -> Iterable[Edge]:
+        """The arrow out of a history state, for the first visit."""
+        if not state.kind.is_history or self.shown[state.id] != state.id or _is_on_border(self.chart, state):
+            return
+        if state.initial is None or not state.initial.targets:
+            return
+        targets = tuple(dict.fromkeys(self.shown[target] for target in state.initial.targets))
+        parts = self.words.row(state.initial)
+        tooltip = f"{state.id} → {', '.join(targets)}: the first time"
+        labels = (Label(state.initial.key, -1, parts, tooltip),)
+        yield Edge(state.id, targets, EdgeKind.DEFAULT, labels)
+
+    # ── words about the whole ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _titles(self) -> tuple[str, str]:
+        first = self.chart.doc.strip().partition("\n\n")[0].replace("\n", " ")
+        sentence = re.split(r"(?<=[.!?])\s", first)[0]
+        return self.chart.name, sentence
+
+    def _description(self, states: list[State]) -> str:
+        """What a screen reader says: size, beginning and end."""
+        everything = [state for state in self.chart.states.values() if state.id != ROOT]
+        sizes = f"{_count(len(everything), 'state')}, {_count(len(self.chart.transitions), 'transition')}"
+        hidden = len(everything) - len(states)
+        start = self.chart.index.initial[ROOT].targets
+        ends = [state for state in everything if state.kind is Kind.FINAL and state.parent == ROOT]
+        sentences = [f"State machine {self.chart.name}: {sizes}."]
+        if hidden:
+            sentences.append(f"{_count(hidden, 'state')} not shown.")
+        sentences.append(f"Starts in {self._names(self.chart.states[id] for id in start)}.")
+        sentences.append(f"Ends in {self._names(ends)}." if ends else "Has no end.")
+        if self.chart.policies.unexpected is Unexpected.IGNORE:
+            sentences.append("Ignores events that nothing takes.")
+        return " ".join(sentences)
+
+    @staticmethod
+    def _names(states: Iterable[State]) -> str:
+        return ", ".join(state.name or state.id for state in states)
+
+
+def _is_on_border(chart: Chart, state: State) -> bool:
+    """Whether this is the history of a parallel state, which belongs to no region and is drawn on the border."""
+    return state.kind.is_history and chart.states[state.parent or ROOT].kind is Kind.PARALLEL
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _with_ancestors(chart: Chart, states: Collection[str]) -> frozenset[str]:
+    known = [id for id in chart.states if id in frozenset(states)]
+    return frozenset(known) | {above for id in known for above in chart.index.ancestors[id]} - {ROOT}

@@ -1,0 +1,149 @@
+"""The neutral graph between a chart and its pictures: what is drawn, already worded, and nothing about where.
+
+Renderers read this and not the chart, so that every picture and every text tells the same story in the same words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from durable_fsm.core.model import ROOT, Kind, Location
+
+
+class Role(StrEnum):
+    """What a piece of text is; themes give each role its colour."""
+
+    EVENT = "event"
+    AFTER = "after"
+    DONE = "done"
+    ERROR = "error"
+    GUARD = "guard"
+    ACTION = "action"
+    KEYWORD = "keyword"
+    INVOKE = "invoke"
+    EXCLUSIVE = "exclusive"
+    FOLDED = "folded"
+    TEXT = "text"
+
+
+class EdgeKind(StrEnum):
+    """Why an edge is taken. Colour and sign follow from it."""
+
+    EVENT = "event"
+    AFTER = "after"
+    DONE = "done"
+    ERROR = "error"
+    ALWAYS = "always"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of text that is never broken."""
+
+    role: Role
+    text: str
+
+
+Row = tuple[Part, ...]
+"""Parts that belong together: one transition on a label, one line in a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One transition as it is written on its edge; `number` counts in document order from 0."""
+
+    key: str
+    number: int
+    parts: Row
+    tooltip: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A state that is drawn.
+
+    `region` is a child of a parallel state, `folded` the number of states hidden inside, `accepts` the names of events
+    that its own transitions take.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    parent: str
+    children: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    tags: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+    path: str = ""
+    depth: int = 1
+    folded: int = 0
+    region: bool = False
+    initial: bool = False
+    active: bool = False
+    heat: float | None = None
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Transitions that share source, targets and colour; several targets are a fork.
+
+    A loop leaves its state and enters it again. `kind` is the default kind for the arrow out of a history state.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    kind: EdgeKind
+    labels: tuple[Label, ...]
+    taken: bool = False
+    possible: bool = False
+    heat: float | None = None
+
+    @property
+    def is_loop(self) -> bool:
+        return self.targets == (self.source,)
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """Where a compound state (or the chart, `parent` being "") begins; `actions` run on the way."""
+
+    parent: str
+    targets: tuple[str, ...]
+    actions: Row = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Everything a picture shows, in document order. `nodes` lacks the root: its children have the parent ""."""
+
+    name: str
+    title: str
+    summary: str
+    description: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    initials: tuple[Initial, ...]
+
+    @cached_property
+    def by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def children(self) -> dict[str, tuple[Node, ...]]:
+        """Drawn children by parent, the chart's own under the root's id."""
+        found: dict[str, list[Node]] = {ROOT: [], **{node.id: [] for node in self.nodes}}
+        for node in self.nodes:
+            found[node.parent].append(node)
+        return {parent: tuple(nodes) for parent, nodes in found.items()}
+
+    def lineage(self, id: str) -> tuple[str, ...]:
+        """The state and its ancestors, from the root down: `("", "payment", "charging")`."""
+        path = [id]
+        while path[-1] != ROOT:
+            path.append(self.by_id[path[-1]].parent)
+        return tuple(reversed(path))

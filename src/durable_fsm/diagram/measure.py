@@ -1,0 +1,117 @@
+"""How big things are: lines of text with their signs, labels, the boxes of states and their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from durable_fsm.core.model import Kind
+from durable_fsm.diagram.graph import Edge, Node, Part, Role, Row
+from durable_fsm.diagram.text import width
+
+SMALL, NAME, REGION, TITLE = 11.0, 13.0, 10.0, 15.0
+WRAP = 150.0
+SPACE = 3.3
+ICON = 15.0
+BOLD_ROLES = frozenset({Role.EVENT, Role.AFTER, Role.DONE, Role.ERROR})
+SIGNED = frozenset({Role.AFTER, Role.DONE, Role.ERROR, Role.INVOKE, Role.EXCLUSIVE, Role.FOLDED})
+DOT, HISTORY = 11.0, 24.0
+LOOP = 24.0
+"""How far a loop stands out of its state; its text follows."""
+LEADING = 15.0
+ROW = 16.0
+CHIP = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Parts on one line; `sign` is the role whose icon stands before them."""
+
+    parts: Row
+    width: float
+    sign: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines under each other: the text of a label."""
+
+    lines: tuple[Line, ...]
+    width: float
+    height: float
+
+
+def line(parts: Iterable[Part]) -> Line:
+    row = tuple(parts)
+    sign = row[0].role if row and row[0].role in SIGNED else None
+    widths = [width(part.text, SMALL, bold=part.role in BOLD_ROLES) for part in row]
+    total = sum(widths) + SPACE * max(0, len(row) - 1) + (ICON if sign else 0)
+    return Line(row, total, sign)
+
+
+def wrapped(parts: Row) -> list[Line]:
+    """One transition on as few lines as fit, broken between parts only."""
+    lines: list[list[Part]] = []
+    for part in parts:
+        if lines and line([*lines[-1], part]).width <= WRAP:
+            lines[-1].append(part)
+        else:
+            lines.append([part])
+    return [line(parts) for parts in lines]
+
+
+def block(rows: Iterable[Row]) -> Block:
+    lines = tuple(wrap for row in rows for wrap in wrapped(row))
+    widest = max((wrap.width for wrap in lines), default=0.0)
+    return Block(lines, widest, LEADING * len(lines))
+
+
+def label_of(edge: Edge) -> Block:
+    """What an edge says; equal rows (lifted out of a folded state) are said once."""
+    return block(dict.fromkeys(label.parts for label in edge.labels))
+
+
+def pill_size(text: Block) -> tuple[float, float]:
+    """Room of a label on its line; an edge that says nothing has a label of no size."""
+    return (text.width + 16, text.height + 7) if text.lines else (2.0, 2.0)
+
+
+def box_size(node: Node) -> tuple[float, float]:
+    """The box of a state without drawn children."""
+    if node.kind.is_history:
+        return HISTORY, HISTORY
+    name = width(node.name, NAME, bold=True)
+    if node.kind is Kind.FINAL:
+        name += 16
+    widest = max([name + 2, *(line(row).width for row in node.rows), _chips(node)])
+    height = (38 + ROW * len(node.rows) if node.rows else 34) + (CHIP + 5 if node.tags else 0)
+    pad = 36 if node.kind is Kind.FINAL and not node.rows else 30
+    return _even(max(widest + pad, 68)), _even(height)
+
+
+def header_size(node: Node) -> tuple[float, float]:
+    """The title band of a compound or parallel state: the width its text needs, and its height."""
+    name = width(node.name, NAME, bold=True) + (18 if node.kind is Kind.PARALLEL else 0)
+    widest = max([name, *(line(row).width for row in node.rows), _chips(node)])
+    rows = 33 + ROW * len(node.rows) if node.rows else 29
+    return widest + 28, rows + (CHIP + 3 if node.tags else 0)
+
+
+def region_size(node: Node) -> tuple[float, float]:
+    """The heading of a region: small capitals, then its rows."""
+    name = width(node.name.upper(), REGION, bold=True) * 1.08
+    widest = max([name, *(line(row).width for row in node.rows), _chips(node)])
+    return widest + 24, 24 + ROW * len(node.rows) + (CHIP + 3 if node.tags else 0)
+
+
+def chip_width(tag: str) -> float:
+    return width(tag, REGION) + 12
+
+
+def _chips(node: Node) -> float:
+    return sum(chip_width(tag) + 4 for tag in node.tags) - 4 if node.tags else 0.0
+
+
+def _even(value: float) -> float:
+    """Whole and even, so that centres are whole."""
+    return 2.0 * round(value / 2 + 0.499)

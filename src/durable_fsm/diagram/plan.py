@@ -1,0 +1,276 @@
+"""Which lines are drawn in which scope: edges are cut where they cross the border of a state.
+
+A scope is the inside of a compound state (or of the chart); it is laid out alone, and its parent sees one box. An edge
+between states of different scopes leaves and enters through ports on the borders between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from durable_fsm.core.model import ROOT, Kind
+from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial
+from durable_fsm.diagram.measure import Block, label_of
+
+TOP, BOTTOM, LEFT = "top", "bottom", "left"
+ACROSS = "across "
+"""Before the parallel state whose regions an edge connects: it has no scope."""
+BAR = 12.0
+"""What a fork adds to its label: a gap and the bar."""
+
+
+@dataclass(slots=True)
+class End:
+    """One end of a line in a scope: an item, and where on it if that is not free.
+
+    `port` names the port of a child through which the line goes on inside; with `side` LEFT, the history on the border
+    of a parallel state.
+    """
+
+    item: str
+    port: str = ""
+    side: str = ""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A line from an upper to a lower item of one scope. `weight` keeps it short and straight."""
+
+    id: str
+    upper: End
+    lower: End
+    weight: int = 2
+
+
+@dataclass(slots=True)
+class Leg:
+    """A whole line in pieces, from inner to outer or back; `(scope, piece, backwards)`. `arrow` marks its end."""
+
+    pieces: list[tuple[str, str, bool]]
+    arrow: bool
+
+
+@dataclass(slots=True)
+class Wire:
+    """An edge as it will be drawn: its legs, and its label, which is the item `pill` of `scope`."""
+
+    edge: Edge | None
+    scope: str
+    pill: str = ""
+    text: Block | None = None
+    back: bool = False
+    legs: list[Leg] = field(default_factory=list[Leg])
+    initial: Initial | None = None
+
+
+@dataclass(slots=True)
+class Scope:
+    """What one layout run places: child states, dots, labels, ports, and the pieces between them."""
+
+    id: str
+    states: list[str]
+    dots: list[str] = field(default_factory=list[str])
+    pills: list[str] = field(default_factory=list[str])
+    ports: dict[str, str] = field(default_factory=dict[str, str])
+    pieces: dict[str, Piece] = field(default_factory=dict[str, Piece])
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk through the states of a scope: from where each was entered, and in which order they were left again.
+
+    An edge to a state that is left later goes back.
+    """
+
+    came: dict[str, str] = field(default_factory=dict[str, str])
+    left: dict[str, int] = field(default_factory=dict[str, int])
+
+    def goes_back(self, source: str, target: str) -> bool:
+        return self.left[target] >= self.left[source]
+
+    def weight(self, source: str, target: str, kind: EdgeKind) -> int:
+        """How short and straight the line should be: most for the way that leads through the chart."""
+        if self.goes_back(source, target):
+            return 1
+        if self.came[target] != source:
+            return 2
+        return 10 if kind is EdgeKind.DONE else 6
+
+
+class Plan:
+    """The scopes and wires of a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.scopes: dict[str, Scope] = {}
+        self.wires: list[Wire] = []
+        self.loops: dict[str, list[Edge]] = {}
+        self.across: dict[str, list[Wire]] = {}
+        self.borders: dict[str, list[str]] = {}
+        self._scopes()
+        jobs = [(edge, *self._scope_of(edge)) for edge in graph.edges if not edge.is_loop]
+        for edge in graph.edges:
+            if edge.is_loop:
+                self.loops.setdefault(edge.source, []).append(edge)
+        self.walks = {id: self._walk(id, jobs) for id in self.scopes}
+        for initial in graph.initials:
+            self._initial(initial)
+        for number, (edge, scope, source, targets) in enumerate(jobs):
+            self._edge(number, edge, scope, source, targets)
+
+    # ── scopes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_scope(self, id: str) -> bool:
+        """Whether the state's inside is laid out by Graphviz. Parallel states put their regions side by side."""
+        return id == ROOT or self.graph.by_id[id].kind is Kind.COMPOUND or self._is_bare_region(id)
+
+    def _is_bare_region(self, id: str) -> bool:
+        """A region that is not compound: a scope of its own, with one box in it."""
+        node = self.graph.by_id[id]
+        return node.region and node.kind is not Kind.COMPOUND
+
+    def _scopes(self) -> None:
+        for id in (ROOT, *self.graph.by_id):
+            if not self.is_scope(id):
+                continue
+            children = [child.id for child in self.graph.children[id]]
+            self.scopes[id] = Scope(id, [id] if id != ROOT and self._is_bare_region(id) else children)
+        for node in self.graph.nodes:
+            if node.kind.is_history and node.parent != ROOT and self._kind(node.parent) is Kind.PARALLEL:
+                self.borders.setdefault(node.parent, []).append(node.id)
+
+    def _kind(self, id: str) -> Kind:
+        return self.graph.by_id[id].kind
+
+    def on_border(self, id: str) -> bool:
+        return id in self.borders.get(self.graph.by_id[id].parent, ())
+
+    def path(self, id: str) -> tuple[str, ...]:
+        """Ancestors and self, from the root; a bare region lies inside of itself, a border history on its parent."""
+        lineage = self.graph.lineage(id)
+        if self.on_border(id):
+            return self.path(lineage[-2])
+        bare = [step for step in lineage if step != ROOT and self._is_bare_region(step)]
+        return tuple(step for above in lineage for step in ((above, above) if above in bare else (above,)))
+
+    # ── where an edge is drawn ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _scope_of(self, edge: Edge) -> tuple[str, str, tuple[str, ...]]:
+        """The scope of the edge's label, its source and targets."""
+        paths = [self.path(id) for id in (edge.source, *edge.targets)]
+        inner = min(len(path) for path in paths)
+        common = 0
+        while common < inner and len({path[common] for path in paths}) == 1:
+            common += 1
+        scope = paths[0][common - 1]
+        outside = scope if scope in self.scopes else self.graph.lineage(scope)[-2]
+        if any(self.on_border(target) and self.graph.by_id[target].parent == scope for target in edge.targets):
+            return outside, edge.source, edge.targets
+        below = {path[common] for path in paths if len(path) > common}
+        if scope == ROOT or self._kind(scope) is not Kind.PARALLEL:
+            return scope, edge.source, edge.targets
+        if not below:
+            return outside, edge.source, edge.targets
+        return below.pop() if len(below) == 1 else ACROSS + scope, edge.source, edge.targets
+
+    def inner(self, scope: str, id: str) -> tuple[str, ...]:
+        """The way from the scope's child down to the state; empty if it is the scope itself or one of its ancestors."""
+        path = self.path(id)
+        return path[path.index(scope) + 1 :] if scope in path else ()
+
+    def _walk(self, scope: str, jobs: Iterable[tuple[Edge, str, str, tuple[str, ...]]]) -> Walk:
+        """Walk through the children of a scope, depth first, from where it begins and then in the author's order."""
+        states = self.scopes[scope].states
+        follows: dict[str, list[str]] = {state: [] for state in states}
+        for edge, home, source, targets in jobs:
+            ways = [self.inner(scope, id)[:1] for id in (source, *targets)]
+            if home == scope and edge.kind is not EdgeKind.DEFAULT and all(ways):
+                follows[ways[0][0]] += [way[0] for way in ways[1:] if way[0] != ways[0][0]]
+        begins = [initial.targets for initial in self.graph.initials if initial.parent == scope]
+        roots = [self.inner(scope, target)[0] for targets in begins for target in targets if self.inner(scope, target)]
+        place = {state: number for number, state in enumerate(states)}
+        walk = Walk()
+        for root in [*roots, *states]:
+            stack = [(root, "", False)]
+            while stack:
+                state, before, leaving = stack.pop()
+                if leaving:
+                    walk.left.setdefault(state, len(walk.left))
+                elif state not in walk.came:
+                    walk.came[state] = before
+                    stack.append((state, before, True))
+                    ahead = sorted(dict.fromkeys(follows[state]), key=place.__getitem__, reverse=True)
+                    stack += [(next, state, False) for next in ahead if next not in walk.came]
+        return walk
+
+    # ── edges ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _initial(self, initial: Initial) -> None:
+        scope = self.scopes.get(initial.parent)
+        if scope is None:
+            return
+        for number, target in enumerate(initial.targets):
+            dot = f"dot {number}"
+            scope.dots.append(dot)
+            wire = Wire(None, scope.id, dot, initial=initial)
+            wire.legs.append(
+                self._leg(f"i{number} {scope.id}", scope, End(dot), target, up=False, arrow=True, weight=20)
+            )
+            self.wires.append(wire)
+
+    def _edge(self, number: int, edge: Edge, home: str, source: str, targets: tuple[str, ...]) -> None:
+        text = label_of(edge)
+        if home not in self.scopes:
+            self.across.setdefault(home.removeprefix(ACROSS), []).append(Wire(edge, home, f"across {number}", text))
+            return
+        scope = self.scopes[home]
+        first, *_ = firsts = [self.inner(home, target)[:1] for target in targets]
+        start = self.inner(home, source)[:1]
+        walk = self.walks[home]
+        back, heavy = False, 6
+        if start and all(firsts):
+            back = walk.goes_back(start[0], first[0])
+            heavy = walk.weight(start[0], first[0], edge.kind)
+        pill = f"pill {number}"
+        scope.pills.append(pill)
+        wire = Wire(edge, home, pill, text, back)
+        for place, target in enumerate(targets):
+            leg = self._leg(f"e{number}.{place}", scope, End(pill), target, up=back, arrow=True, weight=heavy)
+            wire.legs.append(leg)
+        leg = self._leg(f"e{number}", scope, End(pill), source, up=not back, arrow=False, weight=heavy)
+        wire.legs.insert(0, Leg([(s, p, not b) for s, p, b in reversed(leg.pieces)], arrow=False))
+        self.wires.append(wire)
+
+    def _leg(self, id: str, scope: Scope, begin: End, goal: str, *, up: bool, arrow: bool, weight: int) -> Leg:
+        """The line from an item of the scope to a state; *up* if the state's side of the layout is above."""
+        way = list(self.inner(scope.id, goal))
+        if not way:  # the scope itself, or a state around it: the line ends on the border
+            border = f"border {id}"
+            scope.ports[border] = TOP if up else BOTTOM
+            self._piece(scope, id, begin, End(border), up=up, weight=weight)
+            return Leg([(scope.id, id, up)], arrow)
+        pieces: list[tuple[str, str, bool]] = []
+        home, item = scope, begin
+        side = BOTTOM if up else TOP  # of the states on the way: they are entered from below, if they lie above
+        while way:
+            inner = [step for step in way if step in self.scopes and step != home.id]
+            inside = inner[0] if inner and len(way) > 1 else None
+            if inside is None:
+                end = End(way[0], port=goal, side=LEFT) if self.on_border(goal) else End(way[0])
+                self._piece(home, id, item, end, up=up, weight=weight)
+                pieces.append((home.id, id, up))
+                break
+            port = f"port {id}"
+            self._piece(home, id, item, End(way[0], port=f"{inside} {port}"), up=up, weight=weight)
+            pieces.append((home.id, id, up))
+            home = self.scopes[inside]
+            home.ports[port] = side
+            item = End(port)
+            way = way[way.index(inside) + 1 :]
+        return Leg(pieces, arrow)
+
+    @staticmethod
+    def _piece(scope: Scope, id: str, begin: End, end: End, *, up: bool, weight: int) -> None:
+        upper, lower = (end, begin) if up else (begin, end)
+        scope.pieces[id] = Piece(id, upper, lower, weight)

@@ -1,0 +1,141 @@
+"""How diagrams word things: durations, events, guards, actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+
+from durable_fsm.core.model import Chart, State, Timer, Transition
+from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
+
+LONGEST = 44
+"""Characters of one part; more is cut, and the tooltip says all of it."""
+
+_UNITS = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("min", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+    ("ms", timedelta(milliseconds=1)),
+    ("µs", timedelta(microseconds=1)),
+)
+
+
+def duration(length: timedelta) -> str:
+    """A length of time as people say it: `15 min`, `1 h 30 min`, `7 d`."""
+    words: list[str] = []
+    rest = length
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            words.append(f"{count} {unit}")
+    return " ".join(words) or "0 s"
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+class Words:
+    """The words of one chart: knows its timers, activities and states."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.homes = {activity.id: state for state in chart.states.values() for activity in state.activities}
+        self.timers: dict[str, list[tuple[str, Timer]]] = {}
+        for state in chart.states.values():
+            for timer in state.timers:
+                self.timers.setdefault(timer.event, []).append((state.id, timer))
+
+    # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def kind(self, transition: Transition) -> EdgeKind:
+        """What the transition is about; the first of its events decides."""
+        if not transition.events:
+            return EdgeKind.ALWAYS
+        return EdgeKind(self._event(transition, transition.events[0]).role.value)
+
+    def row(self, transition: Transition, shorten: Callable[[str], str] = cut) -> Row:
+        """`checkout, buy` `[has_items]` `/ reserve`: what stands on the edge."""
+        parts = [self._event(transition, event) for event in transition.events]
+        merged: list[Part] = []
+        for part in parts:
+            if merged and merged[-1].role == part.role == Role.EVENT:
+                merged[-1] = Part(Role.EVENT, f"{merged[-1].text}, {part.text}")
+            elif part not in merged:
+                merged.append(part)
+        conditions = [f"valid: {validator.name}" for validator in transition.validators]
+        conditions += [guard.label for guard in transition.guards]
+        if conditions:
+            merged.append(Part(Role.GUARD, f"[{', '.join(conditions)}]"))
+        actions = [action.name for action in (*transition.before, *transition.actions, *transition.after)]
+        if actions:
+            merged.append(Part(Role.ACTION, f"/ {', '.join(actions)}"))
+        return tuple(Part(part.role, shorten(part.text)) for part in merged)
+
+    def tooltip(self, transition: Transition) -> str:
+        """The whole transition on one line, with the events behind `after`, `done` and `error`."""
+        targets = ", ".join(transition.targets) or "stays"
+        text = " ".join(part.text for part in self.row(transition, str)) or "always"
+        shown = {part.text for part in self.row(transition, str)}
+        behind = [event for event in transition.events if event not in ", ".join(shown).split(", ")]
+        events = f" ({', '.join(behind)})" if behind else ""
+        internal = ", internal" if transition.internal and transition.targets else ""
+        return f"{transition.source} → {targets}{internal}: {text}{events}"
+
+    def _event(self, transition: Transition, event: str) -> Part:
+        delays = self.delays(transition.source, event)
+        if delays:
+            return Part(Role.AFTER, f"after {' or '.join(dict.fromkeys(duration(delay) for delay in delays))}")
+        for kind, role, word in (("done", Role.DONE, "done"), ("error", Role.ERROR, "error")):
+            activity = self._suffix(event, f"{kind}.invoke.", self.homes)
+            if activity is not None:
+                home = self.homes[activity]
+                alone = home.id == transition.source and len(home.activities) == 1
+                return Part(role, word if alone else f"{word} {activity}")
+        state = self._suffix(event, "done.state.", self.chart.states)
+        if state is not None:
+            return Part(Role.DONE, "done" if state == transition.source else f"done {state}")
+        if event.startswith("done."):
+            return Part(Role.DONE, event)
+        if event in ("error", "error.*"):
+            return Part(Role.ERROR, "any error")
+        if event.startswith("error.") or event in ("error_execution", "error_communication"):
+            return Part(Role.ERROR, event.replace("_", "."))
+        return Part(Role.EVENT, event)
+
+    def delays(self, source: str, event: str) -> list[timedelta]:
+        """How long after its entry a state's timers raise *event*; other states' timers, if it has none itself."""
+        armed = self.timers.get(event, [])
+        return [timer.after for state, timer in armed if state == source] or [timer.after for _, timer in armed]
+
+    @staticmethod
+    def _suffix(event: str, prefix: str, known: Mapping[str, object]) -> str | None:
+        """`charging` in `done.invoke.charging`; also in the spelling with underscores, if there is a `charging`."""
+        for spelling in (prefix, prefix.replace(".", "_")):
+            if event.startswith(spelling) and event[len(spelling) :] in known:
+                return event[len(spelling) :]
+        return None
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rows(self, state: State, staying: Iterable[Transition]) -> tuple[Row, ...]:
+        """What stands inside a state: entry, exit, activities, timers that others answer, transitions that stay."""
+        rows: list[Row] = []
+        for word, callbacks in (("entry", (*state.entry, *state.done)), ("exit", state.exit)):
+            if callbacks:
+                names = cut(", ".join(callback.name for callback in callbacks))
+                rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, f"/ {names}")))
+        for activity in state.activities:
+            role = Role.EXCLUSIVE if activity.exclusive else Role.INVOKE
+            word = "invoke, exclusive" if activity.exclusive else "invoke"
+            rows.append((Part(role, word), Part(Role.TEXT, cut(activity.name))))
+        own = {event for edge in self.chart.transitions if edge.source == state.id for event in edge.events}
+        rows += [
+            (Part(Role.AFTER, f"after {duration(timer.after)}"), Part(Role.ACTION, f"→ {timer.event}"))
+            for timer in state.timers
+            if timer.event not in own
+        ]
+        rows += [self.row(transition) for transition in staying]
+        return tuple(rows)
