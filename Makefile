@@ -72,10 +72,15 @@ format: $(READY) ## let ruff format, and mend what it can; seconds
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 
+.PHONY: diagrams
+diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
+	@$(BIN)/durable-fsm diagram
+
 .PHONY: bench
-bench: $(READY) ## what durability costs above a hand-written object; a minute
+bench: $(READY) ## what durability costs above a hand-written object, and a step beside other libraries; two minutes
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(BIN)/python benchmarks/floor.py
+	@$(BIN)/python benchmarks/core.py
 
 .PHONY: docs
 docs: $(READY) ## build the documentation into build/docs; seconds

@@ -113,7 +113,10 @@ def test_a_line_that_cannot_be_followed_ends_the_run_with_code_2(line: str, mess
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("nowhere", "'nowhere' names no definition. Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document."),
+        (
+            "nowhere",
+            "'nowhere' names no definition. Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document.",
+        ),
         ("nowhere:Lamp", "'nowhere' cannot be imported: there is no module 'nowhere'."),
         ("nowhere.py:Lamp", "There is no file 'nowhere.py'."),
         (LAMP.replace(":Lamp", ":Lmap"), "has no 'Lmap'. It has 'Lamp'."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import durable_fsm
+from durable_fsm.cli.diagram import diagram
 from durable_fsm.cli.simulate import simulate
 
 __all__ = ["main"]
@@ -16,4 +17,5 @@ def main() -> None:
     """Statecharts that survive."""
 
 
+main.add_command(diagram)
 main.add_command(simulate)

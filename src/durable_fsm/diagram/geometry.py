@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 Point: TypeAlias = tuple[float, float]
@@ -113,11 +114,12 @@ class Path:
         """How often two paths cross."""
         if not self.bounds.grown(1).overlaps(other.bounds.grown(1)):
             return 0
-        mine, theirs = self.points, other.points
+        mine, theirs = _near_lines(self.points, other.bounds), _near_lines(other.points, self.bounds)
         return sum(
-            _crosses(mine[i], mine[i + 1], theirs[k], theirs[k + 1])
-            for i in range(len(mine) - 1)
-            for k in range(len(theirs) - 1)
+            _crosses(a, b, c, d)
+            for a, b, top, bottom in mine
+            for c, d, upper, lower in theirs
+            if top <= lower and upper <= bottom
         )
 
 
@@ -176,6 +178,18 @@ def split(curve: Segment, t: float) -> tuple[Segment, Segment]:
     return (p0, a, d, f), (f, e, c, p3)
 
 
+def _near_lines(points: Sequence[Point], rect: Rect) -> list[tuple[Point, Point, float, float]]:
+    """The lines of a polyline that may have a part in the rectangle, with their upper and lower ends."""
+    found: list[tuple[Point, Point, float, float]] = []
+    for p, q in pairwise(points):
+        top, bottom = (p[1], q[1]) if p[1] < q[1] else (q[1], p[1])
+        if top > rect.bottom or bottom < rect.top:
+            continue
+        if max(p[0], q[0]) >= rect.left and min(p[0], q[0]) <= rect.right:
+            found.append((p, q, top, bottom))
+    return found
+
+
 def _near(p: Point, q: Point) -> bool:
     return abs(p[0] - q[0]) < 0.01 and abs(p[1] - q[1]) < 0.01
 
@@ -196,7 +210,10 @@ def _line_hits(p: Point, q: Point, rect: Rect) -> bool:
 
 
 def _crosses(a: Point, b: Point, c: Point, d: Point) -> bool:
-    def side(p: Point, q: Point, r: Point) -> float:
-        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
-
-    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+    """Whether each line has its ends on different sides of the other."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = a, b, c, d
+    x, y = bx - ax, by - ay
+    if (x * (cy - ay) - y * (cx - ax)) * (x * (dy - ay) - y * (dx - ax)) >= 0:
+        return False
+    x, y = dx - cx, dy - cy
+    return (x * (ay - cy) - y * (ax - cx)) * (x * (by - cy) - y * (bx - cx)) < 0

@@ -6,6 +6,7 @@ is drawn by these rules meets no box.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -16,6 +17,8 @@ from durable_fsm.diagram.plan import LEFT, End, Piece
 from durable_fsm.diagram.straighten import passing
 
 GAP = 9.0
+HARM = 10_000.0
+"""What it costs to run over something: more than any detour."""
 SNAP = 0.6
 """Verticals closer than this are one."""
 
@@ -42,6 +45,9 @@ class _Router:
         self.placed = placed
         self.items = placed.items
         self.ranks = placed.ranks
+        self.rooms: list[dict[str, Rect]] = [{} for _ in placed.ranks]
+        for item in placed.items.values():
+            self.rooms[item.rank][item.name] = item.room
         self.ways: dict[str, Way] = {}
         self.runs: list[tuple[int, float]] = []
         self.offsets: dict[tuple[str, str], float] = {}
@@ -157,16 +163,25 @@ class _Router:
 
     def _cost(self, piece: Piece, way: Way) -> float:
         path = self.build(piece, way)
-        own = {piece.upper.item, piece.lower.item}
-        cost = sum(10_000.0 for item in self.items.values() if item.name not in own and path.hits(item.room.grown(3)))
-        for name in own:
-            if path.hits(self.items[name].box.grown(-1.5)):
-                cost += 10_000
-            if self.items[name].right and path.hits(_beside(self.items[name])):
-                cost += 10_000
+        cost = self._harm(piece, path)
         cost += sum(50.0 * path.crossings(other) for id, other in self.placed.paths.items() if id != piece.id)
         cost += sum({"straight": 0.0, "bend": 24.0}.get(style, 0.0) for style in (way.upper, way.lower))
         return cost + 0.12 * path.bounds.width
+
+    def _harm(self, piece: Piece, path: Path) -> float:
+        """What must not be: a line on a box, a label or a loop."""
+        own = {piece.upper.item, piece.lower.item}
+        top, bottom = path.bounds.top - 3, path.bounds.bottom + 3
+        harm = 0.0
+        for rank, rooms in enumerate(self.rooms):
+            if self.ranks[rank].top < bottom and top < self.ranks[rank].bottom:
+                harm += sum(HARM for name, room in rooms.items() if name not in own and path.hits(room.grown(3)))
+        for name in own:
+            if path.hits(self.items[name].box.grown(-1.5)):
+                harm += HARM
+            if self.items[name].right and path.hits(_beside(self.items[name])):
+                harm += HARM
+        return harm
 
     # ── through the ranks between ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +210,7 @@ class _Router:
                 costs, came = _moved(xs, costs)
             steps.append(came)
             costs = [
-                cost + 0.15 * abs(x - hints[place]) + (1e6 if any(a < x < b for a, b in spans) else 0)
+                cost + 0.15 * abs(x - hints[place]) + (1e6 if _is_within(spans, x) else 0)
                 for x, cost in zip(xs, costs, strict=True)
             ]
         total = [cost + self._end_cost(lower, piece.lower, x) for x, cost in zip(xs, costs, strict=True)]
@@ -219,9 +234,8 @@ class _Router:
         return (20 if away > 8 and not room else 42) + 0.3 * max(away, 0)
 
     def _blocked(self, rank: int) -> list[tuple[float, float]]:
-        spans = [(item.room.left - GAP, item.room.right + GAP) for item in self.items.values() if item.rank == rank] + [
-            (x - GAP, x + GAP) for where, x in self.runs if where == rank
-        ]
+        spans = [(room.left - GAP, room.right + GAP) for room in self.rooms[rank].values()]
+        spans += [(x - GAP, x + GAP) for where, x in self.runs if where == rank]
         found: list[tuple[float, float]] = []
         for left, right in sorted(spans):
             if found and left < found[-1][1]:
@@ -299,8 +313,8 @@ class _Router:
 
     def _settle(self, piece: Piece) -> None:
         """Draw with the final attachments; take another way if this one now hits something."""
-        self.placed.paths[piece.id] = self.build(piece, self.ways[piece.id])
-        if self._cost(piece, self.ways[piece.id]) >= 10_000:
+        path = self.placed.paths[piece.id] = self.build(piece, self.ways[piece.id])
+        if self._harm(piece, path):
             self._choose(piece)
 
     # ── drawing ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -393,6 +407,12 @@ def _moved(xs: list[float], costs: list[float]) -> tuple[list[float], list[int]]
             if place < 0 or costs[index] < best + 0.3 * abs(xs[index] - xs[place]):
                 best, place = costs[index], index
     return found, came
+
+
+def _is_within(spans: list[tuple[float, float]], x: float) -> bool:
+    """Whether x lies in one of these spans, which are in order and apart."""
+    place = bisect_left(spans, (x, x)) - 1
+    return place >= 0 and x < spans[place][1]
 
 
 def _bow(side: Point, end: Point) -> Segment:

@@ -110,9 +110,7 @@ class _Straightener:
             mine, other = (piece.upper, piece.lower) if piece.upper.item == item.name else (piece.lower, piece.upper)
             a, b = self._span(mine)
             for low, high in self._free(piece, self._span(other)):
-                found.append(
-                    item.x + min(max(0.0, low - b), high - a) if low > b else item.x + max(min(0.0, high - a), low - b)
-                )
+                found.append(item.x + (low - b if low > b else min(0.0, high - a)))
         return sorted(set(found))
 
     # ── costs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +147,10 @@ class _Straightener:
         found: list[Span] = [span]
         for rank in range(upper + 1, lower):
             for item in self.rows[rank]:
-                found = _without(found, (item.room.left - BETWEEN, item.room.right + BETWEEN))
+                half = item.width / 2 + BETWEEN
+                left, right = item.x - half - item.left, item.x + half + item.right
+                if left < span[1] and span[0] < right:
+                    found = _without(found, (left, right))
         return found
 
 

@@ -74,6 +74,10 @@ class Words:
             merged.append(Part(Role.ACTION, f"/ {', '.join(actions)}"))
         return tuple(Part(part.role, shorten(part.text)) for part in merged)
 
+    def events(self, transition: Transition) -> str:
+        """What takes the transition, alone: `pay, cancel`, `after 15 min`, `always`."""
+        return ", ".join(self._event(transition, event).text for event in transition.events) or "always"
+
     def tooltip(self, transition: Transition) -> str:
         """The whole transition on one line, with the events behind `after`, `done` and `error`."""
         targets = ", ".join(transition.targets) or "stays"

@@ -1,0 +1,55 @@
+"""Every transition of a chart as a row of a Markdown table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from durable_fsm.core.model import ROOT, Chart, Transition
+from durable_fsm.diagram.exports.export import Export, written
+from durable_fsm.diagram.words import Words
+
+HEADING = ("state", "event", "guard", "action", "target")
+
+
+def to_markdown(chart: Chart) -> Export:
+    """The transition table: state, event, guard, action, target; then what states do by themselves.
+
+    It is what a person compares when a picture has changed, so it shows everything that a picture shows.
+    """
+    lines = [_row(HEADING), _row(["---"] * len(HEADING))]
+    lines += [_row(cells) for cells in _transitions(chart)]
+    states = list(_states(chart))
+    if states:
+        lines += ["", _row(("state", "does")), _row(("---", "---")), *map(_row, states)]
+    return Export(written(lines))
+
+
+def _transitions(chart: Chart) -> Iterator[tuple[str, ...]]:
+    talk = Words(chart)
+    for state in chart.states.values():
+        if state.initial is not None and (state.kind.is_history or state.initial.actions):
+            yield _cells(state.id or "(start)", "first visit" if state.kind.is_history else "initial", state.initial)
+        for edge in chart.index.transitions[state.id]:
+            yield _cells(state.id or chart.name, talk.events(edge), edge)
+
+
+def _cells(state: str, event: str, edge: Transition) -> tuple[str, ...]:
+    guards = [*(f"valid: {validator.name}" for validator in edge.validators), *(guard.label for guard in edge.guards)]
+    actions = [action.name for action in (*edge.before, *edge.actions, *edge.after)]
+    target = ", ".join(edge.targets) or "stays"
+    return state, event, ", ".join(guards), ", ".join(actions), f"{target} (internal)" if edge.internal else target
+
+
+def _states(chart: Chart) -> Iterator[tuple[str, str]]:
+    talk = Words(chart)
+    for state in chart.states.values():
+        for row in talk.rows(state, ()):
+            yield state.id or chart.name, " ".join(part.text for part in row)
+        if state.tags:
+            yield state.id, f"tags {', '.join(sorted(state.tags))}"
+        if state.id != ROOT and state.kind.value not in ("atomic", "compound"):
+            yield state.id, f"is {state.kind.value.replace('_', ' ')}"
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
