@@ -77,10 +77,11 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 	@$(BIN)/durable-fsm diagram
 
 .PHONY: bench
-bench: $(READY) ## what durability costs above a hand-written object, and a step beside other libraries; two minutes
+bench: $(READY) ## what durability costs above a hand-written object, and a step beside other libraries, and a picture; two minutes
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(BIN)/python benchmarks/floor.py
 	@$(BIN)/python benchmarks/core.py
+	@$(BIN)/python benchmarks/diagrams.py
 
 .PHONY: docs
 docs: $(READY) ## build the documentation into build/docs; seconds

@@ -91,9 +91,12 @@ def test_the_wheel_brings_all_it_needs(tmp_path: Path) -> None:
     installed = metadata.Distribution.at(next(place.glob("durable_fsm-*.dist-info")))
     lend(needed_by(installed.requires or []), place)
 
-    program = "import durable_fsm as d; print(d.__file__, *(getattr(d, name) for name in d.__all__))"
+    program = "import durable_fsm as d; print(d.__file__, *(getattr(d, n) for n in d.__all__ if n not in d._EXTRAS))"
     ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=False)
+    extra = "from durable_fsm import TransitionsConfig"
+    without = subprocess.run([python, "-I", "-c", extra], capture_output=True, text=True, check=False)
 
+    assert without.stderr.endswith("TransitionsConfig needs transitions: pip install 'durable-fsm[transitions]'\n")
     assert ran.stderr == ""
     assert ran.stdout.startswith(str(place))
     assert (place / "durable_fsm" / "py.typed").is_file()

@@ -42,6 +42,9 @@ _HOMES = {
     "event": "durable_fsm.frontends.declare",
 }
 
+_EXTRAS = {"TransitionsConfig": "transitions"}
+"""Names that need a library which is not installed by itself; the extra is called like it."""
+
 __all__ = [
     "ActivityContext",
     "Chart",
@@ -66,7 +69,12 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'durable_fsm' has no attribute '{name}'")
-    value: object = getattr(import_module(_HOMES[name]), name)
+    try:
+        value: object = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != _EXTRAS.get(name):
+            raise
+        raise ImportError(f"{name} needs {error.name}: pip install 'durable-fsm[{error.name}]'") from error
     globals()[name] = value
     return value
 

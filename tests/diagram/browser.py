@@ -39,7 +39,9 @@ class Browser:
     @classmethod
     def find(cls) -> Browser | str:
         """The browser, or what to do to have one. CHROMIUM names another program."""
-        program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+        named = os.environ.get("CHROMIUM")
+        names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
+        program = next(filter(None, map(shutil.which, names)), None)
         if program is None:
             return "needs Chromium: run apt-get install chromium, or name one in CHROMIUM"
         found = cls(program)

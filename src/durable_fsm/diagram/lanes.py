@@ -1,4 +1,4 @@
-"""Lanes: lines that go sideways through the same gap between two ranks run level, one above the other."""
+"""How lines turn: bows, S-curves, and lanes, in which lines through the same gap run level above each other."""
 
 from __future__ import annotations
 
@@ -70,6 +70,19 @@ def across(start: Point, end: Point, y: float) -> list[Segment]:
         _corner((x1 - way * last, y), (x1, y), (x1, y + down * last)),
         ((x1, y + down * last), end),
     ]
+
+
+def bow(side: Point, end: Point) -> Segment:
+    """A quarter of an ellipse, from the side of a box to a vertical line."""
+    (x0, y0), (x1, y1) = side, end
+    return side, (x0 + (x1 - x0) * 0.6, y0), (x1, y0 + (y1 - y0) * 0.35), end
+
+
+def ess(start: Point, end: Point) -> list[Segment]:
+    """From one vertical line to another, as an S."""
+    (x0, y0), (x1, y1) = start, end
+    middle = (y0 + y1) / 2
+    return [(start, (x0, middle), (x1, middle), end)]
 
 
 def _corner(start: Point, peak: Point, end: Point) -> Segment:

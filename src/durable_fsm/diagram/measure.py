@@ -10,7 +10,7 @@ from durable_fsm.diagram.graph import Edge, Node, Part, Role, Row
 from durable_fsm.diagram.text import width
 
 SMALL, NAME, REGION, TITLE = 11.0, 13.0, 10.0, 15.0
-WRAP = 150.0
+WRAP, LOOP_WRAP = 150.0, 120.0
 SPACE = 3.3
 ICON = 15.0
 BOLD_ROLES = frozenset({Role.EVENT, Role.AFTER, Role.DONE, Role.ERROR})
@@ -49,26 +49,25 @@ def line(parts: Iterable[Part]) -> Line:
     return Line(row, total, sign)
 
 
-def wrapped(parts: Row) -> list[Line]:
+def wrapped(parts: Row, widest: float = WRAP) -> list[Line]:
     """One transition on as few lines as fit, broken between parts only."""
     lines: list[list[Part]] = []
     for part in parts:
-        if lines and line([*lines[-1], part]).width <= WRAP:
+        if lines and line([*lines[-1], part]).width <= widest:
             lines[-1].append(part)
         else:
             lines.append([part])
     return [line(parts) for parts in lines]
 
 
-def block(rows: Iterable[Row]) -> Block:
-    lines = tuple(wrap for row in rows for wrap in wrapped(row))
-    widest = max((wrap.width for wrap in lines), default=0.0)
-    return Block(lines, widest, LEADING * len(lines))
+def block(rows: Iterable[Row], widest: float = WRAP) -> Block:
+    lines = tuple(wrap for row in rows for wrap in wrapped(row, widest))
+    return Block(lines, max((wrap.width for wrap in lines), default=0.0), LEADING * len(lines))
 
 
 def label_of(edge: Edge) -> Block:
-    """What an edge says; equal rows (lifted out of a folded state) are said once."""
-    return block(dict.fromkeys(label.parts for label in edge.labels))
+    """What an edge says; equal rows (lifted out of a folded state) are said once. Beside a state there is less room."""
+    return block(dict.fromkeys(label.parts for label in edge.labels), LOOP_WRAP if edge.is_loop else WRAP)
 
 
 def pill_size(text: Block) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from durable_fsm.diagram.geometry import Path, Point, Rect, Segment, merged
-from durable_fsm.diagram.lanes import LEVEL, Turn, across, lanes, room_for
+from durable_fsm.diagram.lanes import LEVEL, Turn, across, bow, ess, lanes, room_for
 from durable_fsm.diagram.place import Item, Placed
 from durable_fsm.diagram.plan import LEFT, End, Piece
 from durable_fsm.diagram.straighten import passing
@@ -105,7 +105,7 @@ class _Router:
     def _sideways(self, piece: Piece, gap: int, start: Point, end: Point) -> list[Segment]:
         """From one vertical line to another through a gap: an S if they are close, else along a lane."""
         if abs(start[0] - end[0]) <= LEVEL:
-            return _ess(start, end)
+            return ess(start, end)
         level = self.levels.get((piece.id, gap))
         y = (start[1] + end[1]) / 2 if level is None else self.ranks[gap - 1].bottom + level
         return across(start, end, y)
@@ -336,7 +336,7 @@ class _Router:
             y = upper.y + self.offsets.get((piece.id, "upper"), 0)
             room = (ceiling if way.xs == () and way.lower not in ("left", "right") else floor + 10) - y
             here = (first, y + max(min(room, 10 + 0.8 * abs(first - side)), min(room, 26)))
-            segments.append(_bow((side, y), here))
+            segments.append(bow((side, y), here))
         else:
             here = (x_up, upper.box.bottom)
             segments.append((here, (x_up, floor)))
@@ -354,7 +354,7 @@ class _Router:
             y = lower.y + self.offsets.get((piece.id, "lower"), 0)
             room = y - (here[1] if way.xs == () else self.ranks[lower.rank - 1].bottom)
             begin = (last, y - max(min(room, 10 + 0.8 * abs(last - side)), min(room, 26)))
-            segments += [(here, begin), _bow((side, y), begin)[::-1]]
+            segments += [(here, begin), bow((side, y), begin)[::-1]]
         else:
             goal = (x_low, lower.box.top)
             if abs(x_low - here[0]) > 0.5:
@@ -413,19 +413,6 @@ def _is_within(spans: list[tuple[float, float]], x: float) -> bool:
     """Whether x lies in one of these spans, which are in order and apart."""
     place = bisect_left(spans, (x, x)) - 1
     return place >= 0 and x < spans[place][1]
-
-
-def _bow(side: Point, end: Point) -> Segment:
-    """A quarter of an ellipse, from the side of a box to a vertical line."""
-    (x0, y0), (x1, y1) = side, end
-    return side, (x0 + (x1 - x0) * 0.6, y0), (x1, y0 + (y1 - y0) * 0.35), end
-
-
-def _ess(start: Point, end: Point) -> list[Segment]:
-    """From one vertical line to another, as an S."""
-    (x0, y0), (x1, y1) = start, end
-    middle = (y0 + y1) / 2
-    return [(start, (x0, middle), (x1, middle), end)]
 
 
 def _beside(item: Item) -> Rect:

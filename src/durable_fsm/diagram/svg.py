@@ -28,7 +28,7 @@ from durable_fsm.diagram.measure import (
 from durable_fsm.diagram.text import width
 from durable_fsm.diagram.theme import Theme, css
 
-MARGIN, HEADING = 18.0, 34.0
+MARGIN, HEADING = 18.0, 40.0
 _ICONS = {
     Role.AFTER: "M6 1.2a4.8 4.8 0 1 0 .01 0M6 3.4V6l1.9 1.2",
     Role.DONE: "M1.6 6.4l2.9 2.9L10.4 3",
@@ -87,7 +87,7 @@ class _Writer:
 
     def svg(self) -> str:
         graph = self.drawn.graph
-        heading = HEADING + (20 if graph.summary else 0)
+        heading = HEADING + (16 if graph.summary else 0)
         texts = max(width(graph.title, TITLE, bold=True), width(graph.summary, SMALL))
         beside = 6 if self.hottest == 0 else 40  # for the number on a box at the right border
         across = num(max(self.drawn.bounds.width, texts) + 2 * MARGIN + beside)
