@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from transitions import MachineError
+from transitions import Machine, MachineError
 from transitions.extensions import HierarchicalMachine, nesting
 
 from durable_fsm import TransitionsConfig, chart_from
@@ -21,7 +21,10 @@ from durable_fsm.core.model import Event, Json, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import EventRejected, UnknownEvent
 
-EVENTS = ("e0", "e1", "e2", "e3")
+EVENTS = ("e0", "e1", "e2", "e3", "inside")
+INSIDE = EVENTS[-1]
+"""Only transitions that are written inside a state take this one."""
+
 BUDGET = 12
 
 
@@ -65,9 +68,16 @@ class Watched:
     def last(self, **_: Any) -> None:
         self.log.append("finalize")
 
+    def over(self, **_: Any) -> None:
+        self.log.append("all is over")
+
 
 @dataclass
 class Drawn:
+    """A random configuration, and what is in it."""
+
+    flat: bool
+    options: dict[str, Any]
     states: list[Any]
     transitions: list[dict[str, Any]]
     initial: str
@@ -87,6 +97,8 @@ class Draw:
         self.regions: dict[str, tuple[str, int]] = {}
         self.methods: dict[str, Any] = {}
         self.direct: set[str] = set()
+        self.final: set[str] = set()
+        self.flat = self.random.random() < 0.2
 
     def config(self) -> Drawn:
         states = [self.state("", depth=1, region=None) for _ in range(self.random.randint(2, 4))]
@@ -97,7 +109,20 @@ class Draw:
         ]  # so that every event is known
         self.methods["never"] = lambda _, **__: False
         model = type("Model", (Watched,), self.methods)
-        return Drawn(states, transitions, top[0], model, self.features)
+        return Drawn(self.flat, self.options(), states, transitions, top[0], model, self.features)
+
+    def options(self) -> dict[str, Any]:
+        """Callbacks of the whole machine.
+
+        The library finalizes events that nothing took, and prepares an event anew for every state that is asked.
+        """
+        found: dict[str, Any] = {"before_state_change": "begin", "after_state_change": "end", "on_final": "over"}
+        if "queued" not in self.features:
+            found["finalize_event"] = "last"
+        if self.flat:
+            self.features.add("flat")
+            found["prepare_event"] = "first"
+        return found
 
     def state(self, path: str, *, depth: int, region: tuple[str, int] | None) -> dict[str, Any]:
         own = f"s{self.number}"
@@ -114,22 +139,44 @@ class Draw:
             "on_exit": self.logging("exit", name),
         }
         kind = self.random.random()
-        if depth < 3 and kind < 0.35:
+        if self.flat:
+            return state
+        state["on_final"] = self.logging("final", name)
+        if depth < 3 and kind < 0.4:
             self.features.add("nesting")
             children = [self.state(name, depth=depth + 1, region=region) for _ in range(self.random.randint(1, 3))]
-            state |= {"children": children, "initial": children[0]["name"]}
+            state["children"] = children
+            if self.random.random() < 0.75:
+                state["initial"] = children[0]["name"]
+            else:
+                self.features.add("resting")
+            if self.random.random() < 0.4 and (region is None or region[1] == 0):  # else two regions would take it
+                state["transitions"] = [self.inside(name, [child["name"] for child in children])]
         elif depth < 3 and kind < 0.55 and region is None:
             self.features.add("parallel")
             state["parallel"] = [self.state(name, depth=depth + 1, region=(name, place)) for place in range(2)]
+        elif depth > 1 and kind > 0.8 and (region is None or region[1] == 0):
+            self.features.add("final")  # not in all regions: with their ends a machine of ours is at its end
+            self.final.add(name)
+            state["final"] = True
         return state
+
+    def inside(self, path: str, children: list[str]) -> dict[str, Any]:
+        """A transition between children, written inside their parent."""
+        self.features.add("written inside")
+        alive = [name for name in children if f"{path}_{name}" not in self.final] or [None]
+        source, dest = self.random.choice(alive), self.random.choice([*children, None])
+        if source is None:
+            return {"trigger": INSIDE, "source": children[0], "dest": None, "conditions": "never"}
+        return {"trigger": INSIDE, "source": source, "dest": dest, "before": "note"}
 
     def logging(self, what: str, name: str) -> str:
         method = f"{what}_{name}"
-        self.methods[method] = lambda model, **_: model.log.append(f"{what} {name}")
+        self.methods[method] = lambda model, **_: model.log.append(f"{what} {name} in {sorted(_flat(model.state))}")
         return method
 
     def transition(self) -> dict[str, Any]:
-        source = self.random.choice(self.names)
+        source = self.random.choice([name for name in self.names if name not in self.final])
         region = self.regions.get(source)
         edge: dict[str, Any] = {"trigger": self.event(region), "source": source}
         inside = [name for name in self.names if self.regions.get(name) in (region, None) and self.suits(name, source)]
@@ -158,7 +205,8 @@ class Draw:
 
     def event(self, region: tuple[str, int] | None) -> str:
         """Regions of one parallel state take different events: the library would run them one after the other."""
-        return f"e{region[1]}" if region is not None else self.random.choice(EVENTS[2:] if self.regions else EVENTS)
+        free = EVENTS[2:-1] if self.regions else EVENTS[:-1]
+        return f"e{region[1]}" if region is not None else self.random.choice(free)
 
     def suits(self, target: str, source: str) -> bool:
         """Not into a region from outside, nor from one region to another, nor deeper than into a child."""
@@ -186,6 +234,12 @@ class InOrder(nesting.NestedTransition):
 
         return tree, exits, sorted(enters, key=place)
 
+    def _final_check(self, event_data: Any, state_tree: Any, enter_partials: Any) -> Any:
+        """As the library does, with a state at its end when all of its children are, and not when the last one is."""
+        callbacks, is_final = super()._final_check(event_data, state_tree, enter_partials)
+        below = [self._final_check_nested(child, event_data, state_tree, enter_partials)[1] for child in state_tree]
+        return callbacks, all(below) if below else is_final
+
 
 class Oracle(HierarchicalMachine):
     transition_cls = InOrder
@@ -209,15 +263,15 @@ def played_by_library(drawn: Drawn, events: list[tuple[str, int]]) -> Iterator[S
 
 def _played_by_library(drawn: Drawn, events: list[tuple[str, int]]) -> Iterator[Seen]:
     model: Any = drawn.model()
-    Oracle(
+    cls: Any = Machine if drawn.flat else Oracle
+    cls(
         model=model,
         states=drawn.states,
         transitions=drawn.transitions,
         initial=drawn.initial,
         auto_transitions=False,
         queued=True,
-        before_state_change="begin",
-        after_state_change="end",
+        **drawn.options,
     )
     yield frozenset(_flat(model.state)), tuple(model.log), model.n
     for name, amount in events:
@@ -238,7 +292,7 @@ def played_by_us(drawn: Drawn, events: list[tuple[str, int]]) -> Iterator[Seen]:
             transitions=drawn.transitions,
             initial=drawn.initial,
             model=drawn.model,
-            options={"before_state_change": "begin", "after_state_change": "end", "queued": True},
+            **drawn.options,
         )
     )
     turn = Turn(chart, None, seed="")
@@ -250,7 +304,7 @@ def played_by_us(drawn: Drawn, events: list[tuple[str, int]]) -> Iterator[Seen]:
         log, n = data["log"], data["n"]
         assert isinstance(log, list)
         assert isinstance(n, int)
-        return frozenset(turn.machine.configuration), tuple(map(str, log)), n
+        return frozenset(leaf.removesuffix("_itself") for leaf in turn.machine.configuration), tuple(map(str, log)), n
 
     yield seen()
     for name, amount in events:

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-from durable_fsm.core.model import Callback, Guard, Location, Origin
+from durable_fsm.core.model import Event, Origin, Transition
 from durable_fsm.core.scope import Scope
-from durable_fsm.frontends.arguments import (
-    MISSING,
-    ByName,
-    Call,
-    Report,
-    TakenEvent,
-    error_of,
-    fields_of,
-    items_of,
-    result_of,
-    written,
-)
-
-_scope: ContextVar[Scope] = ContextVar("scope")
-"""The step under way, for what a model's methods ask of their machine."""
+from durable_fsm.frontends.arguments import Report
 
 
-def model_type(declared: type | None, triggers: Collection[str], states: Collection[str]) -> type | None:
-    """The model's class with what the library adds to models: triggers, `is_<state>()` and `state`."""
-    if declared is None:
-        return None
-    added: dict[str, Any] = {"__module__": declared.__module__, "__qualname__": declared.__qualname__}
-    for name in triggers:
-        if name.isidentifier() and not hasattr(declared, name):
-            added[name] = _trigger(name)
-    for id in states:
-        if f"is_{id}".isidentifier() and not hasattr(declared, f"is_{id}"):
-            added[f"is_{id}"] = _is_active(id)
-    known = {*dir(declared), *getattr(declared, "__annotations__", {})}
-    added |= {
-        name: found for name, found in (("state", property(_active)), ("trigger", _any_trigger)) if name not in known
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the library calls things on a model.
+
+    `states` maps ids to what the model's attribute shows for them: names, or the members of an enumeration. `override`
+    is the library's `model_override`: replace what the class declares, and add nothing.
+    """
+
+    triggers: Collection[str]
+    states: Mapping[str, object]
+    attribute: str = "state"
+    override: bool = False
+
+    def of_state(self, prefix: str, id: str) -> str:
+        """`is_paid`, or `is_status_paid` where the attribute is not `state`."""
+        return f"{prefix}_{id}" if self.attribute == "state" else f"{prefix}_{self.attribute}_{id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The callback under way: its step, the states its model is in, and what the library calls states."""
+
+    scope: Scope
+    active: AbstractSet[str]
+    shown: Mapping[str, object]
+
+    @property
+    def deepest(self) -> list[str]:
+        """The states that the library would name: the innermost ones."""
+        chart = self.scope.chart
+        named = [id for id in chart.index.in_order(self.active) if id in self.shown]
+        around = {chart.states[id].parent for id in named}
+        return [id for id in named if id not in around]
+
+
+moment: ContextVar[Moment] = ContextVar("moment")
+"""What a model's methods ask of their machine, they ask here."""
+
+
+# ── what the library adds to models ───────────────────────────────────────────────────────────────────────────────────
+
+
+def model_type(declared: type, fields: Collection[str], names: Names, problem: Report) -> type | None:
+    """The model's class with what the library adds to models: triggers, `is_<state>()`, `may_<event>()` and `state`.
+
+    Args:
+        declared: the author's class.
+        fields: what its instances keep, which nothing that is added may hide.
+        names: what is added.
+        problem: told why it cannot be.
+    """
+    added: dict[str, Any] = {"trigger": _any_trigger, "may_trigger": _may_any}
+    for name in names.triggers:
+        added |= {name: _trigger(name), f"may_{name}": _may(name)}
+    for id in names.states:
+        added[names.of_state("is", id)] = _is_active(id)
+    kept = {name: thing for name, thing in added.items() if name.isidentifier()}
+    for name in sorted(kept.keys() & {*fields} & {*names.triggers}):
+        problem(f"event '{name}' and a field of {declared.__name__} have one name.", "Rename one of them.", None)
+    kept = {
+        name: thing for name, thing in kept.items() if name not in fields and hasattr(declared, name) is names.override
     }
+    if names.attribute in declared_fields(declared):
+        what = (
+            f"field '{names.attribute}' of {declared.__name__} has the name of the library's attribute for the state."
+        )
+        problem(what, "Remove it: the snapshot knows the state.", None)
+    else:
+        kept[names.attribute] = property(_active, _unassignable)
     metaclass: Any = type(declared)
-    return cast("type", metaclass(declared.__name__, (declared,), added))
+    body = {"__module__": declared.__module__, "__qualname__": declared.__qualname__, "__slots__": (), **kept}
+    try:
+        return cast("type", metaclass(declared.__name__, (declared,), body))
+    except TypeError as error:
+        problem(f"{declared.__name__} can have no subclass: {error}.", "Use a class that can.", None)
+        return None
 
 
 def _trigger(event: str) -> Callable[..., bool]:
-    def trigger(_: object, *args: Any, **kwargs: Any) -> bool:
-        return _any_trigger(_, event, *args, **kwargs)
+    def trigger(model: object, *args: Any, **kwargs: Any) -> bool:
+        return _any_trigger(model, event, *args, **kwargs)
 
     trigger.__name__ = event
     return trigger
@@ -57,188 +102,76 @@ def _trigger(event: str) -> Callable[..., bool]:
 
 def _any_trigger(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
     """Raise an event: it is taken when the transition under way is over, as with `queued=True`."""
-    if args and kwargs:
-        raise TypeError(f"'{event}' is triggered with positional and with named arguments; name them all")
-    _scope.get().effects.raise_(event, list(args) if args else kwargs or None)
+    scope = now().scope
+    if not scope.chart.index.knows(event):
+        raise AttributeError(f"there is no event '{event}'")
+    scope.effects.raise_(event, _payload(event, args, kwargs))
     return True
 
 
-def _is_active(id: str) -> Callable[[object], bool]:
-    def is_active(_: object) -> bool:
-        return id in _scope.get().configuration
+def _payload(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    if args and kwargs:
+        raise TypeError(f"'{event}' is triggered with positional and with named arguments; name them all")
+    return list(args) if args else kwargs or None
+
+
+def _may(event: str) -> Callable[..., bool]:
+    def may(model: object, *args: Any, **kwargs: Any) -> bool:
+        return _may_any(model, event, *args, **kwargs)
+
+    return may
+
+
+def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
+    """Whether a transition would take the event now. Unlike the library's, the question changes nothing."""
+    here = now()
+    index = here.scope.chart.index
+    scope = copy(here.scope)
+    scope.event = Event(event, _payload(event, args, kwargs), Origin.INTERNAL)
+    scope.data = deepcopy(scope.data)
+    scope.configuration = scope.previous = here.active
+
+    def passes(edge: Transition) -> bool:
+        scope.on(edge)
+        return all(bool(guard.call(scope)) is not guard.negated for guard in edge.guards)
+
+    return any(passes(edge) for edges in index.candidates(index.leaves(here.active), event) for edge in edges)
+
+
+def _is_active(id: str) -> Callable[..., bool]:
+    def is_active(_: object, allow_substates: bool = False) -> bool:  # noqa: FBT001, FBT002 - as the library has it
+        here = now()
+        return id in (here.active if allow_substates else here.deepest)
 
     return is_active
 
 
 def _active(_: object) -> object:
-    scope = _scope.get()
-    leaves = scope.chart.index.leaves(scope.configuration)
-    return leaves[0] if len(leaves) == 1 else list(leaves)
+    here = now()
+    found = [here.shown[id] for id in here.deepest]
+    return found[0] if len(found) == 1 else found
 
 
-@dataclass(frozen=True, slots=True)
-class EventData:
-    """What callbacks get with `send_event=True`; the library's class has more, all of it about its own engine."""
-
-    event: TakenEvent
-    model: object
-    state: object
-    transition: object
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
-    error: object
+def _unassignable(_: object, __: object) -> NoReturn:
+    raise AttributeError("the state of a machine is changed by its transitions only")
 
 
-class ModelCallbacks(ByName):
-    """Resolves callbacks: methods and attributes of the model, functions, and dotted paths to functions."""
-
-    def __init__(self, model: type | None, triggers: Collection[str], problem: Report, *, send_event: bool) -> None:
-        self.model = model
-        self.triggers = triggers
-        self.send_event = send_event
-        provided: dict[str, Call] = {
-            "data": lambda scope: scope.data,
-            "model": lambda scope: scope.data,
-            "payload": lambda scope: scope.event.payload,
-            "event": lambda scope: TakenEvent.of(scope.event),
-            "result": result_of,
-            "error": error_of,
-            "effects": lambda scope: scope.effects,
-            "ids": lambda scope: scope.ids,
-            "event_data": _event_data,
-        }
-        always = ("data", "model", "payload", "event", "effects", "ids")
-        super().__init__(provided, problem, always=always)
-
-    def of(self, names: Iterable[Any]) -> tuple[Callback, ...]:
-        """The callbacks that these names and functions stand for."""
-        found: list[Callback] = []
-        for name in names:
-            call, location = self._resolve(name)
-            if call is not None:
-                shown = name if isinstance(name, str) else str(getattr(name, "__name__", name))
-                found.append(Callback(shown, self._within(call), location))
-        return tuple(found)
-
-    def preparation(self, name: Any, *, once: bool = False) -> Guard:
-        """A callback that runs before the conditions; as a guard, it never says no."""
-        (callback,) = self.of([name]) or (Callback(str(name), lambda _: None),)
-
-        def prepare(scope: Scope) -> bool:
-            done = scope.prepared[1] if scope.prepared is not None and scope.prepared[0] is scope.event else ()
-            if once and callback.name in cast("tuple[str, ...]", done):
-                return True
-            callback.call(scope)
-            if once:
-                scope.prepared = (scope.event, (*cast("tuple[str, ...]", done), callback.name))
-            return True
-
-        return Guard(callback.name, prepare, callback.location)
-
-    def _within(self, call: Call) -> Call:
-        """The call, in which the data has the methods that the library gives to models, and they know their step."""
-        lent = self.model
-
-        def within(scope: Scope) -> object:
-            data = scope.data
-            token = _scope.set(scope)
-            if lent is not None:
-                object.__setattr__(data, "__class__", lent)
-            try:
-                return call(scope)
-            finally:
-                if lent is not None:
-                    object.__setattr__(data, "__class__", lent.__base__)
-                _scope.reset(token)
-
-        return within
-
-    def everything(self, scope: Scope) -> dict[str, object]:
-        """Nothing: the library's callbacks get what was sent with the event."""
-        return {}
-
-    @staticmethod
-    def not_at_the_start(callback: Callback) -> Callback:
-        """The library enters no state when a machine is made: only events lead to callbacks."""
-
-        def call(scope: Scope) -> object:
-            if scope.event.name == "create" and scope.event.origin is Origin.PLATFORM:
-                return None
-            return callback.call(scope)
-
-        return Callback(callback.name, call, callback.location)
-
-    def _resolve(self, name: Any) -> tuple[Call | None, Location | None]:
-        if not isinstance(name, str):
-            return self._called(name, skip=0, bound=False), written(name)
-        if name in self.triggers and not _is_own(self.model, name):
-            return (lambda scope: scope.effects.raise_(name, fields_of(scope.event.payload) or None)), None
-        own = inspect.getattr_static(self.model, name, MISSING) if self.model is not None else MISSING
-        if own is MISSING and self.model is not None and name in getattr(self.model, "__annotations__", {}):
-            own = None
-        if own is not MISSING or (self.model is not None and name in _attributes(self.model)):
-            if inspect.isfunction(own):
-                return self._called(own, skip=1, bound=True), written(own)
-            if isinstance(own, staticmethod | classmethod):
-                return self._called(getattr(self.model, name), skip=0, bound=False), written(own)
-            return (lambda scope: getattr(scope.data, name)), None
-        module, dot, member = name.rpartition(".")
-        if dot:
-            try:
-                return self._called(getattr(importlib.import_module(module), member), skip=0, bound=False), None
-            except (ImportError, AttributeError):
-                pass
-        where = f"on {self.model.__name__}" if self.model is not None else "anywhere, because there is no model"
-        self.problem(f"callback '{name}' is not {where}.", "Define it, or mend the name.", None)
-        return None, None
-
-    def _called(self, function: Any, *, skip: int, bound: bool) -> Call:
-        if self.send_event:
-            return self._with_event_data(function, bound=bound)
-        arguments = self.arguments_of(function, skip=skip)
-
-        def call(scope: Scope) -> object:
-            positional, named = arguments(scope) if arguments else ((), {})
-            return function(scope.data, *positional, **named) if bound else function(*positional, **named)
-
-        return call
-
-    def _with_event_data(self, function: Any, *, bound: bool) -> Call:
-        if inspect.iscoroutinefunction(function):
-            self.arguments_of(function, skip=0)  # which reports it
-
-        def call(scope: Scope) -> object:
-            return function(scope.data, _event_data(scope)) if bound else function(_event_data(scope))
-
-        return call
+def now() -> Moment:
+    here = moment.get(None)
+    if here is None:
+        raise RuntimeError("this machine only exists while a step runs")
+    return here
 
 
-def _is_own(model: type | None, name: str) -> bool:
-    """Whether the author's class has this method, and not only what was added to it."""
-    return model is not None and any(name in vars(base) for base in model.__mro__[1:])
-
-
-def _attributes(model: type) -> Collection[str]:
-    """What instances have that their class does not show."""
+def declared_fields(model: type) -> frozenset[str]:
+    """Names of the fields of a pydantic model or a dataclass; other classes declare none."""
     fields: Any = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", None)
-    if fields is not None:
-        return cast("Collection[str]", fields)
+    return frozenset(cast("Iterable[str]", fields or ()))
+
+
+def attributes_of(model: type) -> frozenset[str]:
+    """What instances keep: the declared fields, or what `__init__` sets."""
     try:
-        made: object = model()
-        return vars(made)
+        return declared_fields(model) or frozenset(vars(cast("object", model())))
     except Exception:  # noqa: BLE001 - one that cannot be made has no more to tell
-        return ()
-
-
-def _event_data(scope: Scope) -> EventData:
-    payload = scope.event.payload
-    positional = tuple(items_of(payload))
-    return EventData(
-        event=TakenEvent.of(scope.event),
-        model=scope.data,
-        state=scope.state,
-        transition=scope.transition,
-        args=positional,
-        kwargs=fields_of(payload),
-        error=None if (error := error_of(scope)) is MISSING else error,
-    )
+        return frozenset()

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from enum import Enum
+from itertools import combinations
+from typing import Any, NoReturn, cast
+from weakref import WeakKeyDictionary
 
 from pydantic import PydanticUserError
 from transitions import Machine
-from transitions.extensions import HierarchicalMachine
-from transitions.extensions.asyncio import AsyncMachine
-from transitions.extensions.states import Tags, Timeout, Volatile, add_state_features
+from transitions.extensions.states import Error, Timeout
 
 from durable_fsm.core.check import findings
 from durable_fsm.core.model import (
     ROOT,
-    Activity,
     Callback,
     Chart,
     EventType,
@@ -31,74 +30,31 @@ from durable_fsm.core.model import (
     Location,
     Policies,
     State,
-    Timer,
     Transition,
     Unexpected,
     ValueType,
 )
+from durable_fsm.core.run import ERROR
+from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
-from durable_fsm.errors import DefinitionError, DefinitionWarning, NotDurable, Problem
+from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.declare import ActivityOf, activity
-from durable_fsm.frontends.models import ModelCallbacks, model_type
+from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
+from durable_fsm.frontends.transitions_config import TransitionsConfig, built, listed
+from durable_fsm.frontends.transitions_live import Model, ignores, limits, model_in, model_of, starts_of
+from durable_fsm.frontends.transitions_tree import Edge, Tree
+from durable_fsm.frontends.transitions_work import Work
 from durable_fsm.frontends.values import Plain, Typed
 
-Names = list[Any]  # Any: strings and callables, as the library takes them
+__all__ = ["TransitionsConfig", "chart_from", "reads"]
+
+Listed = list[Any]  # Any: strings and callables, as the library takes them
 RESTING = "itself"
 """Last part of the id of a state that stands for "in the parent, and in none of its children"."""
 
-
-@add_state_features(Tags, Timeout)
-class _Flat(Machine):
-    """What a configuration of states side by side is built into."""
-
-
-@add_state_features(Tags, Timeout)
-class _Nested(HierarchicalMachine):
-    """What any other configuration is built into."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TransitionsConfig:
-    """A state machine in the vocabulary of transitions.
-
-        Order = TransitionsConfig(
-            name="Order",
-            states=["cart", {"name": "charging"}, {"name": "paid", "final": True}],
-            transitions=[
-                {"trigger": "checkout", "source": "cart", "dest": "charging", "conditions": "has_items"},
-                ["done_invoke_charging", "charging", "paid"],
-            ],
-            initial="cart",
-            model=OrderData,
-            activities={"charging": activity(charge_card)},
-        )
-
-    Args:
-        states, transitions, initial: what `Machine` takes; nested and parallel states, enums, tags and timeouts, too.
-        model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
-            are the callbacks.
-        activities: outside work by state.
-        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
-        events: types of payloads by event.
-        options: other arguments of `Machine`: `send_event`, `before_state_change`, `queued`, …
-    """
-
-    name: str
-    states: Any
-    transitions: Any = ()
-    initial: Any = "initial"
-    model: type | None = None
-    activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    timers: Mapping[str, Mapping[str, timedelta]] = field(default_factory=dict[str, "Mapping[str, timedelta]"])
-    events: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    version: str = "1"
-    doc: str = ""
-    create_first: bool = False
-    cancel_timers_over: timedelta = timedelta(0)
-    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+_charts: WeakKeyDictionary[TransitionsConfig, Chart] = WeakKeyDictionary()
 
 
 def reads(definition: object) -> bool:
@@ -107,88 +63,76 @@ def reads(definition: object) -> bool:
 
 
 def chart_from(definition: object) -> Chart:
-    """The chart of a configuration or of a machine.
+    """The chart of a configuration, made once; or of a machine as it is now.
 
     Raises:
         DefinitionError: with every problem found.
     """
     if isinstance(definition, TransitionsConfig):
-        return _Reader(_built(definition), definition).chart()
+        if definition not in _charts:
+            _charts[definition] = _Reader(built(definition), definition, model_of(definition)).chart()
+        return _charts[definition]
     machine = cast("Any", definition)
-    name = (machine.name or type(machine).__name__).rstrip(": ")
-    models: list[object] = [model for model in machine.models if model is not machine]
-    model: type | None = type(models[0]) if models else None
-    config = TransitionsConfig(name=name, states=(), initial=machine.initial, model=model)
-    return _Reader(machine, config).chart()
-
-
-def _built(config: TransitionsConfig) -> Any:
-    options: dict[str, Any] = {"auto_transitions": False, **config.options}
-    cls: Any = _Nested if _is_nested(config) else _Flat
-    try:
-        return cls(model=None, states=config.states, transitions=config.transitions, initial=config.initial, **options)
-    except Exception as error:
-        problem = Problem(f"transitions refuses it: {type(error).__name__}: {error}.", "Mend the configuration.")
-        raise DefinitionError(chart=config.name, problems=[problem]) from error
-
-
-def _is_nested(config: TransitionsConfig) -> bool:
-    """Whether anything in it only a hierarchical machine understands."""
-    nesting = {"children", "parallel", "states", "initial", "transitions"}
-    return any(
-        isinstance(state, dict) and not nesting.isdisjoint(cast("Any", state)) for state in _listed(config.states)
-    )
+    model = model_in(machine)
+    name = machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
+    place = written(model.cls) or written(type(machine)) or Location("", 0)
+    config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place)
+    return _Reader(machine, config, model).chart()
 
 
 class _Reader:
     """Reads one machine; collects problems instead of stopping at the first."""
 
-    def __init__(self, machine: Any, config: TransitionsConfig) -> None:
+    def __init__(self, machine: Any, config: TransitionsConfig, model: Model) -> None:
         self.machine = machine
         self.config = config
-        self.separator: str = getattr(machine.state_cls, "separator", "\0")
+        self.model = model
+        self.here = config.location if config.location is not None and config.location.file else None
+        self.tree = Tree(machine)
+        self.nested, self.library, self.edges = self.tree.nested, self.tree.states, self.tree.edges
         self.problems: dict[Problem, None] = {}
         self.states: dict[str, State] = {}
-        self.library: dict[str, Any] = {}
-        self.ids: dict[str, str] = {}
-        self.timeouts: dict[str, Names] = {}
-        self._walk(machine.states.values(), "")
-        self.edges = list(self._edges(machine, ""))
-        self.auto = {f"to_{id}" for id in self.library} if machine.auto_transitions else set[str]()
-        self._activities_known()
-        self.names = EventNames(self.ids, self.library, self.problem)
-        triggers = dict.fromkeys(edge[0] for edge in self.edges)
-        self.model = model_type(config.model, [*triggers], [*self.library])
-        self.callbacks = ModelCallbacks(self.model, triggers, self.problem, send_event=bool(machine.send_event))
+        self.work = Work(config, self.library, self.problem)
+        self.names = EventNames(self.work.ids, self.library, self.problem)
+        names = Names(
+            triggers=tuple(dict.fromkeys(edge.event for edge in self.edges)),
+            states={id: state.value if isinstance(state.value, Enum) else id for id, state in self.library.items()},
+            attribute=machine.model_attribute,
+            override=bool(machine.model_override),
+        )
+        self.auto = {names.of_state("to", id) for id in self.library} if machine.auto_transitions else set[str]()
+        lent = model_type(model.cls, model.fields, names, self.problem) if model.cls is not None else None
+        self.callbacks = ModelCallbacks(
+            lent, model.fields, names, self.problem, send_event=bool(machine.send_event), models=model.live
+        )
+        self.last = self._last()
 
     # ── the chart ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def chart(self) -> Chart:
-        self._refuse_what_is_not_durable()
+        for what, remedy in limits(self.machine, self.library, self.model):
+            self.problem(what, remedy)
         data = self._data()
-        top = [self._state(state, id, ROOT) for id, state in self._children(self.machine.states, "")]
+        top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
-        initial = tuple(self._initial_ids(self.machine.initial, ""))
-        root = State(
-            ROOT, Kind.COMPOUND, None, name=self.config.name, children=tuple(top), initial=Transition("", ROOT, initial)
-        )
         events = self._events(transitions)
+        initial = self._initial()
         if self.problems or data is None:
             raise NotDurable(chart=self.config.name, problems=self.problems)
-        ordered = {id: self.states[id] for id in self._document_order(top)}
         config = self.config
+        root = State(ROOT, Kind.COMPOUND, None, name=config.name, children=tuple(top), initial=initial)
         chart = Chart(
             name=config.name,
-            states={ROOT: root, **ordered},
+            states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
             transitions=transitions,
             events=events,
             data=data,
             version=config.version,
             doc=config.doc,
             policies=Policies(
-                unexpected=Unexpected.IGNORE if self.machine.ignore_invalid_triggers else Unexpected.REJECT,
+                unexpected=Unexpected.IGNORE if self._ignores() else Unexpected.REJECT,
                 create_first=config.create_first,
-                catch_errors=False,
+                catch_errors=any(ERROR in edge.events for edge in transitions),
                 cancel_timers_over=config.cancel_timers_over,
             ),
             handlers=dict(config.handlers),
@@ -201,31 +145,46 @@ class _Reader:
             yield id
             yield from self._document_order(self.states[id].children)
 
-    def _judge(self, chart: Chart) -> None:
-        for finding in findings(chart):
-            if finding.kind in ("shadowed", "unhandled"):
-                warnings.warn(f"{chart.name}: {finding.what} {finding.remedy}", DefinitionWarning, stacklevel=5)
-        if self.auto:
-            what = "every state can be reached by 'to_<state>', which is kept as a private event"
-            warnings.warn(
-                f"{chart.name}: {what}; auto_transitions=False leaves them out", DefinitionWarning, stacklevel=5
-            )
+    def _ignores(self) -> bool:
+        return all(ignores(self.machine, state) for state in self.library.values())
 
-    def _refuse_what_is_not_durable(self) -> None:
-        machine = self.machine
-        if isinstance(machine, AsyncMachine):
-            self.problem("an AsyncMachine works with coroutines.", "Use Machine, and make outside work an activity.")
-        if machine.on_exception:
-            what = "on_exception would carry on after half a transition."
-            self.problem(what, "Remove it: an event that fails leaves the machine as it was, and its sender is told.")
-        for id, state in self.library.items():
-            if isinstance(state, Volatile):
-                self.problem(f"state '{id}' has a volatile object.", "Keep what it needs in the data.")
+    def _judge(self, chart: Chart) -> None:
+        """Warn of what is suspicious; the library itself looks for nothing of it."""
+        for finding in findings(chart):
+            self._warn(finding.what, finding.remedy)
+        for state, event in self._ways_back(chart):
+            self._warn(
+                f"state '{state}' is final, and the machine is over there: nothing takes '{event}' any more.",
+                "Remove the transition, or let the state not be final.",
+            )
+        if not self.config.queued:
+            what = "queued=False cannot be: a trigger inside of a callback waits until the transition is over."
+            self._warn(what, "Leave it out.")
+        if self.auto:
+            what = "every state can be reached by 'to_<state>', which is kept as a private event."
+            self._warn(what, "auto_transitions=False leaves them out.")
+
+    def _ways_back(self, chart: Chart) -> Iterator[tuple[str, str]]:
+        """Transitions out of final states that somebody has written down; wildcards mean every state, and not these."""
+        everywhere = [id for id, _ in self.tree.children(self.machine.states, "")]
+        sources: dict[str, set[str]] = {}
+        for edge in self.edges:
+            sources.setdefault(edge.event, set()).add(edge.source)
+        for edge in self.edges:
+            final = edge.source in chart.states and chart.states[edge.source].kind is Kind.FINAL
+            if final and edge.event not in self.auto and not sources[edge.event].issuperset(everywhere):
+                yield edge.source, edge.event
+
+    def _warn(self, what: str, remedy: str) -> None:
+        problem = Problem(what, remedy, str(self.here or ""))
+        warnings.warn(f"{self.config.name}: {problem}", DefinitionWarning, stacklevel=6)
 
     def _data(self) -> ValueType | None:
-        declared = self.config.model
+        declared = self.model.cls
         if declared is None:
             return Typed(dict[str, Any])
+        if self.model.make is not None:
+            return Plain(self.model.make, declared.__name__)
         try:
             return Typed(declared)
         except PydanticUserError as error:
@@ -237,22 +196,15 @@ class _Reader:
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _children(self, states: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-        for name, state in states.items():
-            yield (f"{path}{self.separator}{name}" if path else name), state
-
-    def _walk(self, states: Iterable[Any], path: str) -> None:
-        for state in states:
-            own = str(state._name.name if hasattr(state._name, "name") else state._name)
-            id = f"{path}{self.separator}{own}" if path else own
-            self.library[id] = state
-            self._walk(getattr(state, "states", {}).values(), id)
-
     def _state(self, state: Any, id: str, parent: str) -> str:
-        children = [self._state(child, name, id) for name, child in self._children(getattr(state, "states", {}), id)]
-        starts = self._starts(state)
+        children = [
+            self._state(child, name, id) for name, child in self.tree.children(getattr(state, "states", {}), id)
+        ]
+        starts = [self.tree.path(id, start) for start in starts_of(state)]
         kind, initial = Kind.ATOMIC, None
-        if len(starts) > 1:
+        if any(start not in children for start in starts):
+            self.problem(f"state '{id}' begins in '{starts[0]}', which is none of its children.", "Mend the name.")
+        elif len(starts) > 1:
             kind = Kind.PARALLEL
             if len(starts) != len(children):
                 self.problem(
@@ -260,162 +212,178 @@ class _Reader:
                 )
         elif children:
             kind = Kind.COMPOUND
-            start = f"{id}{self.separator}{starts[0]}" if starts else f"{id}{self.separator}{RESTING}"
+            start = starts[0] if starts else self._resting(state, id)
             initial = Transition(f"{id}--initial", id, (start,))
-            if not starts:
-                self.states[start] = State(start, Kind.ATOMIC, id, name=RESTING)
-                children = [start, *children]
+            children = [*({start: None} if not starts else {}), *children]
         elif state.final:
             kind = Kind.FINAL
-        entered = [*self._begun(id, state)]
         self.states[id] = State(
             id=id,
             kind=kind,
             parent=parent,
-            name=id.rpartition(self.separator)[2] if self.separator in id else id,
+            name=id.rpartition(self.tree.separator)[2],
             children=tuple(children),
             initial=initial,
-            entry=tuple(entered),
+            entry=tuple(self._begun(id, state)),
             exit=self.callbacks.of([*state.on_exit, *self._convention("on_exit", id, state.on_exit)]),
-            activities=tuple(self._activities(id)),
-            timers=tuple(self._timers(id, state)),
+            activities=tuple(self.work.activities(id)),
+            timers=tuple(
+                replace(timer, event=self.names.spelled(timer.event)) for timer in self.work.timers(id, state)
+            ),
             tags=frozenset(map(str, getattr(state, "tags", ()))),
+            location=self.here,
         )
         return id
 
+    def _resting(self, state: Any, id: str) -> str:
+        """A leaf for the library's "in the parent, and in none of its children"."""
+        resting = self.tree.path(id, RESTING)
+        if resting in self.library:
+            self.problem(
+                f"state '{resting}' has the name of the rest in '{id}'.", "Give it another name, or an initial."
+            )
+        entry = (self.callbacks.noting(id),) if state.final and self.last else ()
+        self.states[resting] = State(resting, Kind.ATOMIC, id, name=RESTING, entry=entry, location=self.here)
+        return resting
+
     def _begun(self, id: str, state: Any) -> Iterator[Callback]:
         """What runs when a state is entered; the library runs none of it where a machine begins."""
+        if isinstance(state, Error) and not self.machine.get_triggers(id) and not cast("Any", state).is_accepted:
+            yield self.callbacks.not_at_the_start(_error_state(id))
         names = [*state.on_enter, *self._convention("on_enter", id, state.on_enter)]
-        if state.final:
-            names += [*getattr(state, "on_final", ()), *self.machine.on_final]
-        for callback in self.callbacks.of(names):
+        if state.final and not self.nested:
+            names += self.machine.on_final
+        for callback in self.callbacks.of(names, moved=True):
             yield self.callbacks.not_at_the_start(callback)
+        if state.final and self.last and not getattr(state, "states", None):
+            yield self.callbacks.noting(id)
 
-    def _convention(self, slot: str, id: str, named: Names) -> Names:
+    def _last(self) -> dict[str, tuple[Callback, ...]]:
+        """What runs at the ends of a hierarchical machine, by state; of the whole machine, under the root's id."""
+        if not self.nested:
+            return {}
+        named = {ROOT: [*self.machine.on_final]}
+        for id, state in self.library.items():
+            named[id] = [*state.on_final, *self._convention("on_final", id, state.on_final)]
+        return {id: self.callbacks.of(names, moved=True) for id, names in named.items() if names}
+
+    def _convention(self, slot: str, id: str, named: Listed) -> Listed:
         """`on_enter_paid` of the model, where the state does not name it itself."""
         method = f"{slot}_{id}"
-        return [method] if self.model is not None and hasattr(self.model, method) and method not in named else []
+        return (
+            [method] if self.model.cls is not None and hasattr(self.model.cls, method) and method not in named else []
+        )
 
-    def _starts(self, state: Any) -> list[str]:
-        return [str(getattr(start, "name", start)) for start in _listed(getattr(state, "initial", None))]
-
-    def _initial_ids(self, initial: Any, path: str) -> Iterator[str]:
-        for start in _listed(initial):
-            name = str(getattr(start, "name", start))
-            if name in self.library:
-                yield name
-            else:
+    def _initial(self) -> Transition:
+        """Where a machine begins: in one state, or in some that can be active together."""
+        targets = [str(getattr(start, "name", start)) for start in listed(self.machine.initial)]
+        if not targets:
+            self.problem("the machine begins nowhere.", "Give it an initial state.")
+        for name in targets:
+            if name not in self.library:
                 self.problem(f"the machine begins in '{name}', which is no state.", "Mend the name.")
+        for one, other in combinations([name for name in targets if name in self.states], 2):
+            if not self._are_beside(one, other):
+                what = f"the machine begins in '{one}' and in '{other}', which are no regions of a parallel state."
+                self.problem(what, "Put them into one: {'name': …, 'parallel': [...]}.")
+        return Transition("", ROOT, tuple(targets))
 
-    # ── activities and timers ─────────────────────────────────────────────────────────────────────────────────────────
+    def _are_beside(self, one: str, other: str) -> bool:
+        """Whether two states lie in different regions."""
+        around = [id for id in self._lineage(one) if id in self._lineage(other)]
+        innermost = around[0]
+        return innermost not in (ROOT, one, other) and self.states[innermost].kind is Kind.PARALLEL
 
-    def _activities_known(self) -> None:
-        for state, declared in self.config.activities.items():
-            if state not in self.library:
-                self.problem(f"activity of '{state}', which is no state.", "Mend the name.")
-            for one in _listed(declared):
-                id = (one.id if isinstance(one, ActivityOf) else None) or state
-                if id in self.ids:
-                    self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).")
-                self.ids[id] = state
-        for state, timers in self.config.timers.items():
-            if state not in self.library:
-                self.problem(f"timers {', '.join(timers)} of '{state}', which is no state.", "Mend the name.")
-
-    def _activities(self, id: str) -> Iterator[Activity]:
-        for one in _listed(self.config.activities.get(id)):
-            declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
-            yield Activity(
-                id=declared.id or id,
-                name=declared.__name__,
-                run=declared.run_,
-                exclusive=declared.exclusive,
-                retry=declared.retry,
-                deadline=declared.deadline,
-                location=written(declared.source),
-            )
-
-    def _timers(self, id: str, state: Any) -> Iterator[Timer]:
-        for event, delay in self.config.timers.get(id, {}).items():
-            yield Timer(self.names.spelled(event), delay)
-        if isinstance(state, Timeout) and state.timeout > 0:
-            yield Timer(f"timeout_{id}", timedelta(seconds=state.timeout))
+    def _lineage(self, id: str) -> list[str]:
+        parent = self.states[id].parent if id != ROOT else None
+        return [id] if parent is None else [id, *self._lineage(parent)]
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _edges(self, scope: Any, path: str) -> Iterator[tuple[str, Any, str, str | None]]:
-        """Event, record, source and destination of every transition, those of nested scopes included."""
-        for event in scope.events.values():
-            for source, records in event.transitions.items():
-                for record in records:
-                    yield event.name, record, self._full(source, path), self._full(record.dest, path)
-        for name, state in getattr(scope, "states", {}).items():
-            if getattr(state, "events", None) is not None or getattr(state, "states", None):
-                yield from self._edges(state, f"{path}{self.separator}{name}" if path else str(name))
-
-    def _full(self, name: Any, path: str) -> Any:
-        if name is None:
-            return None
-        own = str(getattr(name, "name", name))
-        return f"{path}{self.separator}{own}" if path else own
 
     def _transitions(self) -> Iterator[Transition]:
         counts: Counter[str] = Counter()
         order = {id: place for place, id in enumerate(self.library)}
-        for event, record, source, dest in sorted(self.edges, key=lambda edge: order.get(edge[2], 0)):
-            if source not in self.library or (dest is not None and dest not in self.library):
-                missing = source if source not in self.library else dest
-                self.problem(f"transition '{event}' names state '{missing}', and there is none.", "Mend the name.")
+        for edge in sorted(self.edges, key=lambda edge: order.get(edge.source, 0)):
+            missing = next((id for id in (edge.source, edge.dest) if id is not None and id not in self.library), None)
+            if missing is not None:
+                self.problem(f"transition '{edge.event}' names state '{missing}', and there is none.", "Mend the name.")
                 continue
-            if self.states[source].kind is Kind.FINAL:  # a wildcard leads out of it, too
+            if self.states[edge.source].kind is Kind.FINAL:
                 continue
-            name = self.names.spelled(event)
-            counts[f"{source}--{name}"] += 1
-            key = f"{source}--{name}--{counts[f'{source}--{name}']}"
-            yield self._transition(key, name, record, source, dest)
+            name = self.names.spelled(edge.event)
+            counts[f"{edge.source}--{name}"] += 1
+            yield self._transition(f"{edge.source}--{name}--{counts[f'{edge.source}--{name}']}", name, edge)
         for id, state in self.library.items():
             if isinstance(state, Timeout) and state.timeout > 0:
                 event = f"timeout_{id}"
-                yield Transition(f"{id}--{event}--1", id, (), (event,), actions=self.callbacks.of(state.on_timeout))
+                named: Listed = cast("Any", state).on_timeout
+                actions = self.callbacks.of([*named, *self._convention("on_timeout", id, named)])
+                yield Transition(f"{id}--{event}--1", id, (), (event,), actions=actions, location=self.here)
 
-    def _transition(self, key: str, event: str, record: Any, source: str, dest: str | None) -> Transition:
-        machine = self.machine
+    def _transition(self, key: str, event: str, edge: Edge) -> Transition:
+        machine, record = self.machine, edge.record
+        moves = edge.dest is not None
         guards = [self.callbacks.preparation(name, once=True) for name in machine.prepare_event]
         guards += [self.callbacks.preparation(name) for name in record.prepare]
         guards += [guard for condition in record.conditions for guard in self._guards(condition)]
+        after = [self.callbacks.ending(self.last, self._is_final)] if moves and self.last else list[Callback]()
+        after += self.callbacks.of([*record.after, *machine.after_state_change], moved=True)
+        after += map(self.callbacks.finished, self.callbacks.of(machine.finalize_event, moved=True))
         return Transition(
             key=key,
-            source=source,
-            targets=() if dest is None else (dest,),
+            source=edge.source,
+            targets=() if edge.dest is None else (edge.dest,),
             events=(event,),
             guards=tuple(guards),
             before=self.callbacks.of([*machine.before_state_change, *record.before]),
-            after=self.callbacks.of([*record.after, *machine.after_state_change, *machine.finalize_event]),
-            internal=dest is not None and dest.startswith(f"{source}{self.separator}"),
+            after=tuple(after),
+            internal=edge.dest is not None and edge.dest.startswith(f"{edge.source}{self.tree.separator}"),
+            location=self.here,
         )
 
     def _guards(self, condition: Any) -> Iterator[Guard]:
         for callback in self.callbacks.of([condition.func]):
             yield Guard(callback.name, callback.call, callback.location, negated=not condition.target)
 
+    def _is_final(self, id: str) -> bool:
+        return id in self.library and bool(self.library[id].final)
+
     def _events(self, transitions: Iterable[Transition]) -> dict[str, EventType]:
         timers = {timer.event for state in self.states.values() for timer in state.timers}
+        named = {*map(self.names.spelled, self.config.private)}
+        private = {*timers, *self.auto, *named}
         found: dict[str, EventType] = {}
         for name in dict.fromkeys(name for edge in transitions for name in edge.events):
-            declared = self.config.events.get(name)
-            public = name not in timers and name not in self.auto and not name.startswith(PLATFORM_NAMES)
-            found[name] = EventType(name, Typed(declared) if declared is not None else None, public=public)
-        for name in self.config.events.keys() - found.keys():
-            self.problem(f"event '{name}' has a payload type, and no transition.", "Mend the name, or add one.")
-        for name in timers - found.keys():
-            self.problem(f"timer '{name}' has no transition.", "Mend the name, or add one.")
+            public = name not in private and not name.startswith(PLATFORM_NAMES)
+            found[name] = EventType(name, self._payload(name), public=public)
+            if "*" in name or any(name.startswith(f"{other}.") for other in found):
+                self.problem(f"event '{name}' would be taken for others, too.", "Write names without dots and stars.")
+        self._unknown(self.config.events.keys() - found.keys(), "event '{}' has a payload type, and no transition.")
+        self._unknown(named - found.keys(), "event '{}' is private, and has no transition.")
+        self._unknown(timers - found.keys(), "timer '{}' has no transition.")
         return dict(sorted(found.items()))
 
+    def _unknown(self, names: Collection[str], what: str) -> None:
+        for name in sorted(names):
+            self.problem(what.format(name), "Mend the name, or add one.")
+
+    def _payload(self, event: str) -> ValueType | None:
+        declared = self.config.events.get(event)
+        try:
+            return Typed(declared) if declared is not None else None
+        except PydanticUserError as error:
+            what = f"the payload of '{event}' cannot be stored as JSON: {error.message.splitlines()[0]}"
+            self.problem(what, "Use a pydantic model, a dataclass or plain types.")
+            return None
+
     def problem(self, what: str, remedy: str, place: Location | None = None) -> None:
-        self.problems[Problem(what, remedy, str(place or ""))] = None
+        self.problems[Problem(what, remedy, str(place or self.here or ""))] = None
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(cast("Iterable[Any]", value)) if isinstance(value, list | tuple) else [value]
+def _error_state(id: str) -> Callback:
+    """What the library's `Error` feature does in a state without a way out that is not accepted."""
+
+    def reached(_: Scope) -> NoReturn:
+        raise RuntimeError(f"error state '{id}' reached")
+
+    return Callback("error state", reached)

@@ -1,0 +1,295 @@
+"""Callbacks of transitions: found by name on the model or elsewhere, and called with what they ask for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from durable_fsm.core.ask import UnknownPayload
+from durable_fsm.core.model import Callback, Guard, Location, Origin
+from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.arguments import (
+    MISSING,
+    ByName,
+    Call,
+    Report,
+    TakenEvent,
+    error_of,
+    fields_of,
+    items_of,
+    result_of,
+    written,
+)
+from durable_fsm.frontends.models import Moment, Names, moment, now
+
+
+@dataclass(frozen=True, slots=True)
+class StateData:
+    """A state, as callbacks with `send_event=True` see it."""
+
+    name: str
+    value: object
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionData:
+    """A transition, as callbacks with `send_event=True` see it; `dest` is None for an internal one."""
+
+    source: str
+    dest: str | None
+
+
+@dataclass(slots=True)
+class EventData:
+    """What callbacks get with `send_event=True`: one object for all callbacks of an event.
+
+    The library's class has a `machine`, too. There is none here: its engine never runs.
+    """
+
+    event: TakenEvent
+    model: object
+    state: object
+    transition: TransitionData | None
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+    error: object
+    result: bool = False
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What belongs to one event: who has prepared it, the object its callbacks share, and which ends were reached."""
+
+    data: EventData
+    prepared: set[str] = field(default_factory=set[str])
+    finals: list[str] = field(default_factory=list[str])
+
+
+class ModelCallbacks(ByName):
+    """Resolves callbacks: methods and attributes of the model, functions, and dotted paths to functions.
+
+    `models` are the objects that a live machine drives: their bound methods mean those of the data.
+    """
+
+    def __init__(
+        self,
+        model: type | None,
+        fields: Collection[str],
+        names: Names,
+        problem: Report,
+        *,
+        send_event: bool,
+        models: Collection[object] = (),
+    ) -> None:
+        self.model = model
+        self.fields = fields
+        self.names = names
+        self.send_event = send_event
+        self.models = models
+        provided: dict[str, Call] = {
+            "data": lambda scope: scope.data,
+            "model": lambda scope: scope.data,
+            "payload": lambda scope: scope.event.payload,
+            "event": lambda scope: TakenEvent.of(scope.event),
+            "result": result_of,
+            "error": error_of,
+            "effects": lambda scope: scope.effects,
+            "ids": lambda scope: scope.ids,
+            "event_data": lambda scope: self.taken(scope).data,
+        }
+        always = ("data", "model", "payload", "event", "effects", "ids")
+        super().__init__(provided, problem, always=always)
+
+    # ── what the reader asks for ──────────────────────────────────────────────────────────────────────────────────────
+
+    def of(self, names: Iterable[Any], *, moved: bool = False) -> tuple[Callback, ...]:
+        """The callbacks that these names and functions stand for.
+
+        Args:
+            names: of methods, or functions.
+            moved: the model is where the transition leads; otherwise, where it comes from.
+        """
+        found: list[Callback] = []
+        for name in names:
+            call, location = self._resolve(name)
+            if call is not None:
+                shown = name if isinstance(name, str) else str(getattr(name, "__name__", name))
+                found.append(Callback(shown, self._within(call, moved=moved), location))
+        return tuple(found)
+
+    def preparation(self, name: Any, *, once: bool = False) -> Guard:
+        """A callback that runs before the conditions; as a guard, it never says no."""
+        (callback,) = self.of([name]) or (Callback(str(name), lambda _: None),)
+
+        def prepare(scope: Scope) -> bool:
+            prepared = self.taken(scope).prepared
+            if isinstance(scope.event.payload, UnknownPayload) and not prepared:
+                scope.data = deepcopy(scope.data)  # one question must not answer the next
+            if not once or callback.name not in prepared:
+                prepared.add(callback.name)
+                callback.call(scope)
+            return True
+
+        return Guard(callback.name, prepare, callback.location)
+
+    @staticmethod
+    def not_at_the_start(callback: Callback) -> Callback:
+        """The library enters no state when a machine is made: only events lead to callbacks."""
+
+        def call(scope: Scope) -> object:
+            return None if _is_beginning(scope) else callback.call(scope)
+
+        return Callback(callback.name, call, callback.location)
+
+    def noting(self, id: str) -> Callback:
+        """An entry action that remembers that a final state was entered."""
+        return self.not_at_the_start(Callback("final", lambda scope: self.taken(scope).finals.append(id)))
+
+    def ending(self, last: Mapping[str, tuple[Callback, ...]], is_final: Callable[[str], bool]) -> Callback:
+        """What runs when all has been entered: `on_final` of what is at its end now, from the inside out.
+
+        Args:
+            last: the callbacks by state; those of the whole machine under the id of the root.
+            is_final: whether the library declares a state final.
+        """
+
+        def call(scope: Scope) -> None:
+            finals, regions = self.taken(scope).finals, scope.chart.index.regions
+
+            def reach(id: str) -> tuple[bool, list[str]]:
+                below = [child for child in regions[id] if child in scope.coming and child in self.names.states]
+                if not below:
+                    return is_final(id), [id] if id in finals else []
+                found = [reach(child) for child in below]
+                reached = [name for _, names in found for name in names]
+                ended = all(end for end, _ in found)
+                return ended, [*reached, id] if ended and reached else reached
+
+            for id in reach(scope.chart.root.id)[1] if finals else ():
+                for callback in last.get(id, ()):
+                    callback.call(scope)
+            finals.clear()
+
+        return Callback("on_final", call)
+
+    def finished(self, callback: Callback) -> Callback:
+        """A callback for which the event has had its result."""
+
+        def call(scope: Scope) -> object:
+            self.taken(scope).data.result = True
+            return callback.call(scope)
+
+        return Callback(callback.name, call, callback.location)
+
+    # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def taken(self, scope: Scope) -> _Taken:
+        """What belongs to the event under way, brought up to date."""
+        if scope.prepared is None or scope.prepared[0] is not scope.event:
+            payload = scope.event.payload
+            unknown = isinstance(payload, UnknownPayload)  # who looks into it, learns that nobody knows it yet
+            data = EventData(
+                event=TakenEvent.of(scope.event),
+                model=scope.data,
+                state=None,
+                transition=None,
+                args=cast("Any", payload) if unknown else tuple(items_of(payload)),
+                kwargs=cast("Any", payload) if unknown else fields_of(payload),
+                error=None if (error := error_of(scope)) is MISSING else error,
+            )
+            scope.prepared = (scope.event, _Taken(data))
+        return cast("_Taken", scope.prepared[1])
+
+    def _event_data(self, scope: Scope) -> EventData:
+        data = self.taken(scope).data
+        states = [self._state(scope, id) for id in now().deepest]
+        data.model = scope.data
+        data.state = states[0] if len(states) == 1 else states
+        edge = scope.transition
+        data.transition = TransitionData(edge.source, next(iter(edge.targets), None)) if edge is not None else None
+        return data
+
+    def _state(self, scope: Scope, id: str) -> StateData:
+        return StateData(id, self.names.states[id], scope.chart.states[id].tags)
+
+    def _within(self, call: Call, *, moved: bool) -> Call:
+        """The call, in which the data has the methods that the library gives to models, and they know their step."""
+        lent = self.model
+
+        def within(scope: Scope) -> object:
+            data = scope.data
+            own = type(data)
+            token = moment.set(Moment(scope, scope.coming if moved else scope.previous, self.names.states))
+            if lent is not None:
+                object.__setattr__(data, "__class__", lent)
+            try:
+                return call(scope)
+            finally:
+                if lent is not None:
+                    object.__setattr__(data, "__class__", own)
+                moment.reset(token)
+
+        return within
+
+    def everything(self, scope: Scope) -> dict[str, object]:
+        """Nothing: the library's callbacks get what was sent with the event."""
+        return {}
+
+    # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _resolve(self, name: Any) -> tuple[Call | None, Location | None]:
+        if not isinstance(name, str):
+            return self._function(name)
+        if name in self.names.triggers and not self._is_own(name):
+            return (lambda scope: scope.effects.raise_(name, scope.event.payload)), None
+        if self.model is not None:
+            own = inspect.getattr_static(self.model, name, MISSING)
+            if inspect.isfunction(own):
+                return self._called(own, skip=1, bound=True), written(own)
+            if isinstance(own, staticmethod | classmethod):
+                return self._called(getattr(self.model, name), skip=0, bound=False), written(own)
+            if (
+                own is not MISSING
+                or name in self.fields
+                or any(name in vars(c).get("__annotations__", ()) for c in self.model.__mro__)
+            ):
+                return (lambda scope: getattr(scope.data, name)), None
+        module, dot, member = name.rpartition(".")
+        if dot:
+            try:
+                return self._function(getattr(importlib.import_module(module), member))
+            except (ImportError, AttributeError):
+                pass
+        where = f"on {self.model.__name__}" if self.model is not None else "anywhere, because there is no model"
+        self.problem(f"callback '{name}' is not {where}.", "Define it, or mend the name.", None)
+        return None, None
+
+    def _function(self, function: Any) -> tuple[Call, Location | None]:
+        """A callable as it is; a method that is bound to a live model is taken for its data."""
+        if inspect.ismethod(function) and any(function.__self__ is model for model in self.models):
+            return self._called(function.__func__, skip=1, bound=True), written(function.__func__)
+        return self._called(function, skip=0, bound=False), written(function)
+
+    def _called(self, function: Any, *, skip: int, bound: bool) -> Call:
+        arguments = self.arguments_of(function, skip=skip)
+        if self.send_event:
+            return lambda scope: function(*([scope.data] if bound else []), self._event_data(scope))
+
+        def call(scope: Scope) -> object:
+            positional, named = arguments(scope) if arguments else ((), {})
+            return function(scope.data, *positional, **named) if bound else function(*positional, **named)
+
+        return call
+
+    def _is_own(self, name: str) -> bool:
+        """Whether the author's class has this method, and not only what was added to it."""
+        return self.model is not None and name not in vars(self.model) and hasattr(self.model, name)
+
+
+def _is_beginning(scope: Scope) -> bool:
+    return scope.event.name == "create" and scope.event.origin is Origin.PLATFORM

@@ -1,0 +1,172 @@
+"""What a user of transitions writes down, and the library's own machine made from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
+from enum import Enum, EnumMeta
+from typing import Any, cast
+
+from transitions import Machine
+from transitions.extensions import HierarchicalMachine
+from transitions.extensions.nesting import NestedState
+from transitions.extensions.states import Tags, Timeout, add_state_features
+
+from durable_fsm.core.model import Location
+from durable_fsm.errors import DefinitionError, Problem
+
+OPTIONS = (
+    "send_event", "queued", "auto_transitions", "ordered_transitions", "ignore_invalid_triggers", "model_attribute",
+    "model_override", "prepare_event", "before_state_change", "after_state_change", "finalize_event", "on_exception",
+    "on_final",
+)  # fmt: skip
+"""What a configuration hands on to the library as it is."""
+
+NESTING = frozenset({"children", "parallel", "states", "initial", "transitions", "on_final", "remap"})
+"""What only the states of a hierarchical machine may say."""
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionsConfig:
+    """A state machine in the vocabulary of transitions.
+
+        Order = TransitionsConfig(
+            "Order",
+            states=["cart", {"name": "charging"}, {"name": "paid", "final": True}],
+            transitions=[
+                {"trigger": "checkout", "source": "cart", "dest": "charging", "conditions": "has_items"},
+                ["done_invoke_charging", "charging", "paid"],
+            ],
+            initial="cart",
+            model=OrderData,
+            activities={"charging": activity(charge_card)},
+        )
+
+    Args:
+        states, transitions, initial: what `Machine` takes; nested and parallel states, enums, tags and timeouts, too.
+        model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
+            are the callbacks.
+        activities: outside work by state.
+        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
+        events: types of payloads by event.
+        private: events that only the machine itself may trigger.
+        separator: between the names of nested states; another one than `_` lets names have underscores.
+        queued: what callbacks trigger waits until the transition is over. It always does.
+
+    What follows `separator` are the arguments of `Machine`, by their names.
+    """
+
+    name: str
+    states: Any
+    transitions: Any = ()
+    initial: Any = "initial"
+    _: KW_ONLY
+    model: type | None = None
+    activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    timers: Mapping[str, Mapping[str, timedelta]] = field(default_factory=dict[str, "Mapping[str, timedelta]"])
+    events: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    private: tuple[str, ...] = ()
+    version: str = "1"
+    doc: str = ""
+    create_first: bool = False
+    cancel_timers_over: timedelta = timedelta(0)
+    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    location: Location | None = field(default=None, repr=False)
+    separator: str = "_"
+    send_event: bool = False
+    queued: bool = True
+    auto_transitions: bool = False
+    ordered_transitions: bool = False
+    ignore_invalid_triggers: bool = False
+    model_attribute: str = "state"
+    model_override: bool = False
+    prepare_event: Any = None
+    before_state_change: Any = None
+    after_state_change: Any = None
+    finalize_event: Any = None
+    on_exception: Any = None
+    on_final: Any = None
+
+    def __post_init__(self) -> None:
+        """Remember where it is written, for messages and diagrams."""
+        if self.location is None:
+            author = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - of the call: __post_init__, __init__, it
+            object.__setattr__(self, "location", Location(author.f_code.co_filename, author.f_lineno))
+
+
+@add_state_features(Tags, Timeout)
+class _Flat(Machine):
+    """What a configuration of states side by side is built into."""
+
+
+@add_state_features(Tags, Timeout)
+class _Nested(HierarchicalMachine):
+    """What any other configuration is built into."""
+
+
+def built(config: TransitionsConfig) -> Any:
+    """The library's machine, made from copies of the lists: it writes into those it is given.
+
+    Raises:
+        DefinitionError: the library refuses it.
+    """
+    options: dict[str, Any] = {name: getattr(config, name) for name in OPTIONS}
+    cls: Any = _separated(config.separator) if _is_nested(config) else _Flat
+    try:
+        return cls(
+            model=None,
+            states=_copied(config.states),
+            transitions=_copied(config.transitions),
+            initial=config.initial,
+            **options,
+        )
+    except Exception as error:
+        what = f"transitions refuses it: {type(error).__name__}: {error}."
+        problem = Problem(what, "Mend the configuration.", str(config.location or ""))
+        raise DefinitionError(chart=config.name, problems=[problem]) from error
+
+
+def _separated(separator: str) -> Any:
+    """A hierarchical machine whose names have this separator; the library keeps it on the class of its states."""
+    own: Any = _Nested.state_cls
+    if separator == own.separator:
+        return _Nested
+    return type("_Separated", (_Nested,), {"state_cls": type("_State", (own,), {"separator": separator})})
+
+
+def _is_nested(config: TransitionsConfig) -> bool:
+    """Whether anything in it only a hierarchical machine understands."""
+    several = isinstance(config.initial, list | tuple)
+    return several or config.separator != "_" or any(map(_nests, listed(config.states)))
+
+
+def _nests(state: Any) -> bool:
+    if isinstance(state, EnumMeta):
+        return any(map(_nests, cast("Any", state)))
+    if isinstance(state, Enum):
+        return isinstance(state.value, EnumMeta | dict)
+    if isinstance(state, dict):
+        return not NESTING.isdisjoint(cast("Any", state))
+    return isinstance(state, NestedState | HierarchicalMachine)
+
+
+def _copied(value: Any) -> Any:
+    """The same lists and dictionaries anew; what stands in them stays itself. Tuples are lists to the library."""
+    if isinstance(value, dict):
+        return {key: _copied(member) for key, member in _members(value)}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _members(value: Any) -> Iterable[tuple[Any, Any]]:
+    return list(value.items())
+
+
+def listed(value: Any) -> list[Any]:
+    """What may be one thing or several, as a list."""
+    if value is None:
+        return []
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else [value]

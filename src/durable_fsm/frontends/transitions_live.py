@@ -1,0 +1,172 @@
+"""Machines of transitions that exist already: what their models keep, and what of them cannot be made durable."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from transitions.extensions import states as features
+from transitions.extensions.asyncio import AsyncMachine
+from transitions.extensions.nesting import FunctionWrapper
+from transitions.extensions.states import Volatile
+
+from durable_fsm.core.model import Misfit
+from durable_fsm.frontends.models import attributes_of, declared_fields
+from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
+from durable_fsm.frontends.values import native
+
+RETRY: type = cast("Any", features).Retry
+"""The library's type stubs do not know it."""
+
+ENGINE = frozenset({
+    "callback", "callbacks", "resolve_callable", "set_state", "get_model_state", "trigger_event", "dispatch", "_process",
+    "_get_trigger", "_can_trigger", "_trigger_event", "_trigger_event_nested", "_check_event_result",
+    "enter", "exit", "scoped_enter", "scoped_exit",
+    "execute", "_eval_conditions", "_change_state", "_resolve_transition", "_enter_nested", "_final_check",
+    "trigger", "trigger_nested", "_trigger", "_is_valid_source", "check",
+})  # fmt: skip
+"""What the library's classes do when an event comes. Here none of it runs."""
+
+Told = tuple[str, str]
+"""What is wrong, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The data of a chart, before the library's methods are added to it.
+
+    `make` is how fresh instances are made, where that is not by calling `cls`: as copies of what a live model keeps.
+    """
+
+    cls: type | None
+    fields: frozenset[str] = frozenset()
+    make: Callable[[], object] | None = None
+    live: tuple[object, ...] = ()
+
+
+def model_of(config: TransitionsConfig) -> Model:
+    """The model that a configuration names."""
+    return Model(config.model, attributes_of(config.model) if config.model is not None else frozenset())
+
+
+def model_in(machine: Any) -> Model:
+    """The model of a live machine. Its attributes, as they are now, are what every machine of the chart begins with."""
+    live = tuple(cast("Iterable[object]", machine.models))
+    if not live:
+        return Model(None)
+    cls: type | None = type(live[0])
+    kept = vars(live[0])
+    if live[0] is machine:
+        cls, kept = _without_engine(machine), _own_attributes(machine)
+    if cls is None or declared_fields(cls):
+        return Model(cls, declared_fields(cls) if cls is not None else frozenset(), None, live)
+    prototype = {
+        name: value
+        for name, value in kept.items()
+        if name != machine.model_attribute and not isinstance(value, partial | FunctionWrapper)
+    }
+    return Model(cls, frozenset(prototype), _copies(cls, prototype), live)
+
+
+def _copies(cls: type, prototype: Mapping[str, object]) -> Callable[[], object]:
+    def make() -> object:
+        made = cast("object", object.__new__(cls))
+        vars(made).update(deepcopy(prototype))
+        return made
+
+    return make
+
+
+def _without_engine(machine: object) -> type | None:
+    """The author's part of a class that is both machine and model; None if there is none."""
+    own = [base for base in type(machine).__mro__[:-1] if not _is_library(base)]
+    body: dict[str, Any] = {}
+    for base in reversed(own):
+        body |= {name: member for name, member in vars(base).items() if not name.startswith("__")}
+    if not own:
+        return None
+    return type(own[0].__name__, (), {**body, "__module__": own[0].__module__, "__qualname__": own[0].__qualname__})
+
+
+def _own_attributes(machine: object) -> dict[str, object]:
+    """What a machine that is its own model keeps beside the library's attributes."""
+    library: Any = next(base for base in type(machine).__mro__ if _is_library(base))
+    with warnings.catch_warnings(action="ignore"):
+        bare = vars(cast("object", library(model=None, states=["initial"], auto_transitions=False)))
+    return {name: value for name, value in vars(machine).items() if name not in bare and not name.startswith("_")}
+
+
+def _is_library(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "transitions"
+
+
+# ── what cannot be durable ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def limits(machine: Any, states: Mapping[str, Any], model: Model) -> Iterator[Told]:
+    """Why this machine cannot be hosted; nothing, if it can."""
+    if isinstance(machine, AsyncMachine):
+        yield "an AsyncMachine works with coroutines.", "Use Machine, and make outside work an activity."
+    if machine.on_exception:
+        remedy = "Remove it: an event that fails leaves the machine as it was, and its sender is told."
+        yield "on_exception would carry on after half a transition.", remedy
+    for id, state in states.items():
+        if isinstance(state, Volatile):
+            yield f"state '{id}' has a volatile object.", "Keep what it needs in the data."
+        if isinstance(state, RETRY) and cast("Any", state).retries > 0:
+            remedy = "Count in the data, and ask in a condition; outside work has activity(..., retry=Retry(...))."
+            yield f"state '{id}' counts its retries in the library's own objects.", remedy
+    yield from _overridden(machine, states)
+    yield from _ignoring(machine, states)
+    yield from _strange(model)
+
+
+def _overridden(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
+    """Parts of the engine that the author has replaced."""
+    events = [event for scope in (machine, *states.values()) for event in getattr(scope, "events", {}).values()]
+    edges = [edge for event in events for found in event.transitions.values() for edge in found]
+    asked = [condition for edge in edges for condition in edge.conditions]
+    parts = cast("list[object]", [machine, *states.values(), *events, *edges, *asked])
+    classes = dict.fromkeys(map(type, parts))
+    own = dict.fromkeys(base for cls in classes for base in cls.__mro__ if not _is_library(base) and base is not object)
+    for cls in own:
+        for name in sorted(vars(cls).keys() & ENGINE):
+            if any(name in vars(base) for base in cls.__mro__ if _is_library(base)):
+                yield f"{cls.__name__} has its own {name}(), and the library's engine never runs.", "Use callbacks."
+
+
+def _ignoring(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
+    """States that ignore invalid triggers where others do not."""
+    ignoring = {id for id, state in states.items() if ignores(machine, state)}
+    if ignoring and len(ignoring) < len(states):
+        names = ", ".join(f"'{id}'" for id in states if id in ignoring)
+        remedy = "Let all of them do so, or give these states transitions that stay: dest=None."
+        yield f"only some states ignore what they do not take: {names}.", remedy
+
+
+def ignores(machine: Any, state: Any) -> bool:
+    """Whether a trigger that is not valid in this state is let pass in silence."""
+    own = state.ignore_invalid_triggers
+    return bool(machine.ignore_invalid_triggers if own is None else own)
+
+
+def _strange(model: Model) -> Iterator[Told]:
+    names = dict.fromkeys(type(live).__name__ for live in model.live)
+    if len(names) > 1:
+        yield f"it drives models of several classes: {', '.join(names)}.", "Make a machine of each."
+    if model.cls is not None and model.make is not None:
+        try:
+            native(vars(model.make()))
+        except Misfit as misfit:
+            remedy = "Use a pydantic model or a dataclass, or keep it elsewhere."
+            yield f"{model.cls.__name__} cannot be stored as JSON: {misfit}.", remedy
+
+
+def starts_of(state: Any) -> list[str]:
+    """Names of the children in which a state begins; none, if it rests in itself."""
+    initial = getattr(state, "initial", None)
+    return [str(getattr(start, "name", start)) for start in listed(initial)] if initial else []

@@ -1,0 +1,67 @@
+"""What happens by itself in the states of a configuration: activities, and timers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Any, cast
+
+from transitions.extensions.states import Timeout
+
+from durable_fsm.core.model import Activity, Timer
+from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
+
+
+class Work:
+    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states."""
+
+    def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
+        self.config = config
+        self.problem = problem
+        self.ids: dict[str, str] = {}
+        self._know_activities(states)
+        self._know_timers(states)
+
+    def _know_activities(self, states: Collection[str]) -> None:
+        for state, declared in self.config.activities.items():
+            if state not in states:
+                self.problem(f"activity of '{state}', which is no state.", "Mend the name.", None)
+            for one in listed(declared):
+                id = (one.id if isinstance(one, ActivityOf) else None) or state
+                if not callable(one):
+                    self.problem(f"activity of '{state}' is no function: {one!r}.", "Write activity(f).", None)
+                if id in self.ids:
+                    self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
+                self.ids[id] = state
+
+    def _know_timers(self, states: Collection[str]) -> None:
+        for state, timers in self.config.timers.items():
+            if state not in states:
+                self.problem(f"timers {', '.join(timers)} of '{state}', which is no state.", "Mend the name.", None)
+            for event, delay in timers.items():
+                if delay < timedelta(0):
+                    what = f"timer '{event}' of '{state}' would be over before it starts: {delay}."
+                    self.problem(what, "Use timedelta(0) or more.", None)
+
+    def activities(self, id: str) -> Iterator[Activity]:
+        """The outside work of a state."""
+        for one in filter(callable, listed(self.config.activities.get(id))):
+            declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
+            yield Activity(
+                id=declared.id or id,
+                name=declared.__name__,
+                run=declared.run_,
+                exclusive=declared.exclusive,
+                retry=declared.retry,
+                deadline=declared.deadline,
+                location=written(declared.source),
+            )
+
+    def timers(self, id: str, state: Any) -> Iterator[Timer]:
+        """The timers of a state, the library's own timeout last."""
+        for event, delay in self.config.timers.get(id, {}).items():
+            yield Timer(event, delay)
+        if isinstance(state, Timeout) and state.timeout > 0:
+            yield Timer(f"timeout_{id}", timedelta(seconds=state.timeout))
