@@ -149,6 +149,8 @@ def chart(
     timers: Mapping[str, Iterable[Timer]] | None = None,
     activities: Mapping[str, Iterable[Activity]] | None = None,
     machines: Mapping[str, Iterable[Child]] | None = None,
+    defers: Mapping[str, Iterable[str]] | None = None,
+    ignores: Mapping[str, Iterable[str]] | None = None,
     events: Iterable[EventType] = (),
     data: ValueType | None = None,
     policies: Policies | None = None,
@@ -163,6 +165,8 @@ def chart(
         ("timers", timers),
         ("activities", activities),
         ("machines", machines),
+        ("defers", defers),
+        ("ignores", ignores),
     ):
         for id, items in (wanted or {}).items():
             found[id] = replace(found[id], **{field: tuple(items)})

@@ -1,6 +1,6 @@
 """Statecharts that survive: declare a chart once, host it durably on Restate.
 
-    from durable_fsm import activity, after, durable, event
+    from durable_fsm import activity, after, at, defer, durable, event, every, ignore
 
 Everything a definition needs is here; what is heavy is imported when it is first used.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
-    from durable_fsm.frontends.declare import EventOf, activity, after, durable, event
+    from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
 
@@ -37,9 +37,13 @@ _HOMES = {
     "activity": "durable_fsm.frontends.declare",
     "after": "durable_fsm.frontends.declare",
     "app": "durable_fsm.restate.app",
+    "at": "durable_fsm.frontends.declare",
     "chart_from": "durable_fsm.frontends",
+    "defer": "durable_fsm.frontends.declare",
     "durable": "durable_fsm.frontends.declare",
     "event": "durable_fsm.frontends.declare",
+    "every": "durable_fsm.frontends.declare",
+    "ignore": "durable_fsm.frontends.declare",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -60,9 +64,13 @@ __all__ = [
     "activity",
     "after",
     "app",
+    "at",
     "chart_from",
+    "defer",
     "durable",
     "event",
+    "every",
+    "ignore",
 ]
 
 

@@ -8,12 +8,14 @@
     │   ├── Forbidden              a private event, sent from outside
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── EventRejected          declared, but not accepted where the machine is now
+    │   ├── TooManyDeferred        declared to wait, and too many wait already
     │   ├── TooLarge               longer than the machine takes
     │   └── InvalidPayload         the payload or the data does not fit its declared type
     ├── MachineError           the operator
     │   ├── NotStarted             no machine has this key
     │   ├── AlreadyStarted         a machine with other data has this key
     │   ├── Finished               the machine has reached its end
+    │   ├── NotRepairable          the machine has nothing of the kind to be repaired
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   └── SnapshotUnreadable     the stored snapshot is not one of ours
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
@@ -46,11 +48,13 @@ __all__ = [
     "MachineError",
     "MalformedInput",
     "NotDurable",
+    "NotRepairable",
     "NotStarted",
     "Problem",
     "SnapshotUnreadable",
     "TerminalError",
     "TooLarge",
+    "TooManyDeferred",
     "UnknownEvent",
     "VersionError",
     "locate",
@@ -264,6 +268,22 @@ class TooLarge(EventError):
         return f"the input has {self.size} bytes; at most {self.limit} are taken. Send a reference to it instead."
 
 
+class TooManyDeferred(EventError):
+    """The event would be kept for later, but the machine keeps as many or as much as it can."""
+
+    def __init__(self, *, chart: str, event: str, waiting: int, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.event = event
+        self.waiting = waiting
+
+    @property
+    def what(self) -> str:
+        return (
+            f"event '{self.event}' would be deferred, but {self.waiting} events wait already and there is no room for it."
+            " Send it again later."
+        )
+
+
 class InvalidPayload(EventError):
     """A payload or a machine's data does not fit its declared type.
 
@@ -333,6 +353,19 @@ class Finished(MachineError):
             f"the machine has ended in {quoted(self.configuration)}; it takes no '{self.event}' any more."
             " Its snapshot can still be read; 'delete' frees the key."
         )
+
+
+class NotRepairable(MachineError):
+    """A repair asks for something that the machine does not have. It has not moved."""
+
+    def __init__(self, *, chart: str, problem: str, known: Iterable[str] = (), key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.problem = problem
+        self.known = tuple(known)
+
+    @property
+    def what(self) -> str:
+        return f"{self.problem} There is {quoted(self.known)}." if self.known else self.problem
 
 
 class VersionError(MachineError):

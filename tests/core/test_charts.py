@@ -69,7 +69,7 @@ def test_a_chart_is_exported_with_names_and_without_code() -> None:
     assert root["children"] == ["a", "b"]
     assert a["tags"] == ["early", "open"]
     assert b["entry"] == ["open_window"]
-    assert b["timers"] == [{"event": "pay", "after": "1 s"}]
+    assert b["timers"] == [{"event": "pay", "after": "1 s", "when": None, "recurring": False, "instant": False}]
     assert b["activities"][0] == {
         "id": "charge",
         "name": "charge_card",

@@ -1103,8 +1103,8 @@ def test_fields_with_the_names_of_the_library_are_refused() -> None:
     ]
 
 
-def test_states_that_ignore_what_others_reject_are_refused() -> None:
-    partly = ["A", {"name": "B", "ignore_invalid_triggers": True}]
+def test_states_that_ignore_what_others_reject_are_refused_where_they_are_nested() -> None:
+    partly = ["A", {"name": "B", "ignore_invalid_triggers": True, "children": ["C"]}]
     assert problems(config(states=partly)) == ["only some states ignore what they do not take: 'B'."]
     assert problems(config(states=["A", State("B")], options={"ignore_invalid_triggers": True})) == []
 

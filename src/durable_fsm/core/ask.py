@@ -6,7 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NoReturn
 
-from durable_fsm.core.model import ROOT, Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
+from durable_fsm.core.index import Stance
+from durable_fsm.core.model import Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
 from durable_fsm.core.scope import Scope
 
 
@@ -16,6 +17,12 @@ class Answer(StrEnum):
     YES = "yes"
     NO = "no"
     DEPENDS = "depends on payload"
+    DEFERRED = "deferred"
+    IGNORED = "ignored"
+
+
+_STRONGEST = (Answer.YES, Answer.DEPENDS, Answer.DEFERRED, Answer.IGNORED)
+_STANCES = {Stance.DEFER: Answer.DEFERRED, Stance.IGNORE: Answer.IGNORED}
 
 
 class Unknown(LookupError):
@@ -39,6 +46,8 @@ class _Nothing:
 
     def cancel(self, id: str) -> None: ...
 
+    def renew(self, name: str) -> None: ...
+
     def raise_(self, event: str, payload: object) -> None: ...
 
 
@@ -57,8 +66,10 @@ def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer
     index = chart.index
     active = index.with_ancestors(snapshot.configuration)
     scope = Scope(chart, Event(name, UnknownPayload()), data, _Nothing(), snapshot, active)
-    answers = {_passes(scope, edge) for state in active | {ROOT} for edge in index.taking(state, name)}
-    return next((answer for answer in (Answer.YES, Answer.DEPENDS) if answer in answers), Answer.NO)
+    candidates, stances = index.stances(snapshot.configuration, name)
+    answers = {_passes(scope, edge) for of_leaf in candidates for edge in of_leaf}
+    answers |= {_STANCES[stance] for stance in stances}
+    return next((answer for answer in _STRONGEST if answer in answers), Answer.NO)
 
 
 def _passes(scope: Scope, transition: Transition) -> Answer:

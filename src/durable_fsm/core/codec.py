@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from durable_fsm.core.model import Armed, Chart, Failure, Invoked, Json, Running, Snapshot, Status
+from durable_fsm.core.model import Armed, Chart, Deferred, Failure, Invoked, Json, Running, Snapshot, Status
 from durable_fsm.errors import SnapshotUnreadable
 
 FORMAT = 1
@@ -118,6 +118,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "activities": [_activity_to_json(activity) for activity in snapshot.activities],
         "machines": [_child_to_json(child) for child in snapshot.machines],
         "parent": snapshot.parent,
+        "deferred": [_deferred_to_json(kept) for kept in snapshot.deferred],
         "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
         "created_from": snapshot.created_from,
     }
@@ -147,6 +148,7 @@ def _timer_to_json(timer: Armed) -> dict[str, Json]:
         "payload": timer.payload,
         "activity": timer.activity,
         "to": timer.to,
+        "at": timer.at.isoformat() if timer.at else None,
     }
     return {name: value for name, value in record.items() if value is not None}
 
@@ -158,7 +160,15 @@ def _activity_to_json(running: Running) -> dict[str, Json]:
         "state": running.state,
         "entry": running.entry,
     }
-    return {**record, "parked": True} if running.parked else record
+    if running.parked:
+        record["parked"] = True
+    if running.failed:
+        record["failed"] = True
+    return record
+
+
+def _deferred_to_json(kept: Deferred) -> Json:
+    return {"token": kept.token, "event": kept.event, "payload": kept.payload}
 
 
 def _child_to_json(child: Invoked) -> Json:
@@ -214,6 +224,7 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         created_from=_get(members, "created_from", str, default=""),
         machines=tuple(_child_from_json(child) for child in _get(members, "machines", list, default=[])),
         parent=_get(members, "parent", str, default=""),
+        deferred=tuple(_deferred_from_json(kept) for kept in _get(members, "deferred", list, default=[])),
     )
 
 
@@ -250,6 +261,7 @@ def _timer_from_json(record: Json) -> Armed:
         payload=fields.get("payload"),
         activity=_get(fields, "activity", str, default=None),
         to=_get(fields, "to", str, default=None),
+        at=_instant(_get(fields, "at", str, default=None)),
     )
 
 
@@ -261,7 +273,13 @@ def _activity_from_json(record: Json) -> Running:
         state=_get(fields, "state", str),
         entry=_get(fields, "entry", int),
         parked=_get(fields, "parked", bool, default=False),
+        failed=_get(fields, "failed", bool, default=False),
     )
+
+
+def _deferred_from_json(record: Json) -> Deferred:
+    fields = _object(record)
+    return Deferred(_get(fields, "token", str), _get(fields, "event", str), fields.get("payload"))
 
 
 def _child_from_json(record: Json) -> Invoked:
@@ -280,6 +298,13 @@ def _duration(after_ms: int) -> timedelta:
         return timedelta(milliseconds=after_ms)
     except OverflowError as error:
         raise _Unreadable(f"'after_ms' is {after_ms}.") from error
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text is not None else None
+    except ValueError as error:
+        raise _Unreadable(f"'at' is {canonical(text)}.") from error
 
 
 def _object(record: Json) -> dict[str, Json]:

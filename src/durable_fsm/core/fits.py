@@ -29,6 +29,9 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
     for running in snapshot.activities:
         if running.id not in chart.activities or running.state not in chart.states:
             return f"Activity '{running.id}' of state '{running.state}' is running, which the chart no longer has."
+    for kept in snapshot.deferred:
+        if not chart.index.knows(kept.event):
+            return f"Event '{kept.event}' is deferred, which the chart no longer knows."
     for child in snapshot.machines:
         state = chart.states.get(child.state)
         if state is None or child.place >= len(state.machines):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from enum import Enum
+from typing import TypeAlias, TypeVar
 
 from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition
 
@@ -21,6 +22,16 @@ def matches(descriptor: str, event: str) -> bool:
 
 KEPT = 4_096
 """Configurations for which answers are remembered; beyond that all are forgotten."""
+
+
+class Stance(Enum):
+    """What a state declares about an event from outside that no transition of its own takes."""
+
+    DEFER = "defer"
+    IGNORE = "ignore"
+
+
+Candidates: TypeAlias = tuple[tuple[Transition, ...], ...]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -65,7 +76,9 @@ class Index:
         self._declared = frozenset(chart.events)
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
         self._active: dict[tuple[str, ...], frozenset[str]] = {}
-        self._candidates: dict[tuple[tuple[str, ...], str | None], tuple[tuple[Transition, ...], ...]] = {}
+        self._candidates: dict[tuple[tuple[str, ...], str | None], Candidates] = {}
+        self._stances: dict[tuple[tuple[str, ...], str], tuple[Candidates, frozenset[Stance]]] = {}
+        self.has_stances = any(state.defers or state.ignores for state in chart.states.values())
         self.has_history = any(self.histories.values())
         self.parallels_at_top = tuple(id for id in self.regions[ROOT] if chart.states[id].kind is Kind.PARALLEL)
 
@@ -92,7 +105,7 @@ class Index:
                 self._by_event[state, event] = found
         return found
 
-    def candidates(self, leaves: tuple[str, ...], event: str | None) -> tuple[tuple[Transition, ...], ...]:
+    def candidates(self, leaves: tuple[str, ...], event: str | None) -> Candidates:
         """For each leaf the transitions to ask, the innermost first; the eventless ones, if there is no event."""
         found = self._candidates.get((leaves, event))
         if found is None:
@@ -107,6 +120,33 @@ class Index:
             if event is None or event in self._declared:
                 _remember(self._candidates, (leaves, event), found)
         return found
+
+    def stances(self, leaves: tuple[str, ...], event: str) -> tuple[Candidates, frozenset[Stance]]:
+        """The candidates for an event from outside, and what becomes of it if none is enabled.
+
+        What a state defers does not reach the states around it: their transitions are no candidates.
+        """
+        found = self._stances.get((leaves, event))
+        if found is None:
+            paths = [self._heard(leaf, event) for leaf in leaves]
+            candidates = tuple(tuple(edge for id in path for edge in self.taking(id, event)) for path, _ in paths)
+            found = candidates, frozenset(stance for _, stance in paths if stance is not None)
+            if event in self._declared:
+                _remember(self._stances, (leaves, event), found)
+        return found
+
+    def _heard(self, leaf: str, event: str) -> tuple[list[str], Stance | None]:
+        """The states from the leaf outwards that hear of the event, and the innermost stance among theirs."""
+        path: list[str] = []
+        stance: Stance | None = None
+        for id in (leaf, *self.ancestors[leaf]):
+            path.append(id)
+            state = self.states[id]
+            if any(matches(descriptor, event) for descriptor in state.defers):
+                return path, stance or Stance.DEFER
+            if any(matches(descriptor, event) for descriptor in state.ignores):
+                stance = stance or Stance.IGNORE
+        return path, stance
 
     def active(self, leaves: tuple[str, ...]) -> frozenset[str]:
         """The whole configuration that has these leaves, without the root."""

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
@@ -169,10 +169,18 @@ class Child(Callback):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A delay that starts when its state is entered and ends with it. The chart takes `event` when it is over."""
+    """A delay that starts when its state is entered and ends with it. The chart takes `event` when it is over.
+
+    `when` computes it instead of `after`, each time the timer starts: a timedelta, an aware datetime, or None for no
+    timer this time; `instant` says that its author means a datetime. A *recurring* timer starts again whenever it is
+    over, as long as its state stays active.
+    """
 
     event: str
-    after: timedelta
+    after: timedelta = timedelta(0)
+    when: Callback | None = None
+    recurring: bool = False
+    instant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,8 @@ class State:
     `initial` is the default transition of a compound or history state; without one a compound state begins in its first
     child and a history state where its parent begins. `done` are the entry actions of a final state, whose results are
     what the state leaves behind. Children and everything else stand in document order: as the author wrote them.
+
+    `defers` and `ignores` are descriptors of events from outside that the state keeps for later, or takes no notice of.
     """
 
     id: str
@@ -223,6 +233,8 @@ class State:
     tags: frozenset[str] = frozenset()
     location: Location | None = field(default=None, compare=False, repr=False)
     machines: tuple[Child, ...] = ()
+    defers: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,8 +395,9 @@ class Status(StrEnum):
 class Armed:
     """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
 
-    `id` is the author's name for it, if any; `after` counts from the end of the step that armed it. `activity` is the
-    token of the activity whose deadline this is. `to` is where a message to another machine goes when it is due.
+    `id` is the author's name for it, if any; `after` counts from the end of the step that armed it, `at` is an instant
+    and takes its place. `activity` is the token of the activity whose deadline this is. `to` is where a message to
+    another machine goes when it is due.
     """
 
     token: str
@@ -395,13 +408,15 @@ class Armed:
     payload: Json = None
     activity: str | None = None
     to: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
-    `parked` means that the outcome of an exclusive activity has come, but could not be taken yet.
+    `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
+    has failed, and the machine with it: an operator may let it run again.
     """
 
     token: str
@@ -409,6 +424,16 @@ class Running:
     state: str
     entry: int
     parked: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An event from outside that an active state keeps for later."""
+
+    token: str
+    event: str
+    payload: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +472,7 @@ class Snapshot:
     created_from: str = ""
     machines: tuple[Invoked, ...] = ()
     parent: str = ""
+    deferred: tuple[Deferred, ...] = ()
 
     def changed(self, **changes: object) -> Snapshot:
         """What `dataclasses.replace` would return, without its detour: every step ends with this."""
@@ -465,14 +491,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Deliver what `token` arms in the snapshot to this machine, `after` the end of the step; zero is at once.
+    """Deliver what `token` arms in the snapshot to this machine, `after` the end of the step or `at` an instant.
 
-    May arrive late, never early.
+    Zero is at once. May arrive late, never early.
     """
 
     token: str
     event: str
     after: timedelta
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,9 +581,10 @@ class Microstep(NamedTuple):
 
 
 class Outcome(StrEnum):
-    """What became of an event: taken by a transition, ignored by declaration, or stale (its cause is gone)."""
+    """What became of an event: taken by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
 
     TAKEN = "taken"
+    DEFERRED = "deferred"
     IGNORED = "ignored"
     STALE = "stale"
 

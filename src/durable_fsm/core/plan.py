@@ -76,12 +76,13 @@ class Plans:
         if plan is None:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            plan = self._known[key] = self._made(leaves, history, enabled)
+            plan = self._known[key] = self.made(leaves, history, enabled)
         return plan
 
-    def _made(
+    def made(
         self, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
     ) -> Plan:
+        """The plan for transitions that are none of the chart's, and which therefore is not kept."""
         index = self.index
         active = index.active(leaves)
         taken = select.remove_conflicting_transitions(index, active, history, list(enabled))

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
 from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.model import (
     PARENT,
     ROOT,
@@ -45,6 +46,7 @@ from durable_fsm.core.model import (
     Step,
     StopActivity,
     StopMachine,
+    Timer,
     Transition,
     Unexpected,
 )
@@ -58,6 +60,8 @@ MICROSTEPS = 1_000
 
 ERROR = "error.execution"
 UNREACHABLE = "error.communication"
+
+NONE: frozenset[Stance] = frozenset()
 
 T = TypeVar("T")
 
@@ -91,6 +95,8 @@ class Run:
         self.status = before.status
         self.output = before.output
         self.failure = before.failure
+        self.answered: Running | None = None
+        self.deferred = before.deferred
         self.scope = Scope(chart, event, data, self, before, self.active)
 
     @classmethod
@@ -123,6 +129,7 @@ class Run:
             status=self.status,
             output=self.output,
             failure=self.failure,
+            deferred=self.deferred,
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
 
@@ -159,6 +166,15 @@ class Run:
         for timer in [timer for timer in self.timers.values() if timer.id == id]:
             self.disarm(timer)
 
+    def renew(self, name: str) -> None:
+        for timer in [timer for timer in self.timers.values() if _is_called(timer, name)]:
+            self.disarm(timer)
+            declared = self.declared(timer)
+            if declared is not None and timer.state is not None:
+                self.start_timer(timer.state, declared)
+            else:
+                self.arm(replace(timer, token=self.token()))
+
     def raise_(self, event: str, payload: object) -> None:
         self.enqueue(self.typed(Event(event, payload, Origin.INTERNAL)))
 
@@ -171,7 +187,23 @@ class Run:
     def arm(self, timer: Armed) -> None:
         timer = replace(timer, after=timedelta(milliseconds=milliseconds(timer.after)))
         self.timers[timer.token] = timer
-        self.effects.append(Send(timer.token, timer.event, timer.after))
+        self.effects.append(Send(timer.token, timer.event, timer.after, timer.at))
+
+    def start_timer(self, state: str, timer: Timer) -> None:
+        """Arm a timer of a state; one that is computed may decide that there is none this time."""
+        moment: timedelta | datetime | None = timer.after
+        if timer.when is not None:
+            self.scope.state = self.index.states[state]
+            moment = self.attempt(timer.when, _moment)
+        if isinstance(moment, datetime):
+            self.arm(Armed(self.token(), timer.event, NOW, state, at=moment.astimezone(UTC)))
+        elif moment is not None:
+            self.arm(Armed(self.token(), timer.event, max(moment, NOW), state))
+
+    def declared(self, armed: Armed) -> Timer | None:
+        """The timer of a state that this one is, if its chart still has it."""
+        timers = self.index.states[armed.state].timers if armed.state is not None else ()
+        return next((timer for timer in timers if timer.event == armed.event and armed.activity is None), None)
 
     def disarm(self, timer: Armed) -> None:
         del self.timers[timer.token]
@@ -180,7 +212,8 @@ class Run:
     def arrived(self, timer: Armed) -> None:
         """A timer is over, and the event of this run is what it stands for.
 
-        A deadline stops its activity and becomes its failure. A message that has waited is sent.
+        A deadline stops its activity and becomes its failure. A message that has waited is sent. A recurring timer
+        starts again; if its state is left now, it ends with that.
         """
         del self.timers[timer.token]
         if timer.to is not None:
@@ -191,6 +224,9 @@ class Run:
             late = self.activities[timer.activity]
             self.stop_activity(late)
             payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.")
+        declared = self.declared(timer)
+        if declared is not None and declared.recurring and timer.state is not None:
+            self.start_timer(timer.state, declared)
         sendid = timer.id or ""
         self.event = replace(
             self.event,
@@ -203,6 +239,7 @@ class Run:
 
     def forget_activity(self, running: Running) -> None:
         """Its outcome has come: nothing to stop, no deadline to keep."""
+        self.answered = running
         del self.activities[running.token]
         for timer in [timer for timer in self.timers.values() if timer.activity == running.token]:
             self.disarm(timer)
@@ -221,13 +258,30 @@ class Run:
                 self.start_machine(state, place, child)
         self.to_invoke.clear()
 
-    def start_activity(self, state: str, activity: Activity) -> None:
-        running = Running(self.token(), activity.id, state, self.seq)
+    def start_activity(self, state: str, activity: Activity, entry: int | None = None) -> None:
+        """Begin an activity; *entry* is that of an earlier run which this one repeats under the same stable id."""
+        running = Running(self.token(), activity.id, state, self.seq if entry is None else entry)
         self.activities[running.token] = running
-        self.effects.append(StartActivity(running.token, activity.id, self.seq, activity.exclusive))
+        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive))
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
             self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+
+    def resume_work(self) -> None:
+        """Begin again what the active states wait for and what ended when the machine failed."""
+        for id in self.index.in_order(self.active):
+            state = self.index.states[id]
+            waiting = {timer.event for timer in self.timers.values() if timer.state == id and timer.activity is None}
+            for timer in state.timers:
+                if timer.event not in waiting:
+                    self.start_timer(id, timer)
+            running = {running.id for running in self.activities.values()}
+            for activity in state.activities:
+                if activity.id not in running:
+                    self.start_activity(id, activity)
+            if not any(child.state == id for child in self.machines.values()):
+                for place, child in enumerate(state.machines):
+                    self.start_machine(state, place, child)
 
     # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -286,30 +340,41 @@ class Run:
                 path=error.path,
             ) from error
 
-    def take(self) -> bool:
-        """Run the macrostep of the event; False if nothing takes it.
+    def take(self) -> Outcome | None:
+        """Run the macrostep of the event; None if nothing takes it, and nobody has said what then.
 
         Raises:
             Refused: a validator does not let it in.
         """
         forwarded = self.forward()
         event = self.event = self.typed(self.event)
-        enabled = self.select(event)
+        candidates, stances = None, NONE
+        if self.index.has_stances and event.origin is Origin.EXTERNAL:
+            candidates, stances = self.index.stances(self.leaves, event.name)
+        enabled = self.select(event, candidates)
         if enabled is not None:
             self.microstep(enabled, event)
         elif self.queue or isinstance(event.payload, Failure):
             self.unhandled(event)
+        elif Stance.DEFER in stances:
+            return Outcome.DEFERRED
+        elif Stance.IGNORE in stances:
+            return Outcome.IGNORED
         elif not forwarded:
-            return False
+            return None
         self.complete()
-        return True
+        return Outcome.TAKEN
 
-    def select(self, event: Event | None) -> Plan | None:
-        """What to do now for an event, or without one; None if no transition is enabled."""
+    def select(self, event: Event | None, candidates: Candidates | None = None) -> Plan | None:
+        """What to do now for an event, or without one; None if no transition is enabled.
+
+        *candidates* are those of the index, unless the caller has found them.
+        """
         if event is not None:
             self.scope.event = event
-        name = None if event is None else event.name
-        enabled = select_transitions(self.index, self.leaves, name, self.passes)
+        if candidates is None:
+            candidates = self.index.candidates(self.leaves, None if event is None else event.name)
+        enabled = select_transitions(candidates, self.passes)
         return self.chart.plans.of(self.leaves, self.history, enabled) if enabled else None
 
     def begin(self) -> None:
@@ -366,6 +431,8 @@ class Run:
         else:
             self.status = Status.FAILED
             self.failure = event.payload
+            if self.answered is not None and self.event.payload is event.payload:
+                self.activities[self.answered.token] = replace(self.answered, parked=False, failed=True)
 
     def stuck(self) -> NoReturn:
         taken = ", ".join(key for microstep in self.trace[-1:] for key in microstep.transitions)
@@ -453,7 +520,7 @@ class Run:
                     self.scope.on(default)
                     self.execute(default.actions)
             for timer in state.timers:
-                self.arm(Armed(self.token(), timer.event, timer.after, state.id))
+                self.start_timer(state.id, timer)
             if state.kind is Kind.FINAL:
                 self.scope.entering(state, arrival.cause)
                 self.enter_final(state)
@@ -492,7 +559,7 @@ class Run:
         """The machine is over: nothing of it may arrive, run or be waited for any more."""
         for child in list(self.machines.values()):
             self.stop_machine(child)
-        for running in list(self.activities.values()):
+        for running in [running for running in self.activities.values() if not running.failed]:
             self.stop_activity(running)
         for timer in list(self.timers.values()):
             self.disarm(timer)
@@ -555,6 +622,20 @@ class Run:
 
 def _succeeded(_: object) -> bool:
     return True
+
+
+def _is_called(timer: Armed, name: str) -> bool:
+    """Whether an author means this timer: by the id of the send, or by the event of a state's timer."""
+    return timer.activity is None and name in (timer.id, timer.event if timer.state is not None else None)
+
+
+def _moment(value: object) -> timedelta | datetime | None:
+    """What a computed timer may return."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError("an instant needs a time zone: datetime(..., tzinfo=UTC)")
+    if value is None or isinstance(value, timedelta | datetime):
+        return value
+    raise TypeError(f"expected a timedelta, a datetime or None, got {type(value).__name__}")
 
 
 def _spawn(value: object) -> Spawn:

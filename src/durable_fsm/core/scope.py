@@ -23,6 +23,8 @@ class Asked(Protocol):
 
     def cancel(self, id: str) -> None: ...
 
+    def renew(self, name: str) -> None: ...
+
     def raise_(self, event: str, payload: object) -> None: ...
 
 
@@ -54,6 +56,10 @@ class Effects:
     def cancel(self, id: str) -> None:
         """Forget every send with this id that has not arrived."""
         self._asked.cancel(id)
+
+    def renew(self, name: str) -> None:
+        """Start again from now what is pending: every send with this id, and every state's timer for this event."""
+        self._asked.renew(name)
 
     def raise_(self, event: str, payload: object = None) -> None:
         """Put an event on the internal queue: it is taken in this same macrostep."""

@@ -18,12 +18,12 @@ Passes = Callable[[Transition], bool]
 Causes = dict[str, Transition]
 
 
-def select_transitions(index: Index, leaves: tuple[str, ...], event: str | None, passes: Passes) -> list[Transition]:
-    """The transitions that *event* enables, or the eventless ones if it is None; at most one for each leaf, in order."""
+def select_transitions(candidates: Iterable[Iterable[Transition]], passes: Passes) -> list[Transition]:
+    """The enabled transitions among the candidates, which `Index.candidates` found; at most one a leaf, in order."""
     enabled: dict[int, Transition] = {}
     refused: set[int] = set()
-    for candidates in index.candidates(leaves, event):
-        for transition in candidates:
+    for of_leaf in candidates:
+        for transition in of_leaf:
             key = id(transition)
             if key in enabled:  # asked already, for a leaf in another region
                 break

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from durable_fsm.core.ask import Answer, answers_in
+from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import (
     Chart,
+    Deferred,
     Event,
     Json,
     Misfit,
@@ -25,7 +27,21 @@ from durable_fsm.core.model import (
     Unexpected,
 )
 from durable_fsm.core.run import Refused, Run
-from durable_fsm.errors import EventRejected, Finished, Forbidden, InvalidPayload, UnknownEvent, quoted
+from durable_fsm.errors import (
+    EventRejected,
+    Finished,
+    Forbidden,
+    InvalidPayload,
+    TooManyDeferred,
+    UnknownEvent,
+    quoted,
+)
+
+MOST_DEFERRED = 100
+"""Deferred events of one machine."""
+
+MOST_DEFERRED_BYTES = 64 * 1024
+"""Length of their payloads together."""
 
 PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
 """Names that only the machine and its platform may send, whatever a wildcard would take."""
@@ -72,19 +88,52 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         return _deliver(chart, snapshot, event)
     if event.origin is Origin.EXTERNAL:
         _admit(chart, event.name)
+    return _dispatch(chart, snapshot, event)
+
+
+def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
+    """Take an event that may be taken; what an active state defers is kept."""
     if snapshot.status is Status.DONE:
         raise Finished(chart=chart.name, event=event.name, configuration=snapshot.configuration)
     if snapshot.failure is not None:
         raise _rejected(chart, snapshot, event.name, reason=f"The machine has failed: {snapshot.failure.message}")
     run = Run.resume(chart, snapshot, event)
     try:
-        if run.take():
-            return run.finish(Outcome.TAKEN)
+        outcome = run.take()
     except Refused as refusal:
         raise _rejected(chart, snapshot, event.name, reason=str(refusal)) from refusal.__cause__
-    if event.origin is Origin.EXTERNAL and chart.policies.unexpected is Unexpected.REJECT:
+    if outcome is Outcome.TAKEN:
+        return run.finish(outcome)
+    if outcome is Outcome.DEFERRED:
+        return Step(_deferring(chart, snapshot, event), outcome=outcome)
+    if outcome is None and event.origin is Origin.EXTERNAL and chart.policies.unexpected is Unexpected.REJECT:
         raise _rejected(chart, snapshot, event.name, reason=_said_no(run.refusals))
     return Step(snapshot, outcome=Outcome.IGNORED)
+
+
+def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
+    kept = Deferred(f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload))
+    deferred = (*snapshot.deferred, kept)
+    size = sum(len(canonical(other.payload).encode()) for other in deferred)
+    if len(deferred) > MOST_DEFERRED or size > MOST_DEFERRED_BYTES:
+        raise TooManyDeferred(chart=chart.name, event=event.name, waiting=len(snapshot.deferred))
+    return snapshot.changed(version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
+
+
+def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str) -> Step:
+    """Take an event that was deferred; the outcome `deferred` leaves the machine as it was.
+
+    Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
+    """
+    others = tuple(other for other in snapshot.deferred if other.token != kept.token)
+    result = _dispatch(chart, snapshot.changed(deferred=others), Event(kept.event, kept.payload, seed=seed))
+    return Step(snapshot, outcome=Outcome.DEFERRED) if result.outcome is Outcome.DEFERRED else result
+
+
+def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
+    """The machine without a deferred event, which it will never take."""
+    others = tuple(other for other in snapshot.deferred if other.token != kept.token)
+    return snapshot.changed(deferred=others, seq=snapshot.seq + 1)
 
 
 def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
@@ -121,7 +170,8 @@ def _said_no(guards: Collection[str]) -> str:
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
-    activity = next((running for running in snapshot.activities if running.token == event.token), None)
+    running = (running for running in snapshot.activities if not running.failed)
+    activity = next((running for running in running if running.token == event.token), None)
     child = next((child for child in snapshot.machines if child.token == event.token), None)
     late = event.invokeid and chart.policies.scxml and snapshot.status is Status.RUNNING
     if armed is None and activity is None and child is None and not late:
@@ -135,4 +185,4 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         run.forget_activity(activity)
     if child is not None:
         run.came_from(child)
-    return run.finish(Outcome.TAKEN if run.take() else Outcome.IGNORED)
+    return run.finish(run.take() or Outcome.IGNORED)

@@ -1,15 +1,17 @@
 """A turn: everything one exclusive invocation does, without doing any of it.
 
 The caller's event first, then what follows from it, in order: outcomes of exclusive activities and events the machine
-sent itself without delay; each is a macrostep of its own. The host drives a turn: it calls the exclusive activity it is
+sent itself without delay; then events that were deferred and can be taken now. Each is a macrostep of its own. The host drives a turn: it calls the exclusive activity it is
 handed, saves `snapshot`, performs `take_effects()`, and answers the caller.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from durable_fsm.core.index import Stance
 from durable_fsm.core.model import (
     Cancel,
     Chart,
@@ -32,11 +34,31 @@ from durable_fsm.core.model import (
     StopMachine,
 )
 from durable_fsm.core.scope import NOW
-from durable_fsm.core.step import start, step
+from durable_fsm.core.step import dropped, recall, start, step
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
 """After this many drained events the rest travel as ordinary sends, so that one machine never holds its key for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One change of the machine, for the record.
+
+    Attributes:
+        seq: of the snapshot that it led to.
+        outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all.
+        token: of the deferred event that was taken up or dropped; empty for others.
+        error: why it was dropped.
+    """
+
+    seq: int
+    event: str
+    outcome: str
+    trace: tuple[Microstep, ...] = ()
+    reply: Json = None
+    token: str = ""
+    error: DurableFSMError | None = None
 
 
 class Turn:
@@ -45,6 +67,7 @@ class Turn:
     Attributes:
         snapshot: the machine as it is now; None as long as there is none.
         trace: the microsteps taken so far.
+        log: the changes of the machine so far, one a macrostep.
         reply: the last reply of any macrostep.
         parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
         trouble: why the last of them failed.
@@ -54,6 +77,7 @@ class Turn:
         self.chart = chart
         self.snapshot = snapshot
         self.trace: list[Microstep] = []
+        self.log: list[Taken] = []
         self.reply: Json = None
         self.parked: list[Event] = []
         self.trouble: DurableFSMError | None = None
@@ -63,6 +87,7 @@ class Turn:
         self._pending: deque[Send | StartActivity] = deque()
         self._kept: set[str] = set()
         self._drained = 0
+        self._asked: Snapshot | None = snapshot
 
     @property
     def changed(self) -> bool:
@@ -97,7 +122,7 @@ class Turn:
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
         for running in self.snapshot.activities if self.snapshot else ():
-            if not running.parked and self.chart.activities[running.id].exclusive:
+            if not (running.parked or running.failed) and self.chart.activities[running.id].exclusive:
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
                 self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
 
@@ -109,7 +134,8 @@ class Turn:
         """
         if self.snapshot is None:
             self._absorb(
-                start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from, parent=parent)
+                "create",
+                start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from, parent=parent),
             )
             return True
         if self.snapshot.created_from != created_from:
@@ -131,13 +157,17 @@ class Turn:
         except Misfit as error:
             remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
-        self._absorb(start(self.chart, life=life, seed=self._seed))
+        self._absorb("create", start(self.chart, life=life, seed=self._seed))
 
     def take(self, event: Event) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         result = step(self.chart, self.machine, replace(event, seed=self._seed))
-        self._absorb(result)
+        self._absorb(self._name_of(event), result)
         return result.outcome
+
+    def change(self, name: str, act: Callable[[Snapshot], Step]) -> None:
+        """Change the machine by something else than an event; raises what *act* raises."""
+        self._absorb(name, act(self.machine))
 
     def deliver(self, event: Event) -> Outcome | None:
         """Take a timer or an outcome. What fails is parked and nobody else's turn is spoiled: None."""
@@ -155,7 +185,9 @@ class Turn:
 
         None means the turn is over.
         """
-        while self._pending:
+        while self._pending or self._recall():
+            if not self._pending:
+                continue
             item = self._pending.popleft()
             if isinstance(item, StartActivity):
                 if any(running.token == item.token for running in self.machine.activities):
@@ -170,14 +202,46 @@ class Turn:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _absorb(self, result: Step) -> None:
+    def _name_of(self, event: Event) -> str:
+        """What the record calls an event: a timer by what it brings."""
+        timers = self.snapshot.timers if self.snapshot else ()
+        return next((timer.event for timer in timers if timer.token == event.token), event.name)
+
+    def _recall(self) -> bool:
+        """Take up the first deferred event that is not to wait any longer; False if there is none.
+
+        One that cannot be taken any more is dropped: its own sender is told, nobody else's turn is spoiled.
+        """
+        machine = self.snapshot
+        if machine is None or machine is self._asked or machine.failure is not None:
+            return False
+        for kept in machine.deferred:
+            candidates, stances = self.chart.index.stances(machine.configuration, kept.event)
+            if Stance.DEFER in stances and not any(candidates):
+                continue
+            try:
+                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}")
+            except DurableFSMError as error:
+                self.snapshot = dropped(machine, kept)
+                self.log.append(Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error))
+                return True
+            if result.outcome is not Outcome.DEFERRED:
+                self._absorb(kept.event, result, token=kept.token)
+                return True
+        self._asked = machine
+        return False
+
+    def _absorb(self, event: str, result: Step, token: str = "") -> None:
+        if result.snapshot is not self.snapshot:
+            taken = Taken(result.snapshot.seq, event, result.outcome.value, result.trace, result.reply, token)
+            self.log.append(taken)
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
         for effect in result.effects:
             match effect:
                 case Reply():
                     self.reply = effect.value
-                case Send(after=after) if after == NOW:
+                case Send(after=after, at=None) if after == NOW:
                     self._keep(effect)
                 case StartActivity(exclusive=True):
                     self._keep(effect)

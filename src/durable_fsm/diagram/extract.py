@@ -224,6 +224,9 @@ class _Extraction:
         sentences.append(f"Ends in {self._names(ends)}." if ends else "Has no end.")
         if self.chart.policies.unexpected is Unexpected.IGNORE:
             sentences.append("Ignores events that nothing takes.")
+        for verb, descriptors in (("Defers", self.chart.root.defers), ("Ignores", self.chart.root.ignores)):
+            if descriptors:
+                sentences.append(f"{verb} {', '.join(descriptors)} wherever nothing takes it.")
         return " ".join(sentences)
 
     @staticmethod

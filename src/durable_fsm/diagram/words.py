@@ -32,6 +32,13 @@ def duration(length: timedelta) -> str:
     return " ".join(words) or "0 s"
 
 
+def timed(timer: Timer) -> str:
+    """When a timer is over: `after 15 min`, `every 1 h`; `after patience` and `at due_date` where that is computed."""
+    length = duration(timer.after) if timer.when is None else timer.when.name
+    word = "every" if timer.recurring else "at" if timer.instant else "after"
+    return f"{word} {length}"
+
+
 def cut(text: str) -> str:
     """The text, or its beginning with an ellipsis."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
@@ -89,9 +96,9 @@ class Words:
         return f"{transition.source} → {targets}{internal}: {text}{events}"
 
     def _event(self, transition: Transition, event: str) -> Part:
-        delays = self.delays(transition.source, event)
-        if delays:
-            return Part(Role.AFTER, f"after {' or '.join(dict.fromkeys(duration(delay) for delay in delays))}")
+        timers = self.timers_for(transition.source, event)
+        if timers:
+            return Part(Role.AFTER, " or ".join(dict.fromkeys(map(timed, timers))))
         for kind, role, word in (("done", Role.DONE, "done"), ("error", Role.ERROR, "error")):
             activity = self._suffix(event, f"{kind}.invoke.", self.homes)
             if activity is not None:
@@ -109,10 +116,10 @@ class Words:
             return Part(Role.ERROR, event.replace("_", "."))
         return Part(Role.EVENT, event)
 
-    def delays(self, source: str, event: str) -> list[timedelta]:
-        """How long after its entry a state's timers raise *event*; other states' timers, if it has none itself."""
+    def timers_for(self, source: str, event: str) -> list[Timer]:
+        """The timers of a state that raise *event*; those of other states, if it has none itself."""
         armed = self.timers.get(event, [])
-        return [timer.after for state, timer in armed if state == source] or [timer.after for _, timer in armed]
+        return [timer for state, timer in armed if state == source] or [timer for _, timer in armed]
 
     @staticmethod
     def _suffix(event: str, prefix: str, known: Mapping[str, object]) -> str | None:
@@ -137,9 +144,12 @@ class Words:
             rows.append((Part(role, word), Part(Role.TEXT, cut(activity.name))))
         own = {event for edge in self.chart.transitions if edge.source == state.id for event in edge.events}
         rows += [
-            (Part(Role.AFTER, f"after {duration(timer.after)}"), Part(Role.ACTION, f"→ {timer.event}"))
+            (Part(Role.AFTER, timed(timer)), Part(Role.ACTION, f"→ {timer.event}"))
             for timer in state.timers
             if timer.event not in own
         ]
         rows += [self.row(transition) for transition in staying]
+        for word, descriptors in (("defers", state.defers), ("ignores", state.ignores)):
+            if descriptors:
+                rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(", ".join(descriptors)))))
         return tuple(rows)

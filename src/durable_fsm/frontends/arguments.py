@@ -170,6 +170,12 @@ def items_of(payload: object) -> list[Any]:
     return [*cast("Iterable[Any]", payload)] if isinstance(payload, list) else []
 
 
+def shown_name(function: Any) -> str:
+    """What diagrams call a function; a lambda has no name of its own."""
+    name = str(getattr(function, "__name__", function))
+    return "computed" if name == "<lambda>" else name
+
+
 def written(thing: Any) -> Location | None:
     """Where a function or class stands in its file."""
     code = getattr(thing, "__code__", None)

@@ -27,6 +27,7 @@ from durable_fsm.frontends.arguments import (
     error_of,
     fields_of,
     result_of,
+    shown_name,
     written,
 )
 from durable_fsm.frontends.facade import Facade, StateOf, enter
@@ -125,6 +126,20 @@ class Callbacks(ByName):
                     f"{place}.{spec.lookup_name}", Callback(_shown(spec), self._when(spec, call), location)
                 )
         return tuple(found.values())
+
+    def one(self, function: Any) -> Callback | None:
+        """The callback that a function, or the name of a method, stands for."""
+        if isinstance(function, str):
+            found = self._named(function)
+            if not found:
+                what = f"callback '{function}' is neither on the chart nor on its data."
+                self.problem(what, "Define it, or mend the name.", None)
+                return None
+            _, call, location = found[0]
+            return Callback(function, call, location)
+        own = inspect.getattr_static(self.facade, getattr(function, "__name__", ""), None)
+        call = self._method(function) if own is function else self._function(function)
+        return Callback(shown_name(function), call, written(function))
 
     def guards(self, group: Iterable[Any]) -> tuple[Guard, ...]:
         """The guards of one transition; `unless` is negated."""

@@ -1,4 +1,4 @@
-"""What users write into a definition, beyond what their library offers: `durable`, `event`, `after`, `activity`.
+"""What users write into a definition, beyond what their library offers: `durable`, `event`, `after`, `defer`, `activity`.
 
 Nothing here imports a statechart library: the declarations are kept on the library's own objects, where the front-end
 finds them.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
 from durable_fsm.core.model import Retry
 
 if TYPE_CHECKING:
-    from statemachine import Event
+    from statemachine import Event, State
     from statemachine.transition_list import TransitionList
 
 P = TypeVar("P")
@@ -22,6 +22,7 @@ C = TypeVar("C", bound=type)
 
 OPTIONS = "__durable__"
 DECLARATION = "durable_declaration"
+STANCE = "durable_stance"
 DAY = timedelta(days=1)
 
 
@@ -34,6 +35,8 @@ class Options:
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     create_first: bool = False
     cancel_timers_over: timedelta = timedelta(0)
+    defers: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
 
 
 def durable(
@@ -43,6 +46,8 @@ def durable(
     handlers: Mapping[str, str] | None = None,
     create_first: bool = False,
     cancel_timers_over: timedelta = timedelta(0),
+    defers: Iterable[str] = (),
+    ignores: Iterable[str] = (),
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -52,8 +57,12 @@ def durable(
         handlers: other public names for events: `{"setUp": "set_up"}`.
         create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
+        defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
+        ignores: events of which no notice is taken wherever nothing takes them.
     """
-    options = Options(version, name, dict(handlers or {}), create_first, cancel_timers_over)
+    options = Options(
+        version, name, dict(handlers or {}), create_first, cancel_timers_over, tuple(defers), tuple(ignores)
+    )
 
     def mark(cls: C) -> C:
         setattr(cls, OPTIONS, options)
@@ -64,11 +73,20 @@ def durable(
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What `event` or `after` says of a list of transitions."""
+    """What `event`, `after`, `at` or `every` says of a list of transitions."""
 
     payload: Any = None  # Any: whatever type pydantic can validate
-    after: timedelta | None = None
+    after: Delay | None = None
     public: bool = True
+    recurring: bool = False
+    instant: bool = False
+
+
+Moment: TypeAlias = Callable[..., timedelta | datetime | None]
+"""Computes a delay or an instant from whatever a callback may ask for; None for no timer this time."""
+
+Delay: TypeAlias = timedelta | str | Moment
+"""A fixed delay; or what computes one: a function, or the name of a method."""
 
 
 if TYPE_CHECKING:
@@ -102,17 +120,71 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
     return _declare(transitions, Declaration(payload=payload, public=public))
 
 
-def after(delay: timedelta, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def after(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* when their source state has been active for *delay*.
 
     The timer is durable, starts with the state and ends with it. Its event is private unless *public* is set.
 
+    Args:
+        delay: fixed, or computed when the state is entered by a function (or the method of this name) that may ask for
+            what callbacks may, and returns a timedelta, or None for no timer this time.
+
     Raises:
         ValueError: *delay* is negative.
     """
-    if delay < timedelta(0):
+    return _timer(Declaration(after=delay, public=public), transitions)
+
+
+def at(instant: str | Moment, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+    """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
+
+    As `after`, except that *instant* returns a datetime with a time zone. One that is past is over at once.
+    """
+    return _timer(Declaration(after=instant, public=public, instant=True), transitions)
+
+
+def every(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+    """Take *transitions* again and again, as long as their source state stays active.
+
+    As `after`; the next *delay* begins when the one before is over, and is computed anew if it is computed.
+
+    Raises:
+        ValueError: *delay* is not positive.
+    """
+    if delay == timedelta(0):
+        raise ValueError("a timer that comes again without delay would never let its machine rest")
+    return _timer(Declaration(after=delay, public=public, recurring=True), transitions)
+
+
+def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[None]:
+    delay = declaration.after
+    if isinstance(delay, timedelta) and delay < timedelta(0):
         raise ValueError(f"a timer of {delay} would be over before it starts; use timedelta(0) or more")
-    return cast("EventOf[None]", _declare(transitions, Declaration(after=delay, public=public)))
+    return cast("EventOf[None]", _declare(transitions, declaration))
+
+
+def defer(state: State, *events: str) -> None:
+    """Keep these events for later while *state* is active: `defer(charging, "cancel")`, in the body of the class.
+
+    They are taken, in order, as soon as no active state defers them. A transition of *state* or inside it comes first.
+
+    Args:
+        events: names, or descriptors such as `note.*` and `*`.
+    """
+    _take_stance(state, "defers", events)
+
+
+def ignore(state: State, *events: str) -> None:
+    """Take no notice of these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`."""
+    _take_stance(state, "ignores", events)
+
+
+def _take_stance(state: State, stance: str, events: tuple[object, ...]) -> None:
+    if not events:
+        raise ValueError(f"name the events that '{state}' {stance}")
+    kept: dict[str, Any] = vars(state)
+    declared: dict[str, tuple[str, ...]] = kept.setdefault(STANCE, {})
+    declared[stance] = (*declared.get(stance, ()), *map(str, events))
 
 
 def _declare(transitions: Any, declaration: Declaration) -> Any:

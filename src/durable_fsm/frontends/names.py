@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from durable_fsm.core.index import matches
+from durable_fsm.core.model import State, Transition
+from durable_fsm.core.step import PLATFORM_NAMES
 
 OUTCOMES = {
     "done_invoke_": ("done.invoke.", "activity"),
@@ -57,3 +61,16 @@ def _twin(id: str) -> str:
     if id.startswith(("done_invoke_", "done_state_")):
         return id.replace("_", ".", 2)
     return id.replace("_", ".") if id.startswith("error_") else id
+
+
+def stance_problems(state: State, transitions: Iterable[Transition]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the events that a state defers and ignores: what, and what to do."""
+    taken = {event for edge in transitions for event in edge.events}
+    who = f"state '{state.id}'" if state.id else "the chart"
+    for verb, descriptors in (("defers", state.defers), ("ignores", state.ignores)):
+        for descriptor in descriptors:
+            if descriptor.startswith(PLATFORM_NAMES):
+                what = f"{who} {verb} '{descriptor}', which comes from the machine itself."
+                yield what, "Only events from outside wait or are ignored."
+            elif not any(matches(descriptor, event) or matches(event, descriptor) for event in taken):
+                yield f"{who} {verb} '{descriptor}', and no transition takes it.", "Mend the name, or remove it."

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, ForwardRef, TypeVar, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
 
@@ -38,9 +39,9 @@ from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
-from durable_fsm.frontends.declare import DECLARATION, OPTIONS, Declaration, Options
+from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.facade import Attributes, facade_of
-from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
 from durable_fsm.frontends.values import Plain, Typed
 from durable_fsm.frontends.work import Found, Work
@@ -99,6 +100,7 @@ class _Reader:
                 self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
+        self._check_stances(states.values(), transitions)
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         chart = Chart(
@@ -161,7 +163,16 @@ class _Reader:
         start = next((state for state in children if state.initial), children[0])
         initial = Transition(key="", source=ROOT, targets=(self.id_of(start),))
         ids = tuple(self.id_of(child) for child in children)
-        return State(ROOT, Kind.COMPOUND, None, name=self.name, children=ids, initial=initial)
+        return State(
+            ROOT,
+            Kind.COMPOUND,
+            None,
+            name=self.name,
+            children=ids,
+            initial=initial,
+            defers=self.options.defers,
+            ignores=self.options.ignores,
+        )
 
     def _state(self, id: str, work: Found) -> State:
         state = self.library[id]
@@ -181,6 +192,8 @@ class _Reader:
             machines=tuple(work.machines),
             location=self.here,
             timers=tuple(self.timers.get(id, {}).values()),
+            defers=_stance(state, "defers"),
+            ignores=_stance(state, "ignores"),
         )
 
     def _initial(self, id: str, state: LibraryState) -> Transition | None:
@@ -238,9 +251,9 @@ class _Reader:
 
     def _declare(self, source: str, edge: LibraryTransition, events: tuple[str, ...]) -> None:
         declarations = _declarations(edge) or [found for event in events for found in self.of_any_state.get(event, ())]
-        delays = [found.after for found in declarations if found.after is not None]
+        timed = [found for found in declarations if found.after is not None]
         payloads = [found.payload for found in declarations if found.payload is not None]
-        if len(delays) > 1 or (delays and len(events) != 1) or any(payload != payloads[0] for payload in payloads):
+        if len(timed) > 1 or (timed and len(events) != 1) or any(payload != payloads[0] for payload in payloads):
             self.problem(
                 f"the transition from '{source}' on '{' '.join(events)}' is declared more than once.",
                 "Write one transition for each event that has a payload type or a timer of its own.",
@@ -250,8 +263,21 @@ class _Reader:
         for event in events:
             if "*" not in event:
                 self._declare_event(event, payloads[0] if payloads else None, public=public)
-        if delays:
-            self._arm(source, Timer(events[0], delays[0]))
+        if timed and (timer := self._timer(events[0], timed[0])) is not None:
+            self._arm(source, timer)
+
+    def _timer(self, event: str, declared: Declaration) -> Timer | None:
+        if isinstance(declared.after, timedelta):
+            return Timer(event, declared.after, recurring=declared.recurring)
+        when = self.callbacks.one(declared.after)
+        if when is None:
+            return None
+        return Timer(event, when=when, recurring=declared.recurring, instant=declared.instant)
+
+    def _check_stances(self, states: Iterable[State], transitions: Iterable[Transition]) -> None:
+        for state in states:
+            for problem in stance_problems(state, transitions):
+                self.problem(*problem, state.location)
 
     def _declare_event(self, event: str, payload: Any, *, public: bool) -> None:
         known = self.events.get(event)
@@ -267,7 +293,7 @@ class _Reader:
         armed = self.timers.setdefault(source, {}).setdefault(timer.event, timer)
         if armed != timer:
             self.problem(
-                f"state '{source}' has two timers for '{timer.event}', of {armed.after} and {timer.after}.",
+                f"state '{source}' has two timers for '{timer.event}'.",
                 "Give them events of their own.",
             )
 
@@ -304,6 +330,13 @@ def _declared_of_any_state(cls: type) -> Mapping[str, list[Declaration]]:
             if isinstance(edge.source, AnyState):
                 found.setdefault(str(event), _declarations(edge))
     return found
+
+
+def _stance(state: LibraryState, name: str) -> tuple[str, ...]:
+    """What `defer` or `ignore` said of a state."""
+    kept: dict[str, Any] = vars(state)
+    declared: dict[str, tuple[str, ...]] = kept.get(STANCE, {})
+    return declared.get(name, ())
 
 
 def _declarations(edge: LibraryTransition) -> list[Declaration]:

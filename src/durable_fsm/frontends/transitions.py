@@ -40,7 +40,7 @@ from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.models import Names, model_type
-from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions_config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions_live import Model, ignores, limits, model_in, model_of, starts_of
@@ -116,11 +116,20 @@ class _Reader:
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
         events = self._events(transitions)
-        initial = self._initial()
-        if self.problems or data is None:
-            raise NotDurable(chart=self.config.name, problems=self.problems)
         config = self.config
-        root = State(ROOT, Kind.COMPOUND, None, name=config.name, children=tuple(top), initial=initial)
+        root = State(
+            ROOT,
+            Kind.COMPOUND,
+            None,
+            name=config.name,
+            children=tuple(top),
+            initial=self._initial(),
+            defers=tuple(config.defers.get("*", ())),
+            ignores=tuple(config.ignores.get("*", ())),
+        )
+        self._check_stances(root, transitions)
+        if self.problems or data is None:
+            raise NotDurable(chart=config.name, problems=self.problems)
         chart = Chart(
             name=config.name,
             states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
@@ -147,6 +156,19 @@ class _Reader:
 
     def _ignores(self) -> bool:
         return all(ignores(self.machine, state) for state in self.library.values())
+
+    def _ignores_alone(self, state: Any) -> bool:
+        """Whether a state ignores what it does not take, and others do not."""
+        return ignores(self.machine, state) and not self._ignores()
+
+    def _check_stances(self, root: State, transitions: Collection[Transition]) -> None:
+        for stance, declared in (("defers", self.config.defers), ("ignores", self.config.ignores)):
+            unknown = sorted(declared.keys() - self.library.keys() - {"*"})
+            self._unknown(unknown, f"'{{}}' {stance} events, and is no state.")
+        for state in (root, *self.states.values()):
+            alone = state.id in self.library and self._ignores_alone(self.library[state.id])
+            for problem in stance_problems(replace(state, ignores=()) if alone else state, transitions):
+                self.problem(*problem)
 
     def _judge(self, chart: Chart) -> None:
         """Warn of what is suspicious; the library itself looks for nothing of it."""
@@ -228,8 +250,11 @@ class _Reader:
             exit=self.callbacks.of([*state.on_exit, *self._convention("on_exit", id, state.on_exit)]),
             activities=tuple(self.work.activities(id)),
             timers=tuple(
-                replace(timer, event=self.names.spelled(timer.event)) for timer in self.work.timers(id, state)
+                replace(timer, event=self.names.spelled(timer.event))
+                for timer in self.work.timers(id, state, lambda delay: self.callbacks.of([delay], moved=True))
             ),
+            defers=tuple(self.config.defers.get(id, ())),
+            ignores=("*",) if self._ignores_alone(state) else tuple(self.config.ignores.get(id, ())),
             tags=frozenset(map(str, getattr(state, "tags", ()))),
             location=self.here,
         )

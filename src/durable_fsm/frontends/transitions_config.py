@@ -16,6 +16,7 @@ from transitions.extensions.states import Tags, Timeout, add_state_features
 
 from durable_fsm.core.model import Location
 from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.frontends.declare import Delay
 
 OPTIONS = (
     "send_event", "queued", "auto_transitions", "ordered_transitions", "ignore_invalid_triggers", "model_attribute",
@@ -49,7 +50,11 @@ class TransitionsConfig:
         model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
             are the callbacks.
         activities: outside work by state.
-        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
+        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`. What
+            computes a timedelta or an instant, a function or the name of a method, may take the place of the time.
+        every: as `timers`, for events that come again and again.
+        defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
+        ignores: events by state of which no notice is taken while nothing takes them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         separator: between the names of nested states; another one than `_` lets names have underscores.
@@ -65,7 +70,10 @@ class TransitionsConfig:
     _: KW_ONLY
     model: type | None = None
     activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    timers: Mapping[str, Mapping[str, timedelta]] = field(default_factory=dict[str, "Mapping[str, timedelta]"])
+    timers: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
+    every: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
+    defers: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
+    ignores: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])
     private: tuple[str, ...] = ()
     version: str = "1"

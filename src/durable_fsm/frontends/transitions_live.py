@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from transitions.extensions import HierarchicalMachine
 from transitions.extensions import states as features
 from transitions.extensions.asyncio import AsyncMachine
 from transitions.extensions.nesting import FunctionWrapper
@@ -142,7 +143,7 @@ def _overridden(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
 def _ignoring(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
     """States that ignore invalid triggers where others do not."""
     ignoring = {id for id, state in states.items() if ignores(machine, state)}
-    if ignoring and len(ignoring) < len(states):
+    if isinstance(machine, HierarchicalMachine) and ignoring and len(ignoring) < len(states):
         names = ", ".join(f"'{id}'" for id in states if id in ignoring)
         remedy = "Let all of them do so, or give these states transitions that stay: dest=None."
         yield f"only some states ignore what they do not take: {names}.", remedy

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, cast
 
 from transitions.extensions.states import Timeout
 
-from durable_fsm.core.model import Activity, Timer
+from durable_fsm.core.model import Activity, Callback, Timer
+from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
@@ -37,13 +38,17 @@ class Work:
                 self.ids[id] = state
 
     def _know_timers(self, states: Collection[str]) -> None:
-        for state, timers in self.config.timers.items():
+        for state, timers in (*self.config.timers.items(), *self.config.every.items()):
             if state not in states:
                 self.problem(f"timers {', '.join(timers)} of '{state}', which is no state.", "Mend the name.", None)
+            recurring = timers is self.config.every.get(state)
             for event, delay in timers.items():
-                if delay < timedelta(0):
+                if isinstance(delay, timedelta) and (delay < NOW or (recurring and delay == NOW)):
                     what = f"timer '{event}' of '{state}' would be over before it starts: {delay}."
-                    self.problem(what, "Use timedelta(0) or more.", None)
+                    self.problem(what, "Use a longer time.", None)
+            twice = timers.keys() & self.config.timers.get(state, {}).keys() if recurring else ()
+            for event in sorted(twice):
+                self.problem(f"state '{state}' has two timers for '{event}'.", "Give them events of their own.", None)
 
     def activities(self, id: str) -> Iterator[Activity]:
         """The outside work of a state."""
@@ -59,9 +64,13 @@ class Work:
                 location=written(declared.source),
             )
 
-    def timers(self, id: str, state: Any) -> Iterator[Timer]:
-        """The timers of a state, the library's own timeout last."""
-        for event, delay in self.config.timers.get(id, {}).items():
-            yield Timer(event, delay)
+    def timers(self, id: str, state: Any, one: Callable[[Any], Iterable[Callback]]) -> Iterator[Timer]:
+        """The timers of a state, the library's own timeout last; *one* resolves what computes a time."""
+        for timers, recurring in ((self.config.timers, False), (self.config.every, True)):
+            for event, delay in timers.get(id, {}).items():
+                if isinstance(delay, timedelta):
+                    yield Timer(event, delay, recurring=recurring)
+                else:
+                    yield from (Timer(event, when=callback, recurring=recurring) for callback in one(delay))
         if isinstance(state, Timeout) and state.timeout > 0:
             yield Timer(f"timeout_{id}", timedelta(seconds=state.timeout))

@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
@@ -42,6 +42,8 @@ from durable_fsm.frontends import chart_from
 
 __all__ = ["Rehearsal"]
 
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
 Answer = Callable[[Any], object]  # Any: the data of whatever type the chart declares
 
 
@@ -49,6 +51,7 @@ Answer = Callable[[Any], object]  # Any: the data of whatever type the chart dec
 class _System:
     """The machines of one rehearsal: one clock, and the post between them, in order."""
 
+    began: datetime
     now: timedelta = timedelta(0)
     machines: list[Rehearsal] = field(default_factory=list["Rehearsal"])
     post: deque[Callable[[], None]] = field(default_factory=deque[Callable[[], None]])
@@ -96,6 +99,7 @@ class Rehearsal:
     Args:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
+        began: the instant at which the clock stands in the beginning; timers that are set to an instant count from it.
         answers: results of activities by id, as functions of the data; they are called as soon as the activity starts.
             What one raises is the activity's error. Other activities wait for `finish` or `fail`.
 
@@ -108,7 +112,14 @@ class Rehearsal:
         due: when each timer will be over, and the number of its arming, by token.
     """
 
-    def __init__(self, definition: object, *, key: str = "rehearsal", answers: Mapping[str, Answer] | None = None):
+    def __init__(
+        self,
+        definition: object,
+        *,
+        key: str = "rehearsal",
+        began: datetime = EPOCH,
+        answers: Mapping[str, Answer] | None = None,
+    ) -> None:
         self.chart: Chart = chart_from(definition)
         self.key = key
         self.trace: list[Microstep] = []
@@ -123,7 +134,7 @@ class Rehearsal:
         self._parent: _Parent | None = None
         self._children: dict[str, Rehearsal] = {}
         self._waiting: deque[Callable[[], None]] = deque()
-        self._system = _System()
+        self._system = _System(began)
         self._system.machines.append(self)
 
     # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +290,8 @@ class Rehearsal:
             match effect:
                 case Send():
                     self._system.armed += 1
-                    self.due[effect.token] = (self.now + effect.after, self._system.armed)
+                    due = self.now + effect.after if effect.at is None else effect.at - self._system.began
+                    self.due[effect.token] = (due, self._system.armed)
                 case Cancel():
                     self.due.pop(effect.token, None)
                 case StartActivity():

@@ -1,0 +1,105 @@
+"""What an operator may do to a machine by hand: let failed work run again, answer for it, or move the machine elsewhere.
+
+Each is one macrostep, like that of an event. A machine that had failed runs again afterwards, with everything its active
+states wait for begun anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from durable_fsm.core.model import (
+    ROOT,
+    Chart,
+    Event,
+    Json,
+    Kind,
+    Origin,
+    Outcome,
+    Running,
+    Snapshot,
+    Status,
+    Step,
+    Transition,
+)
+from durable_fsm.core.run import Run
+from durable_fsm.errors import NotRepairable
+
+
+def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") -> Step:
+    """Run an activity again that has failed, or that is running and does not get on; its stable id stays the same.
+
+    Raises:
+        NotRepairable: it neither runs nor has failed.
+    """
+    running = _running(chart, snapshot, activity)
+    run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed))
+    _stop(run, running)
+    run.start_activity(running.state, chart.activities[activity], running.entry)
+    run.resume_work()
+    return run.finish(Outcome.TAKEN)
+
+
+def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *, seed: str = "") -> Step:
+    """Take an activity for done, with this result, whether it runs or has failed.
+
+    Raises:
+        NotRepairable: it neither runs nor has failed.
+    """
+    running = _running(chart, snapshot, activity)
+    run = _revived(chart, snapshot, Event(f"done.invoke.{activity}", result, Origin.PLATFORM, seed=seed))
+    _stop(run, running)
+    run.take()
+    if run.status is Status.RUNNING and snapshot.failure is not None:
+        run.resume_work()
+    return run.finish(Outcome.TAKEN)
+
+
+def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str = "") -> Step:
+    """Leave everything and enter *targets*, as an external transition of the whole chart would.
+
+    Exit and entry actions run. A machine that has ended or failed runs again.
+
+    Raises:
+        NotRepairable: no such state, or states that cannot be active together.
+    """
+    for target in targets:
+        if target == ROOT or target not in chart.states:
+            known = [id for id in chart.states if id != ROOT]
+            raise NotRepairable(chart=chart.name, problem=f"there is no state '{target}'.", known=known)
+    edge = Transition("", ROOT, tuple(targets))
+    plan = chart.plans.made(snapshot.configuration, snapshot.history, [edge])
+    for state in chart.states.values():
+        if state.kind is Kind.COMPOUND and len([id for id in state.children if id in plan.after]) > 1:
+            together = [id for id in state.children if id in plan.after]
+            raise NotRepairable(
+                chart=chart.name, problem=f"{' and '.join(together)} cannot be active together: name one of them."
+            )
+    run = _revived(chart, snapshot, Event("repair.move", origin=Origin.PLATFORM, seed=seed))
+    for running in list(run.activities.values()):
+        _stop(run, running)
+    run.microstep(plan, run.event)
+    run.complete()
+    return run.finish(Outcome.TAKEN)
+
+
+def _revived(chart: Chart, snapshot: Snapshot, event: Event) -> Run:
+    run = Run.resume(chart, snapshot, event)
+    run.status, run.failure, run.output = Status.RUNNING, None, None
+    return run
+
+
+def _stop(run: Run, running: Running) -> None:
+    if running.failed:
+        run.forget_activity(running)
+    else:
+        run.stop_activity(running)
+
+
+def _running(chart: Chart, snapshot: Snapshot, activity: str) -> Running:
+    found = next((running for running in snapshot.activities if running.id == activity), None)
+    if found is None:
+        known = [running.id for running in snapshot.activities]
+        what = f"activity '{activity}' neither runs nor has failed."
+        raise NotRepairable(chart=chart.name, problem=what, known=known)
+    return found
