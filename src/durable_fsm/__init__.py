@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
-    from durable_fsm.core.model import Chart, Failure, Retry
+    from durable_fsm.core.model import Chart, Failure, History, Retry
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
@@ -30,6 +30,7 @@ _HOMES = {
     "Effects": "durable_fsm.core.scope",
     "EventOf": "durable_fsm.frontends.declare",
     "Failure": "durable_fsm.core.model",
+    "History": "durable_fsm.core.model",
     "Ids": "durable_fsm.core.scope",
     "Retry": "durable_fsm.core.model",
     "TerminalError": "durable_fsm.errors",
@@ -57,6 +58,7 @@ __all__ = [
     "Effects",
     "EventOf",
     "Failure",
+    "History",
     "Ids",
     "Retry",
     "TerminalError",

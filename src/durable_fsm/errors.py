@@ -9,6 +9,7 @@
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── EventRejected          declared, but not accepted where the machine is now
     │   ├── TooManyDeferred        declared to wait, and too many wait already
+    │   ├── TooManyWaiting         as many wait for the machine as may
     │   ├── TooLarge               longer than the machine takes
     │   └── InvalidPayload         the payload or the data does not fit its declared type
     ├── MachineError           the operator
@@ -16,6 +17,8 @@
     │   ├── AlreadyStarted         a machine with other data has this key
     │   ├── Finished               the machine has reached its end
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
+    │   ├── WaitTimedOut           the machine has not come where somebody waited for it
+    │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   └── SnapshotUnreadable     the stored snapshot is not one of ours
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
@@ -55,8 +58,11 @@ __all__ = [
     "TerminalError",
     "TooLarge",
     "TooManyDeferred",
+    "TooManyWaiting",
     "UnknownEvent",
     "VersionError",
+    "WaitInVain",
+    "WaitTimedOut",
     "locate",
 ]
 
@@ -284,6 +290,18 @@ class TooManyDeferred(EventError):
         )
 
 
+class TooManyWaiting(EventError):
+    """As many wait for this machine as may."""
+
+    def __init__(self, *, chart: str, waiting: int, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.waiting = waiting
+
+    @property
+    def what(self) -> str:
+        return f"{self.waiting} wait for this machine already, and no more may. Try again later."
+
+
 class InvalidPayload(EventError):
     """A payload or a machine's data does not fit its declared type.
 
@@ -366,6 +384,38 @@ class NotRepairable(MachineError):
     @property
     def what(self) -> str:
         return f"{self.problem} There is {quoted(self.known)}." if self.known else self.problem
+
+
+class WaitTimedOut(MachineError):
+    """The condition was not met in time. The machine goes on; an event that came with it may have been taken."""
+
+    def __init__(self, *, chart: str, condition: str, after: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.condition = condition
+        self.after = after
+
+    @property
+    def what(self) -> str:
+        return (
+            f"{self.condition} was not met within {self.after}. The machine goes on: wait again, or read its snapshot."
+        )
+
+
+class WaitInVain(MachineError):
+    """The condition can no longer be met: the machine has ended, has failed, or was deleted."""
+
+    def __init__(
+        self, *, chart: str, condition: str, status: str, configuration: Iterable[str] = (), key: str | None = None
+    ) -> None:
+        super().__init__(chart=chart, key=key)
+        self.condition = condition
+        self.status = status
+        self.configuration = tuple(configuration)
+
+    @property
+    def what(self) -> str:
+        where = f" in {quoted(self.configuration)}" if self.configuration else ""
+        return f"{self.condition} will not be met: the machine is {self.status}{where}."
 
 
 class VersionError(MachineError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
-from durable_fsm.cli.simulate import BadLine, duration_of
 
 LAMP = f"{Path(__file__).parent / 'lamp.py'}:Lamp"
 
@@ -128,13 +126,6 @@ def test_a_target_that_is_none_says_what_is(target: str, message: str) -> None:
 
     assert result.exit_code == 2
     assert message in result.stderr
-
-
-def test_durations_are_written_with_their_unit() -> None:
-    assert duration_of("1h30m") == timedelta(minutes=90)
-    assert duration_of("100ms") == timedelta(milliseconds=100)
-    with pytest.raises(BadLine, match="'15' is no duration"):
-        duration_of("15")
 
 
 def test_help_says_what_a_line_is() -> None:

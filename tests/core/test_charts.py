@@ -63,6 +63,7 @@ def test_a_chart_is_exported_with_names_and_without_code() -> None:
         "catch_errors": True,
         "scxml": False,
         "cancel_timers_over": "0 s",
+        "history": {"entries": 1000, "age": None},
     }
     assert exported["events"] == [{"name": "pay", "public": True, "doc": "Pay.", "payload": {"type": "object"}}]
     root, a, b, kept, _ = exported["states"]

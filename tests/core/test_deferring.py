@@ -182,6 +182,21 @@ def test_a_guard_may_let_a_deferred_event_through_after_another_event() -> None:
     assert turned(made, machine, "prepare").machine.configuration == ("writing",)
 
 
+def test_an_event_that_its_guard_still_refuses_does_not_hold_up_the_next() -> None:
+    made = desk(
+        edge("reading", "skip", "writing", guards=[guard(lambda s: False, "may")]),
+        edge("reading", "turn", "writing", guards=[guard(lambda s: "ready" in s.data["log"], "ready")]),
+        edge("reading", "prepare", actions=[note("ready")]),
+        defers={"busy": ["skip", "turn"]},
+    )
+    machine = step(made, step(made, busy(made), Event("skip")).snapshot, Event("turn")).snapshot
+
+    turn = turned(made, machine, "prepare")
+
+    assert turn.machine.configuration == ("writing",)
+    assert [kept.event for kept in turn.machine.deferred] == ["skip"]
+
+
 def test_a_recall_that_is_deferred_again_changes_nothing() -> None:
     machine = step(DEFERRING, busy(), Event("ask")).snapshot
 
@@ -239,6 +254,7 @@ def failing(machine: Snapshot) -> Step:
 
 def test_a_chart_that_no_longer_knows_a_deferred_event_does_not_fit() -> None:
     machine = step(DEFERRING, busy(), Event("ask")).snapshot
+    assert misfit(DEFERRING, machine) is None
     later = chart(DESK, *[found for found in EDGES if found.events != ("ask",)])
 
     assert misfit(later, machine) == "Event 'ask' is deferred, which the chart no longer knows."

@@ -13,6 +13,7 @@ from durable_fsm.core.model import (
     Chart,
     Child,
     Event,
+    EventType,
     Failure,
     Origin,
     Outcome,
@@ -94,6 +95,16 @@ def test_the_activity_that_failed_its_machine_is_remembered() -> None:
     assert snapshot_from_json(shop(), snapshot_to_json(machine)) == machine
 
 
+def test_a_machine_that_failed_by_itself_has_no_activity_to_blame() -> None:
+    failing = action(lambda s: s.effects.raise_("error.own", Failure("Own", "fault")), "fail")
+    made = shop(events=[EventType("break")])
+    made = replace(made, transitions=(*made.transitions, edge("charging", "break", actions=[failing])))
+
+    machine = step(made, charging(made), Event("break")).snapshot
+
+    assert (machine.status, machine.activities) == (Status.FAILED, ())
+
+
 def test_an_activity_that_misses_its_deadline_is_remembered_too() -> None:
     machine = charging(shop())
     deadline = next(timer for timer in machine.timers if timer.activity)
@@ -159,7 +170,8 @@ def test_skipping_without_a_transition_for_it_leaves_the_machine_running() -> No
 
     assert machine.status is Status.RUNNING
     assert machine.configuration == ("charging",)
-    assert [running.id for running in machine.activities] == ["charge"]
+    assert machine.activities == ()
+    assert [timer.event for timer in machine.timers] == ["checkout"]
 
 
 def test_an_activity_that_runs_is_skipped() -> None:

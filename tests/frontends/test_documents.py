@@ -558,6 +558,6 @@ def test_machines_in_machines_have_no_host_yet(tmp_path: Path) -> None:
 
 
 def test_a_document_without_machines_is_hosted(tmp_path: Path) -> None:
-    (service,) = services(chart_from(written(tmp_path, "lamp.scxml", LAMP)))
+    hosted = services(chart_from(written(tmp_path, "lamp.scxml", LAMP)))
 
-    assert service.name == "lamp"
+    assert [service.name for service in hosted] == ["lamp", "lamp.history"]

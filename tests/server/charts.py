@@ -7,7 +7,7 @@ tests that share a log do not meet.
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,14 +18,19 @@ from durable_fsm import (
     ActivityContext,
     Effects,
     Failure,
+    History,
     Retry,
     TerminalError,
     TransitionsConfig,
     activity,
     after,
     app,
+    at,
+    defer,
     durable,
     event,
+    every,
+    ignore,
 )
 from durable_fsm.testing import EffectRefused, effect
 from durable_fsm.testing.effects import URL_VARIABLE
@@ -548,8 +553,109 @@ Lamp = TransitionsConfig(
     ],
     model=LampData,
     activities={"on": activity(measure)},
-    timers={"on": {"sleep": timedelta(seconds=1)}},
+    timers={"on": {"sleep": timedelta(seconds=4)}},
 )
+
+# ── events that wait, and a record of what was done ───────────────────────────────────────────────────────────────────
+
+
+class DeskData(BaseModel):
+    asked: list[str] = []
+    open: bool = True
+
+
+@durable(ignores=["hum"])
+class Desk(StateChart[DeskData]):
+    """Takes one request after the other; who comes meanwhile has to wait."""
+
+    free = State(initial=True)
+    busy = State()
+    closed = State(final=True)
+
+    defer(busy, "ask", "stumble", "hum", "close")
+    ignore(busy, "begin")
+
+    begin = event(free.to(busy))
+    rest = event(busy.to(free))
+    ask = event(free.to.itself(internal=True), str)
+    stumble = event(free.to.itself(internal=True))
+    forbidden = event(free.to.itself(internal=True, cond="nobody"))
+    hum = event(free.to.itself(internal=True, cond="nobody"))
+    close = event(free.to(closed))
+
+    def nobody(self) -> bool:
+        return False
+
+    def on_ask(self, data: DeskData, payload: str) -> int:
+        data.asked.append(payload)
+        return len(data.asked)
+
+    def on_stumble(self) -> None:
+        raise ValueError("over a chair")
+
+
+@durable(history=History(entries=20))
+class Diary(StateChart[Count]):
+    """Keeps a short record."""
+
+    writing = State(initial=True)
+    closed = State(final=True)
+
+    write = event(writing.to.itself(internal=True))
+    close = event(writing.to(closed))
+
+    def on_write(self, data: Count) -> int:
+        data.count += 1
+        return data.count
+
+
+@durable(history=History(entries=None, age=SHORT))
+class Fleeting(Diary):
+    """Keeps its record for a moment."""
+
+
+@durable(history=None)
+class Silent(Diary):
+    """Keeps no record."""
+
+
+class Alarm(BaseModel):
+    seconds: float = 0.4
+    at: datetime | None = None
+    beats: int = 0
+
+
+class Clock(StateChart[Alarm]):
+    """Timers of every kind."""
+
+    still = State(initial=True)
+    ticking = State()
+    sleeping = State()
+    nagging = State()
+    rung = State(final=True)
+
+    begin = event(still.to(ticking))
+    stop = event(ticking.to(still))
+    nap = event(still.to(sleeping), Alarm)
+    rest = event(still.to(nagging))
+    touch = event(nagging.to.itself(internal=True))
+    tick = every(timedelta(milliseconds=200), ticking.to.itself(internal=True))
+    wake = after("nap_time", sleeping.to(rung))
+    ring = at(lambda data: data.at, sleeping.to(rung))
+    nag = after(SECOND, nagging.to(rung))
+
+    def nap_time(self, data: Alarm) -> timedelta | None:
+        return None if data.at is not None else timedelta(seconds=data.seconds)
+
+    def on_tick(self, data: Alarm) -> None:
+        data.beats += 1
+
+    def on_nap(self, data: Alarm, payload: Alarm) -> None:
+        data.seconds, data.at = payload.seconds, payload.at
+
+    def on_touch(self, effects: Effects) -> None:
+        effects.renew("nag")
+
 
 TURNSTILE = Path(__file__).with_name("turnstile.scxml")
 
@@ -584,7 +690,7 @@ class Kettle(StateChart):
 
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
-    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle,
+    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

@@ -43,12 +43,14 @@ class Host:
 
     @classmethod
     @contextmanager
-    def on(cls, server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Self]:
-        """Serve the charts by a process of their own, and register them."""
+    def on(cls, server: RestateServer, effects: EffectLog, log: Path, **settings: str) -> Iterator[Self]:
+        """Serve the charts by a process of their own, with these settings added, and register them."""
         env = {
             **effects.env,
             "DURABLE_FSM_PARK_FIRST_SECONDS": f"{FIRST_PARK.total_seconds()}",
             "CHARTS_VERSION": "1",
+            "DURABLE_FSM_PAYLOAD_CHECKS": "1",  # whatever differs on replay is found
+            **settings,
         }
         with (
             Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,

@@ -261,11 +261,17 @@ def test_openapi_shows_each_events_payload(host: Host) -> None:
     api = answer.json()
     schemas = api["components"]["schemas"]
     handlers = {path.rsplit("/", 1)[-1] for path in api["paths"] if "/restate/call/" in path}
-    assert handlers == {"create", "send", "snapshot", "delete", "deliver", "label", "redirect", "send_off"}
+    assert handlers == {
+        *("create", "send", "snapshot", "delete", "wait_for", "history", "repair"),
+        *("deliver", "label", "redirect", "send_off"),
+    }
     assert schemas["redirectRequest"]["required"] == ["street", "number"]
     assert schemas["labelRequest"]["items"] == {"type": "string"}
     assert schemas["createRequest"]["required"] == ["weight", "to"]
     assert schemas["sendRequest"]["required"] == ["event"]
+    assert schemas["repairRequest"]["required"] == ["reason"]
+    assert schemas["wait_forRequest"]["properties"].keys() >= {"state", "any", "event", "timeout"}
+    assert schemas["historyRequest"]["properties"].keys() == {"after", "limit", "last"}
 
 
 def test_a_machine_is_readable_while_it_is_written(host: Host) -> None:

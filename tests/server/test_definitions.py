@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_fsm.testing import wait_until
+
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
@@ -17,6 +19,7 @@ def test_a_configuration_of_transitions_is_a_durable_machine(host: Host) -> None
 
     assert host.receipt("Lamp", lamp, "press", {"by": 2})["configuration"] == ["on", "on_bright"]
     assert host.receipt("Lamp", lamp, "lower")["configuration"] == ["on", "on_dim"]
+    wait_until(lambda: host.snapshot("Lamp", lamp)["data"]["reading"], what="the measurement")
     host.served.restart()
     off = host.wait_in("Lamp", lamp, "off")
 

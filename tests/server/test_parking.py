@@ -32,7 +32,8 @@ def test_an_outcome_that_a_callback_fails_on_waits_for_the_next_deployment(host:
             assert host.post("Fragile", work, "wait").status_code == 409  # the key is free
             machine = host.snapshot("Fragile", work)
             assert [running["parked"] for running in machine["activities"]] == [True]
-            assert {**machine, "activities": before["activities"]} == before
+            assert [delivery["activity"] for delivery in machine["parked"]] == ["working"]
+            assert {**machine, "activities": before["activities"], "parked": []} == before
 
     machine = host.wait_in("Fragile", work, "done")
     assert machine["data"]["rounds"] == 1
@@ -46,11 +47,11 @@ def test_an_outcome_that_makes_the_machine_too_large_waits_for_the_next_deployme
     with host.effects.hold(f"before:{work}") as gate:
         host.receipt("Fragile", work, "begin", {"effect": work})
         gate.wait_reached()
-        before = host.stored("Fragile", work)
+        before = host.stored("Fragile", work)["snapshot"]
         with host.deployed(CHARTS_BROKEN="too large"):
             gate.open()
             wait_until(lambda: parked(host, work), what="the outcome to be parked")
-            assert host.stored("Fragile", work) == before
+            assert host.stored("Fragile", work)["snapshot"] == before
 
     assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
     host.settled()
@@ -59,14 +60,14 @@ def test_an_outcome_that_makes_the_machine_too_large_waits_for_the_next_deployme
 def test_a_timer_that_another_version_cannot_read_waits_for_the_next_deployment(host: Host) -> None:
     work = host.key("work")
     host.receipt("Fragile", work, "wait")
-    before = host.stored("Fragile", work)
+    before = host.stored("Fragile", work)["snapshot"]
 
     with host.deployed(CHARTS_VERSION="2"):
         refused = host.post("Fragile", work, "begin", {"effect": work})
         assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "VersionError")
         assert host.post("Fragile", work, "snapshot").status_code == 500
         wait_until(lambda: parked(host, work), what="the timer to be parked")
-        assert host.stored("Fragile", work) == before
+        assert host.stored("Fragile", work)["snapshot"] == before
 
     assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,3 +165,109 @@ def test_timers_survive_the_death_of_service_and_server(host: Host) -> None:
     assert time.monotonic() - sent >= SHORT.total_seconds()
     host.settled()
     assert all(deliveries(host, "Oven", oven) == ["completed"] for oven in ovens)
+
+
+# ── computed, set to an instant, recurring, renewed ───────────────────────────────────────────────────────────────────
+
+
+def test_a_computed_timer_takes_its_length_from_the_data(host: Host) -> None:
+    clock, sent = host.key("clock"), time.monotonic()
+    host.receipt("Clock", clock, "nap", {"seconds": 0.5})
+
+    [timer] = host.snapshot("Clock", clock)["timers"]
+    assert (timer["event"], timer["after_ms"]) == ("wake", 500)
+    host.wait_in("Clock", clock, "rung")
+    assert time.monotonic() - sent >= 0.5
+
+
+def test_a_timer_is_set_to_an_instant(host: Host) -> None:
+    clock, at = host.key("clock"), datetime.now(UTC) + timedelta(seconds=1)
+    host.receipt("Clock", clock, "nap", {"at": at.isoformat()})
+
+    [timer] = host.snapshot("Clock", clock)["timers"]
+    assert (timer["event"], datetime.fromisoformat(timer["at"])) == ("ring", at)
+    assert abs(datetime.fromisoformat(timer["due"]) - at) < timedelta(milliseconds=2)
+    host.served.restart()
+    host.wait_in("Clock", clock, "rung")
+    assert datetime.now(UTC) >= at
+
+
+def test_an_instant_that_is_past_is_over_at_once(host: Host) -> None:
+    clock = host.key("clock")
+    host.receipt("Clock", clock, "nap", {"at": "2001-01-01T00:00:00+00:00"})
+
+    host.wait_in("Clock", clock, "rung")
+
+
+def test_a_recurring_timer_comes_again_and_again_until_its_state_is_left(host: Host) -> None:
+    clock, sent = host.key("clock"), time.monotonic()
+    host.receipt("Clock", clock, "begin")
+
+    wait_until(lambda: host.snapshot("Clock", clock)["data"]["beats"] >= 2, what="two beats")
+    host.served.restart()
+    wait_until(lambda: host.snapshot("Clock", clock)["data"]["beats"] >= 4, what="two more")
+    assert time.monotonic() - sent >= 4 * 0.2
+    host.receipt("Clock", clock, "stop")
+    wait_until(lambda: not host.scheduled("Clock", clock), what="the end of the timer")
+
+    beats = host.snapshot("Clock", clock)["data"]["beats"]
+    assert outcomes(host, "Clock", clock).count("taken") == beats
+    assert host.snapshot("Clock", clock)["timers"] == []
+
+
+def test_a_renewed_timer_starts_again_from_now(host: Host) -> None:
+    clock = host.key("clock")
+    host.receipt("Clock", clock, "rest")
+    [before] = host.snapshot("Clock", clock)["timers"]
+    wait_until(lambda: host.scheduled("Clock", clock), what="the timer")
+
+    renewed = time.monotonic()
+    host.receipt("Clock", clock, "touch")
+    [again] = host.snapshot("Clock", clock)["timers"]
+    host.wait_in("Clock", clock, "rung")
+
+    assert before["token"] != again["token"]
+    assert time.monotonic() - renewed >= 1
+
+
+# ── many ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_timer_of_many_machines_fires_once_and_not_early_though_the_server_dies(awake: Host, scale: int) -> None:
+    """A thousand machines at SCALE=10, otherwise two hundred; the server is killed while all of them wait."""
+    host, count = awake, max(200, 100 * scale)
+    clocks = [host.key("clock") for _ in range(count)]
+    at = datetime.now(UTC) + timedelta(seconds=4 + count / 100)
+    body = {"at": at.isoformat()}
+    for place in range(0, count, 100):
+        answers = host.together([("Clock", clock, "nap", body) for clock in clocks[place : place + 100]])
+        assert {answer.status_code for answer in answers} == {200}
+    assert datetime.now(UTC) < at, "the machine is too slow for this test: all are to wait when the server dies"
+
+    host.server.kill()
+    host.server.start()
+
+    names = ", ".join(f"'{clock}'" for clock in clocks)
+    asked = (
+        "SELECT target_service_key AS key, created_at, completed_at, scheduled_start_at FROM sys_invocation"
+        f" WHERE target_service_name = 'Clock' AND target_handler_name = '_deliver' AND target_service_key IN ({names})"
+    )
+    wait_until(
+        lambda: all(row.get("completed_at") for row in host.server.query(asked)),
+        timedelta(seconds=30 + count / 20),
+        "all timers to be delivered",
+    )
+    rows = host.server.query(asked)
+    late = sorted((datetime.fromisoformat(row["completed_at"]) - at).total_seconds() for row in rows)
+    print(
+        f"{len(rows)} timers, seconds late: least {late[0]:.3f}, median {late[len(late) // 2]:.3f}, most {late[-1]:.3f}"
+    )
+    assert sorted(row["key"] for row in rows) == sorted(clocks)
+    assert late[0] >= 0
+    for clock in clocks[:: max(1, count // 50)]:
+        assert host.snapshot("Clock", clock)["configuration"] == ["rung"]
+    rung = host.server.query(
+        f"SELECT count(*) AS n FROM state WHERE service_name = 'Clock' AND service_key IN ({names})"
+        ' AND value_utf8 LIKE \'%"configuration":["rung"]%\''
+    )
+    assert rung == [{"n": count}]

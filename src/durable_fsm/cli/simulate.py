@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from typing import IO, Any, cast
 
 import click
 
 from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.codec import canonical, milliseconds, plain
+from durable_fsm.core.durations import duration_of
 from durable_fsm.core.model import (
     Cancel,
     Effect,
@@ -27,15 +26,6 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.errors import DurableFSMError
 from durable_fsm.testing.rehearsal import Rehearsal
-
-UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 OUTCOMES = {
     "EventRejected": "rejected",
@@ -149,7 +139,10 @@ class _Session:
         return self.machine.send(str(line["event"]), line.get("payload")).outcome
 
     def _advance(self, line: dict[str, Json]) -> str:
-        self.machine.advance(duration_of(str(line["advance"])))
+        try:
+            self.machine.advance(duration_of(str(line["advance"])))
+        except ValueError as error:
+            raise BadLine(str(error)) from error
         return "advanced"
 
     def _done(self, line: dict[str, Json]) -> str:
@@ -178,16 +171,6 @@ class _Session:
             "effects": [effect_to_json(effect) for effect in effects],
             "trace": [plain(microstep._asdict()) for microstep in trace],
         }
-
-
-def duration_of(text: str) -> timedelta:
-    """`100ms`, `30s`, `15m`, `2h`, `1d`, or several: `1h30m`."""
-    if not text or DURATION.sub("", text):
-        raise BadLine(f"'{text}' is no duration; write 100ms, 30s, 15m, 2h or 1d.")
-    try:
-        return sum((float(number) * UNITS[unit] for number, unit in DURATION.findall(text)), timedelta())
-    except OverflowError as error:
-        raise BadLine(f"'{text}' is too long a time.") from error
 
 
 def effect_to_json(effect: Effect) -> Json:

@@ -255,6 +255,14 @@ class Unexpected(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """How long the record of what a machine has done is kept: so many entries, and so long; None is for ever."""
+
+    entries: int | None = 1_000
+    age: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """Choices an author makes for a whole chart.
 
@@ -262,7 +270,7 @@ class Policies:
     `scxml`: follow SCXML to the letter where durable machines are stricter: an error event that nothing takes is dropped,
     a machine that ends runs the exit actions of its last states, and the end of a child arrives even if it was left.
     `cancel_timers_over`: timers at least this long are cancelled at the platform when their state is left; shorter
-    ones are only dropped when they arrive.
+    ones are only dropped when they arrive. `history` is None where no record is kept.
     """
 
     unexpected: Unexpected = Unexpected.REJECT
@@ -270,6 +278,7 @@ class Policies:
     catch_errors: bool = True
     scxml: bool = False
     cancel_timers_over: timedelta = timedelta(0)
+    history: History | None = History()
 
 
 @dataclass(frozen=True)

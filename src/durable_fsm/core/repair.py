@@ -51,7 +51,7 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     _stop(run, running)
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
-        run.resume_work()
+        run.resume_work(but=activity)
     return run.finish(Outcome.TAKEN)
 
 

@@ -267,15 +267,15 @@ class Run:
             late = f"error.invoke.{activity.id}"
             self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
 
-    def resume_work(self) -> None:
-        """Begin again what the active states wait for and what ended when the machine failed."""
+    def resume_work(self, *, but: str | None = None) -> None:
+        """Begin again what the active states wait for and what ended when the machine failed, *but* one activity."""
         for id in self.index.in_order(self.active):
             state = self.index.states[id]
             waiting = {timer.event for timer in self.timers.values() if timer.state == id and timer.activity is None}
             for timer in state.timers:
                 if timer.event not in waiting:
                     self.start_timer(id, timer)
-            running = {running.id for running in self.activities.values()}
+            running = {but, *(running.id for running in self.activities.values())}
             for activity in state.activities:
                 if activity.id not in running:
                     self.start_activity(id, activity)

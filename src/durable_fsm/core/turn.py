@@ -50,6 +50,7 @@ class Taken:
         outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all.
         token: of the deferred event that was taken up or dropped; empty for others.
         error: why it was dropped.
+        note: what else is to be remembered: who repaired, and why.
     """
 
     seq: int
@@ -59,6 +60,7 @@ class Taken:
     reply: Json = None
     token: str = ""
     error: DurableFSMError | None = None
+    note: Json = None
 
 
 class Turn:
@@ -159,22 +161,22 @@ class Turn:
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
         self._absorb("create", start(self.chart, life=life, seed=self._seed))
 
-    def take(self, event: Event) -> Outcome:
+    def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         result = step(self.chart, self.machine, replace(event, seed=self._seed))
-        self._absorb(self._name_of(event), result)
+        self._absorb(self._name_of(event), result, note=note)
         return result.outcome
 
-    def change(self, name: str, act: Callable[[Snapshot], Step]) -> None:
+    def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
         """Change the machine by something else than an event; raises what *act* raises."""
-        self._absorb(name, act(self.machine))
+        self._absorb(name, act(self.machine), note=note)
 
-    def deliver(self, event: Event) -> Outcome | None:
+    def deliver(self, event: Event, *, note: Json = None) -> Outcome | None:
         """Take a timer or an outcome. What fails is parked and nobody else's turn is spoiled: None."""
         if self.snapshot is None:
             return Outcome.STALE
         try:
-            return self.take(event)
+            return self.take(event, note=note)
         except DurableFSMError as error:
             self.trouble = error
             self._park(event)
@@ -231,10 +233,11 @@ class Turn:
         self._asked = machine
         return False
 
-    def _absorb(self, event: str, result: Step, token: str = "") -> None:
+    def _absorb(self, event: str, result: Step, token: str = "", note: Json = None) -> None:
         if result.snapshot is not self.snapshot:
-            taken = Taken(result.snapshot.seq, event, result.outcome.value, result.trace, result.reply, token)
-            self.log.append(taken)
+            outcome = result.outcome.value
+            seq = result.snapshot.seq
+            self.log.append(Taken(seq, event, outcome, result.trace, result.reply, token, note=note))
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
         for effect in result.effects:

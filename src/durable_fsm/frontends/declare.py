@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
-from durable_fsm.core.model import Retry
+from durable_fsm.core.model import History, Retry
 
 if TYPE_CHECKING:
     from statemachine import Event, State
@@ -37,6 +37,7 @@ class Options:
     cancel_timers_over: timedelta = timedelta(0)
     defers: tuple[str, ...] = ()
     ignores: tuple[str, ...] = ()
+    history: History | None = field(default_factory=History)
 
 
 def durable(
@@ -48,6 +49,7 @@ def durable(
     cancel_timers_over: timedelta = timedelta(0),
     defers: Iterable[str] = (),
     ignores: Iterable[str] = (),
+    history: History | None = History(),  # noqa: B008 - frozen
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -59,9 +61,10 @@ def durable(
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
         ignores: events of which no notice is taken wherever nothing takes them.
+        history: how many entries of its record each machine keeps, and how long; None keeps none.
     """
     options = Options(
-        version, name, dict(handlers or {}), create_first, cancel_timers_over, tuple(defers), tuple(ignores)
+        version, name, dict(handlers or {}), create_first, cancel_timers_over, tuple(defers), tuple(ignores), history
     )
 
     def mark(cls: C) -> C:

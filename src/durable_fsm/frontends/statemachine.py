@@ -156,6 +156,7 @@ class _Reader:
             create_first=self.options.create_first,
             catch_errors=self.cls.catch_errors_as_events,
             cancel_timers_over=self.options.cancel_timers_over,
+            history=self.options.history,
         )
 
     def _root(self) -> State:

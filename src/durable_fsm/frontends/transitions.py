@@ -143,6 +143,7 @@ class _Reader:
                 create_first=config.create_first,
                 catch_errors=any(ERROR in edge.events for edge in transitions),
                 cancel_timers_over=config.cancel_timers_over,
+                history=config.history,
             ),
             handlers=dict(config.handlers),
         )

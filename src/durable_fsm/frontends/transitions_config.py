@@ -14,7 +14,7 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
-from durable_fsm.core.model import Location
+from durable_fsm.core.model import History, Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
 
@@ -80,6 +80,7 @@ class TransitionsConfig:
     doc: str = ""
     create_first: bool = False
     cancel_timers_over: timedelta = timedelta(0)
+    history: History | None = History()  # noqa: RUF009 - frozen
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"

@@ -10,7 +10,9 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.clock import codec
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner
 from durable_fsm.restate.wire import log
 
@@ -18,7 +20,7 @@ Protocol = Literal["bidi", "request_response"]
 
 
 def services(*definitions: object) -> list[restate.Service | restate.VirtualObject]:
-    """The Restate services of some charts: a virtual object each, and a runner where there are activities.
+    """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
 
     Raises:
         DefinitionError: a definition has problems.
@@ -37,6 +39,8 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
             if event in BUILT_IN or not is_handler_name(event):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
         found.append(Host(chart).virtual_object())
+        if chart.policies.history is not None:
+            found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
             found.append(Runner(chart).service())
     return found
@@ -62,4 +66,9 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         protocol: how Restate talks to it; None lets discovery decide by the HTTP version.
         identity_keys: public keys of the Restate environments that may call it; empty lets everyone.
     """
-    return restate.app(services(*definitions), protocol=protocol, identity_keys=list(identity_keys) or None)
+    return restate.app(
+        services(*definitions),
+        protocol=protocol,
+        identity_keys=list(identity_keys) or None,
+        journal_value_codec=codec(),
+    )

@@ -1,19 +1,14 @@
 """The host: one chart as a virtual object, one machine per key.
 
-Every exclusive handler does the same: load the snapshot, run a turn, save once, perform the effects, answer. Between
-the save and the last send there is no await, so that no cancellation can part them. Outside work is never done here
-(see `runner`), and no exception of ours is ever retried by the platform.
+Every exclusive handler does the same: load the snapshot, run a turn, save once, perform the effects, answer (see
+`visit`). Outside work is never done here (see `runner`), and no exception of ours is ever retried by the platform.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
 
@@ -21,64 +16,29 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 from restate.handler import TypeHint
-from restate.serde import BytesSerde
 
 from durable_fsm import errors
 from durable_fsm.core.ask import answers_in
-from durable_fsm.core.codec import canonical, milliseconds, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import (
-    Armed,
-    Cancel,
-    Chart,
-    Effect,
-    Event,
-    Failure,
-    Json,
-    Origin,
-    Outcome,
-    Post,
-    Reply,
-    Send,
-    Snapshot,
-    StartActivity,
-    StartMachine,
-    StopActivity,
-    StopMachine,
-)
-from durable_fsm.core.step import active_in, step
+from durable_fsm.core.codec import canonical, snapshot_to_json
+from durable_fsm.core.condition import meets
+from durable_fsm.core.model import Chart, Event, Json, Outcome, Status
+from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
-from durable_fsm.restate.runner import Job, handler_name, runner_name
-from durable_fsm.restate.wire import FOR_EVER, MAX_SNAPSHOT, Delivery, read, receipt, terminal_errors
+from durable_fsm.restate.record import Range, entries_of, forget
+from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park
+from durable_fsm.restate.waiting import Wish, refusal, tell
+from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
 
-SNAPSHOT = "snapshot"
-"""K/V key of the machine: one readable JSON text."""
-
-HANDLES = "handles"
-"""K/V key of what can still be cancelled: `{token: invocation id}`."""
-
-BUILT_IN = ("create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "_deliver", "_parked")
+BUILT_IN = (
+    "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
+    "_deliver", "_parked", "_wait", "_unwait",
+)  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
-
-BYTES = BytesSerde()
-
-PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
-"""How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
-
-PARK_LONGEST = timedelta(hours=1)
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled; none of ours that meets a delivery has it."""
-
-Act = Callable[[Turn], Outcome | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """By token: what was sent and can be cancelled, and what has ended."""
-
-    sent: dict[str, restate.context.SendHandle]
-    ended: set[str]
 
 
 class Host:
@@ -100,7 +60,12 @@ class Host:
         self._add(service, "create", self._create, schema=self.chart.data.schema())
         self._add(service, "send", self._send, schema=SEND_SCHEMA)
         self._add(service, "delete", self._delete)
+        self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA)
         self._add(service, "snapshot", self._snapshot, kind="shared")
+        self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
+        self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
+        self._add(service, "_wait", self._wait, private=True)
+        self._add(service, "_unwait", self._unwait, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
         return service
@@ -167,10 +132,14 @@ class Host:
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
 
+        self._refuse_private(ctx, name)
+        visit = await Visit.enter(self.chart, ctx)
+        return await visit.run(name, act, autostart=event)
+
+    def _refuse_private(self, ctx: ObjectContext | ObjectSharedContext, name: str | None) -> None:
         with terminal_errors(self.name, ctx.key()):
             if name in self._private_spellings:
                 raise errors.Forbidden(chart=self.name, event=name)
-        return await self._turn(ctx, name, act, autostart=event)
 
     @cached_property
     def _private_spellings(self) -> frozenset[str]:
@@ -181,37 +150,45 @@ class Host:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""
         with terminal_errors(self.name, ctx.key()):
             data = read(self.name, "create", body)
-            origin = "" if data in (None, {}) else _digest(canonical(data))
+            origin = "" if data in (None, {}) else digest_of(canonical(data))
 
         def act(turn: Turn) -> str:
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
-        return await self._turn(ctx, "create", act)
+        visit = await Visit.enter(self.chart, ctx)
+        return await visit.run("create", act)
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Delete the machine: its timers and activities are stopped, its key is free for a new life."""
-        machine = await self._load(ctx)
+        visit = await Visit.enter(self.chart, ctx)
+        machine = visit.machine
         with terminal_errors(self.name, ctx.key()):
             if machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
-        handles = await self._load_handles(ctx)
+            waiters = sorted(visit.waiters.known.items())
+            told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
+        handles = await load_handles(ctx)
         ctx.clear_all()
         for invocation in handles.values():
             ctx.cancel_invocation(invocation)
+        forget(ctx, self.chart, visit.stored)
+        tell(ctx, told)
         return answer
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
-        stored = await ctx.get(SNAPSHOT, serde=BYTES)
+        stored = await self._read(ctx)
+        parked = await load_parked(ctx)
         with terminal_errors(self.name, ctx.key()):
-            machine = self._decode(stored)
-            if machine is None:
-                raise errors.NotStarted(chart=self.name)
-            return canonical(self._view(ctx.key(), machine)).encode()
+            return canonical(self._view(ctx.key(), stored, parked)).encode()
 
-    def _view(self, key: str, machine: Snapshot) -> dict[str, Json]:
+    def _view(self, key: str, stored: Stored, parked: dict[str, Delivery]) -> dict[str, Json]:
+        machine = stored.machine
+        assert machine is not None
         record = snapshot_to_json(machine)
+        timers = cast("list[dict[str, Any]]", record.get("timers", []))
+        waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
             for event, answer in answers_in(self.chart, machine).items()
@@ -229,9 +206,90 @@ class Host:
             "output": machine.output,
             "failure": record.get("failure"),
             "events": accepts,
-            "timers": record.get("timers", []),
+            "timers": [{**timer, "due": _instant(stored.due.get(timer["token"]))} for timer in timers],
             "activities": record.get("activities", []),
+            "deferred": record.get("deferred", []),
+            "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
+
+    async def _history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Read what the machine has done: `{"after": 0, "limit": 100}` in order, or `{"last": 20}`."""
+        with terminal_errors(self.name, ctx.key()):
+            wanted = Range.decode(self.name, body)
+        stored = await self._read(ctx)
+        found = await entries_of(ctx, self.chart, stored, wanted)
+        return canonical({"machine": self.name, "key": ctx.key(), **found}).encode()
+
+    async def _read(self, ctx: ObjectSharedContext) -> Stored:
+        """What the key holds, for a handler that only reads."""
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        with terminal_errors(self.name, ctx.key()):
+            stored = Stored.decode(self.chart, text)
+            if stored.machine is None:
+                raise errors.NotStarted(chart=self.name)
+        return stored
+
+    # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Wait until the machine is somewhere, after an event if one comes along; answers with a receipt."""
+        with terminal_errors(self.name, ctx.key()):
+            wish = Wish.decode(self.chart, body)
+        self._refuse_private(ctx, wish.event)
+        if wish.event is None:
+            stored = await self._read(ctx)
+            assert stored.machine is not None
+            if meets(self.chart, stored.machine, wish.until):
+                return receipt(self.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
+        awakeable, told = ctx.awakeable(serde=BYTES)
+        asked = ctx.generic_call(self.name, "_wait", wish.encode(awakeable), key=ctx.key())
+        clock = ctx.sleep(wish.timeout)
+        try:
+            who, answer = await restate.select(asked=asked, clock=clock)
+            if who == "asked" and answer == b"null":
+                who, answer = await restate.select(told=told, clock=clock)
+        except RestateTerminalError as error:
+            if error.message == "cancelled":
+                self._stop_waiting(ctx, awakeable)
+            raise
+        if who == "clock":
+            await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
+            self._stop_waiting(ctx, awakeable)
+            raise terminal(self._timed_out(ctx.key(), wish))
+        return _told(answer)
+
+    def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
+        ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
+
+    def _timed_out(self, key: str, wish: Wish) -> errors.WaitTimedOut:
+        until = canonical(wish.until)
+        return errors.WaitTimedOut(chart=self.name, key=key, condition=until, after=str(wish.timeout))
+
+    async def _wait(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Take the event of somebody who waits, and register them."""
+        request = json.loads(body)
+        event = Event(request["event"], request["payload"]) if request["event"] is not None else None
+        visit = await Visit.enter(self.chart, ctx)
+        return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
+
+    async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Forget somebody who does not wait any longer."""
+        visit = await Visit.enter(self.chart, ctx)
+        if visit.machine is not None:
+            await visit.leave(body.decode())
+        return b""
+
+    # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Retry or skip an activity, resend what is parked, or move the machine; always with a reason."""
+        with terminal_errors(self.name, ctx.key()):
+            repair = Repair.decode(self.name, body)
+        visit = await Visit.enter(self.chart, ctx)
+        parked = await load_parked(ctx) if repair.verb == "resend" else {}
+        return await visit.run("repair", lambda turn: repair.act(turn, parked))
+
+    # ── what arrives by itself ────────────────────────────────────────────────────────────────────────────────────────
 
     def _schema(self, event: str) -> dict[str, Json] | None:
         payload = self.chart.events[event].payload
@@ -247,188 +305,65 @@ class Host:
             return "parked" if outcome is None else outcome.value
 
         try:
-            machine = await self._load(ctx)
-            if machine is None:
+            visit = await Visit.enter(self.chart, ctx, tries=delivery.tries)
+            if visit.machine is None:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
-            return await self._turn(ctx, delivery.event.name, act, loaded=machine, tries=delivery.tries)
+            return await visit.run(delivery.event.name, act)
         except RestateTerminalError as error:
             if error.status_code == CANCELLED:
                 raise
-            self._park(ctx, delivery)
+            park(ctx, self.chart, delivery, tries=delivery.tries)
+            await keep_parked(ctx, [delivery])
             return canonical({"outcome": "parked", "reason": error.message}).encode()
-
-    # ── the turn ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _turn(
-        self,
-        ctx: ObjectContext,
-        event: str,
-        act: Act,
-        *,
-        autostart: Event | None = None,
-        loaded: Snapshot | None = None,
-        tries: int = 0,
-    ) -> bytes:
-        """Load, settle what was left behind, act, drain, save, answer.
-
-        What is settled stays so, whatever becomes of the event.
-        """
-        machine = loaded if loaded is not None else await self._load(ctx)
-        turn = Turn(self.chart, machine, seed=ctx.request().id)
-        with terminal_errors(self.name, ctx.key()):
-            turn.begin()
-        if machine is not None and turn.changed:
-            await self._drain(ctx, turn, tries=tries)
-            await self._commit(ctx, turn, tries=tries, again=machine.timers)
-        if autostart is not None and turn.snapshot is None:
-            with terminal_errors(self.name, ctx.key()):
-                turn.autostart(life=life_of(ctx))
-                self._refuse_early(turn.machine, autostart)
-            await self._drain(ctx, turn, tries=tries)
-        with terminal_errors(self.name, ctx.key()):
-            outcome = act(turn)
-        await self._drain(ctx, turn, tries=tries)
-        with terminal_errors(self.name, ctx.key()):
-            answer = receipt(self.chart, ctx.key(), turn.machine, event=event, outcome=outcome, reply=turn.reply)
-        await self._commit(ctx, turn, tries=tries)
-        return answer
-
-    def _refuse_early(self, machine: Snapshot, event: Event) -> None:
-        """Raise what no state of the machine would change: for such an event no machine starts its work."""
-        with suppress(errors.EventRejected, errors.Finished, errors.ActionError):
-            step(self.chart, machine, event)
-
-    async def _drain(self, ctx: ObjectContext, turn: Turn, *, tries: int) -> None:
-        """Let the turn run on, through its exclusive activities."""
-        while True:
-            with terminal_errors(self.name, ctx.key()):
-                call = turn.next_call()
-            if call is None:
-                return
-            outcome = await self._call(ctx, turn, call, tries=tries)
-            with terminal_errors(self.name, ctx.key()):
-                turn.deliver(outcome)
-
-    async def _call(self, ctx: ObjectContext, turn: Turn, call: StartActivity, *, tries: int) -> Event:
-        """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
-        changes = self._save(ctx, turn, tries=tries)
-        job = self._job(ctx.key(), turn.machine, call)
-        answer = ctx.generic_call(runner_name(self.chart), handler_name(call.id), job.encode())
-        try:
-            await self._keep_handles(ctx, turn.machine, changes)
-            return Delivery.decode(await answer).event
-        except RestateTerminalError as error:
-            return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
-
-    def _job(self, key: str, machine: Snapshot, start: StartActivity) -> Job:
-        stable_id = f"{self.name}/{key}/{machine.life}/{start.id}/{start.entry}"
-        return Job(key, start.token, stable_id, machine.data, background=not start.exclusive)
-
-    # ── loading and saving ────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _load(self, ctx: ObjectContext | ObjectSharedContext) -> Snapshot | None:
-        stored = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(self.name, ctx.key()):
-            return self._decode(stored)
-
-    def _decode(self, stored: bytes | None) -> Snapshot | None:
-        if stored is None:
-            return None
-        try:
-            record = json.loads(stored)
-        except ValueError as error:
-            raise errors.SnapshotUnreadable(chart=self.name, problem=f"it is no JSON: {error}.") from error
-        machine = snapshot_from_json(self.chart, record)
-        problem = misfit(self.chart, machine)
-        if problem is not None:
-            served = (self.chart.version,)
-            raise errors.VersionError(chart=self.name, stored=machine.version, served=served, problem=problem)
-        return machine
-
-    async def _commit(self, ctx: ObjectContext, turn: Turn, *, tries: int, again: tuple[Armed, ...] = ()) -> None:
-        """Save, and keep what is needed to cancel early.
-
-        *again* are timers to send once more, where they still count: to kill a turn is to kill whatever it has sent,
-        timers too. One that had survived makes the other stale.
-        """
-        changes = self._save(ctx, turn, tries=tries, again=again)
-        with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
-            await self._keep_handles(ctx, turn.machine, changes)
-
-    def _save(self, ctx: ObjectContext, turn: Turn, *, tries: int, again: tuple[Armed, ...] = ()) -> Changes:
-        """Save what changed, then perform the effects: no await in between, nothing can part them."""
-        effects = turn.take_effects()
-        effects += [Send(timer.token, timer.event, timer.after) for timer in again if timer in turn.machine.timers]
-        parked, turn.parked = turn.parked, []
-        if turn.changed:
-            with terminal_errors(self.name, ctx.key()):
-                text = self._encode(turn.machine)
-            ctx.set(SNAPSHOT, text, serde=BYTES)
-            turn.saved()
-        for event in parked:
-            self._park(ctx, Delivery.of(event), tries=tries)
-        sent = {token: handle for effect in effects for token, handle in self._perform(ctx, turn.machine, effect)}
-        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
-        return Changes(sent, ended)
-
-    def _encode(self, machine: Snapshot) -> bytes:
-        text = canonical(snapshot_to_json(machine)).encode()
-        if len(text) > MAX_SNAPSHOT:
-            raise errors.TooLarge(chart=self.name, size=len(text), limit=MAX_SNAPSHOT)
-        return text
-
-    def _perform(
-        self, ctx: ObjectContext, machine: Snapshot, effect: Effect
-    ) -> list[tuple[str, restate.context.SendHandle]]:
-        """Send what the effect asks for; the handles are those worth keeping."""
-        match effect:
-            case Send():
-                delay = timedelta(milliseconds=milliseconds(effect.after)) or None
-                body = Delivery(effect.token).encode()
-                handle = ctx.generic_send(self.name, "_deliver", body, key=ctx.key(), send_delay=delay)
-                return [(effect.token, handle)] if effect.after >= self.chart.policies.cancel_timers_over else []
-            case StartActivity():
-                job = self._job(ctx.key(), machine, effect)
-                handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), job.encode())
-                return [(effect.token, handle)]
-            case Cancel() | StopActivity() | Reply() | StartMachine() | StopMachine() | Post():
-                return []  # charts with machines of their own are not hosted yet: services() refuses them
-
-    async def _keep_handles(self, ctx: ObjectContext, machine: Snapshot, changes: Changes) -> None:
-        """Cancel what has ended and remember how to cancel what was sent.
-
-        Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
-        """
-        if not changes.sent and not changes.ended:
-            return
-        handles = await self._load_handles(ctx)
-        before = dict(handles)
-        for token in sorted(changes.ended & handles.keys()):
-            ctx.cancel_invocation(handles[token])
-        for token, handle in changes.sent.items():
-            handles[token] = await handle.invocation_id()
-        live = {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
-        handles = {token: handle for token, handle in handles.items() if token in live}
-        if handles != before:
-            ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
-
-    async def _load_handles(self, ctx: ObjectContext) -> dict[str, str]:
-        stored = await ctx.get(HANDLES, serde=BYTES)
-        handles: dict[str, str] = json.loads(stored or b"{}")
-        return handles
-
-    def _park(self, ctx: ObjectContext, delivery: Delivery, *, tries: int | None = None) -> None:
-        """Send a delivery to ourselves again later."""
-        done = delivery.tries if tries is None else tries
-        delay = min(PARK_FIRST * 2 ** min(done, 10), PARK_LONGEST)
-        later = Delivery(delivery.token, delivery.activity, delivery.result, delivery.error, done + 1)
-        ctx.generic_send(self.name, "_parked", later.encode(), key=ctx.key(), send_delay=delay)
 
 
 SEND_SCHEMA: dict[str, Json] = {
     "type": "object",
     "properties": {"event": {"type": "string"}, "payload": {}},
     "required": ["event"],
+    "additionalProperties": False,
+}
+
+
+_CONDITION: dict[str, Json] = {
+    "state": {"type": "string"},
+    "tag": {"type": "string"},
+    "status": {"enum": [status.value for status in Status]},
+    "settled": {"const": True},
+    "taken": {"const": True},
+}
+
+WAIT_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        **_CONDITION,
+        "any": {"type": "array", "items": {"type": "object", "properties": _CONDITION}},
+        "event": {"type": "string"},
+        "payload": {},
+        "timeout": {"type": ["string", "number"], "default": "1h"},
+    },
+    "additionalProperties": False,
+}
+
+_NUMBER: dict[str, Json] = {"type": "integer", "minimum": 0}
+
+HISTORY_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"after": _NUMBER, "limit": _NUMBER, "last": _NUMBER},
+    "additionalProperties": False,
+}
+
+REPAIR_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        "retry": {"type": "string"},
+        "skip": {"type": "string"},
+        "result": {},
+        "resend": {"const": True},
+        "move": {"type": ["string", "array"], "items": {"type": "string"}},
+        "reason": {"type": "string", "minLength": 1},
+    },
+    "required": ["reason"],
     "additionalProperties": False,
 }
 
@@ -444,17 +379,17 @@ def is_handler_name(name: str) -> bool:
     return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
 
 
-def life_of(ctx: ObjectContext) -> str:
-    """The name of a life that begins in this invocation."""
-    return _digest(ctx.request().id)
+def _told(answer: bytes) -> bytes:
+    """The receipt for somebody who has waited; raises what they are told instead."""
+    record = json.loads(answer)
+    if "error" in record:
+        error = record["error"]
+        raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
+    return canonical(record["receipt"]).encode()
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
-    """What becomes of an exclusive activity whose call brought no outcome."""
-    if error.message in ("cancelled", "killed"):
-        return Failure(error.message, f"activity '{call.id}' was {error.message}.", error.status_code)
-    return Failure("lost", f"activity '{call.id}' could not be called: {error.message}", error.status_code)
+def _instant(milliseconds: int | None) -> str | None:
+    """As people read it: `2030-01-01T12:00:00+00:00`."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")

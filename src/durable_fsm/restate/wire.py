@@ -5,6 +5,7 @@ The ingress checks nothing (not even that a body is JSON), so every handler take
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from restate import TerminalError as RestateTerminalError
 from restate.retry_policy import InvocationRetryPolicy
+from restate.serde import BytesSerde
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
@@ -37,9 +39,12 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.AlreadyStarted: 409,
     errors.EventRejected: 409,
     errors.NotRepairable: 409,
+    errors.WaitTimedOut: 408,
+    errors.WaitInVain: 412,
     errors.Finished: 410,
     errors.TooLarge: 413,
     errors.TooManyDeferred: 429,
+    errors.TooManyWaiting: 429,
     errors.InvalidPayload: 422,
     errors.DefinitionError: 500,
     errors.NotDurable: 500,
@@ -49,6 +54,8 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.TerminalError: 500,
 }
 """HTTP status of every error; a test walks the tree."""
+
+BYTES = BytesSerde()
 
 FOR_EVER = InvocationRetryPolicy(max_attempts=2**31 - 1)
 """What the platform retries is an outage or a deployment: it must not give up, which would block the machine's key."""
@@ -92,6 +99,11 @@ def writable(text: str) -> str:
     Where one slipped through, the platform would try the invocation again for ever.
     """
     return text.encode("utf-8", "replace").decode()
+
+
+def digest_of(text: str) -> str:
+    """Twelve hex digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read(chart: str, handler: str, body: bytes) -> Json:

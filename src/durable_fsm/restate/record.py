@@ -1,0 +1,242 @@
+"""The record of what a machine has done: a tail in its snapshot, full pages in objects of their own.
+
+A snapshot is loaded with every event, so the tail is short. A page that is full is handed on, and leaves the tail when
+the next one is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, cast
+
+import restate
+from restate import ObjectContext, ObjectSharedContext
+
+from durable_fsm import errors
+from durable_fsm.core.codec import canonical, milliseconds
+from durable_fsm.core.model import Chart, History, Json, Microstep
+from durable_fsm.core.turn import Taken
+from durable_fsm.restate.stored import Stored
+from durable_fsm.restate.wire import BYTES, FOR_EVER, read
+
+PAGE = 10
+"""Entries of a page."""
+
+MOST = 1_000
+"""Entries of one answer."""
+
+ENTRIES = "entries"
+
+
+def record_name(chart: str) -> str:
+    """Name of the service that keeps the pages: `Order.history`."""
+    return f"{chart}.history"
+
+
+def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
+    """A change of the machine as an entry; what is empty is left out."""
+    error = taken.error
+    optional: dict[str, Json] = {
+        "steps": [_step_of(microstep) for microstep in taken.trace],
+        "error": {"type": type(error).__name__, "message": error.what} if error is not None else None,
+        "note": taken.note,
+    }
+    entry: dict[str, Json] = {
+        "n": number,
+        "seq": taken.seq,
+        "at": at,
+        "event": taken.event,
+        "outcome": taken.outcome,
+    }
+    return {**entry, **{name: value for name, value in optional.items() if value}}
+
+
+def _step_of(microstep: Microstep) -> dict[str, Json]:
+    record = {
+        "event": microstep.event,
+        "exited": list(microstep.exited),
+        "transitions": list(microstep.transitions),
+        "entered": list(microstep.entered),
+        "raised": list(microstep.raised),
+    }
+    return cast("dict[str, Json]", {name: value for name, value in record.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that is full."""
+
+    number: int
+    entries: tuple[Json, ...]
+
+
+def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[Page]]:
+    """The record with what was taken, and the pages that have become full with it."""
+    entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
+    tail = [*stored.tail, *entries]
+    count = stored.entries + len(entries)
+    pages: list[Page] = []
+    number = stored.pages
+    while count >= (number + 1) * PAGE:
+        begin = len(tail) - (count - number * PAGE)
+        pages.append(Page(number + 1, tuple(tail[begin : begin + PAGE])))
+        tail = tail[begin:]
+        number += 1
+    return replace(stored, tail=tuple(tail), pages=number, entries=count), pages
+
+
+def first_kept(history: History, stored: Stored) -> int:
+    """Number of the first entry that is kept by count."""
+    if history.entries is None:
+        return 1
+    return max(1, (stored.pages - _pages(history.entries)) * PAGE + 1)
+
+
+def _pages(entries: int) -> int:
+    return -(-entries // PAGE)
+
+
+# ── the pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Record:
+    """The pages of all machines of one chart: a virtual object, one page a key."""
+
+    def __init__(self, chart: Chart, history: History) -> None:
+        self.name = record_name(chart.name)
+        self.history = history
+
+    def service(self) -> restate.VirtualObject:
+        service = restate.VirtualObject(
+            self.name,
+            description="Pages of what the machines have done.",
+            ingress_private=True,
+            invocation_retry_policy=FOR_EVER,
+        )
+        for handler in (self.put, self.get, self.drop):
+            register = service.handler(handler.__name__, accept="*/*", input_serde=BYTES, output_serde=BYTES)
+            register(_function(handler))
+        return service
+
+    async def put(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Keep a page; for as long as the chart says."""
+        ctx.set(ENTRIES, body, serde=BYTES)
+        if self.history.age is not None:
+            delay = timedelta(milliseconds=milliseconds(self.history.age))
+            ctx.generic_send(self.name, "drop", b"{}", key=ctx.key(), send_delay=delay)
+        return b""
+
+    async def get(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """The page; nothing, if it is not kept.
+
+        It is exclusive so that it comes after a `put` that is still on its way.
+        """
+        page: bytes | None = await ctx.get(ENTRIES, serde=BYTES)
+        return page or b"[]"
+
+    async def drop(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Forget a page, and those before it down to the page `to`, if the request has one."""
+        ctx.clear(ENTRIES)
+        to = json.loads(body).get("to")
+        stem, _, number = ctx.key().rpartition("~")
+        if to is not None and int(number) > to:
+            ctx.generic_send(self.name, "drop", body, key=f"{stem}~{int(number) - 1}")
+        return b""
+
+
+def _function(method: Any) -> Any:  # Any: contexts differ by handler
+    async def handler(ctx: Any, body: bytes) -> bytes:
+        answer: bytes = await method(ctx, body)
+        return answer
+
+    handler.__doc__ = method.__doc__
+    return handler
+
+
+def page_key(key: str, life: str, number: int) -> str:
+    return f"{key}~{life}~{number}"
+
+
+def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> None:
+    """Send full pages on their way, and have those forgotten that are too many by then."""
+    history = chart.policies.history
+    assert history is not None
+    for page in pages:
+        body = canonical(list(page.entries)).encode()
+        ctx.generic_send(record_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
+        if history.entries is not None and (gone := page.number - _pages(history.entries)) > 0:
+            ctx.generic_send(record_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
+
+
+def forget(ctx: ObjectContext, chart: Chart, stored: Stored) -> None:
+    """Have every page of a machine forgotten."""
+    history = chart.policies.history
+    if history is not None and stored.pages and stored.machine is not None:
+        to = (first_kept(history, stored) - 1) // PAGE + 1
+        key = page_key(ctx.key(), stored.machine.life, stored.pages)
+        ctx.generic_send(record_name(chart.name), "drop", canonical({"to": to}).encode(), key=key)
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which entries somebody wants: those after number `after`, or the last ones, if that is None."""
+
+    after: int | None
+    limit: int
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> Range:
+        """Read `{"after": 0, "limit": 100}` or `{"last": 20}`.
+
+        Raises:
+            MalformedInput: it is something else.
+        """
+        request = read(chart, "history", body)
+        request = {} if request is None else request
+        numbers = list(request.values()) if isinstance(request, dict) else []
+        if (
+            not isinstance(request, dict)
+            or request.keys() - {"after", "limit", "last"}
+            or ("last" in request and len(request) > 1)
+            or not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers)
+        ):
+            problem = 'expected {"after": number, "limit": number} or {"last": number}.'
+            raise errors.MalformedInput(chart=chart, handler="history", problem=problem)
+        if "last" in request:
+            return cls(None, min(cast("int", request["last"]), MOST))
+        return cls(cast("int", request.get("after", 0)), min(cast("int", request.get("limit", 100)), MOST))
+
+
+async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wanted: Range) -> dict[str, Json]:
+    """The entries in order, the number of the first that may still be there, and where to go on reading."""
+    history = chart.policies.history
+    first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
+    after = max(stored.entries - wanted.limit, 0) if wanted.after is None else wanted.after
+    begin, end = max(after + 1, first), min(max(after + 1, first) + wanted.limit - 1, stored.entries)
+    entries: list[Json] = []
+    in_tail = stored.entries - len(stored.tail) + 1
+    assert stored.machine is not None
+    if begin < in_tail and begin <= end:
+        last = min(end, in_tail - 1)
+        keys = [page_key(ctx.key(), stored.machine.life, page) for page in _pages_between(begin, last)]
+        calls = [ctx.generic_call(record_name(chart.name), "get", b"", key=key) for key in keys]
+        await restate.gather(*calls)
+        for call in calls:
+            entries += json.loads(await call)
+    entries = [entry for entry in (*entries, *stored.tail) if begin <= cast("Any", entry)["n"] <= end]
+    return {
+        "entries": entries,
+        "first": first,
+        "last": stored.entries,
+        "next": end if begin <= end < stored.entries else None,
+    }
+
+
+def _pages_between(begin: int, last: int) -> Iterator[int]:
+    return iter(range((begin - 1) // PAGE + 1, (last - 1) // PAGE + 2))

@@ -1,0 +1,340 @@
+"""One exclusive invocation's visit to its machine: load, let a turn run, save, perform the effects, answer.
+
+Between a save and the last send that follows it there is no await, so that no cancellation can part them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import cast
+
+import restate
+from restate import ObjectContext, ObjectSharedContext
+from restate import TerminalError as RestateTerminalError
+
+from durable_fsm import errors
+from durable_fsm.core.codec import canonical, milliseconds
+from durable_fsm.core.model import (
+    Armed,
+    Cancel,
+    Chart,
+    Effect,
+    Event,
+    Failure,
+    Json,
+    Origin,
+    Outcome,
+    Post,
+    Reply,
+    Send,
+    Snapshot,
+    StartActivity,
+    StartMachine,
+    StopActivity,
+    StopMachine,
+)
+from durable_fsm.core.step import step
+from durable_fsm.core.turn import Turn
+from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.record import Page, hand_on, recorded
+from durable_fsm.restate.runner import Job, handler_name, runner_name
+from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
+from durable_fsm.restate.waiting import Waiter, Waiters, tell
+from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
+
+PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
+"""How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
+
+PARK_LONGEST = timedelta(hours=1)
+
+Act = Callable[[Turn], Outcome | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """By token: what was sent and can be cancelled, what has ended, and what had to be parked."""
+
+    sent: dict[str, restate.context.SendHandle]
+    ended: set[str]
+    parked: list[Delivery]
+
+
+class Visit:
+    """One machine in the hands of one exclusive invocation.
+
+    Attributes:
+        stored: what the key held.
+        turn: what this invocation does to the machine.
+        waiters: those who wait for it.
+    """
+
+    def __init__(self, chart: Chart, ctx: ObjectContext, stored: Stored, waiters: Waiters, *, tries: int) -> None:
+        self.chart = chart
+        self.ctx = ctx
+        self.stored = stored
+        self.waiters = waiters
+        self.turn = Turn(chart, stored.machine, seed=ctx.request().id)
+        self._tries = tries
+        self._logged = 0
+
+    @classmethod
+    async def enter(cls, chart: Chart, ctx: ObjectContext, *, tries: int = 0) -> Visit:
+        """Load the machine, if there is one.
+
+        Args:
+            tries: how often the delivery that comes with this visit was parked.
+        """
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        with terminal_errors(chart.name, ctx.key()):
+            stored = Stored.decode(chart, text)
+        waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        return cls(chart, ctx, stored, waiters, tries=tries)
+
+    @property
+    def machine(self) -> Snapshot | None:
+        """The machine as it was found."""
+        return self.stored.machine
+
+    async def run(self, event: str, act: Act, *, autostart: Event | None = None) -> bytes:
+        """Settle what was left behind, act, drain, save; the answer is a receipt.
+
+        What is settled stays so, whatever becomes of the event.
+        """
+        outcome = await self._run(act, autostart)
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            answer = receipt(
+                self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
+            )
+        await self._commit()
+        return answer
+
+    async def wait(self, until: dict[str, Json], awakeable: str, event: Event | None) -> Json:
+        """Register somebody who waits, after their event if they bring one; the answer is what they are told.
+
+        None means that they have to wait for their awakeable.
+        """
+        waiter = Waiter(until)
+
+        def act(turn: Turn) -> str:
+            nonlocal waiter
+            machine = turn.machine
+            if event is not None:
+                outcome = turn.take(event)
+                token = turn.machine.deferred[-1].token if outcome is Outcome.DEFERRED else ""
+                waiter = Waiter(until, event.name, outcome.value, token=token)
+            return machine.status
+
+        await self._run(act, event)
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            if not waiter.token and event is not None:
+                waiter = replace(waiter, reply=self.turn.reply)
+            waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
+            if answer is None:
+                self.waiters.add(self.chart, awakeable, waiter)
+        await self._commit()
+        return answer
+
+    async def leave(self, awakeable: str) -> None:
+        """Forget somebody who waits."""
+        self.waiters.remove(awakeable)
+        await self._commit()
+
+    async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
+        turn, found = self.turn, self.machine
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            turn.begin()
+        if found is not None and turn.changed:
+            await self._drain()
+            await self._commit(again=found.timers)
+        if autostart is not None and turn.snapshot is None:
+            with terminal_errors(self.chart.name, self.ctx.key()):
+                turn.autostart(life=life_of(self.ctx))
+                self._refuse_early(turn.machine, autostart)
+            await self._drain()
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            outcome = act(turn)
+        await self._drain()
+        return outcome
+
+    def _refuse_early(self, machine: Snapshot, event: Event) -> None:
+        """Raise what no state of the machine would change: for such an event no machine starts its work."""
+        with suppress(errors.EventRejected, errors.Finished, errors.ActionError):
+            step(self.chart, machine, event)
+
+    async def _drain(self) -> None:
+        """Let the turn run on, through its exclusive activities."""
+        while True:
+            with terminal_errors(self.chart.name, self.ctx.key()):
+                call = self.turn.next_call()
+            if call is None:
+                return
+            outcome = await self._call(call)
+            with terminal_errors(self.chart.name, self.ctx.key()):
+                self.turn.deliver(outcome)
+
+    async def _call(self, call: StartActivity) -> Event:
+        """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
+        changes = self._save()
+        answer = self.ctx.generic_call(runner_name(self.chart), handler_name(call.id), self._job(call).encode())
+        try:
+            await self._keep_handles(changes)
+            return Delivery.decode(await answer).event
+        except RestateTerminalError as error:
+            return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
+
+    def _job(self, start: StartActivity) -> Job:
+        machine, key = self.turn.machine, self.ctx.key()
+        stable_id = f"{self.chart.name}/{key}/{machine.life}/{start.id}/{start.entry}"
+        return Job(key, start.token, stable_id, machine.data, background=not start.exclusive)
+
+    # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _commit(self, *, again: tuple[Armed, ...] = ()) -> None:
+        """Save, and keep what is needed to cancel early.
+
+        *again* are timers to send once more, where they still count: to kill a turn is to kill whatever it has sent,
+        timers too. One that had survived makes the other stale.
+        """
+        changes = self._save(again=again)
+        with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
+            await self._keep_handles(changes)
+
+    def _save(self, *, again: tuple[Armed, ...] = ()) -> Changes:
+        """Save what changed, then perform the effects: no await in between, nothing can part them."""
+        turn, ctx = self.turn, self.ctx
+        effects = turn.take_effects()
+        effects += [
+            Send(timer.token, timer.event, timer.after, timer.at) for timer in again if timer in turn.machine.timers
+        ]
+        parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
+        answers: dict[str, Json] = {}
+        pages: list[Page] = []
+        if turn.changed or self.waiters.changed:
+            with terminal_errors(self.chart.name, ctx.key()):
+                answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
+                stored, pages = self._next(effects)
+                text = stored.encode()
+            ctx.set(SNAPSHOT, text, serde=BYTES)
+            self.waiters.write(ctx)
+            self.stored = stored
+            self._logged = len(turn.log)
+            turn.saved()
+        for delivery in parked:
+            park(ctx, self.chart, delivery, tries=self._tries)
+        sent = {token: handle for effect in effects for token, handle in self._perform(effect)}
+        if pages:
+            hand_on(ctx, self.chart, turn.machine.life, pages)
+        tell(ctx, answers)
+        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        return Changes(sent, ended, parked)
+
+    def _next(self, effects: list[Effect]) -> tuple[Stored, list[Page]]:
+        """What to store now, and the pages of the record that have become full."""
+        at, machine = stamp(), self.turn.machine
+        due = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
+        armed = {timer.token for timer in machine.timers}
+        stored = replace(
+            self.stored,
+            machine=machine,
+            due={token: moment for token, moment in due.items() if token in armed},
+            waited_for=bool(self.waiters.known),
+        )
+        if self.chart.policies.history is None:
+            return stored, []
+        return recorded(stored, self.turn.log[self._logged :], at)
+
+    def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
+        """Send what the effect asks for; the handles are those worth keeping."""
+        ctx = self.ctx
+        match effect:
+            case Send():
+                delay = _delay(effect) or None
+                body = Delivery(effect.token).encode()
+                handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
+                long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
+                return [(effect.token, handle)] if long else []
+            case StartActivity():
+                handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), self._job(effect).encode())
+                return [(effect.token, handle)]
+            case Cancel() | StopActivity() | Reply() | StartMachine() | StopMachine() | Post():
+                return []  # charts with machines of their own are not hosted yet: services() refuses them
+
+    async def _keep_handles(self, changes: Changes) -> None:
+        """Cancel what has ended, and remember how to cancel what was sent and what was parked.
+
+        Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
+        """
+        if changes.parked:
+            await keep_parked(self.ctx, changes.parked, _tokens(self.turn.machine))
+        if not changes.sent and not changes.ended:
+            return
+        handles = await load_handles(self.ctx)
+        before = dict(handles)
+        for token in sorted(changes.ended & handles.keys()):
+            self.ctx.cancel_invocation(handles[token])
+        for token, handle in changes.sent.items():
+            handles[token] = await handle.invocation_id()
+        live = _tokens(self.turn.machine)
+        handles = {token: handle for token, handle in handles.items() if token in live}
+        if handles != before:
+            self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
+
+
+def life_of(ctx: ObjectContext) -> str:
+    """The name of a life that begins in this invocation."""
+    return digest_of(ctx.request().id)
+
+
+async def load_handles(ctx: ObjectContext) -> dict[str, str]:
+    """How to cancel what was sent, by token."""
+    return await members_of(ctx, HANDLES)
+
+
+async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
+    """Deliveries that could not be taken, by token."""
+    record = await members_of(ctx, PARKED)
+    return {token: Delivery.decode(canonical(delivery).encode()) for token, delivery in record.items()}
+
+
+async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
+    """Remember what was parked, for operators; what is not *live* any more is forgotten."""
+    known = {**await load_parked(ctx), **{delivery.token: delivery for delivery in parked}}
+    record = {
+        token: json.loads(delivery.encode()) for token, delivery in known.items() if live is None or token in live
+    }
+    ctx.set(PARKED, canonical(record).encode(), serde=BYTES)
+
+
+def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:
+    """Send a delivery to ourselves again later."""
+    delay = min(PARK_FIRST * 2 ** min(tries, 10), PARK_LONGEST)
+    later = replace(delivery, tries=tries + 1)
+    ctx.generic_send(chart.name, "_parked", later.encode(), key=ctx.key(), send_delay=delay)
+
+
+def _tokens(machine: Snapshot) -> set[str]:
+    return {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
+
+
+def _delay(send: Send) -> timedelta:
+    """How long from now; an instant that is past is at once."""
+    if send.at is None:
+        return timedelta(milliseconds=milliseconds(send.after))
+    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - now()), timedelta(0))
+
+
+def _due(send: Send, at: int) -> int:
+    """When it will be delivered, in milliseconds since 1970."""
+    return int(send.at.timestamp() * 1_000) if send.at is not None else at + milliseconds(send.after)
+
+
+def _interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
+    """What becomes of an exclusive activity whose call brought no outcome."""
+    if error.message in ("cancelled", "killed"):
+        return Failure(error.message, f"activity '{call.id}' was {error.message}.", error.status_code)
+    return Failure("lost", f"activity '{call.id}' could not be called: {error.message}", error.status_code)

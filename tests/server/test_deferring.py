@@ -1,0 +1,101 @@
+"""Events that wait until their machine is free, through crashes, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from durable_fsm.core.step import MOST_DEFERRED
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def test_deferred_events_are_taken_in_order_and_once_across_crashes(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+    for number in range(3):
+        assert host.receipt("Desk", desk, "ask", f"{number}")["outcome"] == "deferred"
+        host.served.restart()
+
+    rested = host.receipt("Desk", desk, "rest")
+
+    assert rested["configuration"] == ["free"]
+    machine = host.snapshot("Desk", desk)
+    assert machine["data"]["asked"] == ["0", "1", "2"]
+    assert machine["deferred"] == []
+
+
+def test_deferred_events_outlive_the_server(awake: Host) -> None:
+    host, desk = awake, awake.key("desk")
+    host.receipt("Desk", desk, "begin")
+    host.receipt("Desk", desk, "ask", "first")
+
+    host.server.kill()
+    host.server.start()
+
+    host.receipt("Desk", desk, "rest")
+    assert host.snapshot("Desk", desk)["data"]["asked"] == ["first"]
+
+
+def test_the_payload_of_a_deferred_event_is_checked_when_it_is_sent(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+
+    assert host.post("Desk", desk, "ask", 7).status_code == 422
+    assert host.snapshot("Desk", desk)["deferred"] == []
+
+
+def test_an_ignored_event_is_ignored_and_one_that_nobody_mentions_is_rejected(host: Host) -> None:
+    desk = host.key("desk")
+    assert host.receipt("Desk", desk, "hum")["outcome"] == "ignored"
+    assert host.receipt("Desk", desk, "begin")["outcome"] == "taken"
+
+    assert host.receipt("Desk", desk, "begin")["outcome"] == "ignored"
+    assert host.receipt("Desk", desk, "hum")["outcome"] == "deferred"
+    assert host.post("Desk", desk, "forbidden").status_code == 409
+
+
+def test_a_snapshot_says_what_would_wait_and_what_would_be_ignored(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+
+    accepts = {event["event"]: event["accepts"] for event in host.snapshot("Desk", desk)["events"]}
+
+    assert accepts == {
+        "ask": "deferred",
+        "begin": "ignored",
+        "close": "deferred",
+        "forbidden": "no",
+        "hum": "deferred",
+        "rest": "yes",
+        "stumble": "deferred",
+    }
+
+
+def test_a_machine_has_room_for_so_many(awake: Host) -> None:
+    host, desk = awake, awake.key("desk")
+    host.receipt("Desk", desk, "begin")
+    answers = host.together([("Desk", desk, "ask", f"{number}") for number in range(MOST_DEFERRED + 3)])
+
+    assert sorted(answer.status_code for answer in answers) == [200] * MOST_DEFERRED + [429] * 3
+    refused = next(answer.json() for answer in answers if answer.status_code == 429)
+    assert refused["metadata"]["type"] == "TooManyDeferred"
+    host.receipt("Desk", desk, "rest")
+    assert len(host.snapshot("Desk", desk)["data"]["asked"]) == MOST_DEFERRED
+
+
+def test_the_end_of_a_machine_ends_the_waiting(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+    host.receipt("Desk", desk, "close")
+    host.receipt("Desk", desk, "ask", "too late")
+
+    assert host.receipt("Desk", desk, "rest")["status"] == "done"
+
+    assert host.snapshot("Desk", desk)["deferred"] == []
+    dropped = host.receipt("Desk", desk, "history", {"last": 1})["entries"][0]
+    assert (dropped["event"], dropped["outcome"], dropped["error"]["type"]) == ("ask", "rejected", "Finished")

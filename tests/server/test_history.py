@@ -1,0 +1,206 @@
+"""The record of what a machine has done: all of it, in order, for as long as its chart says, at no cost to events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durable_fsm.restate.record import PAGE
+from durable_fsm.testing import EffectLog, RestateServer, wait_until
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def history(host: Host, chart: str, key: str, **wanted: int) -> dict[str, Any]:
+    return host.receipt(chart, key, "history", wanted or None)
+
+
+def write(host: Host, chart: str, key: str, times: int) -> None:
+    for _ in range(times):
+        host.receipt(chart, key, "write")
+
+
+def pages(host: Host, chart: str, key: str) -> list[int]:
+    """Numbers of the pages that are stored for a key, in any life."""
+    rows = host.server.query(
+        f"SELECT DISTINCT service_key FROM state WHERE service_name = '{chart}.history'"
+        f" AND service_key LIKE '{key}~%' ORDER BY service_key"
+    )
+    return sorted(int(row["service_key"].rpartition("~")[2]) for row in rows)
+
+
+def test_an_entry_says_what_happened(host: Host) -> None:
+    order = host.key("order")
+    host.receipt("Order", order, "checkout", {"effect": order})
+    host.wait_in("Order", order, "paid")
+
+    created, checked_out, done = history(host, "Order", order)["entries"]
+
+    assert (created["n"], created["seq"], created["event"], created["outcome"]) == (1, 1, "create", "taken")
+    assert created["steps"] == [{"entered": ["cart"]}]
+    assert checked_out["event"] == "checkout"
+    [step] = checked_out["steps"]
+    assert (step["exited"], step["entered"]) == (["cart"], ["charging"])
+    assert step["transitions"] == ["cart--checkout--1"]
+    assert (done["event"], done["seq"]) == ("done.invoke.charging", 3)
+
+
+def test_every_macrostep_of_a_turn_has_an_entry(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+    host.receipt("Desk", desk, "ask", "one")
+    host.receipt("Desk", desk, "rest")
+
+    entries = history(host, "Desk", desk)["entries"]
+
+    assert [(entry["seq"], entry["event"], entry["outcome"]) for entry in entries] == [
+        (1, "create", "taken"),
+        (2, "begin", "taken"),
+        (3, "ask", "deferred"),
+        (4, "rest", "taken"),
+        (5, "ask", "taken"),
+    ]
+
+
+def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
+    counter = host.key("counter")
+    for _ in range(3):
+        for _ in range(9):
+            host.receipt("Counter", counter, "increment")
+        host.served.restart()
+
+    found: list[int] = []
+    wanted: dict[str, int] = {"limit": 7}
+    while True:
+        answer = history(host, "Counter", counter, **wanted)
+        found += [entry["n"] for entry in answer["entries"]]
+        if answer["next"] is None:
+            break
+        wanted = {"after": answer["next"], "limit": 7}
+
+    assert found == list(range(1, 29))
+    assert (answer["first"], answer["last"]) == (1, 28)
+    assert [entry["n"] for entry in history(host, "Counter", counter, last=3)["entries"]] == [26, 27, 28]
+    assert history(host, "Counter", counter, after=28)["entries"] == []
+    assert [entry["n"] for entry in history(host, "Counter", counter, after=9, limit=2)["entries"]] == [10, 11]
+    host.settled()
+    assert pages(host, "Counter", counter) == [1, 2]
+
+
+def test_a_record_that_is_to_be_short_forgets_its_beginning(host: Host) -> None:
+    diary = host.key("diary")
+    write(host, "Diary", diary, 5 * PAGE + 3)
+    host.settled()
+
+    answer = history(host, "Diary", diary, limit=1000)
+
+    assert (answer["first"], answer["last"]) == (3 * PAGE + 1, 5 * PAGE + 4)
+    assert [entry["n"] for entry in answer["entries"]] == list(range(3 * PAGE + 1, 5 * PAGE + 5))
+    assert pages(host, "Diary", diary) == [4, 5]
+
+
+def test_a_record_may_be_forgotten_with_time(awake: Host) -> None:
+    host, diary = awake, awake.key("diary")
+    write(host, "Fleeting", diary, 2 * PAGE)
+
+    wait_until(lambda: pages(host, "Fleeting", diary) == [], what="the pages to be forgotten")
+
+    entries = history(host, "Fleeting", diary, limit=1000)["entries"]
+    assert [entry["n"] for entry in entries] == list(range(PAGE + 1, 2 * PAGE + 2))  # what the machine itself still has
+
+
+def test_a_chart_may_keep_no_record(host: Host) -> None:
+    diary = host.key("diary")
+    write(host, "Silent", diary, PAGE + 1)
+
+    answer = history(host, "Silent", diary)
+
+    assert (answer["entries"], answer["last"]) == ([], 0)
+    assert "log" not in host.stored("Silent", diary)["snapshot"]
+
+
+def test_a_deleted_machine_leaves_no_record(host: Host) -> None:
+    diary = host.key("diary")
+    write(host, "Diary", diary, 4 * PAGE)
+    host.receipt("Diary", diary, "delete")
+    host.settled()
+
+    assert pages(host, "Diary", diary) == []
+    assert host.post("Diary", diary, "history").status_code == 404
+    write(host, "Diary", diary, 1)
+    assert [entry["event"] for entry in history(host, "Diary", diary)["entries"]] == ["create", "write"]
+
+
+@pytest.mark.parametrize("wanted", [{"after": -1}, {"last": 1, "limit": 2}, {"first": 1}, {"last": True}, [1], "all"])
+def test_what_cannot_be_read_is_said_so(awake: Host, wanted: object) -> None:
+    diary = awake.key("diary")
+    write(awake, "Silent", diary, 1)
+
+    answer = awake.post("Silent", diary, "history", wanted)
+
+    assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
+
+
+# ── what it costs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_record_costs_events_the_same_however_long_it_is(awake: Host, scale: int) -> None:
+    """At SCALE=10 after ten thousand events, otherwise after a thousand."""
+    host, counter = awake, awake.key("counter")
+    sizes: list[int] = []
+    commands: list[float] = []
+    written = 0
+    for until in (PAGE, 1_000 * scale):
+        while written < until - PAGE:
+            host.together([("Counter", counter, "increment", None)] * min(50, until - PAGE - written))
+            written = host.snapshot("Counter", counter)["data"]["count"]
+        journals = [host.post("Counter", counter, "increment").headers["x-restate-id"] for _ in range(PAGE)]
+        written += PAGE
+        sizes.append(sum(len(value) for value in host.stored("Counter", counter).values()))
+        commands.append(sum(len(host.journal(invocation)) for invocation in journals) / PAGE)
+
+    print(f"after {PAGE} and {written} events: {sizes} bytes, {commands} journal entries an event")
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+    assert commands[1] == pytest.approx(commands[0], rel=0.1)
+
+
+# ── when ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(params=["restate_server", "replaying_server"])
+def stamping(
+    request: pytest.FixtureRequest, hosting: type[Host], effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts as users deploy them: with a clock that runs, and payloads that are not compared on replay."""
+    server: RestateServer = request.getfixturevalue(request.param)
+    log = tmp_path_factory.mktemp("stamping") / "service.log"
+    with hosting.on(server, effect_log, log, DURABLE_FSM_PAYLOAD_CHECKS="") as host:
+        yield host
+
+
+def test_entries_and_timers_say_when(stamping: Host) -> None:
+    host, order, began = stamping, stamping.key("order"), time.time() * 1_000
+    host.receipt("Order", order, "checkout", {"effect": order})
+    door = host.key("door")
+    host.receipt("Door", door, "push", {"effect": door})
+    host.wait_in("Order", order, "paid")
+    cellar = host.key("cellar")
+    host.receipt("Cellar", cellar, "fill")
+    over = time.time() * 1_000
+
+    for chart, key in (("Order", order), ("Door", door)):
+        times = [entry["at"] for entry in history(host, chart, key)["entries"]]
+        assert times == sorted(times)
+        assert began - 1 <= times[0]
+        assert times[-1] <= over + 1
+    host.settled(timedelta(seconds=20))
+    taste, _ = host.snapshot("Cellar", cellar)["timers"]
+    assert taste["due"].endswith("+00:00")
+    assert len(host.effects.entries(door)) == 1

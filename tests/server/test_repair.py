@@ -1,0 +1,150 @@
+"""What an operator does by hand: with a reason, on the record, and as durable as everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from durable_fsm.testing import wait_until
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+WHY = "the bank is back"
+
+
+def repair(host: Host, chart: str, key: str, **what: object) -> httpx.Response:
+    return host.post(chart, key, "repair", {"reason": WHY, **what})
+
+
+def failed(host: Host) -> str:
+    """A machine that has failed with its activity."""
+    work = host.key("work")
+    host.effects.fail_next(work, times=3)
+    host.receipt("Workshop", work, "try_careless", {"effect": work})
+    wait_until(lambda: host.snapshot("Workshop", work)["status"] == "failed", what="the machine to fail")
+    return work
+
+
+def last(host: Host, chart: str, key: str) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = host.receipt(chart, key, "history", {"last": 5})["entries"]
+    return next(entry for entry in reversed(entries) if entry["event"] == "repair")
+
+
+def test_a_failed_activity_runs_again_under_its_stable_id(host: Host) -> None:
+    work = failed(host)
+
+    answer = repair(host, "Workshop", work, retry="careless").json()
+
+    assert (answer["outcome"], answer["status"]) == ("repaired", "running")
+    wait_until(lambda: host.effects.entries(work), what="the effect")
+    life = host.snapshot("Workshop", work)["life"]
+    assert [entry.key for entry in host.effects.entries(work)] == [f"Workshop/{work}/{life}/careless/2"]
+    wait_until(lambda: host.snapshot("Workshop", work)["activities"] == [], what="the outcome")
+    assert last(host, "Workshop", work)["note"] == {"retry": "careless", "reason": WHY}
+
+
+def test_a_failed_activity_is_answered_for(host: Host) -> None:
+    work = failed(host)
+
+    answer = repair(host, "Workshop", work, skip="careless", result="cash").json()
+
+    assert (answer["configuration"], answer["status"]) == (["careless"], "running")
+    assert host.snapshot("Workshop", work)["activities"] == []
+    assert not host.effects.entries(work)
+
+
+def test_an_activity_that_does_not_get_on_is_begun_again(host: Host) -> None:
+    order = host.key("order")
+    with host.effects.hold(f"before:{order}") as gate:
+        host.receipt("Order", order, "checkout", {"effect": order})
+        gate.wait_reached()
+        [before] = host.snapshot("Order", order)["activities"]
+
+        assert repair(host, "Order", order, retry="charging").status_code == 200
+        [again] = host.snapshot("Order", order)["activities"]
+
+        assert (again["entry"], again["token"] != before["token"]) == (before["entry"], True)
+    host.wait_in("Order", order, "paid")
+    assert {entry.key.rpartition("/")[2] for entry in host.effects.entries(order)} == {"2"}
+
+
+def test_a_machine_is_moved(host: Host) -> None:
+    order = host.key("order")
+    with host.effects.hold(f"before:{order}") as gate:
+        host.receipt("Order", order, "checkout", {"effect": order})
+        gate.wait_reached()
+
+        assert repair(host, "Order", order, move="cart").json()["configuration"] == ["cart"]
+
+        assert host.snapshot("Order", order)["activities"] == []
+    host.settled()
+    assert host.scheduled("Order", order) == []
+    assert last(host, "Order", order)["steps"][0]["entered"] == ["cart"]
+
+
+def test_a_repair_outlives_a_crash(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "buy")
+    host.receipt("Ticket", ticket, "use")
+
+    assert repair(host, "Ticket", ticket, move=["sold"]).json()["status"] == "running"
+    host.served.restart()
+
+    assert host.receipt("Ticket", ticket, "use")["status"] == "done"
+
+
+def test_what_is_parked_is_taken_at_once_when_it_is_sent_again(host: Host) -> None:
+    work = host.key("work")
+    with host.effects.hold(f"before:{work}") as gate:
+        host.receipt("Fragile", work, "begin", {"effect": work})
+        gate.wait_reached()
+        with host.deployed(CHARTS_BROKEN="raises", DURABLE_FSM_PARK_FIRST_SECONDS="600"):
+            gate.open()
+            wait_until(lambda: host.snapshot("Fragile", work)["parked"], what="the outcome to be parked")
+            still = repair(host, "Fragile", work, resend=True)
+            assert (still.status_code, host.snapshot("Fragile", work)["configuration"]) == (200, ["working"])
+    host.served.restart(env={"DURABLE_FSM_PARK_FIRST_SECONDS": "0.3"})
+
+    assert repair(host, "Fragile", work, resend=True).json()["configuration"] == ["done"]
+
+    machine = host.snapshot("Fragile", work)
+    assert (machine["data"]["rounds"], machine["parked"]) == (1, [])
+    for row in host.invocations("Fragile", work, target_handler_name="_parked", status="scheduled"):
+        host.server.kill_invocation(row["id"])
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "problem"),
+    [
+        pytest.param({"retry": "pack"}, 409, "activity 'pack' neither runs nor has failed", id="retry"),
+        pytest.param({"skip": "pack"}, 409, "activity 'pack' neither runs nor has failed", id="skip"),
+        pytest.param({"move": "nowhere"}, 409, "there is no state 'nowhere'", id="move"),
+        pytest.param({"move": ["sold", "used"]}, 409, "cannot be active together", id="move apart"),
+        pytest.param({"resend": True}, 409, "nothing is parked", id="resend"),
+        pytest.param({}, 400, "expected", id="nothing"),
+        pytest.param({"retry": "a", "skip": "b"}, 400, "expected", id="two"),
+        pytest.param({"retry": "a", "result": 1}, 400, "expected", id="result"),
+        pytest.param({"move": []}, 400, "expected", id="empty"),
+        pytest.param({"resend": "yes"}, 400, "expected", id="not true"),
+        pytest.param({"move": "sold", "reason": " "}, 400, "needs a reason", id="no reason"),
+    ],
+)
+def test_what_cannot_be_repaired_is_said_so(awake: Host, what: dict[str, object], status: int, problem: str) -> None:
+    ticket = awake.key("ticket")
+    awake.receipt("Ticket", ticket, "create")
+    before = awake.stored("Ticket", ticket)
+
+    answer = repair(awake, "Ticket", ticket, **what)
+
+    assert answer.status_code == status
+    assert problem in answer.json()["message"]
+    assert awake.stored("Ticket", ticket) == before
+
+
+def test_a_machine_that_is_not_there_cannot_be_repaired(awake: Host) -> None:
+    assert repair(awake, "Ticket", awake.key("ticket"), move="sold").status_code == 404

@@ -1,0 +1,308 @@
+"""Waiting for a machine: told as soon as it is there, told why it will not be, and through every crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from durable_fsm.errors import TooManyWaiting
+from durable_fsm.restate.waiting import MOST, Waiter, Waiters
+from durable_fsm.testing import wait_until
+from durable_fsm.testing.failures import NotObserved
+from tests.building import chart
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def asked(host: Host, chart: str, key: str, **wish: object) -> httpx.Response:
+    return host.post(chart, key, "wait_for", wish)
+
+
+def waiting(host: Host, chart: str, key: str) -> bool:
+    """Whether somebody is registered as waiting for the machine."""
+    return "waiters" in host.stored(chart, key)
+
+
+@contextmanager
+def somebody(host: Host, chart: str, key: str, **wish: object) -> Iterator[Future[httpx.Response]]:
+    """Somebody who waits; in the block they are registered."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(asked, host, chart, key, **wish)
+        try:
+            wait_until(lambda: answer.done() or waiting(host, chart, key), what="the waiter to be registered")
+        except NotObserved:
+            raise AssertionError(f"nobody waits; history: {host.post(chart, key, 'history').text}") from None
+        assert not answer.done(), answer.result().text
+        yield answer
+
+
+def told(answer: Future[httpx.Response]) -> dict[str, Any]:
+    response = answer.result(timeout=20)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+# ── told ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_machine_that_is_there_already_answers_at_once(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "buy")
+
+    answer = asked(host, "Ticket", ticket, state="sold").json()
+
+    assert (answer["event"], answer["outcome"], answer["configuration"]) == ("wait_for", "met", ["sold"])
+    assert not waiting(host, "Ticket", ticket)
+
+
+def test_somebody_who_waits_is_told_when_the_machine_is_there(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+
+    with somebody(host, "Ticket", ticket, state="sold") as answer:
+        host.receipt("Ticket", ticket, "buy")
+
+    assert told(answer)["configuration"] == ["sold"]
+    assert not waiting(host, "Ticket", ticket)
+    host.settled()
+
+
+def test_an_event_is_taken_and_its_consequences_awaited_in_one(host: Host) -> None:
+    order = host.key("order")
+
+    answer = asked(host, "Order", order, state="paid", event="checkout", payload={"effect": order}).json()
+
+    assert (answer["event"], answer["outcome"], answer["configuration"]) == ("checkout", "taken", ["paid"])
+    assert len(host.effects.entries(order)) == 1
+
+
+def test_the_condition_is_judged_after_the_event(host: Host) -> None:
+    counter = host.key("counter")
+    host.receipt("Counter", counter, "create")
+
+    answer = asked(host, "Counter", counter, state="counting", event="increment").json()
+
+    assert (answer["outcome"], answer["reply"], answer["seq"]) == ("taken", 1, 2)
+
+
+def test_a_rejected_event_answers_at_once(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+
+    answer = asked(host, "Ticket", ticket, state="used", event="use")
+
+    assert (answer.status_code, answer.json()["metadata"]["type"]) == (409, "EventRejected")
+    assert not waiting(host, "Ticket", ticket)
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        pytest.param({"state": "paid"}, id="state"),
+        pytest.param({"settled": True}, id="settled"),
+        pytest.param({"any": [{"state": "on_hold"}, {"state": "paid"}]}, id="any"),
+    ],
+)
+def test_what_can_be_waited_for(host: Host, until: dict[str, object]) -> None:
+    order = host.key("order")
+
+    with host.effects.hold(f"before:{order}") as gate:
+        host.receipt("Order", order, "checkout", {"effect": order})
+        gate.wait_reached()
+        with somebody(host, "Order", order, **until) as answer:
+            gate.open()
+
+            assert told(answer)["configuration"] == ["paid"]
+
+
+def test_several_may_wait_for_different_things(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+
+    with (
+        somebody(host, "Ticket", ticket, state="sold") as first,
+        somebody(host, "Ticket", ticket, status="done") as second,
+    ):
+        wait_until(lambda: host.stored("Ticket", ticket)["waiters"].count("until") == 2, what="both to be registered")
+        host.receipt("Ticket", ticket, "buy")
+        assert told(first)["configuration"] == ["sold"]
+        assert not second.done()
+        host.receipt("Ticket", ticket, "use")
+
+    assert told(second)["status"] == "done"
+
+
+# ── deferred events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_sender_of_a_deferred_event_may_wait_for_its_outcome(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+    assert host.receipt("Desk", desk, "ask", "first")["outcome"] == "deferred"
+
+    with somebody(host, "Desk", desk, taken=True, event="ask", payload="second") as answer:
+        assert [kept["payload"] for kept in host.snapshot("Desk", desk)["deferred"]] == ["first", "second"]
+        host.receipt("Desk", desk, "rest")
+
+    receipt = told(answer)
+    assert (receipt["event"], receipt["outcome"], receipt["reply"]) == ("ask", "taken", 2)
+
+
+def test_the_sender_of_a_deferred_event_that_fails_is_told_so_and_nobody_else(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("Desk", desk, "begin")
+    host.receipt("Desk", desk, "ask", "first")
+
+    with somebody(host, "Desk", desk, taken=True, event="stumble") as answer:
+        rested = host.receipt("Desk", desk, "rest")
+
+    assert rested["configuration"] == ["free"]
+    response = answer.result()
+    assert (response.status_code, response.json()["metadata"]["type"]) == (500, "ActionError")
+    assert "over a chair" in response.json()["message"]
+    assert host.snapshot("Desk", desk)["data"]["asked"] == ["first"]
+
+
+# ── told why not ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_waits_too_long_is_told_so_and_forgotten(host: Host) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+
+    answer = asked(host, "Ticket", ticket, state="used", event="buy", timeout="300ms")
+
+    body = answer.json()
+    assert (answer.status_code, body["metadata"]["type"]) == (408, "WaitTimedOut")
+    assert '{"state":"used"} was not met within 0:00:00.3' in body["message"]
+    assert host.snapshot("Ticket", ticket)["configuration"] == ["sold"]
+    wait_until(lambda: not waiting(host, "Ticket", ticket), what="the waiter to be forgotten")
+    host.settled()
+
+
+def use(host: Host, ticket: str) -> None:
+    host.receipt("Ticket", ticket, "buy")
+    host.receipt("Ticket", ticket, "use")
+
+
+def throw_away(host: Host, ticket: str) -> None:
+    host.receipt("Ticket", ticket, "delete")
+
+
+@pytest.mark.parametrize(("act", "word"), [(use, "at its end"), (throw_away, "deleted")])
+def test_who_waits_in_vain_is_told_so(host: Host, act: Callable[[Host, str], None], word: str) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+
+    with somebody(host, "Ticket", ticket, status="failed") as answer:
+        act(host, ticket)
+
+    response = answer.result()
+    assert (response.status_code, response.json()["metadata"]["type"]) == (412, "WaitInVain")
+    assert f"will not be met: the machine is {word}" in response.json()["message"]
+
+
+def test_a_machine_that_has_ended_elsewhere_answers_at_once(host: Host) -> None:
+    ticket = host.key("ticket")
+    use(host, ticket)
+
+    assert asked(host, "Ticket", ticket, state="sold").status_code == 412
+
+
+def test_a_machine_that_is_not_there_cannot_be_waited_for(host: Host) -> None:
+    assert asked(host, "Ticket", host.key("ticket"), state="sold").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wish", "problem"),
+    [
+        pytest.param({}, "expected one of 'state'", id="nothing"),
+        pytest.param({"state": "sold", "status": "done"}, "expected one of 'state'", id="two"),
+        pytest.param({"state": "lost"}, "there is no state 'lost'. There is 'on_sale', 'sold', 'used'.", id="state"),
+        pytest.param({"tag": "x"}, "no state has the tag 'x'.", id="tag"),
+        pytest.param({"status": "asleep"}, "there is no status 'asleep'", id="status"),
+        pytest.param({"settled": False}, "'settled' is true or left out", id="settled"),
+        pytest.param({"taken": True}, "send it along", id="taken"),
+        pytest.param({"any": []}, "'any' is a list of 1 to 20", id="any"),
+        pytest.param({"any": [{"any": [{"state": "sold"}]}]}, "none of them is an 'any'", id="nested"),
+        pytest.param({"state": "sold", "timeout": "soon"}, "'soon' is no duration", id="timeout"),
+        pytest.param({"state": "sold", "timeout": "400d"}, "between nothing and 365 days", id="long"),
+        pytest.param({"state": "sold", "payload": 1}, "'payload' belongs to an 'event'", id="payload"),
+        pytest.param({"state": "sold", "event": 1}, "'event' is the name of one", id="event"),
+    ],
+)
+def test_what_cannot_be_waited_for_is_said_so(awake: Host, wish: dict[str, object], problem: str) -> None:
+    answer = asked(awake, "Ticket", awake.key("ticket"), **wish)
+
+    assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
+    assert problem in answer.json()["message"]
+
+
+def test_a_private_event_cannot_be_sent_by_waiting(awake: Host) -> None:
+    answer = asked(awake, "Order", awake.key("order"), state="paid", event="done_invoke_charging")
+
+    assert answer.status_code == 403
+
+
+def test_a_machine_has_room_for_so_many() -> None:
+    made = chart("free")
+    waiters = Waiters({str(number): Waiter({"settled": True}) for number in range(MOST)})
+
+    with pytest.raises(TooManyWaiting, match="1000 wait for this machine already"):
+        waiters.add(made, "one more", Waiter({"settled": True}))
+
+
+# ── through crashes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("victim", ["service", "server"])
+def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
+    ticket = host.key("ticket")
+    host.receipt("Ticket", ticket, "create")
+    wish = {"state": "sold", "timeout": "60s"}
+    url = host.url("Ticket", ticket, "wait_for")
+    headers = {"idempotency-key": f"wait-{ticket}"}
+
+    def wait() -> httpx.Response:
+        """As a client would: ask again, under the same key, whenever the connection is lost."""
+        while True:
+            try:
+                return httpx.post(url, json=wish, headers=headers, timeout=30, trust_env=False)
+            except httpx.TransportError:
+                wait_until(lambda: host.server.process.alive, what="the server to be back")
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(wait)
+        wait_until(lambda: waiting(host, "Ticket", ticket), what="the waiter to be registered")
+        if victim == "service":
+            host.served.kill()
+            host.served.restart()
+        else:
+            host.server.kill()
+            host.server.start()
+        assert not answer.done()
+        host.receipt("Ticket", ticket, "buy")
+        assert told(answer)["configuration"] == ["sold"]
+
+    host.settled()
+    assert [row["target_handler_name"] for row in host.invocations("Ticket", ticket)].count("wait_for") == 1
+
+
+def test_the_event_that_came_with_a_wait_is_taken_once_for_one_idempotency_key(host: Host) -> None:
+    counter = host.key("counter")
+    url = host.url("Counter", counter, "wait_for")
+    headers = {"idempotency-key": counter}
+    wish = {"state": "counting", "event": "increment"}
+
+    answers = [httpx.post(url, json=wish, headers=headers, timeout=20, trust_env=False).json() for _ in range(3)]
+
+    assert [answer["reply"] for answer in answers] == [1, 1, 1]
+    assert host.snapshot("Counter", counter)["data"] == {"count": 1}
