@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -75,6 +76,8 @@ def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
         for _ in range(9):
             host.receipt("Counter", counter, "increment")
         host.served.restart()
+
+    assert len(json.loads(host.stored("Counter", counter)["snapshot"])["log"]["tail"]) == 18
 
     found: list[int] = []
     wanted: dict[str, int] = {"limit": 7}

@@ -210,6 +210,15 @@ def test_who_waits_in_vain_is_told_so(host: Host, act: Callable[[Host, str], Non
     assert f"will not be met: the machine is {word}" in response.json()["message"]
 
 
+def test_who_waits_for_a_machine_that_fails_is_told_so(host: Host) -> None:
+    work = host.key("work")
+    host.effects.fail_next(work, times=3)
+
+    answer = asked(host, "Workshop", work, state="finished", event="try_careless", payload={"effect": work})
+
+    assert (answer.status_code, answer.json()["metadata"]["status"]) == (412, "failed")
+
+
 def test_a_machine_that_has_ended_elsewhere_answers_at_once(host: Host) -> None:
     ticket = host.key("ticket")
     use(host, ticket)
