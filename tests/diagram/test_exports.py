@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+import subprocess
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from xml.etree import ElementTree
+
 import pytest
 
-from durable_fsm.core.model import Chart
-from durable_fsm.diagram.exports import to_markdown, to_mermaid, to_plantuml
-from tests.building import chart, edge, note
+from durable_fsm.core.model import Activity, Chart, Child, Timer
+from durable_fsm.diagram.engine import program
+from durable_fsm.diagram.exports import to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
+from durable_fsm.diagram.exports.export import name_of
+from tests.building import chart, edge, guard, note
+from tests.diagram.random_charts import random_chart
 from tests.diagram.study import STUDY, study
 
 
@@ -102,6 +114,13 @@ def test_ids_with_dots_become_identifiers_and_stay_different() -> None:
     assert "a_2e_b --> a_b : go" in to_mermaid(made).text
 
 
+def test_words_of_mermaids_own_become_other_ids() -> None:
+    made = chart("state\nEnd\nending", edge("state", "go", "End"), edge("End", "on", "ending"))
+
+    assert "state_2e_ --> End_2e_ : go" in to_mermaid(made).text
+    assert "End_2e_ --> ending : on" in to_mermaid(made).text
+
+
 def test_histories_are_marks_in_plantuml_and_states_in_mermaid() -> None:
     made = chart("out\nin\n    one\n    two\n    deep deep", edge("out", "back", "deep"), edge("in", "leave", "out"))
     assert "out --> in[H*] : back" in to_plantuml(made).text
@@ -113,3 +132,330 @@ def test_a_chart_may_be_folded() -> None:
 
     assert "state payment {" not in text
     assert "inside" in text
+
+
+# ── DOT ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NESTED = """
+    idle
+    outer parallel
+        left
+            one
+            two
+            back history
+        right
+            three
+    over final
+"""
+
+
+def laid_out(text: str) -> dict[str, Any]:
+    """What the layout program makes of it, as its own JSON; it has nothing to complain of."""
+    done = subprocess.run([program(), "-Tjson"], input=text.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_layout_program_takes_dot_with_every_state_and_every_transition(studied: Chart) -> None:
+    export = to_dot(studied)
+
+    laid = laid_out(export.text)
+    names = {item["name"] for item in laid["objects"]}
+    tooltips = [edge.get("tooltip") for edge in laid["edges"]]
+
+    assert {f"cluster {id}" for id, state in studied.states.items() if state.children and id} <= names
+    assert {id for id, state in studied.states.items() if not state.children} <= names
+    assert sum(tooltip is not None for tooltip in tooltips) >= sum(bool(edge.targets) for edge in studied.transitions)
+    assert export.lost == ()
+
+
+def test_the_layout_program_takes_dot_of_random_charts() -> None:
+    for seed in range(50):
+        text = to_dot(random_chart(seed)).text
+        done = subprocess.run([program(), "-Tjson"], input=text.encode(), capture_output=True, check=False)
+        assert (done.returncode, b"rror" in done.stderr) == (0, False), seed
+
+
+def test_lines_of_dot_end_at_the_borders_of_states_around_states() -> None:
+    made = chart(NESTED, edge("idle", "go", "outer"), edge("left", "stop", "over"))
+
+    edges = {edge["tooltip"]: edge for edge in laid_out(to_dot(made).text)["edges"] if "tooltip" in edge}
+
+    assert edges["idle → outer: go"]["lhead"] == "cluster outer"
+    assert edges["left → over: stop"]["ltail"] == "cluster left"
+
+
+def test_dot_tells_where_a_line_cannot_end_at_a_border() -> None:
+    made = chart(NESTED, edge("one", "up", "left"), edge("left", "down", "two"), edge("idle", "go", "one", "three"))
+
+    assert to_dot(made).lost == (
+        "That the transition from 'one' to 'left' ends at the border of 'left'.",
+        "That the transition from 'left' to 'two' begins at the border of 'left'.",
+    )
+
+
+def test_dot_draws_forks_as_bars_and_says_what_is_done_on_the_way() -> None:
+    made = chart(
+        NESTED, edge("idle", "go", "one", "three"), initial={"left": edge("left", "", "two", actions=[note("begin")])}
+    )
+
+    edges = laid_out(to_dot(made).text)["edges"]
+
+    assert sum(edge.get("tooltip", "").startswith("idle → one, three") for edge in edges) == 1
+    assert len(edges) == 3 + 3  # three beginnings, and a line to the bar and two from it
+    assert "/ begin" in [edge.get("label") for edge in edges]
+
+
+def test_dot_draws_a_beginning_in_several_states_as_a_bar_and_tells_of_what_is_taken_everywhere() -> None:
+    made = chart(NESTED, edge("", "stop", "over"), initial={"": edge("", "", "two", "three", actions=[note("begin")])})
+
+    edges = laid_out(to_dot(made).text)["edges"]
+
+    assert sum(edge.get("label") == "/ begin" for edge in edges) == 1
+    assert len(edges) == 2 + 3
+    assert to_dot(made).lost == ("The transition ' → over: stop', which Order takes wherever it is.",)
+
+
+def test_names_that_mean_something_in_dot_are_only_names() -> None:
+    made = chart("node\na:b\nc\\", edge("node", "go", "a:b", actions=[note('say "\\N" <b>')]), edge("a:b", "on", "c\\"))
+    states = {**made.states, "node": replace(made.states["node"], name='<b>&"\\')}
+
+    laid = laid_out(to_dot(replace(made, states=states)).text)
+
+    assert {"node", "a:b", "c\\\\"} <= {item["name"] for item in laid["objects"]}
+
+
+def test_dot_may_be_folded() -> None:
+    assert "15 states inside" in to_dot(study("claim"), depth=1).text
+
+
+# ── SCXML ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_scxml_names_code_and_holds_none(studied: Chart) -> None:
+    text = to_scxml(studied).text
+
+    assert not re.search(r"<script|\bsrc=", text)
+    assert len(re.findall(r"<transition (?!target)", text)) == len(studied.transitions)
+
+
+def test_scxml_sends_what_a_timer_raises_and_cancels_it_when_its_state_is_left() -> None:
+    text = to_scxml(chart("a\nb", edge("a", "late", "b"), timers={"a": [Timer("late", timedelta(minutes=1.5))]})).text
+
+    assert '<send id="timer.a.1.late" event="late" delay="90s" />' in text
+    assert '<cancel sendid="timer.a.1.late" />' in text
+    assert 'delay="1500ms"' in to_scxml(chart("a", timers={"a": [Timer("late", timedelta(seconds=1.5))]})).text
+
+
+def test_a_guard_of_scxml_is_a_variable_that_holds() -> None:
+    asked = [
+        guard(bool, "has_items"),
+        guard(bool, "is_late", negated=True),
+        guard(bool, "n > len(items)", negated=True),
+    ]
+    export = to_scxml(chart("a\nb", edge("a", "go", "b", guards=asked)))
+
+    assert 'cond="(has_items) and (not is_late) and (not (n &gt; len(items)))"' in export.text
+    assert re.findall(r'<data id="(\w+)" expr="1" />', export.text) == ["has_items", "is_late", "n", "items"]
+    assert "What guards ask: 'has_items', 'is_late', 'n', 'items' always hold." in export.lost
+
+
+def test_a_guard_that_is_no_expression_becomes_a_variable_and_that_is_told() -> None:
+    export = to_scxml(chart("a\nb", edge("a", "go", "b", guards=[guard(bool, "<lambda>")])))
+
+    assert 'cond="_lambda_"' in export.text
+    assert "The spelling of guard '<lambda>': it is the variable '_lambda_'." in export.lost
+
+
+def test_a_transition_of_scxml_that_stays_is_not_called_internal() -> None:
+    made = chart("a\n    b\n    c", edge("a", "stay", internal=True), edge("a", "in", "c", internal=True))
+
+    assert '<transition event="stay" />' in to_scxml(made).text
+    assert '<transition event="in" target="c" type="internal" />' in to_scxml(made).text
+
+
+def test_scxml_is_escaped_and_keeps_names_and_tags_in_a_namespace_of_its_own() -> None:
+    made = chart("a\nb", edge("a", "go", "b", actions=[note("say \"<x>\" & 'y'")]))
+    states = {**made.states, "a": replace(made.states["a"], name='<A & "B">', tags=frozenset({"open", "paid"}))}
+
+    root = ElementTree.fromstring(to_scxml(replace(made, states=states)).text)
+    (state, log) = root[0], root.find(".//{*}log")
+
+    assert state.attrib["{urn:x-durable-fsm}name"] == '<A & "B">'
+    assert state.attrib["{urn:x-durable-fsm}tags"] == "open paid"
+    assert log is not None
+    assert ast.literal_eval(log.attrib["expr"]) == "say \"<x>\" & 'y'"
+
+
+def test_what_scxml_has_no_place_for_is_told() -> None:
+    work = Activity("work", "charge_card", print, exclusive=True)
+    edges = [
+        edge("", "stop", "b", key="stop"),
+        edge("a", "go", "b", before=(note("ask"),), after=(note("tell"),), validators=(note("check"),)),
+    ]
+    made = chart(
+        "a\nb final", *edges, entry={"": [note("greet")]}, done={"b": [note("bill")]}, activities={"a": [work]}
+    )
+
+    assert to_scxml(made).lost == (
+        "That 'check' may reject 'go' in 'a'.",
+        "That 'ask' runs before states are left.",
+        "That 'tell' runs after states are entered.",
+        "That activity 'work' holds the machine until it is over.",
+        "What activity 'work' does, how often it is tried, and when it is given up.",
+        "What 'b' leaves behind: the result of bill.",
+        "What Order itself does: greet.",
+        "The transition 'stop', which Order takes wherever it is.",
+        "That events are rejected where nothing takes them: they are dropped.",
+    )
+
+
+def test_ids_with_blanks_become_ids_without() -> None:
+    assert '<transition event="go" target="b_20_c" />' in to_scxml(chart("a\nb", edge("a", "go", "b c"))).text
+
+
+def test_machines_of_machines_are_invoked_by_name_and_that_is_told() -> None:
+    child = Child("parcel", print, autoforward=True, finalize=(note("note"),))
+    made = chart("a", machines={"a": [child]})
+
+    assert '<invoke type="urn:x-durable-fsm:machine" autoforward="true">' in to_scxml(made).text
+    assert "Which machine 'parcel' begins: the chart decides that while it runs." in to_scxml(made).lost
+    assert "Which machine 'parcel' begins: the chart decides that while it runs." in to_xstate(made).lost
+
+
+def test_timers_that_are_computed_or_come_again_and_events_that_wait_are_told() -> None:
+    made = chart(
+        "a\nb",
+        edge("a", "due tick", "b"),
+        timers={
+            "a": [Timer("due", when=note("due_at")), Timer("tick", timedelta(seconds=1), recurring=True)],
+        },
+    )
+    states = {**made.states, "a": replace(made.states["a"], defers=("pay", "ship"))}
+    made = replace(made, states={**states, "": replace(states[""], defers=("*",))})
+    told = {
+        "That 'a' raises 'due' when 'due_at' says.",
+        "That 'a' raises 'tick' again and again.",
+        "That 'a' keeps 'pay', 'ship' for later.",
+        "That 'Order' keeps '*' for later.",
+    }
+
+    assert told <= set(to_scxml(made).lost)
+    assert told <= set(to_xstate(made).lost)
+    assert re.findall(r"<send .*?/>", to_scxml(made).text) == ['<send id="timer.a.2.tick" event="tick" delay="1s" />']
+    assert [*configured(made)["states"]["a"]["after"]] == ["1000"]
+    assert "due" in configured(made)["states"]["a"]["on"]
+
+
+# ── XState ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def configured(made: Chart) -> Any:
+    return json.loads(to_xstate(made).text)
+
+
+def test_xstate_has_names_as_descriptions_and_targets_by_path() -> None:
+    config = configured(study("order"))
+    payment = config["states"]["payment"]
+
+    assert (config["id"], config["initial"]) == ("Order", "draft")
+    assert payment["description"] == "Payment"
+    assert payment["entry"] == ["reserve_stock"]
+    assert payment["after"] == {"900000": {"target": "#Order.expired", "actions": ["release_stock"]}}
+    assert payment["onDone"] == {"target": "#Order.fulfilment"}
+    assert payment["on"]["xstate.error.actor.charging"] == {"target": "#Order.manual_review"}
+    assert payment["states"]["charging"]["invoke"] == [
+        {
+            "id": "charging",
+            "src": "charge_card",
+            "onDone": {"target": "#Order.payment.paid", "actions": ["save_receipt"]},
+            "onError": {"target": "#Order.payment.backing_off", "guard": "attempts_left", "actions": ["count_attempt"]},
+        }
+    ]
+
+
+def test_transitions_of_xstate_on_one_event_are_an_array_in_order() -> None:
+    asked = {"guards": (guard(bool, "is_late", negated=True),)}
+    config = configured(
+        chart("a\nb", edge("a", "go", "b", **asked), edge("a", "go", "a", key="again"), edge("a", "", "b"))
+    )
+
+    assert config["states"]["a"]["on"]["go"] == [
+        {"target": "#Order.b", "guard": {"type": "not", "params": {"guard": "is_late"}}},
+        {"target": "#Order.a", "reenter": True},
+    ]
+    assert config["states"]["a"]["always"] == [{"target": "#Order.b"}]
+
+
+def test_a_timer_of_xstate_that_others_may_send_is_an_event_as_well() -> None:
+    made = chart("a\nb", edge("a", "late", "b"), timers={"a": [Timer("late", timedelta(milliseconds=0.5))]})
+
+    assert configured(made)["states"]["a"]["after"] == {"0.5": {"target": "#Order.b"}}
+    assert configured(made)["states"]["a"]["on"] == {"late": {"target": "#Order.b"}}
+
+
+def test_several_guards_of_xstate_are_one_that_names_them() -> None:
+    made = chart("a\nb", edge("a", "go", "b", guards=[guard(bool, "x"), guard(bool, "y")]))
+
+    assert configured(made)["states"]["a"]["on"]["go"]["guard"] == {"type": "and", "params": {"guards": ["x", "y"]}}
+
+
+@pytest.mark.parametrize(
+    ("event", "others", "written"),
+    [
+        ("pay", [], ["pay"]),
+        ("pay", ["pay.card"], ["pay.*"]),
+        ("pay.*", ["pay.card"], ["pay.*"]),
+        ("*", [], ["*"]),
+        ("done.invoke", [], ["xstate.done.actor.*"]),
+        ("done.state.c", [], ["xstate.done.state.Order.c"]),
+        ("done", [], ["done", "xstate.done.*"]),
+        ("error.*", [], ["xstate.error.*"]),
+        ("error.execution", [], []),
+    ],
+)
+def test_events_of_xstate_have_its_names(event: str, others: list[str], written: list[str]) -> None:
+    made = chart("a\nb\nc\n    d final", edge("a", event, "b"), *(edge("b", other, "a") for other in others))
+
+    assert sorted(configured(made)["states"]["a"].get("on", {})) == written
+
+
+def test_ids_and_names_with_dots_become_keys_without() -> None:
+    made = replace(chart("a.b\na", edge("a", "go", "a.b")), name="shop.Order")
+    inner = chart("a\n    a.b\n    a.c", edge("a.b", "go", "a.c"))
+
+    assert configured(made)["states"]["a"]["on"]["go"] == {"target": "#shop_2e_Order.a_2e_b"}
+    assert configured(inner)["states"]["a"]["states"]["b"]["on"]["go"] == {"target": "#Order.a.c"}
+
+
+def test_what_xstate_cannot_say_is_told() -> None:
+    made = chart(
+        NESTED,
+        edge("one", "over", "three", key="across"),
+        edge("idle", "error.execution", "over"),
+        edge("idle", "*", "over", key="any"),
+        edge("idle", "go", "outer", validators=(note("check"),)),
+        initial={"left": edge("left", "", "two", "one"), "back": edge("back", "", "two", actions=[note("begin")])},
+        timers={"idle": [Timer("late", timedelta(seconds=1))]},
+        done={"over": [note("bill")]},
+    )
+
+    assert to_xstate(made).lost == (
+        "The transition from 'idle' on 'error.execution' to over.",
+        "That 'check' may reject 'go' in 'idle'.",
+        "That 'idle' asks '*' before 'go'.",
+        "That 'idle' raises 'late' after 1000 ms, for others to take.",
+        "That 'left' begins in two, one: it begins in 'two'.",
+        "That the transition from 'one' to three leaves 'outer': it stays active.",
+        "What is done on the way to the default of 'back': begin.",
+        "What 'over' leaves behind: the result of bill.",
+        "That events are rejected where nothing takes them: they are dropped.",
+    )
+
+
+def test_different_ids_have_different_names() -> None:
+    ids = ["a.b", "a_b", "a_2e_b", "a__2e__b", "a b", "a.b_c", "a_b.c", "ü", "_fc_", "__fc__"]
+
+    assert len({name_of(id) for id in ids}) == len(ids)
+    assert name_of("on_hold") == "on_hold"

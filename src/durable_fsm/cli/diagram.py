@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
+from durable_fsm.cli.documents import fill
 from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.model import Chart
-from durable_fsm.diagram import NoEngine, to_png, to_svg
-from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid, to_plantuml
+from durable_fsm.diagram import NoEngine
+from durable_fsm.diagram.files import FORMATS, SUFFIXES, content, is_fresh, report
+from durable_fsm.diagram.png import NoFont
 
-SUFFIXES = {".svg": "svg", ".png": "png", ".md": "md", ".mmd": "mermaid", ".mermaid": "mermaid", ".puml": "plantuml"}
-FORMATS = ("svg", "png", "mermaid", "plantuml", "md")
-TEXTS: dict[str, Callable[..., Export]] = {"mermaid": to_mermaid, "plantuml": to_plantuml}
 TABLE = "durable_fsm.diagrams"
 
 
@@ -34,7 +31,13 @@ class Picture:
     depth: int | None = None
     active: tuple[str, ...] = ()
     direction: str = "TB"
+    id_prefix: str = ""
     source_url: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How, for what makes the file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[3:]}
 
 
 @click.command()
@@ -47,6 +50,7 @@ class Picture:
 @click.option(
     "--direction", type=click.Choice(("TB", "LR")), default="TB", show_default=True, help="Down, or to the right."
 )
+@click.option("--id-prefix", default="", metavar="TEXT", help="Put this before every id, for several on one page.")
 @click.option("--source-url", metavar="URL", help="Link states and labels; {file} and {line} are filled in.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is not what would be written.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if a format has to leave anything out.")
@@ -58,6 +62,7 @@ def diagram(
     depth: int | None,
     active: tuple[str, ...],
     direction: str,
+    id_prefix: str,
     source_url: str | None,
     check: bool,  # noqa: FBT001 - click's way
     strict: bool,  # noqa: FBT001
@@ -73,17 +78,29 @@ def diagram(
       output = "diagrams/order.svg"
       theme = "auto"
 
+    A Markdown file is filled in place, between these lines (table, mermaid or svg):
+
+    \b
+      <!-- fsm: machines.order.machine:Order table -->
+      <!-- /fsm -->
+
     SVG and texts go to standard output where no file is named. What a format cannot say goes to standard error.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     if output is not None and len(targets) > 1:
         raise click.UsageError("One file holds one picture: name one target, or none and a table in pyproject.toml.")
+    if (output or format_) and any(map(_is_document, targets)):
+        raise click.UsageError("A Markdown file is filled in place: leave out -o and --format.")
     pictures = [
-        Picture(target, output, format_ or _format_of(output), theme, depth, active, direction, source_url)
+        Picture(target, output, format_ or _format_of(output), theme, depth, active, direction, id_prefix, source_url)
         for target in targets
     ] or _configured(Path("pyproject.toml"))
     outcomes = [_make(picture, check=check) for picture in pictures]
     if any(stale for stale, _ in outcomes) or (strict and any(lost for _, lost in outcomes)):
         sys.exit(1)
+
+
+def _is_document(target: str) -> bool:
+    return target.endswith(".md")
 
 
 def _configured(path: Path) -> list[Picture]:
@@ -100,7 +117,9 @@ def _configured(path: Path) -> list[Picture]:
 
 
 def _described(name: str, members: dict[str, Any]) -> Picture:
-    unknown = members.keys() - {"target", "output", "format", "theme", "depth", "active", "direction", "source_url"}
+    unknown = members.keys() - {field.name for field in fields(Picture)}
+    if not unknown and _is_document(str(members.get("target"))) and "output" not in members:
+        return Picture(members["target"], None, "md")
     if unknown or not {"target", "output"} <= members.keys():
         what = f"knows no '{min(unknown)}'" if unknown else "needs 'target' and 'output'"
         raise click.UsageError(f"[tool.{TABLE}.{name}] {what}.")
@@ -125,6 +144,8 @@ def _format_of(output: Path | None) -> str:
 
 def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
     """Write or compare one picture; whether it is stale, and whether anything was left out."""
+    if _is_document(picture.target):
+        return fill(Path(picture.target), check=check)
     chart = chart_of(picture.target)
     unknown = [state for state in picture.active if state not in chart.states]
     if unknown:
@@ -132,55 +153,32 @@ def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
             f"'{picture.target}' has no state '{unknown[0]}'. It has {', '.join(filter(None, chart.states))}."
         )
     try:
-        content, lost = _drawn(chart, picture)
-    except (NoEngine, ValueError) as error:
+        made, lost = content(chart, picture.format, **picture.options)
+    except (NoEngine, NoFont, ImportError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     for sentence in lost:
         click.echo(f"{picture.target}: left out: {sentence}", err=True)
     if check:
-        return _is_stale(chart, picture, content), bool(lost)
+        return _is_stale(chart, picture, made), bool(lost)
     if picture.output is not None:
         picture.output.parent.mkdir(parents=True, exist_ok=True)
-        picture.output.write_bytes(content)
+        picture.output.write_bytes(made)
         click.echo(f"wrote {picture.output}", err=True)
     elif picture.format == "png" and sys.stdout.isatty():
         raise click.UsageError("A PNG is no text: name a file with -o.")
     else:
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(made)
     return False, bool(lost)
 
 
-def _drawn(chart: Chart, picture: Picture) -> tuple[bytes, tuple[str, ...]]:
-    if picture.format == "md":
-        export = to_markdown(chart)
-        return export.text.encode(), export.lost
-    if picture.format in TEXTS:
-        export = TEXTS[picture.format](chart, depth=picture.depth)
-        return export.text.encode(), export.lost
-    options: dict[str, Any] = {
-        "theme": picture.theme,
-        "depth": picture.depth,
-        "active": picture.active,
-        "direction": picture.direction,
-        "source_url": picture.source_url,
-    }
-    return (to_png(chart, **options) if picture.format == "png" else to_svg(chart, **options).encode()), ()
-
-
-def _is_stale(chart: Chart, picture: Picture, content: bytes) -> bool:
-    """Compare a file with what would be written; the difference is shown as one of transition tables."""
+def _is_stale(chart: Chart, picture: Picture, wanted: bytes) -> bool:
+    """Compare a file with what would be written; say how it differs, and what mends it."""
     if picture.output is None:
         raise click.UsageError("--check compares files: name one with -o, or describe pictures in pyproject.toml.")
     there = picture.output.read_bytes() if picture.output.is_file() else b""
-    if there == content:
+    if is_fresh(there, wanted):
         return False
-    beside = picture.output.with_suffix(".md")
-    click.echo(f"{picture.output} is stale: run durable-fsm diagram {picture.target} -o {picture.output}", err=True)
-    if beside.is_file() and beside != picture.output:
-        there = beside.read_bytes()
-    if picture.output.suffix == ".md" or beside.is_file():
-        old = there.decode("utf-8", "replace").splitlines()
-        new = to_markdown(chart).text.splitlines()
-        for line in difflib.unified_diff(old, new, f"{beside} (on disk)", f"{picture.target} (now)", lineterm=""):
-            click.echo(line, err=True)
+    how = {**picture.options, "format": picture.format}
+    for line in report(chart, picture.output, wanted, target=picture.target, **how):
+        click.echo(line, err=True)
     return True

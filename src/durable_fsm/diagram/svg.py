@@ -25,6 +25,7 @@ from durable_fsm.diagram.measure import (
     chip_width,
     line,
 )
+from durable_fsm.diagram.stamp import link, stamp
 from durable_fsm.diagram.text import width
 from durable_fsm.diagram.theme import Theme, css
 
@@ -72,15 +73,17 @@ def to_svg(
     if theme not in ("light", "dark", "auto", "vars"):
         raise ValueError(f"there is no theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
     graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat)
-    return _Writer(picture(graph, direction), theme, id_prefix, source_url).svg()
+    mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url)
+    return _Writer(picture(graph, direction), theme, id_prefix, source_url, mark).svg()
 
 
 class _Writer:
-    def __init__(self, drawn: Picture, theme: Theme, prefix: str, source_url: str | None) -> None:
+    def __init__(self, drawn: Picture, theme: Theme, prefix: str, source_url: str | None, mark: str) -> None:
         self.drawn = drawn
         self.theme: Theme = theme
         self.prefix = prefix
         self.source_url = source_url
+        self.mark = mark
         self.hottest = max(
             [state.node.heat or 0 for state in drawn.states] + [edge.edge.heat or 0 for edge in drawn.edges], default=0
         )
@@ -95,7 +98,7 @@ class _Writer:
         name = f"{self.prefix}fsm-{graph.name.lower()}"
         labelled = f'role="img" aria-labelledby="{esc(name)}-t {esc(name)}-d"'
         size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
-        machine = f'data-machine="{esc(graph.name)}"'
+        machine = f'data-machine="{esc(graph.name)}" data-model="{self.mark}"'
         out = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fsm" {labelled} {size} {machine}>',
             f'<title id="{esc(name)}-t">{esc(graph.title)}</title>',
@@ -307,8 +310,7 @@ class _Writer:
     def _linked(self, body: list[str], location: Location | None) -> Iterable[str]:
         if self.source_url is None or location is None:
             return body
-        url = self.source_url.replace("{file}", location.file).replace("{line}", str(location.line))
-        return [f'<a href="{esc(url)}">', *body, "</a>"]
+        return [f'<a href="{esc(link(self.source_url, location))}">', *body, "</a>"]
 
 
 # ── pieces of SVG ─────────────────────────────────────────────────────────────────────────────────────────────────────

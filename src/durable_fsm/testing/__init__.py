@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_fsm.testing.diagrams import assert_diagram_fresh
     from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
     from durable_fsm.testing.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
     from durable_fsm.testing.process import ServiceProcess, free_port, serve_command
@@ -33,6 +34,7 @@ __all__ = [
     "RestateServer",
     "Served",
     "ServiceProcess",
+    "assert_diagram_fresh",
     "effect",
     "free_port",
     "serve_command",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "diagrams": ("assert_diagram_fresh",),
     "effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
     "failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),
     "process": ("ServiceProcess", "free_port", "serve_command"),

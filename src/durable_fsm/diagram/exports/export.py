@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from durable_fsm.core.model import Chart, State
 from durable_fsm.diagram.graph import Edge, Graph, Label, Row
 
 
@@ -29,13 +30,23 @@ def words(row: Row) -> str:
 
 def name_of(id: str) -> str:
     """An id as a plain identifier; different ids give different ones."""
-    return re.sub(r"[^A-Za-z0-9_]", lambda found: f"_{ord(found[0]):x}_", id.replace("_", "__") if "." in id else id)
+    if re.fullmatch(r"\w+", id, re.ASCII) and not re.search("_[0-9a-f]+_", id):
+        return id
+    return re.sub(r"\W", lambda found: f"_{ord(found[0]):x}_", id.replace("_", "__"), flags=re.ASCII)
 
 
 def labelled(graph: Graph) -> Iterator[tuple[Edge, Label]]:
     """Every transition of every edge, in document order."""
     found = [(edge, label) for edge in graph.edges for label in edge.labels]
     yield from sorted(found, key=lambda pair: pair[1].number)
+
+
+def deferred(chart: Chart, state: State) -> list[str]:
+    """A sentence for the events that a state keeps for later, which other languages lose."""
+    if not state.defers:
+        return []
+    names = ", ".join(f"'{name}'" for name in state.defers)
+    return [f"That '{state.id or chart.name}' keeps {names} for later."]
 
 
 def written(lines: Iterable[str]) -> str:

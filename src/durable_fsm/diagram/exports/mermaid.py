@@ -37,7 +37,7 @@ class _Writer:
             yield from self._state(node)
         for initial in self.graph.initials:
             if initial.parent == parent:
-                yield from (f"[*] --> {name_of(target)}" for target in initial.targets)
+                yield from (f"[*] --> {_name(target)}" for target in initial.targets)
                 if initial.actions:
                     self.lost.append(
                         f"What '{parent or self.graph.name}' does on its way in: {words(initial.actions)}."
@@ -47,7 +47,7 @@ class _Writer:
             yield from self._ends()
 
     def _state(self, node: Node) -> Iterator[str]:
-        name = name_of(node.id)
+        name = _name(node.id)
         if node.kind.is_history:
             self.lost.append(f"That '{node.id}' is a history: Mermaid has none, and draws a state.")
         shown = {Kind.SHALLOW_HISTORY: "H", Kind.DEEP_HISTORY: "H*"}.get(node.kind, node.name)
@@ -72,7 +72,7 @@ class _Writer:
                 self.lost.append(f"The transition from '{edge.source}' to '{target}', which crosses a region.")
                 continue
             text = _label(label.parts)
-            yield f"{name_of(edge.source)} --> {name_of(target)}{text}"
+            yield f"{_name(edge.source)} --> {_name(target)}{text}"
 
     def _leaves_a_region(self, source: str, target: str) -> bool:
         """Mermaid places such an edge at another state."""
@@ -86,9 +86,23 @@ class _Writer:
         for node in self.graph.nodes:
             if node.kind is Kind.FINAL:
                 if node.parent == ROOT:
-                    yield f"{name_of(node.id)} --> [*]"
+                    yield f"{_name(node.id)} --> [*]"
                 else:
                     self.lost.append(f"That '{node.id}' is final.")
+
+
+KEYWORDS = frozenset(
+    {
+        "accdescr", "acctitle", "class", "classdef", "click", "default", "direction", "end", "hide", "note", "scale",
+        "state", "statediagram", "style",
+    }
+)  # fmt: skip
+"""Words that Mermaid's parser takes for its own wherever they stand, in any case."""
+
+
+def _name(id: str) -> str:
+    """An id as Mermaid takes it."""
+    return name_of(f"{id}.") if id.lower() in KEYWORDS else name_of(id)
 
 
 def _label(row: Row) -> str:

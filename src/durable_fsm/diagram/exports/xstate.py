@@ -1,0 +1,304 @@
+"""XState's JSON: the configuration that `createMachine` of version 5 takes.
+
+https://stately.ai/docs/machines
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from durable_fsm.core.model import ROOT, Chart, Guard, Json, Kind, State, Transition, Unexpected
+from durable_fsm.diagram.exports.export import Export, deferred, name_of
+
+TYPES = {
+    Kind.PARALLEL: "parallel",
+    Kind.FINAL: "final",
+    Kind.SHALLOW_HISTORY: "history",
+    Kind.DEEP_HISTORY: "history",
+}
+PREFIXES = {
+    "done.invoke.": "xstate.done.actor.",
+    "error.invoke.": "xstate.error.actor.",
+    "done.state.": "xstate.done.state.",
+}
+"""How events of the platform begin, and how they begin there."""
+
+FAMILIES = {
+    "done.invoke": "xstate.done.actor.*",
+    "error.invoke": "xstate.error.actor.*",
+    "done.state": "xstate.done.state.*",
+    "done": "xstate.done.*",
+    "error": "xstate.error.*",
+}
+PLATFORM = ("done.", "error.")
+
+SPECIAL = frozenset(".#\\")
+"""What a key cannot hold: XState splits paths at dots, and `#` begins an id."""
+
+Node = dict[str, Json]
+
+
+def to_xstate(chart: Chart) -> Export:
+    """The chart as JSON for `createMachine(config)` or `setup({guards, actions, actors}).createMachine(config)`.
+
+    Guards, actions and activities are names, to be implemented there. A negated guard is
+    `{"type": "not", "params": {"guard": "has_items"}}`, several are `{"type": "and", "params": {"guards": […]}}`; `not`
+    and `and` are implemented like any other. The names of states are their descriptions.
+    """
+    return _Writer(chart).export()
+
+
+class _Writer:
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.lost: list[str] = []
+        self.root = _key(chart.name)
+        self.owners = {activity.id: state.id for state in chart.states.values() for activity in state.activities}
+
+    def export(self) -> Export:
+        config: Node = {"id": self.root}
+        if self.chart.doc.strip():
+            config["description"] = self.chart.doc.strip()
+        config.update(self._node(self.chart.root))
+        if self.chart.policies.unexpected is Unexpected.REJECT:
+            self.lost.append("That events are rejected where nothing takes them: they are dropped.")
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        return Export(f"{text}\n", tuple(dict.fromkeys(self.lost)))
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _node(self, state: State) -> Node:
+        node: Node = {}
+        if state.id != ROOT and state.name not in ("", state.id):
+            node["description"] = state.name
+        if state.kind in TYPES:
+            node["type"] = TYPES[state.kind]
+        if state.kind.is_history:
+            return {**node, **self._history(state)}
+        if state.kind is Kind.COMPOUND:
+            node["initial"] = self._initial(state)
+        if state.tags:
+            node["tags"] = [*sorted(state.tags)]
+        for word, callbacks in (("entry", (*state.entry, *state.done)), ("exit", state.exit)):
+            if callbacks:
+                node[word] = [callback.name for callback in callbacks]
+        node.update(self._behaviour(state))
+        if state.children:
+            node["states"] = {self._own_key(id): self._node(self.chart.states[id]) for id in state.children}
+        self._tell_of(state)
+        return node
+
+    def _history(self, state: State) -> Node:
+        initial = self.chart.index.initial[state.id]
+        if initial.actions:
+            names = ", ".join(action.name for action in initial.actions)
+            self.lost.append(f"What is done on the way to the default of '{state.id}': {names}.")
+        kind = "deep" if state.kind is Kind.DEEP_HISTORY else "shallow"
+        return {"history": kind, "target": self._targets(initial.targets)}
+
+    def _initial(self, state: State) -> Json:
+        """The child that a compound state begins in; XState begins nowhere deeper."""
+        initial = self.chart.index.initial[state.id]
+        inner = [child for child in state.children if self._lies_in(initial.targets[0], child)]
+        if initial.targets != (inner[0],):
+            where = ", ".join(initial.targets)
+            self.lost.append(f"That '{state.id or self.chart.name}' begins in {where}: it begins in '{inner[0]}'.")
+        key = self._own_key(inner[0])
+        return {"target": key, "actions": _names(initial)} if _names(initial) else key
+
+    def _lies_in(self, id: str, ancestor: str) -> bool:
+        return id == ancestor or self.chart.index.is_descendant(id, ancestor)
+
+    def _tell_of(self, state: State) -> None:
+        self.lost += [f"What '{state.id}' leaves behind: the result of {action.name}." for action in state.done]
+        self.lost += deferred(self.chart, state)
+        for activity in state.activities:
+            if activity.exclusive:
+                self.lost.append(f"That activity '{activity.id}' holds the machine until it is over.")
+            self.lost.append(f"How often activity '{activity.id}' is tried, and when it is given up.")
+        for child in state.machines:
+            self.lost.append(f"Which machine '{child.name}' begins: the chart decides that while it runs.")
+
+    # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _behaviour(self, state: State) -> Node:
+        """`invoke`, `on`, `after`, `always` and `onDone` of a state, transitions in document order in each."""
+        on: dict[str, list[Json]] = {}
+        after: dict[str, list[Json]] = {}
+        always: list[Json] = []
+        done: list[Json] = []
+        for edge in self.chart.index.transitions[state.id]:
+            written = self._transition(edge)
+            if not edge.events:
+                always.append(written)
+            for event in edge.events:
+                fixed = [timer for timer in state.timers if timer.event == event and timer.when is None]
+                delays = [_milliseconds(timer.after) for timer in fixed]
+                for delay in dict.fromkeys(delays):
+                    after.setdefault(delay, []).append(written)
+                if event == f"done.state.{state.id}":
+                    done.append(written)
+                elif not delays or self._is_public(event):
+                    for name in self._events(event, edge):
+                        on.setdefault(name, []).append(written)
+        self._tell_of_order(state, [*on])
+        self._tell_of_timers(state)
+        members: dict[str, Json] = {"invoke": self._invoke(state, on)}
+        members |= {"on": {name: _one(edges) for name, edges in on.items()}}
+        members |= {"after": {delay: _one(edges) for delay, edges in after.items()}}
+        members |= {"always": [*always], "onDone": _one(done) if done else None}
+        return {name: member for name, member in members.items() if member}
+
+    def _invoke(self, state: State, on: dict[str, list[Json]]) -> Json:
+        """The activities, with the transitions that take their outcomes, which `on` then lacks."""
+        found: list[Json] = []
+        for activity in state.activities:
+            invoke: Node = {"id": activity.id, "src": activity.name}
+            for word, family in (("onDone", "xstate.done.actor"), ("onError", "xstate.error.actor")):
+                edges = on.pop(f"{family}.{activity.id}", None)
+                if edges:
+                    invoke[word] = _one(edges)
+            found.append(invoke)
+        return found
+
+    def _transition(self, edge: Transition) -> Json:
+        written: Node = {}
+        if edge.targets:
+            written["target"] = self._targets(edge.targets)
+        guard = self._guard(edge.guards)
+        if guard is not None:
+            written["guard"] = guard
+        actions = _names(edge)
+        if actions:
+            written["actions"] = actions
+        if self._reenters(edge):
+            written["reenter"] = True
+        self._tell_of_regions(edge)
+        for validator in edge.validators:
+            self.lost.append(f"That '{validator.name}' may reject '{' '.join(edge.events)}' in '{edge.source}'.")
+        for when, callbacks in (("before states are left", edge.before), ("after states are entered", edge.after)):
+            self.lost += [f"That '{callback.name}' runs {when}." for callback in callbacks if edge.targets]
+        return written
+
+    def _reenters(self, edge: Transition) -> bool:
+        """Whether a transition leaves its own state, though it leads, or may lead, there or further in."""
+        if not edge.targets or edge.source == ROOT:
+            return False
+        if not all(self._may_stay(edge.source, target) for target in edge.targets):
+            return False
+        return not self._stays_inside(edge)
+
+    def _stays_inside(self, edge: Transition) -> bool:
+        """Whether SCXML takes an internal transition as one: its source stays active."""
+        inside = all(self.chart.index.is_descendant(target, edge.source) for target in edge.targets)
+        return edge.internal and inside and self.chart.states[edge.source].kind is Kind.COMPOUND
+
+    def _may_stay(self, source: str, target: str) -> bool:
+        """Whether the target is the source or in it; what a history around the source remembers may be."""
+        state = self.chart.states[target]
+        return self._lies_in(target, source) or (state.kind.is_history and self._lies_in(source, state.parent or ROOT))
+
+    def _tell_of_regions(self, edge: Transition) -> None:
+        """XState stays in the parallel state around a transition between its regions; SCXML leaves that, too."""
+        states = self.chart.states
+        if not edge.targets or edge.source == ROOT:
+            return
+        around = [
+            above
+            for above in self.chart.index.ancestors[edge.source]
+            if all(self.chart.index.is_descendant(target, above) for target in edge.targets)
+        ]
+        if states[around[0]].kind is Kind.PARALLEL and not self._stays_inside(edge):
+            where = ", ".join(edge.targets)
+            self.lost.append(
+                f"That the transition from '{edge.source}' to {where} leaves '{around[0]}': it stays active."
+            )
+
+    @staticmethod
+    def _guard(guards: tuple[Guard, ...]) -> Json:
+        asked: list[Json] = [
+            {"type": "not", "params": {"guard": guard.name}} if guard.negated else guard.name for guard in guards
+        ]
+        if len(asked) > 1:
+            return {"type": "and", "params": {"guards": asked}}
+        return asked[0] if asked else None
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _events(self, descriptor: str, edge: Transition) -> Iterator[str]:
+        """A descriptor as XState writes it; several, or none if there is no such event."""
+        plain = descriptor if descriptor == "*" else descriptor.removesuffix("*").removesuffix(".")
+        prefix = next((prefix for prefix in PREFIXES if plain.startswith(prefix)), None)
+        if plain in FAMILIES:
+            yield FAMILIES[plain]
+        if prefix is not None:
+            what = plain.removeprefix(prefix)
+            known = prefix == "done.state." and what in self.chart.states
+            yield f"{PREFIXES[prefix]}{self._path(what) if known else what}"
+        elif plain.startswith("error."):
+            where = ", ".join(edge.targets) or "stay"
+            self.lost.append(f"The transition from '{edge.source}' on '{plain}' to {where}.")
+        elif plain not in FAMILIES or self._is_public(plain):
+            longer = any(name.startswith(f"{plain}.") for name in self.chart.events if not name.startswith(PLATFORM))
+            yield f"{plain}.*" if longer else plain
+
+    def _is_public(self, event: str) -> bool:
+        return event in self.chart.public_events
+
+    def _tell_of_order(self, state: State, names: list[str]) -> None:
+        """XState asks the most precise descriptor first, SCXML the first."""
+        for place, name in enumerate(names):
+            later = [other for other in names[place + 1 :] if _covers(name, other)]
+            self.lost += [f"That '{state.id}' asks '{name}' before '{other}'." for other in later]
+
+    def _tell_of_timers(self, state: State) -> None:
+        taken = {event for edge in self.chart.index.transitions[state.id] for event in edge.events}
+        for timer in state.timers:
+            what = f"'{state.id or self.chart.name}' raises '{timer.event}'"
+            if timer.when is not None:
+                self.lost.append(f"That {what} when '{timer.when.name}' says.")
+            elif timer.event not in taken:
+                self.lost.append(f"That {what} after {_milliseconds(timer.after)} ms, for others to take.")
+            if timer.recurring:
+                self.lost.append(f"That {what} again and again.")
+
+    # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _targets(self, targets: tuple[str, ...]) -> Json:
+        written: list[Json] = [f"#{self._path(target)}" for target in targets]
+        return written[0] if len(written) == 1 else written
+
+    def _path(self, id: str) -> str:
+        """The id that XState gives to a state: `Order.payment.charging`."""
+        inside = [above for above in reversed(self.chart.index.ancestors[id]) if above != ROOT]
+        return ".".join([self.root, *map(self._own_key, (*inside, id))])
+
+    def _own_key(self, id: str) -> str:
+        parent = self.chart.states[id].parent or ROOT
+        return _key(id.removeprefix(f"{parent}."))
+
+
+def _key(name: str) -> str:
+    return name_of(name) if SPECIAL.intersection(name) else name
+
+
+def _covers(general: str, precise: str) -> bool:
+    """Whether one descriptor takes all that another takes, and more."""
+    if general == precise or not general.endswith("*"):
+        return False
+    return f"{precise}.".startswith(general.removesuffix("*"))
+
+
+def _names(edge: Transition) -> list[Json]:
+    return [action.name for action in (*edge.before, *edge.actions, *edge.after)]
+
+
+def _one(edges: list[Json]) -> Json:
+    """A transition alone needs no array."""
+    return edges[0] if len(edges) == 1 else edges
+
+
+def _milliseconds(length: timedelta) -> str:
+    return f"{length / timedelta(milliseconds=1):.15g}"

@@ -1,0 +1,113 @@
+"""Pictures and texts of charts as files: which format a suffix means, what is written, and whether it is still right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from durable_fsm.core.model import Chart
+from durable_fsm.diagram import to_png
+from durable_fsm.diagram.exports import Export, to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
+from durable_fsm.diagram.stamp import stamp_of, stamped
+from durable_fsm.diagram.svg import to_svg
+
+SUFFIXES: Mapping[str, str] = {
+    ".svg": "svg",
+    ".png": "png",
+    ".md": "md",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".puml": "plantuml",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".scxml": "scxml",
+    ".json": "xstate",
+}
+FORMATS = ("svg", "png", "mermaid", "plantuml", "dot", "scxml", "xstate", "md")
+
+USUAL = {("theme", "light"), ("direction", "TB")}
+
+_FOLDING: Mapping[str, Callable[..., Export]] = {"mermaid": to_mermaid, "plantuml": to_plantuml, "dot": to_dot}
+_WHOLE: Mapping[str, Callable[[Chart], Export]] = {"md": to_markdown, "scxml": to_scxml, "xstate": to_xstate}
+_SAID = re.compile(r'<g id="(?:[^"]*)" class="fsm-(?:state|transition)\b.*?<title>(.*?)</title>', re.DOTALL)
+
+
+def content(chart: Chart, format: str, **options: Any) -> tuple[bytes, tuple[str, ...]]:
+    """What a file of this format holds, and what had to be left out.
+
+    Args:
+        format: one of `FORMATS`.
+        options: those of `to_svg`. Texts take `depth` alone, and those that hold a whole chart not even that.
+
+    Raises:
+        ValueError: an option has no such value.
+        NoEngine: no layout program is installed.
+        NoFont: there is no font for a PNG.
+    """
+    if format == "svg":
+        return to_svg(chart, **options).encode(), ()
+    if format == "png":
+        mark = stamp_of(to_svg(chart, **options).encode()) or ""
+        return stamped(to_png(chart, **options), mark), ()
+    export = _WHOLE[format](chart) if format in _WHOLE else _FOLDING[format](chart, depth=options.get("depth"))
+    return export.text.encode(), export.lost
+
+
+def is_fresh(there: bytes, wanted: bytes) -> bool:
+    """Whether a file holds what would be written, or a picture of the same: another Graphviz may place it otherwise."""
+    mark = stamp_of(wanted)
+    return there == wanted or (mark is not None and stamp_of(there) == mark)
+
+
+def report(chart: Chart, path: Path, wanted: bytes, *, target: str, **options: Any) -> list[str]:
+    """Lines for the author of a stale file: the command that mends it, and how the file differs."""
+    lines = [f"{path} is stale: run {command(target, path, **options)}"]
+    if not path.is_file():
+        return [*lines, "There is no such file."]
+    return lines + (difference(chart, path, wanted) or ["It says the same: its look or an option has changed."])
+
+
+def command(target: str, path: Path, **options: Any) -> str:
+    """What a person types to write the file; options are those of `to_svg`, a light theme is understood."""
+    words = ["durable-fsm", "diagram", target, "-o", str(path)]
+    if path.suffix not in SUFFIXES and "format" in options:
+        words += ["--format", options["format"]]
+    for name, value in options.items():
+        if name == "format" or not value or (name, value) in USUAL:
+            continue
+        for item in [value] if isinstance(value, str | int) else value:
+            words += [f"--{name.replace('_', '-')}", str(item)]
+    return shlex.join(words)
+
+
+def difference(chart: Chart, path: Path, wanted: bytes) -> list[str]:
+    """How a stale file differs, as lines of a unified diff; empty if nobody could read it or it says the same.
+
+    A text differs by itself, and a picture by the transition table beside it (`order.md` by `order.svg`). Where there is
+    none, an SVG differs by what its states and transitions say.
+    """
+    beside = path.with_suffix(".md")
+    if path.suffix != ".md" and beside.is_file():
+        table = _diff(beside, beside.read_text("utf-8"), to_markdown(chart).text)
+        if table:
+            return table
+    there = path.read_bytes() if path.is_file() else b""
+    if path.suffix == ".svg":
+        return _diff(path, _said(there), _said(wanted))
+    return [] if path.suffix == ".png" else _diff(path, there.decode("utf-8", "replace"), wanted.decode())
+
+
+def _said(svg: bytes) -> str:
+    """What an SVG says of every state and transition, a line each."""
+    titles: list[str] = _SAID.findall(svg.decode("utf-8", "replace"))
+    return "\n".join(unescape(title).replace("\n", "; ") for title in titles)
+
+
+def _diff(path: Path, old: str, new: str) -> list[str]:
+    names = (f"{path} (on disk)", f"{path} (now)")
+    return list(difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm=""))
