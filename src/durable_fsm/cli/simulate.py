@@ -29,6 +29,7 @@ from durable_fsm.testing.rehearsal import Rehearsal
 
 OUTCOMES = {
     "EventRejected": "rejected",
+    "TooManyDeferred": "full",
     "UnknownEvent": "unknown",
     "Forbidden": "forbidden",
     "InvalidPayload": "invalid",
