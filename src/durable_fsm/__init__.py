@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
     from durable_fsm.core.model import Chart, Failure, History, Retry
     from durable_fsm.core.scope import Effects, Ids
+    from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
     from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
 
@@ -31,10 +33,17 @@ _HOMES = {
     "EventOf": "durable_fsm.frontends.declare",
     "Failure": "durable_fsm.core.model",
     "History": "durable_fsm.core.model",
+    "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
+    "Incoming": "durable_fsm.core.sources",
+    "Kafka": "durable_fsm.core.sources",
+    "Record": "durable_fsm.core.sources",
+    "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.model",
+    "StripeSignature": "durable_fsm.frontends.signatures",
     "TerminalError": "durable_fsm.errors",
     "TransitionsConfig": "durable_fsm.frontends.transitions",
+    "Webhook": "durable_fsm.core.sources",
     "activity": "durable_fsm.frontends.declare",
     "after": "durable_fsm.frontends.declare",
     "app": "durable_fsm.restate.app",
@@ -59,10 +68,17 @@ __all__ = [
     "EventOf",
     "Failure",
     "History",
+    "HmacSha256",
     "Ids",
+    "Incoming",
+    "Kafka",
+    "Record",
+    "Request",
     "Retry",
+    "StripeSignature",
     "TerminalError",
     "TransitionsConfig",
+    "Webhook",
     "activity",
     "after",
     "app",

@@ -11,7 +11,9 @@
     │   ├── TooManyDeferred        declared to wait, and too many wait already
     │   ├── TooManyWaiting         as many wait for the machine as may
     │   ├── TooLarge               longer than the machine takes
-    │   └── InvalidPayload         the payload or the data does not fit its declared type
+    │   ├── InvalidPayload         the payload or the data does not fit its declared type
+    │   ├── Undecodable            a record or a request of which no event can be made
+    │   └── BadSignature           a request that does not prove who has sent it
     ├── MachineError           the operator
     │   ├── NotStarted             no machine has this key
     │   ├── AlreadyStarted         a machine with other data has this key
@@ -20,7 +22,8 @@
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
-    │   └── SnapshotUnreadable     the stored snapshot is not one of ours
+    │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
+    │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
     └── TerminalError          raised by activities: trying again would not help
 
@@ -40,6 +43,7 @@ from dataclasses import dataclass
 __all__ = [
     "ActionError",
     "AlreadyStarted",
+    "BadSignature",
     "DefinitionError",
     "DefinitionWarning",
     "DurableFSMError",
@@ -54,11 +58,13 @@ __all__ = [
     "NotRepairable",
     "NotStarted",
     "Problem",
+    "SecretMissing",
     "SnapshotUnreadable",
     "TerminalError",
     "TooLarge",
     "TooManyDeferred",
     "TooManyWaiting",
+    "Undecodable",
     "UnknownEvent",
     "VersionError",
     "WaitInVain",
@@ -322,6 +328,32 @@ class InvalidPayload(EventError):
         return f"{self.subject} does not fit {self.expected}: {self.problem} at {self.path}."
 
 
+class Undecodable(EventError):
+    """No event can be made of a record of a topic, or of a request to a webhook."""
+
+    def __init__(self, *, chart: str, source: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.source = source
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return f"{self.source} cannot be decoded: {self.problem}"
+
+
+class BadSignature(EventError):
+    """A request to a webhook does not prove who has sent it. Nothing of it was read."""
+
+    def __init__(self, *, chart: str, webhook: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.webhook = webhook
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return f"the request to webhook '{self.webhook}' is refused: {self.problem}"
+
+
 # ── the operator ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -446,3 +478,19 @@ class SnapshotUnreadable(MachineError):
     @property
     def what(self) -> str:
         return f"the stored snapshot cannot be read: {self.problem} It was left as it is."
+
+
+class SecretMissing(MachineError):
+    """Requests to a webhook cannot be checked, so none is taken."""
+
+    def __init__(self, *, chart: str, webhook: str, variable: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.webhook = webhook
+        self.variable = variable
+
+    @property
+    def what(self) -> str:
+        return (
+            f"webhook '{self.webhook}' cannot check its requests: the environment has no {self.variable}."
+            " Set it where the service runs, and restart it."
+        )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.index import Index
     from durable_fsm.core.plan import Plans
     from durable_fsm.core.scope import Scope
+    from durable_fsm.core.sources import Kafka, Webhook
 
 Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
 
@@ -287,7 +288,8 @@ class Chart:
 
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
-    public names to events: `{"setUp": "set_up"}`.
+    public names to events: `{"setUp": "set_up"}`. `sources` and `webhooks` bring events to a hosted machine; they are no
+    part of what it is, and so not of the digest.
     """
 
     name: str
@@ -299,6 +301,8 @@ class Chart:
     doc: str = ""
     policies: Policies = Policies()
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    sources: tuple[Kafka, ...] = field(default=(), compare=False)
+    webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
 
     @property
     def root(self) -> State:

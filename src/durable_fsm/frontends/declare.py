@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
 from durable_fsm.core.model import History, Retry
+from durable_fsm.core.sources import Kafka, Webhook
 
 if TYPE_CHECKING:
     from statemachine import Event, State
@@ -38,6 +39,8 @@ class Options:
     defers: tuple[str, ...] = ()
     ignores: tuple[str, ...] = ()
     history: History | None = field(default_factory=History)
+    sources: tuple[Kafka, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
 
 def durable(
@@ -50,6 +53,8 @@ def durable(
     defers: Iterable[str] = (),
     ignores: Iterable[str] = (),
     history: History | None = History(),  # noqa: B008 - frozen
+    sources: Iterable[Kafka] = (),
+    webhooks: Iterable[Webhook] = (),
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -62,9 +67,20 @@ def durable(
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
         ignores: events of which no notice is taken wherever nothing takes them.
         history: how many entries of its record each machine keeps, and how long; None keeps none.
+        sources: Kafka topics whose records are events of the machine.
+        webhooks: providers that post their events.
     """
     options = Options(
-        version, name, dict(handlers or {}), create_first, cancel_timers_over, tuple(defers), tuple(ignores), history
+        version,
+        name,
+        dict(handlers or {}),
+        create_first,
+        cancel_timers_over,
+        tuple(defers),
+        tuple(ignores),
+        history,
+        sources=tuple(sources),
+        webhooks=tuple(webhooks),
     )
 
     def mark(cls: C) -> C:

@@ -37,6 +37,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
+from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
@@ -101,6 +102,7 @@ class _Reader:
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
+        self._check_sources(transitions)
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         chart = Chart(
@@ -113,6 +115,8 @@ class _Reader:
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             handlers=dict(self.options.handlers),
+            sources=self.options.sources,
+            webhooks=self.options.webhooks,
         )
         self._judge(chart)
         return chart
@@ -131,6 +135,12 @@ class _Reader:
             if name.isidentifier() and hasattr(StateChart, name):
                 what = f"event '{name}' hides what every statechart has under this name."
                 self.problem(what, "Give it another name.", self.places.get(name))
+
+    def _check_sources(self, transitions: Iterable[Transition]) -> None:
+        self.here = None
+        names = sources.Names.of(self.events, transitions)
+        for what, remedy, place in sources.problems_in(self.options.sources, self.options.webhooks, names):
+            self.problem(what, remedy, place)
 
     def _work(self, id: str, state: LibraryState) -> Found:
         self.here = self.places.get(state.id)

@@ -38,6 +38,7 @@ from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
+from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames, stance_problems
@@ -128,6 +129,9 @@ class _Reader:
             ignores=tuple(config.ignores.get("*", ())),
         )
         self._check_stances(root, transitions)
+        names = sources.Names.of(events, transitions)
+        for what, remedy, place in sources.problems_in(self.config.sources, self.config.webhooks, names):
+            self.problem(what, remedy, place)
         if self.problems or data is None:
             raise NotDurable(chart=config.name, problems=self.problems)
         chart = Chart(
@@ -146,6 +150,8 @@ class _Reader:
                 history=config.history,
             ),
             handlers=dict(config.handlers),
+            sources=tuple(config.sources),
+            webhooks=tuple(config.webhooks),
         )
         self._judge(chart)
         return chart

@@ -15,6 +15,7 @@ from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
 from durable_fsm.core.model import History, Location
+from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
 
@@ -57,6 +58,7 @@ class TransitionsConfig:
         ignores: events by state of which no notice is taken while nothing takes them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
+        sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -82,6 +84,8 @@ class TransitionsConfig:
     cancel_timers_over: timedelta = timedelta(0)
     history: History | None = History()  # noqa: RUF009 - frozen
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    sources: tuple[Kafka, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

@@ -12,8 +12,11 @@ from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.intake import rejected_object
+from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner
+from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.wire import log
 
 Protocol = Literal["bidi", "request_response"]
@@ -43,6 +46,19 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
             found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
             found.append(Runner(chart).service())
+        found += sources_of(chart)
+    return found
+
+
+def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
+    """What a chart's topics and webhooks need beside its machines."""
+    found: list[restate.Service | restate.VirtualObject] = []
+    if any(source.key is not None for source in chart.sources):
+        found.append(Topics(chart).forwarder())
+    if chart.webhooks:
+        found.append(Webhooks(chart).service())
+    if chart.sources or chart.webhooks:
+        found.append(rejected_object(chart))
     return found
 
 

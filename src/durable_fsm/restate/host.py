@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, cast
 
@@ -24,6 +24,8 @@ from durable_fsm.core.condition import meets
 from durable_fsm.core.model import Chart, Event, Json, Outcome, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
+from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.stored import SNAPSHOT, Stored
@@ -33,7 +35,7 @@ from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read,
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait",
+    "_deliver", "_parked", "_wait", "_unwait", INCOMING, RECORD,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
 
@@ -68,6 +70,10 @@ class Host:
         self._add(service, "_unwait", self._unwait, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
+        if self.chart.sources or self.chart.webhooks:
+            intake = Intake(self.chart, self._take)
+            self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
+            self._add(service, RECORD, Topics(self.chart, intake).record, private=True)
         return service
 
     def _add(
@@ -80,6 +86,7 @@ class Host:
         doc: str = "",
         kind: str = "exclusive",
         private: bool = False,
+        remembered: timedelta | None = None,
     ) -> None:
         async def handler(ctx: Any, body: bytes) -> bytes:
             return await handle(ctx, body)
@@ -92,6 +99,7 @@ class Host:
             input_serde=BYTES,
             output_serde=BYTES,
             ingress_private=private or None,
+            idempotency_retention=remembered,
         )
         register(handler)
         published = schema

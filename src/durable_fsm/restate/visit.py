@@ -312,9 +312,13 @@ async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str]
 
 def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:
     """Send a delivery to ourselves again later."""
-    delay = min(PARK_FIRST * 2 ** min(tries, 10), PARK_LONGEST)
     later = replace(delivery, tries=tries + 1)
-    ctx.generic_send(chart.name, "_parked", later.encode(), key=ctx.key(), send_delay=delay)
+    ctx.generic_send(chart.name, "_parked", later.encode(), key=ctx.key(), send_delay=parked_for(tries))
+
+
+def parked_for(tries: int) -> timedelta:
+    """How long something is parked that was parked so often before."""
+    return min(PARK_FIRST * (1 << min(tries, 10)), PARK_LONGEST)
 
 
 def _tokens(machine: Snapshot) -> set[str]:

@@ -46,10 +46,13 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.TooManyDeferred: 429,
     errors.TooManyWaiting: 429,
     errors.InvalidPayload: 422,
+    errors.Undecodable: 422,
+    errors.BadSignature: 401,
     errors.DefinitionError: 500,
     errors.NotDurable: 500,
     errors.VersionError: 500,
     errors.SnapshotUnreadable: 500,
+    errors.SecretMissing: 500,
     errors.ActionError: 500,
     errors.TerminalError: 500,
 }

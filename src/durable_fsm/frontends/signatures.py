@@ -1,0 +1,94 @@
+"""How providers sign their requests. A scheme holds the name of an environment variable; a host brings what is in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
+from typing import Literal
+
+from durable_fsm.core.sources import Request
+
+
+@dataclass(frozen=True, slots=True)
+class HmacSha256:
+    """The body's HMAC-SHA256 in a header, as GitHub signs (`X-Hub-Signature-256: sha256=<hex>`), Shopify and others.
+
+    Args:
+        secret: the environment variable that holds the secret.
+        header: where the signature is.
+        prefix: what stands before it.
+        encoding: how its bytes are written.
+    """
+
+    _: KW_ONLY
+    secret: str
+    header: str
+    prefix: str = ""
+    encoding: Literal["hex", "base64"] = "hex"
+
+    @property
+    def tolerance(self) -> timedelta | None:
+        """Such a signature does not say when it was made."""
+        return None
+
+    def signed_at(self, request: Request, secret: bytes) -> float | None:
+        """See `Signature.signed_at`."""
+        given = _header(request, self.header)
+        if not given.startswith(self.prefix):
+            raise ValueError(f"header '{self.header}' does not begin with '{self.prefix}'.")
+        digest = hmac.digest(secret, request.body, hashlib.sha256)
+        wanted = digest.hex().encode() if self.encoding == "hex" else base64.b64encode(digest)
+        _compare(wanted, given.removeprefix(self.prefix), self.header)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSignature:
+    """A time and the HMAC-SHA256 of time and body in a header, as Stripe signs: `t=1700000000,v1=<hex>`.
+
+    While a secret is being replaced there are several `v1`; one that fits is enough.
+
+    Args:
+        secret: the environment variable that holds the secret.
+        tolerance: how old a signature may be, and how far ahead the provider's clock may be.
+        header: where the signature is.
+    """
+
+    _: KW_ONLY
+    secret: str
+    tolerance: timedelta = timedelta(minutes=5)
+    header: str = "Stripe-Signature"
+
+    def signed_at(self, request: Request, secret: bytes) -> float:
+        """See `Signature.signed_at`."""
+        parts = [part.strip().partition("=") for part in _header(request, self.header).split(",")]
+        times = [value for name, _, value in parts if name == "t"]
+        signatures = [value for name, _, value in parts if name == "v1"]
+        if len(times) != 1 or not (times[0].isascii() and times[0].isdigit() and len(times[0]) < 16) or not signatures:
+            raise ValueError(f"header '{self.header}' is not 't=<seconds>,v1=<signature>'.")
+        signed = times[0].encode() + b"." + request.body
+        wanted = hmac.digest(secret, signed, hashlib.sha256).hex().encode()
+        fits = [hmac.compare_digest(wanted, _bytes(given)) for given in signatures]
+        if not any(fits):
+            raise ValueError(f"the signature in header '{self.header}' is wrong.")
+        return float(times[0])
+
+
+def _header(request: Request, name: str) -> str:
+    given = request.headers.get(name.lower())
+    if given is None:
+        raise ValueError(f"header '{name}' is missing.")
+    return given
+
+
+def _compare(wanted: bytes, given: str, header: str) -> None:
+    if not hmac.compare_digest(wanted, _bytes(given)):
+        raise ValueError(f"the signature in header '{header}' is wrong.")
+
+
+def _bytes(text: str) -> bytes:
+    """Whatever a header holds, in a form that can be compared in constant time."""
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,212 @@
+"""A Kafka broker for tests: one process of its own, in memory, on the wire protocol, killed as easily as started.
+
+It is the mock that librdkafka brings. Topics come into being, with four partitions, when somebody writes to them or
+reads them; everything is forgotten when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from durable_fsm.testing.failures import HarnessError
+from durable_fsm.testing.process import HOST, ServiceProcess, free_port
+
+__all__ = ["KafkaBroker"]
+
+PARTITIONS = 4
+"""How many partitions the mock gives a topic."""
+
+_PATIENCE_SECONDS = 10.0
+_NOWHERE = "127.0.0.1:1"
+"""Where the mock is said to be before it is there: the client insists on an address."""
+
+Text = str | bytes | None
+
+
+class KafkaBroker:
+    """One broker, empty at every start.
+
+        with KafkaBroker() as broker:
+            broker.produce("orders", "o-17", '{"total_cents": 500}')
+
+    Args:
+        log: Where what it writes is kept; by default in a file of its own among the system's temporary ones.
+    """
+
+    def __init__(self, *, log: Path | None = None) -> None:
+        port = free_port()
+        self._own_log = log is None
+        self._log = log or Path(tempfile.gettempdir()) / f"kafka-{os.getpid()}-{port}.log"
+        self.process = ServiceProcess(
+            [sys.executable, "-m", "durable_fsm.testing.kafka", "--port", str(port)],
+            port=port,
+            log=self._log,
+            health=f"http://{HOST}:{port}/",
+            env={"PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path)},
+            name="kafka broker",
+        )
+        self._servers = ""
+        self._producer: Any = None  # Any: confluent_kafka publishes no types
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients find it: `127.0.0.1:41234`. Another one after every start."""
+        return self._servers
+
+    # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> Self:
+        """Start it, empty; return when it takes records."""
+        self.process.start().wait_ready()
+        connection = http.client.HTTPConnection(HOST, self.process.port, timeout=_PATIENCE_SECONDS)
+        try:
+            connection.request("GET", "/")
+            self._servers = json.loads(connection.getresponse().read())["bootstrap.servers"]
+        finally:
+            connection.close()
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL it: whatever it held is gone."""
+        self.process.kill()
+        self._producer = None
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        self.process.close()
+        self._producer = None
+        if self._own_log:
+            self._log.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def produce(
+        self,
+        topic: str,
+        key: Text,
+        value: Text,
+        *,
+        partition: int | None = None,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> tuple[int, int]:
+        """Write one record and wait until the broker has it; return its partition and its offset.
+
+        Args:
+            key: None writes a record without a key.
+            value: None writes a tombstone.
+            partition: The one that belongs to the key, if not given.
+        """
+        [place] = self._produce(topic, [(key, value)], partition, headers)
+        return place
+
+    def produce_all(self, topic: str, records: Iterable[tuple[Text, Text]]) -> list[tuple[int, int]]:
+        """Write records of `(key, value)` in this order and wait until the broker has all of them."""
+        return self._produce(topic, records, None, None)
+
+    def _produce(
+        self,
+        topic: str,
+        records: Iterable[tuple[Text, Text]],
+        partition: int | None,
+        headers: Mapping[str, bytes] | None,
+    ) -> list[tuple[int, int]]:
+        producer = self._client()
+        places: dict[int, tuple[int, int]] = {}
+        failures: list[str] = []
+        count = 0
+
+        def note(number: int, error: Any, message: Any) -> None:  # Any: as for the producer
+            if error is not None:
+                failures.append(str(error))
+            else:
+                places[number] = (message.partition(), message.offset())
+
+        for number, (key, value) in enumerate(records):
+            options: dict[str, Any] = {} if partition is None else {"partition": partition}
+            options |= {"headers": list(headers.items())} if headers else {}
+            producer.produce(topic, value, key, on_delivery=partial(note, number), **options)
+            producer.poll(0)
+            count += 1
+        producer.flush(_PATIENCE_SECONDS)
+        if failures or len(places) != count:
+            problem = failures[0] if failures else f"it took {len(places)} of {count} records in time"
+            raise HarnessError(f"The Kafka broker at {self._servers} did not take everything: {problem}.")
+        return [places[number] for number in range(count)]
+
+    def _client(self) -> Any:  # Any: as above
+        if self._producer is None:
+            confluent_kafka = _library()
+            self._producer = confluent_kafka.Producer(
+                {
+                    "bootstrap.servers": self._servers,
+                    "enable.idempotence": True,
+                    "linger.ms": 1,
+                    "queue.buffering.max.messages": 1_000_000,
+                    "log_level": 0,
+                }
+            )
+        return self._producer
+
+
+def _library() -> Any:  # Any: a module without types
+    try:
+        import confluent_kafka
+    except ModuleNotFoundError as error:
+        raise HarnessError("The Kafka broker needs confluent-kafka: pip install 'durable-fsm[testing]'.") from error
+    return confluent_kafka
+
+
+# ── inside the process ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the broker until the process is killed, and tell where it is at `http://127.0.0.1:<port>/`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m durable_fsm.testing.kafka", description="A Kafka broker for tests."
+    )
+    parser.add_argument("--port", type=int, required=True, help="where it tells its address")
+    options = parser.parse_args(arguments)
+
+    owner = _library().Producer({"bootstrap.servers": _NOWHERE, "test.mock.num.brokers": 1, "log_level": 0})
+    [broker] = owner.list_topics(timeout=_PATIENCE_SECONDS).brokers.values()
+    address = json.dumps({"bootstrap.servers": f"{HOST}:{broker.port}"}).encode()
+
+    class Address(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(address)))
+            self.end_headers()
+            self.wfile.write(address)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the log for what matters."""
+
+    HTTPServer((HOST, options.port), Address).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
