@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
+from tests.server.sources import Sources
 
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
@@ -43,7 +44,9 @@ class Host:
 
     @classmethod
     @contextmanager
-    def on(cls, server: RestateServer, effects: EffectLog, log: Path, **settings: str) -> Iterator[Self]:
+    def on(
+        cls, server: RestateServer, effects: EffectLog, log: Path, app: str = "charts:charts_app", **settings: str
+    ) -> Iterator[Self]:
         """Serve the charts by a process of their own, with these settings added, and register them."""
         env = {
             **effects.env,
@@ -53,7 +56,7 @@ class Host:
             **settings,
         }
         with (
-            Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)
@@ -242,3 +245,29 @@ def dice() -> random.Random:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
     print(f"SEED={seed}")  # shown with a failure
     return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def sources_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sources]:
+    """Topics and webhooks on a server that keeps attempts open."""
+    with Sources.on(Host, restate_server, effect_log, tmp_path_factory.mktemp("sources") / "service.log") as sources:
+        yield sources
+
+
+@pytest.fixture(scope="session")
+def sources_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sources]:
+    """Topics and webhooks on a server that replays at every await."""
+    with Sources.on(Host, replaying_server, effect_log, tmp_path_factory.mktemp("replayed") / "service.log") as sources:
+        yield sources
+
+
+@pytest.fixture(params=["sources_awake", "sources_replaying"])
+def sources(request: pytest.FixtureRequest) -> Iterator[Sources]:
+    """Topics and webhooks, on each of the two servers in turn."""
+    found: Sources = request.getfixturevalue(request.param)
+    yield found
+    found.host.mend()

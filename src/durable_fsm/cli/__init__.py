@@ -6,6 +6,7 @@ import click
 
 import durable_fsm
 from durable_fsm.cli.diagram import diagram
+from durable_fsm.cli.kafka import kafka
 from durable_fsm.cli.simulate import simulate
 
 __all__ = ["main"]
@@ -18,4 +19,5 @@ def main() -> None:
 
 
 main.add_command(diagram)
+main.add_command(kafka)
 main.add_command(simulate)

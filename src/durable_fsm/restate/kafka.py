@@ -6,7 +6,6 @@ keyed by the record's key, hands it on by one-way sends: they arrive in the orde
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 
 import restate
@@ -77,7 +76,7 @@ class Topics:
 
     async def _read(self, ctx: ObjectContext, body: bytes, service: str) -> bytes:
         with terminal_errors(service, ctx.key()):
-            record = record_of(service, ctx.request().headers, body)
+            record = record_of(service, ctx.key(), ctx.request().headers, body)
         place = place_of(record, service)
         try:
             with terminal_errors(service, ctx.key()):
@@ -119,21 +118,20 @@ def place_of(record: Record, service: str) -> Place:
     return Place(service, f"kafka:{record.topic}", f"record {record.place}", facts)
 
 
-def record_of(service: str, headers: Mapping[str, str], body: bytes) -> Record:
-    """The record as Restate hands it over.
+def record_of(service: str, key: str, headers: Mapping[str, str], body: bytes) -> Record:
+    """The record as Restate hands it over: *key* is the object's, which is empty for a record without one.
 
     Raises:
         MalformedInput: it does not come from a subscription.
     """
     found = {name.lower(): value for name, value in headers.items()}
     try:
-        key = found.get("kafka.key")
         return Record(
             topic=found["kafka.topic"],
             partition=int(found["kafka.partition"]),
             offset=int(found["kafka.offset"]),
             timestamp=int(found.get("kafka.timestamp", "0")),
-            key=None if key is None else base64.b64decode(key, validate=True).decode(),
+            key=key if "kafka.key" in found else None,
             value=body,
         )
     except (KeyError, ValueError) as error:

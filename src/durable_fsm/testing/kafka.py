@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from durable_fsm.testing.failures import HarnessError
 from durable_fsm.testing.process import HOST, ServiceProcess, free_port
+from durable_fsm.testing.waiting import wait_until
 
 __all__ = ["KafkaBroker"]
 
@@ -101,6 +102,12 @@ class KafkaBroker:
     ) -> None:
         self.close()
 
+    def create(self, *topics: str) -> None:
+        """Let these topics be there before anybody asks for them."""
+        client = self._client()
+        for topic in topics:
+            wait_until(partial(_is_there, client, topic), what=f"topic '{topic}' to be created")
+
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def produce(
@@ -169,6 +176,11 @@ class KafkaBroker:
                 }
             )
         return self._producer
+
+
+def _is_there(client: Any, topic: str) -> bool:  # Any: as above
+    """Whether a topic can be written to; the first question makes the mock create it."""
+    return bool(client.list_topics(topic, timeout=_PATIENCE_SECONDS).topics[topic].error is None)
 
 
 def _library() -> Any:  # Any: a module without types

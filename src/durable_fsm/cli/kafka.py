@@ -1,0 +1,74 @@
+"""`durable-fsm kafka`: the subscriptions that charts declare, at the server; and what could not be taken."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from durable_fsm.cli.targets import chart_of
+from durable_fsm.restate.subscriptions import Admin, AdminRefused, Poison, changes, poison
+
+DIFFERS = 1
+"""Exit code: --check has found differences, or a change was held back."""
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option("--admin", default="http://localhost:9070", show_default=True, metavar="URL", help="Restate's admin API.")
+@click.option(
+    "--brokers", multiple=True, metavar="NAME=HOST:PORT,…", help="Where a cluster is; may be given several times."
+)
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if anything differs.")
+@click.option("--replace", is_flag=True, help="Replace subscriptions whose declaration has changed.")
+@click.option(
+    "--poison", "list_poison", is_flag=True, help="List what topics and webhooks brought and nobody could take."
+)
+def kafka(
+    targets: tuple[str, ...], admin: str, brokers: tuple[str, ...], *, check: bool, replace: bool, list_poison: bool
+) -> None:
+    """Give the topics that TARGETS declare their subscriptions, and delete those that are no longer declared.
+
+    A TARGET is 'module:Name' or 'file.py:Name'. Subscriptions of others are left alone. To run it twice changes
+    nothing.
+    """
+    charts = [chart_of(target) for target in targets]
+    addresses = dict(map(_address, brokers))
+    try:
+        with Admin(admin) as api:
+            if list_poison:
+                for chart in charts:
+                    _show(poison(api, chart))
+                return
+            found = changes(api, charts, addresses, replace=replace)
+            held = [change for change in found if change.held_back]
+            for change in found:
+                if change in held:
+                    click.echo(f"held back: {change.words} ({change.held_back})", err=True)
+                elif check:
+                    click.echo(f"would {change.words}")
+                else:
+                    change.make(api)
+                    click.echo(f"done: {change.words}")
+    except AdminRefused as error:
+        raise click.UsageError(str(error)) from error
+    if not found:
+        topics = sum(len(chart.sources) for chart in charts)
+        click.echo(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")
+    if held or (check and found):
+        sys.exit(DIFFERS)
+
+
+def _address(text: str) -> tuple[str, str]:
+    name, equals, address = text.partition("=")
+    if not (name and equals and address):
+        raise click.UsageError(f"'{text}' says no brokers. Write --brokers name=host:9092,host:9092")
+    return name, address
+
+
+def _show(found: Poison) -> None:
+    shown = f", the latest {len(found.letters)}" if len(found.letters) < found.total else ""
+    click.echo(f"{found.chart}: {found.total} rejected{shown}; {found.parked} parked")
+    for letter in found.letters:
+        click.echo(f"  {letter['at']}  {letter['place']}  {letter['status']} {letter['type']}")
+        click.echo(f"    {letter['reason']}")

@@ -1,0 +1,255 @@
+"""Kafka subscriptions at Restate's admin API: what charts declare, what is there, and the way from one to the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+
+from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.sources import Kafka
+from durable_fsm.restate.intake import INCOMING, rejected_name
+from durable_fsm.restate.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
+
+BOOTSTRAP = "bootstrap.servers"
+STATIC_BOOTSTRAP = "metadata.broker.list"
+"""Where the address of a cluster is that stands in the server's own configuration."""
+
+PATIENCE_SECONDS = 30.0
+_NOT_FOUND = 404
+
+Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
+
+
+class AdminRefused(RuntimeError):
+    """Restate's admin API cannot be reached, or refuses what it is asked. The message says what to do."""
+
+
+class Admin:
+    """Restate's admin API, as far as Kafka goes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(timeout=PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def clusters(self) -> dict[str, dict[str, str]]:
+        """Settings of the Kafka clusters, by name."""
+        return {cluster["name"]: cluster["properties"] for cluster in self.ask("GET", "/kafka-clusters")["clusters"]}
+
+    def subscriptions(self) -> list[Row]:
+        """All subscriptions, in the order of their ids."""
+        found: list[Row] = self.ask("GET", "/subscriptions")["subscriptions"]
+        return sorted(found, key=lambda subscription: subscription["id"])
+
+    def handlers(self, service: str) -> set[str]:
+        """Names of a service's handlers; empty if it is not registered."""
+        answer = self._send("GET", f"/services/{service}", None)
+        if answer.status_code == _NOT_FOUND:
+            return set()
+        return {handler["name"] for handler in self._read(answer, f"GET /services/{service}")["handlers"]}
+
+    def query(self, sql: str) -> list[Row]:
+        """Ask Restate's SQL tables."""
+        rows: list[Row] = self.ask("POST", "/query", {"query": sql})["rows"]
+        return rows
+
+    def ask(self, method: str, path: str, body: Json = None) -> Any:  # Any: as for Row
+        """Send a request that must succeed.
+
+        Raises:
+            AdminRefused: it does not.
+        """
+        return self._read(self._send(method, path, body), f"{method} {path}")
+
+    def _send(self, method: str, path: str, body: Json) -> httpx.Response:
+        try:
+            return self._http.request(method, f"{self.url}{path}", json=body, headers={"accept": "application/json"})
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Name it with --admin."
+            raise AdminRefused(problem) from error
+
+    def _read(self, answer: httpx.Response, asked: str) -> Any:  # Any: as for Row
+        try:
+            content: Any = answer.json() if answer.content else {}
+        except ValueError as error:
+            problem = f"What answers at {self.url} is not Restate's admin API. Name it with --admin."
+            raise AdminRefused(problem) from error
+        if answer.is_error:
+            words = cast("Row", content).get("message") if isinstance(content, dict) else None
+            raise AdminRefused(f"Restate refuses {asked}: {words or answer.status_code}")
+        return content
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step from what is there to what is declared: in words, and how it is made.
+
+    A change that would take records twice is *held back* until an operator asks for it by name.
+    """
+
+    words: str
+    make: Callable[[Admin], object] = field(repr=False, compare=False)
+    held_back: str = ""
+
+
+def changes(
+    admin: Admin, charts: Iterable[Chart], brokers: Mapping[str, str], *, replace: bool = False
+) -> list[Change]:
+    """What has to be done so that every declared topic has its subscription, and no other sinks into these charts.
+
+    Raises:
+        AdminRefused: the server cannot be asked, a service is not registered, or a cluster is not known.
+    """
+    charts = list(charts)
+    for chart in charts:
+        _refuse_unregistered(admin, chart)
+    found = _cluster_changes(admin, charts, brokers)
+    there = admin.subscriptions()
+    for chart in charts:
+        sinks = {f"service://{chart.name}/{RECORD}", f"service://{forwarder_name(chart)}/{FORWARD}"}
+        ours = [subscription for subscription in there if subscription["sink"] in sinks]
+        found += _subscription_changes(chart, ours, replace=replace)
+    return found
+
+
+def _refuse_unregistered(admin: Admin, chart: Chart) -> None:
+    for service, handler in sorted({sink_of(chart, source) for source in chart.sources}):
+        known = admin.handlers(service)
+        if not known:
+            problem = f"Service '{service}' is not registered at {admin.url}. Register the deployment that serves it."
+            raise AdminRefused(problem)
+        if handler not in known:
+            problem = f"Service '{service}' at {admin.url} has no handler '{handler}': the deployment is older than"
+            raise AdminRefused(f"{problem} this declaration. Register the new one.")
+
+
+def _cluster_changes(admin: Admin, charts: list[Chart], brokers: Mapping[str, str]) -> list[Change]:
+    wanted = sorted({source.cluster for chart in charts for source in chart.sources})
+    if unused := sorted(brokers.keys() - set(wanted)):
+        raise AdminRefused(f"--brokers names cluster '{unused[0]}', and no source uses it: {', '.join(wanted) or '-'}.")
+    there = admin.clusters()
+    found: list[Change] = []
+    for name in wanted:
+        address = brokers.get(name)
+        if name not in there:
+            if address is None:
+                raise AdminRefused(
+                    f"Restate knows no Kafka cluster '{name}'. Say where its brokers are: --brokers {name}=host:9092"
+                )
+            found.append(_create_cluster(name, address))
+        elif address is not None and address not in (there[name].get(BOOTSTRAP), there[name].get(STATIC_BOOTSTRAP)):
+            found.append(_move_cluster(name, there[name], address))
+    return found
+
+
+def _create_cluster(name: str, address: str) -> Change:
+    body: Json = {"name": name, "properties": {BOOTSTRAP: address}}
+    return Change(f"create cluster '{name}' at {address}", lambda admin: admin.ask("POST", "/kafka-clusters", body))
+
+
+def _move_cluster(name: str, properties: Mapping[str, str], address: str) -> Change:
+    body: Json = {"properties": {**properties, BOOTSTRAP: address}}
+    words = f"move cluster '{name}' from {properties.get(BOOTSTRAP)} to {address}"
+    return Change(words, lambda admin: admin.ask("PATCH", f"/kafka-clusters/{name}", body))
+
+
+def _subscription_changes(chart: Chart, ours: list[Row], *, replace: bool) -> list[Change]:
+    """What to do about one chart's subscriptions: create, replace where the declaration has changed, delete."""
+    found: list[Change] = []
+    left = list(ours)
+    for source in chart.sources:
+        of_topic = [one for one in left if one["source"] == source_uri(source)]
+        left = [one for one in left if one not in of_topic]
+        kept = next((one for one in of_topic if one["sink"] == sink_uri(chart, source)), None)
+        kept = kept or (of_topic[0] if of_topic else None)
+        if kept is None:
+            found.append(_create(chart, source))
+        elif differs := _differences(chart, source, kept):
+            found.append(_replace(chart, source, kept, differs, replace=replace))
+        found += [_delete(one, "a second one of its topic") for one in of_topic if one is not kept]
+    return found + [_delete(one, "no longer declared") for one in left]
+
+
+def options_of(source: Kafka) -> dict[str, str]:
+    """The consumer's settings that a source declares."""
+    group = {} if source.group is None else {"group.id": source.group}
+    return {"auto.offset.reset": source.start, **source.options, **group}
+
+
+def _differences(chart: Chart, source: Kafka, subscription: Row) -> list[str]:
+    options: Mapping[str, str] = subscription["options"]
+    found = [
+        f"{name} is {options.get(name, 'not set')}, declared {value}"
+        for name, value in sorted(options_of(source).items())
+        if options.get(name) != value
+    ]
+    if subscription["sink"] != sink_uri(chart, source):
+        found.append(f"it ends in {subscription['sink']}, declared {sink_uri(chart, source)}")
+    return found
+
+
+def _create(chart: Chart, source: Kafka, options: Mapping[str, str] | None = None) -> Change:
+    body: Json = {
+        "source": source_uri(source),
+        "sink": sink_uri(chart, source),
+        "options": {**options_of(source), **(options or {})},
+    }
+    words = f"subscribe {sink_uri(chart, source)} to {source_uri(source)}"
+    return Change(words, lambda admin: admin.ask("POST", "/subscriptions", body))
+
+
+def _delete(subscription: Row, reason: str) -> Change:
+    words = f"delete {subscription['id']}, {subscription['source']} to {subscription['sink']}: {reason}"
+    return Change(words, lambda admin: admin.ask("DELETE", f"/subscriptions/{subscription['id']}"))
+
+
+def _replace(chart: Chart, source: Kafka, subscription: Row, differs: list[str], *, replace: bool) -> Change:
+    """The new one goes on in the group of the old one, from where that has committed its offsets."""
+    group = source.group or subscription["options"]["group.id"]
+    create = _create(chart, source, {"group.id": group})
+
+    def make(admin: Admin) -> None:
+        admin.ask("DELETE", f"/subscriptions/{subscription['id']}")
+        create.make(admin)
+
+    held = "" if replace else "records of the last seconds may be taken twice; do it with --replace"
+    return Change(f"replace {subscription['id']}, {source_uri(source)}: {'; '.join(differs)}", make, held)
+
+
+# ── what went wrong ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Poison:
+    """What topics and webhooks have brought and nobody could take, and what waits to be taken."""
+
+    chart: str
+    total: int
+    letters: list[Row]
+    parked: int
+
+
+def poison(admin: Admin, chart: Chart) -> Poison:
+    """Read what was rejected, the latest first."""
+    name = rejected_name(chart)
+    rows = admin.query(f"SELECT key, value_utf8 FROM state WHERE service_name = '{name}'")
+    totals = [int(row["value_utf8"]) for row in rows if row["key"] == "total"]
+    letters: list[Row] = [json.loads(row["value_utf8"]) for row in rows if row["key"].startswith("letter-")]
+    letters.sort(key=lambda letter: (letter["at"], letter["source"], letter["number"]), reverse=True)
+    [parked] = admin.query(
+        "SELECT count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"
+        f" AND target_service_name = '{chart.name}' AND target_handler_name = '{INCOMING}'"
+    )
+    return Poison(chart.name, sum(totals), letters, int(parked["parked"]))

@@ -1,0 +1,83 @@
+"""What the tests of topics and webhooks share: their charts on both servers, each with a broker of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from click.testing import CliRunner, Result
+
+from durable_fsm.cli import main
+from durable_fsm.testing import EffectLog, RestateServer, wait_until
+from durable_fsm.testing.kafka import KafkaBroker
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+HERE = Path(__file__).parent
+APP = HERE / "sources_app.py"
+TARGETS = (f"{APP}:Ledger", f"{APP}:Parcel", f"{APP}:lamp")
+SECRETS = {
+    "GITHUB_SECRET": "It's a Secret to Everybody",
+    "SHOP_SECRET": "hush-hush-ä",
+    "STRIPE_SECRET": "whsec_very-secret-indeed",
+    "TOKEN": "token-of-the-test",
+}
+"""What the service finds in its environment."""
+
+
+def kafka(server: RestateServer, *arguments: str, targets: tuple[str, ...] = TARGETS) -> Result:
+    """Run `durable-fsm kafka`."""
+    return CliRunner().invoke(main, ["kafka", *targets, "--admin", server.admin_url, *arguments])
+
+
+@dataclass
+class Sources:
+    """Charts with topics and webhooks: their host, and the world that sends."""
+
+    host: Host
+    broker: KafkaBroker
+
+    @classmethod
+    @contextmanager
+    def on(cls, hosting: type[Host], server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Sources]:
+        with (
+            KafkaBroker(log=log.with_suffix(".kafka")) as broker,
+            hosting.on(server, effects, log, app="sources_app:sources_app", SOURCES_VERSION="1", **SECRETS) as host,
+        ):
+            broker.create("entries", "clicks", "whatever", "parcels", "presses")
+            made = kafka(server, "--brokers", f"default={broker.bootstrap_servers}")
+            assert made.exit_code == 0, made.output
+            yield cls(host, broker)
+            for one in host.client.get(f"{server.admin_url}/subscriptions").json()["subscriptions"]:
+                host.client.delete(f"{server.admin_url}/subscriptions/{one['id']}").raise_for_status()
+
+    def entry(self, key: str | None, n: object, *, event: str = "note", by: str = "") -> tuple[str | None, str]:
+        """A record of the topic `entries`."""
+        return key, json.dumps({"event": event, "payload": {"n": n, "by": by}})
+
+    def log(self, key: str, chart: str = "Ledger") -> list[str]:
+        """What a machine has taken, in order."""
+        machine = self.host.snapshot(chart, key)
+        return machine["data"]["log"] if machine else []
+
+    def wait_log(self, key: str, wanted: list[str], chart: str = "Ledger") -> None:
+        wait_until(lambda: len(self.log(key, chart)) >= len(wanted), what=f"{key} to have {wanted}")
+        assert self.log(key, chart) == wanted
+
+    def rejected(self, source: str, place: str, chart: str = "Ledger") -> dict[str, Any]:
+        """What is remembered of a rejected record or request, once it is."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            answer = self.host.receipt(f"{chart}.rejected", source, "list")
+            found[:] = [letter for letter in answer["rejected"] if place in (letter["place"], letter["key"])]
+            return bool(found)
+
+        wait_until(there, what=f"{place} to be rejected")
+        [letter] = found
+        return letter

@@ -1,0 +1,238 @@
+"""Kafka's records as events: in order, once, and whatever cannot be taken is told and blocks nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durable_fsm.testing import wait_until
+
+if TYPE_CHECKING:
+    from tests.server.sources import Sources
+
+pytestmark = pytest.mark.server
+
+RECORDS = 200
+KEYS = 50
+POISON_EVERY = 100
+PATIENCE = timedelta(seconds=120)
+
+
+def place_of(place: tuple[int, int], topic: str = "entries") -> str:
+    return f"record {topic}[{place[0]}]@{place[1]}"
+
+
+def failure_of(sources: Sources, key: str, handler: str = "_kafka", chart: str = "Ledger") -> dict[str, Any]:
+    [row] = sources.host.invocations(chart, key, target_handler_name=handler, completion_result="failure")
+    return row
+
+
+# ── taken like events ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_records_are_events_of_the_machine_that_their_key_names(sources: Sources) -> None:
+    one, other = sources.host.key("ledger"), sources.host.key("lädger/?")
+
+    sources.broker.produce_all("entries", [sources.entry(one, 1), sources.entry(other, 1), sources.entry(one, 2)])
+    sources.broker.produce("entries", one, json.dumps({"event": "noise"}))
+    sources.broker.produce("entries", *sources.entry(one, 3))
+
+    sources.wait_log(one, ["1", "2", "3"])
+    sources.wait_log(other, ["1"])
+
+
+def test_records_are_events_of_a_configuration_of_transitions(sources: Sources) -> None:
+    lamp = sources.host.key("lamp")
+
+    sources.broker.produce("presses", lamp, None)
+
+    sources.host.wait_in("TopicLamp", lamp, "on")
+
+
+def test_a_decoder_may_name_another_machine(sources: Sources) -> None:
+    named, keyless = sources.host.key("named"), sources.host.key("keyless")
+
+    for key in (sources.host.key("record"), None):
+        for n in (1, 2):
+            body = {"event": "note", "payload": {"n": n}, "key": keyless if key is None else named}
+            sources.broker.produce("entries", key, json.dumps(body))
+
+    sources.wait_log(named, ["1", "2"])
+    sources.wait_log(keyless, ["1", "2"])
+
+
+def test_where_the_key_is_another_an_object_in_between_keeps_the_order_of_the_records_key(sources: Sources) -> None:
+    pages = [sources.host.key("page") for _ in range(5)]
+    visitors = [sources.host.key("visitor") for _ in range(10)]
+
+    sources.broker.produce_all(
+        "clicks",
+        [
+            (visitor, json.dumps({"page": pages[(n + place) % 5], "payload": {"n": n, "by": f"{visitor} "}}))
+            for n in range(20)
+            for place, visitor in enumerate(visitors)
+        ],
+    )
+    wait_until(lambda: sum(len(sources.log(page)) for page in pages) >= 50, what="a quarter of the clicks")
+    sources.host.served.restart()
+    wait_until(lambda: sum(len(sources.log(page)) for page in pages) >= 200, PATIENCE, "all clicks")
+
+    for place, visitor in enumerate(visitors):
+        for shift, page in enumerate(pages):
+            seen = [int(line.split()[1]) for line in sources.log(page) if line.startswith(f"{visitor} ")]
+            assert seen == [n for n in range(20) if (n + place) % 5 == shift]
+
+
+# ── what cannot be taken ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "type_", "reason"),
+    [
+        (b"{", 422, "Undecodable", "cannot be decoded: JSONDecodeError: Expecting property name"),
+        (b"\xff\xfe\x00", 422, "Undecodable", "cannot be decoded: UnicodeDecodeError:"),
+        (b"", 422, "Undecodable", "cannot be decoded: JSONDecodeError: Expecting value"),
+        (b"{}", 422, "Undecodable", "cannot be decoded: KeyError: 'event'."),
+        (b'{"event": "pay"}', 404, "UnknownEvent", "there is no event 'pay'. It knows: 'close', 'note'."),
+        (b'{"event": "audit"}', 403, "Forbidden", "event 'audit' is private"),
+        (b'{"event": "done.state.kept"}', 403, "Forbidden", "is private"),
+        (b'{"event": 7}', 422, "Undecodable", "its decoder returned 7 as event, which is no text."),
+        (b'{"event": "\\ud800"}', 422, "Undecodable", "as event, which is no text."),
+        (b'{"event": "note", "payload": {"n": "x"}}', 422, "InvalidPayload", "payload of 'note' does not fit Entry"),
+        (b'{"event": "note", "payload": "\\ud800"}', 422, "Undecodable", "the payload of 'note' cannot be"),
+        (b'{"event": "note", "payload": {"n": NaN}}', 422, "Undecodable", "cannot be written as JSON: TypeError: nan"),
+        (b'{"event": "close", "key": ""}', 422, "Undecodable", "the key of its machine is empty."),
+        (b'{"event": "close", "key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is no text."),
+    ],
+)
+def test_a_poison_record_is_told_with_its_place_and_blocks_nothing(
+    sources: Sources, value: bytes, status: int, type_: str, reason: str
+) -> None:
+    key = sources.host.key("poisoned")
+
+    place = sources.broker.produce("entries", key, value)
+    sources.broker.produce("entries", *sources.entry(key, 1))
+    sources.wait_log(key, ["1"])
+
+    letter = sources.rejected("kafka:entries", place_of(place))
+    assert (letter["status"], letter["type"]) == (status, type_)
+    assert reason in letter["reason"]
+    assert letter["facts"] == {"topic": "entries", "partition": str(place[0]), "offset": str(place[1])}
+    told = failure_of(sources, key)["completion_failure"]
+    assert told.endswith(f"It came from {place_of(place)}.")
+    assert f"It came from {place_of(place)}." in sources.host.served.process.log.read_text()
+
+
+def test_an_event_that_is_not_accepted_where_the_machine_is_is_poison(sources: Sources) -> None:
+    key = sources.host.key("closed")
+
+    sources.broker.produce_all("entries", [sources.entry(key, 1), sources.entry(key, 1, event="close")])
+    place = sources.broker.produce("entries", *sources.entry(key, 2))
+
+    letter = sources.rejected("kafka:entries", place_of(place))
+    assert (letter["status"], letter["type"], letter["key"]) == (410, "Finished", key)
+    assert (letter["event"], letter["payload"]) == ("note", {"n": 2, "by": ""})
+    assert sources.log(key) == ["1"]
+
+
+def test_a_record_without_a_key_is_poison_unless_its_decoder_gives_one(sources: Sources) -> None:
+    place = sources.broker.produce("entries", *sources.entry(None, 1))
+
+    letter = sources.rejected("kafka:entries", place_of(place))
+
+    assert (letter["type"], letter["key"]) == ("Undecodable", None)
+    assert "it has no key, and its decoder gives none" in letter["reason"]
+
+
+def test_what_a_source_does_not_list_and_what_is_no_event_are_poison(sources: Sources) -> None:
+    key = sources.host.key("strange")
+    unread = sources.broker.produce("clicks", key, json.dumps({"payload": {"n": 1}}))
+    no_text = sources.broker.produce("clicks", key, json.dumps({"payload": {"n": 1}, "page": 5}))
+    no_event = sources.broker.produce("whatever", key, '{"a": 1}')
+
+    assert "KeyError: 'page'" in sources.rejected("kafka:clicks", place_of(unread, "clicks"))["reason"]
+    assert "its key function returned int" in sources.rejected("kafka:clicks", place_of(no_text, "clicks"))["reason"]
+    told = sources.rejected("kafka:whatever", place_of(no_event, "whatever"))["reason"]
+    assert "its decoder returned dict, not Incoming(...) or None." in told
+
+
+def test_a_record_that_another_version_cannot_take_is_parked_and_taken_by_the_next(sources: Sources) -> None:
+    key = sources.host.key("parcel")
+    sources.broker.produce("parcels", *sources.entry(key, 1))
+    sources.wait_log(key, ["1"], "Parcel")
+
+    sources.host.served.restart(env={"SOURCES_VERSION": "2"})
+    try:
+        sources.broker.produce("parcels", *sources.entry(key, 2))
+        wait_until(
+            lambda: sources.host.invocations("Parcel", key, target_handler_name="_incoming", status="scheduled"),
+            what="the record to be parked",
+        )
+        assert sources.host.post("Parcel", key, "note", {"n": 9}).status_code == 500  # the key is free
+    finally:
+        sources.host.served.restart(env={"SOURCES_VERSION": "1"})
+
+    sources.wait_log(key, ["1", "2"], "Parcel")
+    sources.host.settled()
+
+
+def test_nobody_outside_may_bring_a_record(sources: Sources) -> None:
+    for service, handler in (("Ledger", "_kafka"), ("Ledger", "_incoming"), ("Ledger.kafka", "_forward")):
+        refused = sources.host.post(service, "x", handler, {})
+        assert (refused.status_code, refused.headers["x-restate-error-source"]) == (400, "ingress")
+
+
+# ── kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_double_a_record(
+    sources: Sources, scale: int, dice: random.Random
+) -> None:
+    """Half of the records are on their way when service and server die, one after the other and together."""
+    count = max(2_000, 2_000 * scale // 10) if scale >= 10 else 500
+    keys = [sources.host.key("killed") for _ in range(KEYS)]
+    records: list[tuple[str | None, str]] = []
+    wanted: dict[str, list[str]] = {key: [] for key in keys}
+    for number in range(count):
+        key = dice.choice(keys)
+        if number % POISON_EVERY == POISON_EVERY - 1:
+            records.append((key, dice.choice(('{"event": ', '{"event": "audit"}', '{"event": "note", "payload": {}}'))))
+        else:
+            wanted[key].append(str(number))
+            records.append(sources.entry(key, number))
+
+    places = sources.broker.produce_all("entries", records)
+    for part, victims in enumerate((("service",), ("server",), ("service", "server")), 1):
+        wait_until(lambda part=part: _taken(sources, keys) >= part * count // 5, PATIENCE, f"{part} fifths")
+        _kill(sources, victims)
+    assert _taken(sources, keys) < count, "the last kill hit nothing"
+    wait_until(lambda: _taken(sources, keys) >= count, PATIENCE, "all records")
+
+    assert {key: sources.log(key) for key in keys} == wanted
+    poison = [place_of(place) for number, place in enumerate(places) if number % POISON_EVERY == POISON_EVERY - 1]
+    assert len(poison) == count // POISON_EVERY
+    for place in poison:
+        sources.rejected("kafka:entries", place)
+    sources.host.settled()
+
+
+def _taken(sources: Sources, keys: list[str]) -> int:
+    """How many records have come to their end, well or ill."""
+    [row] = sources.host.server.query(
+        "SELECT count(*) AS taken FROM sys_invocation WHERE target_service_name = 'Ledger' AND status = 'completed'"
+        f" AND target_handler_name = '_kafka' AND target_service_key IN ({', '.join(repr(key) for key in keys)})"
+    )
+    return int(row["taken"])
+
+
+def _kill(sources: Sources, victims: tuple[str, ...]) -> None:
+    if "service" in victims:
+        sources.host.served.kill()
+    if "server" in victims:
+        sources.host.server.restart()
+    if "service" in victims:
+        sources.host.served.restart()
