@@ -49,7 +49,7 @@ class Sources:
             KafkaBroker(log=log.with_suffix(".kafka")) as broker,
             hosting.on(server, effects, log, app="sources_app:sources_app", SOURCES_VERSION="1", **SECRETS) as host,
         ):
-            broker.create("entries", "clicks", "whatever", "parcels", "presses")
+            broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed")
             made = kafka(server, "--brokers", f"default={broker.bootstrap_servers}")
             assert made.exit_code == 0, made.output
             yield cls(host, broker)

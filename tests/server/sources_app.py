@@ -78,6 +78,7 @@ def has_token(request: Request) -> bool:
         Kafka("entries", decode=entry),
         Kafka("clicks", decode=click, key=page_of, events=("note",)),
         Kafka("whatever", decode=whatever),
+        Kafka("doomed", decode=entry, group=os.environ.get("DOOMED_GROUP", "doomed-1")),
     ],
     webhooks=[
         Webhook("github", decode=posted, signature=HmacSha256(header="X-Hub-Signature-256", secret="GITHUB_SECRET", prefix="sha256=")),

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from durable_fsm.testing import wait_until
+from tests.server.sources import kafka
 
 if TYPE_CHECKING:
     from tests.server.sources import Sources
@@ -184,6 +186,55 @@ def test_nobody_outside_may_bring_a_record(sources: Sources) -> None:
     for service, handler in (("Ledger", "_kafka"), ("Ledger", "_incoming"), ("Ledger.kafka", "_forward")):
         refused = sources.host.post(service, "x", handler, {})
         assert (refused.status_code, refused.headers["x-restate-error-source"]) == (400, "ingress")
+
+
+# ── what the platform cannot take ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_that_is_no_utf8_stops_its_topic_until_a_new_group_begins_behind_it(
+    sources_awake: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/kafka.md says, step by step."""
+    sources, key = sources_awake, sources_awake.host.key("doomed")
+    places = sources.broker.produce_all("doomed", [sources.entry(key, 1), sources.entry(key, 2)])
+    sources.wait_log(key, ["1", "2"])
+    partition, last = places[-1]
+    wait_until(lambda: _committed(sources, "doomed-1", partition) == last + 1, PATIENCE, "the offsets to be committed")
+
+    assert sources.broker.produce("doomed", b"\xff\xfe", "{}", partition=partition) == (partition, last + 1)
+    sources.broker.produce("doomed", *sources.entry(key, 3), partition=partition)
+    wait_until(
+        lambda: "The Kafka record key must be valid UTF-8" in sources.host.server.process.log.read_text(),
+        what="the server to say why it stops",
+    )
+    assert sources.log(key) == ["1", "2"]
+    _commit(sources, "doomed-2", partition, last + 2)
+    monkeypatch.setenv("DOOMED_GROUP", "doomed-2")
+    held = kafka(sources.host.server)
+    replaced = kafka(sources.host.server, "--replace")
+
+    assert (held.exit_code, replaced.exit_code) == (1, 0)
+    assert "group.id is doomed-1, declared doomed-2" in replaced.stdout
+    sources.wait_log(key, ["1", "2", "3"])
+    sources.host.settled()
+    assert sources.log(key) == ["1", "2", "3"]
+
+
+def _client(sources: Sources, group: str) -> Any:
+    return Consumer({"bootstrap.servers": sources.broker.bootstrap_servers, "group.id": group, "log_level": 0})
+
+
+def _committed(sources: Sources, group: str, partition: int) -> int:
+    client = _client(sources, group)
+    [found] = client.committed([TopicPartition("doomed", partition)], timeout=10)
+    client.close()
+    return found.offset
+
+
+def _commit(sources: Sources, group: str, partition: int, offset: int) -> None:
+    client = _client(sources, group)
+    client.commit(offsets=[TopicPartition("doomed", partition, offset)], asynchronous=False)
+    client.close()
 
 
 # ── kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -112,10 +112,10 @@ def changes(
     Raises:
         AdminRefused: the server cannot be asked, a service is not registered, or a cluster is not known.
     """
-    charts = list(charts)
+    charts, clusters = list(charts), admin.clusters()
     for chart in charts:
         _refuse_unregistered(admin, chart)
-    found = _cluster_changes(admin, charts, brokers)
+    found = _cluster_changes(clusters, charts, brokers)
     there = admin.subscriptions()
     for chart in charts:
         sinks = {f"service://{chart.name}/{RECORD}", f"service://{forwarder_name(chart)}/{FORWARD}"}
@@ -135,11 +135,12 @@ def _refuse_unregistered(admin: Admin, chart: Chart) -> None:
             raise AdminRefused(f"{problem} this declaration. Register the new one.")
 
 
-def _cluster_changes(admin: Admin, charts: list[Chart], brokers: Mapping[str, str]) -> list[Change]:
+def _cluster_changes(
+    there: Mapping[str, Mapping[str, str]], charts: list[Chart], brokers: Mapping[str, str]
+) -> list[Change]:
     wanted = sorted({source.cluster for chart in charts for source in chart.sources})
     if unused := sorted(brokers.keys() - set(wanted)):
         raise AdminRefused(f"--brokers names cluster '{unused[0]}', and no source uses it: {', '.join(wanted) or '-'}.")
-    there = admin.clusters()
     found: list[Change] = []
     for name in wanted:
         address = brokers.get(name)
