@@ -90,7 +90,7 @@ def test_a_configuration_of_transitions_carries_them_too() -> None:
     made = chart_from(TransitionsConfig("X", **config, sources=(Kafka("x", decode, events=("go",)),)))
     assert [source.topic for source in made.sources] == ["x"]
 
-    with pytest.raises(DefinitionError, match="names event 'pay', and there is none. There is 'go'."):
+    with pytest.raises(DefinitionError, match=r"names event 'pay', and there is none\. There is 'go'\."):
         chart_from(TransitionsConfig("X", **config, sources=(Kafka("x", decode, events=("pay",)),)))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from durable_fsm.testing.diagrams import assert_diagram_fresh
     from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
     from durable_fsm.testing.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
+    from durable_fsm.testing.kafka import KafkaBroker
     from durable_fsm.testing.process import ServiceProcess, free_port, serve_command
     from durable_fsm.testing.rehearsal import Rehearsal
     from durable_fsm.testing.served import Served
@@ -27,6 +28,7 @@ __all__ = [
     "EffectRefused",
     "Gate",
     "HarnessError",
+    "KafkaBroker",
     "NativeServerError",
     "NotObserved",
     "ProcessFailed",
@@ -46,6 +48,7 @@ _MODULES = {
     "diagrams": ("assert_diagram_fresh",),
     "effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
     "failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),
+    "kafka": ("KafkaBroker",),
     "process": ("ServiceProcess", "free_port", "serve_command"),
     "rehearsal": ("Rehearsal",),
     "served": ("Served",),

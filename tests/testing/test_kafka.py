@@ -1,0 +1,54 @@
+"""The broker for tests: it takes records in order, and holds nothing back when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from durable_fsm.testing import KafkaBroker
+from durable_fsm.testing.process import port_answers
+
+pytestmark = pytest.mark.server
+
+
+def read(broker: KafkaBroker, topic: str, partition: int, count: int) -> list[Any]:
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader"})
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    found = consumer.consume(count, timeout=10)
+    consumer.close()
+    return found
+
+
+def test_records_of_one_key_stand_in_the_order_in_which_they_were_produced() -> None:
+    with KafkaBroker() as broker:
+        places = broker.produce_all("orders", [("o-17", str(number)) for number in range(100)])
+        found = read(broker, "orders", places[0][0], 100)
+
+    assert places == [(places[0][0], number) for number in range(100)]
+    assert [(record.key(), record.value()) for record in found] == [(b"o-17", b"%d" % n) for n in range(100)]
+
+
+def test_keys_values_partitions_and_headers_are_what_they_were_said_to_be() -> None:
+    with KafkaBroker() as broker:
+        assert broker.produce("x", b"\xff", None, partition=2, headers={"a": b"b"}) == (2, 0)
+        assert broker.produce("x", None, "value", partition=2) == (2, 1)
+        first, second = read(broker, "x", 2, 2)
+
+    assert (first.key(), first.value(), first.headers()) == (b"\xff", None, [("a", b"b")])
+    assert (second.key(), second.value()) == (None, b"value")
+
+
+def test_a_killed_broker_is_gone_and_a_new_one_is_empty(tmp_path: Path) -> None:
+    with KafkaBroker(log=tmp_path / "broker.log") as broker:
+        broker.produce("orders", "o-17", "1", partition=0)
+        port = int(broker.bootstrap_servers.rpartition(":")[2])
+
+        broker.kill()
+        gone = not port_answers(port)
+        broker.start()
+
+        assert gone
+        assert broker.produce("orders", "o-17", "1", partition=0) == (0, 0)
