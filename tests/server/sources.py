@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ from durable_fsm.testing.kafka import KafkaBroker
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
+FORGET_THE_DEAD = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"}
+"""A server that is killed still owns its partitions until Kafka gives it up, which takes 45 seconds by default."""
+
+PATIENCE = timedelta(seconds=60)
 HERE = Path(__file__).parent
 APP = HERE / "sources_app.py"
 TARGETS = (f"{APP}:Ledger", f"{APP}:Parcel", f"{APP}:lamp")
@@ -50,6 +55,9 @@ class Sources:
             hosting.on(server, effects, log, app="sources_app:sources_app", SOURCES_VERSION="1", **SECRETS) as host,
         ):
             broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed")
+            properties = {"bootstrap.servers": broker.bootstrap_servers, **FORGET_THE_DEAD}
+            cluster = {"name": "default", "properties": properties}
+            host.client.post(f"{server.admin_url}/kafka-clusters", json=cluster).raise_for_status()
             made = kafka(server, "--brokers", f"default={broker.bootstrap_servers}")
             assert made.exit_code == 0, made.output
             yield cls(host, broker)
@@ -66,7 +74,7 @@ class Sources:
         return machine["data"]["log"] if machine else []
 
     def wait_log(self, key: str, wanted: list[str], chart: str = "Ledger") -> None:
-        wait_until(lambda: len(self.log(key, chart)) >= len(wanted), what=f"{key} to have {wanted}")
+        wait_until(lambda: len(self.log(key, chart)) >= len(wanted), PATIENCE, what=f"{key} to have {wanted}")
         assert self.log(key, chart) == wanted
 
     def rejected(self, source: str, place: str, chart: str = "Ledger") -> dict[str, Any]:
@@ -78,6 +86,6 @@ class Sources:
             found[:] = [letter for letter in answer["rejected"] if place in (letter["place"], letter["key"])]
             return bool(found)
 
-        wait_until(there, what=f"{place} to be rejected")
+        wait_until(there, PATIENCE, what=f"{place} to be rejected")
         [letter] = found
         return letter

@@ -267,6 +267,22 @@ def test_no_secret_is_ever_written(sources: Sources) -> None:
         assert not [text for text in everything if any(word in text for word in spelled)]
 
 
+def test_the_ingress_answers_some_requests_itself(sources: Sources) -> None:
+    client, url = sources.host.client, f"{sources.host.server.ingress_url}/Ledger.webhooks/open"
+    body = body_of("nobody")
+
+    answers = [
+        client.post(url, content=body),
+        client.post(url, content=b"", headers={"content-type": "application/json"}),
+        client.put(url, content=body, headers={"content-type": "application/json"}),
+        client.post(url, content=body, headers={"content-type": "application/json", "x-name": "ü".encode()}),  # type: ignore[dict-item]
+        client.post(url, content=b"x" * (32 * 1024 * 1024 + 1), headers={"content-type": "application/json"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 405, 400, 413]
+    assert {answer.headers.get("x-restate-error-source", "ingress") for answer in answers} == {"ingress"}
+
+
 def test_the_path_of_a_webhook_is_public_and_documented(sources: Sources) -> None:
     openapi = sources.host.client.get(f"{sources.host.server.admin_url}/services/Ledger.webhooks/openapi").json()
 

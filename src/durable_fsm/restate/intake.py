@@ -39,6 +39,7 @@ LETTERS = 100
 LONGEST_PAYLOAD = 4 * 1024
 """Longest payload in bytes that is kept with a rejected event."""
 
+LONGEST_REASON = 2_000
 LONGEST_PROBLEM = 500
 
 Take = Callable[[ObjectContext, str, Json], Awaitable[bytes]]
@@ -177,7 +178,7 @@ def reject(
         "key": key,
         "status": error.status_code,
         "type": (error.metadata or {}).get("type"),
-        "reason": error.message,
+        "reason": error.message[:LONGEST_REASON],
     }
     if arrival is not None:
         letter["event"] = arrival.event

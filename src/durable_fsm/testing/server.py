@@ -44,6 +44,8 @@ _KEEP_ATTEMPTS_OPEN = "10m"
 _REPLAY_AT_EVERY_AWAIT = "0s"
 _ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
 _REQUEST_PATIENCE = timedelta(seconds=60)
+_CLEAR_PATIENCE = timedelta(minutes=3)
+"""Invocations are purged one by one, and some tests leave thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,9 @@ class RestateServer:
                 self._change(row["id"], verb, tolerate_missing=True)
             return rows
 
-        wait_until(lambda: not left(), what=f"the end of all invocations of {', '.join(deployment.services)}")
+        wait_until(
+            lambda: not left(), _CLEAR_PATIENCE, what=f"the end of all invocations of {', '.join(deployment.services)}"
+        )
         stored = self.query(
             "SELECT DISTINCT service_name, service_key FROM state JOIN sys_service ON name = service_name"
             f" WHERE service_name IN ({names}) AND ty = 'virtual_object'"  # a workflow's state goes with its invocation
