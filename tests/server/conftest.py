@@ -43,7 +43,9 @@ class Host:
 
     @classmethod
     @contextmanager
-    def on(cls, server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Self]:
+    def on(
+        cls, server: RestateServer, effects: EffectLog, log: Path, app: str = "charts:charts_app"
+    ) -> Iterator[Self]:
         """Serve the charts by a process of their own, and register them."""
         env = {
             **effects.env,
@@ -51,7 +53,7 @@ class Host:
             "CHARTS_VERSION": "1",
         }
         with (
-            Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)

@@ -216,18 +216,26 @@ class Run:
         for id in self.index.in_order(self.to_invoke):
             state = self.index.states[id]
             for activity in state.activities:
-                self.start_activity(id, activity)
+                self.start_activity(state, activity)
             for place, child in enumerate(state.machines):
                 self.start_machine(state, place, child)
         self.to_invoke.clear()
 
-    def start_activity(self, state: str, activity: Activity) -> None:
-        running = Running(self.token(), activity.id, state, self.seq)
+    def start_activity(self, state: State, activity: Activity) -> None:
+        """Begin an activity; if its input fails that is an `error.execution`, and nothing is begun."""
+        given: Json = None
+        if activity.input is not None:
+            self.scope.state = state
+            made = self.attempt(activity.input, _boxed)
+            if made is None:
+                return
+            (given,) = made
+        running = Running(self.token(), activity.id, state.id, self.seq)
         self.activities[running.token] = running
-        self.effects.append(StartActivity(running.token, activity.id, self.seq, activity.exclusive))
+        self.effects.append(StartActivity(running.token, activity.id, self.seq, activity.exclusive, given))
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
-            self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+            self.arm(Armed(self.token(), late, activity.deadline, state.id, activity=running.token))
 
     # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -555,6 +563,11 @@ class Run:
 
 def _succeeded(_: object) -> bool:
     return True
+
+
+def _boxed(value: object) -> tuple[Json]:
+    """A value that may be None, told apart from a failure."""
+    return (plain(value),)
 
 
 def _spawn(value: object) -> Spawn:

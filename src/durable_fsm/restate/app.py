@@ -10,8 +10,9 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
-from durable_fsm.restate.runner import Runner
+from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.wire import log
 
 Protocol = Literal["bidi", "request_response"]
@@ -39,6 +40,8 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         found.append(Host(chart).virtual_object())
         if chart.activities:
             found.append(Runner(chart).service())
+        if any(takes_context(activity) for activity in chart.activities.values()):
+            found.append(companion(chart))
     return found
 
 

@@ -39,6 +39,7 @@ from durable_fsm.core.model import (
     Outcome,
     Post,
     Reply,
+    Running,
     Send,
     Snapshot,
     StartActivity,
@@ -48,7 +49,9 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import active_in, step
 from durable_fsm.core.turn import Turn
-from durable_fsm.restate.runner import Job, handler_name, runner_name
+from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.failures import CANCELLED
+from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name, takes_context
 from durable_fsm.restate.wire import FOR_EVER, MAX_SNAPSHOT, Delivery, read, receipt, terminal_errors
 
 SNAPSHOT = "snapshot"
@@ -57,7 +60,7 @@ SNAPSHOT = "snapshot"
 HANDLES = "handles"
 """K/V key of what can still be cancelled: `{token: invocation id}`."""
 
-BUILT_IN = ("create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "_deliver", "_parked")
+BUILT_IN = ("create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "_cancel", "_deliver", "_parked")
 """Handler names that no event can have; such an event is reachable through `send`."""
 
 BYTES = BytesSerde()
@@ -67,17 +70,20 @@ PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECO
 
 PARK_LONGEST = timedelta(hours=1)
 
-CANCELLED = 409
-"""Status of Restate's own error in an invocation that is being cancelled; none of ours that meets a delivery has it."""
+CANCEL_AGAIN = timedelta(milliseconds=100)
+"""When to look again for the handle of an activity that is just being called; each further time is twice as long."""
 
+CANCEL_TRIES = 10
+
+Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """By token: what was sent and can be cancelled, and what has ended."""
+    """By token: what was sent or called and can be cancelled, and what has ended."""
 
-    sent: dict[str, restate.context.SendHandle]
+    sent: dict[str, Handle]
     ended: set[str]
 
 
@@ -101,6 +107,9 @@ class Host:
         self._add(service, "send", self._send, schema=SEND_SCHEMA)
         self._add(service, "delete", self._delete)
         self._add(service, "snapshot", self._snapshot, kind="shared")
+        if self.chart.activities:
+            self._add(service, "cancel", self._cancel, kind="shared", schema=CANCEL_SCHEMA)
+            self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
         return service
@@ -197,9 +206,65 @@ class Host:
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
         handles = await self._load_handles(ctx)
         ctx.clear_all()
+        for running in machine.activities:
+            self._stop(ctx, running.token)
+        if self._with_steps:
+            ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():
             ctx.cancel_invocation(invocation)
         return answer
+
+    async def _cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
+        with terminal_errors(self.name, ctx.key()):
+            wanted = self._read_cancel(body)
+        machine = await self._load(ctx)
+        with terminal_errors(self.name, ctx.key()):
+            if machine is None:
+                raise errors.NotStarted(chart=self.name)
+            running = self._to_cancel(machine, wanted)
+        await self._cancel_one(ctx, running.token, tries=0)
+        return canonical({"cancelled": [running.id]}).encode()
+
+    async def _cancel_later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cancel an activity that could not be cancelled yet, if it still runs."""
+        request = json.loads(body)
+        machine = await self._load(ctx)
+        if machine is not None and any(running.token == request["token"] for running in machine.activities):
+            await self._cancel_one(ctx, request["token"], tries=request["tries"])
+        return b""
+
+    async def _cancel_one(self, ctx: ObjectSharedContext, token: str, *, tries: int) -> None:
+        """Cancel what runs under *token*. Its handle is kept a moment after the call: until then, look again."""
+        handles = await self._load_handles(ctx)
+        if token in handles:
+            self._stop(ctx, token)
+            ctx.cancel_invocation(handles[token])
+        elif tries < CANCEL_TRIES:
+            body = canonical({"token": token, "tries": tries + 1}).encode()
+            ctx.generic_send(self.name, "_cancel", body, key=ctx.key(), send_delay=CANCEL_AGAIN * 2**tries)
+
+    def _read_cancel(self, body: bytes) -> str | None:
+        request = read(self.name, "cancel", body)
+        if request is None or request == {}:
+            return None
+        if not isinstance(request, dict) or not isinstance(wanted := request.get("activity"), str) or len(request) > 1:
+            problem = 'expected nothing, or {"activity": id}.'
+            raise errors.MalformedInput(chart=self.name, handler="cancel", problem=problem)
+        return wanted
+
+    def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
+        """The activity that is meant: the first exclusive one, for others are called when it is over."""
+        running = [one for one in machine.activities if not one.parked]
+        for one in running:
+            if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
+                return one
+        names = [one.id for one in running]
+        raise errors.NotRunning(chart=self.name, activity=wanted, running=names)
+
+    def _stop(self, ctx: ObjectContext | ObjectSharedContext, token: str) -> None:
+        """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand."""
+        ctx.generic_send(runner_name(self.chart), STOP, token.encode())
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
@@ -208,9 +273,18 @@ class Host:
             machine = self._decode(stored)
             if machine is None:
                 raise errors.NotStarted(chart=self.name)
-            return canonical(self._view(ctx.key(), machine)).encode()
+        pending = b"[]"
+        if any(running.id in self._with_steps for running in machine.activities):
+            pending = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
+        with terminal_errors(self.name, ctx.key()):
+            return canonical(self._view(ctx.key(), machine, pending)).encode()
 
-    def _view(self, key: str, machine: Snapshot) -> dict[str, Json]:
+    @cached_property
+    def _with_steps(self) -> frozenset[str]:
+        """Ids of the activities that may wait for somebody outside."""
+        return frozenset(activity.id for activity in self.chart.activities.values() if takes_context(activity))
+
+    def _view(self, key: str, machine: Snapshot, pending: bytes) -> dict[str, Json]:
         record = snapshot_to_json(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
@@ -230,7 +304,7 @@ class Host:
             "failure": record.get("failure"),
             "events": accepts,
             "timers": record.get("timers", []),
-            "activities": record.get("activities", []),
+            "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), pending),
         }
 
     def _schema(self, event: str) -> dict[str, Json] | None:
@@ -252,7 +326,7 @@ class Host:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
             return await self._turn(ctx, delivery.event.name, act, loaded=machine, tries=delivery.tries)
         except RestateTerminalError as error:
-            if error.status_code == CANCELLED:
+            if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
             self._park(ctx, delivery)
             return canonical({"outcome": "parked", "reason": error.message}).encode()
@@ -314,6 +388,7 @@ class Host:
         changes = self._save(ctx, turn, tries=tries)
         job = self._job(ctx.key(), turn.machine, call)
         answer = ctx.generic_call(runner_name(self.chart), handler_name(call.id), job.encode())
+        changes.sent[call.token] = answer
         try:
             await self._keep_handles(ctx, turn.machine, changes)
             return Delivery.decode(await answer).event
@@ -322,7 +397,9 @@ class Host:
 
     def _job(self, key: str, machine: Snapshot, start: StartActivity) -> Job:
         stable_id = f"{self.name}/{key}/{machine.life}/{start.id}/{start.entry}"
-        return Job(key, start.token, stable_id, machine.data, background=not start.exclusive)
+        given = self.chart.activities[start.id].input is not None
+        data = start.input if given else machine.data
+        return Job(key, start.token, stable_id, data, background=not start.exclusive, given=given)
 
     # ── loading and saving ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -367,7 +444,9 @@ class Host:
             turn.saved()
         for event in parked:
             self._park(ctx, Delivery.of(event), tries=tries)
-        sent = {token: handle for effect in effects for token, handle in self._perform(ctx, turn.machine, effect)}
+        sent: dict[str, Handle] = {
+            token: handle for effect in effects for token, handle in self._perform(ctx, turn.machine, effect)
+        }
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, ended)
 
@@ -391,7 +470,10 @@ class Host:
                 job = self._job(ctx.key(), machine, effect)
                 handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), job.encode())
                 return [(effect.token, handle)]
-            case Cancel() | StopActivity() | Reply() | StartMachine() | StopMachine() | Post():
+            case StopActivity():
+                self._stop(ctx, effect.token)
+                return []
+            case Cancel() | Reply() | StartMachine() | StopMachine() | Post():
                 return []  # charts with machines of their own are not hosted yet: services() refuses them
 
     async def _keep_handles(self, ctx: ObjectContext, machine: Snapshot, changes: Changes) -> None:
@@ -412,7 +494,7 @@ class Host:
         if handles != before:
             ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
 
-    async def _load_handles(self, ctx: ObjectContext) -> dict[str, str]:
+    async def _load_handles(self, ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
         stored = await ctx.get(HANDLES, serde=BYTES)
         handles: dict[str, str] = json.loads(stored or b"{}")
         return handles
@@ -424,6 +506,12 @@ class Host:
         later = Delivery(delivery.token, delivery.activity, delivery.result, delivery.error, done + 1)
         ctx.generic_send(self.name, "_parked", later.encode(), key=ctx.key(), send_delay=delay)
 
+
+CANCEL_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"activity": {"type": "string"}},
+    "additionalProperties": False,
+}
 
 SEND_SCHEMA: dict[str, Json] = {
     "type": "object",

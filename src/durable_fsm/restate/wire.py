@@ -36,6 +36,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.NotStarted: 404,
     errors.AlreadyStarted: 409,
     errors.EventRejected: 409,
+    errors.NotRunning: 409,
     errors.Finished: 410,
     errors.TooLarge: 413,
     errors.InvalidPayload: 422,
@@ -45,6 +46,9 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.SnapshotUnreadable: 500,
     errors.ActionError: 500,
     errors.TerminalError: 500,
+    errors.CallbackTimeout: 500,
+    errors.CallbackRejected: 500,
+    errors.CallbackUnreadable: 500,
 }
 """HTTP status of every error; a test walks the tree."""
 
