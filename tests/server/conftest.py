@@ -126,10 +126,10 @@ class Host:
         return self.invocations(chart, key, status="scheduled")
 
     def jobs(self, chart: str, key: str, *statuses: str) -> list[dict[str, Any]]:
-        """Invocations of the runner for one machine, in any of these statuses (all, if none is given)."""
+        """Activities that the runner does for one machine, in any of these statuses (all, if none is given)."""
         rows = self.server.query(
             "SELECT id, status, retry_count, target_handler_name FROM sys_invocation"
-            f" WHERE target_service_name = '{chart}.activities' AND invoked_by_id IN"
+            f" WHERE target_service_name = '{chart}.activities' AND target_handler_name <> '_stop' AND invoked_by_id IN"
             f" (SELECT id FROM sys_invocation WHERE target_service_name = '{chart}' AND target_service_key = '{key}')"
         )
         return [row for row in rows if not statuses or row["status"] in statuses]

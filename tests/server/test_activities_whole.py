@@ -266,8 +266,40 @@ def test_what_an_activity_does_after_it_was_stopped_is_done_once(bench: Host, li
     bench.receipt("Holding", work, "leave")
     bench.settled()
 
-    assert effects_of(bench, f"{work}-tidied") == ["tidied"]
+    assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
     assert len(effects_of(bench, f"{work}-cleaned")) == 1
+
+
+def test_the_machines_own_word_stops_work_that_the_platform_cancels_later(bench: Host, line: Line) -> None:
+    """The platform's cancellation must not meet what the activity does to clean up."""
+    work = bench.key("held")
+    bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
+    line.wait_opened()
+    [job] = bench.jobs("Holding", work)
+    bench.put("Holding", work, bench.stored("Holding", work)["snapshot"])  # the handle is lost
+
+    with bench.effects.hold(f"before:{work}-tidied") as gate:
+        left = time.monotonic()
+        bench.receipt("Holding", work, "leave")
+        assert line.wait_closed() - left < SOON.total_seconds()
+        wait_until(lambda: "Sleep" in bench.journal(job["id"]), what="the work to wait for the platform's word")
+        bench.server.cancel(job["id"])
+        gate.wait_reached()
+    bench.settled()
+
+    assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
+
+
+def test_work_that_the_platform_never_cancels_ends_by_the_machines_own_word(bench: Host, line: Line) -> None:
+    work = bench.key("held")
+    bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
+    line.wait_opened()
+    bench.put("Holding", work, bench.stored("Holding", work)["snapshot"])  # the handle is lost
+
+    bench.receipt("Holding", work, "leave")
+
+    bench.settled()
+    assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
 
 
 def test_a_child_process_is_gone_when_its_state_is_left(bench: Host) -> None:
@@ -319,7 +351,7 @@ def test_cancel_stops_exclusive_work_and_its_event_is_answered(bench: Host, line
     assert bench.snapshot("Holding", work)["data"]["error"] == {
         "type": "cancelled", "message": "the activity was cancelled.", "code": 409, "metadata": None,
     }  # fmt: skip
-    assert effects_of(bench, f"{work}-tidied") == ["tidied"]
+    assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
     bench.settled()
 
 

@@ -109,6 +109,7 @@ async def connect(ctx: ActivityContext, data: Work) -> str:
         return await ctx.run("connect", hold_connection, data.url, data.effect)
     finally:
         await ctx.run("tidy", have_effect, f"{data.effect}-tidied", "tidied")
+        await ctx.run("sweep", have_effect, f"{data.effect}-tidied", "swept")
 
 
 async def breed(ctx: ActivityContext, data: Work) -> int:
