@@ -19,10 +19,14 @@
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
+    │   ├── NotRunning             there is no activity to cancel
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   └── SnapshotUnreadable     the stored snapshot is not one of ours
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
     └── TerminalError          raised by activities: trying again would not help
+        ├── CallbackTimeout        nobody has answered in time
+        ├── CallbackRejected       somebody outside has said no
+        └── CallbackUnreadable     the answer is no JSON, or too long
 
 `DefinitionWarning` is for the author, too: a definition that can run, and hardly does what is wanted.
 
@@ -36,10 +40,14 @@ import difflib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 __all__ = [
     "ActionError",
     "AlreadyStarted",
+    "CallbackRejected",
+    "CallbackTimeout",
+    "CallbackUnreadable",
     "DefinitionError",
     "DefinitionWarning",
     "DurableFSMError",
@@ -52,6 +60,7 @@ __all__ = [
     "MalformedInput",
     "NotDurable",
     "NotRepairable",
+    "NotRunning",
     "NotStarted",
     "Problem",
     "SnapshotUnreadable",
@@ -185,6 +194,34 @@ class TerminalError(DurableFSMError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class CallbackTimeout(TerminalError):
+    """Nobody has answered a callback in time."""
+
+    def __init__(self, *, callback: str, after: timedelta) -> None:
+        super().__init__(f"callback '{callback}' was not answered within {after}.", metadata={"callback": callback})
+        self.callback = callback
+        self.after = after
+
+
+class CallbackRejected(TerminalError):
+    """Somebody outside has rejected a callback; `reason` is what they wrote."""
+
+    def __init__(self, *, callback: str, reason: str, code: int | None = None) -> None:
+        super().__init__(f"callback '{callback}' was rejected: {reason}", code=code, metadata={"callback": callback})
+        self.callback = callback
+        self.reason = reason
+
+
+class CallbackUnreadable(TerminalError):
+    """A callback was answered by what is no JSON, or more of it than an activity takes."""
+
+    def __init__(self, *, callback: str, problem: str) -> None:
+        message = f"the answer to callback '{callback}' cannot be read: {problem}"
+        super().__init__(message, metadata={"callback": callback})
+        self.callback = callback
+        self.problem = problem
 
 
 # ── the sender ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -416,6 +453,21 @@ class WaitInVain(MachineError):
     def what(self) -> str:
         where = f" in {quoted(self.configuration)}" if self.configuration else ""
         return f"{self.condition} will not be met: the machine is {self.status}{where}."
+
+
+class NotRunning(MachineError):
+    """`cancel` found nothing that it may stop."""
+
+    def __init__(self, *, chart: str, activity: str | None, running: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.activity = activity
+        self.running = tuple(running)
+
+    @property
+    def what(self) -> str:
+        wanted = "no exclusive activity" if self.activity is None else f"no activity '{self.activity}'"
+        others = f' Running now: {quoted(self.running)}. Name one: {{"activity": id}}.' if self.running else ""
+        return f"{wanted} is running.{others}"
 
 
 class VersionError(MachineError):

@@ -43,7 +43,14 @@ class Host:
 
     @classmethod
     @contextmanager
-    def on(cls, server: RestateServer, effects: EffectLog, log: Path, **settings: str) -> Iterator[Self]:
+    def on(
+        cls,
+        server: RestateServer,
+        effects: EffectLog,
+        log: Path,
+        app: str = "charts:charts_app",
+        **settings: str,
+    ) -> Iterator[Self]:
         """Serve the charts by a process of their own, with these settings added, and register them."""
         env = {
             **effects.env,
@@ -53,7 +60,7 @@ class Host:
             **settings,
         }
         with (
-            Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)
@@ -126,10 +133,10 @@ class Host:
         return self.invocations(chart, key, status="scheduled")
 
     def jobs(self, chart: str, key: str, *statuses: str) -> list[dict[str, Any]]:
-        """Invocations of the runner for one machine, in any of these statuses (all, if none is given)."""
+        """Activities that the runner does for one machine, in any of these statuses (all, if none is given)."""
         rows = self.server.query(
             "SELECT id, status, retry_count, target_handler_name FROM sys_invocation"
-            f" WHERE target_service_name = '{chart}.activities' AND invoked_by_id IN"
+            f" WHERE target_service_name = '{chart}.activities' AND target_handler_name <> '_stop' AND invoked_by_id IN"
             f" (SELECT id FROM sys_invocation WHERE target_service_name = '{chart}' AND target_service_key = '{key}')"
         )
         return [row for row in rows if not statuses or row["status"] in statuses]

@@ -55,6 +55,8 @@ def _export(value: object) -> Json:
             return {name: _export(member) for name, member in members.items()}
         case frozenset():
             return [_export(item) for item in sorted(cast("frozenset[str]", value))]
+        case type():
+            return value.__qualname__
         case tuple() | list():
             return [_export(item) for item in cast("list[object]", value)]
         case _:

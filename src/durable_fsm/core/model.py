@@ -109,13 +109,15 @@ class Retry:
     """How often failed work is tried again, and how long to wait in between.
 
     `attempts` counts the first try; None means until it succeeds. Only failures of the work itself count: outages of
-    the platform, deployments and kills do not use up an attempt.
+    the platform, deployments and kills do not use up an attempt. Exceptions of the types `give_up_on` are final at once;
+    an attempt that takes too long counts as a `TimeoutError`.
     """
 
     attempts: int | None = None
     initial: timedelta = timedelta(milliseconds=500)
     factor: float = 2.0
     maximum: timedelta = timedelta(minutes=1)
+    give_up_on: tuple[type[Exception], ...] = ()
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after the failed try number *attempt* (from 1)."""
@@ -124,6 +126,10 @@ class Retry:
         except OverflowError:
             return self.maximum
 
+    def gives_up(self, error: Exception) -> bool:
+        """Whether another try is useless after this error."""
+        return isinstance(error, self.give_up_on)
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -131,6 +137,8 @@ class Activity:
 
     An *exclusive* activity holds its machine: events wait at the platform until it is over. A background one leaves
     the machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state.
+    `timeout` is what one attempt may take. `input` makes what the work receives out of the machine's data when it
+    starts; without it the work receives the data.
     """
 
     id: str
@@ -140,6 +148,8 @@ class Activity:
     retry: Retry = Retry()
     deadline: timedelta | None = timedelta(days=1)
     location: Location | None = field(default=None, compare=False, repr=False)
+    input: Callback | None = None
+    timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,8 +388,8 @@ class Event:
 class Failure:
     """Why an activity failed; what callbacks receive as `error`.
 
-    `type` is the exception's class name, or `lost`, `deadline` or `killed` where no exception was raised. `source` is
-    the activity's id or the callback's name.
+    `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
+    raised. `source` is the activity's id or the callback's name.
     """
 
     type: str
@@ -520,12 +530,16 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class StartActivity:
-    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id."""
+    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
+
+    `input` is what the work receives, if the activity declares one; otherwise it receives the machine's data.
+    """
 
     token: str
     id: str
     entry: int
     exclusive: bool
+    input: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,9 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") ->
     running = _running(chart, snapshot, activity)
     run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed))
     _stop(run, running)
-    run.start_activity(running.state, chart.activities[activity], running.entry)
+    run.start_activity(chart.states[running.state], chart.activities[activity], running.entry)
     run.resume_work()
+    run.complete()
     return run.finish(Outcome.TAKEN)
 
 
@@ -52,6 +53,7 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
         run.resume_work(but=activity)
+        run.complete()
     return run.finish(Outcome.TAKEN)
 
 

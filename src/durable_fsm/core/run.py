@@ -253,19 +253,29 @@ class Run:
         for id in self.index.in_order(self.to_invoke):
             state = self.index.states[id]
             for activity in state.activities:
-                self.start_activity(id, activity)
+                self.start_activity(state, activity)
             for place, child in enumerate(state.machines):
                 self.start_machine(state, place, child)
         self.to_invoke.clear()
 
-    def start_activity(self, state: str, activity: Activity, entry: int | None = None) -> None:
-        """Begin an activity; *entry* is that of an earlier run which this one repeats under the same stable id."""
-        running = Running(self.token(), activity.id, state, self.seq if entry is None else entry)
+    def start_activity(self, state: State, activity: Activity, entry: int | None = None) -> None:
+        """Begin an activity; if its input fails that is an `error.execution`, and nothing is begun.
+
+        *entry* is that of an earlier run which this one repeats under the same stable id.
+        """
+        given: Json = None
+        if activity.input is not None:
+            self.scope.state = state
+            made = self.attempt(activity.input, _boxed)
+            if made is None:
+                return
+            (given,) = made
+        running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
         self.activities[running.token] = running
-        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive))
+        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive, given))
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
-            self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+            self.arm(Armed(self.token(), late, activity.deadline, state.id, activity=running.token))
 
     def resume_work(self, *, but: str | None = None) -> None:
         """Begin again what the active states wait for and what ended when the machine failed, *but* one activity."""
@@ -278,7 +288,7 @@ class Run:
             running = {but, *(running.id for running in self.activities.values())}
             for activity in state.activities:
                 if activity.id not in running:
-                    self.start_activity(id, activity)
+                    self.start_activity(state, activity)
             if not any(child.state == id for child in self.machines.values()):
                 for place, child in enumerate(state.machines):
                     self.start_machine(state, place, child)
@@ -636,6 +646,11 @@ def _moment(value: object) -> timedelta | datetime | None:
     if value is None or isinstance(value, timedelta | datetime):
         return value
     raise TypeError(f"expected a timedelta, a datetime or None, got {type(value).__name__}")
+
+
+def _boxed(value: object) -> tuple[Json]:
+    """A value that may be None, told apart from a failure."""
+    return (plain(value),)
 
 
 def _spawn(value: object) -> Spawn:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 C = TypeVar("C", bound=type)
 
+Input = str | tuple[str, ...] | Callable[[Any], object]  # Any: the data, of whatever type the chart declares
+
 OPTIONS = "__durable__"
 DECLARATION = "durable_declaration"
 STANCE = "durable_stance"
@@ -209,6 +211,8 @@ class ActivityOf:
         exclusive: bool,
         retry: Retry,
         deadline: timedelta | None,
+        input: Input | None = None,
+        timeout: timedelta | None = None,
     ) -> None:
         self.run_ = run
         self.source: object = run
@@ -216,6 +220,8 @@ class ActivityOf:
         self.exclusive = exclusive
         self.retry = retry
         self.deadline = deadline
+        self.input = input
+        self.timeout = timeout
         self.__name__ = getattr(run, "__name__", type(run).__name__)
         self.__doc__ = run.__doc__
 
@@ -231,6 +237,8 @@ def activity(
     exclusive: bool = False,
     retry: Retry = Retry(),  # noqa: B008 - frozen
     deadline: timedelta | None = DAY,
+    input: Input | None = None,
+    timeout: timedelta | None = None,
 ) -> Any:
     """Declare outside work for a state: `charging = State(invoke=activity(charge_card))`.
 
@@ -244,5 +252,15 @@ def activity(
             and the work is stopped when its state is left.
         retry: how often failed work is tried again.
         deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
+        input: what the work receives instead of the data: a field of it (`"total_cents"`), several as a dict
+            (`("total_cents", "currency")`), or a plain function of it. It is made when the work starts, reduced to plain
+            JSON, and stays the same however often the work is tried. Without it the work receives the data.
+        timeout: what one attempt may take: one run of a step, or of the whole function where that is one step. Then it is
+            cancelled, and has failed with type `timeout`.
+
+    Raises:
+        ValueError: *timeout* is not positive.
     """
-    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline)
+    if timeout is not None and timeout <= timedelta(0):
+        raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
+    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline, input=input, timeout=timeout)

@@ -41,6 +41,7 @@ from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.facade import Attributes, facade_of
+from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
 from durable_fsm.frontends.values import Plain, Typed
@@ -99,6 +100,7 @@ class _Reader:
             for timer in work.timers:
                 self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
+        refuse_unknown(self.work.inputs, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
         if self.problems or data is None:

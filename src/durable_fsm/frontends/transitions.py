@@ -39,6 +39,7 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
@@ -113,6 +114,7 @@ class _Reader:
         for what, remedy in limits(self.machine, self.library, self.model):
             self.problem(what, remedy)
         data = self._data()
+        refuse_unknown(self.work.inputs, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
         events = self._events(transitions)

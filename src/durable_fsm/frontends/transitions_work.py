@@ -11,17 +11,22 @@ from transitions.extensions.states import Timeout
 from durable_fsm.core.model import Activity, Callback, Timer
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.inputs import input_of, refuse_impure
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 
 
 class Work:
-    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states."""
+    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
+
+    `inputs` has what activities ask of the data.
+    """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
         self.config = config
         self.problem = problem
         self.ids: dict[str, str] = {}
+        self.inputs: dict[str, Input | None] = {}
         self._know_activities(states)
         self._know_timers(states)
 
@@ -36,6 +41,9 @@ class Work:
                 if id in self.ids:
                     self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
                 self.ids[id] = state
+                if isinstance(one, ActivityOf):
+                    self.inputs[id] = one.input
+                    refuse_impure(id, one.input, self.problem)
 
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):
@@ -62,6 +70,8 @@ class Work:
                 retry=declared.retry,
                 deadline=declared.deadline,
                 location=written(declared.source),
+                input=input_of(declared.input),
+                timeout=declared.timeout,
             )
 
     def timers(self, id: str, state: Any, one: Callable[[Any], Iterable[Callback]]) -> Iterator[Timer]:

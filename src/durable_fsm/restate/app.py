@@ -10,10 +10,11 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner
+from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.wire import log
 
 Protocol = Literal["bidi", "request_response"]
@@ -43,6 +44,8 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
             found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
             found.append(Runner(chart).service())
+        if any(takes_context(activity) for activity in chart.activities.values()):
+            found.append(companion(chart))
     return found
 
 

@@ -100,8 +100,9 @@ class Rehearsal:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
         began: the instant at which the clock stands in the beginning; timers that are set to an instant count from it.
-        answers: results of activities by id, as functions of the data; they are called as soon as the activity starts.
-            What one raises is the activity's error. Other activities wait for `finish` or `fail`.
+        answers: results of activities by id, as functions of what the activity receives: the data, or its `input`. They
+            are called as soon as the activity starts. What one raises is the activity's error. Other activities wait for
+            `finish` or `fail`.
 
     Machines that the chart runs as its children are rehearsed along, on the same clock: see `machines`.
 
@@ -379,7 +380,8 @@ class Rehearsal:
             self._deliver(self._answered(answered))
 
     def _answered(self, start: StartActivity) -> Event:
-        data = self.chart.data.load(self.snapshot.data)
+        given = self.chart.activities[start.id].input is not None
+        data = start.input if given else self.chart.data.load(self.snapshot.data)
         try:
             result = plain(self._answers[start.id](data))
         except Exception as error:  # noqa: BLE001 - the test's stand-in may raise anything; it is the activity's error
