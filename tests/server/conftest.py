@@ -44,7 +44,13 @@ class Host:
     @classmethod
     @contextmanager
     def on(
-        cls, server: RestateServer, effects: EffectLog, log: Path, app: str = "charts:charts_app"
+        cls,
+        server: RestateServer,
+        effects: EffectLog,
+        log: Path,
+        app: str = "charts:charts_app",
+        *,
+        http1: bool = False,
     ) -> Iterator[Self]:
         """Serve the charts by a process of their own, and register them."""
         env = {
@@ -53,7 +59,7 @@ class Host:
             "CHARTS_VERSION": "1",
         }
         with (
-            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)

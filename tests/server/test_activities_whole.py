@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socketserver
 import threading
@@ -12,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
@@ -241,6 +239,23 @@ def test_an_error_of_exclusive_work_arrives_with_its_facts(bench: Host) -> None:
 
 
 # ── how they are stopped ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_connection_is_closed_where_restate_is_answered_once_per_request(
+    hosting: type[Host], effect_log: EffectLog, tmp_path: Path, line: Line
+) -> None:
+    log = tmp_path / "service.log"
+    with RestateServer() as server, hosting.on(server, effect_log, log, APP, http1=True) as bench:
+        work = bench.key("held")
+        bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
+        line.wait_opened()
+
+        left = time.monotonic()
+        bench.receipt("Holding", work, "leave")
+
+        assert line.wait_closed() - left < SOON.total_seconds()
+        bench.settled()
+        assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
 
 
 @pytest.mark.parametrize("how", ["connect", "do_simply"])
