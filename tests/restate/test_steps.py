@@ -8,7 +8,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from durable_fsm.core.model import Retry
+from durable_fsm.restate import steps
 from durable_fsm.restate.steps import REMEMBERED, Record, Steps
 
 MOMENT = timedelta(milliseconds=50)
@@ -103,6 +106,23 @@ def test_a_step_that_takes_too_long_has_failed_when_it_has_cleaned_up() -> None:
         assert bench.log == ["cleaning", "clean"]
         final = await bench.attempt(bench.hang, timeout=MOMENT, retry=Retry(give_up_on=(TimeoutError,)))
         assert final["terminal"] is True
+
+    run(story)
+
+
+def test_a_clean_up_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "CLEANUP", MOMENT)
+    over = asyncio.Event()
+
+    async def cling() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await over.wait()
+
+    async def story(bench: Bench) -> None:
+        assert "error" in await bench.attempt(cling, timeout=MOMENT)
+        over.set()
 
     run(story)
 

@@ -497,6 +497,9 @@ def test_an_answer_finds_work_whose_service_and_server_were_killed_meanwhile(ben
     answer(bench, id, "resolve", "[1]")
 
     assert bench.wait_in("Signing", work, "over")["data"]["result"] == "[1]"
+    answer(bench, id, "resolve", "[2]")  # is accepted, and changes nothing
+    bench.settled()
+    assert bench.snapshot("Signing", work)["data"]["result"] == "[1]"
 
 
 def test_a_rejection_is_an_error_of_the_activity(bench: Host) -> None:
