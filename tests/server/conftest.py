@@ -49,6 +49,8 @@ class Host:
         effects: EffectLog,
         log: Path,
         app: str = "charts:charts_app",
+        *,
+        http1: bool = False,
         **settings: str,
     ) -> Iterator[Self]:
         """Serve the charts by a process of their own, with these settings added, and register them."""
@@ -60,7 +62,7 @@ class Host:
             **settings,
         }
         with (
-            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)

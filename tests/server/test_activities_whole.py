@@ -145,7 +145,8 @@ def test_an_activity_receives_what_its_input_says(bench: Host, what: str, receiv
 
 
 def test_the_input_is_made_when_the_work_starts_and_survives_a_kill(bench: Host) -> None:
-    work, cents = bench.key("given"), 1_000 + hash(id(bench)) % 1_000_000
+    work = bench.key("given")
+    cents = 1_000 + int(work.rpartition("-")[2])  # its own: the effect is named after it
 
     with bench.effects.hold(f"before:given-{cents}") as gate:
         bench.receipt("Given", work, "try_changing", {"cents": cents})
@@ -239,6 +240,23 @@ def test_an_error_of_exclusive_work_arrives_with_its_facts(bench: Host) -> None:
 
 
 # ── how they are stopped ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_connection_is_closed_where_restate_is_answered_once_per_request(
+    hosting: type[Host], effect_log: EffectLog, tmp_path: Path, line: Line
+) -> None:
+    log = tmp_path / "service.log"
+    with RestateServer() as server, hosting.on(server, effect_log, log, APP, http1=True) as bench:
+        work = bench.key("held")
+        bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
+        line.wait_opened()
+
+        left = time.monotonic()
+        bench.receipt("Holding", work, "leave")
+
+        assert line.wait_closed() - left < SOON.total_seconds()
+        bench.settled()
+        assert effects_of(bench, f"{work}-tidied") == ["tidied", "swept"]
 
 
 @pytest.mark.parametrize("how", ["connect", "do_simply"])
@@ -480,6 +498,9 @@ def test_an_answer_finds_work_whose_service_and_server_were_killed_meanwhile(ben
     answer(bench, id, "resolve", "[1]")
 
     assert bench.wait_in("Signing", work, "over")["data"]["result"] == "[1]"
+    answer(bench, id, "resolve", "[2]")  # is accepted, and changes nothing
+    bench.settled()
+    assert bench.snapshot("Signing", work)["data"]["result"] == "[1]"
 
 
 def test_a_rejection_is_an_error_of_the_activity(bench: Host) -> None:

@@ -80,7 +80,8 @@ class Steps:
             return {"stopped": True}
         if token in self._told:  # the job has heard it from the platform and has gone on: nobody wants an outcome
             raise asyncio.CancelledError
-        return {"error": failure_to_json(Failure("CancelledError", f"step '{name}' cancelled itself."))}
+        failure = Failure("CancelledError", f"step '{name}' cancelled itself.")
+        return {"error": failure_to_json(failure), "terminal": False}
 
     def _forget(self, token: str, task: asyncio.Task[Record]) -> None:
         running = self._running[token]
