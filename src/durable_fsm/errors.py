@@ -17,6 +17,7 @@
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   └── SnapshotUnreadable     the stored snapshot is not one of ours
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
+    ├── UnknownWork            the author: a callback starts work that the chart does not declare
     └── TerminalError          raised by activities: trying again would not help
 
 `DefinitionWarning` is for the author, too: a definition that can run, and hardly does what is wanted.
@@ -52,6 +53,7 @@ __all__ = [
     "TerminalError",
     "TooLarge",
     "UnknownEvent",
+    "UnknownWork",
     "VersionError",
     "locate",
 ]
@@ -154,6 +156,23 @@ class ActionError(DurableFSMError):
         return (
             f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
             " Mend the callback, or give the chart a transition for 'error.execution'."
+        )
+
+
+class UnknownWork(DurableFSMError):
+    """A callback starts work that its chart does not declare."""
+
+    def __init__(self, *, chart: str, work: str, known: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.work = work
+        self.known = tuple(known)
+
+    @property
+    def what(self) -> str:
+        declares = f"It declares: {quoted(self.known)}." if self.known else "It declares none: @durable(work=[...])."
+        close = difflib.get_close_matches(self.work, self.known, n=1)
+        return f"there is no work '{self.work}' to start. {declares}" + (
+            f" Did you mean '{close[0]}'?" if close else ""
         )
 
 

@@ -43,7 +43,7 @@ class Host:
 
     @classmethod
     @contextmanager
-    def on(cls, server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Self]:
+    def on(cls, server: RestateServer, effects: EffectLog, log: Path, app: str = "charts:charts_app") -> Iterator[Self]:
         """Serve the charts by a process of their own, and register them."""
         env = {
             **effects.env,
@@ -51,7 +51,7 @@ class Host:
             "CHARTS_VERSION": "1",
         }
         with (
-            Served.begin("charts:charts_app", server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)
@@ -217,6 +217,32 @@ def replaying(
 @pytest.fixture(params=["awake", "replaying"])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The charts, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
+def fan_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that keeps attempts open."""
+    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def fan_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that replays at every await."""
+    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(params=["fan_awake", "fan_replaying"])
+def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `fan_app.py`, on each of the two servers in turn."""
     found: Host = request.getfixturevalue(request.param)
     yield found
     found.mend()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
-from durable_fsm.core.model import Retry
+from durable_fsm.core.model import Activity, Each, Location, Retry
 
 if TYPE_CHECKING:
     from statemachine import Event
@@ -34,6 +34,7 @@ class Options:
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     create_first: bool = False
     cancel_timers_over: timedelta = timedelta(0)
+    work: tuple[Any, ...] = ()  # Any: what `activity` makes is made for the library's untyped `invoke=`
 
 
 def durable(
@@ -43,6 +44,7 @@ def durable(
     handlers: Mapping[str, str] | None = None,
     create_first: bool = False,
     cancel_timers_over: timedelta = timedelta(0),
+    work: Iterable[Any] = (),
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -52,8 +54,9 @@ def durable(
         handlers: other public names for events: `{"setUp": "set_up"}`.
         create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
+        work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
     """
-    options = Options(version, name, dict(handlers or {}), create_first, cancel_timers_over)
+    options = Options(version, name, dict(handlers or {}), create_first, cancel_timers_over, tuple(work))
 
     def mark(cls: C) -> C:
         setattr(cls, OPTIONS, options)
@@ -134,6 +137,8 @@ class ActivityOf:
         exclusive: bool,
         retry: Retry,
         deadline: timedelta | None,
+        limit: int | None,
+        each: Each | None,
     ) -> None:
         self.run_ = run
         self.source: object = run
@@ -141,8 +146,24 @@ class ActivityOf:
         self.exclusive = exclusive
         self.retry = retry
         self.deadline = deadline
+        self.limit = limit
+        self.each = each
         self.__name__ = getattr(run, "__name__", type(run).__name__)
         self.__doc__ = run.__doc__
+
+    def made(self, id: str, location: Location | None, *, detached: bool = False) -> Activity:
+        """The activity as the chart has it; detached work has no deadline unless one is given."""
+        return Activity(
+            id=id,
+            name=self.__name__,
+            run=self.run_,
+            exclusive=self.exclusive,
+            retry=self.retry,
+            deadline=None if detached and self.deadline is DAY else self.deadline,
+            location=location,
+            limit=self.limit,
+            each=self.each,
+        )
 
     def __call__(self) -> None:
         raise RuntimeError(f"activity '{self.__name__}' is run by a host, not by calling it")
@@ -156,6 +177,10 @@ def activity(
     exclusive: bool = False,
     retry: Retry = Retry(),  # noqa: B008 - frozen
     deadline: timedelta | None = DAY,
+    limit: int | None = None,
+    each: str | Callable[[Any], Iterable[object]] | None = None,
+    at_once: int = 10,
+    settle: bool = False,
 ) -> Any:
     """Declare outside work for a state: `charging = State(invoke=activity(charge_card))`.
 
@@ -169,5 +194,35 @@ def activity(
             and the work is stopped when its state is left.
         retry: how often failed work is tried again.
         deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
+        limit: how many runs of it may be under way at once, over all machines of the chart; others wait in order.
+        each: run it once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result is the
+            list of theirs. The name of a member of the data that is a list, or a pure function of the data.
+        at_once: how many items of one fan-out may be under way at once.
+        settle: let every item run to its end, whatever becomes of the others. The result is then a list of
+            `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+
+    Raises:
+        ValueError: *limit* or *at_once* would let nothing run.
     """
-    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline)
+    for name, most in (("limit", limit), ("at_once", at_once)):
+        if most is not None and most < 1:
+            raise ValueError(f"{name}={most} would let nothing run; use 1 or more")
+    fan_out = Each(_name_of(each), _items_of(each), at_once, settle) if each is not None else None
+    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline, limit=limit, each=fan_out)
+
+
+def _name_of(each: str | Callable[..., object]) -> str:
+    return each if isinstance(each, str) else getattr(each, "__name__", type(each).__name__)
+
+
+def _items_of(each: str | Callable[[Any], object]) -> Callable[[Any], object]:
+    """How the items are found in what an activity is given."""
+    if not isinstance(each, str):
+        return each
+
+    def member(given: Any) -> object:
+        if isinstance(given, Mapping):
+            return cast("Mapping[str, object]", given)[each]
+        return getattr(given, each)
+
+    return member

@@ -39,6 +39,7 @@ from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, Declaration, Options
+from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.names import EventNames
 from durable_fsm.frontends.places import places_in
@@ -94,11 +95,13 @@ class _Reader:
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}
+        detached = detached_of(self.options.work, self.work.ids, self.problem)
         for id, work in found.items():
             for timer in work.timers:
                 self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
+        self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         chart = Chart(
@@ -111,6 +114,7 @@ class _Reader:
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             handlers=dict(self.options.handlers),
+            work=detached,
         )
         self._judge(chart)
         return chart

@@ -117,6 +117,7 @@ class _Reader:
         transitions = tuple(self._transitions())
         events = self._events(transitions)
         initial = self._initial()
+        self.callbacks.refuse_unknown(self.config.name, (one.id for one in self.work.detached))
         if self.problems or data is None:
             raise NotDurable(chart=self.config.name, problems=self.problems)
         config = self.config
@@ -136,6 +137,7 @@ class _Reader:
                 cancel_timers_over=config.cancel_timers_over,
             ),
             handlers=dict(config.handlers),
+            work=self.work.detached,
         )
         self._judge(chart)
         return chart

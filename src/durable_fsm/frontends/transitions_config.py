@@ -49,6 +49,7 @@ class TransitionsConfig:
         model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
             are the callbacks.
         activities: outside work by state.
+        work: outside work that callbacks may start by `effects.start(id, payload)`, and that no state waits for.
         timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
@@ -65,6 +66,7 @@ class TransitionsConfig:
     _: KW_ONLY
     model: type | None = None
     activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    work: tuple[Any, ...] = ()
     timers: Mapping[str, Mapping[str, timedelta]] = field(default_factory=dict[str, "Mapping[str, timedelta]"])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])
     private: tuple[str, ...] = ()

@@ -9,13 +9,17 @@ from typing import Any, cast
 from transitions.extensions.states import Timeout
 
 from durable_fsm.core.model import Activity, Timer
-from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.detached import activity_of, detached_of
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 
 
 class Work:
-    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states."""
+    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
+
+    `detached` is what no state waits for.
+    """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
         self.config = config
@@ -23,6 +27,7 @@ class Work:
         self.ids: dict[str, str] = {}
         self._know_activities(states)
         self._know_timers(states)
+        self.detached = detached_of(config.work, self.ids, problem)
 
     def _know_activities(self, states: Collection[str]) -> None:
         for state, declared in self.config.activities.items():
@@ -49,15 +54,7 @@ class Work:
         """The outside work of a state."""
         for one in filter(callable, listed(self.config.activities.get(id))):
             declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
-            yield Activity(
-                id=declared.id or id,
-                name=declared.__name__,
-                run=declared.run_,
-                exclusive=declared.exclusive,
-                retry=declared.retry,
-                deadline=declared.deadline,
-                location=written(declared.source),
-            )
+            yield activity_of(declared, declared.id or id, self.problem)
 
     def timers(self, id: str, state: Any) -> Iterator[Timer]:
         """The timers of a state, the library's own timeout last."""

@@ -17,6 +17,7 @@ from statemachine.invoke import InvokeGroup
 from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.detached import activity_of
 from durable_fsm.frontends.facade import Facade, worker
 
 TIMEOUT = cast("Any", type(timeout(1)))
@@ -81,17 +82,7 @@ class Work:
             found.machines.append(self._machine(id, handler))
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
-            found.activities.append(
-                Activity(
-                    id=id,
-                    name=declared.__name__,
-                    run=declared.run_,
-                    exclusive=declared.exclusive,
-                    retry=declared.retry,
-                    deadline=declared.deadline,
-                    location=written(declared.source),
-                )
-            )
+            found.activities.append(activity_of(declared, id, self.problem))
 
     def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
         work: Any = spec.func

@@ -10,7 +10,9 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.runner import Runner
 from durable_fsm.restate.wire import log
 
@@ -38,7 +40,12 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
         found.append(Host(chart).virtual_object())
         if chart.activities:
-            found.append(Runner(chart).service())
+            runner = Runner(chart).service()
+            if chart.work:
+                add_detached(runner, chart)
+            found.append(runner)
+        if any(activity.limit is not None for activity in chart.activities.values()):
+            found.append(Limits(chart).virtual_object())
     return found
 
 

@@ -24,6 +24,7 @@ from restate.handler import TypeHint
 from restate.serde import BytesSerde
 
 from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, milliseconds, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.fits import misfit
@@ -48,6 +49,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import active_in, step
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.runner import Job, handler_name, runner_name
 from durable_fsm.restate.wire import FOR_EVER, MAX_SNAPSHOT, Delivery, read, receipt, terminal_errors
 
@@ -321,8 +323,16 @@ class Host:
             return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
 
     def _job(self, key: str, machine: Snapshot, start: StartActivity) -> Job:
-        stable_id = f"{self.name}/{key}/{machine.life}/{start.id}/{start.entry}"
-        return Job(key, start.token, stable_id, machine.data, background=not start.exclusive)
+        awaited = any(running.token == start.token for running in machine.activities)
+        return Job(
+            key,
+            start.token,
+            stable_id(self.name, key, machine.life, start),
+            start.payload if start.detached else machine.data,
+            background=awaited and not start.exclusive,
+            detached=start.detached,
+            items=None if start.items is None else list(start.items),
+        )
 
     # ── loading and saving ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -387,6 +397,9 @@ class Host:
                 body = Delivery(effect.token).encode()
                 handle = ctx.generic_send(self.name, "_deliver", body, key=ctx.key(), send_delay=delay)
                 return [(effect.token, handle)] if effect.after >= self.chart.policies.cancel_timers_over else []
+            case StartActivity(detached=True):
+                start_detached(ctx, self.chart, effect.id, self._job(ctx.key(), machine, effect))
+                return []  # nothing stops it
             case StartActivity():
                 job = self._job(ctx.key(), machine, effect)
                 handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), job.encode())

@@ -14,8 +14,9 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -28,6 +29,8 @@ from restate.server_context import DisconnectedException
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, milliseconds, plain
 from durable_fsm.core.model import Activity, Chart, Failure, Json, Retry
 from durable_fsm.errors import TerminalError
+from durable_fsm.restate.fan_out import ItemFailed, fan_out
+from durable_fsm.restate.limits import admission
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, MAX_SNAPSHOT, Delivery, log, writable
 
 LONGEST_STEP = timedelta(days=1)
@@ -41,6 +44,11 @@ def runner_name(chart: Chart) -> str:
     return f"{chart.name}.activities"
 
 
+def part_name(activity: str) -> str:
+    """Name of the handler that runs one item of a fan-out; no activity's own begins with an underscore."""
+    return f"_each_{handler_name(activity)}"
+
+
 def handler_name(activity: str) -> str:
     """An activity's id as Restate accepts it for a handler."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", activity)
@@ -49,13 +57,21 @@ def handler_name(activity: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of an activity, as the machine orders it."""
+    """One run of an activity, as the machine orders it.
+
+    `data` is the machine's, or what *detached* work was started with. Whoever runs a *background* one sends its outcome
+    to the machine. `items` are those of a fan-out; each of them is a *part*, run with its `item`.
+    """
 
     key: str
     token: str
     stable_id: str
     data: Json
     background: bool
+    detached: bool = False
+    items: list[Json] | None = None
+    part: bool = False
+    item: Json = None
 
     def encode(self) -> bytes:
         return canonical(plain(self)).encode()
@@ -147,7 +163,7 @@ def sendable(result: object, limit: int) -> Json:
 
 def failure_of(error: Exception) -> Failure:
     """An exception as the chart sees it, in a form that can be stored whatever the author put into it."""
-    if isinstance(error, Failed):
+    if isinstance(error, Failed | ItemFailed):
         return error.failure
     name = type(error).__name__
     if isinstance(error, RestateTerminalError) and error.message in ("cancelled", "killed"):
@@ -189,10 +205,10 @@ class Runner:
             invocation_retry_policy=FOR_EVER,
         )
         for activity in self.chart.activities.values():
-            register = service.handler(
-                handler_name(activity.id), accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde()
-            )
-            register(self._handler(activity))
+            names = [handler_name(activity.id)] + [part_name(activity.id)] * (activity.each is not None)
+            for name in names:
+                register = service.handler(name, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
+                register(self._handler(activity))
         return service
 
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
@@ -201,6 +217,8 @@ class Runner:
             outcome = await self._run(ctx, activity, job)
             if job.background:
                 ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
+            elif job.detached and not job.part:
+                dropped(self.chart, job.key, outcome)
             return outcome.encode()
 
         handle.__doc__ = inspect.getdoc(activity.run)
@@ -210,16 +228,55 @@ class Runner:
         """Run the author's code to its end; whatever it raises is the outcome."""
         context = Context(ctx, self.chart, activity, job)
         try:
-            data = self.chart.data.load(job.data)
-            takes = list(inspect.signature(activity.run).parameters)
-            if len(takes) > 1 or takes == ["ctx"]:
-                result = await cast("Callable[..., Awaitable[object]]", activity.run)(*(context, data)[: len(takes)])
+            if activity.each is not None and job.items is not None:
+                result: object = await fan_out(ctx, activity.each, job.items, partial(self._part, ctx, activity, job))
             else:
-                result = await context.run(activity.id, activity.run, *(data,)[: len(takes)])
+                result = await self._work(ctx, context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
         except (DisconnectedException, RetryableError):  # the platform's own: it tries the invocation again
             raise
         except Exception as error:  # noqa: BLE001 - as for a step, except that it is not tried again
-            if not isinstance(error, TerminalError | RestateTerminalError):
+            if not isinstance(error, TerminalError | RestateTerminalError | ItemFailed):
                 log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
             return Delivery(job.token, activity.id, error=failure_of(error))
+
+    async def _work(self, ctx: restate.Context, context: Context, activity: Activity, job: Job) -> object:
+        """Run the author's code once: with the data, or with one item."""
+        if activity.limit is not None:
+            await admission(ctx, self.chart, activity.id, activity.limit)
+        takes = list(inspect.signature(activity.run).parameters)
+        given: list[object] = [job.item] if job.part else []
+        if not job.part or _wants_data(activity):
+            given.append(job.data if job.detached else self.chart.data.load(job.data))
+        if len(takes) > 1 or takes == ["ctx"]:
+            return await cast("Callable[..., Awaitable[object]]", activity.run)(*(context, *given)[: len(takes)])
+        return await context.run(activity.id, activity.run, *given[: len(takes)])
+
+    def _part(
+        self, ctx: restate.Context, activity: Activity, job: Job, index: int, item: Json
+    ) -> restate.RestateDurableCallFuture[bytes]:
+        """Call the run of one item."""
+        part = replace(
+            job,
+            stable_id=f"{job.stable_id}/{index}",
+            data=job.data if _wants_data(activity) else None,
+            background=False,
+            items=None,
+            part=True,
+            item=item,
+        )
+        return ctx.generic_call(runner_name(self.chart), part_name(activity.id), part.encode())
+
+
+def _wants_data(activity: Activity) -> bool:
+    """Whether the run of one item gets the data too; otherwise it is not sent along."""
+    return len(inspect.signature(activity.run).parameters) > 2
+
+
+def dropped(chart: Chart, key: str, outcome: Delivery) -> None:
+    """The end of detached work that no transition takes; a failure must at least be seen."""
+    if outcome.error is not None:
+        error = f"{outcome.error.type}: {outcome.error.message}"
+        log.error(
+            "%s/%s: work '%s' failed, and nothing takes its outcome: %s", chart.name, key, outcome.activity, error
+        )

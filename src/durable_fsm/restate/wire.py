@@ -44,6 +44,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.VersionError: 500,
     errors.SnapshotUnreadable: 500,
     errors.ActionError: 500,
+    errors.UnknownWork: 500,
     errors.TerminalError: 500,
 }
 """HTTP status of every error; a test walks the tree."""

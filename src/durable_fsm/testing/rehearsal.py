@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.model import (
     PARENT,
@@ -96,8 +97,9 @@ class Rehearsal:
     Args:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
-        answers: results of activities by id, as functions of the data; they are called as soon as the activity starts.
-            What one raises is the activity's error. Other activities wait for `finish` or `fail`.
+        answers: results of activities by id, as functions of the data (detached work: of its payload); they are called
+            as soon as the activity starts. What one raises is the activity's error. Other activities wait for `finish`
+            or `fail`.
 
     Machines that the chart runs as its children are rehearsed along, on the same clock: see `machines`.
 
@@ -224,8 +226,7 @@ class Rehearsal:
 
     def stable_id(self, activity: str) -> str:
         """The idempotency key that this run of the activity uses."""
-        running = self._running(activity)
-        return f"{self.chart.name}/{self.key}/{self.snapshot.life}/{activity}/{running.entry}"
+        return stable_id(self.chart.name, self.key, self.snapshot.life, self._running(activity))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -367,7 +368,7 @@ class Rehearsal:
             self._deliver(self._answered(answered))
 
     def _answered(self, start: StartActivity) -> Event:
-        data = self.chart.data.load(self.snapshot.data)
+        data: object = start.payload if start.detached else self.chart.data.load(self.snapshot.data)
         try:
             result = plain(self._answers[start.id](data))
         except Exception as error:  # noqa: BLE001 - the test's stand-in may raise anything; it is the activity's error
