@@ -50,7 +50,7 @@ from durable_fsm.core.model import (
 from durable_fsm.core.step import active_in, step
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.detached import start_detached
-from durable_fsm.restate.runner import Job, handler_name, runner_name
+from durable_fsm.restate.runner import Job, dropped, handler_name, runner_name
 from durable_fsm.restate.wire import FOR_EVER, MAX_SNAPSHOT, Delivery, read, receipt, terminal_errors
 
 SNAPSHOT = "snapshot"
@@ -246,6 +246,8 @@ class Host:
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(delivery.event)
+            if outcome is Outcome.IGNORED:
+                dropped(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value
 
         try:
