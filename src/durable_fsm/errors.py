@@ -23,6 +23,7 @@
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   └── SnapshotUnreadable     the stored snapshot is not one of ours
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
+    ├── UnknownWork            the author: a callback starts work that the chart does not declare
     └── TerminalError          raised by activities: trying again would not help
         ├── CallbackTimeout        nobody has answered in time
         ├── CallbackRejected       somebody outside has said no
@@ -69,6 +70,7 @@ __all__ = [
     "TooManyDeferred",
     "TooManyWaiting",
     "UnknownEvent",
+    "UnknownWork",
     "VersionError",
     "WaitInVain",
     "WaitTimedOut",
@@ -173,6 +175,23 @@ class ActionError(DurableFSMError):
         return (
             f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
             " Mend the callback, or give the chart a transition for 'error.execution'."
+        )
+
+
+class UnknownWork(DurableFSMError):
+    """A callback starts work that its chart does not declare."""
+
+    def __init__(self, *, chart: str, work: str, known: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.work = work
+        self.known = tuple(known)
+
+    @property
+    def what(self) -> str:
+        declares = f"It declares: {quoted(self.known)}." if self.known else "It declares none: @durable(work=[...])."
+        close = difflib.get_close_matches(self.work, self.known, n=1)
+        return f"there is no work '{self.work}' to start. {declares}" + (
+            f" Did you mean '{close[0]}'?" if close else ""
         )
 
 

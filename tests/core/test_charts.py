@@ -79,6 +79,8 @@ def test_a_chart_is_exported_with_names_and_without_code() -> None:
         "deadline": "86400 s",
         "input": None,
         "timeout": None,
+        "limit": None,
+        "each": None,
     }
     assert kept["kind"] == "shallow_history"
     assert kept["initial"]["targets"] == ["c"]

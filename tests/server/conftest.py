@@ -234,6 +234,32 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
+def fan_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that keeps attempts open."""
+    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def fan_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that replays at every await."""
+    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(params=["fan_awake", "fan_replaying"])
+def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `fan_app.py`, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
 def hosting() -> type[Host]:
     """For tests that need a server of their own."""
     return Host

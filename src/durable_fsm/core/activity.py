@@ -6,6 +6,18 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
+from durable_fsm.core.model import Running, StartActivity
+
+
+def stable_id(chart: str, key: str, life: str, run: Running | StartActivity) -> str:
+    """What the outside world may know one run of an activity by.
+
+    Detached work may be started several times in one macrostep: the number of its token tells them apart.
+    """
+    detached = run.detached if isinstance(run, StartActivity) else run.state is None
+    number = f"{run.entry}.{run.token.rpartition('.')[2]}" if detached else f"{run.entry}"
+    return f"{chart}/{key}/{life}/{run.id}/{number}"
+
 
 class Answer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends
     """Somebody outside is to answer; `await` it for what they sent.

@@ -22,7 +22,9 @@ def chart_to_json(chart: Chart) -> dict[str, Json]:
         }
         for event in chart.events.values()
     ]
+    work: dict[str, Json] = {"work": _export(chart.work)} if chart.work else {}
     return {
+        **work,
         "name": chart.name,
         "version": chart.version,
         "doc": chart.doc,

@@ -132,13 +132,28 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """An activity is run once for each of some items, `at_once` of them together, and its result is theirs in order.
+
+    `items` finds them in what the activity is given, without changing it. The first item that fails for good stops the
+    others, unless they are to `settle`: then all run to their end, and each result says how.
+    """
+
+    name: str
+    items: Callable[[object], object] = field(compare=False, repr=False)
+    at_once: int = 10
+    settle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """Outside work of a state. The core never calls `run`; a host does, elsewhere.
 
     An *exclusive* activity holds its machine: events wait at the platform until it is over. A background one leaves
     the machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state.
     `timeout` is what one attempt may take. `input` makes what the work receives out of the machine's data when it
-    starts; without it the work receives the data.
+    starts; without it the work receives the data. At most `limit` runs of it are under way at once, over all machines of
+    the chart.
     """
 
     id: str
@@ -150,6 +165,8 @@ class Activity:
     location: Location | None = field(default=None, compare=False, repr=False)
     input: Callback | None = None
     timeout: timedelta | None = None
+    limit: int | None = None
+    each: Each | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +314,7 @@ class Chart:
 
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
-    public names to events: `{"setUp": "set_up"}`.
+    public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state.
     """
 
     name: str
@@ -309,6 +326,7 @@ class Chart:
     doc: str = ""
     policies: Policies = Policies()
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    work: tuple[Activity, ...] = ()
 
     @property
     def root(self) -> State:
@@ -336,8 +354,14 @@ class Chart:
 
     @cached_property
     def activities(self) -> Mapping[str, Activity]:
-        """Every activity of the chart by id, in document order."""
-        return {activity.id: activity for state in self.states.values() for activity in state.activities}
+        """Every activity of the chart by id, in document order; detached work last."""
+        of_states = (activity for state in self.states.values() for activity in state.activities)
+        return {activity.id: activity for activity in (*of_states, *self.work)}
+
+    @cached_property
+    def detached(self) -> Mapping[str, Activity]:
+        """The work that callbacks may start, by id."""
+        return {activity.id: activity for activity in self.work}
 
     @cached_property
     def public_events(self) -> tuple[str, ...]:
@@ -435,12 +459,13 @@ class Running:
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
     `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
-    has failed, and the machine with it: an operator may let it run again.
+    has failed, and the machine with it: an operator may let it run again. Detached work has no `state`, and `entry` is
+    the macrostep that started it.
     """
 
     token: str
     id: str
-    state: str
+    state: str | None
     entry: int
     parked: bool = False
     failed: bool = False
@@ -532,7 +557,8 @@ class Cancel:
 class StartActivity:
     """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
 
-    `input` is what the work receives, if the activity declares one; otherwise it receives the machine's data.
+    `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
+    it receives the machine's data. `items` are those of a fan-out.
     """
 
     token: str
@@ -540,6 +566,8 @@ class StartActivity:
     entry: int
     exclusive: bool
     input: Json = None
+    items: tuple[Json, ...] | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class _Reader:
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
         events = self._events(transitions)
+        self.callbacks.refuse_unknown(self.config.name, (one.id for one in self.work.detached))
         config = self.config
         root = State(
             ROOT,
@@ -148,6 +149,7 @@ class _Reader:
                 history=config.history,
             ),
             handlers=dict(config.handlers),
+            work=self.work.detached,
         )
         self._judge(chart)
         return chart

@@ -17,8 +17,8 @@ from statemachine.invoke import InvokeGroup
 from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.detached import activity_of
 from durable_fsm.frontends.facade import Facade, worker
-from durable_fsm.frontends.inputs import input_of, refuse_impure
 
 TIMEOUT = cast("Any", type(timeout(1)))
 """What `timeout(…)` makes; its class has no public name."""
@@ -84,20 +84,7 @@ class Work:
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
             self.inputs[id] = declared.input
-            refuse_impure(id, declared.input, self.problem)
-            found.activities.append(
-                Activity(
-                    id=id,
-                    name=declared.__name__,
-                    run=declared.run_,
-                    exclusive=declared.exclusive,
-                    retry=declared.retry,
-                    deadline=declared.deadline,
-                    location=written(declared.source),
-                    input=input_of(declared.input),
-                    timeout=declared.timeout,
-                )
-            )
+            found.activities.append(activity_of(declared, id, self.problem))
 
     def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
         work: Any = spec.func

@@ -12,7 +12,9 @@ from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
+from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.wire import log
@@ -43,9 +45,14 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
-            found.append(Runner(chart).service())
+            runner = Runner(chart).service()
+            if chart.work:
+                add_detached(runner, chart)
+            found.append(runner)
         if any(takes_context(activity) for activity in chart.activities.values()):
             found.append(companion(chart))
+        if any(activity.limit is not None for activity in chart.activities.values()):
+            found.append(Limits(chart).virtual_object())
     return found
 
 

@@ -16,6 +16,14 @@ MAX_MESSAGE = 10_000
 """Longest error message in characters that a chart is told."""
 
 
+class ItemFailed(Exception):
+    """An item of a fan-out has failed for good, and so has the whole; the failure says which."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 class Failed(TerminalError):
     """A step failed for good; carries the failure as the chart will see it."""
 
@@ -56,7 +64,7 @@ def sendable(result: object, limit: int) -> Json:
 
 def failure_of(error: Exception) -> Failure:
     """An exception as the chart sees it, in a form that can be stored whatever the author put into it."""
-    if isinstance(error, Failed):
+    if isinstance(error, Failed | ItemFailed):
         return error.failure
     name = type(error).__name__
     if isinstance(error, RestateTerminalError) and error.message in ("cancelled", "killed"):

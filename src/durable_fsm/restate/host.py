@@ -28,7 +28,7 @@ from durable_fsm.restate.callbacks import companion_name, with_callbacks
 from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
-from durable_fsm.restate.runner import takes_context
+from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
 from durable_fsm.restate.waiting import Wish, refusal, tell
@@ -343,7 +343,7 @@ class Host:
 
     def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
         """The activity that is meant: the first exclusive one, for others are called when it is over."""
-        running = [one for one in machine.activities if not (one.parked or one.failed)]
+        running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
         for one in running:
             if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
                 return one
@@ -373,6 +373,8 @@ class Host:
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(delivery.event)
+            if outcome is Outcome.IGNORED:
+                dropped(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value
 
         try:

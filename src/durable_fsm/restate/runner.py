@@ -13,7 +13,7 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -30,7 +30,9 @@ from durable_fsm.core.codec import canonical, failure_from_json, milliseconds, p
 from durable_fsm.core.model import Activity, Chart, Json, Retry
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.callbacks import Callbacks
-from durable_fsm.restate.failures import Failed, cancellation, failure_of, is_cancellation, sendable
+from durable_fsm.restate.failures import Failed, ItemFailed, cancellation, failure_of, is_cancellation, sendable
+from durable_fsm.restate.fan_out import fan_out
+from durable_fsm.restate.limits import admission
 from durable_fsm.restate.steps import Steps
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, log
 
@@ -50,6 +52,11 @@ def runner_name(chart: Chart) -> str:
     return f"{chart.name}.activities"
 
 
+def part_name(activity: str) -> str:
+    """Name of the handler that runs one item of a fan-out; no activity's own begins with an underscore."""
+    return f"_each_{handler_name(activity)}"
+
+
 def handler_name(activity: str) -> str:
     """An activity's id as Restate accepts it for a handler."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", activity)
@@ -60,7 +67,9 @@ def handler_name(activity: str) -> str:
 class Job:
     """One run of an activity, as the machine orders it.
 
-    `data` is the machine's data; or, if `given`, what the activity's `input` has made of it.
+    `data` is the machine's; or, if `given`, what the activity's `input` has made of it, or what *detached* work was started
+    with. Whoever runs a *background* one sends its outcome to the machine. `items` are those of a fan-out; each of them is
+    a *part*, run with its `item`.
     """
 
     key: str
@@ -69,6 +78,15 @@ class Job:
     data: Json
     background: bool
     given: bool = False
+    detached: bool = False
+    items: list[Json] | None = None
+    part: int | None = None
+    item: Json = None
+
+    @property
+    def steps(self) -> str:
+        """Under what its steps are known in their process: each part has its own."""
+        return self.token if self.part is None else f"{self.token}/{self.part}"
 
     def encode(self) -> bytes:
         return canonical(plain(self)).encode()
@@ -82,10 +100,10 @@ class Context:
     """The `ActivityContext` of one job."""
 
     def __init__(self, ctx: restate.Context, chart: Chart, activity: Activity, job: Job, steps: Steps) -> None:
-        self._ctx = ctx
+        self.ctx = ctx
         self._retry = activity.retry
         self._timeout = activity.timeout
-        self._token = job.token
+        self._token = job.steps
         self._steps = steps
         self.callbacks = Callbacks(ctx, chart, job.key, job.token)
         self.machine = chart.name
@@ -105,7 +123,7 @@ class Context:
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
             options = restate.RunOptions[bytes](serde=BytesSerde())
-            answer = await self._told(self._ctx.run_typed(title, attempt, options))
+            answer = await self._told(self.ctx.run_typed(title, attempt, options))
             record = json.loads(answer)
             if record.get("stopped"):
                 await self._cancelled()
@@ -118,7 +136,7 @@ class Context:
 
     async def sleep(self, duration: timedelta) -> None:
         """See `ActivityContext.sleep`."""
-        await self._told(self._ctx.sleep(timedelta(milliseconds=milliseconds(duration))))
+        await self._told(self.ctx.sleep(timedelta(milliseconds=milliseconds(duration))))
 
     def callback(self, name: str, *, timeout: timedelta | None = None) -> Answer:
         """See `ActivityContext.callback`."""
@@ -162,10 +180,10 @@ class Runner:
             invocation_retry_policy=FOR_EVER,
         )
         for activity in self.chart.activities.values():
-            register = service.handler(
-                handler_name(activity.id), accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde()
-            )
-            register(self._handler(activity))
+            names = [handler_name(activity.id)] + [part_name(activity.id)] * (activity.each is not None)
+            for name in names:
+                register = service.handler(name, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
+                register(self._handler(activity))
         service.handler(STOP, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())(self._stop)
         return service
 
@@ -182,6 +200,8 @@ class Runner:
             context.callbacks.forget_all()
             if job.background:
                 ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
+            elif job.detached and job.part is None:
+                dropped(self.chart, job.key, outcome)
             return outcome.encode()
 
         handle.__doc__ = inspect.getdoc(activity.run)
@@ -190,16 +210,56 @@ class Runner:
     async def _run(self, context: Context, activity: Activity, job: Job) -> Delivery:
         """Run the author's code to its end; whatever it raises is the outcome."""
         try:
-            data = job.data if job.given else self.chart.data.load(job.data)
-            takes = list(inspect.signature(activity.run).parameters)
-            if takes_context(activity):
-                result = await cast("Callable[..., Awaitable[object]]", activity.run)(*(context, data)[: len(takes)])
+            if activity.each is not None and job.items is not None:
+                part = partial(self._part, context.ctx, activity, job)
+                result: object = await fan_out(context.ctx, activity.each, job.items, part)
             else:
-                result = await context.run(activity.id, activity.run, *(data,)[: len(takes)])
+                result = await self._work(context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
         except (DisconnectedException, RetryableError):  # the platform's own: it tries the invocation again
             raise
         except Exception as error:  # noqa: BLE001 - as for a step, except that it is not tried again
-            if not isinstance(error, TerminalError | RestateTerminalError):
+            if not isinstance(error, TerminalError | RestateTerminalError | ItemFailed):
                 log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
             return Delivery(job.token, activity.id, error=failure_of(error))
+
+    async def _work(self, context: Context, activity: Activity, job: Job) -> object:
+        """Run the author's code once: with what it is given, or with one item."""
+        if activity.limit is not None:
+            await admission(context.ctx, self.chart, activity.id, activity.limit)
+        takes = list(inspect.signature(activity.run).parameters)
+        given: list[object] = [] if job.part is None else [job.item]
+        if job.part is None or _wants_data(activity):
+            given.append(job.data if job.given else self.chart.data.load(job.data))
+        if takes_context(activity):
+            return await cast("Callable[..., Awaitable[object]]", activity.run)(*(context, *given)[: len(takes)])
+        return await context.run(activity.id, activity.run, *given[: len(takes)])
+
+    def _part(
+        self, ctx: restate.Context, activity: Activity, job: Job, index: int, item: Json
+    ) -> restate.RestateDurableCallFuture[bytes]:
+        """Call the run of one item."""
+        part = replace(
+            job,
+            stable_id=f"{job.stable_id}/{index}",
+            data=job.data if _wants_data(activity) else None,
+            background=False,
+            items=None,
+            part=index,
+            item=item,
+        )
+        return ctx.generic_call(runner_name(self.chart), part_name(activity.id), part.encode())
+
+
+def _wants_data(activity: Activity) -> bool:
+    """Whether the run of one item gets the data too; otherwise it is not sent along."""
+    return len(inspect.signature(activity.run).parameters) > 2
+
+
+def dropped(chart: Chart, key: str, outcome: Delivery) -> None:
+    """The end of detached work that no transition takes; a failure must at least be seen."""
+    if outcome.error is not None:
+        error = f"{outcome.error.type}: {outcome.error.message}"
+        log.error(
+            "%s/%s: work '%s' failed, and nothing takes its outcome: %s", chart.name, key, outcome.activity, error
+        )

@@ -39,11 +39,16 @@ class Steps:
         self._told: OrderedDict[str, bool] = OrderedDict()
 
     def stop(self, token: str) -> None:
-        """Stop the step of this job that runs, or the next one that begins; unless the job knows already."""
+        """Stop the step of this job that runs, or the next one that begins; unless the job knows already.
+
+        The parts of a fan-out, `token/3`, are stopped with it.
+        """
         if token not in self._told:
+            for other, tasks in self._running.items():
+                if other.partition("/")[0] == token and other not in self._told:
+                    for task in tasks:
+                        _cancel(task)
             self._remember(token, knows=False)
-            for task in self._running.get(token, ()):
-                _cancel(task)
 
     async def stopped(self, token: str) -> None:
         """The job knows that it is cancelled: end what it was doing, clean-up included. What it does next is its own."""
@@ -63,7 +68,7 @@ class Steps:
         task = asyncio.create_task(_outcome(step, retry))
         self._running.setdefault(token, set()).add(task)
         task.add_done_callback(lambda _: self._forget(token, task))
-        if self._told.get(token) is False:
+        if self._is_to_stop(token):
             _cancel(task)
         try:
             await asyncio.wait({task}, timeout=timeout.total_seconds() if timeout is not None else None)
@@ -76,12 +81,17 @@ class Steps:
             return {"error": failure_to_json(late), "terminal": retry.gives_up(TimeoutError())}
         if not task.cancelled():
             return task.result()
-        if self._told.get(token) is False:
+        if self._is_to_stop(token):
             return {"stopped": True}
         if token in self._told:  # the job has heard it from the platform and has gone on: nobody wants an outcome
             raise asyncio.CancelledError
         failure = Failure("CancelledError", f"step '{name}' cancelled itself.")
         return {"error": failure_to_json(failure), "terminal": False}
+
+    def _is_to_stop(self, token: str) -> bool:
+        """Whether the job was told to stop, or the whole of which it is a part, and does not know it."""
+        whole = token.partition("/")[0]
+        return self._told.get(token, self._told.get(whole)) is False
 
     def _forget(self, token: str, task: asyncio.Task[Record]) -> None:
         running = self._running[token]

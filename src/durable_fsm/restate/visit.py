@@ -18,6 +18,7 @@ from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import canonical, milliseconds
 from durable_fsm.core.model import (
     Armed,
@@ -41,6 +42,7 @@ from durable_fsm.core.model import (
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
@@ -191,10 +193,18 @@ class Visit:
 
     def _job(self, start: StartActivity) -> Job:
         machine, key = self.turn.machine, self.ctx.key()
-        stable_id = f"{self.chart.name}/{key}/{machine.life}/{start.id}/{start.entry}"
-        given = self.chart.activities[start.id].input is not None
-        data = start.input if given else machine.data
-        return Job(key, start.token, stable_id, data, background=not start.exclusive, given=given)
+        given = start.detached or self.chart.activities[start.id].input is not None
+        awaited = any(running.token == start.token for running in machine.activities)
+        return Job(
+            key,
+            start.token,
+            stable_id(self.chart.name, key, machine.life, start),
+            start.input if given else machine.data,
+            background=awaited and not start.exclusive,
+            given=given,
+            detached=start.detached,
+            items=None if start.items is None else list(start.items),
+        )
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -262,6 +272,9 @@ class Visit:
                 handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
                 return [(effect.token, handle)] if long else []
+            case StartActivity(detached=True):
+                start_detached(ctx, self.chart, effect.id, self._job(effect))
+                return []  # nothing stops it
             case StartActivity():
                 handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), self._job(effect).encode())
                 return [(effect.token, handle)]

@@ -52,6 +52,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.VersionError: 500,
     errors.SnapshotUnreadable: 500,
     errors.ActionError: 500,
+    errors.UnknownWork: 500,
     errors.TerminalError: 500,
     errors.CallbackTimeout: 500,
     errors.CallbackRejected: 500,
