@@ -21,11 +21,16 @@
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
+    │   ├── NotRunning             there is no activity to cancel
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
     │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
     │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
+    ├── UnknownWork            the author: a callback starts work that the chart does not declare
     └── TerminalError          raised by activities: trying again would not help
+        ├── CallbackTimeout        nobody has answered in time
+        ├── CallbackRejected       somebody outside has said no
+        └── CallbackUnreadable     the answer is no JSON, or too long
 
 `DefinitionWarning` is for the author, too: a definition that can run, and hardly does what is wanted.
 
@@ -39,11 +44,15 @@ import difflib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 __all__ = [
     "ActionError",
     "AlreadyStarted",
     "BadSignature",
+    "CallbackRejected",
+    "CallbackTimeout",
+    "CallbackUnreadable",
     "DefinitionError",
     "DefinitionWarning",
     "DurableFSMError",
@@ -56,6 +65,7 @@ __all__ = [
     "MalformedInput",
     "NotDurable",
     "NotRepairable",
+    "NotRunning",
     "NotStarted",
     "Problem",
     "SecretMissing",
@@ -66,6 +76,7 @@ __all__ = [
     "TooManyWaiting",
     "Undecodable",
     "UnknownEvent",
+    "UnknownWork",
     "VersionError",
     "WaitInVain",
     "WaitTimedOut",
@@ -173,6 +184,23 @@ class ActionError(DurableFSMError):
         )
 
 
+class UnknownWork(DurableFSMError):
+    """A callback starts work that its chart does not declare."""
+
+    def __init__(self, *, chart: str, work: str, known: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.work = work
+        self.known = tuple(known)
+
+    @property
+    def what(self) -> str:
+        declares = f"It declares: {quoted(self.known)}." if self.known else "It declares none: @durable(work=[...])."
+        close = difflib.get_close_matches(self.work, self.known, n=1)
+        return f"there is no work '{self.work}' to start. {declares}" + (
+            f" Did you mean '{close[0]}'?" if close else ""
+        )
+
+
 class TerminalError(DurableFSMError):
     """Raise this in an activity when trying again would not help; its outcome is then `error.invoke.<id>`.
 
@@ -191,6 +219,34 @@ class TerminalError(DurableFSMError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class CallbackTimeout(TerminalError):
+    """Nobody has answered a callback in time."""
+
+    def __init__(self, *, callback: str, after: timedelta) -> None:
+        super().__init__(f"callback '{callback}' was not answered within {after}.", metadata={"callback": callback})
+        self.callback = callback
+        self.after = after
+
+
+class CallbackRejected(TerminalError):
+    """Somebody outside has rejected a callback; `reason` is what they wrote."""
+
+    def __init__(self, *, callback: str, reason: str, code: int | None = None) -> None:
+        super().__init__(f"callback '{callback}' was rejected: {reason}", code=code, metadata={"callback": callback})
+        self.callback = callback
+        self.reason = reason
+
+
+class CallbackUnreadable(TerminalError):
+    """A callback was answered by what is no JSON, or more of it than an activity takes."""
+
+    def __init__(self, *, callback: str, problem: str) -> None:
+        message = f"the answer to callback '{callback}' cannot be read: {problem}"
+        super().__init__(message, metadata={"callback": callback})
+        self.callback = callback
+        self.problem = problem
 
 
 # ── the sender ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -448,6 +504,21 @@ class WaitInVain(MachineError):
     def what(self) -> str:
         where = f" in {quoted(self.configuration)}" if self.configuration else ""
         return f"{self.condition} will not be met: the machine is {self.status}{where}."
+
+
+class NotRunning(MachineError):
+    """`cancel` found nothing that it may stop."""
+
+    def __init__(self, *, chart: str, activity: str | None, running: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.activity = activity
+        self.running = tuple(running)
+
+    @property
+    def what(self) -> str:
+        wanted = "no exclusive activity" if self.activity is None else f"no activity '{self.activity}'"
+        others = f' Running now: {quoted(self.running)}. Name one: {{"activity": id}}.' if self.running else ""
+        return f"{wanted} is running.{others}"
 
 
 class VersionError(MachineError):

@@ -75,8 +75,12 @@ def test_a_chart_is_exported_with_names_and_without_code() -> None:
         "id": "charge",
         "name": "charge_card",
         "exclusive": False,
-        "retry": {"attempts": None, "initial": "0.5 s", "factor": 2.0, "maximum": "60 s"},
+        "retry": {"attempts": None, "initial": "0.5 s", "factor": 2.0, "maximum": "60 s", "give_up_on": []},
         "deadline": "86400 s",
+        "input": None,
+        "timeout": None,
+        "limit": None,
+        "each": None,
     }
     assert kept["kind"] == "shallow_history"
     assert kept["initial"]["targets"] == ["c"]
@@ -111,7 +115,7 @@ def test_a_chart_knows_its_activities_and_public_events() -> None:
     assert not Kind.FINAL.is_history
 
 
-def test_an_activity_is_promised_a_name_steps_and_sleep() -> None:
+def test_an_activity_is_promised_a_name_steps_sleep_and_callbacks() -> None:
     promised = {name for name in vars(ActivityContext) if not name.startswith("_")}
 
-    assert promised == {"key", "machine", "run", "sleep", "stable_id"}
+    assert promised == {"callback", "key", "machine", "run", "sleep", "stable_id"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -231,6 +232,26 @@ PROBLEM = errors.Problem("state 'paid' can never be left.", "Add a transition fr
             ),
         ),
         (errors.TerminalError("declined", code=402, metadata={"card": "x"}), "declined"),
+        (
+            errors.CallbackTimeout(callback="signature", after=timedelta(days=3)),
+            "callback 'signature' was not answered within 3 days, 0:00:00.",
+        ),
+        (
+            errors.CallbackRejected(callback="signature", reason="no time", code=500),
+            "callback 'signature' was rejected: no time",
+        ),
+        (
+            errors.CallbackUnreadable(callback="signature", problem="it is not UTF-8."),
+            "the answer to callback 'signature' cannot be read: it is not UTF-8.",
+        ),
+        (
+            errors.NotRunning(chart="Order", activity=None, running=[]),
+            "Order: no exclusive activity is running.",
+        ),
+        (
+            errors.NotRunning(chart="Order", activity="charge", running=["look"]),
+            "Order: no activity 'charge' is running. Running now: 'look'. Name one: {\"activity\": id}.",
+        ),
         (
             errors.MalformedInput(chart="Order", handler="send", problem="it is no JSON."),
             "Order: the input of 'send' cannot be read: it is no JSON.",

@@ -45,7 +45,14 @@ class Host:
     @classmethod
     @contextmanager
     def on(
-        cls, server: RestateServer, effects: EffectLog, log: Path, app: str = "charts:charts_app", **settings: str
+        cls,
+        server: RestateServer,
+        effects: EffectLog,
+        log: Path,
+        app: str = "charts:charts_app",
+        *,
+        http1: bool = False,
+        **settings: str,
     ) -> Iterator[Self]:
         """Serve the charts by a process of their own, with these settings added, and register them."""
         env = {
@@ -56,7 +63,7 @@ class Host:
             **settings,
         }
         with (
-            Served.begin(app, server, log=log, app_dir=HERE, env=env) as served,
+            Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1) as served,
             httpx.Client(timeout=20, trust_env=False) as client,
         ):
             yield cls(served, server, effects, client)
@@ -129,10 +136,10 @@ class Host:
         return self.invocations(chart, key, status="scheduled")
 
     def jobs(self, chart: str, key: str, *statuses: str) -> list[dict[str, Any]]:
-        """Invocations of the runner for one machine, in any of these statuses (all, if none is given)."""
+        """Activities that the runner does for one machine, in any of these statuses (all, if none is given)."""
         rows = self.server.query(
             "SELECT id, status, retry_count, target_handler_name FROM sys_invocation"
-            f" WHERE target_service_name = '{chart}.activities' AND invoked_by_id IN"
+            f" WHERE target_service_name = '{chart}.activities' AND target_handler_name <> '_stop' AND invoked_by_id IN"
             f" (SELECT id FROM sys_invocation WHERE target_service_name = '{chart}' AND target_service_key = '{key}')"
         )
         return [row for row in rows if not statuses or row["status"] in statuses]
@@ -222,6 +229,32 @@ def replaying(
 @pytest.fixture(params=["awake", "replaying"])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The charts, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
+def fan_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that keeps attempts open."""
+    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def fan_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `fan_app.py` on a server that replays at every await."""
+    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
+        yield host
+
+
+@pytest.fixture(params=["fan_awake", "fan_replaying"])
+def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `fan_app.py`, on each of the two servers in turn."""
     found: Host = request.getfixturevalue(request.param)
     yield found
     found.mend()

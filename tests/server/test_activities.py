@@ -301,6 +301,16 @@ def test_exclusive_work_is_finished_after_the_death_of_the_service(host: Host) -
     assert host.snapshot("Door", door)["data"]["rounds"] == 1
 
 
+def test_exclusive_work_that_fails_as_often_as_it_may_has_failed(host: Host) -> None:
+    door = host.key("door")
+    host.effects.fail_next(door, times=100)
+
+    assert host.receipt("Door", door, "push", {"effect": door})["configuration"] == ["stuck"]
+
+    assert host.snapshot("Door", door)["data"]["error"].startswith("EffectRefused: ")
+    assert host.effects.arrived(door) == 3
+
+
 @pytest.mark.parametrize("how", ["kill", "cancel"])
 def test_exclusive_work_whose_runner_is_ended_has_failed(awake: Host, how: str) -> None:
     host, door = awake, awake.key("door")

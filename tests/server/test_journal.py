@@ -69,12 +69,12 @@ def test_an_activity_costs_its_send_and_that_of_its_deadline(host: Host) -> None
     assert journal == [*PURE[:-1], "OneWayCall", "OneWayCall", *HANDLES, "Output"]
 
 
-def test_an_exclusive_activity_costs_a_call_between_two_writes(host: Host) -> None:
+def test_an_exclusive_activity_costs_a_call_between_two_writes_and_the_handle_that_can_cancel_it(host: Host) -> None:
     door = host.key("door")
 
     journal = journal_of(host, "Door", door, "push", {"effect": door})
 
-    assert journal == [*PURE[:-1], "Call", "SetState", "Output"]
+    assert journal == [*PURE[:-1], "Call", *HANDLES, "SetState", "Output"]
 
 
 def test_events_that_a_machine_sends_itself_at_once_cost_nothing(host: Host) -> None:

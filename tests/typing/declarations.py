@@ -33,6 +33,9 @@ class OrderData(BaseModel):
 
 async def charge_card(ctx: ActivityContext, data: OrderData) -> str:
     await ctx.sleep(timedelta(seconds=1))
+    signature = ctx.callback("signature", timeout=timedelta(days=3))
+    assert_type(signature.id, str)
+    await signature
     if not data.total_cents:
         raise TerminalError("nothing to charge", code=400)
     return f"{ctx.stable_id}"
@@ -61,5 +64,10 @@ assert_type(Order.pay_again, EventOf[None])
 assert_type(Order.expire, EventOf[None])
 assert_type(chart_from(Order), Chart)
 
+activity(charge_card, input="total_cents", timeout=timedelta(seconds=5), retry=Retry(give_up_on=(KeyError, OSError)))
+activity(charge_card, input=("total_cents", "receipt"))
+activity(charge_card, input=lambda data: data.total_cents)
+activity(charge_card, input=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+activity(charge_card, timeout=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 after(15, Order.on_hold.to(Order.expired))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 durable(versoin="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
+
+from durable_fsm.core.model import Running, StartActivity
+
+
+def stable_id(chart: str, key: str, life: str, run: Running | StartActivity) -> str:
+    """What the outside world may know one run of an activity by.
+
+    Detached work may be started several times in one macrostep: the number of its token tells them apart.
+    """
+    detached = run.detached if isinstance(run, StartActivity) else run.state is None
+    number = f"{run.entry}.{run.token.rpartition('.')[2]}" if detached else f"{run.entry}"
+    return f"{chart}/{key}/{life}/{run.id}/{number}"
+
+
+class Answer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends
+    """Somebody outside is to answer; `await` it for what they sent.
+
+    Attributes:
+        name: what the activity calls it.
+        id: under which it is resolved or rejected over HTTP. Whoever knows it can do so.
+
+    Raises, when awaited:
+        CallbackTimeout: nobody has answered in time.
+        CallbackRejected: it was rejected.
+        CallbackUnreadable: the answer is no JSON, or longer than 1 MiB.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
 
 
 class ActivityContext(Protocol):
@@ -30,8 +62,10 @@ class ActivityContext(Protocol):
     async def run(self, name: str, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run one step of outside work; once it has succeeded it is never run again.
 
-        A step that raises is tried again as the activity's `Retry` says; TerminalError is not. The result must be plain
-        JSON, or something that `plain` makes so, and comes back in that form.
+        A step that raises, or takes longer than the activity's `timeout`, is tried again as its `Retry` says;
+        TerminalError is not. The result must be plain JSON, or something that `plain` makes so, and comes back in that
+        form. When the activity is cancelled, the step is cancelled too and its clean-up runs before this raises; a step
+        that is no coroutine runs on in its thread, and its outcome is dropped.
 
         Raises:
             TerminalError: the step failed for good.
@@ -40,4 +74,14 @@ class ActivityContext(Protocol):
 
     async def sleep(self, duration: timedelta) -> None:
         """Wait; survives restarts."""
+        ...
+
+    def callback(self, name: str, *, timeout: timedelta | None = None) -> Answer:
+        """Expect an answer from outside: `await ctx.callback("signature", timeout=timedelta(days=3))`.
+
+        It can be given over HTTP from now on, under the id that stands in the machine's snapshot.
+
+        Args:
+            timeout: counts from now; None waits for ever.
+        """
         ...

@@ -50,6 +50,8 @@ class _Nothing:
 
     def raise_(self, event: str, payload: object) -> None: ...
 
+    def start(self, work: str, payload: object) -> None: ...
+
 
 def answers_in(chart: Chart, snapshot: Snapshot) -> dict[str, Answer]:
     """Every public event, sorted, and whether the machine would take it now."""

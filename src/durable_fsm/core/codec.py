@@ -270,7 +270,7 @@ def _activity_from_json(record: Json) -> Running:
     return Running(
         token=_get(fields, "token", str),
         id=_get(fields, "id", str),
-        state=_get(fields, "state", str),
+        state=None if fields.get("state", "") is None else _get(fields, "state", str),
         entry=_get(fields, "entry", int),
         parked=_get(fields, "parked", bool, default=False),
         failed=_get(fields, "failed", bool, default=False),

@@ -22,7 +22,9 @@ def chart_to_json(chart: Chart) -> dict[str, Json]:
         }
         for event in chart.events.values()
     ]
+    work: dict[str, Json] = {"work": _export(chart.work)} if chart.work else {}
     return {
+        **work,
         "name": chart.name,
         "version": chart.version,
         "doc": chart.doc,
@@ -55,6 +57,8 @@ def _export(value: object) -> Json:
             return {name: _export(member) for name, member in members.items()}
         case frozenset():
             return [_export(item) for item in sorted(cast("frozenset[str]", value))]
+        case type():
+            return value.__qualname__
         case tuple() | list():
             return [_export(item) for item in cast("list[object]", value)]
         case _:

@@ -27,7 +27,10 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
         if not chart.index.knows(timer.event) and timer.activity is None:
             return f"Event '{timer.event}' is pending, which the chart no longer knows."
     for running in snapshot.activities:
-        if running.id not in chart.activities or running.state not in chart.states:
+        if running.state is None:
+            if running.id not in chart.detached:
+                return f"Work '{running.id}' is running, which the chart no longer declares."
+        elif running.id not in chart.activities or running.state not in chart.states:
             return f"Activity '{running.id}' of state '{running.state}' is running, which the chart no longer has."
     for kept in snapshot.deferred:
         if not chart.index.knows(kept.event):

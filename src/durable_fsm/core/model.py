@@ -110,13 +110,15 @@ class Retry:
     """How often failed work is tried again, and how long to wait in between.
 
     `attempts` counts the first try; None means until it succeeds. Only failures of the work itself count: outages of
-    the platform, deployments and kills do not use up an attempt.
+    the platform, deployments and kills do not use up an attempt. Exceptions of the types `give_up_on` are final at once;
+    an attempt that takes too long counts as a `TimeoutError`.
     """
 
     attempts: int | None = None
     initial: timedelta = timedelta(milliseconds=500)
     factor: float = 2.0
     maximum: timedelta = timedelta(minutes=1)
+    give_up_on: tuple[type[Exception], ...] = ()
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after the failed try number *attempt* (from 1)."""
@@ -125,6 +127,24 @@ class Retry:
         except OverflowError:
             return self.maximum
 
+    def gives_up(self, error: Exception) -> bool:
+        """Whether another try is useless after this error."""
+        return isinstance(error, self.give_up_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """An activity is run once for each of some items, `at_once` of them together, and its result is theirs in order.
+
+    `items` finds them in what the activity is given, without changing it. The first item that fails for good stops the
+    others, unless they are to `settle`: then all run to their end, and each result says how.
+    """
+
+    name: str
+    items: Callable[[object], object] = field(compare=False, repr=False)
+    at_once: int = 10
+    settle: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -132,6 +152,9 @@ class Activity:
 
     An *exclusive* activity holds its machine: events wait at the platform until it is over. A background one leaves
     the machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state.
+    `timeout` is what one attempt may take. `input` makes what the work receives out of the machine's data when it
+    starts; without it the work receives the data. At most `limit` runs of it are under way at once, over all machines of
+    the chart.
     """
 
     id: str
@@ -141,6 +164,10 @@ class Activity:
     retry: Retry = Retry()
     deadline: timedelta | None = timedelta(days=1)
     location: Location | None = field(default=None, compare=False, repr=False)
+    input: Callback | None = None
+    timeout: timedelta | None = None
+    limit: int | None = None
+    each: Each | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +315,8 @@ class Chart:
 
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
-    public names to events: `{"setUp": "set_up"}`. `sources` and `webhooks` bring events to a hosted machine; they are no
-    part of what it is, and so not of the digest.
+    public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
+    `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest.
     """
 
     name: str
@@ -301,6 +328,7 @@ class Chart:
     doc: str = ""
     policies: Policies = Policies()
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    work: tuple[Activity, ...] = ()
     sources: tuple[Kafka, ...] = field(default=(), compare=False)
     webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
 
@@ -330,8 +358,14 @@ class Chart:
 
     @cached_property
     def activities(self) -> Mapping[str, Activity]:
-        """Every activity of the chart by id, in document order."""
-        return {activity.id: activity for state in self.states.values() for activity in state.activities}
+        """Every activity of the chart by id, in document order; detached work last."""
+        of_states = (activity for state in self.states.values() for activity in state.activities)
+        return {activity.id: activity for activity in (*of_states, *self.work)}
+
+    @cached_property
+    def detached(self) -> Mapping[str, Activity]:
+        """The work that callbacks may start, by id."""
+        return {activity.id: activity for activity in self.work}
 
     @cached_property
     def public_events(self) -> tuple[str, ...]:
@@ -382,8 +416,8 @@ class Event:
 class Failure:
     """Why an activity failed; what callbacks receive as `error`.
 
-    `type` is the exception's class name, or `lost`, `deadline` or `killed` where no exception was raised. `source` is
-    the activity's id or the callback's name.
+    `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
+    raised. `source` is the activity's id or the callback's name.
     """
 
     type: str
@@ -429,12 +463,13 @@ class Running:
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
     `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
-    has failed, and the machine with it: an operator may let it run again.
+    has failed, and the machine with it: an operator may let it run again. Detached work has no `state`, and `entry` is
+    the macrostep that started it.
     """
 
     token: str
     id: str
-    state: str
+    state: str | None
     entry: int
     parked: bool = False
     failed: bool = False
@@ -524,12 +559,19 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class StartActivity:
-    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id."""
+    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
+
+    `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
+    it receives the machine's data. `items` are those of a fan-out.
+    """
 
     token: str
     id: str
     entry: int
     exclusive: bool
+    input: Json = None
+    items: tuple[Json, ...] | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") ->
         NotRepairable: it neither runs nor has failed.
     """
     running = _running(chart, snapshot, activity)
+    state = next(state for state in chart.states.values() if state.id == running.state)
     run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed))
     _stop(run, running)
-    run.start_activity(running.state, chart.activities[activity], running.entry)
+    run.start_activity(state, chart.activities[activity], running.entry)
     run.resume_work()
+    run.complete()
     return run.finish(Outcome.TAKEN)
 
 
@@ -52,6 +54,7 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
         run.resume_work(but=activity)
+        run.complete()
     return run.finish(Outcome.TAKEN)
 
 
@@ -76,7 +79,7 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
                 chart=chart.name, problem=f"{' and '.join(together)} cannot be active together: name one of them."
             )
     run = _revived(chart, snapshot, Event("repair.move", origin=Origin.PLATFORM, seed=seed))
-    for running in list(run.activities.values()):
+    for running in [running for running in run.activities.values() if running.state is not None]:
         _stop(run, running)
     run.microstep(plan, run.event)
     run.complete()
@@ -97,9 +100,10 @@ def _stop(run: Run, running: Running) -> None:
 
 
 def _running(chart: Chart, snapshot: Snapshot, activity: str) -> Running:
-    found = next((running for running in snapshot.activities if running.id == activity), None)
+    of_states = [running for running in snapshot.activities if running.state is not None]
+    found = next((running for running in of_states if running.id == activity), None)
     if found is None:
-        known = [running.id for running in snapshot.activities]
+        known = [running.id for running in of_states]
         what = f"activity '{activity}' neither runs nor has failed."
         raise NotRepairable(chart=chart.name, problem=what, known=known)
     return found

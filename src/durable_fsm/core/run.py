@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
 from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.fan_out import excess, items_in
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.model import (
     PARENT,
@@ -22,6 +23,7 @@ from durable_fsm.core.model import (
     Cancel,
     Chart,
     Child,
+    Each,
     Effect,
     Event,
     Failure,
@@ -53,7 +55,14 @@ from durable_fsm.core.model import (
 from durable_fsm.core.plan import Plan
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.select import select_transitions
-from durable_fsm.errors import ActionError, DurableFSMError, InvalidPayload, SnapshotUnreadable, UnknownEvent
+from durable_fsm.errors import (
+    ActionError,
+    DurableFSMError,
+    InvalidPayload,
+    SnapshotUnreadable,
+    UnknownEvent,
+    UnknownWork,
+)
 
 MICROSTEPS = 1_000
 """A macrostep that has not come to rest after this many microsteps never will."""
@@ -84,6 +93,7 @@ class Run:
         self.timers = {timer.token: timer for timer in before.timers} if before.timers else {}
         self.activities = {running.token: running for running in before.activities} if before.activities else {}
         self.machines = {child.token: child for child in before.machines} if before.machines else {}
+        self.detached = False
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
         self.effects: list[Effect] = []
@@ -253,19 +263,35 @@ class Run:
         for id in self.index.in_order(self.to_invoke):
             state = self.index.states[id]
             for activity in state.activities:
-                self.start_activity(id, activity)
+                self.start_activity(state, activity)
             for place, child in enumerate(state.machines):
                 self.start_machine(state, place, child)
         self.to_invoke.clear()
 
-    def start_activity(self, state: str, activity: Activity, entry: int | None = None) -> None:
-        """Begin an activity; *entry* is that of an earlier run which this one repeats under the same stable id."""
-        running = Running(self.token(), activity.id, state, self.seq if entry is None else entry)
+    def start_activity(self, state: State, activity: Activity, entry: int | None = None) -> None:
+        """Begin an activity; if its input fails that is an `error.execution`, and nothing is begun.
+
+        *entry* is that of an earlier run which this one repeats under the same stable id.
+        """
+        self.scope.state = state
+        given: Json = None
+        if activity.input is not None:
+            made = self.attempt(activity.input, _boxed)
+            if made is None:
+                return
+            (given,) = made
+        items = None
+        if activity.each is not None:
+            found_in = self.scope.data if activity.input is None else given
+            items = self.items(activity, activity.each, found_in)
+            if not items:
+                return
+        running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
         self.activities[running.token] = running
-        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive))
+        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive, given, items))
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
-            self.arm(Armed(self.token(), late, activity.deadline, state, activity=running.token))
+            self.arm(Armed(self.token(), late, activity.deadline, state.id, activity=running.token))
 
     def resume_work(self, *, but: str | None = None) -> None:
         """Begin again what the active states wait for and what ended when the machine failed, *but* one activity."""
@@ -278,10 +304,46 @@ class Run:
             running = {but, *(running.id for running in self.activities.values())}
             for activity in state.activities:
                 if activity.id not in running:
-                    self.start_activity(id, activity)
+                    self.start_activity(state, activity)
             if not any(child.state == id for child in self.machines.values()):
                 for place, child in enumerate(state.machines):
                     self.start_machine(state, place, child)
+
+    def items(self, activity: Activity, each: Each, found_in: object) -> tuple[Json, ...] | None:
+        """The items of a fan-out. Without any, or with too many, the activity is over where it would begin."""
+        items = self.attempt(Callback(each.name, lambda _: each.items(found_in)), items_in)
+        if items is None:
+            return None
+        problem = excess(items)
+        if problem is not None:
+            failure = Failure("TooManyItems", f"activity '{activity.id}' was not begun: {problem}", source=activity.id)
+            self.enqueue(Event(f"error.invoke.{activity.id}", failure, Origin.PLATFORM))
+            return None
+        if not items:
+            self.enqueue(self.typed(Event(f"done.invoke.{activity.id}", [], Origin.PLATFORM)))
+        return items
+
+    # ── detached work ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, work: str, payload: object) -> None:
+        activity = self.chart.detached.get(work)
+        if activity is None:
+            raise UnknownWork(chart=self.chart.name, work=work, known=tuple(self.chart.detached))
+        awaited = any(self.index.knows(f"{outcome}.invoke.{work}") for outcome in ("done", "error"))
+        given = plain(payload)
+        items = None
+        if activity.each is not None:
+            items = items_in(activity.each.items(given))
+            if problem := excess(items):
+                raise ValueError(f"work '{work}' was not begun: {problem}")
+            if not items:
+                if awaited:
+                    self.enqueue(self.typed(Event(f"done.invoke.{work}", [], Origin.PLATFORM)))
+                return
+        token = self.token()
+        if awaited:
+            self.activities[token] = Running(token, work, None, self.seq)
+        self.effects.append(StartActivity(token, work, self.seq, False, given, items, detached=True))  # noqa: FBT003
 
     # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -354,7 +416,7 @@ class Run:
         enabled = self.select(event, candidates)
         if enabled is not None:
             self.microstep(enabled, event)
-        elif self.queue or isinstance(event.payload, Failure):
+        elif self.queue or (isinstance(event.payload, Failure) and not self.detached):
             self.unhandled(event)
         elif Stance.DEFER in stances:
             return Outcome.DEFERRED
@@ -560,7 +622,10 @@ class Run:
         for child in list(self.machines.values()):
             self.stop_machine(child)
         for running in [running for running in self.activities.values() if not running.failed]:
-            self.stop_activity(running)
+            if running.state is None:
+                self.forget_activity(running)
+            else:
+                self.stop_activity(running)
         for timer in list(self.timers.values()):
             self.disarm(timer)
 
@@ -636,6 +701,11 @@ def _moment(value: object) -> timedelta | datetime | None:
     if value is None or isinstance(value, timedelta | datetime):
         return value
     raise TypeError(f"expected a timedelta, a datetime or None, got {type(value).__name__}")
+
+
+def _boxed(value: object) -> tuple[Json]:
+    """A value that may be None, told apart from a failure."""
+    return (plain(value),)
 
 
 def _spawn(value: object) -> Spawn:

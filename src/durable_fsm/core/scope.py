@@ -27,6 +27,8 @@ class Asked(Protocol):
 
     def raise_(self, event: str, payload: object) -> None: ...
 
+    def start(self, work: str, payload: object) -> None: ...
+
 
 class Effects:
     """What a callback may ask of the world; nothing happens before the step has succeeded."""
@@ -64,6 +66,14 @@ class Effects:
     def raise_(self, event: str, payload: object = None) -> None:
         """Put an event on the internal queue: it is taken in this same macrostep."""
         self._asked.raise_(event, payload)
+
+    def start(self, work: str, payload: object = None) -> None:
+        """Start work that the chart declares with `work=`; no state waits for it, and none stops it.
+
+        Raises:
+            UnknownWork: the chart does not declare it.
+        """
+        self._asked.start(work, payload)
 
 
 class Ids:

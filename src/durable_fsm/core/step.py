@@ -183,6 +183,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
         run.forget_activity(activity)
+        run.detached = activity.state is None
     if child is not None:
         run.came_from(child)
     return run.finish(run.take() or Outcome.IGNORED)

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Event, Failure, Location
 from durable_fsm.core.scope import Scope
+from durable_fsm.errors import UnknownWork
 from durable_fsm.frontends.places import place_of
-from durable_fsm.frontends.purity import REMEDIES, faults
+from durable_fsm.frontends.purity import REMEDIES, faults, started_by
 
 MISSING = object()
 Call = Callable[[Scope], object]
@@ -87,12 +88,21 @@ class ByName:
     """Works out what a function takes, and reads it from a scope.
 
     `provided` maps the names that mean something to how they are found; everything else is a member of the payload.
+    `started` collects the work that callbacks start, and where.
     """
 
     def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
         self.provided = provided
         self.problem = problem
         self.always = always
+        self.started: dict[str, Location | None] = {}
+
+    def refuse_unknown(self, chart: str, work: Iterable[str]) -> None:
+        """Report the work that callbacks start and nothing declares."""
+        known = tuple(work)
+        for name, place in self.started.items():
+            if name not in known:
+                self.problem(UnknownWork(chart=chart, work=name, known=known).what, "", place)
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """What the definition adds to the arguments of this event's callbacks."""
@@ -106,6 +116,7 @@ class ByName:
             self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
         for fault, call in faults(function):
             self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
+        self.started.update((work, written(function)) for work in started_by(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
         if not parameters:
             return None

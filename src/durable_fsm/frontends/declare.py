@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
-from durable_fsm.core.model import History, Retry
+from durable_fsm.core.model import Activity, Callback, Each, History, Location, Retry
 from durable_fsm.core.sources import Kafka, Webhook
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 C = TypeVar("C", bound=type)
+
+Input = str | tuple[str, ...] | Callable[[Any], object]  # Any: the data, of whatever type the chart declares
 
 OPTIONS = "__durable__"
 DECLARATION = "durable_declaration"
@@ -39,6 +41,7 @@ class Options:
     defers: tuple[str, ...] = ()
     ignores: tuple[str, ...] = ()
     history: History | None = field(default_factory=History)
+    work: tuple[Any, ...] = ()  # Any: what `activity` makes is made for the library's untyped `invoke=`
     sources: tuple[Kafka, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 
@@ -53,6 +56,7 @@ def durable(
     defers: Iterable[str] = (),
     ignores: Iterable[str] = (),
     history: History | None = History(),  # noqa: B008 - frozen
+    work: Iterable[Any] = (),
     sources: Iterable[Kafka] = (),
     webhooks: Iterable[Webhook] = (),
 ) -> Callable[[C], C]:
@@ -67,18 +71,20 @@ def durable(
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
         ignores: events of which no notice is taken wherever nothing takes them.
         history: how many entries of its record each machine keeps, and how long; None keeps none.
+        work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
         webhooks: providers that post their events.
     """
     options = Options(
-        version,
-        name,
-        dict(handlers or {}),
-        create_first,
-        cancel_timers_over,
-        tuple(defers),
-        tuple(ignores),
-        history,
+        version=version,
+        name=name,
+        handlers=dict(handlers or {}),
+        create_first=create_first,
+        cancel_timers_over=cancel_timers_over,
+        defers=tuple(defers),
+        ignores=tuple(ignores),
+        history=history,
+        work=tuple(work),
         sources=tuple(sources),
         webhooks=tuple(webhooks),
     )
@@ -225,6 +231,10 @@ class ActivityOf:
         exclusive: bool,
         retry: Retry,
         deadline: timedelta | None,
+        input: Input | None,
+        timeout: timedelta | None,
+        limit: int | None,
+        each: Each | None,
     ) -> None:
         self.run_ = run
         self.source: object = run
@@ -232,8 +242,30 @@ class ActivityOf:
         self.exclusive = exclusive
         self.retry = retry
         self.deadline = deadline
+        self.input = input
+        self.timeout = timeout
+        self.limit = limit
+        self.each = each
         self.__name__ = getattr(run, "__name__", type(run).__name__)
         self.__doc__ = run.__doc__
+
+    def made(
+        self, id: str, location: Location | None, input: Callback | None = None, *, detached: bool = False
+    ) -> Activity:
+        """The activity as the chart has it; detached work has no deadline unless one is given."""
+        return Activity(
+            id=id,
+            name=self.__name__,
+            run=self.run_,
+            exclusive=self.exclusive,
+            retry=self.retry,
+            deadline=None if detached and self.deadline is DAY else self.deadline,
+            location=location,
+            input=input,
+            timeout=self.timeout,
+            limit=self.limit,
+            each=self.each,
+        )
 
     def __call__(self) -> None:
         raise RuntimeError(f"activity '{self.__name__}' is run by a host, not by calling it")
@@ -247,6 +279,12 @@ def activity(
     exclusive: bool = False,
     retry: Retry = Retry(),  # noqa: B008 - frozen
     deadline: timedelta | None = DAY,
+    input: Input | None = None,
+    timeout: timedelta | None = None,
+    limit: int | None = None,
+    each: str | Callable[[Any], Iterable[object]] | None = None,
+    at_once: int = 10,
+    settle: bool = False,
 ) -> Any:
     """Declare outside work for a state: `charging = State(invoke=activity(charge_card))`.
 
@@ -260,5 +298,51 @@ def activity(
             and the work is stopped when its state is left.
         retry: how often failed work is tried again.
         deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
+        input: what the work receives instead of the data: a field of it (`"total_cents"`), several as a dict
+            (`("total_cents", "currency")`), or a plain function of it. It is made when the work starts, reduced to plain
+            JSON, and stays the same however often the work is tried. Without it the work receives the data.
+        timeout: what one attempt may take: one run of a step, or of the whole function where that is one step. Then it is
+            cancelled, and has failed with type `timeout`.
+        limit: how many runs of it may be under way at once, over all machines of the chart; others wait in order.
+        each: run it once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result is the
+            list of theirs. The name of a member of what the work receives that is a list, or a pure function of that.
+        at_once: how many items of one fan-out may be under way at once.
+        settle: let every item run to its end, whatever becomes of the others. The result is then a list of
+            `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+
+    Raises:
+        ValueError: *timeout* is not positive, or *limit* or *at_once* would let nothing run.
     """
-    return ActivityOf(run, id=id, exclusive=exclusive, retry=retry, deadline=deadline)
+    if timeout is not None and timeout <= timedelta(0):
+        raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
+    for name, most in (("limit", limit), ("at_once", at_once)):
+        if most is not None and most < 1:
+            raise ValueError(f"{name}={most} would let nothing run; use 1 or more")
+    return ActivityOf(
+        run,
+        id=id,
+        exclusive=exclusive,
+        retry=retry,
+        deadline=deadline,
+        input=input,
+        timeout=timeout,
+        limit=limit,
+        each=Each(_name_of(each), _items_of(each), at_once, settle) if each is not None else None,
+    )
+
+
+def _name_of(each: str | Callable[..., object]) -> str:
+    return each if isinstance(each, str) else getattr(each, "__name__", type(each).__name__)
+
+
+def _items_of(each: str | Callable[[Any], object]) -> Callable[[Any], object]:
+    """How the items are found in what an activity is given."""
+    if not isinstance(each, str):
+        return each
+
+    def member(given: Any) -> object:
+        if isinstance(given, Mapping):
+            return cast("Mapping[str, object]", given)[each]
+        return getattr(given, each)
+
+    return member

@@ -1,6 +1,7 @@
-"""Whether a callback looks at anything but its arguments: clocks, random numbers, sleeps, threads.
+"""What is seen of a callback without running it: whether it looks at anything but its arguments, and what it starts.
 
-A step may run again after a crash, and must then decide the same. Only what is written in the function itself is seen.
+Clocks, random numbers, sleeps and threads are faults: a step may run again after a crash, and must then decide the
+same. Only what is written in the function itself is seen.
 """
 
 from __future__ import annotations
@@ -93,3 +94,23 @@ def _found(code: types.CodeType, names: _Names) -> Iterator[tuple[str, str]]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _found(constant, names)
+
+
+def started_by(function: Callable[..., object]) -> list[str]:
+    """The names that stand in `effects.start("name", …)` in a function; others are found when it runs."""
+    code = getattr(function, "__code__", None)
+    return list(dict.fromkeys(_started_in(code))) if code is not None else []
+
+
+def _started_in(code: types.CodeType) -> Iterator[str]:
+    instructions = [found for found in dis.get_instructions(code) if found.opname not in ("CACHE", "PUSH_NULL")]
+    for who, what, name in zip(instructions, instructions[1:], instructions[2:], strict=False):
+        if (
+            (who.argval, what.argval) == ("effects", "start")
+            and name.opname == "LOAD_CONST"
+            and isinstance(name.argval, str)
+        ):
+            yield name.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _started_in(constant)

@@ -41,7 +41,9 @@ from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
+from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.facade import Attributes, facade_of
+from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
 from durable_fsm.frontends.values import Plain, Typed
@@ -96,12 +98,15 @@ class _Reader:
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}
+        detached = detached_of(self.options.work, self.work.ids, self.problem)
         for id, work in found.items():
             for timer in work.timers:
                 self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
+        refuse_unknown(self.work.inputs, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
+        self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
         self._check_sources(transitions)
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
@@ -115,6 +120,7 @@ class _Reader:
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             handlers=dict(self.options.handlers),
+            work=detached,
             sources=self.options.sources,
             webhooks=self.options.webhooks,
         )

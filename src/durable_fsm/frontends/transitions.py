@@ -40,6 +40,7 @@ from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
@@ -114,9 +115,11 @@ class _Reader:
         for what, remedy in limits(self.machine, self.library, self.model):
             self.problem(what, remedy)
         data = self._data()
+        refuse_unknown(self.work.inputs, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
         events = self._events(transitions)
+        self.callbacks.refuse_unknown(self.config.name, (one.id for one in self.work.detached))
         config = self.config
         root = State(
             ROOT,
@@ -150,6 +153,7 @@ class _Reader:
                 history=config.history,
             ),
             handlers=dict(config.handlers),
+            work=self.work.detached,
             sources=tuple(config.sources),
             webhooks=tuple(config.webhooks),
         )

@@ -10,20 +10,26 @@ from transitions.extensions.states import Timeout
 
 from durable_fsm.core.model import Activity, Callback, Timer
 from durable_fsm.core.scope import NOW
-from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.arguments import Report
+from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.detached import activity_of, detached_of
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 
 
 class Work:
-    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states."""
+    """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
+
+    `inputs` has what activities ask of the data; `detached` is what no state waits for.
+    """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
         self.config = config
         self.problem = problem
         self.ids: dict[str, str] = {}
+        self.inputs: dict[str, Input | None] = {}
         self._know_activities(states)
         self._know_timers(states)
+        self.detached = detached_of(config.work, self.ids, problem)
 
     def _know_activities(self, states: Collection[str]) -> None:
         for state, declared in self.config.activities.items():
@@ -36,6 +42,8 @@ class Work:
                 if id in self.ids:
                     self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
                 self.ids[id] = state
+                if isinstance(one, ActivityOf):
+                    self.inputs[id] = one.input
 
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):
@@ -54,15 +62,7 @@ class Work:
         """The outside work of a state."""
         for one in filter(callable, listed(self.config.activities.get(id))):
             declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
-            yield Activity(
-                id=declared.id or id,
-                name=declared.__name__,
-                run=declared.run_,
-                exclusive=declared.exclusive,
-                retry=declared.retry,
-                deadline=declared.deadline,
-                location=written(declared.source),
-            )
+            yield activity_of(declared, declared.id or id, self.problem)
 
     def timers(self, id: str, state: Any, one: Callable[[Any], Iterable[Callback]]) -> Iterator[Timer]:
         """The timers of a state, the library's own timeout last; *one* resolves what computes a time."""

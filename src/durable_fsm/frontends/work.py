@@ -16,7 +16,8 @@ from statemachine.invoke import InvokeGroup
 
 from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.detached import activity_of
 from durable_fsm.frontends.facade import Facade, worker
 
 TIMEOUT = cast("Any", type(timeout(1)))
@@ -39,7 +40,7 @@ class Work:
     """Reads the `invoke=` of every state of one class.
 
     `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
-    too, which stands for each of them.
+    too, which stands for each of them. `inputs` has what activities ask of the data.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Work:
         self.chart_of = chart_of
         self.problem = problem
         self.ids: dict[str, str] = {}
+        self.inputs: dict[str, Input | None] = {}
 
     def of(self, state: str, library: LibraryState) -> Found:
         found = Found()
@@ -81,17 +83,8 @@ class Work:
             found.machines.append(self._machine(id, handler))
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
-            found.activities.append(
-                Activity(
-                    id=id,
-                    name=declared.__name__,
-                    run=declared.run_,
-                    exclusive=declared.exclusive,
-                    retry=declared.retry,
-                    deadline=declared.deadline,
-                    location=written(declared.source),
-                )
-            )
+            self.inputs[id] = declared.input
+            found.activities.append(activity_of(declared, id, self.problem))
 
     def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
         work: Any = spec.func

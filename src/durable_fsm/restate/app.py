@@ -10,12 +10,15 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
+from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
+from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner
+from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.wire import log
 
@@ -45,7 +48,14 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
-            found.append(Runner(chart).service())
+            runner = Runner(chart).service()
+            if chart.work:
+                add_detached(runner, chart)
+            found.append(runner)
+        if any(takes_context(activity) for activity in chart.activities.values()):
+            found.append(companion(chart))
+        if any(activity.limit is not None for activity in chart.activities.values()):
+            found.append(Limits(chart).virtual_object())
         found += sources_of(chart)
     return found
 

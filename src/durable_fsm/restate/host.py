@@ -21,26 +21,31 @@ from durable_fsm import errors
 from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
-from durable_fsm.core.model import Chart, Event, Json, Outcome, Status
+from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park
+from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
 from durable_fsm.restate.waiting import Wish, refusal, tell
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait", INCOMING, RECORD,
+    "_deliver", "_parked", "_wait", "_unwait", "_cancel", INCOMING, RECORD,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
 
-CANCELLED = 409
-"""Status of Restate's own error in an invocation that is being cancelled; none of ours that meets a delivery has it."""
+CANCEL_AGAIN = timedelta(milliseconds=100)
+"""When to look again for the handle of an activity that is just being called; each further time is twice as long."""
+
+CANCEL_TRIES = 10
 
 
 class Host:
@@ -66,6 +71,9 @@ class Host:
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
+        if self.chart.activities:
+            self._add(service, "cancel", self._cancel, kind="shared", schema=CANCEL_SCHEMA)
+            self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
         self._add(service, "_unwait", self._unwait, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
@@ -178,6 +186,10 @@ class Host:
             told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
         handles = await load_handles(ctx)
         ctx.clear_all()
+        for running in machine.activities:
+            stop(ctx, self.chart, running.token)
+        if self._with_steps:
+            ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():
             ctx.cancel_invocation(invocation)
         forget(ctx, self.chart, visit.stored)
@@ -188,10 +200,18 @@ class Host:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
         stored = await self._read(ctx)
         parked = await load_parked(ctx)
+        callbacks = b"[]"
+        if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
+            callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
         with terminal_errors(self.name, ctx.key()):
-            return canonical(self._view(ctx.key(), stored, parked)).encode()
+            return canonical(self._view(ctx.key(), stored, parked, callbacks)).encode()
 
-    def _view(self, key: str, stored: Stored, parked: dict[str, Delivery]) -> dict[str, Json]:
+    @cached_property
+    def _with_steps(self) -> frozenset[str]:
+        """Ids of the activities that may wait for somebody outside."""
+        return frozenset(activity.id for activity in self.chart.activities.values() if takes_context(activity))
+
+    def _view(self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes) -> dict[str, Json]:
         machine = stored.machine
         assert machine is not None
         record = snapshot_to_json(machine)
@@ -215,7 +235,7 @@ class Host:
             "failure": record.get("failure"),
             "events": accepts,
             "timers": [{**timer, "due": _instant(stored.due.get(timer["token"]))} for timer in timers],
-            "activities": record.get("activities", []),
+            "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
             "deferred": record.get("deferred", []),
             "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
@@ -287,6 +307,57 @@ class Host:
             await visit.leave(body.decode())
         return b""
 
+    # ── cancelling ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
+        with terminal_errors(self.name, ctx.key()):
+            wanted = self._read_cancel(body)
+        stored = await self._read(ctx)
+        assert stored.machine is not None
+        with terminal_errors(self.name, ctx.key()):
+            running = self._to_cancel(stored.machine, wanted)
+        await self._cancel_one(ctx, running.token, tries=0)
+        return canonical({"cancelled": [running.id]}).encode()
+
+    async def _cancel_later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cancel an activity that could not be cancelled yet, if it still runs."""
+        request = json.loads(body)
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        with terminal_errors(self.name, ctx.key()):
+            machine = Stored.decode(self.chart, text).machine
+        if machine is not None and any(running.token == request["token"] for running in machine.activities):
+            await self._cancel_one(ctx, request["token"], tries=request["tries"])
+        return b""
+
+    async def _cancel_one(self, ctx: ObjectSharedContext, token: str, *, tries: int) -> None:
+        """Cancel what runs under *token*. Its handle is kept a moment after the call: until then, look again."""
+        handles = await load_handles(ctx)
+        if token in handles:
+            stop(ctx, self.chart, token)
+            ctx.cancel_invocation(handles[token])
+        elif tries < CANCEL_TRIES:
+            body = canonical({"token": token, "tries": tries + 1}).encode()
+            ctx.generic_send(self.name, "_cancel", body, key=ctx.key(), send_delay=CANCEL_AGAIN * 2**tries)
+
+    def _read_cancel(self, body: bytes) -> str | None:
+        request = read(self.name, "cancel", body)
+        if request is None or request == {}:
+            return None
+        if not isinstance(request, dict) or not isinstance(wanted := request.get("activity"), str) or len(request) > 1:
+            problem = 'expected nothing, or {"activity": id}.'
+            raise errors.MalformedInput(chart=self.name, handler="cancel", problem=problem)
+        return wanted
+
+    def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
+        """The activity that is meant: the first exclusive one, for others are called when it is over."""
+        running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
+        for one in running:
+            if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
+                return one
+        names = [one.id for one in running]
+        raise errors.NotRunning(chart=self.name, activity=wanted, running=names)
+
     # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -310,6 +381,8 @@ class Host:
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(delivery.event)
+            if outcome is Outcome.IGNORED:
+                dropped(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value
 
         try:
@@ -318,7 +391,7 @@ class Host:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
             return await visit.run(delivery.event.name, act)
         except RestateTerminalError as error:
-            if error.status_code == CANCELLED:
+            if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
@@ -358,6 +431,12 @@ _NUMBER: dict[str, Json] = {"type": "integer", "minimum": 0}
 HISTORY_SCHEMA: dict[str, Json] = {
     "type": "object",
     "properties": {"after": _NUMBER, "limit": _NUMBER, "last": _NUMBER},
+    "additionalProperties": False,
+}
+
+CANCEL_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"activity": {"type": "string"}},
     "additionalProperties": False,
 }
 

@@ -18,6 +18,7 @@ from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import canonical, milliseconds
 from durable_fsm.core.model import (
     Armed,
@@ -41,8 +42,9 @@ from durable_fsm.core.model import (
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.record import Page, hand_on, recorded
-from durable_fsm.restate.runner import Job, handler_name, runner_name
+from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
 from durable_fsm.restate.waiting import Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
@@ -52,14 +54,15 @@ PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECO
 
 PARK_LONGEST = timedelta(hours=1)
 
+Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """By token: what was sent and can be cancelled, what has ended, and what had to be parked."""
+    """By token: what was sent or called and can be cancelled, what has ended, and what had to be parked."""
 
-    sent: dict[str, restate.context.SendHandle]
+    sent: dict[str, Handle]
     ended: set[str]
     parked: list[Delivery]
 
@@ -181,6 +184,7 @@ class Visit:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
         changes = self._save()
         answer = self.ctx.generic_call(runner_name(self.chart), handler_name(call.id), self._job(call).encode())
+        changes.sent[call.token] = answer
         try:
             await self._keep_handles(changes)
             return Delivery.decode(await answer).event
@@ -189,8 +193,18 @@ class Visit:
 
     def _job(self, start: StartActivity) -> Job:
         machine, key = self.turn.machine, self.ctx.key()
-        stable_id = f"{self.chart.name}/{key}/{machine.life}/{start.id}/{start.entry}"
-        return Job(key, start.token, stable_id, machine.data, background=not start.exclusive)
+        given = start.detached or self.chart.activities[start.id].input is not None
+        awaited = any(running.token == start.token for running in machine.activities)
+        return Job(
+            key,
+            start.token,
+            stable_id(self.chart.name, key, machine.life, start),
+            start.input if given else machine.data,
+            background=awaited and not start.exclusive,
+            given=given,
+            detached=start.detached,
+            items=None if start.items is None else list(start.items),
+        )
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,7 +240,7 @@ class Visit:
             turn.saved()
         for delivery in parked:
             park(ctx, self.chart, delivery, tries=self._tries)
-        sent = {token: handle for effect in effects for token, handle in self._perform(effect)}
+        sent: dict[str, Handle] = {token: handle for effect in effects for token, handle in self._perform(effect)}
         if pages:
             hand_on(ctx, self.chart, turn.machine.life, pages)
         tell(ctx, answers)
@@ -258,10 +272,16 @@ class Visit:
                 handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
                 return [(effect.token, handle)] if long else []
+            case StartActivity(detached=True):
+                start_detached(ctx, self.chart, effect.id, self._job(effect))
+                return []  # nothing stops it
             case StartActivity():
                 handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), self._job(effect).encode())
                 return [(effect.token, handle)]
-            case Cancel() | StopActivity() | Reply() | StartMachine() | StopMachine() | Post():
+            case StopActivity():
+                stop(ctx, self.chart, effect.token)
+                return []
+            case Cancel() | Reply() | StartMachine() | StopMachine() | Post():
                 return []  # charts with machines of their own are not hosted yet: services() refuses them
 
     async def _keep_handles(self, changes: Changes) -> None:
@@ -290,7 +310,7 @@ def life_of(ctx: ObjectContext) -> str:
     return digest_of(ctx.request().id)
 
 
-async def load_handles(ctx: ObjectContext) -> dict[str, str]:
+async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
     """How to cancel what was sent, by token."""
     return await members_of(ctx, HANDLES)
 
@@ -319,6 +339,11 @@ def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) ->
 def parked_for(tries: int) -> timedelta:
     """How long something is parked that was parked so often before."""
     return min(PARK_FIRST * (1 << min(tries, 10)), PARK_LONGEST)
+
+
+def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
+    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand."""
+    ctx.generic_send(runner_name(chart), STOP, token.encode())
 
 
 def _tokens(machine: Snapshot) -> set[str]:

@@ -41,6 +41,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.NotRepairable: 409,
     errors.WaitTimedOut: 408,
     errors.WaitInVain: 412,
+    errors.NotRunning: 409,
     errors.Finished: 410,
     errors.TooLarge: 413,
     errors.TooManyDeferred: 429,
@@ -54,7 +55,11 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.SnapshotUnreadable: 500,
     errors.SecretMissing: 500,
     errors.ActionError: 500,
+    errors.UnknownWork: 500,
     errors.TerminalError: 500,
+    errors.CallbackTimeout: 500,
+    errors.CallbackRejected: 500,
+    errors.CallbackUnreadable: 500,
 }
 """HTTP status of every error; a test walks the tree."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.model import (
     PARENT,
@@ -100,8 +101,9 @@ class Rehearsal:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
         began: the instant at which the clock stands in the beginning; timers that are set to an instant count from it.
-        answers: results of activities by id, as functions of the data; they are called as soon as the activity starts.
-            What one raises is the activity's error. Other activities wait for `finish` or `fail`.
+        answers: results of activities by id, as functions of what the activity receives: the data, its `input`, or the
+            payload that detached work was started with. They are called as soon as the activity starts. What one raises
+            is the activity's error. Other activities wait for `finish` or `fail`.
 
     Machines that the chart runs as its children are rehearsed along, on the same clock: see `machines`.
 
@@ -235,8 +237,7 @@ class Rehearsal:
 
     def stable_id(self, activity: str) -> str:
         """The idempotency key that this run of the activity uses."""
-        running = self._running(activity)
-        return f"{self.chart.name}/{self.key}/{self.snapshot.life}/{activity}/{running.entry}"
+        return stable_id(self.chart.name, self.key, self.snapshot.life, self._running(activity))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -379,7 +380,8 @@ class Rehearsal:
             self._deliver(self._answered(answered))
 
     def _answered(self, start: StartActivity) -> Event:
-        data = self.chart.data.load(self.snapshot.data)
+        given = start.detached or self.chart.activities[start.id].input is not None
+        data = start.input if given else self.chart.data.load(self.snapshot.data)
         try:
             result = plain(self._answers[start.id](data))
         except Exception as error:  # noqa: BLE001 - the test's stand-in may raise anything; it is the activity's error

@@ -1,0 +1,39 @@
+"""The items of a fan-out: what may be one, and how many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import cast
+
+from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.model import Json
+
+MOST_ITEMS = 10_000
+"""Items of one fan-out."""
+
+MOST_CHARACTERS = 2 * 1024 * 1024
+"""Characters of the items' JSON text, which travels in one message beside the machine's data."""
+
+
+def items_in(found: object) -> tuple[Json, ...]:
+    """What an `each` has found, as plain JSON; sets are sorted.
+
+    Raises:
+        TypeError: it is no list, or an item has no form in JSON.
+    """
+    kind = type(found).__name__
+    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
+        raise TypeError(f"expected a list of items, got {kind}")
+    items = cast("Iterable[object]", found)
+    return tuple(cast("list[Json]", plain(items if isinstance(items, AbstractSet) else list(items))))
+
+
+def excess(items: tuple[Json, ...]) -> str | None:
+    """What is too much about the items, as a sentence; None if nothing is."""
+    if len(items) > MOST_ITEMS:
+        return f"it has {len(items):,} items; at most {MOST_ITEMS:,} are taken."
+    size = len(canonical(list(items)))
+    if size > MOST_CHARACTERS:
+        return f"its items are {size:,} characters long; at most {MOST_CHARACTERS:,} are taken. Let them be references."
+    return None

@@ -1,0 +1,54 @@
+"""Activities as charts have them; and those that no state waits for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, cast
+
+from durable_fsm.core.model import Activity
+from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.inputs import input_of, refuse_impure
+from durable_fsm.frontends.purity import REMEDIES, faults
+
+NOWHERE = "work="
+"""What stands for a state where detached work has none."""
+
+
+def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: bool = False) -> Activity:
+    """The activity as its chart has it; what finds its items is as pure as any callback."""
+    made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
+    refuse_impure(id, declared.input, problem)
+    if made.each is not None:
+        find = made.each.items
+        if inspect.iscoroutinefunction(find):
+            what = f"activity '{id}' finds its items in a coroutine; they are found at once, in the step."
+            problem(what, "Make it a plain function of the data.", written(find))
+        for fault, call in faults(find):
+            problem(f"activity '{id}' {fault} to find its items: {call}.", REMEDIES[fault], written(find))
+    return made
+
+
+def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tuple[Activity, ...]:
+    """The work that is declared apart from states; adds its ids to those of the chart."""
+    found: list[Activity] = []
+    for one in work:
+        if not callable(one):
+            problem(f"work={one!r} is no function.", "Write activity(f).", None)
+            continue
+        declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
+        id = declared.id or declared.__name__
+        if id in ids:
+            problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
+        if not id.replace(".", "_").isidentifier():
+            problem(f"work '{id}' cannot be started by this name.", "Give it activity(..., id=...).", None)
+        if declared.input is not None:
+            what = f"work '{id}' has an input, and receives what it is started with."
+            problem(what, "Hand it over: effects.start(id, payload).", written(declared.source))
+        if declared.exclusive:
+            what = f"work '{id}' is exclusive, and no state waits for it."
+            problem(what, "Leave exclusive=True out, or make it the activity of a state.", written(declared.source))
+        ids[id] = NOWHERE
+        found.append(activity_of(declared, id, problem, detached=True))
+    return tuple(found)

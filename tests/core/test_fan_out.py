@@ -1,0 +1,129 @@
+"""Items of a fan-out: found when the activity begins, and carried by its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from durable_fsm.core.fan_out import MOST_CHARACTERS, MOST_ITEMS, excess, items_in
+from durable_fsm.core.model import Activity, Each, Failure, Running, Send, StartActivity, Status
+from durable_fsm.errors import ActionError
+from tests.building import Driven, action, chart, edge
+
+HALL = """
+    idle
+    serving
+    tired
+    over final
+"""
+
+
+def work() -> None: ...
+
+
+def hall(find: Callable[[Any], object], *edges: Any, **rest: Any) -> Driven:
+    serve = Activity("serve", "work", work, deadline=None, each=Each("guests", find))
+    begin = edge("idle", "open", "serving")
+    return Driven(chart(HALL, begin, *edges, activities={"serving": [serve]}, **rest))
+
+
+def test_items_are_found_in_the_data_as_it_is_when_the_state_has_been_entered() -> None:
+    arrive = action(lambda scope: scope.data["log"].append("ann"), "arrive")
+    machine = hall(lambda data: data["log"], entry={"serving": [arrive]})
+
+    step = machine.take("open")
+
+    assert step.effects == (StartActivity("life.2.1", "serve", 2, exclusive=False, items=("ann",)),)
+    assert step.snapshot.activities == (Running("life.2.1", "serve", "serving", 2),)
+
+
+@pytest.mark.parametrize(
+    ("found", "items"),
+    [
+        ([1, {"n": 2}], (1, {"n": 2})),
+        ((1, 2), (1, 2)),
+        ({3, 1, 2}, (1, 2, 3)),
+        ({"a": 1}.values(), (1,)),
+        ((n for n in (1, 2)), (1, 2)),
+    ],
+)
+def test_whatever_can_be_listed_has_items(found: object, items: tuple[object, ...]) -> None:
+    assert items_in(found) == items
+
+
+@pytest.mark.parametrize("found", ["abc", b"bytes", {"a": 1}, 3, None])
+def test_what_cannot_be_listed_has_none(found: object) -> None:
+    with pytest.raises(TypeError, match=f"expected a list of items, got {type(found).__name__}"):
+        items_in(found)
+
+
+def test_without_items_the_activity_is_done_in_the_same_step() -> None:
+    machine = hall(lambda _: [], edge("serving", "done.invoke.serve", "over"))
+
+    step = machine.take("open")
+
+    assert (step.snapshot.configuration, step.snapshot.status, step.effects) == (("over",), Status.DONE, ())
+
+
+def test_without_items_nothing_is_begun_that_would_have_a_deadline() -> None:
+    serve = Activity("serve", "work", work, each=Each("guests", lambda _: []))
+    machine = Driven(chart(HALL, edge("idle", "open", "serving"), activities={"serving": [serve]}))
+
+    step = machine.take("open")
+
+    assert (step.snapshot.activities, step.effects) == ((), ())
+
+
+def test_an_activity_with_items_keeps_its_deadline() -> None:
+    serve = Activity("serve", "work", work, each=Each("guests", lambda _: [1]))
+    machine = Driven(chart(HALL, edge("idle", "open", "serving"), activities={"serving": [serve]}))
+
+    assert [type(effect) for effect in machine.take("open").effects] == [StartActivity, Send]
+
+
+def test_too_many_items_are_an_error_of_the_activity() -> None:
+    seen: list[object] = []
+    see = action(lambda scope: seen.append(scope.event.payload), "see")
+    edges = edge("serving", "error.invoke.serve", "tired", actions=[see])
+    machine = hall(lambda _: range(MOST_ITEMS + 1), edges)
+
+    step = machine.take("open")
+
+    assert (step.snapshot.configuration, step.effects) == (("tired",), ())
+    message = "activity 'serve' was not begun: it has 10,001 items; at most 10,000 are taken."
+    assert seen == [Failure("TooManyItems", message, source="serve")]
+
+
+def test_too_many_items_that_nothing_takes_fail_the_machine() -> None:
+    machine = hall(lambda _: range(MOST_ITEMS + 1))
+
+    snapshot = machine.take("open").snapshot
+
+    assert snapshot.status is Status.FAILED
+    assert snapshot.failure is not None
+    assert snapshot.failure.type == "TooManyItems"
+
+
+def test_items_must_not_be_too_long_together() -> None:
+    long = "x" * (MOST_CHARACTERS // 2)
+
+    assert excess((long,)) is None
+    problem = "its items are 2,097,159 characters long; at most 2,097,152 are taken. Let them be references."
+    assert excess((long, long)) == problem
+
+
+def test_a_failure_to_find_items_is_one_of_a_callback() -> None:
+    machine = hall(lambda data: data["guests"], edge("serving", "error.execution", "tired"))
+
+    assert machine.take("open").snapshot.configuration == ("tired",)
+
+
+def test_a_failure_to_find_items_that_nothing_takes_moves_nothing() -> None:
+    machine = hall(lambda _: 3)
+
+    with pytest.raises(ActionError) as raised:
+        machine.take("open")
+
+    assert "guests failed while 'open' was taken: TypeError: expected a list of items, got int." in str(raised.value)
