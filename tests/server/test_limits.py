@@ -68,9 +68,11 @@ def put_inside(host: Host, activity: str, run: str) -> None:
 def test_no_more_run_at_once_than_the_limit_allows(fan: Host) -> None:
     name = fan.key("crowd")
     keys = [fan.key("busy") for _ in range(MACHINES)]
-    fan.effects.delay_next(f"{name}-out", MOMENT, times=MACHINES)
 
-    begin(fan, "Busy", keys, name)
+    with fan.effects.hold(f"before:{name}-out", times=LIMIT):  # until as many are inside as may be, and all others wait
+        begin(fan, "Busy", keys, name)
+        fan.effects.wait_recorded(f"{name}-in", LIMIT)
+        wait_until(lambda: waiting(fan, "working", "Busy") == MACHINES - LIMIT, PATIENCE, "the others to wait")
 
     for key in keys:
         assert fan.wait_in("Busy", key, "done", PATIENCE)["data"]["result"] == f"done {name}-out"

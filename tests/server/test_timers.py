@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from durable_fsm.testing import wait_until
-from durable_fsm.testing.failures import AdminError
 
 if TYPE_CHECKING:
+    from durable_fsm.testing.server import Row
     from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server
@@ -255,17 +254,11 @@ def test_every_timer_of_many_machines_fires_once_and_not_early_though_the_server
         f" WHERE target_service_name = 'Clock' AND target_handler_name = '_deliver' AND target_service_key IN ({names})"
     )
 
-    def all_delivered() -> bool:
-        with suppress(AdminError):  # a server that has just begun may refuse a query
-            return all(row.get("completed_at") for row in host.server.query(asked))
-        return False
+    def delivered() -> list[Row]:
+        found = host.server.query(asked)
+        return found if len(found) >= count and all(row.get("completed_at") for row in found) else []
 
-    wait_until(
-        all_delivered,
-        timedelta(seconds=30 + count / 20),
-        "all timers to be delivered",
-    )
-    rows = host.server.query(asked)
+    rows = wait_until(delivered, timedelta(seconds=30 + count / 20), "all timers to be delivered")
     late = sorted((datetime.fromisoformat(row["completed_at"]) - at).total_seconds() for row in rows)
     print(
         f"{len(rows)} timers, seconds late: least {late[0]:.3f}, median {late[len(late) // 2]:.3f}, most {late[-1]:.3f}"

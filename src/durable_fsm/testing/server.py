@@ -43,6 +43,7 @@ _LEAN = {
 _KEEP_ATTEMPTS_OPEN = "10m"
 _REPLAY_AT_EVERY_AWAIT = "0s"
 _ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
+_NEVER_INVOKED = "inv_17VXkgWZ2yrQ6m8TtHLFb1yBBx6IlBxkvN"
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _CLEAR_PATIENCE = timedelta(minutes=3)
 """Invocations are purged one by one, and some tests leave thousands."""
@@ -120,7 +121,8 @@ class RestateServer:
         self.process.start()
         self.process.wait_ready(f"{self.admin_url}/health", timeout)
         self.process.wait_ready(timeout=timeout)
-        # Both are healthy a moment before the partition has a leader, and until then queries fail.
+        # Both are healthy a moment before the partition has a leader; until then queries fail, or find nothing.
+        wait_until(self._leads, timeout, f"{self.process.name} to lead its partition")
         wait_until(self._answers_queries, timeout, f"{self.process.name} to answer queries")
         return self
 
@@ -296,6 +298,13 @@ class RestateServer:
             f"SELECT key, value_utf8 FROM state WHERE service_name = {_sql(service)} AND service_key = {_sql(key)}"
         )
         return {row["key"]: row["value_utf8"] for row in rows}
+
+    def _leads(self) -> bool:
+        try:  # only the leader knows that there was never such an invocation
+            answer = self._http.get(f"{self.ingress_url}/restate/invocation/{_NEVER_INVOKED}/output")
+        except httpx.TransportError:
+            return False
+        return answer.status_code == httpx.codes.NOT_FOUND
 
     def _answers_queries(self) -> bool:
         try:
