@@ -584,7 +584,18 @@ def own(hosting: type[Host], effect_log: EffectLog, tmp_path: Path) -> Iterator[
         yield host
 
 
-def test_work_goes_on_with_its_own_code_beside_a_new_build_of_code_and_chart(own: Host, tmp_path: Path) -> None:
+def let_time_pass(scale: int) -> None:
+    """Let work last ten minutes at full scale; otherwise it is as long as the deployment takes."""
+    begun = time.monotonic()
+    lasts = timedelta(minutes=10 if scale >= 10 else 0)
+    wait_until(
+        lambda: time.monotonic() - begun >= lasts.total_seconds(), 2 * lasts + timedelta(minutes=1), f"{lasts} to pass"
+    )
+
+
+def test_work_goes_on_with_its_own_code_beside_a_new_build_of_code_and_chart(
+    own: Host, tmp_path: Path, scale: int
+) -> None:
     report = own.key("report")
     own.receipt("Report", report, "write", {"effect": report})
     id = approval_of(own, report)
@@ -593,6 +604,7 @@ def test_work_goes_on_with_its_own_code_beside_a_new_build_of_code_and_chart(own
     log = tmp_path / "second.log"
     with Served.begin(APP, own.server, log=log, app_dir=Path(__file__).parent, env=env):
         own.served.restart()  # the old build is killed and comes back
+        let_time_pass(scale)
         answer(own, id, "resolve", '"yes"')
         machine = own.wait_in("Report", report, "archived")
         own.receipt("Report", report, "publish")
@@ -608,13 +620,14 @@ def test_work_goes_on_with_its_own_code_beside_a_new_build_of_code_and_chart(own
     assert second["data"]["result"].endswith("by build 2")
 
 
-def test_work_goes_on_with_new_code_in_the_same_place_if_its_steps_so_far_are_the_same(own: Host) -> None:
+def test_work_goes_on_with_new_code_in_the_same_place_if_its_steps_so_far_are_the_same(own: Host, scale: int) -> None:
     report = own.key("report")
     own.receipt("Report", report, "write", {"effect": report})
     id = approval_of(own, report)
 
     own.served.restart(env={"WORK_BUILD": "2"})
     own.server.register(own.served.url, force=True)
+    let_time_pass(scale)
     answer(own, id, "resolve", '"yes"')
     machine = own.wait_in("Report", report, "archived")
 

@@ -22,6 +22,7 @@ P = TypeVar("P")
 C = TypeVar("C", bound=type)
 
 Input = str | tuple[str, ...] | Callable[[Any], object]  # Any: the data, of whatever type the chart declares
+Items = str | Callable[[Any], Iterable[object]]  # Any: what the activity receives
 
 OPTIONS = "__durable__"
 DECLARATION = "durable_declaration"
@@ -234,7 +235,9 @@ class ActivityOf:
         input: Input | None,
         timeout: timedelta | None,
         limit: int | None,
-        each: Each | None,
+        each: Items | None,
+        at_once: int,
+        settle: bool,
     ) -> None:
         self.run_ = run
         self.source: object = run
@@ -246,6 +249,8 @@ class ActivityOf:
         self.timeout = timeout
         self.limit = limit
         self.each = each
+        self.at_once = at_once
+        self.settle = settle
         self.__name__ = getattr(run, "__name__", type(run).__name__)
         self.__doc__ = run.__doc__
 
@@ -264,7 +269,7 @@ class ActivityOf:
             input=input,
             timeout=self.timeout,
             limit=self.limit,
-            each=self.each,
+            each=_each_of(self.each, self.at_once, settle=self.settle),
         )
 
     def __call__(self) -> None:
@@ -282,7 +287,7 @@ def activity(
     input: Input | None = None,
     timeout: timedelta | None = None,
     limit: int | None = None,
-    each: str | Callable[[Any], Iterable[object]] | None = None,
+    each: Items | None = None,
     at_once: int = 10,
     settle: bool = False,
 ) -> Any:
@@ -327,22 +332,22 @@ def activity(
         input=input,
         timeout=timeout,
         limit=limit,
-        each=Each(_name_of(each), _items_of(each), at_once, settle) if each is not None else None,
+        each=each,
+        at_once=at_once,
+        settle=settle,
     )
 
 
-def _name_of(each: str | Callable[..., object]) -> str:
-    return each if isinstance(each, str) else getattr(each, "__name__", type(each).__name__)
-
-
-def _items_of(each: str | Callable[[Any], object]) -> Callable[[Any], object]:
-    """How the items are found in what an activity is given."""
+def _each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
+    """How the items are found in what an activity is given, and what is done with them."""
+    if each is None:
+        return None
     if not isinstance(each, str):
-        return each
+        return Each(getattr(each, "__name__", type(each).__name__), each, at_once, settle)
 
     def member(given: Any) -> object:
         if isinstance(given, Mapping):
             return cast("Mapping[str, object]", given)[each]
         return getattr(given, each)
 
-    return member
+    return Each(each, member, at_once, settle)

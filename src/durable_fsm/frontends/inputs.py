@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from durable_fsm.core.model import Callback, Json, ValueType
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import Input
+from durable_fsm.frontends.declare import ActivityOf, Input
 from durable_fsm.frontends.purity import REMEDIES, faults
 
 
@@ -38,18 +38,35 @@ def refuse_impure(activity: str, declared: Input | None, problem: Report) -> Non
         problem(f"input of activity '{activity}' {fault}: {call}.", REMEDIES[fault], place)
 
 
-def refuse_unknown(declared: Mapping[str, Input | None], data: ValueType | None, problem: Report) -> None:
+def refuse_unknown(declared: Mapping[str, ActivityOf], data: ValueType | None, problem: Report) -> None:
     """Report fields that the data does not have, by activity; a type that does not say its fields has any."""
     known = _known(data)
-    if known is None:
-        return
-    for activity, input in declared.items():
-        if input is None or callable(input):
-            continue
-        for name in (input,) if isinstance(input, str) else input:
-            if name not in known:
+    for activity, one in declared.items():
+        for name in _fields(one.input):
+            if known is not None and name not in known:
                 what = f"input of activity '{activity}' is '{name}', which is no field of the data."
-                problem(what, f"It has: {', '.join(sorted(known)) or 'none'}.", None)
+                problem(what, _has(known), None)
+        received = _received(one.input, known)
+        if isinstance(one.each, str) and received is not None and one.each not in received:
+            what = f"activity '{activity}' finds its items in '{one.each}', which is no field of what it receives."
+            problem(what, _has(received), None)
+
+
+def _fields(input: Input | None) -> tuple[str, ...]:
+    if input is None or callable(input):
+        return ()
+    return (input,) if isinstance(input, str) else tuple(input)
+
+
+def _received(input: Input | None, known: frozenset[str] | None) -> frozenset[str] | None:
+    """Names of what an activity with this input receives; None if any name may be one."""
+    if input is None:
+        return known
+    return None if isinstance(input, str) or callable(input) else frozenset(input)
+
+
+def _has(known: frozenset[str]) -> str:
+    return f"It has: {', '.join(sorted(known)) or 'none'}."
 
 
 def _known(data: ValueType | None) -> frozenset[str] | None:
@@ -72,7 +89,8 @@ def _known(data: ValueType | None) -> frozenset[str] | None:
     declared: Any = getattr(data, "declared", None)  # Any: a class of the author's
     fields: Mapping[str, object] = getattr(declared, "model_fields", {})  # which an alias hides in the schema
     classes: tuple[type, ...] = getattr(declared, "__mro__", ())
-    own = {name for cls in classes for name, item in vars(cls).items() if _is_property(item)}
+    authors = [cls for cls in classes if not cls.__module__.startswith("pydantic.")]
+    own = {name for cls in authors for name, item in vars(cls).items() if _is_property(item)}
     return frozenset({*properties, *fields, *own})
 
 

@@ -103,7 +103,7 @@ class _Reader:
             for timer in work.timers:
                 self._arm(id, timer)
         transitions = [edge for id, state in self.library.items() for edge in self._transitions(id, state)]
-        refuse_unknown(self.work.inputs, data, self.problem)
+        refuse_unknown(self.work.declared, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))

@@ -115,7 +115,7 @@ class _Reader:
         for what, remedy in limits(self.machine, self.library, self.model):
             self.problem(what, remedy)
         data = self._data()
-        refuse_unknown(self.work.inputs, data, self.problem)
+        refuse_unknown(self.work.declared, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
         events = self._events(transitions)

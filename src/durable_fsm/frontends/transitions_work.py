@@ -11,7 +11,7 @@ from transitions.extensions.states import Timeout
 from durable_fsm.core.model import Activity, Callback, Timer
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
-from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of, detached_of
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 
@@ -19,14 +19,14 @@ from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 class Work:
     """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
 
-    `inputs` has what activities ask of the data; `detached` is what no state waits for.
+    `declared` has the activities of states, by id; `detached` is what no state waits for.
     """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
         self.config = config
         self.problem = problem
         self.ids: dict[str, str] = {}
-        self.inputs: dict[str, Input | None] = {}
+        self.declared: dict[str, ActivityOf] = {}
         self._know_activities(states)
         self._know_timers(states)
         self.detached = detached_of(config.work, self.ids, problem)
@@ -43,7 +43,7 @@ class Work:
                     self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
                 self.ids[id] = state
                 if isinstance(one, ActivityOf):
-                    self.inputs[id] = one.input
+                    self.declared[id] = one
 
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):

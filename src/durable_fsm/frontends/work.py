@@ -16,7 +16,7 @@ from statemachine.invoke import InvokeGroup
 
 from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, Input, activity
+from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of
 from durable_fsm.frontends.facade import Facade, worker
 
@@ -40,7 +40,7 @@ class Work:
     """Reads the `invoke=` of every state of one class.
 
     `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
-    too, which stands for each of them. `inputs` has what activities ask of the data.
+    too, which stands for each of them. `declared` has the activities of states, by id.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Work:
         self.chart_of = chart_of
         self.problem = problem
         self.ids: dict[str, str] = {}
-        self.inputs: dict[str, Input | None] = {}
+        self.declared: dict[str, ActivityOf] = {}
 
     def of(self, state: str, library: LibraryState) -> Found:
         found = Found()
@@ -83,7 +83,7 @@ class Work:
             found.machines.append(self._machine(id, handler))
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
-            self.inputs[id] = declared.input
+            self.declared[id] = declared
             found.activities.append(activity_of(declared, id, self.problem))
 
     def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
