@@ -39,7 +39,9 @@ test: $(READY) lint types ## every check and every test, what CI runs; some minu
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(step) "pytest, SCALE=$(SCALE)"  # inside coverage, not with it inside: our own plugin is imported before any other
 	@mkdir -p build
-	@set -o pipefail; $(BIN)/coverage run -m pytest --durations=15 2>&1 | tee build/pytest.log
+	@$(BIN)/coverage erase
+	@set -o pipefail; $(BIN)/coverage run -m pytest -n 2 --dist worksteal --durations=15 2>&1 | tee build/pytest.log
+	@$(BIN)/coverage combine --quiet
 	@$(step) "coverage; the core's is complete, elsewhere a miss is a conversation"
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='*/durable_fsm/core/*' --fail-under=100

@@ -258,6 +258,19 @@ def test_the_last_region_to_end_raises_done_of_the_parallel_state_too() -> None:
     assert machine.snapshot.status is Status.RUNNING
 
 
+@pytest.mark.parametrize(("answer", "left"), [(True, ("rest",)), (False, ("left_open", "right_open"))])
+def test_a_guard_of_a_parallel_state_is_asked_once_for_all_its_regions(answer: bool, left: tuple[str, ...]) -> None:
+    asked: list[str] = []
+    ask = guard(lambda s: asked.append(s.event.name) or answer, "ask")  # type: ignore[func-returns-value]
+    leave, stay = edge("working", "go", "rest", guards=[ask], key="leave"), edge("working", "go", key="stay")
+    machine = Driven(chart(REGIONS, leave, stay))
+
+    machine.take("go")
+
+    assert asked == ["go"]
+    assert machine.leaves == left
+
+
 # ── failures of callbacks ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

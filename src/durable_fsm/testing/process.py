@@ -260,6 +260,7 @@ def serve_command(app: str, port: int, server: Literal["hypercorn"] = "hypercorn
 # ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _given_out: set[int] = set()
+_chance = random.SystemRandom()  # a test run may seed the shared one, and several runs alike
 
 
 def free_port() -> int:
@@ -269,7 +270,7 @@ def free_port() -> int:
     connection could take it, even the one that asks whether the server is back. No port is given out twice.
     """
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = _chance.randrange(15_000, 32_000)
         if port in _given_out:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
