@@ -43,6 +43,7 @@ _LEAN = {
 _KEEP_ATTEMPTS_OPEN = "10m"
 _REPLAY_AT_EVERY_AWAIT = "0s"
 _ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
+_NOT_FOUND = 404
 _NEVER_INVOKED = "inv_17VXkgWZ2yrQ6m8TtHLFb1yBBx6IlBxkvN"
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _CLEAR_PATIENCE = timedelta(minutes=3)
@@ -304,7 +305,7 @@ class RestateServer:
             answer = self._http.get(f"{self.ingress_url}/restate/invocation/{_NEVER_INVOKED}/output")
         except httpx.TransportError:
             return False
-        return answer.status_code == httpx.codes.NOT_FOUND
+        return answer.status_code == _NOT_FOUND
 
     def _answers_queries(self) -> bool:
         try:
