@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_fsm.testing.cluster import RestateCluster
     from durable_fsm.testing.diagrams import assert_diagram_fresh
     from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
     from durable_fsm.testing.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
@@ -33,6 +34,7 @@ __all__ = [
     "NotObserved",
     "ProcessFailed",
     "Rehearsal",
+    "RestateCluster",
     "RestateServer",
     "Served",
     "ServiceProcess",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "cluster": ("RestateCluster",),
     "diagrams": ("assert_diagram_fresh",),
     "effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
     "failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),

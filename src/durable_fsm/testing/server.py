@@ -120,12 +120,16 @@ class RestateServer:
     def start(self, timeout: timedelta = START_PATIENCE) -> Self:
         """Start it, or start it again on the same data and ports; return when it takes requests."""
         self.process.start()
+        self.wait_ready(timeout)
+        return self
+
+    def wait_ready(self, timeout: timedelta = START_PATIENCE) -> None:
+        """Return when it takes requests and answers queries."""
         self.process.wait_ready(f"{self.admin_url}/health", timeout)
         self.process.wait_ready(timeout=timeout)
         # Both are healthy a moment before the partition has a leader; until then queries fail, or find nothing.
         wait_until(self._leads, timeout, f"{self.process.name} to lead its partition")
         wait_until(self._answers_queries, timeout, f"{self.process.name} to answer queries")
-        return self
 
     def kill(self) -> None:
         """SIGKILL it; return when its process is gone and its ingress refuses connections."""
