@@ -20,6 +20,7 @@ import pytest
 
 from durable_fsm.testing import Deployment, EffectLog, RestateCluster, RestateServer, ServiceProcess, wait_until
 from durable_fsm.testing.failures import AdminError
+from tests.server.clients import answered
 
 pytestmark = pytest.mark.server
 
@@ -73,7 +74,7 @@ class Sender:
             except httpx.TransportError:
                 await asyncio.sleep(0.05)  # between two tries of a sender, as anywhere
                 continue
-            if answer.is_server_error:  # the partition has no leader yet
+            if not answered(answer):
                 await asyncio.sleep(0.05)
                 continue
             assert answer.status_code == 200, answer.text
@@ -116,18 +117,18 @@ async def _story(
     replies: dict[str, list[object]] = defaultdict(list)
     numbers = iter(range(count))
     quarters = [asyncio.Event() for _ in cluster.nodes]
-    answered = 0
+    done = 0
 
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
 
         async def keep_sending() -> None:
-            nonlocal answered
+            nonlocal done
             sender = Sender(cluster, client)
             for number in numbers:
                 counter = f"counter-{dice.randrange(COUNTERS)}"
                 replies[counter].append(await sender.send("Counter", counter, "increment", f"event-{number}"))
-                answered += 1
-                for quarter in quarters[: 4 * answered // count]:
+                done += 1
+                for quarter in quarters[: 4 * done // count]:
                     quarter.set()
 
         async def kill_one_after_another() -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from durable_fsm.testing import wait_until
+from tests.server.clients import answered
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -96,12 +97,12 @@ async def _send_and_kill(
     host: Host, dice: random.Random, counters: list[str], number: int, victim: str, story: Story
 ) -> None:
     """Send all events at once and kill after a random few of them; senders insist until they are answered."""
-    answered = 0
+    done = 0
     enough = asyncio.Event()
     when = dice.randrange(len(counters))
 
     async def insist(client: httpx.AsyncClient, counter: str, place: int) -> None:
-        nonlocal answered
+        nonlocal done
         headers = {"idempotency-key": f"{counter}/{number}/{place}"}
         story.sent[counter] += 1
         while True:
@@ -110,10 +111,13 @@ async def _send_and_kill(
             except httpx.TransportError:
                 await asyncio.sleep(0.05)  # between two tries of a sender, as anywhere
                 continue
+            if not answered(answer):
+                await asyncio.sleep(0.05)
+                continue
             assert answer.status_code == 200, answer.text
             story.replies[counter].append(answer.json()["reply"])
-            answered += 1
-            if answered > when:
+            done += 1
+            if done > when:
                 enough.set()
             return
 

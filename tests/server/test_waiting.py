@@ -15,6 +15,7 @@ from durable_fsm.restate.waiting import MOST, Waiter, Waiters
 from durable_fsm.testing import wait_until
 from durable_fsm.testing.failures import NotObserved
 from tests.building import chart
+from tests.server.clients import answered
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -288,7 +289,7 @@ def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
             except httpx.TransportError:
                 wait_until(lambda: host.server.process.alive, what="the server to be back")
             else:
-                if not answer.is_server_error:  # while the server begins, its ingress takes no request yet
+                if answered(answer):
                     return answer
 
     with ThreadPoolExecutor(1) as pool:
