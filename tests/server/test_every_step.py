@@ -21,6 +21,7 @@ import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
 from durable_fsm.testing.failures import AdminError
+from tests.server.clients import answered
 from tests.server.dying import STEPS
 
 pytestmark = pytest.mark.server
@@ -70,7 +71,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             headers = {"idempotency-key": f"{key}/{handler}/{name}"}
             content: dict[str, Any] = {} if body is None else {"json": body}
             url = f"{server.ingress_url}/Story/{key}/{handler}"
-            answer = insisted(lambda: client.post(url, headers=headers, **content))
+            answer = insisted(lambda: heard(client.post(url, headers=headers, **content)))
             assert answer.status_code == 200, answer.text
             return answer.json()
 
@@ -109,16 +110,23 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
         assert insisted(lambda: server.state("Story", key)) == {}
 
 
+def heard(answer: httpx.Response) -> httpx.Response:
+    """The answer, if it is a machine's."""
+    if not answered(answer):
+        raise httpx.TransportError(f"nobody there: {answer.text}")
+    return answer
+
+
 def insisted(ask: Callable[[], T]) -> T:
     """What is answered in the end, however often the server is not there."""
     answers: list[T] = []
 
-    def answered() -> bool:
+    def asked() -> bool:
         with suppress(httpx.TransportError, AdminError):
             answers.append(ask())
         return bool(answers)
 
-    wait_until(answered, timedelta(seconds=60), "an answer")
+    wait_until(asked, timedelta(seconds=60), "an answer")
     return answers[0]
 
 
