@@ -34,6 +34,7 @@ STEPS = {
     "awakeable": "awakeable",
     "resolve_awakeable": "resolve",
     "cancel_invocation": "cancel",
+    "attach_invocation": "attach",
 }
 
 

@@ -89,7 +89,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             "effect": key,
             "rounds": 1,
             "notes": list(range(12)),
-            "results": [f"{key}-second", f"{key}-alone"],
+            "results": [f"{key}-second", f"{key}-alone", *[f"{key}-part"] * 3],
         }
         assert machine["timers"] == machine["activities"] == machine["deferred"] == []
         life = machine["life"]
@@ -97,6 +97,13 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             keys = {entry.key for entry in effects.entries(f"{key}-{part}")}
             assert {stable_id.rpartition("/")[0] for stable_id in keys} == {f"Story/{key}/{life}/{activity}"}
             assert len(keys) == 1
+        stem = f"Story/{key}/{life}/crowding"
+        parts = {entry.key for entry in effects.entries(f"{key}-part")}
+        assert {stable_id.rpartition("/")[2] for stable_id in parts} == {"0", "1", "2"}
+        assert len({stable_id.rpartition("/")[0] for stable_id in parts}) == 1
+        assert all(stable_id.startswith(stem) for stable_id in parts)
+        effects.wait_recorded(f"{key}-mail")
+        assert len({entry.key for entry in effects.entries(f"{key}-mail")}) == 1
 
         moved = ask("repair", {"move": "idle", "reason": "once more"})
         assert moved["configuration"] == ["idle"]
