@@ -28,6 +28,7 @@ from tests.server.sources import Sources
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
 PATIENCE = timedelta(seconds=20)
+QUIET = 4
 FIRST_PARK = timedelta(milliseconds=300)
 
 _numbers = itertools.count(1)
@@ -161,17 +162,24 @@ class Host:
         wait_until(lambda: self.stored(chart, key).get("snapshot") == text, what="the state to be written")
 
     def settled(self, timeout: timedelta = PATIENCE) -> None:
-        """Return once nothing of ours is on its way, except what is scheduled for later."""
+        """Return once nothing of ours is on its way, except what is scheduled for later.
+
+        A send that has left its invocation and is not one yet itself cannot be seen: so it has to be quiet for a while.
+        """
         ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
         asked = (
             f"SELECT id, target, status, last_failure FROM sys_invocation WHERE target_service_name IN ({ours})"
             " AND status NOT IN ('completed', 'scheduled')"
         )
         rows: list[dict[str, Any]] = []
+        quiet = itertools.count(1)
 
         def none_left() -> bool:
+            nonlocal quiet
             rows[:] = self.server.query(asked)
-            return not rows
+            if rows:
+                quiet = itertools.count(1)
+            return not rows and next(quiet) >= QUIET
 
         try:
             wait_until(none_left, timeout)
