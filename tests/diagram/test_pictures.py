@@ -81,6 +81,7 @@ def measured(widths: list[float]) -> Measure:
     return width
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_of_random_charts_hardly_an_edge_has_a_fault() -> None:
     edges, seen = 0, dict[int, list[Fault]]()
     for seed in range(CHARTS):
