@@ -33,7 +33,7 @@ from durable_fsm.core.model import (
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import ActionError
+from durable_fsm.errors import ActionError, EventRejected
 from tests.building import Driven, action, chart, edge, fails, note
 
 SECOND = timedelta(seconds=1)
@@ -205,8 +205,16 @@ def test_finalize_runs_on_the_messages_of_its_own_child_before_anything_else() -
     assert machine.log == ["finalize 1", "taken"]
 
 
-def test_a_message_that_nothing_takes_is_ignored_and_finalized() -> None:
-    machine, _ = opened(machines=(child("l1", finalize=(note("finalize"),)),))
+def test_a_message_that_nothing_takes_is_rejected() -> None:
+    machine, _ = opened()
+
+    with pytest.raises(EventRejected, match="'hello' is not accepted in state 'open'"):
+        hear(machine, "hello")
+
+
+def test_a_message_that_nothing_takes_is_finalized_where_a_chart_ignores_what_it_does_not_take() -> None:
+    ignoring = Policies(unexpected=Unexpected.IGNORE)
+    machine, _ = opened(machines=(child("l1", finalize=(note("finalize"),)),), policies=ignoring)
 
     assert hear(machine, "hello") is Outcome.IGNORED
     assert machine.log == ["finalize"]
