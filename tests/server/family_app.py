@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import restate
 from pydantic import BaseModel
+from restate.serde import BytesSerde
 from statemachine import State, StateChart
 
 import durable_fsm
@@ -28,6 +30,8 @@ from durable_fsm import (
     event,
     machine,
 )
+from durable_fsm.restate.app import services
+from durable_fsm.restate.clock import codec
 from durable_fsm.testing import EffectRefused
 from durable_fsm.testing.effects import URL_VARIABLE
 
@@ -322,5 +326,36 @@ Counter = TransitionsConfig(
     machines={"writing": machine(Letter, input=("name",))},
 )
 
-app = durable_fsm.app(Office, Ministry, Friend, Deaf, Counter)
+
+def postman() -> restate.VirtualObject:
+    """Brings letters that a test has written; its keys are addresses."""
+    service = restate.VirtualObject("Postman")
+    serde = BytesSerde()
+
+    async def bring(ctx: restate.ObjectContext, body: bytes) -> bytes:
+        chart, _, key = ctx.key().partition("/")
+        return await ctx.generic_call(chart, "_mail", body, key=key)
+
+    service.handler("bring", accept="*/*", input_serde=serde, output_serde=serde)(bring)
+    return service
+
+
+app = restate.app(
+    [*services(Office, Ministry, Friend, Deaf, Counter), postman()],
+    journal_value_codec=codec(),
+)
 letters_app = durable_fsm.app(Letter)
+
+
+@durable(name="Strange")
+class Stranger(StateChart[FriendData]):
+    """One that the other application does not know."""
+
+    there = State(initial=True)
+    ping = event(there.to.itself(internal=True), int)
+
+    def on_ping(self, data: FriendData, payload: int) -> None:
+        data.heard.append(payload)
+
+
+strange_app = durable_fsm.app(Stranger)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from restate import ObjectContext
 
 from durable_fsm.core.address import address
-from durable_fsm.core.codec import canonical, failure_to_json, plain
+from durable_fsm.core.codec import canonical, failure_to_json
 from durable_fsm.core.model import Chart, Failure, Json, Snapshot
 
 MAIL = "_mail"
@@ -42,7 +42,7 @@ class Letter:
     kind: Literal["event", "end", "returned"]
     event: str = ""
     payload: Json = None
-    error: Mapping[str, Json] | None = None
+    error: dict[str, Json] | None = None
     token: str = ""
     id: str = ""
     family: bool = False
@@ -58,8 +58,8 @@ class Letter:
         return address(self.chart, self.key)
 
     def encode(self) -> bytes:
-        members: Any = plain(self)
-        return canonical({name: value for name, value in members.items() if value not in (None, "", 0, False)}).encode()
+        members: dict[str, Json] = {item.name: getattr(self, item.name) for item in fields(self)}
+        return canonical({name: value for name, value in members.items() if name == "payload" or value}).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Letter:
