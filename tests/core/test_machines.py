@@ -574,6 +574,13 @@ def test_a_list_and_a_single_machine_do_not_fit_each_other() -> None:
     assert misfit(machine.chart, alone) == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
 
 
+def test_a_machine_of_another_chart_does_not_fit() -> None:
+    machine = several()
+    other = replace(machine.snapshot, machines=(replace(machine.snapshot.machines[0], chart="Parcel"),))
+
+    assert misfit(machine.chart, other) == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
+
+
 def test_the_list_of_several_machines_is_exported() -> None:
     exported = several().chart.to_json()
     assert isinstance(exported, dict)

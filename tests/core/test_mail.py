@@ -63,6 +63,11 @@ def test_what_is_no_address_is_refused(to: Any) -> None:
         written(to)
 
 
+def test_a_key_that_cannot_be_sent_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        written(("Parcel", "\ud800"))
+
+
 def test_addresses_are_told_from_other_receivers() -> None:
     assert [to for to in ("Parcel/p", "#_x/y", "Parcel", "Parcel/", "/p", "#_parent") if is_address(to)] == ["Parcel/p"]
     assert parted(address("Parcel", "a/b")) == ("Parcel", "a/b")

@@ -65,6 +65,10 @@ async def work(ctx: ActivityContext, data: Parcel) -> str:
     return os.environ.get("PROCESS", "")
 
 
+async def dawdle(ctx: ActivityContext, data: Desk) -> str:
+    return await ctx.run("dawdle", have_effect, f"{data.name}-dawdle", ctx.stable_id)
+
+
 async def fail(data: Parcel) -> None:
     raise TerminalError(f"{data.name} is torn", code=418)
 
@@ -158,6 +162,7 @@ class Office(Told, StateChart[Desk]):
     many = State(invoke=machine(Letter, each="letters"))
     settling = State(invoke=machine(Letter, each="letters", settle=True))
     passing = State(invoke=machine(Letter, id="brief", input=first))
+    watching = State(invoke=[machine(Letter, id="watched", input=first), activity(dawdle, id="dawdle", exclusive=True)])
     done = State()
     failed = State()
     closed = State(final=True)
@@ -181,6 +186,11 @@ class Office(Told, StateChart[Desk]):
     done_invoke_settling = settling.to(done)
     error_invoke_settling = settling.to(failed)
     error_invoke_brief = passing.to(failed)
+    watch = event(idle.to(watching), Work)
+    poke = event(watching.to.itself(internal=True))
+    done_invoke_watched = watching.to(done)
+    error_invoke_watched = watching.to(failed)
+    error_invoke_dawdle = watching.to.itself(internal=True)
     error_communication = (
         writing.to.itself(internal=True) | idle.to.itself(internal=True) | many.to.itself(internal=True)
     )

@@ -297,11 +297,74 @@ def test_a_child_that_is_lost_before_it_begins_has_failed(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
 
-    body = {"object_key": letter, "new_state": {}}
-    family.client.post(f"{family.server.admin_url}/services/Letter/state", json=body).raise_for_status()
+    empty(family, "Letter", letter)
 
     error = family.wait_in("Office", office, "failed")["data"]["error"]
     assert error == {"type": "lost", "message": "machine 'letter' is not there.", "metadata": None}
+
+
+def watch(host: Host, office: str) -> str:
+    """Have an office hold its key beside a letter; the invocation that does."""
+    holding: str = host.server.send("Office", office, "watch", {"name": office})
+    wait_until(
+        lambda: "watching" in host.snapshot("Office", office).get("configuration", ()), what="the office to hold"
+    )
+    return holding
+
+
+def waiting_mail(host: Host, office: str) -> list[dict[str, Any]]:
+    rows = host.invocations("Office", office, target_handler_name="_mail")
+    return [row for row in rows if row["status"] != "completed"]
+
+
+def test_an_end_that_an_operator_kills_on_its_way_comes_all_the_same(family: Host) -> None:
+    office = family.key("office")
+    with family.effects.hold(f"before:{office}-dawdle") as gate:
+        watch(family, office)
+        gate.wait_reached()
+        letter = only_child(family, office)
+        family.receipt("Letter", letter, "send_off")
+        wait_until(lambda: waiting_mail(family, office), what="the end to wait")
+        for row in waiting_mail(family, office):
+            family.server.kill_invocation(row["id"])
+        wait_until(lambda: not waiting_mail(family, office), what="the end to be gone")
+
+    assert family.wait_in("Office", office, "done")["data"]["result"]["name"] == office
+
+
+def test_children_of_a_turn_that_was_killed_are_looked_after(family: Host) -> None:
+    """The turn is killed with what it has sent; the child's beginning is undone behind everybody's back."""
+    office = family.key("office")
+    with family.effects.hold(f"before:{office}-dawdle") as gate:
+        holding = watch(family, office)
+        gate.wait_reached()
+        letter = only_child(family, office)
+        family.server.kill_invocation(holding)
+        empty(family, "Letter", letter)
+
+        family.receipt("Office", office, "poke")
+        error = family.wait_in("Office", office, "failed")["data"]["error"]
+
+    assert error["type"] == "lost"
+    family.settled()
+
+
+def test_a_child_that_nobody_wants_any_more_is_ended_when_it_writes(family: Host) -> None:
+    """Its parent is deleted behind everybody's back: as if the word to end had been killed."""
+    office = begin(family)
+    letter = only_child(family, office)
+    empty(family, "Office", office)
+
+    family.receipt("Letter", letter, "ping", 1)
+
+    wait_until(lambda: gone(family, "Letter", letter), what="the child to be gone")
+
+
+def empty(host: Host, chart: str, key: str) -> None:
+    """Remove a machine behind the host's back."""
+    body = {"object_key": key, "new_state": {}}
+    host.client.post(f"{host.server.admin_url}/services/{chart}/state", json=body).raise_for_status()
+    wait_until(lambda: gone(host, chart, key), what="the machine to be gone")
 
 
 # ── several ───────────────────────────────────────────────────────────────────────────────────────────────────────────

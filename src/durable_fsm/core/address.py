@@ -33,11 +33,13 @@ def written(to: Receiver) -> str:
 
     Raises:
         TypeError: it is none.
+        ValueError: the key has no form in UTF-8.
     """
     if isinstance(to, str):
         return to
     match to:
         case (definition, str(key)) if key:
+            key.encode()  # a lone surrogate could not be sent
             return address(chart_name(definition), key)
         case _:
             raise TypeError(f"a message goes to (Chart, key), not to {to!r:.80}")

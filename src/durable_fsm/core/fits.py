@@ -43,5 +43,6 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
 
 
 def _differs(declared: Child, child: Invoked) -> bool:
-    """Whether one is for a list and the other is not."""
-    return (declared.each is None) is not (child.part is None)
+    """Whether it is of another chart, or one is for a list and the other is not."""
+    of_another = declared.chart is not None and declared.chart.name != child.chart
+    return of_another or (declared.each is None) is not (child.part is None)

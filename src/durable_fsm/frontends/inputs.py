@@ -33,7 +33,8 @@ def refuse_impure(id: str, declared: Input | None, problem: Report, *, kind: str
     name, place = getattr(declared, "__qualname__", repr(declared)), written(declared)
     if inspect.iscoroutinefunction(declared):
         what = f"input of {kind} '{id}' is a coroutine: {name}."
-        problem(what, f"Make it a plain function of the data; the outside work is the {kind}'s.", place)
+        work = "; the outside work is the activity's" if kind == "activity" else ""
+        problem(what, f"Make it a plain function of the data{work}.", place)
     for fault, call in faults(declared):
         problem(f"input of {kind} '{id}' {fault}: {call}.", REMEDIES[fault], place)
 

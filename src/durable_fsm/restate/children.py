@@ -7,6 +7,7 @@ one-way sends, which arrive in their order.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,8 +15,10 @@ from restate import ObjectContext
 
 from durable_fsm.core.address import child_key, is_address, parted
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import PARENT, Chart, Invoked, Json, Post, Snapshot, StartMachine
+from durable_fsm.core.model import PARENT, Chart, Effect, Invoked, Json, Post, Snapshot, StartMachine
+from durable_fsm.errors import TooLarge
 from durable_fsm.restate.letters import Letter, Parent, Peers, end_of, lost
+from durable_fsm.restate.wire import MAX_INPUT
 
 BEGIN, END, CHECK, HALT = "_begin", "_end", "_check", "_halt"
 
@@ -38,6 +41,19 @@ class Family:
         """Remember who is who, to be found again when they are gone."""
         if machine is not None and machine.machines:
             self._known.update((child.token, child) for child in machine.machines)
+
+    def weigh(self, effects: Iterable[Effect]) -> None:
+        """Refuse what the platform could not carry: it would be tried again for ever.
+
+        Raises:
+            TooLarge: a message, or the data of a child, is longer than `MAX_INPUT`.
+            ValueError: there is half a character in it.
+        """
+        for effect in effects:
+            if isinstance(effect, Post | StartMachine):
+                size = len(canonical(effect.payload if isinstance(effect, Post) else effect.data).encode())
+                if size > MAX_INPUT:
+                    raise TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT)
 
     def begin(self, effect: StartMachine, session: str) -> None:
         """Begin a child, and have it looked after."""

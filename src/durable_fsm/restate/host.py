@@ -229,7 +229,8 @@ class Host:
         for running in machine.activities:
             stop(ctx, self.chart, running.token)
         for child in machine.machines:
-            visit.family.stop(child.token)
+            if not child.ended:
+                visit.family.stop(child.token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():

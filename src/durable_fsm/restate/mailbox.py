@@ -21,6 +21,7 @@ from durable_fsm.core.mail import came_back_as, returned
 from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.childhood import UNREADABLE, reason_of
+from durable_fsm.restate.children import END
 from durable_fsm.restate.letters import MAIL, Letter, Peers
 from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
 from durable_fsm.restate.wire import BYTES, Delivery, log, terminal_errors
@@ -89,8 +90,8 @@ class Mailbox:
             return turn.take(event)
 
         try:
-            if visit.machine is None and letter.family and letter.token:
-                return  # its parent is gone, and so it will be
+            if letter.token and not self._runs(visit, letter):
+                return
             if visit.machine is None and (letter.family or is_child_key(ctx.key())):
                 with terminal_errors(self.chart.name, ctx.key()):
                     raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
@@ -103,6 +104,15 @@ class Mailbox:
             failure = returned(reason, error.message, code=code, event=letter.event, to=letter.to, sendid=letter.sendid)
             back = Letter("returned", error=failure_to_json(failure), life=letter.life)
             self.peers.post(ctx, self.chart.name, letter.chart, letter.key, back)
+
+    def _runs(self, visit: Visit, letter: Letter) -> bool:
+        """Whether the child that writes is still wanted. One that is not has missed its end, and is ended again."""
+        children = visit.machine.machines if visit.machine is not None else ()
+        if any(child.token == letter.token for child in children):
+            return True
+        if letter.chart in self.peers.charts:
+            visit.ctx.generic_send(letter.chart, END, b'{"tries":0}', key=letter.key)
+        return False
 
     async def _end(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
         """Take the end of a child. What cannot be taken now is sent again later, never lost."""

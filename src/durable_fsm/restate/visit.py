@@ -246,6 +246,7 @@ class Visit:
                 answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
                 stored, pages = self._next(effects)
                 text = stored.encode()
+                self.family.weigh(effects)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             self.waiters.write(ctx)
             ended = self._ended()
