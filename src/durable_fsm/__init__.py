@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
     from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm.frontends.machines import machine
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
@@ -54,6 +55,7 @@ _HOMES = {
     "event": "durable_fsm.frontends.declare",
     "every": "durable_fsm.frontends.declare",
     "ignore": "durable_fsm.frontends.declare",
+    "machine": "durable_fsm.frontends.machines",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -89,6 +91,7 @@ __all__ = [
     "event",
     "every",
     "ignore",
+    "machine",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -552,9 +553,19 @@ def test_a_machine_that_was_left_hears_nothing_and_is_not_heard(tmp_path: Path) 
     assert machine.configuration == ("left",)
 
 
-def test_machines_in_machines_have_no_host_yet(tmp_path: Path) -> None:
-    with pytest.raises(NotDurable, match="state 'paying' runs another machine, which is not hosted yet"):
-        services(chart_from(written(tmp_path, "shop.scxml", SHOP)))
+def test_a_machine_that_stands_in_a_document_is_hosted_beside_its_parent(tmp_path: Path) -> None:
+    hosted = services(chart_from(written(tmp_path, "shop.scxml", SHOP)))
+
+    assert [service.name for service in hosted] == ["shop", "shop.history", "till", "till.history"]
+
+
+def test_a_machine_that_is_only_known_when_it_begins_has_no_host(tmp_path: Path) -> None:
+    text = re.sub("<invoke.*</invoke>", '<invoke id="till" srcexpr="where"/>', SHOP, flags=re.DOTALL)
+
+    with pytest.raises(
+        NotDurable, match="state 'paying' runs machine 'till', whose chart is only known when it begins"
+    ):
+        services(chart_from(written(tmp_path, "shop.scxml", text)))
 
 
 def test_a_document_without_machines_is_hosted(tmp_path: Path) -> None:

@@ -208,7 +208,9 @@ class Pot(StateChart):
 class Kitchen(StateChart):
     cooking = State(initial=True, invoke=Pot)
     eating = State(final=True)
+    hungry = State(final=True)
     done_invoke_cooking = cooking.to(eating)
+    error_invoke_cooking = cooking.to(hungry)
 
 
 def test_a_statechart_may_be_invoked() -> None:

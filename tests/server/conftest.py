@@ -30,6 +30,7 @@ UNLIMITED = httpx.Limits(max_connections=None)
 PATIENCE = timedelta(seconds=20)
 QUIET = 4
 FIRST_PARK = timedelta(milliseconds=300)
+LOOKED_AFTER = {"DURABLE_FSM_CHECK_FIRST_SECONDS": "1"}
 
 _numbers = itertools.count(1)
 
@@ -263,6 +264,34 @@ def fan_replaying(
 @pytest.fixture(params=["fan_awake", "fan_replaying"])
 def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The charts of `fan_app.py`, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
+def family_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `family_app.py` on a server that keeps attempts open."""
+    log = tmp_path_factory.mktemp("family") / "service.log"
+    with Host.on(restate_server, effect_log, log, "family_app:app", **LOOKED_AFTER) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def family_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `family_app.py` on a server that replays at every await."""
+    log = tmp_path_factory.mktemp("family") / "service.log"
+    with Host.on(replaying_server, effect_log, log, "family_app:app", **LOOKED_AFTER) as host:
+        yield host
+
+
+@pytest.fixture(params=["family_awake", "family_replaying"])
+def family(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `family_app.py`, on each of the two servers in turn."""
     found: Host = request.getfixturevalue(request.param)
     yield found
     found.mend()

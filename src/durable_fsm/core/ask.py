@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NoReturn
 
+from durable_fsm.core.address import Receiver
 from durable_fsm.core.index import Stance
 from durable_fsm.core.model import Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
 from durable_fsm.core.scope import Scope
@@ -42,7 +43,7 @@ class UnknownPayload:
 class _Nothing:
     """The effects of a question: none."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None: ...
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 

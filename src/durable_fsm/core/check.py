@@ -108,6 +108,15 @@ def _unhandled(chart: Chart) -> Iterator[Finding]:
                 what = f"no transition takes the failure of activity '{activity.id}': the machine would fail with it."
                 remedy = f"Add error_invoke_{activity.id}, or error_execution for all."
                 yield Finding("unhandled", what, remedy, activity.location)
+        for child in state.machines:
+            error = f"error.invoke.{child.id}"
+            around = (state.id, *chart.index.ancestors[state.id], *_below(chart, state))
+            if child.id and not any(
+                _takes(edge, (error, "error.execution")) for id in around for edge in chart.index.transitions[id]
+            ):
+                what = f"no transition takes the failure of machine '{child.id}': this one would fail with it."
+                remedy = f"Add error_invoke_{child.id}, or error_execution for all."
+                yield Finding("unhandled", what, remedy, child.location)
 
 
 def _takes(edge: Transition, events: Iterable[str]) -> bool:

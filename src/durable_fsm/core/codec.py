@@ -172,13 +172,18 @@ def _deferred_to_json(kept: Deferred) -> Json:
 
 
 def _child_to_json(child: Invoked) -> Json:
-    return {
+    record: dict[str, Json] = {
         "token": child.token,
         "id": child.id,
         "chart": child.chart,
         "state": child.state,
         "place": child.place,
     }
+    if child.part is not None:
+        record["part"] = child.part
+    if child.ended:
+        record["result"] = child.result
+    return record
 
 
 class _Unreadable(ValueError):
@@ -290,6 +295,9 @@ def _child_from_json(record: Json) -> Invoked:
         chart=_get(fields, "chart", str),
         state=_get(fields, "state", str),
         place=_get(fields, "place", int),
+        part=_get(fields, "part", int, default=None),
+        ended="result" in fields,
+        result=fields.get("result"),
     )
 
 

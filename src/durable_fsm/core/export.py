@@ -43,7 +43,8 @@ def _export(value: object) -> Json:
         case Guard():
             return value.label
         case Child():
-            return {"name": value.name, "autoforward": value.autoforward, "finalize": _export(value.finalize)}
+            each: dict[str, Json] = {"each": _export(value.each)} if value.each is not None else {}
+            return {"name": value.name, "autoforward": value.autoforward, "finalize": _export(value.finalize), **each}
         case Callback():
             return value.name
         case Enum():

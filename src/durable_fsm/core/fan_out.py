@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import cast
 
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import Json
+from durable_fsm.core.model import Failure, Json
 
 MOST_ITEMS = 10_000
 """Items of one fan-out."""
+
+MOST_MACHINES = 1_000
+"""Items of one fan-out of machines: each of them stands in the snapshot of their parent."""
 
 MOST_CHARACTERS = 2 * 1024 * 1024
 """Characters of the items' JSON text, which travels in one message beside the machine's data."""
@@ -29,11 +33,19 @@ def items_in(found: object) -> tuple[Json, ...]:
     return tuple(cast("list[Json]", plain(items if isinstance(items, AbstractSet) else list(items))))
 
 
-def excess(items: tuple[Json, ...]) -> str | None:
+def excess(items: tuple[Json, ...], most: int = MOST_ITEMS) -> str | None:
     """What is too much about the items, as a sentence; None if nothing is."""
-    if len(items) > MOST_ITEMS:
-        return f"it has {len(items):,} items; at most {MOST_ITEMS:,} are taken."
+    if len(items) > most:
+        return f"it has {len(items):,} items; at most {most:,} are taken."
     size = len(canonical(list(items)))
     if size > MOST_CHARACTERS:
         return f"its items are {size:,} characters long; at most {MOST_CHARACTERS:,} are taken. Let them be references."
     return None
+
+
+def at_index(index: int, failure: Failure) -> Failure:
+    """The failure of one item, with its index among the facts."""
+    facts = failure.metadata
+    if not isinstance(facts, dict):
+        facts = {} if facts is None else {"metadata": facts}
+    return replace(failure, metadata={**facts, "index": index})

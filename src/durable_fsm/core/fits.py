@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from durable_fsm.core.model import Chart, Kind, Snapshot
+from durable_fsm.core.model import Chart, Child, Invoked, Kind, Snapshot
 
 
 def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
@@ -37,6 +37,12 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
             return f"Event '{kept.event}' is deferred, which the chart no longer knows."
     for child in snapshot.machines:
         state = chart.states.get(child.state)
-        if state is None or child.place >= len(state.machines):
+        if state is None or child.place >= len(state.machines) or _differs(state.machines[child.place], child):
             return f"Machine '{child.id}' of state '{child.state}' is running, which the chart no longer has."
     return None
+
+
+def _differs(declared: Child, child: Invoked) -> bool:
+    """Whether it is of another chart, or one is for a list and the other is not."""
+    of_another = declared.chart is not None and declared.chart.name != child.chart
+    return of_another or (declared.each is None) is not (child.part is None)

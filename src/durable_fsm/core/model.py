@@ -188,11 +188,15 @@ class Child(Callback):
     """A machine of its own that runs as long as its state is active; `call` returns the `Spawn`.
 
     `autoforward` hands every event from outside on to it. `finalize` runs on each of its messages before transitions
-    are chosen.
+    are chosen. `id` and `chart` are those of the `Spawn`, where they are known beforehand. With `each` there is one
+    machine for each of some items, which is its data; all begin together, and their outputs are joined in order.
     """
 
     autoforward: bool = False
     finalize: tuple[Callback, ...] = ()
+    id: str = field(default="", compare=False)
+    chart: Chart | None = field(default=None, compare=False, repr=False)
+    each: Each | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,13 +490,20 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """A child machine that has not ended. `place` counts among the machines of its state, from 0."""
+    """A child machine that has not ended. `place` counts among the machines of its state, from 0.
+
+    One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for those of
+    the others.
+    """
 
     token: str
     id: str
     chart: str
     state: str
     place: int
+    part: int | None = None
+    ended: bool = False
+    result: Json = None
 
 
 @dataclass(frozen=True)
@@ -604,7 +615,7 @@ PARENT = "#_parent"
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Deliver an event to another machine: `PARENT`, or the child with the token `to`."""
+    """Deliver an event to another machine: `PARENT`, the child with the token `to`, or any: `Parcel/p-1`."""
 
     to: str
     event: str

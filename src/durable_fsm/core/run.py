@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
-from durable_fsm.core.codec import milliseconds, plain
-from durable_fsm.core.fan_out import excess, items_in
+from durable_fsm.core.address import Receiver, is_address, written
+from durable_fsm.core.codec import failure_to_json, milliseconds, plain
+from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.model import (
     PARENT,
@@ -69,6 +70,9 @@ MICROSTEPS = 1_000
 
 ERROR = "error.execution"
 UNREACHABLE = "error.communication"
+
+OTHERS = (Origin.EXTERNAL, Origin.MACHINE)
+"""Who may be told that an event is not taken."""
 
 NONE: frozenset[Stance] = frozenset()
 
@@ -145,7 +149,7 @@ class Run:
 
     # ── what callbacks ask for (scope.Asked) ──────────────────────────────────────────────────────────────────────────
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None:
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None:
         content = plain(payload)
         if to is None or to == f"#_scxml_{self.before.session}":
             if self.chart.policies.unexpected is Unexpected.REJECT and not self.index.knows(event):
@@ -153,10 +157,11 @@ class Run:
             self.typed(Event(event, content))
             self.arm(Armed(self.token(), event, max(after, NOW), id=id, payload=content))
             return
-        address = self.address(to)
+        address = self.address(written(to))
         if address is None:
             sendid = id or ""
-            failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata={"sendid": sendid})
+            facts: Json = {"event": event, "to": written(to), "sendid": sendid}
+            failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata=facts)
             self.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
         elif after > NOW:
             self.arm(Armed(self.token(), event, after, id=id, payload=content, to=address))
@@ -164,11 +169,13 @@ class Run:
             self.effects.append(Post(address, event, content, id or ""))
 
     def address(self, to: str) -> str | None:
-        """`PARENT`, or the token of the child that is meant; None if there is no such machine."""
+        """`PARENT`, the token of the child that is meant, or the address itself; None if there is no such machine."""
+        if is_address(to):
+            return to
         if self.before.parent and to in (PARENT, f"#_scxml_{self.before.parent}"):
             return PARENT
         for child in self.machines.values():
-            if to in (f"#_{child.id}", f"#_scxml_{child.chart}.{child.token}"):
+            if not child.ended and to in (f"#_{child.id}", f"#_scxml_{child.chart}.{child.token}"):
                 return child.token
         return None
 
@@ -283,7 +290,7 @@ class Run:
         items = None
         if activity.each is not None:
             found_in = self.scope.data if activity.input is None else given
-            items = self.items(activity, activity.each, found_in)
+            items = self.items(f"activity '{activity.id}'", activity.id, activity.each, found_in, MOST_ITEMS)
             if not items:
                 return
         running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
@@ -309,18 +316,18 @@ class Run:
                 for place, child in enumerate(state.machines):
                     self.start_machine(state, place, child)
 
-    def items(self, activity: Activity, each: Each, found_in: object) -> tuple[Json, ...] | None:
-        """The items of a fan-out. Without any, or with too many, the activity is over where it would begin."""
+    def items(self, what: str, id: str, each: Each, found_in: object, most: int) -> tuple[Json, ...] | None:
+        """The items of a fan-out. Without any, or with too many, it is over where it would begin."""
         items = self.attempt(Callback(each.name, lambda _: each.items(found_in)), items_in)
         if items is None:
             return None
-        problem = excess(items)
+        problem = excess(items, most)
         if problem is not None:
-            failure = Failure("TooManyItems", f"activity '{activity.id}' was not begun: {problem}", source=activity.id)
-            self.enqueue(Event(f"error.invoke.{activity.id}", failure, Origin.PLATFORM))
+            failure = Failure("TooManyItems", f"{what} was not begun: {problem}", source=id)
+            self.enqueue(Event(f"error.invoke.{id}", failure, Origin.PLATFORM))
             return None
         if not items:
-            self.enqueue(self.typed(Event(f"done.invoke.{activity.id}", [], Origin.PLATFORM)))
+            self.enqueue(self.typed(Event(f"done.invoke.{id}", [], Origin.PLATFORM)))
         return items
 
     # ── detached work ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -353,14 +360,47 @@ class Run:
         spawn = self.attempt(child, _spawn)
         if spawn is None:
             return
+        if child.each is None:
+            self.spawn(state, place, spawn)
+            return
+        items = self.items(f"machine '{spawn.id}'", spawn.id, child.each, self.scope.data, MOST_MACHINES)
+        for part, item in enumerate(items or ()):
+            self.spawn(state, place, replace(spawn, id=f"{spawn.id}.{part}", data=item), part)
+
+    def spawn(self, state: State, place: int, spawn: Spawn, part: int | None = None) -> None:
         token = self.token()
         id = spawn.id or f"{state.id}.{token}"
-        self.machines[token] = Invoked(token, id, spawn.chart.name, state.id, place)
+        self.machines[token] = Invoked(token, id, spawn.chart.name, state.id, place, part)
         self.effects.append(StartMachine(token, id, spawn.chart, spawn.data))
 
     def stop_machine(self, child: Invoked) -> None:
         del self.machines[child.token]
-        self.effects.append(StopMachine(child.token))
+        if not child.ended:
+            self.effects.append(StopMachine(child.token))
+
+    def part_ended(self, child: Invoked, each: Each) -> bool:
+        """One of several machines is over; whether they all are now, and the event of this run says so.
+
+        The first failure is that of all, and the others are stopped, unless they are to settle.
+        """
+        assert child.part is not None
+        failure = self.event.payload if isinstance(self.event.payload, Failure) else None
+        result = plain(self.event.payload) if failure is None else None
+        if each.settle and failure is None:
+            result = {"status": "done", "result": result}
+        elif each.settle and failure is not None:
+            result, failure = {"status": "failed", "error": failure_to_json(failure)}, None
+        self.machines[child.token] = replace(child, ended=True, result=result)
+        parts = [one for one in self.machines.values() if (one.state, one.place) == (child.state, child.place)]
+        if failure is None and not all(one.ended for one in parts):
+            return False
+        for one in parts:
+            self.stop_machine(one)
+        outcome: object = [one.result for one in parts] if failure is None else at_index(child.part, failure)
+        id = child.id.removesuffix(f".{child.part}")
+        name = f"{'done' if failure is None else 'error'}.invoke.{id}"
+        self.event = replace(self.event, name=name, payload=outcome, invokeid=id)
+        return True
 
     def came_from(self, child: Invoked) -> None:
         """The event of this run is a message of a child, or its end."""
@@ -411,12 +451,12 @@ class Run:
         forwarded = self.forward()
         event = self.event = self.typed(self.event)
         candidates, stances = None, NONE
-        if self.index.has_stances and event.origin is Origin.EXTERNAL:
+        if self.index.has_stances and event.origin in OTHERS:
             candidates, stances = self.index.stances(self.leaves, event.name)
         enabled = self.select(event, candidates)
         if enabled is not None:
             self.microstep(enabled, event)
-        elif self.queue or (isinstance(event.payload, Failure) and not self.detached):
+        elif self.queue or (isinstance(event.payload, Failure) and not self.detached and event.name != UNREACHABLE):
             self.unhandled(event)
         elif Stance.DEFER in stances:
             return Outcome.DEFERRED
@@ -483,8 +523,11 @@ class Run:
         return True
 
     def unhandled(self, event: Event) -> None:
-        """An event that nothing takes is dropped, except where that would hide a failure."""
-        if not isinstance(event.payload, Failure) or self.chart.policies.scxml:
+        """An event that nothing takes is dropped, except where that would hide a failure.
+
+        That a message could not be delivered is none of this machine.
+        """
+        if not isinstance(event.payload, Failure) or self.chart.policies.scxml or event.name == UNREACHABLE:
             return
         if event.name != ERROR:
             self.enqueue(Event(ERROR, event.payload, Origin.INTERNAL))

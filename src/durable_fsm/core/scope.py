@@ -11,6 +11,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from durable_fsm.core.address import Receiver
     from durable_fsm.core.model import Chart, Event, Snapshot, State, Transition
 
 NOW = timedelta(0)
@@ -19,7 +20,7 @@ NOW = timedelta(0)
 class Asked(Protocol):
     """The step's side of `Effects`."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: str | None) -> None: ...
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 
@@ -45,13 +46,14 @@ class Effects:
         *,
         after: timedelta = NOW,
         id: str | None = None,
-        to: str | None = None,
+        to: Receiver | None = None,
     ) -> None:
         """Send an event, *after* the end of the step. *id* lets `cancel` find it.
 
         Args:
-            to: None for this machine itself, `#_parent`, or `#_` and the id of a child. A machine that is not there is
-                reported by `error.communication`.
+            to: None for this machine itself; any machine by its definition, or the name of that, and its key:
+                `(Parcel, "p-1")`; `#_parent`, or `#_` and the id of a child; the `event.sender` of a message. What a machine
+                does not take, or is not there to take, comes back as `error.communication`.
         """
         self._asked.send(event, payload, after, id, to)
 

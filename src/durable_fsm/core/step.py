@@ -26,7 +26,7 @@ from durable_fsm.core.model import (
     Step,
     Unexpected,
 )
-from durable_fsm.core.run import Refused, Run
+from durable_fsm.core.run import OTHERS, Refused, Run
 from durable_fsm.errors import (
     EventRejected,
     Finished,
@@ -106,9 +106,14 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         return run.finish(outcome)
     if outcome is Outcome.DEFERRED:
         return Step(_deferring(chart, snapshot, event), outcome=outcome)
-    if outcome is None and event.origin is Origin.EXTERNAL and chart.policies.unexpected is Unexpected.REJECT:
-        raise _rejected(chart, snapshot, event.name, reason=_said_no(run.refusals))
+    _refuse_unexpected(run, outcome, event)
     return Step(snapshot, outcome=Outcome.IGNORED)
+
+
+def _refuse_unexpected(run: Run, outcome: Outcome | None, event: Event) -> None:
+    """Tell a sender that nothing has taken the event, unless the chart declares that it does not matter."""
+    if outcome is None and event.origin in OTHERS and run.chart.policies.unexpected is Unexpected.REJECT:
+        raise _rejected(run.chart, run.before, event.name, reason=_said_no(run.refusals))
 
 
 def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
@@ -185,5 +190,13 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         run.forget_activity(activity)
         run.detached = activity.state is None
     if child is not None:
-        run.came_from(child)
-    return run.finish(run.take() or Outcome.IGNORED)
+        each = chart.states[child.state].machines[child.place].each
+        if each is None or event.origin is not Origin.PLATFORM:
+            run.came_from(child)
+        elif not run.part_ended(child, each):
+            return run.finish(Outcome.TAKEN)
+    outcome = run.take()
+    if outcome is Outcome.DEFERRED:
+        return Step(_deferring(chart, snapshot, event), outcome=outcome)
+    _refuse_unexpected(run, outcome, event)
+    return run.finish(outcome or Outcome.IGNORED)

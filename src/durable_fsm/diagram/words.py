@@ -50,6 +50,7 @@ class Words:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         self.homes = {activity.id: state for state in chart.states.values() for activity in state.activities}
+        self.homes |= {child.id: state for state in chart.states.values() for child in state.machines if child.id}
         self.timers: dict[str, list[tuple[str, Timer]]] = {}
         for state in chart.states.values():
             for timer in state.timers:
@@ -103,7 +104,7 @@ class Words:
             activity = self._suffix(event, f"{kind}.invoke.", self.homes)
             if activity is not None:
                 home = self.homes[activity]
-                alone = home.id == transition.source and len(home.activities) == 1
+                alone = home.id == transition.source and len(home.activities) + len(home.machines) == 1
                 return Part(role, word if alone else f"{word} {activity}")
         state = self._suffix(event, "done.state.", self.chart.states)
         if state is not None:
@@ -132,7 +133,7 @@ class Words:
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def rows(self, state: State, staying: Iterable[Transition]) -> tuple[Row, ...]:
-        """What stands inside a state: entry, exit, activities, timers that others answer, transitions that stay."""
+        """What stands inside a state: entry, exit, activities, machines, timers that others answer, transitions that stay."""
         rows: list[Row] = []
         for word, callbacks in (("entry", (*state.entry, *state.done)), ("exit", state.exit)):
             if callbacks:
@@ -142,6 +143,9 @@ class Words:
             role = Role.EXCLUSIVE if activity.exclusive else Role.INVOKE
             word = "invoke, exclusive" if activity.exclusive else "invoke"
             rows.append((Part(role, word), Part(Role.TEXT, cut(activity.name))))
+        for child in state.machines:
+            each = f", each of {child.each.name}" if child.each is not None else ""
+            rows.append((Part(Role.INVOKE, "machine"), Part(Role.TEXT, cut(f"{child.name}{each}"))))
         own = {event for edge in self.chart.transitions if edge.source == state.id for event in edge.events}
         rows += [
             (Part(Role.AFTER, timed(timer)), Part(Role.ACTION, f"→ {timer.event}"))

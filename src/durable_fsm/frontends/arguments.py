@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from durable_fsm.core.address import is_address
 from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Event, Failure, Location
 from durable_fsm.core.scope import Scope
@@ -27,16 +28,21 @@ ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")
 
 
 class TakenEvent(str):
-    """The `event` of a callback: the event's name, with `payload`, `at` and `origin` beside it."""
+    """The `event` of a callback: the event's name, with `payload`, `at`, `origin` and `sender` beside it.
+
+    The sender of a message is an address to answer to: `effects.send("ack", to=event.sender)`.
+    """
 
     payload: object
     at: float | None
     origin: str
+    sender: str
 
     @classmethod
     def of(cls, event: Event) -> TakenEvent:
         taken = cls(event.name)
         taken.payload, taken.at, taken.origin = event.payload, event.at, event.origin.value
+        taken.sender = event.sender if is_address(event.sender) or not event.sender else f"#_scxml_{event.sender}"
         return taken
 
     @property

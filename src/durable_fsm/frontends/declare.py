@@ -224,6 +224,8 @@ def _declare(transitions: Any, declaration: Declaration) -> Any:
 class ActivityOf:
     """An activity as it stands in a state's `invoke=`; made by `activity`."""
 
+    kind = "activity"
+
     def __init__(
         self,
         run: Callable[..., Any],
@@ -269,7 +271,7 @@ class ActivityOf:
             input=input,
             timeout=self.timeout,
             limit=self.limit,
-            each=_each_of(self.each, self.at_once, settle=self.settle),
+            each=each_of(self.each, self.at_once, settle=self.settle),
         )
 
     def __call__(self) -> None:
@@ -338,7 +340,7 @@ def activity(
     )
 
 
-def _each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
+def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
     """How the items are found in what an activity is given, and what is done with them."""
     if each is None:
         return None

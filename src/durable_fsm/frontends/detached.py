@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from typing import Any, cast
 
 from durable_fsm.core.model import Activity
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
-from durable_fsm.frontends.inputs import input_of, refuse_impure
-from durable_fsm.frontends.purity import REMEDIES, faults
+from durable_fsm.frontends.inputs import input_of, refuse_impure, refuse_impure_items
 
 NOWHERE = "work="
 """What stands for a state where detached work has none."""
@@ -20,13 +18,7 @@ def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: boo
     """The activity as its chart has it; what finds its items is as pure as any callback."""
     made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
     refuse_impure(id, declared.input, problem)
-    if made.each is not None:
-        find = made.each.items
-        if inspect.iscoroutinefunction(find):
-            what = f"activity '{id}' finds its items in a coroutine; they are found at once, in the step."
-            problem(what, "Make it a plain function of the data.", written(find))
-        for fault, call in faults(find):
-            problem(f"activity '{id}' {fault} to find its items: {call}.", REMEDIES[fault], written(find))
+    refuse_impure_items(id, declared.each, problem)
     return made
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from durable_fsm.core.model import Callback, Json, ValueType
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, Input
+from durable_fsm.frontends.declare import Input, Items
 from durable_fsm.frontends.purity import REMEDIES, faults
 
 
@@ -26,29 +26,49 @@ def input_of(declared: Input | None) -> Callback | None:
     return Callback(", ".join(names), lambda scope: {name: _member(scope.data, name) for name in names})
 
 
-def refuse_impure(activity: str, declared: Input | None, problem: Report) -> None:
+def refuse_impure(id: str, declared: Input | None, problem: Report, *, kind: str = "activity") -> None:
     """Report what a step could not repeat."""
     if not callable(declared):
         return
     name, place = getattr(declared, "__qualname__", repr(declared)), written(declared)
     if inspect.iscoroutinefunction(declared):
-        what = f"input of activity '{activity}' is a coroutine: {name}."
-        problem(what, "Make it a plain function of the data; the outside work is the activity's.", place)
+        what = f"input of {kind} '{id}' is a coroutine: {name}."
+        work = "; the outside work is the activity's" if kind == "activity" else ""
+        problem(what, f"Make it a plain function of the data{work}.", place)
     for fault, call in faults(declared):
-        problem(f"input of activity '{activity}' {fault}: {call}.", REMEDIES[fault], place)
+        problem(f"input of {kind} '{id}' {fault}: {call}.", REMEDIES[fault], place)
 
 
-def refuse_unknown(declared: Mapping[str, ActivityOf], data: ValueType | None, problem: Report) -> None:
-    """Report fields that the data does not have, by activity; a type that does not say its fields has any."""
+def refuse_impure_items(id: str, each: Items | None, problem: Report, *, kind: str = "activity") -> None:
+    """Report what could not find the same items again."""
+    if not callable(each):
+        return
+    if inspect.iscoroutinefunction(each):
+        what = f"{kind} '{id}' finds its items in a coroutine; they are found at once, in the step."
+        problem(what, "Make it a plain function of the data.", written(each))
+    for fault, call in faults(each):
+        problem(f"{kind} '{id}' {fault} to find its items: {call}.", REMEDIES[fault], written(each))
+
+
+class Declared(Protocol):
+    """What is given something when it begins: an activity or a machine."""
+
+    kind: str
+    input: Input | None
+    each: Items | None
+
+
+def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, problem: Report) -> None:
+    """Report fields that the data does not have, by id; a type that does not say its fields has any."""
     known = _known(data)
-    for activity, one in declared.items():
+    for id, one in declared.items():
         for name in _fields(one.input):
             if known is not None and name not in known:
-                what = f"input of activity '{activity}' is '{name}', which is no field of the data."
+                what = f"input of {one.kind} '{id}' is '{name}', which is no field of the data."
                 problem(what, _has(known), None)
         received = _received(one.input, known)
         if isinstance(one.each, str) and received is not None and one.each not in received:
-            what = f"activity '{activity}' finds its items in '{one.each}', which is no field of what it receives."
+            what = f"{one.kind} '{id}' finds its items in '{one.each}', which is no field of what it receives."
             problem(what, _has(received), None)
 
 

@@ -44,6 +44,7 @@ from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declarat
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.inputs import refuse_unknown
+from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
 from durable_fsm.frontends.values import Plain, Typed
@@ -65,7 +66,8 @@ def chart_from(definition: object) -> Chart:
     """
     cls = cast("type[StateChart[Any]]", definition)
     if cls not in _charts:
-        _charts[cls] = _Reader(cls).chart()
+        with reading(cls):
+            _charts[cls] = _Reader(cls).chart()
     return _charts[cls]
 
 
@@ -83,7 +85,7 @@ class _Reader:
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
         self.ids = {id(state): name for name, state in self.library.items()}
-        self.work = Work(cls, self.facade, chart_from, self.problem)
+        self.work = Work(cls, self.facade, self.problem)
         self.names = EventNames(self.work.ids, self.library, self.problem)
         self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.names, self.problem)
         self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}

@@ -41,6 +41,7 @@ from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.inputs import refuse_unknown
+from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
@@ -72,7 +73,8 @@ def chart_from(definition: object) -> Chart:
     """
     if isinstance(definition, TransitionsConfig):
         if definition not in _charts:
-            _charts[definition] = _Reader(built(definition), definition, model_of(definition)).chart()
+            with reading(definition):
+                _charts[definition] = _Reader(built(definition), definition, model_of(definition)).chart()
         return _charts[definition]
     machine = cast("Any", definition)
     model = model_in(machine)
@@ -260,6 +262,7 @@ class _Reader:
             entry=tuple(self._begun(id, state)),
             exit=self.callbacks.of([*state.on_exit, *self._convention("on_exit", id, state.on_exit)]),
             activities=tuple(self.work.activities(id)),
+            machines=tuple(self.work.machines(id)),
             timers=tuple(
                 replace(timer, event=self.names.spelled(timer.event))
                 for timer in self.work.timers(id, state, lambda delay: self.callbacks.of([delay], moved=True))

@@ -51,6 +51,7 @@ class TransitionsConfig:
         model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
             are the callbacks.
         activities: outside work by state.
+        machines: machines by state that it runs, each a definition or `machine(definition, ...)`.
         work: outside work that callbacks may start by `effects.start(id, payload)`, and that no state waits for.
         timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`. What
             computes a timedelta or an instant, a function or the name of a method, may take the place of the time.
@@ -73,6 +74,7 @@ class TransitionsConfig:
     _: KW_ONLY
     model: type | None = None
     activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    machines: Mapping[str, Any] = field(default_factory=dict[str, Any])
     work: tuple[Any, ...] = ()
     timers: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
     every: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])

@@ -8,26 +8,29 @@ from typing import Any, cast
 
 from transitions.extensions.states import Timeout
 
-from durable_fsm.core.model import Activity, Callback, Timer
+from durable_fsm.core.model import Activity, Callback, Child, Timer
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of, detached_of
+from durable_fsm.frontends.machines import MachineOf, child_of, machine
 from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
 
 
 class Work:
     """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
 
-    `declared` has the activities of states, by id; `detached` is what no state waits for.
+    `declared` has the activities and machines of states, by id; `detached` is what no state waits for.
     """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
         self.config = config
         self.problem = problem
         self.ids: dict[str, str] = {}
-        self.declared: dict[str, ActivityOf] = {}
+        self.declared: dict[str, ActivityOf | MachineOf] = {}
+        self._machines: dict[str, list[MachineOf]] = {}
         self._know_activities(states)
+        self._know_machines(states)
         self._know_timers(states)
         self.detached = detached_of(config.work, self.ids, problem)
 
@@ -44,6 +47,23 @@ class Work:
                 self.ids[id] = state
                 if isinstance(one, ActivityOf):
                     self.declared[id] = one
+
+    def _know_machines(self, states: Collection[str]) -> None:
+        for state, declared in self.config.machines.items():
+            if state not in states:
+                self.problem(f"machine of '{state}', which is no state.", "Mend the name.", None)
+            for one in listed(declared):
+                try:
+                    invoked = one if isinstance(one, MachineOf) else cast("MachineOf", machine(one))
+                except TypeError:
+                    self.problem(f"machine of '{state}' is no definition: {one!r}.", "Write machine(Chart).", None)
+                    continue
+                id = invoked.id or state
+                if id in self.ids:
+                    self.problem(f"two activities have the id '{id}'.", "Give one of them machine(..., id=...).", None)
+                self.ids[id] = state
+                self.declared[id] = invoked
+                self._machines.setdefault(state, []).append(invoked)
 
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):
@@ -63,6 +83,13 @@ class Work:
         for one in filter(callable, listed(self.config.activities.get(id))):
             declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
             yield activity_of(declared, declared.id or id, self.problem)
+
+    def machines(self, id: str) -> Iterator[Child]:
+        """The machines that a state runs."""
+        for one in self._machines.get(id, ()):
+            child = child_of(one, one.id or id, self.problem, self.config.location)
+            if child is not None:
+                yield child
 
     def timers(self, id: str, state: Any, one: Callable[[Any], Iterable[Callback]]) -> Iterator[Timer]:
         """The timers of a state, the library's own timeout last; *one* resolves what computes a time."""

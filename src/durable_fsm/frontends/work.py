@@ -14,11 +14,12 @@ from statemachine import StateChart
 from statemachine.contrib.timeout import timeout
 from statemachine.invoke import InvokeGroup
 
-from durable_fsm.core.model import Activity, Chart, Child, Spawn, Timer
+from durable_fsm.core.model import Activity, Child, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of
 from durable_fsm.frontends.facade import Facade, worker
+from durable_fsm.frontends.machines import MachineOf, child_of, machine
 
 TIMEOUT = cast("Any", type(timeout(1)))
 """What `timeout(…)` makes; its class has no public name."""
@@ -40,23 +41,20 @@ class Work:
     """Reads the `invoke=` of every state of one class.
 
     `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
-    too, which stands for each of them. `declared` has the activities of states, by id.
+    too, which stands for each of them. `declared` has the activities and machines of states, by id.
     """
 
-    def __init__(
-        self, cls: type, facade: type[Facade], chart_of: Callable[[type[StateChart[Any]]], Chart], problem: Report
-    ) -> None:
+    def __init__(self, cls: type, facade: type[Facade], problem: Report) -> None:
         self.cls = cls
         self.facade = facade
-        self.chart_of = chart_of
         self.problem = problem
         self.ids: dict[str, str] = {}
-        self.declared: dict[str, ActivityOf] = {}
+        self.declared: dict[str, ActivityOf | MachineOf] = {}
 
     def of(self, state: str, library: LibraryState) -> Found:
         found = Found()
         specs = [spec for spec in cast("Iterable[Any]", library.invoke) if self._is_there(spec)]
-        unnamed = [spec for spec in specs if not (isinstance(spec.func, ActivityOf) and spec.func.id)]
+        unnamed = [spec for spec in specs if not (isinstance(spec.func, ActivityOf | MachineOf) and spec.func.id)]
         if len(unnamed) > 1:
             self.ids[state] = state
         for place, spec in enumerate(unnamed, 1):
@@ -78,9 +76,11 @@ class Work:
             if handler.on is None:
                 self._register(id, state)
             found.timers.append(Timer(str(event), timedelta(seconds=handler.duration)))
-        elif isinstance(handler, type) and issubclass(handler, StateChart):
+        elif (invoked := _machine(work, handler)) is not None:
             self._register(id, state)
-            found.machines.append(self._machine(id, handler))
+            self.declared[id] = invoked
+            child = child_of(invoked, id, self.problem)
+            found.machines += [] if child is None else [child]
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
             self.declared[id] = declared
@@ -139,15 +139,20 @@ class Work:
         declared.source = function
         return declared
 
-    def _machine(self, id: str, cls: Any) -> Child:
-        chart = self.chart_of(cls)
-        return Child(chart.name, lambda _: Spawn(chart, None, id), written(cls))
-
     def _register(self, id: str, state: str) -> None:
         if id in self.ids:
             what = f"two activities have the id '{id}', in states '{self.ids[id]}' and '{state}'."
-            self.problem(what, "Give one of them activity(..., id=...).", None)
+            self.problem(what, "Give one of them activity(..., id=...), or machine(..., id=...).", None)
         self.ids[id] = state
+
+
+def _machine(work: Any, handler: Any) -> MachineOf | None:
+    """The machine that is invoked, if it is one."""
+    if isinstance(work, MachineOf):
+        return work
+    if isinstance(handler, type) and issubclass(handler, StateChart):
+        return cast("MachineOf", machine(handler))
+    return None
 
 
 def _name(work: Any, place: int) -> str:

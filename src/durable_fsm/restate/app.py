@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import restate
@@ -16,6 +16,7 @@ from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
+from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
@@ -28,23 +29,20 @@ Protocol = Literal["bidi", "request_response"]
 def services(*definitions: object) -> list[restate.Service | restate.VirtualObject]:
     """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
 
+    The charts that they run as children are served beside them.
+
     Raises:
         DefinitionError: a definition has problems.
         ValueError: two charts have the same name.
     """
-    charts = [chart_from(definition) for definition in definitions]
-    for chart in charts:
-        _refuse_children(chart)
-    names = [chart.name for chart in charts]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two charts are called '{name}'; give one of them @durable(name=...)")
+    charts = with_children(chart_from(definition) for definition in definitions)
+    peers = Peers.of(charts)
     found: list[restate.Service | restate.VirtualObject] = []
     for chart in charts:
         for event in chart.public_events:
             if event in BUILT_IN or not is_handler_name(event):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
-        found.append(Host(chart).virtual_object())
+        found.append(Host(chart, peers).virtual_object())
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
         if chart.activities:
@@ -72,15 +70,38 @@ def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
     return found
 
 
-def _refuse_children(chart: Chart) -> None:
-    """Machines of machines run in rehearsals; they have no host yet."""
+def with_children(charts: Iterable[Chart]) -> list[Chart]:
+    """The charts, each once, with those that they run as children, and so on.
+
+    Raises:
+        NotDurable: which machine a state begins is only decided when it does.
+        ValueError: two different charts have the same name.
+    """
+    found: dict[str, Chart] = {}
+    pending = list(charts)[::-1]
+    while pending:
+        chart = pending.pop()
+        known = found.setdefault(chart.name, chart)
+        if known is not chart:
+            raise ValueError(f"two charts are called '{chart.name}'; give one of them @durable(name=...)")
+        pending += [child for child in _children(chart) if found.get(child.name) is not child][::-1]
+    return list(found.values())
+
+
+def _children(chart: Chart) -> list[Chart]:
+    declared = [(state, child) for state in chart.states.values() for child in state.machines]
     problems = [
-        Problem(f"state '{state.id}' runs another machine, which is not hosted yet.", "Start it from an activity.")
-        for state in chart.states.values()
-        if state.machines
+        Problem(
+            f"state '{state.id}' runs machine '{child.name}', whose chart is only known when it begins.",
+            "Name a chart that is there beforehand.",
+            str(child.location or state.location or ""),
+        )
+        for state, child in declared
+        if child.chart is None
     ]
     if problems:
         raise NotDurable(chart=chart.name, problems=problems)
+    return [child.chart for _, child in declared if child.chart is not None]
 
 
 # Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 import restate
 from restate import RestateDurableCallFuture
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.codec import failure_to_json
+from durable_fsm.core.fan_out import at_index
 from durable_fsm.core.model import Each, Failure, Json
 from durable_fsm.restate.failures import ItemFailed
 from durable_fsm.restate.wire import Delivery
@@ -47,7 +47,7 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
             elif each.settle:
                 results[index] = {"status": "failed", "error": failure_to_json(outcome.error)}
             elif failed is None:
-                failed = _at(index, outcome.error)
+                failed = at_index(index, outcome.error)
                 waiting.clear()
                 for _, other in running.values():
                     ctx.cancel_invocation(await other.invocation_id())
@@ -63,11 +63,3 @@ async def _outcome_of(call: restate.RestateDurableFuture[bytes]) -> Delivery:
     except RestateTerminalError as error:
         kind = error.message if error.message in ("cancelled", "killed") else "lost"
         return Delivery("", error=Failure(kind, f"the item was {kind}.", error.status_code))
-
-
-def _at(index: int, failure: Failure) -> Failure:
-    """The failure, with the index of its item among its facts."""
-    facts = failure.metadata
-    if not isinstance(facts, dict):
-        facts = {} if facts is None else {"metadata": facts}
-    return replace(failure, metadata={**facts, "index": index})

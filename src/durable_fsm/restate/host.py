@@ -25,20 +25,35 @@ from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapsho
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.childhood import Childhood
+from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, shown
 from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
+from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
+from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
+from durable_fsm.restate.visit import (
+    Visit,
+    keep_parked,
+    life_of,
+    load_handles,
+    load_parked,
+    park,
+    refuse_childs_key,
+    stop,
+    tokens_of,
+)
 from durable_fsm.restate.waiting import Wish, refusal, tell
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
     "_deliver", "_parked", "_wait", "_unwait", "_cancel", INCOMING, RECORD,
+    MAIL, RELAY, BEGIN, CHECK, END, HALT,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
 
@@ -51,9 +66,12 @@ CANCEL_TRIES = 10
 class Host:
     """Hosts one chart."""
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart, peers: Peers) -> None:
         self.chart = chart
         self.name = chart.name
+        self.peers = peers
+        self._as_child = Childhood(chart, peers, self._enter, self._remove, self._cut_short)
+        self._mailbox = Mailbox(chart, peers, self._enter)
 
     # ── the virtual object ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -78,6 +96,13 @@ class Host:
         self._add(service, "_unwait", self._unwait, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
+        self._add(service, MAIL, self._mailbox.mail, private=True)
+        self._add(service, RELAY, relay, private=True)
+        self._add(service, BEGIN, self._as_child.begin, private=True)
+        self._add(service, CHECK, self._as_child.check, private=True)
+        self._add(service, END, self._as_child.end, private=True)
+        if any(activity.exclusive for activity in self.chart.activities.values()):
+            self._add(service, HALT, self._as_child.halt, kind="shared", private=True)
         if self.chart.sources or self.chart.webhooks:
             intake = Intake(self.chart, self._take)
             self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
@@ -142,6 +167,9 @@ class Host:
             raise errors.MalformedInput(chart=self.name, handler="send", problem=problem)
         return event, request.get("payload")
 
+    async def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Visit:
+        return await Visit.enter(self.chart, ctx, self.peers, tries=tries)
+
     async def _take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
         event = Event(name, payload)
 
@@ -149,7 +177,7 @@ class Host:
             return turn.take(event)
 
         self._refuse_private(ctx, name)
-        visit = await Visit.enter(self.chart, ctx)
+        visit = await self._enter(ctx)
         return await visit.run(name, act, autostart=event)
 
     def _refuse_private(self, ctx: ObjectContext | ObjectSharedContext, name: str | None) -> None:
@@ -169,32 +197,52 @@ class Host:
             origin = "" if data in (None, {}) else digest_of(canonical(data))
 
         def act(turn: Turn) -> str:
+            if turn.snapshot is None:
+                refuse_childs_key(self.chart, ctx.key())
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
-        visit = await Visit.enter(self.chart, ctx)
+        visit = await self._enter(ctx)
         return await visit.run("create", act)
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Delete the machine: its timers and activities are stopped, its key is free for a new life."""
-        visit = await Visit.enter(self.chart, ctx)
+        """Delete the machine: its timers, activities and children are stopped, its key is free for a new life."""
+        visit = await self._enter(ctx)
         machine = visit.machine
         with terminal_errors(self.name, ctx.key()):
             if machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
+        await self._remove(ctx, visit)
+        parent = visit.stored.run_by
+        if parent is not None and machine.status is Status.RUNNING:
+            visit.family.report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
+        return answer
+
+    async def _remove(self, ctx: ObjectContext, visit: Visit) -> None:
+        """End a machine with all that belongs to it, and forget it."""
+        machine = visit.turn.machine
+        with terminal_errors(self.name, ctx.key()):
             waiters = sorted(visit.waiters.known.items())
             told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
         handles = await load_handles(ctx)
         ctx.clear_all()
         for running in machine.activities:
             stop(ctx, self.chart, running.token)
+        for child in machine.machines:
+            if not child.ended:
+                visit.family.stop(child.token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():
             ctx.cancel_invocation(invocation)
         forget(ctx, self.chart, visit.stored)
         tell(ctx, told)
-        return answer
+
+    async def _cut_short(self, ctx: ObjectSharedContext, machine: Snapshot) -> None:
+        """Cancel the exclusive activities of a machine that is to end."""
+        for running in machine.activities:
+            if self.chart.activities[running.id].exclusive and not (running.parked or running.failed):
+                await self._cancel_one(ctx, running.token, tries=CANCEL_TRIES)
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
@@ -216,7 +264,7 @@ class Host:
         assert machine is not None
         record = snapshot_to_json(machine)
         timers = cast("list[dict[str, Any]]", record.get("timers", []))
-        waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
+        waiting = tokens_of(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
             for event, answer in answers_in(self.chart, machine).items()
@@ -236,6 +284,7 @@ class Host:
             "events": accepts,
             "timers": [{**timer, "due": _instant(stored.due.get(timer["token"]))} for timer in timers],
             "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
+            **shown(machine, key, stored.run_by),
             "deferred": record.get("deferred", []),
             "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
@@ -297,12 +346,12 @@ class Host:
         """Take the event of somebody who waits, and register them."""
         request = json.loads(body)
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
-        visit = await Visit.enter(self.chart, ctx)
+        visit = await self._enter(ctx)
         return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
 
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
-        visit = await Visit.enter(self.chart, ctx)
+        visit = await self._enter(ctx)
         if visit.machine is not None:
             await visit.leave(body.decode())
         return b""
@@ -364,7 +413,7 @@ class Host:
         """Retry or skip an activity, resend what is parked, or move the machine; always with a reason."""
         with terminal_errors(self.name, ctx.key()):
             repair = Repair.decode(self.name, body)
-        visit = await Visit.enter(self.chart, ctx)
+        visit = await self._enter(ctx)
         parked = await load_parked(ctx) if repair.verb == "resend" else {}
         return await visit.run("repair", lambda turn: repair.act(turn, parked))
 
@@ -386,7 +435,7 @@ class Host:
             return "parked" if outcome is None else outcome.value
 
         try:
-            visit = await Visit.enter(self.chart, ctx, tries=delivery.tries)
+            visit = await self._enter(ctx, tries=delivery.tries)
             if visit.machine is None:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
             return await visit.run(delivery.event.name, act)

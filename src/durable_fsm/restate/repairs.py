@@ -67,7 +67,7 @@ class Repair:
 
     def _resend(self, turn: Turn, parked: Mapping[str, Delivery]) -> None:
         machine = turn.machine
-        waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
+        waiting = {one.token for ones in (machine.timers, machine.activities, machine.machines) for one in ones}
         there = [delivery for token, delivery in sorted(parked.items()) if token in waiting]
         if not there:
             raise errors.NotRepairable(chart=turn.chart.name, problem="nothing is parked.")

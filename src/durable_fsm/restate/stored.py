@@ -4,6 +4,7 @@ snapshot   the machine as one readable JSON text, with the tail of its record
 handles    how to cancel what was sent: `{token: invocation id}`
 waiters    who waits for the machine, by awakeable
 parked     deliveries that could not be taken, by token
+letters    what other machines sent and this deployment cannot take, in order
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, cast
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.model import Chart, Json, Snapshot
+from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
 SNAPSHOT = "snapshot"
@@ -45,6 +47,7 @@ class Stored:
         entries: how many entries there ever were.
         due: when timers will be over, by token, in milliseconds since 1970; for people.
         waited_for: whether anybody waits.
+        run_by: the machine that runs this one as its child, if any.
     """
 
     machine: Snapshot | None = None
@@ -53,6 +56,7 @@ class Stored:
     entries: int = 0
     due: Mapping[str, int] = field(default_factory=dict[str, int])
     waited_for: bool = False
+    run_by: Parent | None = None
 
     @classmethod
     def decode(cls, chart: Chart, text: bytes | None) -> Stored:
@@ -81,6 +85,7 @@ class Stored:
             log.get("entries", 0),
             record.get("due", {}),
             record.get("waited_for", False),
+            Parent(**record["run_by"]) if "run_by" in record else None,
         )
 
     def encode(self) -> bytes:
@@ -97,6 +102,8 @@ class Stored:
             record["due"] = cast("Json", self.due)
         if self.waited_for:
             record["waited_for"] = True
+        if self.run_by is not None:
+            record["run_by"] = plain(self.run_by)
         text = canonical(record).encode()
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)

@@ -19,9 +19,9 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
+from durable_fsm.core.address import is_child_key
 from durable_fsm.core.codec import canonical, milliseconds
 from durable_fsm.core.model import (
-    Armed,
     Cancel,
     Chart,
     Effect,
@@ -36,18 +36,22 @@ from durable_fsm.core.model import (
     Snapshot,
     StartActivity,
     StartMachine,
+    Status,
     StopActivity,
     StopMachine,
 )
+from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.detached import start_detached
+from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
 from durable_fsm.restate.waiting import Waiter, Waiters, tell
-from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
+from durable_fsm.restate.wire import BYTES, Delivery, digest_of, log, receipt, terminal_errors
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
 """How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
@@ -74,29 +78,35 @@ class Visit:
         stored: what the key held.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
+        family: the machines that it runs, and the one that runs it.
     """
 
-    def __init__(self, chart: Chart, ctx: ObjectContext, stored: Stored, waiters: Waiters, *, tries: int) -> None:
+    def __init__(
+        self, chart: Chart, ctx: ObjectContext, stored: Stored, waiters: Waiters, peers: Peers, *, tries: int
+    ) -> None:
         self.chart = chart
         self.ctx = ctx
         self.stored = stored
         self.waiters = waiters
+        self.family = Family(chart, ctx, peers)
+        self.family.meet(stored.machine)
         self.turn = Turn(chart, stored.machine, seed=ctx.request().id)
         self._tries = tries
         self._logged = 0
 
     @classmethod
-    async def enter(cls, chart: Chart, ctx: ObjectContext, *, tries: int = 0) -> Visit:
+    async def enter(cls, chart: Chart, ctx: ObjectContext, peers: Peers, *, tries: int = 0) -> Visit:
         """Load the machine, if there is one.
 
         Args:
+            peers: the charts that are served beside this one.
             tries: how often the delivery that comes with this visit was parked.
         """
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(chart.name, ctx.key()):
             stored = Stored.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        return cls(chart, ctx, stored, waiters, tries=tries)
+        return cls(chart, ctx, stored, waiters, peers, tries=tries)
 
     @property
     def machine(self) -> Snapshot | None:
@@ -153,9 +163,10 @@ class Visit:
             turn.begin()
         if found is not None and turn.changed:
             await self._drain()
-            await self._commit(again=found.timers)
+            await self._commit(again=found)
         if autostart is not None and turn.snapshot is None:
             with terminal_errors(self.chart.name, self.ctx.key()):
+                refuse_childs_key(self.chart, self.ctx.key())
                 turn.autostart(life=life_of(self.ctx))
                 self._refuse_early(turn.machine, autostart)
             await self._drain()
@@ -208,23 +219,25 @@ class Visit:
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _commit(self, *, again: tuple[Armed, ...] = ()) -> None:
+    async def _commit(self, *, again: Snapshot | None = None) -> None:
         """Save, and keep what is needed to cancel early.
 
-        *again* are timers to send once more, where they still count: to kill a turn is to kill whatever it has sent,
-        timers too. One that had survived makes the other stale.
+        The timers of *again* are sent once more, and its children looked after, where they still count: to kill a turn is
+        to kill whatever it has sent, timers too. One that had survived makes the other stale.
         """
         changes = self._save(again=again)
         with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
             await self._keep_handles(changes)
 
-    def _save(self, *, again: tuple[Armed, ...] = ()) -> Changes:
+    def _save(self, *, again: Snapshot | None = None) -> Changes:
         """Save what changed, then perform the effects: no await in between, nothing can part them."""
         turn, ctx = self.turn, self.ctx
         effects = turn.take_effects()
+        timers, children = (again.timers, again.machines) if again is not None else ((), ())
         effects += [
-            Send(timer.token, timer.event, timer.after, timer.at) for timer in again if timer in turn.machine.timers
+            Send(timer.token, timer.event, timer.after, timer.at) for timer in timers if timer in turn.machine.timers
         ]
+        ended: Parent | None = None
         parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
         answers: dict[str, Json] = {}
         pages: list[Page] = []
@@ -233,8 +246,12 @@ class Visit:
                 answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
                 stored, pages = self._next(effects)
                 text = stored.encode()
+                self.family.weigh(effects)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             self.waiters.write(ctx)
+            ended = self._ended()
+            self.family.meet(turn.machine)
+            self._say_what_nobody_gets()
             self.stored = stored
             self._logged = len(turn.log)
             turn.saved()
@@ -244,8 +261,13 @@ class Visit:
         if pages:
             hand_on(ctx, self.chart, turn.machine.life, pages)
         tell(ctx, answers)
-        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
-        return Changes(sent, ended, parked)
+        for child in children:
+            if child in turn.machine.machines and not child.ended:
+                self.family.check(child)
+        if ended is not None:
+            self.family.report(turn.machine, ended)
+        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        return Changes(sent, over, parked)
 
     def _next(self, effects: list[Effect]) -> tuple[Stored, list[Page]]:
         """What to store now, and the pages of the record that have become full."""
@@ -281,8 +303,30 @@ class Visit:
             case StopActivity():
                 stop(ctx, self.chart, effect.token)
                 return []
-            case Cancel() | Reply() | StartMachine() | StopMachine() | Post():
-                return []  # charts with machines of their own are not hosted yet: services() refuses them
+            case StartMachine():
+                self.family.begin(effect, self.turn.machine.session)
+                return []
+            case StopMachine():
+                self.family.stop(effect.token)
+                return []
+            case Post():
+                self.family.post(effect, self.turn.machine, self.stored.run_by)
+                return []
+            case Cancel() | Reply():
+                return []
+
+    def _ended(self) -> Parent | None:
+        """Who is to be told that this machine is over now."""
+        before, now_ = self.stored.machine, self.turn.machine
+        was_running = before is None or before.status is Status.RUNNING
+        return self.stored.run_by if was_running and now_.status is not Status.RUNNING else None
+
+    def _say_what_nobody_gets(self) -> None:
+        """A message for a machine that is not there, where no transition takes that, is seen in the log only."""
+        for taken in self.turn.log[self._logged :]:
+            raised = any(UNREACHABLE in microstep.raised for microstep in taken.trace)
+            if raised and not any(microstep.event == UNREACHABLE for microstep in taken.trace):
+                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.ctx.key(), taken.event)
 
     async def _keep_handles(self, changes: Changes) -> None:
         """Cancel what has ended, and remember how to cancel what was sent and what was parked.
@@ -290,7 +334,7 @@ class Visit:
         Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
         """
         if changes.parked:
-            await keep_parked(self.ctx, changes.parked, _tokens(self.turn.machine))
+            await keep_parked(self.ctx, changes.parked, tokens_of(self.turn.machine))
         if not changes.sent and not changes.ended:
             return
         handles = await load_handles(self.ctx)
@@ -299,7 +343,7 @@ class Visit:
             self.ctx.cancel_invocation(handles[token])
         for token, handle in changes.sent.items():
             handles[token] = await handle.invocation_id()
-        live = _tokens(self.turn.machine)
+        live = tokens_of(self.turn.machine)
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
             self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
@@ -346,8 +390,15 @@ def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> 
     ctx.generic_send(runner_name(chart), STOP, token.encode())
 
 
-def _tokens(machine: Snapshot) -> set[str]:
-    return {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
+def refuse_childs_key(chart: Chart, key: str) -> None:
+    """Refuse to begin a machine where only its parent may: what was left must not come back by a late event."""
+    if is_child_key(key):
+        raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")
+
+
+def tokens_of(machine: Snapshot) -> set[str]:
+    """What the machine waits for: timers, activities, children."""
+    return {one.token for ones in (machine.timers, machine.activities, machine.machines) for one in ones}
 
 
 def _delay(send: Send) -> timedelta:

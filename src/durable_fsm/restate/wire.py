@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from restate import TerminalError as RestateTerminalError
 from restate.retry_policy import InvocationRetryPolicy
@@ -189,7 +189,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
 class Delivery:
     """A timer or an outcome on its way to its machine.
 
-    `activity` is the id of the activity whose `result` or `error` it carries; None for a timer or a self-sent event.
+    `activity` is the id of the activity (or of the child) whose `result` or `error` it carries; None for a timer or a self-sent event.
     `tries` counts how often it was parked.
     """
 
@@ -198,6 +198,10 @@ class Delivery:
     result: Json = None
     error: Failure | None = None
     tries: int = 0
+
+    def event_of(self, child: str) -> Event:
+        """The event, as the end of a child."""
+        return replace(self.event, invokeid=child)
 
     @property
     def event(self) -> Event:

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durable_fsm.core.activity import stable_id
+from durable_fsm.core.address import address, child_key, is_address, parted
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.mail import came_back_as, refusal
 from durable_fsm.core.model import (
     PARENT,
     Cancel,
@@ -70,6 +72,10 @@ class _System:
         finally:
             self.settling = False
 
+    def find(self, chart: str, key: str) -> Rehearsal | None:
+        """The machine with this address, if it is rehearsed here."""
+        return next((one for one in self.machines if (one.chart.name, one.key) == (chart, key)), None)
+
     def next_due(self, deadline: timedelta) -> tuple[timedelta, int, str, Rehearsal] | None:
         due = [
             (when, number, token, machine)
@@ -105,6 +111,8 @@ class Rehearsal:
             payload that detached work was started with. They are called as soon as the activity starts. What one raises
             is the activity's error. Other activities wait for `finish` or `fail`.
 
+        beside: another rehearsal, whose clock this one shares, and with whose machine its own exchanges messages.
+
     Machines that the chart runs as its children are rehearsed along, on the same clock: see `machines`.
 
     Attributes:
@@ -112,6 +120,7 @@ class Rehearsal:
         effects: everything the machine has asked of the world so far.
         machines: the children that run now, by id; rehearsals themselves.
         due: when each timer will be over, and the number of its arming, by token.
+        posted: messages to machines that are not rehearsed here.
     """
 
     def __init__(
@@ -121,11 +130,13 @@ class Rehearsal:
         key: str = "rehearsal",
         began: datetime = EPOCH,
         answers: Mapping[str, Answer] | None = None,
+        beside: Rehearsal | None = None,
     ) -> None:
         self.chart: Chart = chart_from(definition)
         self.key = key
         self.trace: list[Microstep] = []
         self.effects: list[Effect] = []
+        self.posted: list[Post] = []
         self._answers = dict(answers or {})
         self._stored: str | None = None
         self.due: dict[str, tuple[timedelta, int]] = {}
@@ -136,7 +147,7 @@ class Rehearsal:
         self._parent: _Parent | None = None
         self._children: dict[str, Rehearsal] = {}
         self._waiting: deque[Callable[[], None]] = deque()
-        self._system = _System(began)
+        self._system: _System = _System(began) if beside is None else beside._system
         self._system.machines.append(self)
 
     # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +207,7 @@ class Rehearsal:
     def machines(self) -> Mapping[str, Rehearsal]:
         """The children that run now, by id."""
         running = self.snapshot.machines if self._stored is not None else ()
-        return {child.id: self._children[child.token] for child in running}
+        return {child.id: self._children[child.token] for child in running if not child.ended}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -311,11 +322,10 @@ class Rehearsal:
     # ── the machines of a system ──────────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, effect: StartMachine) -> None:
-        child = Rehearsal(effect.chart, key=f"{self.key}/{effect.id}", answers=self._answers)
+        key = child_key(self.key, effect.id, effect.token)
+        child = Rehearsal(effect.chart, key=key, answers=self._answers, beside=self)
         child._life = effect.token
         child._parent = _Parent(self, effect.token, effect.id)
-        child._system = self._system
-        self._system.machines.append(child)
         self._children[effect.token] = child
         parent = self.snapshot.session
 
@@ -324,6 +334,8 @@ class Rehearsal:
             return "created"
 
         def start() -> None:
+            if effect.token not in self._children:
+                return
             try:
                 child._turn("create", act)
             except DurableFSMError as error:
@@ -341,23 +353,52 @@ class Rehearsal:
         self._parent = None
 
     def _post(self, effect: Post) -> None:
-        """Bring a message on its way; one that is for nobody is lost."""
+        """Bring a message on its way; one to a machine that is not rehearsed is recorded."""
         event = Event(effect.event, effect.payload, Origin.MACHINE, sendid=effect.sendid, sender=self.snapshot.session)
-        if effect.to != PARENT:
+        to = effect.to
+        if is_address(effect.to):
+            event = replace(event, origin=Origin.EXTERNAL, sender=address(self.chart.name, self.key))
+            receiver = self._system.find(*parted(effect.to))
+            if receiver is None:
+                self.posted.append(effect)
+        elif effect.to != PARENT:
             receiver = self._children.get(effect.to)
+            to = f"#_{receiver._parent.id}" if receiver is not None and receiver._parent is not None else to
         elif self._parent is not None:
             receiver = self._parent.machine
             event = replace(event, token=self._parent.token)
         else:
             receiver = None
         if receiver is not None:
-            self._system.post.append(lambda: receiver._receive(event))
+            self._system.post.append(lambda: receiver._take_message(event, self, to))
+
+    def _take_message(self, event: Event, sender: Rehearsal, to: str) -> None:
+        """Take what another machine says; what is not taken goes back."""
+        if self._held is not None:
+            self._waiting.append(lambda: self._take_message(event, sender, to))
+            return
+        from_outside = event.origin is Origin.EXTERNAL
+        there = self in self._system.machines and (self._stored is not None and self.status is Status.RUNNING)
+        if not there and not from_outside:
+            return
+
+        def act(turn: Turn) -> str:
+            if from_outside:
+                turn.autostart(life=self._life)
+            return turn.take(event).value
+
+        try:
+            self._turn(event.name, act)
+        except DurableFSMError as error:
+            came_back = came_back_as(sender.chart, refusal(error, event=event.name, to=to, sendid=event.sendid))
+            if came_back is not None:
+                self._system.post.append(lambda: sender._receive(came_back))
 
     def _receive(self, event: Event) -> None:
         if self._held is not None:
             self._waiting.append(lambda: self._receive(event))
         elif self in self._system.machines and self.status is Status.RUNNING:
-            self._deliver(event)
+            self._turn(event.name, lambda turn: str(turn.deliver(event)))
 
     def _end(self) -> None:
         """Tell the parent that this machine is over, once."""

@@ -327,7 +327,10 @@ class _Reader:
             if str(kind(scope) or "") not in TYPES:
                 raise ValueError(f"there is no machine of type '{kind(scope)}'")
             src = source(scope)
-            chart = self._from_file(str(src), state) if src else definition(scope)
+            if src:
+                chart = self._from_file(str(src), state)
+            else:
+                chart = definition if isinstance(definition, Chart) else definition(scope)
             declared = cast("Variables", chart.data).declared
             named: dict[str, Json] = data(scope) or {}
             given = {name: value for name, value in named.items() if name in declared}
@@ -339,17 +342,20 @@ class _Reader:
         block = record.finalize
         finalize = () if block is None else (self._callback("finalize", self.content.block(block.actions), record),)
         name = record.id or record.src or f"{state}.{place + 1}"
-        return Child(name, begin, self._place(record), autoforward=record.autoforward, finalize=finalize)
+        forward, written = record.autoforward, self._place(record)
+        known = isinstance(definition, Chart) and not (record.src or record.srcexpr)
+        chart = cast("Chart", definition) if known else None
+        return Child(name, begin, written, autoforward=forward, finalize=finalize, chart=chart)
 
-    def _inline(self, state: str, record: io.InvokeDefinition) -> Value:
+    def _inline(self, state: str, record: io.InvokeDefinition) -> Chart | Value:
         """The chart that stands inside the document, read now; or one that an expression will give."""
         content = record.content
         if isinstance(content, io.StateMachineDefinition):
-            return _constant(self._nested(Document(content), state))
+            return self._nested(Document(content), state)
         if content is None or not content.startswith("<"):
             evaluate = self.content.value(content, record)
             return lambda scope: self._from_text(evaluate(scope), state)
-        return _constant(self._nested(scxml.read(content), state))
+        return self._nested(scxml.read(content), state)
 
     def _nested(self, document: Document, state: str) -> Chart:
         name = document.definition.name or f"{self.name}_{state}"

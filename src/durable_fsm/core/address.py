@@ -1,0 +1,73 @@
+"""Where messages to other machines go."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias, Union, cast
+
+Receiver: TypeAlias = Union[str, "tuple[object, str]"]
+"""Whom a callback means: an address, or a definition (or its name) and a key."""
+
+CHILD_KEY = re.compile(r".*/[^/]+/[0-9a-f]{12}(\.[0-9]+)+")
+
+
+def address(chart: str, key: str) -> str:
+    """The address of any machine: `Parcel/p-1`."""
+    return f"{chart}/{key}"
+
+
+def parted(address: str) -> tuple[str, str]:
+    """The chart's name and the key in an address."""
+    chart, _, key = address.partition("/")
+    return chart, key
+
+
+def is_address(to: str) -> bool:
+    """Whether it is the address of any machine, and not `#_parent` or the like."""
+    chart, key = parted(to)
+    return bool(chart and key) and not chart.startswith("#")
+
+
+def written(to: Receiver) -> str:
+    """The receiver as one text.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: the key has no form in UTF-8.
+    """
+    if isinstance(to, str):
+        return to
+    match to:
+        case (definition, str(key)) if key:
+            key.encode()  # a lone surrogate could not be sent
+            return address(chart_name(definition), key)
+        case _:
+            raise TypeError(f"a message goes to (Chart, key), not to {to!r:.80}")
+
+
+def chart_name(definition: object) -> str:
+    """The name of the chart that a definition makes, found without making it.
+
+    Raises:
+        TypeError: it is no definition.
+    """
+    if isinstance(definition, str):
+        name: object = definition
+    elif isinstance(definition, type):
+        options = cast("object", vars(definition).get("__durable__"))  # what `durable` leaves on a class
+        name = getattr(options, "name", None) or definition.__name__
+    else:
+        name = getattr(definition, "name", None)
+    if not isinstance(name, str) or not name.removesuffix(": ") or "/" in name:
+        raise TypeError(f"{definition!r:.80} is no chart, and no name of one")
+    return name.removesuffix(": ")  # which a machine of transitions adds to its name
+
+
+def child_key(parent: str, id: str, token: str) -> str:
+    """The key of a child: unique for each entry of the state that runs it."""
+    return f"{parent}/{id.replace('/', '~')}/{token}"
+
+
+def is_child_key(key: str) -> bool:
+    """Whether a key is that of a child, which only its parent begins."""
+    return CHILD_KEY.fullmatch(key) is not None

@@ -1,0 +1,118 @@
+"""Machines that a state runs: `invoke=machine(Parcel, each="parcels")`; read, judged, and turned into what a chart has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from durable_fsm.core.address import chart_name
+from durable_fsm.core.codec import plain
+from durable_fsm.core.model import Chart, Child, Location, Misfit, Spawn
+from durable_fsm.core.scope import Scope
+from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.declare import Input, Items, each_of
+from durable_fsm.frontends.inputs import input_of, refuse_impure, refuse_impure_items
+
+_being_read: list[object] = []
+
+
+class MachineOf:
+    """A machine as it stands in a state's `invoke=`; made by `machine`."""
+
+    kind = "machine"
+
+    def __init__(
+        self, definition: object, *, id: str | None, input: Input | None, each: Items | None, settle: bool
+    ) -> None:
+        self.definition = definition
+        self.source: object = definition
+        self.id = id
+        self.input = input
+        self.each = each
+        self.settle = settle
+        self.__name__ = chart_name(definition)
+
+    def __call__(self) -> None:
+        raise RuntimeError(f"machine '{self.__name__}' is run by a host, not by calling it")
+
+
+# Any: the result goes into the library's own `invoke=`, which is untyped
+def machine(
+    definition: object,
+    *,
+    id: str | None = None,
+    input: Input | None = None,
+    each: Items | None = None,
+    settle: bool = False,
+) -> Any:
+    """Declare a machine that a state runs: `shipping = State(invoke=machine(Parcel, input="parcel"))`.
+
+    It begins with the state and is stopped when that is left. Its end arrives as the event `done_invoke_<id>`, with its
+    output as `result`, or `error_invoke_<id>`.
+
+    Args:
+        definition: whatever `chart_from` reads.
+        id: the state's own id, if not given. It is spoken to as `#_<id>`.
+        input: the data it begins with: a field of this machine's (`"parcel"`), several as an object
+            (`("parcel", "address")`), or a plain function of the data. Without it, it begins with its defaults.
+        each: run one for each of these items, which is its data: the name of a field that is a list, or a plain function of
+            the data. All begin together, and are called `<id>.0`, `<id>.1`, …; the result is the list of their outputs,
+            in order. The first failure stops the others.
+        settle: let every one run to its end, whatever becomes of the others. The result is then a list of
+            `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+
+    Raises:
+        ValueError: *input* and *each* are both given, or *settle* without *each*.
+    """
+    if input is not None and each is not None:
+        raise ValueError("each item is the data of its machine: leave input= out, and let each= make the items")
+    if settle and each is None:
+        raise ValueError("there is nothing to settle: settle=True goes with each=")
+    return MachineOf(definition, id=id, input=input, each=each, settle=settle)
+
+
+def child_of(declared: MachineOf, id: str, problem: Report, place: Location | None = None) -> Child | None:
+    """The machine as its parent's chart has it; None if it cannot be."""
+    if any(declared.definition is one for one in _being_read):
+        what = f"machine '{id}' is a {declared.__name__} again, each of which would run another one."
+        problem(what, "Send to it instead: effects.send(event, to=(definition, key)).", place)
+        return None
+    chart = _chart_of(declared.definition)
+    refuse_impure(id, declared.input, problem, kind="machine")
+    refuse_impure_items(id, declared.each, problem, kind="machine")
+    if declared.input is None and declared.each is None and (misfit := _without_data(chart)) is not None:
+        what = f"machine '{id}' begins without data, and a {chart.name} needs some: {misfit}."
+        problem(what, "Give it machine(..., input=...).", place)
+    make = input_of(declared.input)
+
+    def begin(scope: Scope) -> Spawn:
+        return Spawn(chart, None if make is None else plain(make.call(scope)), id)
+
+    each = each_of(declared.each, 1, settle=declared.settle)
+    return Child(chart.name, begin, place or written(declared.definition), id=id, chart=chart, each=each)
+
+
+@contextmanager
+def reading(definition: object) -> Iterator[None]:
+    """While a definition is read, it cannot be one of its own machines."""
+    _being_read.append(definition)
+    try:
+        yield
+    finally:
+        _being_read.pop()
+
+
+def _chart_of(definition: object) -> Chart:
+    from durable_fsm.frontends import chart_from
+
+    return chart_from(definition)
+
+
+def _without_data(chart: Chart) -> str | None:
+    """Why a machine of this chart cannot begin without data; None if it can."""
+    try:
+        chart.data.load({})
+    except Misfit as error:
+        return f"{error.problem} at {error.path}"
+    return None

@@ -1,0 +1,120 @@
+"""The private handlers that a machine has as the child of another: it is begun, looked after, ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from restate import ObjectContext, ObjectSharedContext
+from restate import TerminalError as RestateTerminalError
+
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.model import Chart, Snapshot, Status
+from durable_fsm.core.turn import Turn
+from durable_fsm.restate.children import END, HALT, Family, look_after
+from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.visit import Visit, parked_for
+from durable_fsm.restate.wire import BYTES, log, terminal_errors
+
+HALT_AGAIN = timedelta(milliseconds=100)
+"""When to look again whether a child that is to end holds its key; each further time is twice as long."""
+
+HALT_TRIES = 12
+
+UNREADABLE = ("VersionError", "SnapshotUnreadable")
+"""What another deployment mends: whatever meets it waits."""
+
+
+def reason_of(error: RestateTerminalError) -> str | None:
+    """Name of our exception behind it; None if it is the platform's own."""
+    return (error.metadata or {}).get("type")
+
+
+@dataclass(frozen=True)
+class Childhood:
+    """The handlers of one chart.
+
+    `enter` visits the machine, `remove` ends it with all that belongs to it, `cut_short` cancels what holds its key.
+    """
+
+    chart: Chart
+    peers: Peers
+    enter: Callable[[ObjectContext], Awaitable[Visit]]
+    remove: Callable[[ObjectContext, Visit], Awaitable[None]]
+    cut_short: Callable[[ObjectSharedContext, Snapshot], Awaitable[None]]
+
+    async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Begin as the child of another machine; what refuses the beginning is the end of it."""
+        order = json.loads(body)
+        parent = Parent(**order["parent"])
+
+        def act(turn: Turn) -> str:
+            turn.create(order["data"], life=parent.token, created_from="", parent=order["session"])
+            return "created"
+
+        visit: Visit | None = None
+        try:
+            visit = await self.enter(ctx)
+            if visit.machine is not None:
+                return b""
+            visit.stored = replace(visit.stored, run_by=parent)
+            return await visit.run("create", act)
+        except RestateTerminalError as error:
+            if visit is not None and visit.stored.machine is not None:
+                raise  # it has begun, and is looked after
+            reason = reason_of(error)
+            message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
+            Family(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
+            return canonical({"outcome": "refused", "reason": message}).encode()
+
+    async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """End, with everything that belongs to this machine: nobody waits for it any more."""
+        tries: int = json.loads(body)["tries"]
+        try:
+            visit = await self.enter(ctx)
+        except RestateTerminalError as error:
+            if reason_of(error) not in UNREADABLE:
+                raise
+            again = canonical({"tries": tries + 1}).encode()
+            ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
+            return b""
+        if visit.machine is not None:
+            await self.remove(ctx, visit)
+        return b""
+
+    async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Look after this child: its parent must hear of an end that was lost, whatever an operator has killed."""
+        order = json.loads(body)
+        parent, tries = Parent(**order["parent"]), order["tries"]
+        family = Family(self.chart, ctx, self.peers)
+        try:
+            visit = await self.enter(ctx)
+            if visit.machine is None:
+                family.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
+                return b""
+            await visit.run("check", lambda turn: turn.machine.status)
+            if visit.turn.machine.status is not Status.RUNNING:
+                family.report(visit.turn.machine, parent)
+                return b""
+        except RestateTerminalError as error:
+            log.warning("%s/%s: could not be looked after: %s", self.chart.name, ctx.key(), error.message)
+        if tries is not None:
+            look_after(ctx, self.chart.name, ctx.key(), parent, tries=tries + 1)
+        return b""
+
+    async def halt(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cut short what holds the key of a machine that is to end, until it has ended."""
+        tries: int = json.loads(body)["tries"]
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        if text is None or tries == HALT_TRIES:
+            return b""
+        with terminal_errors(self.chart.name, ctx.key()):
+            machine = Stored.decode(self.chart, text).machine
+        if machine is not None:
+            await self.cut_short(ctx, machine)
+        again = canonical({"tries": tries + 1}).encode()
+        ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
+        return b""

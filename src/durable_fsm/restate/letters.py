@@ -1,0 +1,113 @@
+"""What goes from one machine to another, and how it gets there: messages, ends of children, and what comes back.
+
+All of it arrives at one private handler, `_mail`, so that it is taken in the order in which it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from restate import ObjectContext
+
+from durable_fsm.core.address import address
+from durable_fsm.core.codec import canonical, failure_to_json
+from durable_fsm.core.model import Chart, Failure, Json, Snapshot
+
+MAIL = "_mail"
+RELAY = "_relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The machine that runs a child: its chart and key; and under what the child stands there."""
+
+    chart: str
+    key: str
+    token: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An event for another machine, the end of a child for its parent, or a message that comes back to its sender.
+
+    `chart`, `key` and `life` are those of the sender, `to` the receiver as the sender has written it. What a child sends
+    to its parent has the `token` under which it stands there; whatever goes between the two is in the `family`, and never
+    begins a machine. A letter that comes back carries an `error`, and goes to that `life` alone.
+    """
+
+    kind: Literal["event", "end", "returned"]
+    event: str = ""
+    payload: Json = None
+    error: dict[str, Json] | None = None
+    token: str = ""
+    id: str = ""
+    family: bool = False
+    chart: str = ""
+    key: str = ""
+    life: str = ""
+    to: str = ""
+    sendid: str = ""
+    tries: int = 0
+
+    @property
+    def sender(self) -> str:
+        return address(self.chart, self.key)
+
+    def encode(self) -> bytes:
+        members: dict[str, Json] = {item.name: getattr(self, item.name) for item in fields(self)}
+        return canonical({name: value for name, value in members.items() if name == "payload" or value}).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Letter:
+        return cls(**json.loads(body))
+
+
+def end_of(machine: Snapshot, parent: Parent) -> Letter:
+    """How a child ended, for its parent."""
+    error = failure_to_json(machine.failure) if machine.failure is not None else None
+    return Letter("end", payload=machine.output, error=error, token=parent.token, id=parent.id)
+
+
+def lost(parent: Parent, kind: str, message: str) -> Letter:
+    """That a child will not come to its end, for its parent."""
+    return Letter(
+        "end", error=failure_to_json(Failure(kind, message, source=parent.id)), token=parent.token, id=parent.id
+    )
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The charts that are served together, by name; so are all children of each of them."""
+
+    charts: Mapping[str, Chart] = field(default_factory=dict[str, Chart])
+
+    @classmethod
+    def of(cls, charts: Iterable[Chart]) -> Peers:
+        return cls({chart.name: chart for chart in charts})
+
+    def holds_its_key(self, chart: str) -> bool:
+        """Whether machines of this chart may hold their key for long."""
+        return any(activity.exclusive for activity in self.charts[chart].activities.values())
+
+    def post(self, ctx: ObjectContext, sender: str, chart: str, key: str, letter: Letter) -> None:
+        """Send a letter.
+
+        To send something to a service that is not there blocks whoever does it until it is. So what goes to a chart that
+        is served elsewhere, or nowhere, goes by a key of its own.
+        """
+        if chart in self.charts:
+            ctx.generic_send(chart, MAIL, letter.encode(), key=key)
+        else:
+            body = canonical({"chart": chart, "key": key, "letter": letter.encode().decode()}).encode()
+            ctx.generic_send(sender, RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
+
+
+async def relay(ctx: ObjectContext, body: bytes) -> bytes:
+    """Send a letter on to a chart that is served elsewhere; waits until it is."""
+    order = json.loads(body)
+    ctx.generic_send(order["chart"], MAIL, order["letter"].encode(), key=order["key"])
+    return b""

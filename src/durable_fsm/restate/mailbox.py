@@ -1,0 +1,168 @@
+"""The private handler that takes what other machines send: messages, ends of children, and what comes back.
+
+Letters are taken in the order in which they come. Where a deployment cannot read the machine, they wait for the next one
+in that same order, and hold no key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from restate import ObjectContext
+from restate import TerminalError as RestateTerminalError
+
+from durable_fsm import errors
+from durable_fsm.core.address import is_child_key
+from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json
+from durable_fsm.core.mail import came_back_as, returned
+from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome
+from durable_fsm.core.turn import Turn
+from durable_fsm.restate.childhood import UNREADABLE, reason_of
+from durable_fsm.restate.children import END
+from durable_fsm.restate.letters import MAIL, Letter, Peers
+from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
+from durable_fsm.restate.wire import BYTES, Delivery, log, terminal_errors
+
+LETTERS = "letters"
+"""K/V key of what waits for a deployment that can read the machine, in order."""
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """Takes letters for the machines of one chart; `enter` visits a machine."""
+
+    chart: Chart
+    peers: Peers
+    enter: Callable[[ObjectContext], Awaitable[Visit]]
+
+    async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Take a letter, after those that have waited; an empty one is the word to try those again."""
+        known = await ctx.get(LETTERS, serde=BYTES)
+        waiting = [Letter.decode(text.encode()) for text in json.loads(known or b"[]")]
+        alarm = json.loads(body) if body.startswith(b'{"again"') else None
+        letters = waiting if alarm is not None else [*waiting, Letter.decode(body)]
+        left = list(letters)
+        while left and await self._take(ctx, left[0]):
+            del left[0]
+        if left != waiting:
+            texts: list[Json] = [letter.encode().decode() for letter in left]
+            if left:
+                ctx.set(LETTERS, canonical(texts).encode(), serde=BYTES)
+            else:
+                ctx.clear(LETTERS)
+        if left and (alarm is not None or not waiting):
+            tries: int = 0 if alarm is None else alarm["again"]
+            again = canonical({"again": tries + 1}).encode()
+            ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
+        return canonical({"waiting": len(left)}).encode()
+
+    async def _take(self, ctx: ObjectContext, letter: Letter) -> bool:
+        """Take one letter; False if it has to wait for another deployment."""
+        try:
+            visit = await self.enter(ctx)
+        except RestateTerminalError as error:
+            if reason_of(error) not in UNREADABLE:
+                raise
+            log.warning("%s A letter to it waits.", error.message)
+            return False
+        match letter.kind:
+            case "event":
+                await self._message(ctx, visit, letter)
+            case "end":
+                await self._end(ctx, visit, letter)
+            case "returned":
+                await self._returned(ctx, visit, letter)
+        return True
+
+    async def _message(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+        """Take a message; what is not taken goes back to its sender."""
+        outsider = Event(letter.event, letter.payload, sendid=letter.sendid, sender=letter.sender)
+        event = outsider
+        if letter.family:
+            session = f"{letter.chart}.{letter.life}"
+            origin, token = Origin.MACHINE, letter.token or None
+            event = Event(letter.event, letter.payload, origin, token=token, sendid=letter.sendid, sender=session)
+
+        def act(turn: Turn) -> Outcome:
+            return turn.take(event)
+
+        try:
+            if letter.token and not self._runs(visit, letter):
+                return
+            if visit.machine is None and (letter.family or is_child_key(ctx.key())):
+                with terminal_errors(self.chart.name, ctx.key()):
+                    raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
+            await visit.run(letter.event, act, autostart=None if letter.family else outsider)
+        except RestateTerminalError as error:
+            reason = reason_of(error)
+            if reason is None:  # the platform's own: an operator has ended this invocation
+                raise
+            code = None if error.status_code == 500 else error.status_code
+            failure = returned(reason, error.message, code=code, event=letter.event, to=letter.to, sendid=letter.sendid)
+            back = Letter("returned", error=failure_to_json(failure), life=letter.life)
+            self.peers.post(ctx, self.chart.name, letter.chart, letter.key, back)
+
+    def _runs(self, visit: Visit, letter: Letter) -> bool:
+        """Whether the child that writes is still wanted. One that is not has missed its end, and is ended again."""
+        children = visit.machine.machines if visit.machine is not None else ()
+        if any(child.token == letter.token for child in children):
+            return True
+        if letter.chart in self.peers.charts:
+            visit.ctx.generic_send(letter.chart, END, b'{"tries":0}', key=letter.key)
+        return False
+
+    async def _end(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+        """Take the end of a child. What cannot be taken now is sent again later, never lost."""
+        if visit.machine is None:
+            return
+        failure = failure_from_json(letter.error) if letter.error is not None else None
+        delivery = Delivery(letter.token, letter.id, result=letter.payload, error=failure)
+        event = delivery.event_of(letter.id)
+
+        def act(turn: Turn) -> str:
+            return str(turn.deliver(event))
+
+        try:
+            await visit.run(event.name, act)
+        except RestateTerminalError as error:
+            if reason_of(error) is None:
+                raise
+            park(ctx, self.chart, delivery, tries=0)
+            await keep_parked(ctx, [delivery])
+
+    async def _returned(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+        """Tell this machine that its message was not taken, if it listens; else the log."""
+        failure = failure_from_json(letter.error or {})
+        event = came_back_as(self.chart, failure)
+        machine = visit.machine
+        outcome: Outcome | str = Outcome.IGNORED
+
+        def act(turn: Turn) -> Outcome | str:
+            nonlocal outcome
+            assert event is not None
+            outcome = turn.take(event)
+            return outcome
+
+        try:
+            if machine is not None and machine.life == letter.life and event is not None:
+                await visit.run(event.name, act)
+        except RestateTerminalError as error:
+            reason = reason_of(error)
+            if reason is None:
+                raise
+            if reason != "Finished":
+                again = Letter("returned", error=letter.error, life=letter.life, tries=letter.tries + 1).encode()
+                ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(letter.tries))
+                return
+        if outcome is Outcome.IGNORED:
+            came_back(self.chart, ctx.key(), failure)
+
+
+def came_back(chart: Chart, key: str, failure: Failure) -> None:
+    """Say that a message was not taken, where its sender does not listen."""
+    facts = cast("dict[str, str]", failure.metadata or {})
+    event, to = facts.get("event"), facts.get("to")
+    log.warning("%s/%s: message '%s' to %s came back: %s", chart.name, key, event, to, failure.message)

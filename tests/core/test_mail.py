@@ -1,0 +1,160 @@
+"""Messages to any machine: how they are addressed, and what becomes of those that come back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from durable_fsm.core.address import address, chart_name, child_key, is_address, is_child_key, parted, written
+from durable_fsm.core.mail import came_back_as, refusal
+from durable_fsm.core.model import Armed, Event, Failure, Origin, Outcome, Policies, Post, Status
+from durable_fsm.core.step import step
+from durable_fsm.errors import EventRejected, Finished
+from tests.building import Driven, action, chart, edge
+
+SECOND = timedelta(seconds=1)
+
+
+def sending(to: Any, *, after: timedelta = timedelta(0), id: str | None = None) -> Driven:
+    send = action(lambda scope: scope.effects.send("hello", 1, after=after, id=id, to=to), "send")
+    return Driven(chart("a\nb", edge("a", "go", "b", actions=[send])))
+
+
+class Named: ...
+
+
+class Renamed:
+    __durable__ = SimpleNamespace(name="Parcel")
+
+
+PARCEL = chart("a", name="Parcel")
+
+
+@pytest.mark.parametrize("definition", ["Parcel", Renamed, PARCEL, SimpleNamespace(name="Parcel: ")])
+def test_a_message_goes_to_a_definition_and_a_key(definition: object) -> None:
+    machine = sending((definition, "p-1"), id="m1")
+
+    machine.take("go")
+
+    assert machine.last.effects == (Post("Parcel/p-1", "hello", 1, "m1"),)
+
+
+def test_a_class_that_nothing_is_said_of_has_its_own_name() -> None:
+    assert chart_name(Named) == "Named"
+
+
+def test_a_message_may_wait_and_is_kept_with_its_address() -> None:
+    machine = sending((PARCEL, "p/1"), after=SECOND)
+
+    machine.take("go")
+
+    (waiting,) = machine.snapshot.timers
+    assert waiting == Armed("life.2.1", "hello", SECOND, payload=1, to="Parcel/p/1")
+    due = step(machine.chart, machine.snapshot, Event("timer", origin=Origin.PLATFORM, token=waiting.token))
+    assert due.effects == (Post("Parcel/p/1", "hello", 1),)
+
+
+@pytest.mark.parametrize("to", [("Parcel",), ("Parcel", ""), ("Parcel", 1), (object(), "k"), ("a/b", "k"), 5])
+def test_what_is_no_address_is_refused(to: Any) -> None:
+    with pytest.raises(TypeError):
+        written(to)
+
+
+def test_a_key_that_cannot_be_sent_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        written(("Parcel", "\ud800"))
+
+
+def test_addresses_are_told_from_other_receivers() -> None:
+    assert [to for to in ("Parcel/p", "#_x/y", "Parcel", "Parcel/", "/p", "#_parent") if is_address(to)] == ["Parcel/p"]
+    assert parted(address("Parcel", "a/b")) == ("Parcel", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [
+        (child_key("o-17", "letter", "0123456789ab.2.1"), True),
+        (child_key("o/17", "a/b", "0123456789ab.2.1.3.4"), True),
+        ("0123456789ab.2.1", False),
+        ("o-17/letter/0123456789ab", False),
+        ("o-17", False),
+    ],
+)
+def test_the_key_of_a_child_is_seen_to_be_one(key: str, is_one: bool) -> None:
+    assert is_child_key(key) is is_one
+
+
+# ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+ERROR = Finished(chart="Parcel", event="hello", configuration=("over",))
+BACK = refusal(ERROR, event="hello", to="Parcel/p-1", sendid="m1")
+
+
+def test_what_was_not_taken_says_what_and_why() -> None:
+    assert (
+        Failure(
+            "Finished", str(ERROR), metadata={"event": "hello", "to": "Parcel/p-1", "sendid": "m1"}, source="Parcel/p-1"
+        )
+        == BACK
+    )
+    assert refusal(ERROR, event="hello", to="x").metadata == {"event": "hello", "to": "x"}
+
+
+def test_a_chart_that_listens_is_told() -> None:
+    listening = chart("a", edge("a", "error.communication"))
+
+    event = came_back_as(listening, BACK)
+
+    assert event == Event("error.communication", BACK, Origin.PLATFORM, sendid="m1")
+    assert came_back_as(listening, Failure("X", "x")) == Event(
+        "error.communication", Failure("X", "x"), Origin.PLATFORM
+    )
+
+
+def test_a_chart_that_does_not_listen_is_not_told() -> None:
+    assert came_back_as(chart("a", edge("a", "go")), BACK) is None
+
+
+def test_what_comes_back_where_nobody_listens_now_changes_nothing() -> None:
+    machine = Driven(chart("a\nb", edge("b", "error.communication", "a")))
+    event = came_back_as(machine.chart, BACK)
+    assert event is not None
+
+    result = machine.take(event)
+
+    assert result.outcome is Outcome.IGNORED
+    assert result.snapshot.status is Status.RUNNING
+
+
+def test_a_message_to_nobody_does_not_fail_its_sender() -> None:
+    machine = sending("#_nobody")
+
+    result = machine.take("go")
+
+    assert result.snapshot.status is Status.RUNNING
+    assert result.trace[0].raised == ("error.communication",)
+
+
+# ── how messages are taken ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def message(name: str, payload: object = None) -> Event:
+    return Event(name, payload, Origin.MACHINE, sender="Friend/f-1")
+
+
+def test_a_message_may_be_private_and_is_rejected_if_nothing_takes_it() -> None:
+    machine = Driven(chart("a\nb", edge("a", "done.by.other", "b"), policies=Policies()))
+
+    with pytest.raises(EventRejected, match="'nonsense' is not accepted"):
+        machine.take(message("nonsense"))
+    assert machine.take(message("done.by.other")).outcome is Outcome.TAKEN
+
+
+def test_a_message_is_deferred_and_ignored_as_an_event_is() -> None:
+    made = chart("a\nb", edge("b", "note"), edge("b", "noise"), defers={"a": ["note"]}, ignores={"a": ["noise"]})
+
+    assert Driven(made).take(message("note")).snapshot.deferred[0].event == "note"
+    assert Driven(made).take(message("noise")).outcome is Outcome.IGNORED

@@ -1,0 +1,401 @@
+"""Machines that a state runs, declared in both libraries; and messages, as a rehearsal carries them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from statemachine import State, StateChart
+
+from durable_fsm import Effects, Failure, TransitionsConfig, activity, chart_from, durable, event, machine
+from durable_fsm.core.model import Post
+from durable_fsm.diagram import graph_of
+from durable_fsm.errors import DefinitionError, DefinitionWarning
+from durable_fsm.restate.app import services
+from durable_fsm.testing import Rehearsal
+
+SECOND = timedelta(seconds=1)
+
+
+class LetterData(BaseModel):
+    to: str
+    words: int = 0
+
+
+class Letter(StateChart[LetterData]):
+    writing = State(initial=True)
+    sent = State(final=True)
+    post = writing.to(sent)
+    add = event(writing.to.itself(internal=True), int)
+
+    def on_add(self, data: LetterData, payload: int, effects: Effects) -> None:
+        data.words += payload
+        effects.send("grown", data.words, to="#_parent")
+
+    def on_enter_sent(self, data: LetterData) -> str:
+        return f"to {data.to}, {data.words} words"
+
+
+class DeskData(BaseModel):
+    to: str = "Ada"
+    many: list[dict[str, Any]] = []
+    words: int = 0
+    result: Any = None
+
+
+class Told:
+    def on_done_invoke_letter(self, data: DeskData, result: Any) -> None:
+        data.result = result
+
+    def on_error_invoke_letter(self, data: DeskData, error: Failure) -> None:
+        data.result = error.message
+
+
+def desk(invoked: Any) -> Any:
+    class Desk(Told, StateChart[DeskData]):
+        empty = State(initial=True)
+        busy = State(invoke=invoked)
+        done = State(final=True)
+
+        begin = event(empty.to(busy), DeskData)
+        grown = event(busy.to.itself(internal=True), int, public=False)
+        add = event(busy.to.itself(internal=True), int)
+        done_invoke_letter = busy.to(done)
+        error_invoke_letter = busy.to(done)
+
+        def on_begin(self, data: DeskData, payload: DeskData) -> None:
+            data.to, data.many = payload.to, payload.many
+
+        def on_grown(self, data: DeskData, payload: int) -> None:
+            data.words = payload
+
+        def on_add(self, payload: int, effects: Effects) -> None:
+            effects.send("add", payload, to="#_letter")
+
+    return Desk
+
+
+def begun(invoked: Any, **data: Any) -> Rehearsal:
+    rehearsal = Rehearsal(desk(invoked))
+    rehearsal.send("begin", data)
+    return rehearsal
+
+
+def addressed(data: DeskData) -> dict[str, Any]:
+    return {"to": data.to, "words": 100}
+
+
+@pytest.mark.parametrize(("input", "words"), [(("to",), 0), (addressed, 100)])
+def test_a_machine_begins_with_what_its_input_makes(input: Any, words: int) -> None:
+    rehearsal = begun(machine(Letter, id="letter", input=input), to="Bob")
+
+    assert rehearsal.machines["letter"].data == LetterData(to="Bob", words=words)
+    rehearsal.machines["letter"].send("post")
+
+    assert rehearsal.data.result == f"to Bob, {words} words"
+
+
+def test_a_field_may_be_the_input() -> None:
+    class Holder(BaseModel):
+        letter: LetterData = LetterData(to="Eve")
+
+    class Desk(StateChart[Holder]):
+        busy = State(initial=True, invoke=machine(Letter, input="letter"))
+        done = State(final=True)
+        done_invoke_busy = busy.to(done)
+        error_invoke_busy = busy.to(done)
+
+    rehearsal = Rehearsal(Desk)
+    rehearsal.create()
+
+    assert rehearsal.machines["busy"].data.to == "Eve"
+
+
+def test_data_that_do_not_fit_are_a_failure() -> None:
+    rehearsal = begun(machine(Letter, id="letter", input=lambda data: {"to": 5}))
+
+    assert "the data does not fit LetterData: input should be a valid string at $.to." in rehearsal.data.result
+
+
+def test_a_machine_for_each_item() -> None:
+    rehearsal = begun(machine(Letter, id="letter", each="many"), many=[{"to": "Ada"}, {"to": "Bob"}])
+
+    rehearsal.machines["letter.1"].send("post")
+    assert set(rehearsal.machines) == {"letter.0"}
+    rehearsal.machines["letter.0"].send("post")
+
+    assert rehearsal.data.result == ["to Ada, 0 words", "to Bob, 0 words"]
+
+
+def test_parent_and_child_speak_to_each_other() -> None:
+    rehearsal = begun(machine(Letter, id="letter", input=("to",)))
+
+    for words in (3, 4):
+        rehearsal.send("add", words)
+
+    assert rehearsal.data.words == 7
+
+
+def test_a_configuration_of_transitions_says_the_same() -> None:
+    config = TransitionsConfig(
+        "Desk",
+        states=["empty", "busy", "done"],
+        initial="empty",
+        transitions=[
+            ["begin", "empty", "busy"],
+            {"trigger": "done_invoke_letter", "source": "busy", "dest": "done", "before": "keep"},
+            ["error_invoke_letter", "busy", "done"],
+        ],
+        model=Kept,
+        machines={"busy": machine(Letter, id="letter", input=("to",))},
+    )
+    rehearsal = Rehearsal(config)
+    rehearsal.send("begin")
+
+    rehearsal.machines["letter"].send("post")
+
+    assert rehearsal.data.result == "to Ada, 0 words"
+
+
+class Kept(DeskData):
+    def keep(self, result: Any) -> None:
+        self.result = result
+
+
+def test_a_machine_of_one_library_may_run_one_of_the_other() -> None:
+    lamp = TransitionsConfig(
+        "Lamp",
+        states=["off", {"name": "on", "final": True}],
+        initial="off",
+        transitions=[["switch", "off", "on"]],
+    )
+    rehearsal = begun(machine(lamp, id="letter"))
+
+    rehearsal.machines["letter"].send("switch")
+
+    assert rehearsal.configuration == ("done",)
+
+
+# ── definition time ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def problems(make: Callable[[], object]) -> list[str]:
+    with pytest.raises(DefinitionError) as caught:
+        chart_from(make())
+    return [problem.what for problem in caught.value.problems]
+
+
+async def later(data: DeskData) -> list[str]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("invoked", "problem"),
+    [
+        (
+            machine(Letter, id="letter"),
+            "machine 'letter' begins without data, and a Letter needs some: field required at $.to.",
+        ),
+        (machine(Letter, id="letter", input="cents"), "input of machine 'letter' is 'cents', which is no field"),
+        (machine(Letter, id="letter", each="all"), "machine 'letter' finds its items in 'all', which is no field"),
+        (machine(Letter, id="letter", each=later), "machine 'letter' finds its items in a coroutine"),
+        (machine(Letter, id="letter", input=later), "input of machine 'letter' is a coroutine"),
+        (
+            machine(Letter, id="letter", input=lambda data: {"to": time.time()}),
+            "input of machine 'letter' reads the clock",
+        ),
+    ],
+)
+def test_what_cannot_begin_is_refused(invoked: Any, problem: str) -> None:
+    [found] = problems(lambda: desk(invoked))
+
+    assert found.startswith(problem)
+
+
+def test_two_of_one_id_are_refused() -> None:
+    both = [machine(Letter, id="letter", input=("to",)), activity(later, id="letter")]
+
+    assert problems(lambda: desk(both)) == ["two activities have the id 'letter', in states 'busy' and 'busy'."]
+
+
+def test_a_machine_that_runs_itself_is_refused() -> None:
+    machines: dict[str, Any] = {}
+    endless = TransitionsConfig(
+        "Endless",
+        states=["a", "b"],
+        initial="a",
+        transitions=[["done_invoke_a", "a", "b"], ["error_invoke_a", "a", "b"]],
+        machines=machines,
+    )
+    other = TransitionsConfig(
+        "Other",
+        states=["a", "b"],
+        initial="a",
+        transitions=[["done_invoke_a", "a", "b"], ["error_invoke_a", "a", "b"]],
+        machines={"a": endless},
+    )
+    machines["a"] = other
+
+    assert problems(lambda: endless) == ["machine 'a' is a Endless again, each of which would run another one."]
+
+
+@pytest.mark.parametrize(
+    ("machines", "problem"),
+    [
+        ({"nowhere": Letter}, "machine of 'nowhere', which is no state."),
+        ({"a": 5}, "machine of 'a' is no definition: 5."),
+        ({"a": [machine(Letter, each=list), machine(Letter, each=list)]}, "two activities have the id 'a'."),
+    ],
+)
+def test_what_a_configuration_cannot_run_is_refused(machines: Any, problem: str) -> None:
+    config = TransitionsConfig("Desk", states=["a"], initial="a", machines=machines)
+
+    assert problem in problems(lambda: config)
+
+
+def test_nothing_is_said_twice() -> None:
+    with pytest.raises(ValueError, match="leave input= out"):
+        machine(Letter, input="to", each="many")
+    with pytest.raises(ValueError, match="goes with each="):
+        machine(Letter, settle=True)
+    with pytest.raises(RuntimeError, match="machine 'Letter' is run by a host"):
+        machine(Letter)()
+
+
+def test_a_failure_that_nothing_takes_is_warned_of() -> None:
+    class Careless(StateChart):
+        busy = State(initial=True, invoke=machine(Lamp))
+        done = State(final=True)
+        done_invoke_busy = busy.to(done)
+
+    with pytest.warns(DefinitionWarning, match="no transition takes the failure of machine 'busy'"):
+        chart_from(Careless)
+
+
+class Lamp(StateChart):
+    off = State(initial=True)
+    on = State(final=True)
+    switch = off.to(on)
+
+
+# ── what is served ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_children_are_served_beside_their_parent_each_once() -> None:
+    one = desk(machine(Letter, id="letter", input=("to",)))
+
+    assert [service.name for service in services(one, one, Letter)] == [
+        "Desk",
+        "Desk.history",
+        "Letter",
+        "Letter.history",
+    ]
+
+
+def test_two_charts_of_one_name_are_refused_wherever_they_are() -> None:
+    @durable(name="Letter")
+    class Other(StateChart):
+        a = State(initial=True)
+        b = State(final=True)
+        go = a.to(b)
+
+    with pytest.raises(ValueError, match="two charts are called 'Letter'"):
+        services(Other, desk(machine(Letter, id="letter", input=("to",))))
+
+
+def test_a_diagram_shows_the_machines_of_a_state() -> None:
+    graph = graph_of(chart_from(desk(machine(Letter, id="letter", each="many"))))
+
+    [busy] = [node for node in graph.nodes if node.id == "busy"]
+    assert [part.text for part in busy.rows[0]] == ["machine", "Letter, each of many"]
+
+
+# ── messages in rehearsals ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PenData(BaseModel):
+    back: list[str] = []
+    ink: int = 0
+
+
+class Pen(StateChart[PenData]):
+    open = State(initial=True)
+    closed = State()
+    write = event(open.to.itself(internal=True), str)
+    fill = event(open.to.itself(internal=True), int)
+    close = event(open.to(closed))
+    reopen = event(closed.to(open))
+    filled = event(open.to.itself(internal=True), int)
+    error_communication = open.to.itself(internal=True)
+
+    def on_write(self, payload: str, effects: Effects) -> None:
+        effects.send("fill", 1, to=(Pen, payload), after=SECOND, id="m1")
+
+    def on_fill(self, data: PenData, payload: int, effects: Effects, event: Any) -> None:
+        data.ink += payload
+        effects.send("filled", data.ink, to=event.sender)
+
+    def on_filled(self, data: PenData, payload: int) -> None:
+        data.ink = -payload
+
+    def on_error_communication(self, data: PenData, error: Failure) -> None:
+        data.back.append(f"{error.source}: {error.message}")
+
+
+def test_a_message_to_a_machine_that_is_not_rehearsed_is_recorded() -> None:
+    pen = Rehearsal(Pen, key="p-1")
+
+    pen.send("write", "p-2")
+    assert pen.posted == []
+    pen.advance(SECOND)
+
+    assert pen.posted == [Post("Pen/p-2", "fill", 1, "m1")]
+
+
+def test_a_machine_rehearsed_beside_another_takes_its_messages_and_answers() -> None:
+    one = Rehearsal(Pen, key="p-1")
+    two = Rehearsal(Pen, key="p-2", beside=one)
+
+    one.send("write", "p-2")
+    one.advance(SECOND)
+
+    assert (two.data.ink, one.data.ink) == (1, -1)
+    assert two.now == SECOND
+
+
+def test_what_a_machine_rehearsed_beside_another_does_not_take_comes_back() -> None:
+    one = Rehearsal(Pen, key="p-1")
+    two = Rehearsal(Pen, key="p-2", beside=one)
+    two.send("close")
+
+    one.send("write", "p-2")
+    one.advance(SECOND)
+
+    assert one.data.back == [
+        "Pen/p-2: Pen/p-2: event 'fill' is not accepted in state 'closed'. Accepted now: 'reopen'."
+    ]
+
+
+def test_what_a_child_does_not_take_comes_back_in_a_rehearsal() -> None:
+    class Desk(StateChart[PenData]):
+        busy = State(initial=True, invoke=machine(Lamp))
+        done = State(final=True)
+        go = busy.to.itself(internal=True)
+        done_invoke_busy = busy.to(done)
+        error_invoke_busy = busy.to(done)
+        error_communication = busy.to.itself(internal=True)
+
+        def on_go(self, effects: Effects) -> None:
+            effects.send("nonsense", to="#_busy")
+
+        def on_error_communication(self, data: PenData, error: Failure) -> None:
+            data.back.append(error.source)
+
+    rehearsal = Rehearsal(Desk)
+    rehearsal.send("go")
+
+    assert rehearsal.data.back == ["#_busy"]
