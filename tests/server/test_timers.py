@@ -234,16 +234,25 @@ def test_a_renewed_timer_starts_again_from_now(host: Host) -> None:
 # ── many ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _napping(host: Host, count: int) -> tuple[list[str], datetime]:
+    """So many clocks that all wait for one instant, which is still to come: on a busy machine they get more time."""
+    patience = timedelta(seconds=4 + count / 100)
+    while True:
+        clocks = [host.key("clock") for _ in range(count)]
+        at = datetime.now(UTC) + patience
+        body = {"at": at.isoformat()}
+        for place in range(0, count, 100):
+            answers = host.together([("Clock", clock, "nap", body) for clock in clocks[place : place + 100]])
+            assert {answer.status_code for answer in answers} == {200}
+        if datetime.now(UTC) < at:
+            return clocks, at
+        patience *= 3
+
+
 def test_every_timer_of_many_machines_fires_once_and_not_early_though_the_server_dies(awake: Host, scale: int) -> None:
     """A thousand machines at SCALE=10, otherwise two hundred; the server is killed while all of them wait."""
     host, count = awake, max(200, 100 * scale)
-    clocks = [host.key("clock") for _ in range(count)]
-    at = datetime.now(UTC) + timedelta(seconds=4 + count / 100)
-    body = {"at": at.isoformat()}
-    for place in range(0, count, 100):
-        answers = host.together([("Clock", clock, "nap", body) for clock in clocks[place : place + 100]])
-        assert {answer.status_code for answer in answers} == {200}
-    assert datetime.now(UTC) < at, "the machine is too slow for this test: all are to wait when the server dies"
+    clocks, at = _napping(host, count)
 
     host.server.kill()
     host.server.start()
