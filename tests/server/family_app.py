@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,6 +38,7 @@ from durable_fsm.testing.effects import URL_VARIABLE
 
 QUICKLY = Retry(attempts=3, initial=timedelta(milliseconds=50))
 
+BROKEN = os.environ.get("CHARTS_BROKEN", "")
 TICK = timedelta(milliseconds=200)
 
 
@@ -90,6 +92,7 @@ class Letter(StateChart[Parcel]):
     send_off = event(written.to(sent) | working.to(sent))
     fail = event(written.to(failing))
     done_invoke_failing = failing.to(sent)
+    sign = event(written.to(sent), int)
     ping = event(written.to.itself(internal=True) | working.to.itself(internal=True), int)
     tell = event(written.to.itself(internal=True), str)
     tick = after(TICK, paused.to(written))
@@ -102,6 +105,9 @@ class Letter(StateChart[Parcel]):
 
     def on_ping(self, data: Parcel, payload: int, effects: Effects) -> None:
         data.heard.append(payload)
+        effects.send("pong", payload, to="#_parent")
+
+    def on_sign(self, payload: int, effects: Effects) -> None:
         effects.send("pong", payload, to="#_parent")
 
     def on_tell(self, payload: str, effects: Effects) -> None:
@@ -142,6 +148,8 @@ class Told:
             data.name, data.cents, data.letters = payload.name, payload.cents, payload.letters
 
     def on_enter_done(self, data: Desk, result: Any = None) -> None:
+        if BROKEN:
+            raise RuntimeError("this deployment is broken")
         data.result = result
 
     def on_enter_failed(self, data: Desk, error: Failure) -> None:
@@ -273,6 +281,7 @@ class Friend(StateChart[FriendData]):
     sleep = event(there.to(asleep))
     wake = event(asleep.to(there))
     go = event(there.to(gone))
+    stumble = event(there.to.itself(internal=True))
     secret = event(there.to.itself(internal=True), public=False)
     error_communication = there.to.itself(internal=True) | asleep.to.itself(internal=True)
 
@@ -289,6 +298,9 @@ class Friend(StateChart[FriendData]):
 
     def on_ping(self, data: FriendData, payload: int) -> None:
         data.heard.append(payload)
+
+    def on_stumble(self) -> None:
+        raise ValueError("no way")
 
     def on_ball(self, data: FriendData, payload: dict[str, Any], effects: Effects, event: Any) -> None:
         data.heard.append(payload["left"])
@@ -351,7 +363,7 @@ def postman() -> restate.VirtualObject:
 
 
 app = restate.app(
-    [*services(Office, Ministry, Friend, Deaf, Counter), postman()],
+    [*services(Office, Ministry, Friend, Deaf, Counter, Path(__file__).parent / "shop.scxml"), postman()],
     journal_value_codec=codec(),
 )
 letters_app = durable_fsm.app(Letter)

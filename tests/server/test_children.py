@@ -98,6 +98,31 @@ def test_a_configuration_of_transitions_runs_machines_too(family: Host) -> None:
     assert family.wait_in("Counter", key, "done")["data"]["result"]["name"] == key
 
 
+def test_an_end_that_a_callback_fails_on_waits_for_the_next_deployment(family: Host) -> None:
+    office = begin(family)
+    letter = only_child(family, office)
+
+    with family.deployed(CHARTS_BROKEN="raises"):
+        family.receipt("Letter", letter, "send_off")
+        wait_until(lambda: family.snapshot("Office", office)["parked"], what="the end to be parked")
+        machine = family.snapshot("Office", office)
+        assert (machine["configuration"], len(machine["machines"])) == (["writing"], 1)
+        assert [delivery["activity"] for delivery in machine["parked"]] == ["letter"]
+
+    assert family.wait_in("Office", office, "done")["data"]["result"]["name"] == office
+    family.settled()
+
+
+def test_a_document_runs_the_machine_that_stands_in_it(family: Host) -> None:
+    shop = family.key("shop")
+    family.receipt("shop", shop, "create")
+    wait_until(lambda: family.snapshot("shop", shop)["data"]["counted"] == 500, what="the child to be ready")
+
+    family.receipt("shop", shop, "buy")
+
+    assert family.wait_in("shop", shop, "done")["data"]["receipt"] == 500
+
+
 # ── the end of a state ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

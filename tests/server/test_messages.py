@@ -79,6 +79,7 @@ def test_a_message_that_is_not_taken_comes_back(family: Host) -> None:
         ("ping", "one", "InvalidPayload"),
         ("secret", None, "Forbidden"),
         ("nonsense", None, "UnknownEvent"),
+        ("stumble", None, "ActionError"),
     ],
 )
 def test_whatever_is_wrong_with_a_message_comes_back(family: Host, event: str, number: Any, error: str) -> None:
@@ -244,12 +245,21 @@ def back_at(host: Host, key: str) -> list[dict[str, Any]]:
 def test_parent_and_child_exchange_messages_in_order(family: Host) -> None:
     offices = [office(family) for _ in range(4)]
 
-    for number in range(50):
+    for number in range(20):
         family.together([("Office", key, "ping", number) for key, _ in offices])
 
     for key, letter in offices:
-        wait_until(lambda key=key: len(heard(family, key, "Office")) == 50, what="all answers")
-        assert heard(family, key, "Office") == heard(family, letter, "Letter") == [*range(50)]
+        wait_until(lambda key=key: len(heard(family, key, "Office")) == 20, what="all answers")
+        assert heard(family, key, "Office") == heard(family, letter, "Letter") == [*range(20)]
+
+
+def test_the_last_message_of_a_child_arrives_before_its_end(family: Host) -> None:
+    offices = [office(family) for _ in range(5)]
+
+    family.together([("Letter", letter, "sign", 9) for _, letter in offices])
+
+    for key, _ in offices:
+        assert family.wait_in("Office", key, "done")["data"]["heard"] == [9]
 
 
 def test_what_a_child_does_not_take_comes_back(family: Host) -> None:
