@@ -18,10 +18,10 @@ from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.limits import Limits
+from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.webhooks import Webhooks
-from durable_fsm.restate.wire import log
 
 Protocol = Literal["bidi", "request_response"]
 

@@ -41,6 +41,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate import observe
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.record import Page, hand_on, recorded
@@ -113,6 +114,8 @@ class Visit:
             answer = receipt(
                 self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
             )
+        if outcome in (Outcome.IGNORED, Outcome.STALE):
+            observe.unchanged(event, str(outcome))
         await self._commit()
         return answer
 
@@ -233,12 +236,14 @@ class Visit:
                 answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
                 stored, pages = self._next(effects)
                 text = stored.encode()
+            observe.saved(self.machine, turn.log[self._logged :], turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             self.waiters.write(ctx)
             self.stored = stored
             self._logged = len(turn.log)
             turn.saved()
         for delivery in parked:
+            observe.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
             park(ctx, self.chart, delivery, tries=self._tries)
         sent: dict[str, Handle] = {token: handle for effect in effects for token, handle in self._perform(effect)}
         if pages:
