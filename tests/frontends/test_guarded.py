@@ -11,8 +11,8 @@ from statemachine import State, StateChart
 
 from durable_fsm import DefinitionError, Kafka, TransitionsConfig, chart_from, durable, event
 from durable_fsm.core.model import Chart, Event, Misfit
-from durable_fsm.errors import InvalidPayload
 from durable_fsm.core.step import start, step
+from durable_fsm.errors import InvalidPayload
 
 
 class Customer(BaseModel):

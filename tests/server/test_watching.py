@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +141,20 @@ def test_a_key_with_a_line_break_makes_no_second_line(watched: Watched) -> None:
     lines = (watched.directory / "service.log").read_text().splitlines()
     assert not any(line.startswith("lines") for line in lines)
     assert watched.logged(key)[0]["message"].startswith("Worker/two\\nlines-")
+
+
+def test_every_kind_of_record_stands_in_the_documentation(watched: Watched) -> None:
+    host, key = watched.host, watched.host.key("kinds")
+    host.receipt("Worker", key, "note")
+    host.post("Worker", key, "history", {"last": -1})
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \| ([A-Z]+) \| .+ \|$", page, re.MULTILINE)
+    documented = {kind: level for kinds, level in rows for kind in re.findall(r"`(\w+)`", kinds)}
+
+    told = watched.everything_logged()
+    assert {row["kind"] for row in told if "kind" in row} <= documented.keys()
+    refused = next(row for row in told if row.get("key") == key and row["kind"] == "refused")
+    assert (refused["level"], refused["handler"]) == (documented["refused"], "history")
 
 
 # ── spans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ Whatever the process logs, traces and counts is written to files, one JSON objec
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import restate
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -30,6 +32,7 @@ from durable_fsm import (
     ActivityContext,
     Incoming,
     JsonFormatter,
+    Kafka,
     Retry,
     TerminalError,
     TransitionsConfig,
@@ -43,6 +46,7 @@ from durable_fsm import (
     ignore,
 )
 from durable_fsm.core.sources import Request
+from durable_fsm.frontends.guarded import CLOSABLE
 
 QUICKLY = Retry(attempts=3, initial=timedelta(milliseconds=20))
 SHORT = timedelta(milliseconds=200)
@@ -360,4 +364,63 @@ class Careless(StateChart[Touchy]):
         data.n = payload.n + 10
 
 
-watch_app = app(Worker, Wallet, till, Careless)
+# ── a machine with everything that is hosted ──────────────────────────────────────────────────────────────────────────
+
+
+class Things(BaseModel):
+    things: list[int] = []
+
+
+async def each_thing(ctx: ActivityContext, thing: int) -> int:
+    """Do what may wait for an answer."""
+    return thing
+
+
+EVERYTHING: dict[str, Any] = {
+    "sources": [
+        Kafka("everything-own", decode=lambda record: None),
+        Kafka("everything", decode=lambda record: None, key=lambda record: "k"),
+    ],
+    "webhooks": [Webhook("shop", decode=broken_request, signature=None)],
+    "work": [activity(unused, id="detached")],
+}
+
+
+@durable(**EVERYTHING)
+class Everything(StateChart[Things]):
+    """Has every service that a chart can have."""
+
+    idle = State(initial=True)
+    busy = State(invoke=activity(each_thing, each="things", limit=1))
+
+    press = event(idle.to(busy))
+    error_invoke_busy = busy.to(idle)
+    done_invoke_busy = busy.to(idle)
+    tick = after(timedelta(hours=1), busy.to(idle))
+    whatever = event(idle.to.itself(internal=True), public=False)
+    idle.to.itself(internal=True, event="note.* error.* done.*")
+
+
+@durable(**EVERYTHING, operators_only=CLOSABLE)
+class Closed(Everything):
+    """The same, with all closed that can be."""
+
+
+watch_app = app(Everything, Closed, Worker, Wallet, till, Careless)
+
+
+# ── operators' way to what is closed ──────────────────────────────────────────────────────────────────────────────────
+
+desk = restate.Service("Desk")
+
+
+@desk.handler()
+async def repair(ctx: restate.Context, request: dict[str, Any]) -> str:
+    """Repair a machine, for those who have the token."""
+    if not hmac.compare_digest(ctx.request().headers.get("x-token", "").encode(), b"let me in"):
+        raise restate.TerminalError("no operator", 401)
+    body = json.dumps(request["repair"]).encode()
+    return (await ctx.generic_call(request["machine"], "repair", body, key=request["key"])).decode()
+
+
+desk_app = restate.app([desk])

@@ -47,6 +47,9 @@ class Watched:
         rows = self._rows("log")
         return [row for row in rows if row.get("key") == key and (not kinds or row["kind"] in kinds)]
 
+    def everything_logged(self) -> list[Row]:
+        return self._rows("log")
+
     def spans(self, key: str) -> list[Row]:
         """Spans of one machine, in order of their ends."""
         return [row for row in self._rows("spans") if row["attributes"].get("durable_fsm.key") == key]

@@ -15,8 +15,8 @@ from durable_fsm.core.redact import Redaction
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.values import Typed
 
-CLOSABLE = ("cancel", "create", "delete", "history", "repair", "send", "snapshot", "wait_for")
-"""Handlers that every machine has, and that the ingress need not serve."""
+CLOSABLE = ("cancel", "create", "delete", "history", "rejected", "repair", "send", "snapshot", "wait_for")
+"""Handlers that every machine has, and that the ingress need not serve; `rejected` is the list of rejected events."""
 
 NAME = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 T = TypeVar("T")

@@ -36,7 +36,17 @@ from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
 from durable_fsm.restate.waiting import Wish, refusal, tell
-from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
+from durable_fsm.restate.wire import (
+    BYTES,
+    FOR_EVER,
+    Delivery,
+    digest_of,
+    name_of_event,
+    read,
+    receipt,
+    terminal,
+    terminal_errors,
+)
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
@@ -144,7 +154,7 @@ class Host:
         if unknown := sorted(request.keys() - {"event", "payload"}):
             problem = f'expected {{"event": name, "payload": …}}, got {errors.quoted(unknown)} too.'
             raise errors.MalformedInput(chart=self.name, handler="send", problem=problem)
-        return event, request.get("payload")
+        return name_of_event(self.name, "send", event), request.get("payload")
 
     async def _take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
         event = Event(name, payload)

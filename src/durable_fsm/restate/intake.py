@@ -210,6 +210,7 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
     service = restate.VirtualObject(
         rejected_name(chart),
         description=f"What topics and webhooks have brought to {chart.name} and nobody could take.",
+        ingress_private="rejected" in chart.operators_only or None,
         invocation_retry_policy=FOR_EVER,
     )
 

@@ -48,7 +48,7 @@ from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
 from durable_fsm.restate.waiting import Waiter, Waiters, tell
-from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
+from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt, terminal_errors
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
 """How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
@@ -327,11 +327,19 @@ async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Del
 
 
 async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
-    """Remember what was parked, for operators; what is not *live* any more is forgotten."""
-    known = {**await load_parked(ctx), **{delivery.token: delivery for delivery in parked}}
-    record = {
-        token: json.loads(delivery.encode()) for token, delivery in known.items() if live is None or token in live
-    }
+    """Remember what was parked, for operators; what is not *live* any more is forgotten.
+
+    What would be too much to be stored is not remembered either: it comes again all the same.
+    """
+    known = {**{delivery.token: delivery for delivery in parked}, **await load_parked(ctx)}
+    known |= {delivery.token: delivery for delivery in parked}
+    record: dict[str, Json] = {}
+    room = MAX_SNAPSHOT
+    for token, delivery in known.items():
+        text = delivery.encode()
+        if (live is None or token in live) and len(text) <= room:
+            room -= len(text)
+            record[token] = json.loads(text)
     ctx.set(PARKED, canonical(record).encode(), serde=BYTES)
 
 

@@ -16,7 +16,7 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
-from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.restate import observe
 from durable_fsm.restate.intake import INCOMING, Arrival, Place
 from durable_fsm.restate.logs import log
@@ -165,7 +165,7 @@ class Webhooks:
         chart, name = self.chart, arrival.event
         declared = chart.events.get(name)
         private = [event.name.replace(".", "_") for event in chart.events.values() if not event.public]
-        if name.startswith(PLATFORM_NAMES) or name in private or (declared is not None and not declared.public):
+        if name in private or not may_come_from_outside(chart, name):
             return errors.Forbidden(chart=chart.name, event=name).what
         if not chart.index.knows(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what

@@ -32,6 +32,12 @@ MAX_DEPTH = 100
 MAX_SNAPSHOT = 16 * 1024 * 1024
 """Longest snapshot in bytes; beyond 32 MiB the platform would retry for ever and the key would be blocked."""
 
+MAX_MESSAGE = 10_000
+"""Longest error message in characters, and longest text among its facts: authors' exceptions may quote anything."""
+
+MAX_NAME = 200
+"""Longest name of an event in characters; errors and logs repeat it."""
+
 STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.MalformedInput: 400,
     errors.Forbidden: 403,
@@ -95,9 +101,27 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     Facts that are not strings are JSON texts.
     """
     facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
-    texts = {name: value if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
-    metadata = {"type": type(error).__name__, **{name: writable(clean(text)) for name, text in texts.items()}}
-    return RestateTerminalError(writable(clean(str(error))), STATUS[type(error)], metadata=metadata)
+    texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
+    metadata = {"type": type(error).__name__, **{name: clean(writable(text)) for name, text in texts.items()}}
+    return RestateTerminalError(said(str(error)), STATUS[type(error)], metadata=metadata)
+
+
+def said(text: str) -> str:
+    """*text* as it may be told: without what is redacted, and not endless."""
+    text = clean(writable(text))
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} …"
+
+
+def name_of_event(chart: str, handler: str, name: str) -> str:
+    """The name itself.
+
+    Raises:
+        MalformedInput: it is longer than any name.
+    """
+    if len(name) > MAX_NAME:
+        problem = f"the name of an event has {MAX_NAME} characters at most."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem)
+    return name
 
 
 def writable(text: str) -> str:
