@@ -74,15 +74,37 @@ def test_work_that_fails_with_a_secret_on_its_lips_is_logged_without(watched: Wa
 
     host.receipt("Wallet", key, "fill", {**CARD, "how": how})
     host.receipt("Wallet", key, "spend")
-    host.receipt("Wallet", key, "leak_later")
     host.wait_in("Wallet", key, "refused")
     host.settled()
 
     ended = watched.logged(key, "ended")
     assert REDACTED in ended[0]["message"]
-    history: list[dict[str, Any]] = host.post("Wallet", key, "history").json()["entries"]
-    assert [entry["outcome"] for entry in history if entry["event"] == "leak_later"] == ["deferred", "rejected"]
     assert not quotes(everything_but_data(watched, "Wallet", key))
+
+
+def test_history_tells_why_a_deferred_event_was_dropped_without_the_secret(watched: Watched) -> None:
+    host, key = watched.host, watched.host.key("wallet")
+
+    host.receipt("Wallet", key, "fill", {**CARD, "how": "wait"})
+    host.receipt("Wallet", key, "spend")
+    assert host.receipt("Wallet", key, "leak_later")["outcome"] == "deferred"
+    wait_until(lambda: callbacks(watched, key), what="the work to wait for an answer")
+    (callback,) = callbacks(watched, key)  # whoever reads a snapshot can answer
+    resolve = f"{host.server.ingress_url}/restate/awakeables/{callback['id']}/resolve"
+    host.client.post(resolve, json="go").raise_for_status()
+    host.wait_in("Wallet", key, "refused")
+    host.settled()
+
+    history: list[dict[str, Any]] = host.post("Wallet", key, "history").json()["entries"]
+    kept, dropped = (entry for entry in history if entry["event"] == "leak_later")
+    assert (kept["outcome"], dropped["outcome"]) == ("deferred", "rejected")
+    assert f"RuntimeError: later {REDACTED}" in dropped["error"]["message"]
+    assert not quotes(everything_but_data(watched, "Wallet", key))
+
+
+def callbacks(watched: Watched, key: str) -> list[dict[str, str]]:
+    running = watched.host.snapshot("Wallet", key)["activities"]
+    return [callback for one in running for callback in one.get("callbacks", [])]
 
 
 def test_the_list_of_rejected_events_shows_payloads_without_secrets(watched: Watched) -> None:

@@ -208,6 +208,9 @@ async def charge(ctx: ActivityContext, data: Card) -> str:
             raise TerminalError(f"card {data.card_number} is refused")
         return data.card_number
 
+    if data.how == "wait":
+        await ctx.callback("go")
+        raise TerminalError(f"card {data.card_number} waits no longer")
     if data.how == "outside":
         raise KeyError(data.card_number)
     return await ctx.run("charge", attempt)
