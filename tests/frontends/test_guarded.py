@@ -72,6 +72,7 @@ def test_both_are_part_of_the_chart_and_not_of_its_digest(made: Callable[..., Ch
 
     assert chart.redact == ("card_number", "customer.email", "customer.mail", "pin")
     assert chart.operators_only == ("repair", "delete")
+    assert chart.redaction.covers("$.customer.email")
     assert chart.digest == made().digest
     assert chart.to_json() == made().to_json()
     assert chart.data.schema() == made().data.schema()

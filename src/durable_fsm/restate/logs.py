@@ -1,11 +1,9 @@
-"""The one logger of durable_fsm: silent on replay, one line each, without what a chart redacts; and a JSON formatter."""
+"""The one logger of durable_fsm: silent on replay, one line each, without what a chart redacts."""
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
-from datetime import UTC, datetime
 
 from restate.server_context import restate_context_is_replaying
 
@@ -13,7 +11,6 @@ from durable_fsm.restate import redaction
 
 LOGGER = "durable_fsm"
 
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} | {10: "\\n", 13: "\\r"}
 
 
@@ -48,22 +45,3 @@ def _places_of(error: BaseException) -> str:
 
 log = logging.getLogger(LOGGER)
 log.addFilter(_Decent())
-
-
-class JsonFormatter(logging.Formatter):
-    """Writes a log record as one JSON object a line, with everything that was added to it.
-
-    handler.setFormatter(durable_fsm.JsonFormatter())
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        entry |= {name: value for name, value in vars(record).items() if name not in _USUAL}
-        if record.exc_info:
-            entry["exception"] = record.exc_text or self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)

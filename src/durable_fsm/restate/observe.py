@@ -70,7 +70,8 @@ def watching(
 ) -> Generator[None]:
     """Watch one invocation for the machine *key*; a refusal of the event that it *takes* is told."""
     watch = Watch(chart, key, ctx.request().id, takes)
-    token, remembered = _watch.set(watch), redaction.begin(chart)
+    before, remembered = _watch.get(), redaction.begin(chart)
+    _watch.set(watch)
     try:
         yield
     except RestateTerminalError as error:
@@ -78,7 +79,7 @@ def watching(
         raise
     finally:
         redaction.end(remembered)
-        _watch.reset(token)
+        _watch.set(before)  # no token: what is thrown away unfinished may end in another context
 
 
 def about(event: str) -> None:

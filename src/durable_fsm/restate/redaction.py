@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from durable_fsm.core.model import Chart, Json
@@ -22,14 +22,15 @@ class Seen:
 _seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 
-def begin(chart: Chart) -> Token[Seen | None] | None:
-    """Begin to remember, if the chart names anything."""
-    return _seen.set(Seen(chart.redaction)) if chart.redact else None
+def begin(chart: Chart) -> Seen | None:
+    """Begin to remember, if the chart names anything; return what was remembered before, for `end`."""
+    before = _seen.get()
+    _seen.set(Seen(chart.redaction) if chart.redact else None)
+    return before
 
 
-def end(token: Token[Seen | None] | None) -> None:
-    if token is not None:
-        _seen.reset(token)
+def end(before: Seen | None) -> None:
+    _seen.set(before)
 
 
 def seen(*values: Json) -> None:
