@@ -12,7 +12,7 @@ import pytest
 
 import durable_fsm
 
-NEEDS_A_HOST = {"app"}
+NEEDS_A_HOST = {"JsonFormatter", "app"}
 
 
 def loaded_by(statements: str) -> set[str]:

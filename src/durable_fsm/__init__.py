@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
+    from durable_fsm.restate.formatter import JsonFormatter
 
 __version__ = "0.1.0.dev0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",
+    "JsonFormatter": "durable_fsm.restate.formatter",
     "Kafka": "durable_fsm.core.sources",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
@@ -73,6 +75,7 @@ __all__ = [
     "HmacSha256",
     "Ids",
     "Incoming",
+    "JsonFormatter",
     "Kafka",
     "Record",
     "Request",

@@ -317,3 +317,17 @@ def test_a_terminal_error_of_an_activity_speaks_for_itself() -> None:
 def test_every_kind_of_error_has_a_message() -> None:
     with pytest.raises(NotImplementedError):
         str(errors.DurableFSMError(chart="Order"))
+
+
+@pytest.mark.parametrize("name", ["error", "done", "done.invoke", "done.state", "error.execution", "done.invoke.x"])
+def test_the_stem_of_a_platform_event_is_as_private_as_the_event(name: str) -> None:
+    made = chart("cart", edge("cart", "error.* done.* done.state.*", key="any"))
+
+    with pytest.raises(errors.Forbidden):
+        step(made, start(made).snapshot, Event(name))
+
+
+def test_an_event_of_ones_own_may_be_called_error() -> None:
+    made = chart("cart", edge("cart", "error"), events=[EventType("error")])
+
+    assert step(made, start(made).snapshot, Event("error")).outcome is Outcome.TAKEN

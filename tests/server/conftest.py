@@ -24,6 +24,7 @@ import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
 from tests.server.sources import Sources
+from tests.server.watched import Watched
 
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
@@ -339,5 +340,27 @@ def sources_replaying(
 def sources(request: pytest.FixtureRequest) -> Iterator[Sources]:
     """Topics and webhooks, on each of the two servers in turn."""
     found: Sources = request.getfixturevalue(request.param)
+    yield found
+    found.host.mend()
+
+
+@pytest.fixture(scope="session")
+def watched_awake(effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """The charts of `watch_app.py` on a server that keeps attempts open, and traces."""
+    with Watched.on(Host, effect_log, tmp_path_factory.mktemp("watched")) as watched:
+        yield watched
+
+
+@pytest.fixture(scope="session")
+def watched_replaying(effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """The charts of `watch_app.py` on a server that replays at every await, and traces."""
+    with Watched.on(Host, effect_log, tmp_path_factory.mktemp("rewatched"), always_replay=True) as watched:
+        yield watched
+
+
+@pytest.fixture(params=["watched_awake", "watched_replaying"])
+def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The charts of `watch_app.py`, on each of two servers in turn, and all that is written of them."""
+    found: Watched = request.getfixturevalue(request.param)
     yield found
     found.host.mend()

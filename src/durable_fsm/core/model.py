@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
     from durable_fsm.core.plan import Plans
+    from durable_fsm.core.redact import Redaction
     from durable_fsm.core.scope import Scope
     from durable_fsm.core.sources import Kafka, Webhook
 
@@ -320,7 +321,8 @@ class Chart:
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
     public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
-    `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest.
+    `webhooks` bring events to a hosted machine, `redact` names what nobody is to read of it, and `operators_only` handlers
+    that nobody outside reaches; they are no part of what it is, and so not of the digest.
     """
 
     name: str
@@ -335,6 +337,8 @@ class Chart:
     work: tuple[Activity, ...] = ()
     sources: tuple[Kafka, ...] = field(default=(), compare=False)
     webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
+    redact: tuple[str, ...] = field(default=(), compare=False)
+    operators_only: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def root(self) -> State:
@@ -353,6 +357,13 @@ class Chart:
         from durable_fsm.core.plan import Plans
 
         return Plans(self.index)
+
+    @cached_property
+    def redaction(self) -> Redaction:
+        """What is kept out of whatever people read."""
+        from durable_fsm.core.redact import Redaction
+
+        return Redaction.of(self.redact)
 
     @cached_property
     def digest(self) -> str:

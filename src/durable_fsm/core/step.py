@@ -146,10 +146,22 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
 
 
+def may_come_from_outside(chart: Chart, name: str) -> bool:
+    """Whether anybody may send this event, if the chart has it.
+
+    Descriptors of platform events select their stems too (`error.*` selects `error`): one that nobody has declared is none
+    of a sender's own.
+    """
+    declared = chart.events.get(name)
+    if declared is None:
+        stem = f"{name}."
+        return not any(stem.startswith(ours) or ours.startswith(stem) for ours in PLATFORM_NAMES)
+    return declared.public and not name.startswith(PLATFORM_NAMES)
+
+
 def _admit(chart: Chart, name: str) -> None:
     """Refuse what senders outside may not send."""
-    declared = chart.events.get(name)
-    if name.startswith(PLATFORM_NAMES) or (declared is not None and not declared.public):
+    if not may_come_from_outside(chart, name):
         raise Forbidden(chart=chart.name, event=name)
     if not chart.index.knows(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)

@@ -51,6 +51,7 @@ class Taken:
         token: of the deferred event that was taken up or dropped; empty for others.
         error: why it was dropped.
         note: what else is to be remembered: who repaired, and why.
+        configuration: the leaves that were active afterwards.
     """
 
     seq: int
@@ -61,6 +62,7 @@ class Taken:
     token: str = ""
     error: DurableFSMError | None = None
     note: Json = None
+    configuration: tuple[str, ...] = ()
 
 
 class Turn:
@@ -225,7 +227,8 @@ class Turn:
                 result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}")
             except DurableFSMError as error:
                 self.snapshot = dropped(machine, kept)
-                self.log.append(Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error))
+                told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
+                self.log.append(replace(told, configuration=machine.configuration))
                 return True
             if result.outcome is not Outcome.DEFERRED:
                 self._absorb(kept.event, result, token=kept.token)
@@ -236,8 +239,10 @@ class Turn:
     def _absorb(self, event: str, result: Step, token: str = "", note: Json = None) -> None:
         if result.snapshot is not self.snapshot:
             outcome = result.outcome.value
-            seq = result.snapshot.seq
-            self.log.append(Taken(seq, event, outcome, result.trace, result.reply, token, note=note))
+            seq, leaves = result.snapshot.seq, result.snapshot.configuration
+            self.log.append(
+                Taken(seq, event, outcome, result.trace, result.reply, token, note=note, configuration=leaves)
+            )
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
         for effect in result.effects:

@@ -45,6 +45,8 @@ class Options:
     work: tuple[Any, ...] = ()  # Any: what `activity` makes is made for the library's untyped `invoke=`
     sources: tuple[Kafka, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    redact: tuple[str, ...] = ()
+    operators_only: tuple[str, ...] = ()
 
 
 def durable(
@@ -60,6 +62,8 @@ def durable(
     work: Iterable[Any] = (),
     sources: Iterable[Kafka] = (),
     webhooks: Iterable[Webhook] = (),
+    redact: Iterable[str] = (),
+    operators_only: Iterable[str] = (),
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -75,6 +79,9 @@ def durable(
         work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
         webhooks: providers that post their events.
+        redact: members of data and payloads that errors, logs and history never show: `"card_number"`, `"customer.email"`.
+        operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
+            reach them.
     """
     options = Options(
         version=version,
@@ -88,6 +95,8 @@ def durable(
         work=tuple(work),
         sources=tuple(sources),
         webhooks=tuple(webhooks),
+        redact=_listed(redact),
+        operators_only=_listed(operators_only),
     )
 
     def mark(cls: C) -> C:
@@ -95,6 +104,11 @@ def durable(
         return cls
 
     return mark
+
+
+def _listed(names: Iterable[str]) -> tuple[str, ...]:
+    """A single name is a list of one, not of its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.facade import Attributes, facade_of
+from durable_fsm.frontends.guarded import guarded, problems_in
 from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
@@ -110,6 +111,11 @@ class _Reader:
         self._check_stances(states.values(), transitions)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
         self._check_sources(transitions)
+        types = [data, *(event.payload for event in self.events.values())]
+        open_ended = bool(self.options.sources or self.options.webhooks)
+        kept = self.options
+        for what, remedy in problems_in(kept.redact, kept.operators_only, types, open_ended=open_ended):
+            self.problem(what, remedy)
         if self.problems or data is None:
             raise DefinitionError(chart=self.name, problems=self.problems)
         chart = Chart(
@@ -127,7 +133,7 @@ class _Reader:
             webhooks=self.options.webhooks,
         )
         self._judge(chart)
-        return chart
+        return guarded(chart, self.options.redact, self.options.operators_only)
 
     def _judge(self, chart: Chart) -> None:
         """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""

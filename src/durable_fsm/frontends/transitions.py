@@ -40,6 +40,7 @@ from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends import sources
 from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.guarded import guarded, problems_in
 from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.models import Names, model_type
@@ -137,6 +138,10 @@ class _Reader:
         names = sources.Names.of(events, transitions)
         for what, remedy, place in sources.problems_in(self.config.sources, self.config.webhooks, names):
             self.problem(what, remedy, place)
+        types = [data, *(event.payload for event in events.values())]
+        open_ended = bool(config.sources or config.webhooks)
+        for what, remedy in problems_in(config.redact, config.operators_only, types, open_ended=open_ended):
+            self.problem(what, remedy)
         if self.problems or data is None:
             raise NotDurable(chart=config.name, problems=self.problems)
         chart = Chart(
@@ -160,7 +165,7 @@ class _Reader:
             webhooks=tuple(config.webhooks),
         )
         self._judge(chart)
-        return chart
+        return guarded(chart, tuple(config.redact), tuple(config.operators_only))
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:

@@ -61,6 +61,7 @@ class TransitionsConfig:
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
+        redact, operators_only: members that nobody is to read, and handlers for operators, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -90,6 +91,8 @@ class TransitionsConfig:
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     sources: tuple[Kafka, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    redact: tuple[str, ...] = ()
+    operators_only: tuple[str, ...] = ()
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

@@ -14,14 +14,15 @@ from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.limits import Limits
+from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.webhooks import Webhooks
-from durable_fsm.restate.wire import log
 
 Protocol = Literal["bidi", "request_response"]
 
@@ -105,17 +106,22 @@ def _children(chart: Chart) -> list[Chart]:
 
 
 # Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it
-def app(*definitions: object, protocol: Protocol | None = None, identity_keys: Sequence[str] = ()) -> Any:
+def app(*definitions: object, protocol: Protocol | None = None, identity_keys: Sequence[str] | None = None) -> Any:
     """An ASGI application that hosts these charts; on AWS Lambda, a Lambda handler.
 
     Args:
         definitions: whatever `chart_from` reads.
         protocol: how Restate talks to it; None lets discovery decide by the HTTP version.
-        identity_keys: public keys of the Restate environments that may call it; empty lets everyone.
+        identity_keys: public keys of the Restate servers that may call it, `publickeyv1_…`; those of the environment
+            variable `DURABLE_FSM_IDENTITY_KEYS`, if not given. Without any, everyone may.
+
+    Raises:
+        DefinitionError: a definition has problems.
+        ValueError: two charts have the same name, or a key is none.
     """
     return restate.app(
         services(*definitions),
         protocol=protocol,
-        identity_keys=list(identity_keys) or None,
+        identity_keys=known_keys(identity_keys) or None,
         journal_value_codec=codec(),
     )

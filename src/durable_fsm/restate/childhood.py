@@ -15,9 +15,10 @@ from durable_fsm.core.model import Chart, Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
 from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.logs import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.visit import Visit, parked_for
-from durable_fsm.restate.wire import BYTES, log, terminal_errors
+from durable_fsm.restate.wire import BYTES, terminal_errors
 
 HALT_AGAIN = timedelta(milliseconds=100)
 """When to look again whether a child that is to end holds its key; each further time is twice as long."""

@@ -7,13 +7,10 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import Failure, Json
 from durable_fsm.errors import TerminalError
-from durable_fsm.restate.wire import MAX_INPUT, writable
+from durable_fsm.restate.wire import MAX_INPUT, MAX_MESSAGE, writable
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled."""
-
-MAX_MESSAGE = 10_000
-"""Longest error message in characters that a chart is told."""
 
 
 class ItemFailed(Exception):

@@ -24,6 +24,7 @@ from durable_fsm.core.condition import meets
 from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, shown
@@ -33,6 +34,7 @@ from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.record import Range, entries_of, forget
+from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
@@ -48,7 +50,17 @@ from durable_fsm.restate.visit import (
     tokens_of,
 )
 from durable_fsm.restate.waiting import Wish, refusal, tell
-from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
+from durable_fsm.restate.wire import (
+    BYTES,
+    FOR_EVER,
+    Delivery,
+    digest_of,
+    name_of_event,
+    read,
+    receipt,
+    terminal,
+    terminal_errors,
+)
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
@@ -81,11 +93,11 @@ class Host:
         for handler, event in handlers_of(self.chart).items():
             declared = self.chart.events[event]
             schema = declared.payload.schema() if declared.payload else None
-            self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc)
-        self._add(service, "create", self._create, schema=self.chart.data.schema())
-        self._add(service, "send", self._send, schema=SEND_SCHEMA)
-        self._add(service, "delete", self._delete)
-        self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA)
+            self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc, takes=event)
+        self._add(service, "create", self._create, schema=self.chart.data.schema(), takes="create")
+        self._add(service, "send", self._send, schema=SEND_SCHEMA, takes="send")
+        self._add(service, "delete", self._delete, takes="delete")
+        self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA, takes="repair")
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
@@ -120,9 +132,11 @@ class Host:
         kind: str = "exclusive",
         private: bool = False,
         remembered: timedelta | None = None,
+        takes: str | None = None,
     ) -> None:
         async def handler(ctx: Any, body: bytes) -> bytes:
-            return await handle(ctx, body)
+            with observe.watching(self.chart, ctx, ctx.key(), name, takes=takes):
+                return await handle(ctx, body)
 
         handler.__doc__ = doc or handle.__doc__
         register = service.handler(
@@ -131,7 +145,7 @@ class Host:
             accept="*/*",
             input_serde=BYTES,
             output_serde=BYTES,
-            ingress_private=private or None,
+            ingress_private=private or name in self.chart.operators_only or None,
             idempotency_retention=remembered,
         )
         register(handler)
@@ -165,7 +179,7 @@ class Host:
         if unknown := sorted(request.keys() - {"event", "payload"}):
             problem = f'expected {{"event": name, "payload": …}}, got {errors.quoted(unknown)} too.'
             raise errors.MalformedInput(chart=self.name, handler="send", problem=problem)
-        return event, request.get("payload")
+        return name_of_event(self.name, "send", event), request.get("payload")
 
     async def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Visit:
         return await Visit.enter(self.chart, ctx, self.peers, tries=tries)
@@ -176,6 +190,7 @@ class Host:
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
 
+        observe.about(name)
         self._refuse_private(ctx, name)
         visit = await self._enter(ctx)
         return await visit.run(name, act, autostart=event)
@@ -225,6 +240,7 @@ class Host:
             waiters = sorted(visit.waiters.known.items())
             told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
         handles = await load_handles(ctx)
+        observe.deleted(machine)
         ctx.clear_all()
         for running in machine.activities:
             stop(ctx, self.chart, running.token)
@@ -346,6 +362,9 @@ class Host:
         """Take the event of somebody who waits, and register them."""
         request = json.loads(body)
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
+        if event is not None:
+            observe.about(event.name)
+            seen(request["payload"])
         visit = await self._enter(ctx)
         return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
 
@@ -427,6 +446,7 @@ class Host:
         """Take a timer or an outcome. What cannot be taken now is sent again later, never lost."""
         with terminal_errors(self.name, ctx.key()):
             delivery = Delivery.decode(body)
+        seen(delivery.result)
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(delivery.event)
@@ -442,6 +462,7 @@ class Host:
         except RestateTerminalError as error:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
+            observe.parked(delivery.event.name, error.message, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
             return canonical({"outcome": "parked", "reason": error.message}).encode()

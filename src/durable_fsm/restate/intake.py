@@ -21,8 +21,10 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Incoming
+from durable_fsm.restate import observe
+from durable_fsm.restate.redaction import cleaned, seen
 from durable_fsm.restate.visit import parked_for
-from durable_fsm.restate.wire import BYTES, FOR_EVER, log, read, writable
+from durable_fsm.restate.wire import BYTES, FOR_EVER, read, writable
 
 INCOMING = "_incoming"
 """The handler that takes events from elsewhere; what waits there until later is parked."""
@@ -145,7 +147,9 @@ class Intake:
 
     async def incoming(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take an event from a topic or a webhook."""
-        return await self.take(ctx, Arrival.decode(body))
+        arrival = Arrival.decode(body)
+        seen(arrival.payload)
+        return await self.take(ctx, arrival)
 
     async def take(self, ctx: ObjectContext, arrival: Arrival) -> bytes:
         """Take it, park it, or reject it; a rejected one is a terminal error, which blocks nothing."""
@@ -157,7 +161,7 @@ class Intake:
                 raise
             if reason not in PARKED:
                 raise reject(ctx, self.chart, ctx.key(), arrival, error, arrival) from error
-            log.warning("%s It came from %s, and is tried again later.", error.message, arrival.place)
+            observe.parked(arrival.event, f"{error.message} It came from {arrival.place}.", arrival.tries)
             later = replace(arrival, tries=arrival.tries + 1)
             delay = parked_for(arrival.tries)
             ctx.generic_send(self.chart.name, INCOMING, later.encode(), key=ctx.key(), send_delay=delay)
@@ -185,10 +189,11 @@ def reject(
     if arrival is not None:
         letter["event"] = arrival.event
         if len(canonical(arrival.payload).encode()) <= LONGEST_PAYLOAD:
-            letter["payload"] = arrival.payload
-    ctx.generic_send(rejected_name(chart), "_add", canonical(letter).encode(), key=place.source)
+            letter["payload"] = cleaned(arrival.payload)
     message = f"{error.message} It came from {place.place}."
-    log.warning("%s", message)
+    event = arrival.event if arrival is not None else ""
+    observe.rejected(event, message, error.status_code, unheard=True, error=letter["type"], **place.facts)
+    ctx.generic_send(rejected_name(chart), "_add", canonical(letter).encode(), key=place.source)
     return RestateTerminalError(message, error.status_code, metadata={**(error.metadata or {}), **place.facts})
 
 
@@ -205,6 +210,7 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
     service = restate.VirtualObject(
         rejected_name(chart),
         description=f"What topics and webhooks have brought to {chart.name} and nobody could take.",
+        ingress_private="rejected" in chart.operators_only or None,
         invocation_retry_policy=FOR_EVER,
     )
 

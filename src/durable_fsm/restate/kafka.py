@@ -16,7 +16,9 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical
 from durable_fsm.core.model import Chart
 from durable_fsm.core.sources import Kafka, Record
+from durable_fsm.restate import observe
 from durable_fsm.restate.intake import INCOMING, Arrival, Intake, Place, reject
+from durable_fsm.restate.redaction import seen_text
 from durable_fsm.restate.wire import BYTES, FOR_EVER, terminal_errors
 
 RECORD = "_kafka"
@@ -65,7 +67,8 @@ class Topics:
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
             """Hand a record on to its machine, in the order of its key."""
-            return await self._read(ctx, body, forwarder_name(self.chart))
+            with observe.watching(self.chart, ctx, ctx.key(), FORWARD):
+                return await self._read(ctx, body, forwarder_name(self.chart))
 
         service.handler(FORWARD, accept="*/*", input_serde=BYTES, output_serde=BYTES)(forward)
         return service
@@ -75,6 +78,7 @@ class Topics:
         return await self._read(ctx, body, self.chart.name)
 
     async def _read(self, ctx: ObjectContext, body: bytes, service: str) -> bytes:
+        seen_text(body)
         with terminal_errors(service, ctx.key()):
             record = record_of(service, ctx.key(), ctx.request().headers, body)
         place = place_of(record, service)

@@ -19,8 +19,9 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, milliseconds
 from durable_fsm.core.model import Chart, History, Json, Microstep
 from durable_fsm.core.turn import Taken
+from durable_fsm.restate.redaction import cleaned
 from durable_fsm.restate.stored import Stored
-from durable_fsm.restate.wire import BYTES, FOR_EVER, read
+from durable_fsm.restate.wire import BYTES, FOR_EVER, read, said
 
 PAGE = 10
 """Entries of a page."""
@@ -41,8 +42,8 @@ def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
     error = taken.error
     optional: dict[str, Json] = {
         "steps": [_step_of(microstep) for microstep in taken.trace],
-        "error": {"type": type(error).__name__, "message": error.what} if error is not None else None,
-        "note": taken.note,
+        "error": {"type": type(error).__name__, "message": said(error.what)} if error is not None else None,
+        "note": cleaned(taken.note),
     }
     entry: dict[str, Json] = {
         "n": number,

@@ -12,6 +12,9 @@ from durable_fsm.core.model import Json
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.wire import Delivery, read
 
+MAX_REASON = 1_000
+"""Longest reason in characters: the machine carries it along for a while."""
+
 SHAPE = (
     'expected {"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
     ' "move": state or [states].'
@@ -44,6 +47,9 @@ class Repair:
             raise errors.MalformedInput(chart=chart, handler="repair", problem=SHAPE)
         if not isinstance(reason, str) or not reason.strip():
             problem = "a repair needs a reason: it is kept with the machine's history."
+            raise errors.MalformedInput(chart=chart, handler="repair", problem=problem)
+        if len(reason) > MAX_REASON:
+            problem = f"a reason has {MAX_REASON:,} characters at most."
             raise errors.MalformedInput(chart=chart, handler="repair", problem=problem)
         return cls(verbs[0], request[verbs[0]], request.get("result"), reason.strip())
 

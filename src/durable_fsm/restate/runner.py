@@ -29,12 +29,15 @@ from durable_fsm.core.activity import Answer
 from durable_fsm.core.codec import canonical, failure_from_json, milliseconds, plain
 from durable_fsm.core.model import Activity, Chart, Json, Retry
 from durable_fsm.errors import TerminalError
+from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import Callbacks
 from durable_fsm.restate.failures import Failed, ItemFailed, cancellation, failure_of, is_cancellation, sendable
 from durable_fsm.restate.fan_out import fan_out
 from durable_fsm.restate.limits import admission
+from durable_fsm.restate.logs import log
+from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.steps import Steps
-from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, log
+from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery
 
 LONGEST_STEP = timedelta(days=1)
 
@@ -101,6 +104,7 @@ class Context:
 
     def __init__(self, ctx: restate.Context, chart: Chart, activity: Activity, job: Job, steps: Steps) -> None:
         self.ctx = ctx
+        self._activity = activity
         self._retry = activity.retry
         self._timeout = activity.timeout
         self._token = job.steps
@@ -117,7 +121,8 @@ class Context:
         work = partial(step, *args, **kwargs)
 
         async def attempt() -> bytes:
-            record = await self._steps.attempt(self._token, name, work, retry=retry, timeout=self._timeout)
+            with observe.stepping(self._activity, name):
+                record = await self._steps.attempt(self._token, name, work, retry=retry, timeout=self._timeout)
             return canonical(record).encode()
 
         for number in count(1):
@@ -132,6 +137,7 @@ class Context:
             failure = failure_from_json(record["error"])
             if record["terminal"] or number == retry.attempts:
                 raise Failed(failure)
+            observe.retried(self._activity, name, number, failure)
             await self.sleep(retry.delay(number))
 
     async def sleep(self, duration: timedelta) -> None:
@@ -195,14 +201,23 @@ class Runner:
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = Job.decode(body)
+            with observe.watching(self.chart, ctx, job.key, activity.id):
+                return (await run(ctx, job)).encode()
+
+        async def run(ctx: restate.Context, job: Job) -> Delivery:
+            seen(*_given(activity, job))
+            if job.part is None:
+                observe.begun(activity, job.stable_id)
             context = Context(ctx, self.chart, activity, job, self.steps)
             outcome = await self._run(context, activity, job)
+            if job.part is None:
+                observe.ended(activity, outcome.error, job.stable_id)
             context.callbacks.forget_all()
             if job.background:
                 ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
             elif job.detached and job.part is None:
                 dropped(self.chart, job.key, outcome)
-            return outcome.encode()
+            return outcome
 
         handle.__doc__ = inspect.getdoc(activity.run)
         return handle
@@ -249,6 +264,16 @@ class Runner:
             item=item,
         )
         return ctx.generic_call(runner_name(self.chart), part_name(activity.id), part.encode())
+
+
+def _given(activity: Activity, job: Job) -> list[Json]:
+    """What the work is given, under the names that the chart has for it: redaction goes by names."""
+    named = {activity.input.name: job.data} if job.given and activity.input is not None else job.data
+    return [
+        named,
+        job.data,
+        {activity.each.name: [*(job.items or ()), job.item]} if activity.each is not None else None,
+    ]
 
 
 def _wants_data(activity: Activity) -> bool:

@@ -21,6 +21,7 @@ from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapsho
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.model import Chart, Json, Snapshot
 from durable_fsm.restate.letters import Parent
+from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
 SNAPSHOT = "snapshot"
@@ -73,6 +74,7 @@ class Stored:
         except ValueError as error:
             raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
         machine = snapshot_from_json(chart, record)
+        seen(machine.data, *(kept.payload for kept in machine.deferred))
         problem = misfit(chart, machine)
         if problem is not None:
             served = (chart.version,)

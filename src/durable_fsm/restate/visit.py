@@ -43,15 +43,17 @@ from durable_fsm.core.model import (
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate import observe
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
 from durable_fsm.restate.waiting import Waiter, Waiters, tell
-from durable_fsm.restate.wire import BYTES, Delivery, digest_of, log, receipt, terminal_errors
+from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt, terminal_errors
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
 """How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
@@ -123,6 +125,8 @@ class Visit:
             answer = receipt(
                 self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
             )
+        if outcome in (Outcome.IGNORED, Outcome.STALE):
+            observe.unchanged(event, str(outcome))
         await self._commit()
         return answer
 
@@ -247,6 +251,7 @@ class Visit:
                 stored, pages = self._next(effects)
                 text = stored.encode()
                 self.family.weigh(effects)
+            observe.saved(self.machine, turn.log[self._logged :], turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             self.waiters.write(ctx)
             ended = self._ended()
@@ -256,6 +261,7 @@ class Visit:
             self._logged = len(turn.log)
             turn.saved()
         for delivery in parked:
+            observe.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
             park(ctx, self.chart, delivery, tries=self._tries)
         sent: dict[str, Handle] = {token: handle for effect in effects for token, handle in self._perform(effect)}
         if pages:
@@ -366,11 +372,19 @@ async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Del
 
 
 async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
-    """Remember what was parked, for operators; what is not *live* any more is forgotten."""
-    known = {**await load_parked(ctx), **{delivery.token: delivery for delivery in parked}}
-    record = {
-        token: json.loads(delivery.encode()) for token, delivery in known.items() if live is None or token in live
-    }
+    """Remember what was parked, for operators; what is not *live* any more is forgotten.
+
+    What would be too much to be stored is not remembered either: it comes again all the same.
+    """
+    known = {**{delivery.token: delivery for delivery in parked}, **await load_parked(ctx)}
+    known |= {delivery.token: delivery for delivery in parked}
+    record: dict[str, Json] = {}
+    room = MAX_SNAPSHOT
+    for token, delivery in known.items():
+        text = delivery.encode()
+        if (live is None or token in live) and len(text) <= room:
+            room -= len(text)
+            record[token] = json.loads(text)
     ctx.set(PARKED, canonical(record).encode(), serde=BYTES)
 
 

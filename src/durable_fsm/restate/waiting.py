@@ -22,10 +22,13 @@ from durable_fsm.core.model import Chart, Json, Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate.stored import WAITERS, members_of
-from durable_fsm.restate.wire import BYTES, read, receipt, terminal
+from durable_fsm.restate.wire import BYTES, name_of_event, read, receipt, terminal
 
 MOST = 1_000
 """Waiters of one machine."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Length of the replies to the events of those who wait, together."""
 
 LONGEST = timedelta(days=365)
 USUAL = timedelta(hours=1)
@@ -54,6 +57,8 @@ class Wish:
         event = request.get("event")
         if event is not None and not isinstance(event, str):
             raise _malformed(chart, "'event' is the name of one.")
+        if event is not None:
+            name_of_event(chart.name, "wait_for", event)
         if event is None and "payload" in request:
             raise _malformed(chart, "'payload' belongs to an 'event'.")
         fault = fault_in(chart, until, with_event=event is not None)
@@ -143,7 +148,8 @@ class Waiters:
         Raises:
             TooManyWaiting: there is no room.
         """
-        if len(self.known) >= MOST:
+        replies = sum(_length(other.reply) for other in self.known.values())
+        if len(self.known) >= MOST or replies + _length(waiter.reply) > MOST_BYTES:
             raise errors.TooManyWaiting(chart=chart.name, waiting=len(self.known))
         self.known[awakeable] = waiter
         self.changed = True
@@ -161,7 +167,8 @@ class Waiters:
                 told[awakeable] = answer
                 self.remove(awakeable)
             elif later != waiter:
-                self.known[awakeable] = later
+                fits = _length(later.reply) <= MOST_BYTES // MOST  # nobody is there to be refused any more
+                self.known[awakeable] = later if fits else replace(later, reply=None)
                 self.changed = True
         return told
 
@@ -182,6 +189,10 @@ class Waiters:
         elif self.changed:
             ctx.clear(WAITERS)
         self.changed = False
+
+
+def _length(reply: Json) -> int:
+    return 0 if reply is None else len(canonical(reply))
 
 
 def tell(ctx: ObjectContext, answers: dict[str, Json]) -> None:

@@ -16,9 +16,12 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
-from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.core.step import may_come_from_outside
+from durable_fsm.restate import observe
 from durable_fsm.restate.intake import INCOMING, Arrival, Place
-from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, digest_of, log, terminal_errors
+from durable_fsm.restate.logs import log
+from durable_fsm.restate.redaction import seen_text
+from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, digest_of, terminal_errors
 
 LONGEST_ID = 200
 
@@ -56,6 +59,11 @@ class Webhooks:
 
     def _handler(self, webhook: Webhook) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
+            with observe.watching(self.chart, ctx, "", webhook.name):
+                return await take(ctx, body)
+
+        async def take(ctx: restate.Context, body: bytes) -> bytes:
+            seen_text(body)
             headers = {name.lower(): value for name, value in ctx.request().headers.items()}
             request = Request(webhook.name, headers, body)
             with terminal_errors(self.name, webhook.name):
@@ -157,7 +165,7 @@ class Webhooks:
         chart, name = self.chart, arrival.event
         declared = chart.events.get(name)
         private = [event.name.replace(".", "_") for event in chart.events.values() if not event.public]
-        if name.startswith(PLATFORM_NAMES) or name in private or (declared is not None and not declared.public):
+        if name in private or not may_come_from_outside(chart, name):
             return errors.Forbidden(chart=chart.name, event=name).what
         if not chart.index.knows(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what

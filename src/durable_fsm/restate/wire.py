@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome, Snapshot
 from durable_fsm.core.step import active_in
+from durable_fsm.restate.logs import log
+from durable_fsm.restate.redaction import clean, seen
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
@@ -30,6 +31,12 @@ MAX_DEPTH = 100
 
 MAX_SNAPSHOT = 16 * 1024 * 1024
 """Longest snapshot in bytes; beyond 32 MiB the platform would retry for ever and the key would be blocked."""
+
+MAX_MESSAGE = 10_000
+"""Longest error message in characters, and longest text among its facts: authors' exceptions may quote anything."""
+
+MAX_NAME = 200
+"""Longest name of an event in characters; errors and logs repeat it."""
 
 STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.MalformedInput: 400,
@@ -68,8 +75,6 @@ BYTES = BytesSerde()
 FOR_EVER = InvocationRetryPolicy(max_attempts=2**31 - 1)
 """What the platform retries is an outage or a deployment: it must not give up, which would block the machine's key."""
 
-log = logging.getLogger("durable_fsm")
-
 
 @contextmanager
 def terminal_errors(chart: str, key: str) -> Generator[None]:
@@ -96,9 +101,27 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     Facts that are not strings are JSON texts.
     """
     facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
-    texts = {name: value if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
-    metadata = {"type": type(error).__name__, **{name: writable(text) for name, text in texts.items()}}
-    return RestateTerminalError(writable(str(error)), STATUS[type(error)], metadata=metadata)
+    texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
+    metadata = {"type": type(error).__name__, **{name: clean(writable(text)) for name, text in texts.items()}}
+    return RestateTerminalError(said(str(error)), STATUS[type(error)], metadata=metadata)
+
+
+def said(text: str) -> str:
+    """*text* as it may be told: without what is redacted, and not endless."""
+    text = clean(writable(text))
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} …"
+
+
+def name_of_event(chart: str, handler: str, name: str) -> str:
+    """The name itself.
+
+    Raises:
+        MalformedInput: it is longer than any name.
+    """
+    if len(name) > MAX_NAME:
+        problem = f"the name of an event has {MAX_NAME} characters at most."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem)
+    return name
 
 
 def writable(text: str) -> str:
@@ -141,6 +164,7 @@ def read(chart: str, handler: str, body: bytes) -> Json:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
     except ValueError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=f"{error}.") from error
+    seen(value)
     return value
 
 

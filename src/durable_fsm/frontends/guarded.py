@@ -1,0 +1,136 @@
+"""What an author keeps from others: members that nobody is to read, and handlers that nobody outside is to reach."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+from durable_fsm.core.model import Chart, Json, Misfit, ValueType
+from durable_fsm.core.redact import Redaction
+from durable_fsm.errors import quoted
+from durable_fsm.frontends.values import Typed
+
+CLOSABLE = ("cancel", "create", "delete", "history", "rejected", "repair", "send", "snapshot", "wait_for")
+"""Handlers that every machine has, and that the ingress need not serve; `rejected` is the list of rejected events."""
+
+NAME = re.compile(r"[^\s.]+(\.[^\s.]+)*")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Discreet:
+    """A `ValueType` that does not say what is wrong with a member that is to be redacted: the reason may quote it."""
+
+    type: ValueType
+    redaction: Redaction
+
+    @property
+    def name(self) -> str:
+        return self.type.name
+
+    def load(self, stored: Json) -> object:
+        return self._asked(self.type.load, stored)
+
+    def dump(self, value: object) -> Json:
+        return self._asked(self.type.dump, value)
+
+    def schema(self) -> dict[str, Json] | None:
+        return self.type.schema()
+
+    def _asked(self, ask: Callable[[Any], T], value: object) -> T:
+        try:
+            return ask(value)
+        except Misfit as error:
+            if not self.redaction.covers(error.path):
+                raise
+            raise Misfit("the value, which is redacted, does not fit", error.path) from error
+
+
+def guarded(chart: Chart, redact: tuple[str, ...], operators_only: tuple[str, ...]) -> Chart:
+    """The chart with what its author says of both."""
+    if not redact:
+        return replace(chart, operators_only=operators_only) if operators_only else chart
+    redaction = Redaction.of(redact)
+    events = {
+        name: event if event.payload is None else replace(event, payload=Discreet(event.payload, redaction))
+        for name, event in chart.events.items()
+    }
+    data = Discreet(chart.data, redaction)
+    return replace(chart, data=data, events=events, redact=redact, operators_only=operators_only)
+
+
+def problems_in(
+    redact: object, operators_only: object, types: Iterable[ValueType | None], *, open_ended: bool
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with the two: what and remedy.
+
+    *types* are those of data and payloads. With *open_ended*, more may come in than they say: records of topics.
+    """
+    yield from _closed_problems(operators_only)
+    if not _is_texts(redact):
+        yield "redact= is no list of names.", 'Write redact=("card_number", "customer.email").'
+        return
+    known = _members(types)
+    for name in cast("Iterable[str]", redact):
+        if not NAME.fullmatch(name):
+            yield f"redact= names {name!r}, which is no member.", "Write 'email', or 'customer.email' for one inside."
+        elif known is not None and not open_ended and (unknown := _unknown(name, known)) is not None:
+            close = difflib.get_close_matches(unknown, known, n=1)
+            remedy = f"Did you mean '{close[0]}'?" if close else "Declare the type that has it, or remove it."
+            yield f"redact= names '{name}', and neither the data nor a payload has '{unknown}'.", remedy
+
+
+def _closed_problems(operators_only: object) -> Iterator[tuple[str, str]]:
+    if not _is_texts(operators_only):
+        yield "operators_only= is no list of handlers.", 'Write operators_only=("repair", "delete").'
+        return
+    for name in cast("Iterable[str]", operators_only):
+        if name not in CLOSABLE:
+            what = f"operators_only= names '{name}', which is no handler that every machine has."
+            yield what, f"There is {quoted(CLOSABLE)}. To close an event, declare it public=False."
+
+
+def _is_texts(names: object) -> bool:
+    return isinstance(names, tuple | list) and all(isinstance(name, str) for name in cast("list[object]", names))
+
+
+def _unknown(name: str, known: set[str]) -> str | None:
+    return next((part for part in name.split(".") if part not in known), None)
+
+
+def _members(types: Iterable[ValueType | None]) -> set[str] | None:
+    """Names of all members of these types, at any depth; None if one of them does not say."""
+    names: set[str] = set()
+    for type_ in types:
+        if type_ is None:
+            continue
+        schema = type_.schema()
+        if schema is None:
+            return None
+        names |= set(_properties(schema))
+        if isinstance(type_, Typed):
+            names |= set(_properties(_by_field(type_)))
+    return names
+
+
+def _by_field(type_: Typed) -> Json:
+    """The schema under the names that the data is stored by, where payloads have aliases."""
+    adapter: TypeAdapter[Any] = TypeAdapter(type_.declared)
+    return adapter.json_schema(by_alias=False)
+
+
+def _properties(schema: Json) -> Iterator[str]:
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _properties(item)
+    elif isinstance(schema, dict):
+        declared = schema.get("properties")
+        if isinstance(declared, dict):
+            yield from declared
+        for member in schema.values():
+            yield from _properties(member)

@@ -1,0 +1,116 @@
+"""What has a limit, so that nobody makes a machine too heavy to be stored; and the table that says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_fsm import errors
+from durable_fsm.core import fan_out, step
+from durable_fsm.core.model import Json
+from durable_fsm.restate import intake, record, repairs, waiting, wire
+from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate.visit import keep_parked
+from durable_fsm.restate.waiting import MOST_BYTES, Waiter, Waiters, Wish
+from durable_fsm.restate.wire import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
+from tests.building import chart, edge
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
+
+
+def test_the_table_of_limits_says_what_holds() -> None:
+    rows = re.findall(r"^\| ([^|`]+?) \| ([\d,]+(?: \w+)?)[^|]*\| [^|]+ \|$", PAGE.read_text(), re.MULTILINE)
+    mib, kib = 1024 * 1024, 1024
+
+    assert dict(rows) == {
+        "a request": f"{wire.MAX_INPUT // mib} MiB",
+        "its nesting": f"{wire.MAX_DEPTH} levels",
+        "the name of an event": f"{wire.MAX_NAME} characters",
+        "a machine with the tail of its record": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "events that are deferred": f"{step.MOST_DEFERRED} events",
+        "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
+        "those who wait for a machine": f"{waiting.MOST:,}",
+        "replies that are kept for them": f"{waiting.MOST_BYTES // mib} MiB",
+        "the result of an activity, the answer to a callback": f"{wire.MAX_INPUT // mib} MiB",
+        "the result of a step": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
+        "an error message, and each text among its facts": f"{wire.MAX_MESSAGE:,} characters",
+        "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
+        "parked deliveries that operators see": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "entries of one answer of history": f"{record.MOST:,} entries",
+        "rejected events of a topic or webhook": f"{intake.LETTERS} events",
+        "a payload among them": f"{intake.LONGEST_PAYLOAD // kib} KiB",
+    }
+
+
+def test_an_error_does_not_quote_without_end() -> None:
+    told = terminal(errors.UnknownEvent(chart="Order", event="x" * MAX_MESSAGE * 2, known=["pay"]))
+
+    assert len(told.message) == MAX_MESSAGE + 2
+    assert told.metadata is not None
+    assert len(told.metadata["event"]) == MAX_MESSAGE + 2
+    assert json.loads(told.metadata["known"]) == ["pay"]
+
+
+def test_a_name_has_an_end() -> None:
+    assert name_of_event("Order", "send", "x" * MAX_NAME) == "x" * MAX_NAME
+    with pytest.raises(errors.MalformedInput, match="has 200 characters at most"):
+        name_of_event("Order", "send", "x" * (MAX_NAME + 1))
+    with pytest.raises(errors.MalformedInput, match="has 200 characters at most"):
+        Wish.decode(ORDER, json.dumps({"event": "x" * (MAX_NAME + 1), "taken": True}).encode())
+
+
+def test_a_reason_has_an_end() -> None:
+    body = {"move": "paid", "reason": "x" * repairs.MAX_REASON}
+
+    assert Repair.decode("Order", json.dumps(body).encode()).reason == body["reason"]
+    with pytest.raises(errors.MalformedInput, match="a reason has 1,000 characters at most"):
+        Repair.decode("Order", json.dumps({**body, "reason": body["reason"] + "x"}).encode())
+
+
+def test_those_who_wait_keep_only_so_much_of_their_replies() -> None:
+    waiters = Waiters({})
+    half = "x" * (MOST_BYTES // 2 - 2)
+
+    for name in ("first", "second"):
+        waiters.add(ORDER, name, Waiter({"state": "paid"}, "pay", "taken", half))
+    with pytest.raises(errors.TooManyWaiting):
+        waiters.add(ORDER, "third", Waiter({"state": "paid"}, "pay", "taken", "x"))
+    waiters.add(ORDER, "fourth", Waiter({"state": "paid"}))
+
+    assert waiters.known.keys() == {"first", "second", "fourth"}
+
+
+class Store:
+    """The state of one key."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def get(self, name: str, **_: Any) -> bytes | None:
+        return self.kept.get(name)
+
+    def set(self, name: str, value: bytes, **_: Any) -> None:
+        self.kept[name] = value
+
+
+def test_what_is_parked_is_listed_as_far_as_it_can_be_stored() -> None:
+    ctx: Any = Store()
+    results: dict[str, Json] = {f"t{number:02}": "x" * 1024 * 1024 for number in range(20)}
+
+    for token, result in results.items():
+        asyncio.run(keep_parked(ctx, [Delivery(token, "work", result=result)]))
+    asyncio.run(keep_parked(ctx, [Delivery("small", "work", result=1)]))
+    listed = json.loads(ctx.kept["parked"])
+    assert len(listed) == 16
+    assert "small" in listed
+    assert len(ctx.kept["parked"]) <= MAX_SNAPSHOT + 1024
+
+    asyncio.run(keep_parked(ctx, [Delivery("t00", "work", result=2)], {"t00", "small"}))
+    assert json.loads(ctx.kept["parked"]).keys() == {"t00", "small"}

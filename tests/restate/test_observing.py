@@ -1,0 +1,162 @@
+"""Telling operators never stands in a machine's way: not without OpenTelemetry, not with a logger that breaks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from restate.server_context import restate_context_is_replaying
+
+from durable_fsm import JsonFormatter
+from durable_fsm.core.step import start
+from durable_fsm.core.turn import Taken
+from durable_fsm.restate import observe, redaction
+from durable_fsm.restate.logs import log
+from tests.building import chart, edge
+
+ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
+CART = start(ORDER).snapshot
+PAID = [Taken(2, "pay", "taken", configuration=("paid",))]
+
+
+class Ctx:
+    """As much of a context as is asked."""
+
+    id = "inv_1"
+
+    def request(self) -> Ctx:
+        return self
+
+
+class Kept(logging.Handler):
+    """Keeps records, as they were when they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, Any]] = []
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record)))
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    handler = Kept()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler
+    log.removeHandler(handler)
+    log.setLevel(logging.NOTSET)
+
+
+def take(key: str = "o-17") -> None:
+    ctx: Any = Ctx()
+    with observe.watching(ORDER, ctx, key, "pay", takes="pay"):
+        observe.saved(CART, PAID, CART)
+
+
+def test_a_record_has_what_happened_as_attributes(kept: Kept) -> None:
+    take()
+
+    (line,) = kept.lines
+    duration, moment = line.pop("duration_ms"), line.pop("time")
+    assert (duration >= 0, moment[-6:]) == (True, "+00:00")
+    assert line == {
+        "level": "INFO",
+        "logger": "durable_fsm",
+        "message": f"{ORDER.name}/o-17: 'pay': cart → paid",
+        "kind": "taken",
+        "machine": ORDER.name,
+        "key": "o-17",
+        "event": "pay",
+        "outcome": "taken",
+        "seq": 2,
+        "before": ["cart"],
+        "after": ["paid"],
+        "invocation": "inv_1",
+    }
+
+
+def test_a_replay_is_silent(kept: Kept) -> None:
+    token = restate_context_is_replaying.set(True)
+    try:
+        take()
+        log.error("said before")
+    finally:
+        restate_context_is_replaying.reset(token)
+
+    assert kept.lines == []
+
+
+def test_a_handler_that_breaks_does_not_break_a_machine(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(record: logging.LogRecord) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(kept, "emit", breaks)
+
+    take()
+
+
+def test_outside_of_any_invocation_nothing_is_told(kept: Kept) -> None:
+    observe.saved(CART, PAID, CART)
+    observe.rejected("pay", "no", 409)
+
+    assert kept.lines == []
+
+
+def test_an_exception_is_part_of_its_line(kept: Kept) -> None:
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        log.exception("two\nlines")
+
+    assert kept.lines[0]["message"] == "two\\nlines"
+    assert kept.lines[0]["exception"].endswith("ValueError: wrong")
+
+
+def test_where_a_chart_redacts_a_traceback_has_places_and_no_words(kept: Kept) -> None:
+    token = redaction.begin(_redacting())
+    try:
+        _fail()
+    except KeyError:
+        log.exception("failed")
+    finally:
+        redaction.end(token)
+
+    told = kept.lines[0]["exception"]
+    assert "41111" not in told
+    assert "in _fail" in told
+    assert told.count("its words are left out") == 2
+
+
+def _fail() -> None:
+    number = str(41_111)
+    try:
+        raise ValueError(number)
+    except ValueError as error:
+        raise KeyError(number) from error
+
+
+def _redacting() -> Any:
+    return replace(ORDER, redact=("card_number",))
+
+
+def test_without_opentelemetry_everything_else_works() -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "from durable_fsm.restate import telemetry\n"
+        "telemetry.count('durable_fsm.events', {}); telemetry.span('x', {}, began=0)\n"
+        "with telemetry.spanning('x', {}): pass\n"
+        "assert not telemetry.is_on() and not telemetry.is_traced()\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr

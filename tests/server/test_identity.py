@@ -1,0 +1,160 @@
+"""Requests are signed by the one, checked by the other: a real server with a key of its own, and impostors."""
+
+from __future__ import annotations
+
+import os
+import threading
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess
+from durable_fsm.testing.failures import AdminError, ProcessFailed
+from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+HERE = Path(__file__).parent
+PKCS8_OF_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
+SIGNATURE = "x-restate-jwt-v1"
+
+
+class Signing(NamedTuple):
+    """A server that signs, and the public key that it has logged."""
+
+    server: RestateServer
+    public: str
+
+
+def signing_server(directory: Path) -> RestateServer:
+    """A server with a private key that nobody else has."""
+    pem = directory / "identity.pem"
+    body = b64encode(PKCS8_OF_ED25519 + os.urandom(32)).decode()
+    pem.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+    settings = {
+        "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem),
+        "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_service_client=info",
+    }
+    return RestateServer(env=settings)
+
+
+def public_key(server: RestateServer) -> str:
+    log = (server.base_dir / "restate-server.log").read_text()
+    return next(word.strip('"') for word in log.replace("=", " ").split() if word.strip('"').startswith("publickeyv1_"))
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signing]:
+    with signing_server(tmp_path_factory.mktemp("ours")) as server:
+        yield Signing(server, public_key(server))
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signing]:
+    with signing_server(tmp_path_factory.mktemp("another")) as server:
+        yield Signing(server, public_key(server))
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    ours: Signing, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory, hosting: type[Host]
+) -> Iterator[Host]:
+    """The charts, served to nobody but our server."""
+    log = tmp_path_factory.mktemp("guarded") / "service.log"
+    with hosting.on(ours.server, effect_log, log, DURABLE_FSM_IDENTITY_KEYS=ours.public) as host:
+        yield host
+
+
+def signed_by(signing: Signing) -> Mapping[str, str]:
+    """Headers with which a server asks a service what it has."""
+    seen: list[Mapping[str, str]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        with suppress(AdminError):  # it is no service
+            signing.server.register(f"http://127.0.0.1:{listener.server_port}", http1=True)
+        listener.shutdown()
+    return seen[0]
+
+
+def test_a_server_whose_key_is_known_works_as_ever(guarded: Host) -> None:
+    key = guarded.key("signed")
+
+    assert guarded.receipt("Counter", key, "increment")["reply"] == 1
+    guarded.served.restart()
+    assert guarded.receipt("Counter", key, "increment")["reply"] == 2
+
+
+@pytest.mark.parametrize("path", ["discover", "invoke/Counter/increment", "invoke/Counter/_deliver"])
+def test_a_request_without_a_signature_is_refused_and_nothing_runs(guarded: Host, path: str) -> None:
+    key = guarded.key("unsigned")
+    guarded.receipt("Counter", key, "increment")
+
+    answer = httpx.post(f"{guarded.served.url}/{path}", content=b"{}", trust_env=False)
+
+    assert (answer.status_code, answer.content) == (401, b"")
+    assert guarded.snapshot("Counter", key)["data"] == {"count": 1}
+
+
+@pytest.mark.parametrize("path", ["discover", "invoke/Counter/increment"])
+def test_a_request_signed_by_another_key_is_refused_and_nothing_runs(
+    guarded: Host, another: Signing, path: str
+) -> None:
+    headers = signed_by(another)
+
+    answer = httpx.post(f"{guarded.served.url}/{path}", content=b"{}", headers=headers, trust_env=False)
+
+    assert SIGNATURE in headers
+    assert (answer.status_code, answer.content) == (401, b"")
+
+
+def test_our_own_signature_is_what_makes_the_difference(guarded: Host, ours: Signing) -> None:
+    headers = dict(signed_by(ours))
+    signature = headers[SIGNATURE]
+
+    def ask(signature: str) -> int:
+        asked = {**headers, SIGNATURE: signature}
+        return httpx.get(f"{guarded.served.url}/discover", headers=asked, trust_env=False).status_code
+
+    assert ask(signature) == 200
+    head, _, end = signature.rpartition(".")
+    assert ask(f"{head}.{'A' * len(end)}") == 401
+    assert ask("") == 401
+
+
+def test_a_server_that_does_not_sign_cannot_register_it(guarded: Host, awake: Host, another: Signing) -> None:
+    for stranger in (awake.server, another.server):
+        with pytest.raises(AdminError, match="401"):
+            stranger.register(guarded.served.url)
+
+
+def test_only_one_of_several_keys_need_be_the_servers(
+    ours: Signing, another: Signing, effect_log: EffectLog, tmp_path: Path, hosting: type[Host]
+) -> None:
+    keys = f"{another.public},{ours.public}"  # a key is changed by naming both for a while
+
+    with hosting.on(ours.server, effect_log, tmp_path / "log", DURABLE_FSM_IDENTITY_KEYS=keys) as host:
+        assert host.receipt("Counter", host.key("two"), "increment")["reply"] == 1
+
+
+def test_a_process_with_a_malformed_key_does_not_start(tmp_path: Path, effect_log: EffectLog) -> None:
+    log = tmp_path / "service.log"
+    env = {**effect_log.env, "DURABLE_FSM_IDENTITY_KEYS": "publickeyv1_notakey"}
+    process = ServiceProcess.serving("charts:charts_app", log=log, env=env, app_dir=HERE).start()
+
+    with closing(process), pytest.raises(ProcessFailed, match="DURABLE_FSM_IDENTITY_KEYS: key 1"):
+        process.wait_ready()
+    assert "notakey" not in log.read_text()
