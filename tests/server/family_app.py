@@ -335,8 +335,8 @@ class Table(BaseModel):
         self.result = result
 
 
-Counter = TransitionsConfig(
-    name="Counter",
+PostRoom = TransitionsConfig(
+    name="PostRoom",
     states=["idle", "writing", {"name": "done"}, {"name": "failed"}],
     initial="idle",
     transitions=[
@@ -363,7 +363,7 @@ def postman() -> restate.VirtualObject:
 
 
 app = restate.app(
-    [*services(Office, Ministry, Friend, Deaf, Counter, Path(__file__).parent / "shop.scxml"), postman()],
+    [*services(Office, Ministry, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
     journal_value_codec=codec(),
 )
 letters_app = durable_fsm.app(Letter)

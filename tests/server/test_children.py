@@ -90,12 +90,12 @@ def test_a_child_that_its_data_do_not_let_begin_has_failed(family: Host) -> None
 
 
 def test_a_configuration_of_transitions_runs_machines_too(family: Host) -> None:
-    key = begin(family, chart="Counter")
-    letter = only_child(family, key, "Counter")
+    key = begin(family, chart="PostRoom")
+    letter = only_child(family, key, "PostRoom")
 
     family.receipt("Letter", letter, "send_off")
 
-    assert family.wait_in("Counter", key, "done")["data"]["result"]["name"] == key
+    assert family.wait_in("PostRoom", key, "done")["data"]["result"]["name"] == key
 
 
 def test_an_end_that_a_callback_fails_on_waits_for_the_next_deployment(family: Host) -> None:

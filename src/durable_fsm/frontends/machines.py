@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,7 +94,7 @@ def child_of(declared: MachineOf, id: str, problem: Report, place: Location | No
 
 
 @contextmanager
-def reading(definition: object) -> Iterator[None]:
+def reading(definition: object) -> Generator[None]:
     """While a definition is read, it cannot be one of its own machines."""
     _being_read.append(definition)
     try:

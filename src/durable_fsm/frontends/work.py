@@ -151,7 +151,7 @@ def _machine(work: Any, handler: Any) -> MachineOf | None:
     if isinstance(work, MachineOf):
         return work
     if isinstance(handler, type) and issubclass(handler, StateChart):
-        return cast("MachineOf", machine(handler))
+        return cast("MachineOf", machine(cast("object", handler)))
     return None
 
 
