@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
+    from durable_fsm.core.migrate import OldMachine
     from durable_fsm.core.model import Chart, Failure, History, Retry
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
+    from durable_fsm.frontends.versions import migration
     from durable_fsm.restate.app import app
 
 __version__ = "0.1.0.dev0"
@@ -37,6 +39,7 @@ _HOMES = {
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",
     "Kafka": "durable_fsm.core.sources",
+    "OldMachine": "durable_fsm.core.migrate",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.model",
@@ -54,6 +57,7 @@ _HOMES = {
     "event": "durable_fsm.frontends.declare",
     "every": "durable_fsm.frontends.declare",
     "ignore": "durable_fsm.frontends.declare",
+    "migration": "durable_fsm.frontends.versions",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -72,6 +76,7 @@ __all__ = [
     "Ids",
     "Incoming",
     "Kafka",
+    "OldMachine",
     "Record",
     "Request",
     "Retry",
@@ -89,6 +94,7 @@ __all__ = [
     "event",
     "every",
     "ignore",
+    "migration",
 ]
 
 

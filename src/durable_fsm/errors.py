@@ -23,6 +23,7 @@
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── NotRunning             there is no activity to cancel
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
+    │   ├── MigrationError         the way from the snapshot's version to this one cannot be gone
     │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
     │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
@@ -63,6 +64,7 @@ __all__ = [
     "InvalidPayload",
     "MachineError",
     "MalformedInput",
+    "MigrationError",
     "NotDurable",
     "NotRepairable",
     "NotRunning",
@@ -536,6 +538,23 @@ class VersionError(MachineError):
         return (
             f"the snapshot was written by chart version '{self.stored}'; this deployment reads {quoted(self.served)}."
             f"{detail} Deploy version '{self.stored}' beside it, or add a migration."
+        )
+
+
+class MigrationError(MachineError):
+    """A migration does not lead to a machine of the chart. The snapshot stays as it is."""
+
+    def __init__(self, *, chart: str, source: str, to: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.source = source
+        self.to = to
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return (
+            f"the migration from version '{self.source}' to '{self.to}' cannot be done: {self.problem}"
+            " The snapshot was left as it is. Mend the migration and deploy again."
         )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
+    from durable_fsm.core.migrate import Migration
     from durable_fsm.core.plan import Plans
     from durable_fsm.core.scope import Scope
     from durable_fsm.core.sources import Kafka, Webhook
@@ -316,7 +317,8 @@ class Chart:
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
     public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
-    `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest.
+    `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest. Nor are
+    `migrations`, by which machines of other versions come to this one, and the charts `kept` for those that do not.
     """
 
     name: str
@@ -331,10 +333,17 @@ class Chart:
     work: tuple[Activity, ...] = ()
     sources: tuple[Kafka, ...] = field(default=(), compare=False)
     webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
+    migrations: tuple[Migration, ...] = field(default=(), compare=False)
+    kept: tuple[Chart, ...] = field(default=(), compare=False)
 
     @property
     def root(self) -> State:
         return self.states[ROOT]
+
+    @cached_property
+    def served(self) -> tuple[Chart, ...]:
+        """This chart and those that are kept for machines of other versions."""
+        return (self, *self.kept)
 
     @cached_property
     def index(self) -> Index:
@@ -501,7 +510,8 @@ class Snapshot:
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
     counts the macrosteps taken. `failure` says why `status` is failed. `parent` is the session of the machine that
-    runs this one as its child, if any.
+    runs this one as its child, if any. `over` names activities, and events of timers, that have come to their end while
+    their state stays active: nothing that begins again what is missing may begin them.
     """
 
     chart: str
@@ -521,6 +531,7 @@ class Snapshot:
     machines: tuple[Invoked, ...] = ()
     parent: str = ""
     deferred: tuple[Deferred, ...] = ()
+    over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def changed(self, **changes: object) -> Snapshot:
         """What `dataclasses.replace` would return, without its detour: every step ends with this."""

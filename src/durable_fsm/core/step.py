@@ -10,6 +10,7 @@ https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.codec import canonical, plain
@@ -137,8 +138,14 @@ def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
 
 
 def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
-    """Ids of all active states in document order: the leaves and what surrounds them."""
-    return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
+    """Ids of all active states in document order: the leaves and what surrounds them.
+
+    The leaves alone, where the chart does not know them.
+    """
+    try:
+        return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
+    except KeyError:
+        return snapshot.configuration
 
 
 def _admit(chart: Chart, name: str) -> None:
@@ -183,7 +190,10 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
         run.forget_activity(activity)
+        run.is_over(activity.state, activity.id)
         run.detached = activity.state is None
+        if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
+            run.event = replace(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
     if child is not None:
         run.came_from(child)
     return run.finish(run.take() or Outcome.IGNORED)

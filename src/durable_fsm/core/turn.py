@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from durable_fsm.core.index import Stance
+from durable_fsm.core.migrate import Arrival, migrated
 from durable_fsm.core.model import (
     Cancel,
     Chart,
@@ -25,6 +26,7 @@ from durable_fsm.core.model import (
     Outcome,
     Post,
     Reply,
+    Running,
     Send,
     Snapshot,
     StartActivity,
@@ -121,10 +123,14 @@ class Turn:
 
     # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
 
+    def migrate(self, arrival: Arrival) -> None:
+        """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
+        self.change("migrated", lambda at: migrated(self.chart, at, arrival, seed=self._seed), note=arrival.note)
+
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
         for running in self.snapshot.activities if self.snapshot else ():
-            if not (running.parked or running.failed) and self.chart.activities[running.id].exclusive:
+            if self._is_lost(running):
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
                 self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
 
@@ -203,6 +209,12 @@ class Turn:
         return None
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _is_lost(self, running: Running) -> bool:
+        """Whether nobody will ever bring its outcome. One with a deadline was begun in the background, by another build."""
+        if running.parked or running.failed or not self.chart.activities[running.id].exclusive:
+            return False
+        return all(timer.activity != running.token for timer in self.machine.timers)
 
     def _name_of(self, event: Event) -> str:
         """What the record calls an event: a timer by what it brings."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
+from durable_fsm.core.migrate import Migration
 from durable_fsm.core.model import Activity, Callback, Each, History, Location, Retry
 from durable_fsm.core.sources import Kafka, Webhook
 
@@ -45,6 +46,8 @@ class Options:
     work: tuple[Any, ...] = ()  # Any: what `activity` makes is made for the library's untyped `invoke=`
     sources: tuple[Kafka, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    versions: tuple[object, ...] = ()
 
 
 def durable(
@@ -60,6 +63,8 @@ def durable(
     work: Iterable[Any] = (),
     sources: Iterable[Kafka] = (),
     webhooks: Iterable[Webhook] = (),
+    migrations: Iterable[Migration] = (),
+    versions: Iterable[object] = (),
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -75,6 +80,8 @@ def durable(
         work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
         webhooks: providers that post their events.
+        migrations: how machines of other versions become machines of this one.
+        versions: definitions of other versions, under which machines of theirs live on until they end.
     """
     options = Options(
         version=version,
@@ -88,6 +95,8 @@ def durable(
         work=tuple(work),
         sources=tuple(sources),
         webhooks=tuple(webhooks),
+        migrations=tuple(migrations),
+        versions=tuple(versions),
     )
 
     def mark(cls: C) -> C:

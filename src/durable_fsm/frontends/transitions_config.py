@@ -14,6 +14,7 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
+from durable_fsm.core.migrate import Migration
 from durable_fsm.core.model import History, Location
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.errors import DefinitionError, Problem
@@ -60,6 +61,7 @@ class TransitionsConfig:
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
+        migrations, versions: what becomes of machines of other versions, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -88,6 +90,8 @@ class TransitionsConfig:
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     sources: tuple[Kafka, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    versions: tuple[Any, ...] = ()
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

@@ -47,14 +47,15 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         found.append(Host(chart).virtual_object())
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
-        if chart.activities:
+        if any(one.activities for one in chart.served):
             runner = Runner(chart).service()
-            if chart.work:
+            if any(one.work for one in chart.served):
                 add_detached(runner, chart)
             found.append(runner)
-        if any(takes_context(activity) for activity in chart.activities.values()):
+        activities = [activity for one in chart.served for activity in one.activities.values()]
+        if any(takes_context(activity) for activity in activities):
             found.append(companion(chart))
-        if any(activity.limit is not None for activity in chart.activities.values()):
+        if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())
         found += sources_of(chart)
     return found

@@ -33,7 +33,7 @@ from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, takes_context
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
-from durable_fsm.restate.waiting import Wish, refusal, tell
+from durable_fsm.restate.waiting import Waiters, Wish, refusal, tell
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
 
 BUILT_IN = (
@@ -61,7 +61,7 @@ class Host:
         """The object with all its handlers; schemas and docstrings go to discovery, and so into OpenAPI."""
         service = restate.VirtualObject(self.name, description=self.chart.doc or None, invocation_retry_policy=FOR_EVER)
         for handler, event in handlers_of(self.chart).items():
-            declared = self.chart.events[event]
+            declared = next(one.events[event] for one in self.chart.served if event in one.events)
             schema = declared.payload.schema() if declared.payload else None
             self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc)
         self._add(service, "create", self._create, schema=self.chart.data.schema())
@@ -71,7 +71,7 @@ class Host:
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
-        if self.chart.activities:
+        if any(chart.activities for chart in self.chart.served):
             self._add(service, "cancel", self._cancel, kind="shared", schema=CANCEL_SCHEMA)
             self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
@@ -160,7 +160,9 @@ class Host:
     @cached_property
     def _private_spellings(self) -> frozenset[str]:
         """Private events as their authors spell them: `done_invoke_charging`."""
-        return frozenset(event.name.replace(".", "_") for event in self.chart.events.values() if not event.public)
+        declared = [event for chart in self.chart.served for event in chart.events.values()]
+        public = {event.name for event in declared if event.public}
+        return frozenset(event.name.replace(".", "_") for event in declared if not event.public) - public
 
     async def _create(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""
@@ -176,13 +178,16 @@ class Host:
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Delete the machine: its timers and activities are stopped, its key is free for a new life."""
-        visit = await Visit.enter(self.chart, ctx)
-        machine = visit.machine
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(self.name, ctx.key()):
+            stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
+            machine = stored.machine
             if machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
+        waiting = await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        with terminal_errors(self.name, ctx.key()):
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
-            waiters = sorted(visit.waiters.known.items())
+            waiters = sorted(waiting.known.items())
             told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
         handles = await load_handles(ctx)
         ctx.clear_all()
@@ -192,34 +197,50 @@ class Host:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():
             ctx.cancel_invocation(invocation)
-        forget(ctx, self.chart, visit.stored)
+        forget(ctx, self.chart, stored)
         tell(ctx, told)
         return answer
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
-        stored = await self._read(ctx)
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        with terminal_errors(self.name, ctx.key()):
+            stored, refused = self._as_far_as_possible(text)
         parked = await load_parked(ctx)
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
         with terminal_errors(self.name, ctx.key()):
-            return canonical(self._view(ctx.key(), stored, parked, callbacks)).encode()
+            return canonical({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused}).encode()
+
+    def _as_far_as_possible(self, text: bytes | None) -> tuple[Stored, dict[str, Json]]:
+        """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
+        stored = Stored.as_it_is(self.chart, text)
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name)
+        try:
+            taken = Stored.decode(self.chart, text)
+        except (errors.VersionError, errors.MigrationError) as error:
+            return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
+        return taken, {"stored_version": stored.machine.version} if taken.arrival is not None else {}
 
     @cached_property
     def _with_steps(self) -> frozenset[str]:
         """Ids of the activities that may wait for somebody outside."""
-        return frozenset(activity.id for activity in self.chart.activities.values() if takes_context(activity))
+        activities = [activity for chart in self.chart.served for activity in chart.activities.values()]
+        return frozenset(activity.id for activity in activities if takes_context(activity))
 
-    def _view(self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes) -> dict[str, Json]:
-        machine = stored.machine
+    def _view(
+        self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
+    ) -> dict[str, Json]:
+        machine, chart = stored.machine, stored.chart
         assert machine is not None
         record = snapshot_to_json(machine)
         timers = cast("list[dict[str, Any]]", record.get("timers", []))
         waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
         accepts: list[Json] = [
-            {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
-            for event, answer in answers_in(self.chart, machine).items()
+            {"event": event, "accepts": answer, "payload": cast("Json", schema_of(chart, event))}
+            for event, answer in ({} if "refused" in refused else answers_in(chart, machine)).items()
         ]
         return {
             "machine": self.name,
@@ -228,7 +249,7 @@ class Host:
             "life": machine.life,
             "seq": machine.seq,
             "status": machine.status.value,
-            "configuration": list(active_in(self.chart, machine)),
+            "configuration": list(active_in(chart, machine)),
             "leaves": list(machine.configuration),
             "data": machine.data,
             "output": machine.output,
@@ -267,8 +288,8 @@ class Host:
         if wish.event is None:
             stored = await self._read(ctx)
             assert stored.machine is not None
-            if meets(self.chart, stored.machine, wish.until):
-                return receipt(self.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
+            if meets(stored.chart, stored.machine, wish.until):
+                return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
         awakeable, told = ctx.awakeable(serde=BYTES)
         asked = ctx.generic_call(self.name, "_wait", wish.encode(awakeable), key=ctx.key())
         clock = ctx.sleep(wish.timeout)
@@ -316,7 +337,7 @@ class Host:
         stored = await self._read(ctx)
         assert stored.machine is not None
         with terminal_errors(self.name, ctx.key()):
-            running = self._to_cancel(stored.machine, wanted)
+            running = self._to_cancel(stored.chart, stored.machine, wanted)
         await self._cancel_one(ctx, running.token, tries=0)
         return canonical({"cancelled": [running.id]}).encode()
 
@@ -325,7 +346,7 @@ class Host:
         request = json.loads(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(self.name, ctx.key()):
-            machine = Stored.decode(self.chart, text).machine
+            machine = Stored.as_it_is(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self._cancel_one(ctx, request["token"], tries=request["tries"])
         return b""
@@ -349,11 +370,11 @@ class Host:
             raise errors.MalformedInput(chart=self.name, handler="cancel", problem=problem)
         return wanted
 
-    def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
+    def _to_cancel(self, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
         """The activity that is meant: the first exclusive one, for others are called when it is over."""
         running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
         for one in running:
-            if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
+            if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
                 return one
         names = [one.id for one in running]
         raise errors.NotRunning(chart=self.name, activity=wanted, running=names)
@@ -361,7 +382,7 @@ class Host:
     # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Retry or skip an activity, resend what is parked, or move the machine; always with a reason."""
+        """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
         with terminal_errors(self.name, ctx.key()):
             repair = Repair.decode(self.name, body)
         visit = await Visit.enter(self.chart, ctx)
@@ -369,10 +390,6 @@ class Host:
         return await visit.run("repair", lambda turn: repair.act(turn, parked))
 
     # ── what arrives by itself ────────────────────────────────────────────────────────────────────────────────────────
-
-    def _schema(self, event: str) -> dict[str, Json] | None:
-        payload = self.chart.events[event].payload
-        return payload.schema() if payload else None
 
     async def _deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a timer or an outcome. What cannot be taken now is sent again later, never lost."""
@@ -447,6 +464,7 @@ REPAIR_SCHEMA: dict[str, Json] = {
         "skip": {"type": "string"},
         "result": {},
         "resend": {"const": True},
+        "migrate": {"const": True},
         "move": {"type": ["string", "array"], "items": {"type": "string"}},
         "reason": {"type": "string", "minLength": 1},
     },
@@ -456,9 +474,20 @@ REPAIR_SCHEMA: dict[str, Json] = {
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:
-    """Public handler names and the events they take; events that cannot be handlers are left to `send`."""
-    names = {event: event for event in chart.public_events if is_handler_name(event) and event not in BUILT_IN}
-    return {**names, **chart.handlers}
+    """Public handler names and the events they take; events that cannot be handlers are left to `send`.
+
+    Those of the charts that are kept beside it are among them.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(chart.served):
+        found |= {event: event for event in one.public_events if is_handler_name(event) and event not in BUILT_IN}
+        found |= one.handlers
+    return found
+
+
+def schema_of(chart: Chart, event: str) -> dict[str, Json] | None:
+    payload = chart.events[event].payload
+    return payload.schema() if payload else None
 
 
 def is_handler_name(name: str) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.migrate import Arrival, take_up
 from durable_fsm.core.model import Chart, Json, Snapshot
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
@@ -39,42 +39,59 @@ class Stored:
     """The contents of the key `snapshot`.
 
     Attributes:
+        chart: under which the machine lives: the newest, or one that is kept for it.
         machine: None if there is no such machine.
         tail: the latest entries of the record: a page that was handed on, and what has come since.
         pages: how many pages were handed on.
         entries: how many entries there ever were.
         due: when timers will be over, by token, in milliseconds since 1970; for people.
         waited_for: whether anybody waits.
+        arrival: how the machine has just come from another version, which the next turn is to settle.
     """
 
+    chart: Chart
     machine: Snapshot | None = None
     tail: tuple[Json, ...] = ()
     pages: int = 0
     entries: int = 0
     due: Mapping[str, int] = field(default_factory=dict[str, int])
     waited_for: bool = False
+    arrival: Arrival | None = None
 
     @classmethod
     def decode(cls, chart: Chart, text: bytes | None) -> Stored:
-        """Read what `encode` wrote.
+        """Read what `encode` wrote, as a machine that the chart, or one that it keeps, can take up.
 
         Raises:
             SnapshotUnreadable: it is something else.
-            VersionError: the chart cannot take the machine up.
+            VersionError: no chart can take the machine up.
+            MigrationError: nor can it be brought to one that could.
+        """
+        stored = cls.as_it_is(chart, text)
+        if stored.machine is None:
+            return stored
+        taken = take_up(chart, stored.machine)
+        if taken.machine is stored.machine and taken.chart is chart:
+            return stored
+        return replace(stored, chart=taken.chart, machine=taken.machine, arrival=taken.arrival)
+
+    @classmethod
+    def as_it_is(cls, chart: Chart, text: bytes | None) -> Stored:
+        """Read what `encode` wrote, whatever version it is of.
+
+        Raises:
+            SnapshotUnreadable: it is something else.
         """
         if text is None:
-            return cls()
+            return cls(chart)
         try:
             record = json.loads(text)
         except ValueError as error:
             raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
         machine = snapshot_from_json(chart, record)
-        problem = misfit(chart, machine)
-        if problem is not None:
-            served = (chart.version,)
-            raise errors.VersionError(chart=chart.name, stored=machine.version, served=served, problem=problem)
         log: dict[str, Any] = record.get("log") or {}
         return cls(
+            chart,
             machine,
             tuple(log.get("tail", ())),
             log.get("pages", 0),

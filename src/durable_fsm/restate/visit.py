@@ -71,17 +71,18 @@ class Visit:
     """One machine in the hands of one exclusive invocation.
 
     Attributes:
+        chart: under which the machine lives.
         stored: what the key held.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
     """
 
-    def __init__(self, chart: Chart, ctx: ObjectContext, stored: Stored, waiters: Waiters, *, tries: int) -> None:
-        self.chart = chart
+    def __init__(self, ctx: ObjectContext, stored: Stored, waiters: Waiters, *, tries: int) -> None:
+        self.chart = stored.chart
         self.ctx = ctx
         self.stored = stored
         self.waiters = waiters
-        self.turn = Turn(chart, stored.machine, seed=ctx.request().id)
+        self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
         self._tries = tries
         self._logged = 0
 
@@ -96,7 +97,7 @@ class Visit:
         with terminal_errors(chart.name, ctx.key()):
             stored = Stored.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        return cls(chart, ctx, stored, waiters, tries=tries)
+        return cls(ctx, stored, waiters, tries=tries)
 
     @property
     def machine(self) -> Snapshot | None:
@@ -144,16 +145,13 @@ class Visit:
 
     async def leave(self, awakeable: str) -> None:
         """Forget somebody who waits."""
+        await self._settle()
         self.waiters.remove(awakeable)
         await self._commit()
 
     async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
-        turn, found = self.turn, self.machine
-        with terminal_errors(self.chart.name, self.ctx.key()):
-            turn.begin()
-        if found is not None and turn.changed:
-            await self._drain()
-            await self._commit(again=found.timers)
+        turn = self.turn
+        await self._settle()
         if autostart is not None and turn.snapshot is None:
             with terminal_errors(self.chart.name, self.ctx.key()):
                 turn.autostart(life=life_of(self.ctx))
@@ -163,6 +161,21 @@ class Visit:
             outcome = act(turn)
         await self._drain()
         return outcome
+
+    async def _settle(self) -> None:
+        """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
+        turn, found = self.turn, self.machine
+        if found is None:
+            return
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            if self.stored.arrival is not None:
+                turn.migrate(self.stored.arrival)
+            arrived = turn.snapshot
+            turn.begin()
+            again = found.timers if turn.snapshot is not arrived else ()
+        if turn.changed:
+            await self._drain()
+            await self._commit(again=again)
 
     def _refuse_early(self, machine: Snapshot, event: Event) -> None:
         """Raise what no state of the machine would change: for such an event no machine starts its work."""
@@ -203,6 +216,7 @@ class Visit:
             background=awaited and not start.exclusive,
             given=given,
             detached=start.detached,
+            version=self.chart.version,
             items=None if start.items is None else list(start.items),
         )
 
@@ -255,6 +269,7 @@ class Visit:
         stored = replace(
             self.stored,
             machine=machine,
+            arrival=None,
             due={token: moment for token, moment in due.items() if token in armed},
             waited_for=bool(self.waiters.known),
         )

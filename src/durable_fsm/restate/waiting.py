@@ -56,9 +56,9 @@ class Wish:
             raise _malformed(chart, "'event' is the name of one.")
         if event is None and "payload" in request:
             raise _malformed(chart, "'payload' belongs to an 'event'.")
-        fault = fault_in(chart, until, with_event=event is not None)
-        if fault is not None:
-            raise _malformed(chart, fault)
+        faults = [fault_in(one, until, with_event=event is not None) for one in chart.served]
+        if all(faults):
+            raise _malformed(chart, str(faults[0]))
         return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
 
     def encode(self, awakeable: str) -> bytes:

@@ -52,6 +52,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.DefinitionError: 500,
     errors.NotDurable: 500,
     errors.VersionError: 500,
+    errors.MigrationError: 500,
     errors.SnapshotUnreadable: 500,
     errors.SecretMissing: 500,
     errors.ActionError: 500,

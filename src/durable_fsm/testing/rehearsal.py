@@ -15,8 +15,10 @@ from typing import Any
 
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.migrate import take_up
 from durable_fsm.core.model import (
     PARENT,
+    Armed,
     Cancel,
     Chart,
     Effect,
@@ -101,6 +103,8 @@ class Rehearsal:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
         began: the instant at which the clock stands in the beginning; timers that are set to an instant count from it.
+        snapshot: the machine as a deployment has stored it, perhaps of an older version: the JSON text under the K/V key
+            `snapshot`, or what that stands for. It is migrated at once; its timers count from now.
         answers: results of activities by id, as functions of what the activity receives: the data, its `input`, or the
             payload that detached work was started with. They are called as soon as the activity starts. What one raises
             is the activity's error. Other activities wait for `finish` or `fail`.
@@ -120,6 +124,7 @@ class Rehearsal:
         *,
         key: str = "rehearsal",
         began: datetime = EPOCH,
+        snapshot: str | Mapping[str, Any] | None = None,
         answers: Mapping[str, Answer] | None = None,
     ) -> None:
         self.chart: Chart = chart_from(definition)
@@ -138,6 +143,8 @@ class Rehearsal:
         self._waiting: deque[Callable[[], None]] = deque()
         self._system = _System(began)
         self._system.machines.append(self)
+        if snapshot is not None:
+            self._take_up(snapshot)
 
     # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +246,29 @@ class Rehearsal:
         """The idempotency key that this run of the activity uses."""
         return stable_id(self.chart.name, self.key, self.snapshot.life, self._running(activity))
 
+    # ── a machine that was stored elsewhere ───────────────────────────────────────────────────────────────────────────
+
+    def _take_up(self, stored: str | Mapping[str, Any]) -> None:
+        record = json.loads(stored) if isinstance(stored, str) else stored
+        with locate(self.key):
+            self.chart, machine, arrival = take_up(self.chart, snapshot_from_json(self.chart, plain(record)))
+        self._stored = canonical(snapshot_to_json(machine))
+        for timer in machine.timers:
+            self._arm(timer)
+
+        def act(turn: Turn) -> str:
+            if arrival is not None:
+                turn.migrate(arrival)
+            turn.begin()
+            return "taken"
+
+        self._turn("migrated", act)
+
+    def _arm(self, timer: Send | Armed) -> None:
+        self._system.armed += 1
+        due = self.now + timer.after if timer.at is None else timer.at - self._system.began
+        self.due[timer.token] = (due, self._system.armed)
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self, event: str, act: Callable[[Turn], str]) -> Receipt:
@@ -290,9 +320,7 @@ class Rehearsal:
             self.effects.append(effect)
             match effect:
                 case Send():
-                    self._system.armed += 1
-                    due = self.now + effect.after if effect.at is None else effect.at - self._system.began
-                    self.due[effect.token] = (due, self._system.armed)
+                    self._arm(effect)
                 case Cancel():
                     self.due.pop(effect.token, None)
                 case StartActivity():
