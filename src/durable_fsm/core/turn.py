@@ -217,9 +217,16 @@ class Turn:
         return all(timer.activity != running.token for timer in self.machine.timers)
 
     def _name_of(self, event: Event) -> str:
-        """What the record calls an event: a timer by what it brings."""
-        timers = self.snapshot.timers if self.snapshot else ()
-        return next((timer.event for timer in timers if timer.token == event.token), event.name)
+        """What the record calls an event: a timer by what it brings, an outcome by what its work is called by now."""
+        if event.token is None:
+            return event.name
+        for timer in self.machine.timers:
+            if timer.token == event.token:
+                return timer.event
+        for running in self.machine.activities:
+            if running.token == event.token:
+                return f"{event.name.partition('.')[0]}.invoke.{running.id}"
+        return event.name
 
     def _recall(self) -> bool:
         """Take up the first deferred event that is not to wait any longer; False if there is none.

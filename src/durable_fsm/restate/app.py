@@ -47,11 +47,12 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         found.append(Host(chart).virtual_object())
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
-        if any(one.activities for one in chart.served):
-            runner = Runner(chart).service()
-            if any(one.work for one in chart.served):
-                add_detached(runner, chart)
-            found.append(runner)
+        for one in chart.served:
+            if one.activities:
+                runner = Runner(one).service()
+                if one.work:
+                    add_detached(runner, one)
+                found.append(runner)
         activities = [activity for one in chart.served for activity in one.activities.values()]
         if any(takes_context(activity) for activity in activities):
             found.append(companion(chart))

@@ -18,7 +18,7 @@ from restate.serde import BytesSerde
 
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.model import Chart, Failure
-from durable_fsm.restate.runner import Job, declared, dropped, handler_name, runner_name
+from durable_fsm.restate.runner import Job, dropped, handler_name, runner_name
 from durable_fsm.restate.wire import Delivery
 
 BYTES = BytesSerde()
@@ -33,7 +33,6 @@ class Watched:
     key: str
     token: str
     awaited: bool
-    version: str = ""
 
     def encode(self) -> bytes:
         return canonical(plain(self)).encode()
@@ -54,14 +53,14 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
         job = Job(**order["job"])
         handle = ctx.generic_send(runner_name(chart), handler_name(order["activity"]), job.encode())
         run = await handle.invocation_id()
-        watched = Watched(run, order["activity"], job.key, job.token, awaited=job.background, version=job.version)
+        watched = Watched(run, order["activity"], job.key, job.token, awaited=job.background)
         ctx.generic_send(runner_name(chart), "_watch", watched.encode())
         return b""
 
     async def watch(ctx: restate.Context, body: bytes) -> bytes:
         """Wait for the end of the run, and tell of one that it cannot tell of itself."""
         watched = Watched(**json.loads(body))
-        failure = await _end(ctx, watched, declared(chart, watched.activity, watched.version)[1].deadline)
+        failure = await _end(ctx, watched, chart.activities[watched.activity].deadline)
         if failure is None:
             return b""
         outcome = Delivery(watched.token, watched.activity, error=failure)

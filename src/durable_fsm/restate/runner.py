@@ -34,7 +34,7 @@ from durable_fsm.restate.failures import Failed, ItemFailed, cancellation, failu
 from durable_fsm.restate.fan_out import fan_out
 from durable_fsm.restate.limits import admission
 from durable_fsm.restate.steps import Steps
-from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, log
+from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of, log
 
 LONGEST_STEP = timedelta(days=1)
 
@@ -48,8 +48,15 @@ T = TypeVar("T")
 
 
 def runner_name(chart: Chart) -> str:
-    """Name of the runner service: `Order.activities`."""
-    return f"{chart.name}.activities"
+    """Name of the runner service: `Order.activities`, and `Order.activities.2` for version 2.
+
+    Each version has its own, so that what an earlier build starts goes to that build as long as it is deployed.
+    """
+    name = f"{chart.name}.activities"
+    if chart.version == "1":
+        return name
+    suffix = re.sub(r"[^a-zA-Z0-9_-]", "_", chart.version)
+    return f"{name}.{suffix}" if suffix == chart.version else f"{name}.{suffix}-{digest_of(chart.version)}"
 
 
 def part_name(activity: str) -> str:
@@ -67,8 +74,8 @@ def handler_name(activity: str) -> str:
 class Job:
     """One run of an activity, as the machine orders it.
 
-    `version` is that of the machine's chart. `data` is the machine's; or, if `given`, what the activity's `input` has made
-    of it, or what *detached* work was started with. Whoever runs a *background* one sends its outcome to the machine. `items` are those of a fan-out; each of them is
+    `data` is the machine's; or, if `given`, what the activity's `input` has made of it, or what *detached* work was started
+    with. Whoever runs a *background* one sends its outcome to the machine. `items` are those of a fan-out; each of them is
     a *part*, run with its `item`.
     """
 
@@ -79,7 +86,6 @@ class Job:
     background: bool
     given: bool = False
     detached: bool = False
-    version: str = ""
     items: list[Json] | None = None
     part: int | None = None
     item: Json = None
@@ -165,15 +171,8 @@ def takes_context(activity: Activity) -> bool:
     return len(takes) > 1 or takes == ["ctx"]
 
 
-def declared(chart: Chart, id: str, version: str = "") -> tuple[Chart, Activity]:
-    """The activity with this id as that version declares it; as the newest one that does, if that is not served."""
-    having = [one for one in chart.served if id in one.activities]
-    found = next((one for one in having if one.version == version), having[0])
-    return found, found.activities[id]
-
-
 class Runner:
-    """The runner service of one chart, and of those that are kept beside it."""
+    """The runner service of one chart."""
 
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
@@ -187,12 +186,11 @@ class Runner:
             abort_timeout=LONGEST_STEP,
             invocation_retry_policy=FOR_EVER,
         )
-        found = [activity for chart in self.chart.served for activity in chart.activities.values()]
-        for id in dict.fromkeys(activity.id for activity in found):
-            parts = any(activity.each is not None for activity in found if activity.id == id)
-            for name in [handler_name(id)] + [part_name(id)] * parts:
+        for activity in self.chart.activities.values():
+            names = [handler_name(activity.id)] + [part_name(activity.id)] * (activity.each is not None)
+            for name in names:
                 register = service.handler(name, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
-                register(self._handler(id))
+                register(self._handler(activity))
         service.handler(STOP, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())(self._stop)
         return service
 
@@ -201,12 +199,11 @@ class Runner:
         self.steps.stop(body.decode())
         return b""
 
-    def _handler(self, id: str) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
+    def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = Job.decode(body)
-            chart, activity = declared(self.chart, id, job.version)
-            context = Context(ctx, chart, activity, job, self.steps)
-            outcome = await self._run(context, chart, activity, job)
+            context = Context(ctx, self.chart, activity, job, self.steps)
+            outcome = await self._run(context, activity, job)
             context.callbacks.forget_all()
             if job.background:
                 ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
@@ -214,17 +211,17 @@ class Runner:
                 dropped(self.chart, job.key, outcome)
             return outcome.encode()
 
-        handle.__doc__ = inspect.getdoc(declared(self.chart, id)[1].run)
+        handle.__doc__ = inspect.getdoc(activity.run)
         return handle
 
-    async def _run(self, context: Context, chart: Chart, activity: Activity, job: Job) -> Delivery:
+    async def _run(self, context: Context, activity: Activity, job: Job) -> Delivery:
         """Run the author's code to its end; whatever it raises is the outcome."""
         try:
             if activity.each is not None and job.items is not None:
                 part = partial(self._part, context.ctx, activity, job)
                 result: object = await fan_out(context.ctx, activity.each, job.items, part)
             else:
-                result = await self._work(context, chart, activity, job)
+                result = await self._work(context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
         except (DisconnectedException, RetryableError):  # the platform's own: it tries the invocation again
             raise
@@ -233,14 +230,14 @@ class Runner:
                 log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
             return Delivery(job.token, activity.id, error=failure_of(error))
 
-    async def _work(self, context: Context, chart: Chart, activity: Activity, job: Job) -> object:
+    async def _work(self, context: Context, activity: Activity, job: Job) -> object:
         """Run the author's code once: with what it is given, or with one item."""
         if activity.limit is not None:
             await admission(context.ctx, self.chart, activity.id, activity.limit)
         takes = list(inspect.signature(activity.run).parameters)
         given: list[object] = [] if job.part is None else [job.item]
         if job.part is None or _wants_data(activity):
-            given.append(job.data if job.given else chart.data.load(job.data))
+            given.append(job.data if job.given else self.chart.data.load(job.data))
         if takes_context(activity):
             return await cast("Callable[..., Awaitable[object]]", activity.run)(*(context, *given)[: len(takes)])
         return await context.run(activity.id, activity.run, *given[: len(takes)])

@@ -216,7 +216,6 @@ class Visit:
             background=awaited and not start.exclusive,
             given=given,
             detached=start.detached,
-            version=self.chart.version,
             items=None if start.items is None else list(start.items),
         )
 
@@ -357,7 +356,12 @@ def parked_for(tries: int) -> timedelta:
 
 
 def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
-    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand."""
+    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand.
+
+    What was begun under another version runs elsewhere, and is only cancelled.
+    """
+    if not chart.activities:
+        return
     ctx.generic_send(runner_name(chart), STOP, token.encode())
 
 
