@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
-    from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm.frontends.declare import (
+        EventOf,
+        activity,
+        after,
+        at,
+        defer,
+        durable,
+        event,
+        every,
+        free,
+        gone,
+        ignore,
+        keep,
+    )
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.frontends.versions import migration
@@ -56,7 +69,10 @@ _HOMES = {
     "durable": "durable_fsm.frontends.declare",
     "event": "durable_fsm.frontends.declare",
     "every": "durable_fsm.frontends.declare",
+    "free": "durable_fsm.frontends.declare",
+    "gone": "durable_fsm.frontends.declare",
     "ignore": "durable_fsm.frontends.declare",
+    "keep": "durable_fsm.frontends.declare",
     "migration": "durable_fsm.frontends.versions",
 }
 
@@ -93,7 +109,10 @@ __all__ = [
     "durable",
     "event",
     "every",
+    "free",
+    "gone",
     "ignore",
+    "keep",
     "migration",
 ]
 

@@ -18,6 +18,7 @@
     │   ├── NotStarted             no machine has this key
     │   ├── AlreadyStarted         a machine with other data has this key
     │   ├── Finished               the machine has reached its end
+    │   ├── Gone                   it has, long ago: nothing of it is left
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
@@ -61,6 +62,7 @@ __all__ = [
     "EventRejected",
     "Finished",
     "Forbidden",
+    "Gone",
     "InvalidPayload",
     "MachineError",
     "MalformedInput",
@@ -461,6 +463,17 @@ class Finished(MachineError):
             f"the machine has ended in {quoted(self.configuration)}; it takes no '{self.event}' any more."
             " Its snapshot can still be read; 'delete' frees the key."
         )
+
+
+class Gone(MachineError):
+    """The machine has ended, and nothing of it is left but that."""
+
+    def __init__(self, *, chart: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+
+    @property
+    def what(self) -> str:
+        return "the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
 
 
 class NotRepairable(MachineError):

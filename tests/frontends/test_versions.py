@@ -10,8 +10,21 @@ import pytest
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import OldMachine, TransitionsConfig, activity, after, chart_from, durable, event, migration
+from durable_fsm import (
+    OldMachine,
+    TransitionsConfig,
+    activity,
+    after,
+    chart_from,
+    durable,
+    event,
+    free,
+    gone,
+    keep,
+    migration,
+)
 from durable_fsm.core.codec import snapshot_to_json
+from durable_fsm.core.model import AfterEnd
 from durable_fsm.errors import DefinitionError, MigrationError
 from durable_fsm.testing import Rehearsal
 
@@ -228,3 +241,29 @@ def test_two_charts_of_one_version_are_refused() -> None:
 
     with pytest.raises(DefinitionError, match=r"version '1' is there 2 times\. Give each of the charts"):
         chart_from(Twice)
+
+
+def test_both_libraries_say_what_becomes_of_a_machine_that_has_ended() -> None:
+    @durable(after_end=gone(timedelta(days=1)), create_first=True)
+    class Brief(StateChart[Old]):
+        cart = State(initial=True)
+        paid = State(final=True)
+        pay = event(cart.to(paid))
+
+    config = TransitionsConfig(
+        "Brief",
+        states=["cart", {"name": "paid", "final": True}],
+        transitions=[["pay", "cart", "paid"]],
+        initial="cart",
+        after_end=free(timedelta(0)),
+        create_first=True,
+    )
+
+    assert chart_from(Brief).after_end == AfterEnd(timedelta(days=1), free=False)
+    assert chart_from(config).after_end == AfterEnd(timedelta(0), free=True)
+    assert chart_from(Order).after_end is keep()  # type: ignore[func-returns-value]
+    assert chart_from(Brief).policies.create_first
+    assert chart_from(config).policies.create_first
+    for wrong in (free, gone):
+        with pytest.raises(ValueError, match="nothing can be deleted -1 day, 0:00:00 after its end"):
+            wrong(timedelta(days=-1))

@@ -201,6 +201,7 @@ def migrated(chart: Chart, machine: Snapshot, arrival: Arrival, *, seed: str) ->
             run.resume_work(machines_of=arrival.entered)
             run.resume_deadlines()
             run.complete()
+        run.arm_end()
         return run.finish(Outcome.TAKEN)
     except DurableFSMError as error:
         raise _refusal(chart, arrival.path[0], error.what) from error
@@ -242,7 +243,7 @@ class _Translation:
             timers=[
                 OldTimer(timer.event, timer.state, timer.payload, timer.token)
                 for timer in machine.timers
-                if timer.activity is None
+                if timer.activity is None and machine.status is not Status.DONE
             ],
             activities=[OldActivity(running.id, running.state, running.token) for running in machine.activities],
             deferred=[OldEvent(kept.event, kept.payload, kept.token) for kept in machine.deferred],
@@ -393,6 +394,8 @@ class _Translation:
         self, active: frozenset[str], running: Mapping[str, Running], machines: tuple[Invoked, ...]
     ) -> tuple[Armed, ...]:
         """What is still to come, in the order in which it was armed."""
+        if self.machine.status is Status.DONE:
+            return self.machine.timers if self.chart.after_end is not None else ()
         kept: dict[str, Armed] = {}
         addresses = {child.token for child in machines}
         for old, timer in self.originals(

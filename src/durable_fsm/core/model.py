@@ -292,6 +292,17 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterEnd:
+    """What becomes of a machine that has ended: it is deleted `after` a time.
+
+    Then its key is *free* for a new life; or a mark is left, and the key is never used again.
+    """
+
+    after: timedelta
+    free: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """Choices an author makes for a whole chart.
 
@@ -319,6 +330,7 @@ class Chart:
     public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
     `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest. Nor are
     `migrations`, by which machines of other versions come to this one, and the charts `kept` for those that do not.
+    Without `after_end` a machine that has ended stays as it is. `workflow` gives the chart a workflow beside its machines.
     """
 
     name: str
@@ -335,6 +347,8 @@ class Chart:
     webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
     migrations: tuple[Migration, ...] = field(default=(), compare=False)
     kept: tuple[Chart, ...] = field(default=(), compare=False)
+    after_end: AfterEnd | None = None
+    workflow: bool = field(default=False, compare=False)
 
     @property
     def root(self) -> State:

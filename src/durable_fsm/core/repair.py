@@ -89,6 +89,9 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
 
 def _revived(chart: Chart, snapshot: Snapshot, event: Event) -> Run:
     run = Run.resume(chart, snapshot, event)
+    if run.status is Status.DONE:
+        for timer in list(run.timers.values()):
+            run.disarm(timer)
     run.status, run.failure, run.output = Status.RUNNING, None, None
     return run
 

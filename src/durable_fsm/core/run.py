@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
-from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.codec import MILLISECOND, milliseconds, plain
 from durable_fsm.core.fan_out import excess, items_in
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.model import (
@@ -69,6 +69,9 @@ MICROSTEPS = 1_000
 
 ERROR = "error.execution"
 UNREACHABLE = "error.communication"
+
+AFTER_END = "after_end"
+"""How the only timer of a machine that has ended is shown."""
 
 NONE: frozenset[Stance] = frozenset()
 
@@ -503,6 +506,16 @@ class Run:
         while self.queue:  # the machine is over before it could take them; a failure is not hidden by that
             self.unhandled(self.queue.popleft())
         self.exit_interpreter()
+        self.arm_end()
+
+    def arm_end(self) -> None:
+        """Let a machine that has ended be deleted in time, if its chart says so. It has no other timer.
+
+        What is due at once would be drained by this very turn, which is the machine's and not its host's.
+        """
+        end = self.chart.after_end
+        if self.status is Status.DONE and end is not None and not self.timers:
+            self.arm(Armed(self.token(), AFTER_END, max(end.after, MILLISECOND)))
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""

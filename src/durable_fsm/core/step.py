@@ -15,6 +15,7 @@ from dataclasses import replace
 from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import (
+    AfterEnd,
     Chart,
     Deferred,
     Event,
@@ -174,6 +175,13 @@ def _said_no(guards: Collection[str]) -> str:
             return f"Guards {quoted(guards)} say no."
 
 
+def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd | None:
+    """What is to become of the machine, if this delivery says that the time after its end is over."""
+    if snapshot.status is Status.DONE and any(timer.token == token for timer in snapshot.timers):
+        return chart.after_end
+    return None
+
+
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
@@ -186,7 +194,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     run = Run.resume(chart, snapshot, event)
     if armed is not None:
         run.arrived(armed)
-        if armed.to is not None:
+        if armed.to is not None or snapshot.status is Status.DONE:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
         run.forget_activity(activity)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
 from durable_fsm.core.migrate import Migration
-from durable_fsm.core.model import Activity, Callback, Each, History, Location, Retry
+from durable_fsm.core.model import Activity, AfterEnd, Callback, Each, History, Location, Retry
 from durable_fsm.core.sources import Kafka, Webhook
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Options:
     webhooks: tuple[Webhook, ...] = ()
     migrations: tuple[Migration, ...] = ()
     versions: tuple[object, ...] = ()
+    after_end: AfterEnd | None = None
+    workflow: bool = False
 
 
 def durable(
@@ -65,6 +67,8 @@ def durable(
     webhooks: Iterable[Webhook] = (),
     migrations: Iterable[Migration] = (),
     versions: Iterable[object] = (),
+    after_end: AfterEnd | None = None,
+    workflow: bool = False,
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -82,6 +86,8 @@ def durable(
         webhooks: providers that post their events.
         migrations: how machines of other versions become machines of this one.
         versions: definitions of other versions, under which machines of theirs live on until they end.
+        after_end: what becomes of a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
+        workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key.
     """
     options = Options(
         version=version,
@@ -97,6 +103,8 @@ def durable(
         webhooks=tuple(webhooks),
         migrations=tuple(migrations),
         versions=tuple(versions),
+        after_end=after_end,
+        workflow=workflow,
     )
 
     def mark(cls: C) -> C:
@@ -104,6 +112,34 @@ def durable(
         return cls
 
     return mark
+
+
+def keep() -> None:
+    """Keep a machine that has ended: it can be read, and answers events with 410."""
+
+
+def free(ttl: timedelta) -> AfterEnd:
+    """Delete a machine *ttl* after its end; its key is free for a new life.
+
+    Raises:
+        ValueError: *ttl* is negative.
+    """
+    return AfterEnd(_not_negative(ttl), free=True)
+
+
+def gone(ttl: timedelta) -> AfterEnd:
+    """Delete a machine *ttl* after its end; a mark is left, and its key answers everything with 410 from then on.
+
+    Raises:
+        ValueError: *ttl* is negative.
+    """
+    return AfterEnd(_not_negative(ttl), free=False)
+
+
+def _not_negative(ttl: timedelta) -> timedelta:
+    if ttl < timedelta(0):
+        raise ValueError(f"nothing can be deleted {ttl} after its end; use timedelta(0) or more")
+    return ttl
 
 
 @dataclass(frozen=True, slots=True)

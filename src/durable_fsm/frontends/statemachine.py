@@ -126,6 +126,8 @@ class _Reader:
             webhooks=self.options.webhooks,
             migrations=self.options.migrations,
             kept=self._kept(),
+            after_end=self.options.after_end,
+            workflow=self.options.workflow,
         )
         for problem in versions.problems_in(chart):
             self.problem(*problem)

@@ -159,6 +159,8 @@ class _Reader:
             webhooks=tuple(config.webhooks),
             migrations=tuple(config.migrations),
             kept=versions.kept_for(config.name, [read_any(one) for one in config.versions]),
+            after_end=config.after_end,
+            workflow=config.workflow,
         )
         for problem in versions.problems_in(chart):
             self.problem(*problem)

@@ -15,7 +15,7 @@ from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
 from durable_fsm.core.migrate import Migration
-from durable_fsm.core.model import History, Location
+from durable_fsm.core.model import AfterEnd, History, Location
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
@@ -62,6 +62,8 @@ class TransitionsConfig:
         private: events that only the machine itself may trigger.
         sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
         migrations, versions: what becomes of machines of other versions, as for `durable`.
+        after_end: what becomes of a machine that has ended, as for `durable`.
+        workflow: host a workflow beside it, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -92,6 +94,8 @@ class TransitionsConfig:
     webhooks: tuple[Webhook, ...] = ()
     migrations: tuple[Migration, ...] = ()
     versions: tuple[Any, ...] = ()
+    after_end: AfterEnd | None = None
+    workflow: bool = False
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

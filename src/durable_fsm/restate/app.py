@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import restate
 
@@ -13,7 +13,7 @@ from durable_fsm.frontends import chart_from
 from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.detached import add_detached
-from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.limits import Limits
@@ -21,11 +21,13 @@ from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.wire import log
+from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]
+Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
 
-def services(*definitions: object) -> list[restate.Service | restate.VirtualObject]:
+def services(*definitions: object) -> list[Hosted]:
     """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
 
     Raises:
@@ -39,7 +41,7 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two charts are called '{name}'; give one of them @durable(name=...)")
-    found: list[restate.Service | restate.VirtualObject] = []
+    found: list[Hosted] = []
     for chart in charts:
         for event in chart.public_events:
             if event in BUILT_IN or not is_handler_name(event):
@@ -59,6 +61,8 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())
         found += sources_of(chart)
+        if chart.workflow:
+            found.append(workflow(chart, handlers_of(chart)))
     return found
 
 

@@ -22,7 +22,7 @@ from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
 from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapshot, Status
-from durable_fsm.core.step import active_in
+from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
 from durable_fsm.restate.failures import CANCELLED
@@ -31,14 +31,24 @@ from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, takes_context
-from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of
 from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
 from durable_fsm.restate.waiting import Waiters, Wish, refusal, tell
-from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
+from durable_fsm.restate.wire import (
+    BYTES,
+    FOR_EVER,
+    Delivery,
+    digest_of,
+    read,
+    receipt,
+    terminal,
+    terminal_errors,
+    told,
+)
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait", "_cancel", INCOMING, RECORD,
+    "_deliver", "_parked", "_wait", "_unwait", "_run", "_cancel", INCOMING, RECORD,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
 
@@ -76,6 +86,8 @@ class Host:
             self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
         self._add(service, "_unwait", self._unwait, private=True)
+        if self.chart.workflow:
+            self._add(service, "_run", self._run, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
         if self.chart.sources or self.chart.webhooks:
@@ -180,25 +192,47 @@ class Host:
         """Delete the machine: its timers and activities are stopped, its key is free for a new life."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(self.name, ctx.key()):
-            stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
-            machine = stored.machine
-            if machine is None:
+            try:
+                stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
+            except errors.Gone:
+                ctx.clear_all()
+                return canonical({"machine": self.name, "key": ctx.key(), "outcome": "deleted"}).encode()
+            if stored.machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
-        waiting = await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        return await self._remove(ctx, stored, stored.machine, waiters)
+
+    async def _remove(
+        self,
+        ctx: ObjectContext,
+        stored: Stored,
+        machine: Snapshot,
+        waiters: Waiters,
+        *,
+        mark: bytes | None = None,
+        by: str = "",
+    ) -> bytes:
+        """Stop everything that the machine has begun, but the timer whose doing this is *by*, and forget it.
+
+        What is left of it is a *mark*, if there is one.
+        """
         with terminal_errors(self.name, ctx.key()):
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
-            waiters = sorted(waiting.known.items())
-            told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
+            waiting = sorted(waiters.known.items())
+            answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
         handles = await load_handles(ctx)
         ctx.clear_all()
+        if mark is not None:
+            ctx.set(SNAPSHOT, mark, serde=BYTES)
         for running in machine.activities:
             stop(ctx, self.chart, running.token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
-        for invocation in handles.values():
-            ctx.cancel_invocation(invocation)
+        for token, invocation in handles.items():
+            if token != by:
+                ctx.cancel_invocation(invocation)
         forget(ctx, self.chart, stored)
-        tell(ctx, told)
+        tell(ctx, answers)
         return answer
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
@@ -290,13 +324,13 @@ class Host:
             assert stored.machine is not None
             if meets(stored.chart, stored.machine, wish.until):
                 return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
-        awakeable, told = ctx.awakeable(serde=BYTES)
+        awakeable, called = ctx.awakeable(serde=BYTES)
         asked = ctx.generic_call(self.name, "_wait", wish.encode(awakeable), key=ctx.key())
         clock = ctx.sleep(wish.timeout)
         try:
             who, answer = await restate.select(asked=asked, clock=clock)
             if who == "asked" and answer == b"null":
-                who, answer = await restate.select(told=told, clock=clock)
+                who, answer = await restate.select(called=called, clock=clock)
         except RestateTerminalError as error:
             if error.message == "cancelled":
                 self._stop_waiting(ctx, awakeable)
@@ -305,7 +339,7 @@ class Host:
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
             raise terminal(self._timed_out(ctx.key(), wish))
-        return _told(answer)
+        return canonical(told(answer)["receipt"]).encode()
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
         ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
@@ -320,6 +354,19 @@ class Host:
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
         visit = await Visit.enter(self.chart, ctx)
         return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
+
+    async def _run(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Create the machine for a workflow that waits for its end; null means that it has to wait."""
+        request = json.loads(body)
+        data = request["data"]
+        with terminal_errors(self.name, ctx.key()):
+            origin = "" if data in (None, {}) else digest_of(canonical(data))
+
+        def act(turn: Turn) -> str:
+            return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
+
+        visit = await Visit.enter(self.chart, ctx)
+        return canonical(await visit.wait_for_end(act, request["awakeable"])).encode()
 
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
@@ -406,10 +453,16 @@ class Host:
             visit = await Visit.enter(self.chart, ctx, tries=delivery.tries)
             if visit.machine is None:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
+            end = end_of_life(visit.chart, visit.machine, delivery.token)
+            if end is not None:
+                mark = None if end.free else mark_of(visit.chart)
+                return await self._remove(ctx, visit.stored, visit.machine, visit.waiters, mark=mark, by=delivery.token)
             return await visit.run(delivery.event.name, act)
         except RestateTerminalError as error:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
+            if (error.metadata or {}).get("type") == "Gone":
+                return canonical({"outcome": Outcome.STALE.value}).encode()
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
             return canonical({"outcome": "parked", "reason": error.message}).encode()
@@ -493,15 +546,6 @@ def schema_of(chart: Chart, event: str) -> dict[str, Json] | None:
 def is_handler_name(name: str) -> bool:
     """Whether Restate accepts *name*; one that it does not would fail the whole registration."""
     return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
-
-
-def _told(answer: bytes) -> bytes:
-    """The receipt for somebody who has waited; raises what they are told instead."""
-    record = json.loads(answer)
-    if "error" in record:
-        error = record["error"]
-        raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
-    return canonical(record["receipt"]).encode()
 
 
 def _instant(milliseconds: int | None) -> str | None:

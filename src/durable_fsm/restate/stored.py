@@ -34,6 +34,15 @@ async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dic
     return members
 
 
+def mark_of(chart: Chart) -> bytes:
+    """What is left of a machine that has ended and whose key is not to be used again."""
+    return canonical({"chart": chart.name, "gone": True}).encode()
+
+
+def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
+    return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The contents of the key `snapshot`.
@@ -80,6 +89,7 @@ class Stored:
         """Read what `encode` wrote, whatever version it is of.
 
         Raises:
+            Gone: it is what is left of a machine that has ended.
             SnapshotUnreadable: it is something else.
         """
         if text is None:
@@ -88,6 +98,8 @@ class Stored:
             record = json.loads(text)
         except ValueError as error:
             raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+        if is_mark(record):
+            raise errors.Gone(chart=chart.name)
         machine = snapshot_from_json(chart, record)
         log: dict[str, Any] = record.get("log") or {}
         return cls(

@@ -46,7 +46,7 @@ from durable_fsm.restate.detached import start_detached
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
-from durable_fsm.restate.waiting import Waiter, Waiters, tell
+from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
@@ -138,6 +138,16 @@ class Visit:
             if not waiter.token and event is not None:
                 waiter = replace(waiter, reply=self.turn.reply)
             waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
+            if answer is None:
+                self.waiters.add(self.chart, awakeable, waiter)
+        await self._commit()
+        return answer
+
+    async def wait_for_end(self, act: Act, awakeable: str) -> Json:
+        """Act, and register somebody who waits for the machine's end; the answer is as for `wait`."""
+        await self._run(act, None)
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
             if answer is None:
                 self.waiters.add(self.chart, awakeable, waiter)
         await self._commit()

@@ -15,7 +15,7 @@ from typing import cast
 from restate import ObjectContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical
+from durable_fsm.core.codec import canonical, failure_to_json
 from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.model import Chart, Json, Snapshot, Status
@@ -26,6 +26,9 @@ from durable_fsm.restate.wire import BYTES, read, receipt, terminal
 
 MOST = 1_000
 """Waiters of one machine."""
+
+ENDED: dict[str, Json] = {"ended": True}
+"""What a workflow waits for: whatever becomes of the machine. Nobody else can ask for it."""
 
 LONGEST = timedelta(days=365)
 USUAL = timedelta(hours=1)
@@ -104,6 +107,8 @@ class Waiter:
                 if taken.error is not None:
                     return self, refusal(taken.error, key)
                 waiter = replace(self, outcome=taken.outcome, reply=taken.reply, token="")
+        if self.until == ENDED:
+            return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
         if meets(chart, machine, waiter.until, waiter.token):
             told = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
             return waiter, {"receipt": json.loads(told)}
@@ -116,6 +121,12 @@ class Waiter:
         return errors.WaitInVain(
             chart=chart.name, condition=canonical(self.until), status=status, configuration=configuration
         )
+
+
+def _end_of(machine: Snapshot) -> dict[str, Json]:
+    if machine.failure is not None:
+        return {"status": machine.status.value, "failure": failure_to_json(machine.failure)}
+    return {"status": machine.status.value, "output": machine.output}
 
 
 def refusal(error: errors.DurableFSMError, key: str) -> Json:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from restate import TerminalError as RestateTerminalError
 from restate.retry_policy import InvocationRetryPolicy
@@ -43,6 +44,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.WaitInVain: 412,
     errors.NotRunning: 409,
     errors.Finished: 410,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.TooManyDeferred: 429,
     errors.TooManyWaiting: 429,
@@ -184,6 +186,15 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
     if len(text) > MAX_SNAPSHOT:
         raise errors.TooLarge(chart=chart.name, size=len(text), limit=MAX_SNAPSHOT)
     return text
+
+
+def told(answer: bytes) -> dict[str, Any]:
+    """What somebody who has waited is told; raises it, if that is an error."""
+    record: dict[str, Any] = json.loads(answer)
+    if "error" in record:
+        error = record["error"]
+        raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
+    return record
 
 
 @dataclass(frozen=True, slots=True)

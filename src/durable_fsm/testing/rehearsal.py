@@ -38,9 +38,9 @@ from durable_fsm.core.model import (
     StopMachine,
 )
 from durable_fsm.core.receipt import Receipt
-from durable_fsm.core.step import active_in
+from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import DurableFSMError, EventRejected, NotStarted, TerminalError, locate, quoted
+from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
 
 __all__ = ["Rehearsal"]
@@ -138,6 +138,7 @@ class Rehearsal:
         self._held: tuple[Turn, StartActivity] | None = None
         self._started: list[StartActivity] = []
         self._life = "rehearsed"
+        self._gone = False
         self._parent: _Parent | None = None
         self._children: dict[str, Rehearsal] = {}
         self._waiting: deque[Callable[[], None]] = deque()
@@ -209,6 +210,7 @@ class Rehearsal:
     def snapshot(self) -> Snapshot:
         """The machine as it is stored."""
         if self._stored is None:
+            self._refuse_gone()
             raise NotStarted(chart=self.chart.name, key=self.key)
         return snapshot_from_json(self.chart, json.loads(self._stored))
 
@@ -283,6 +285,7 @@ class Rehearsal:
                 accepted=(),
                 reason=reason,
             )
+        self._refuse_gone()
         self._turns += 1
         turn = Turn(self.chart, None if self._stored is None else self.snapshot, seed=f"{self.key}/{self._turns}")
         with locate(self.key):
@@ -433,7 +436,15 @@ class Rehearsal:
         self._system.settle()
         return receipt
 
+    def _refuse_gone(self) -> None:
+        if self._gone:
+            raise Gone(chart=self.chart.name, key=self.key)
+
     def _deliver(self, event: Event) -> Receipt:
+        machine = self.snapshot
+        if (end := end_of_life(self.chart, machine, event.token)) is not None:
+            self._stored, self._gone = None, not end.free
+            return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
         return self._turn(event.name, lambda turn: str(turn.deliver(event)))
 
     def _running(self, activity: str) -> Running:
