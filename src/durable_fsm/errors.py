@@ -20,6 +20,7 @@
     │   ├── Finished               the machine has reached its end
     │   ├── Gone                   it has, long ago: nothing of it is left
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
+    │   ├── FlowStuck              a flow has nothing to wait for, and has not ended
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── NotRunning             there is no activity to cancel
@@ -61,6 +62,7 @@ __all__ = [
     "EventError",
     "EventRejected",
     "Finished",
+    "FlowStuck",
     "Forbidden",
     "Gone",
     "InvalidPayload",
@@ -474,6 +476,21 @@ class Gone(MachineError):
     @property
     def what(self) -> str:
         return "the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
+
+
+class FlowStuck(MachineError):
+    """A flow has come to rest where only an event from outside would lead on, and nobody can send it one."""
+
+    def __init__(self, *, chart: str, configuration: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.configuration = tuple(configuration)
+
+    @property
+    def what(self) -> str:
+        return (
+            f"the flow waits in {quoted(self.configuration)} for an event from outside, and nobody can send it one."
+            " Run the chart as a workflow."
+        )
 
 
 class NotRepairable(MachineError):

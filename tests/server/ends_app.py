@@ -155,4 +155,106 @@ class Instant(StateChart[Count]):
         return 42
 
 
-ends_app = app(Freed, Long, Gone, Strict, Booking, Rash, Instant)
+# ── flows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Parcel(BaseModel):
+    effect: str
+    fails: int = 0
+    tries: int = 0
+    log: list[str] = []
+
+
+async def pack(ctx: ActivityContext, data: Parcel) -> str:
+    await ctx.run("pack", have_effect, f"{data.effect}-packed", ctx.stable_id)
+    return "packed"
+
+
+async def weigh(data: Parcel) -> str:
+    return await have_effect(f"{data.effect}-weighed", data.effect)
+
+
+async def ship(ctx: ActivityContext, data: Parcel) -> str:
+    if data.tries < data.fails:
+        raise TerminalError("no van today", code=503)
+    return await ctx.run("ship", have_effect, f"{data.effect}-shipped", ctx.stable_id)
+
+
+@durable(flow=True)
+class Dispatch(StateChart[Parcel]):
+    """Packs and weighs at once, ships, and tries again later."""
+
+    class preparing(State.Parallel):
+        class packing_line(State.Compound):
+            packing = State(initial=True, invoke=activity(pack))
+            packed = State(final=True)
+            done_invoke_packing = packing.to(packed)
+
+        class scale(State.Compound):
+            weighing = State(initial=True, invoke=activity(weigh))
+            weighed = State(final=True)
+            done_invoke_weighing = weighing.to(weighed)
+
+    shipping = State(invoke=activity(ship, exclusive=True))
+    pausing = State()
+    shipped = State(final=True)
+    given_up = State(final=True)
+
+    done_state_preparing = preparing.to(shipping)
+    done_invoke_shipping = shipping.to(shipped)
+    error_invoke_shipping = shipping.to(given_up, cond="tired") | shipping.to(pausing)
+    again = after(timedelta(milliseconds=50), pausing.to(shipping))
+    lapse = after(HOUR, shipping.to(given_up))
+
+    def tired(self, data: Parcel) -> bool:
+        return data.tries >= 2
+
+    def on_enter_pausing(self, data: Parcel) -> None:
+        data.tries += 1
+
+    def on_enter_shipped(self, data: Parcel, result: str) -> dict[str, Any]:
+        return {"result": result, "tries": data.tries}
+
+    def on_enter_given_up(self, data: Parcel, error: Failure) -> dict[str, Any]:
+        return {"error": error.message}
+
+
+Hasty = TransitionsConfig(
+    "Hasty",
+    states=["packing", "waiting", {"name": "over", "final": True}],
+    transitions=[
+        ["done_invoke_packing", "packing", "over"],
+        ["late", "packing", "waiting"],
+        ["later", "waiting", "over"],
+    ],
+    initial="packing",
+    model=Parcel,
+    activities={"packing": activity(pack)},
+    timers={"packing": {"late": SHORT}, "waiting": {"later": timedelta(0)}},
+    flow=True,
+)
+
+
+@durable(flow=True)
+class Doomed(StateChart[Parcel]):
+    """Fails, or waits for a neighbour who never comes."""
+
+    class both(State.Parallel):
+        class left(State.Compound):
+            packing = State(initial=True, invoke=activity(pack))
+            packed = State()
+            done_invoke_packing = packing.to(packed)
+
+        class right(State.Compound):
+            idle = State(initial=True)
+            called = State()
+            call = idle.to(called)
+
+    over = State(final=True)
+    both.to(over, cond="never")
+
+    def never(self) -> bool:
+        return False
+
+
+ends_app = app(Freed, Long, Gone, Strict, Booking, Rash, Instant, Dispatch, Hasty, Doomed)

@@ -91,6 +91,18 @@ def test_a_run_on_a_key_that_has_another_machine_is_refused(ends: Host) -> None:
     assert ends.post("Rash.workflow", key, "run", {"effect": "else"}).status_code == 409
 
 
+def test_a_run_on_a_key_that_has_a_machine_with_the_same_data_joins_it(ends: Host) -> None:
+    key = ends.key("joined")
+    ends.receipt("Booking", key, "create", {"effect": key})
+    ends.wait_in("Booking", key, "asking")
+
+    run = ends.server.send("Booking.workflow", key, "run", {"effect": key})
+    wait_until(lambda: "waiters" in ends.stored("Booking", key), what="the run to wait")
+    ends.receipt("Booking", key, "agree", 5)
+
+    assert ends.server.output(run) == {"price": 505}
+
+
 @pytest.mark.parametrize("chart", ["Booking", "Rash"])
 def test_a_run_that_is_cancelled_deletes_its_machine_and_stops_its_work(ends: Host, chart: str) -> None:
     key = ends.key("cancelled")

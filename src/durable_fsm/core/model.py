@@ -330,7 +330,8 @@ class Chart:
     public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
     `webhooks` bring events to a hosted machine; they are no part of what it is, and so not of the digest. Nor are
     `migrations`, by which machines of other versions come to this one, and the charts `kept` for those that do not.
-    Without `after_end` a machine that has ended stays as it is. `workflow` gives the chart a workflow beside its machines.
+    Without `after_end` a machine that has ended stays as it is. `workflow` gives the chart a workflow beside its machines,
+    `flow` a service that runs it without a key.
     """
 
     name: str
@@ -349,6 +350,7 @@ class Chart:
     kept: tuple[Chart, ...] = field(default=(), compare=False)
     after_end: AfterEnd | None = None
     workflow: bool = field(default=False, compare=False)
+    flow: bool = field(default=False, compare=False)
 
     @property
     def root(self) -> State:

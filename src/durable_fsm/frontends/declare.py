@@ -50,6 +50,7 @@ class Options:
     versions: tuple[object, ...] = ()
     after_end: AfterEnd | None = None
     workflow: bool = False
+    flow: bool = False
 
 
 def durable(
@@ -69,6 +70,7 @@ def durable(
     versions: Iterable[object] = (),
     after_end: AfterEnd | None = None,
     workflow: bool = False,
+    flow: bool = False,
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -88,6 +90,7 @@ def durable(
         versions: definitions of other versions, under which machines of theirs live on until they end.
         after_end: what becomes of a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
         workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key.
+        flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
     """
     options = Options(
         version=version,
@@ -105,6 +108,7 @@ def durable(
         versions=tuple(versions),
         after_end=after_end,
         workflow=workflow,
+        flow=flow,
     )
 
     def mark(cls: C) -> C:

@@ -38,7 +38,7 @@ from durable_fsm.core.model import (
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends import chart_from as read_any
-from durable_fsm.frontends import sources, versions
+from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
@@ -128,8 +128,9 @@ class _Reader:
             kept=self._kept(),
             after_end=self.options.after_end,
             workflow=self.options.workflow,
+            flow=self.options.flow,
         )
-        for problem in versions.problems_in(chart):
+        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
             raise DefinitionError(chart=self.name, problems=self.problems)

@@ -39,7 +39,7 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends import chart_from as read_any
-from durable_fsm.frontends import sources, versions
+from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.models import Names, model_type
@@ -161,8 +161,9 @@ class _Reader:
             kept=versions.kept_for(config.name, [read_any(one) for one in config.versions]),
             after_end=config.after_end,
             workflow=config.workflow,
+            flow=config.flow,
         )
-        for problem in versions.problems_in(chart):
+        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
             raise NotDurable(chart=config.name, problems=self.problems)

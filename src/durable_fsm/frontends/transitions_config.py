@@ -63,7 +63,7 @@ class TransitionsConfig:
         sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
         migrations, versions: what becomes of machines of other versions, as for `durable`.
         after_end: what becomes of a machine that has ended, as for `durable`.
-        workflow: host a workflow beside it, as for `durable`.
+        workflow, flow: host a workflow, or a service for flows, beside it, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -96,6 +96,7 @@ class TransitionsConfig:
     versions: tuple[Any, ...] = ()
     after_end: AfterEnd | None = None
     workflow: bool = False
+    flow: bool = False
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

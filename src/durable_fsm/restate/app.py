@@ -13,6 +13,7 @@ from durable_fsm.frontends import chart_from
 from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.detached import add_detached
+from durable_fsm.restate.flows import flow
 from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
@@ -63,6 +64,8 @@ def services(*definitions: object) -> list[Hosted]:
         found += sources_of(chart)
         if chart.workflow:
             found.append(workflow(chart, handlers_of(chart)))
+        if chart.flow:
+            found.append(flow(chart))
     return found
 
 

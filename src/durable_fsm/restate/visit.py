@@ -212,22 +212,12 @@ class Visit:
             await self._keep_handles(changes)
             return Delivery.decode(await answer).event
         except RestateTerminalError as error:
-            return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
+            return Event(f"error.invoke.{call.id}", interruption(call, error), Origin.PLATFORM, token=call.token)
 
     def _job(self, start: StartActivity) -> Job:
-        machine, key = self.turn.machine, self.ctx.key()
-        given = start.detached or self.chart.activities[start.id].input is not None
+        machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
-        return Job(
-            key,
-            start.token,
-            stable_id(self.chart.name, key, machine.life, start),
-            start.input if given else machine.data,
-            background=awaited and not start.exclusive,
-            given=given,
-            detached=start.detached,
-            items=None if start.items is None else list(start.items),
-        )
+        return job_of(self.chart, self.ctx.key(), machine, start, background=awaited and not start.exclusive)
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +281,7 @@ class Visit:
         ctx = self.ctx
         match effect:
             case Send():
-                delay = _delay(effect) or None
+                delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
                 handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
@@ -327,6 +317,21 @@ class Visit:
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
             self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
+
+
+def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool) -> Job:
+    """The order to run an activity; see `Job`."""
+    given = start.detached or chart.activities[start.id].input is not None
+    return Job(
+        key,
+        start.token,
+        stable_id(chart.name, key, machine.life, start),
+        start.input if given else machine.data,
+        background=background,
+        given=given,
+        detached=start.detached,
+        items=None if start.items is None else list(start.items),
+    )
 
 
 def life_of(ctx: ObjectContext) -> str:
@@ -365,7 +370,7 @@ def parked_for(tries: int) -> timedelta:
     return min(PARK_FIRST * (1 << min(tries, 10)), PARK_LONGEST)
 
 
-def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
+def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
     """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand.
 
     What was begun under another version runs elsewhere, and is only cancelled.
@@ -379,7 +384,7 @@ def _tokens(machine: Snapshot) -> set[str]:
     return {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
 
 
-def _delay(send: Send) -> timedelta:
+def delay_of(send: Send) -> timedelta:
     """How long from now; an instant that is past is at once."""
     if send.at is None:
         return timedelta(milliseconds=milliseconds(send.after))
@@ -391,7 +396,7 @@ def _due(send: Send, at: int) -> int:
     return int(send.at.timestamp() * 1_000) if send.at is not None else at + milliseconds(send.after)
 
 
-def _interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
+def interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
     """What becomes of an exclusive activity whose call brought no outcome."""
     if error.message in ("cancelled", "killed"):
         return Failure(error.message, f"activity '{call.id}' was {error.message}.", error.status_code)

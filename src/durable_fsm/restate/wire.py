@@ -45,6 +45,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.NotRunning: 409,
     errors.Finished: 410,
     errors.Gone: 410,
+    errors.FlowStuck: 500,
     errors.TooLarge: 413,
     errors.TooManyDeferred: 429,
     errors.TooManyWaiting: 429,
@@ -195,6 +196,17 @@ def told(answer: bytes) -> dict[str, Any]:
         error = record["error"]
         raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
     return record
+
+
+def output_of(end: dict[str, Any]) -> bytes:
+    """The output of a machine that has ended; raises its failure, if it has failed."""
+    failure = end.get("failure")
+    if failure is None:
+        return canonical(end["output"]).encode()
+    code = failure.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
+    raise RestateTerminalError(writable(failure["message"]), status, metadata=facts)
 
 
 @dataclass(frozen=True, slots=True)

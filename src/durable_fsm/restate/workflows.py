@@ -5,9 +5,7 @@ That a workflow runs once, and how it is attached to, asked for its output and c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import restate
 from restate import TerminalError as RestateTerminalError
@@ -16,7 +14,7 @@ from restate import WorkflowContext, WorkflowSharedContext
 from durable_fsm.core.codec import canonical
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.restate.failures import is_cancellation
-from durable_fsm.restate.wire import BYTES, FOR_EVER, read, terminal_errors, told
+from durable_fsm.restate.wire import BYTES, FOR_EVER, output_of, read, terminal_errors, told
 
 RUN = "run"
 """The workflow's own handler; no event can be sent under this name."""
@@ -56,7 +54,7 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
             if is_cancellation(error):
                 _abandon(ctx, chart)
             raise
-        return _output(answer)
+        return output_of(told(answer)["ended"])
 
     return run
 
@@ -66,18 +64,6 @@ def _abandon(ctx: WorkflowContext, chart: Chart) -> None:
     if any(activity.exclusive for one in chart.served for activity in one.activities.values()):
         ctx.generic_send(chart.name, "cancel", b"", key=ctx.key())
     ctx.generic_send(chart.name, "delete", b"", key=ctx.key())
-
-
-def _output(answer: bytes) -> bytes:
-    """The machine's output; raises why it has none."""
-    end = told(answer)["ended"]
-    failure = end.get("failure")
-    if failure is None:
-        return canonical(end["output"]).encode()
-    code = failure.get("code")
-    status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    facts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in failure.items()}
-    raise RestateTerminalError(failure["message"], status, metadata=cast("dict[str, str]", facts))
 
 
 def _forward(chart: Chart, name: str) -> Callable[[WorkflowSharedContext, bytes], Awaitable[bytes]]:
