@@ -12,15 +12,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
+    from durable_fsm.core.migrate import OldMachine
     from durable_fsm.core.model import Chart, Failure, History, Retry
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
-    from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm.frontends.declare import (
+        EventOf,
+        activity,
+        after,
+        at,
+        defer,
+        durable,
+        event,
+        every,
+        free,
+        gone,
+        ignore,
+        keep,
+    )
     from durable_fsm.frontends.machines import machine
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
+    from durable_fsm.frontends.versions import migration
     from durable_fsm.restate.app import app
     from durable_fsm.restate.formatter import JsonFormatter
 
@@ -40,6 +55,7 @@ _HOMES = {
     "Incoming": "durable_fsm.core.sources",
     "JsonFormatter": "durable_fsm.restate.formatter",
     "Kafka": "durable_fsm.core.sources",
+    "OldMachine": "durable_fsm.core.migrate",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.model",
@@ -56,8 +72,12 @@ _HOMES = {
     "durable": "durable_fsm.frontends.declare",
     "event": "durable_fsm.frontends.declare",
     "every": "durable_fsm.frontends.declare",
+    "free": "durable_fsm.frontends.declare",
+    "gone": "durable_fsm.frontends.declare",
     "ignore": "durable_fsm.frontends.declare",
+    "keep": "durable_fsm.frontends.declare",
     "machine": "durable_fsm.frontends.machines",
+    "migration": "durable_fsm.frontends.versions",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -77,6 +97,7 @@ __all__ = [
     "Incoming",
     "JsonFormatter",
     "Kafka",
+    "OldMachine",
     "Record",
     "Request",
     "Retry",
@@ -93,8 +114,12 @@ __all__ = [
     "durable",
     "event",
     "every",
+    "free",
+    "gone",
     "ignore",
+    "keep",
     "machine",
+    "migration",
 ]
 
 

@@ -18,11 +18,14 @@
     │   ├── NotStarted             no machine has this key
     │   ├── AlreadyStarted         a machine with other data has this key
     │   ├── Finished               the machine has reached its end
+    │   ├── Gone                   it has, long ago: nothing of it is left
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
+    │   ├── FlowStuck              a flow has nothing to wait for, and has not ended
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── NotRunning             there is no activity to cancel
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
+    │   ├── MigrationError         the way from the snapshot's version to this one cannot be gone
     │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
     │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
@@ -59,10 +62,13 @@ __all__ = [
     "EventError",
     "EventRejected",
     "Finished",
+    "FlowStuck",
     "Forbidden",
+    "Gone",
     "InvalidPayload",
     "MachineError",
     "MalformedInput",
+    "MigrationError",
     "NotDurable",
     "NotRepairable",
     "NotRunning",
@@ -461,6 +467,32 @@ class Finished(MachineError):
         )
 
 
+class Gone(MachineError):
+    """The machine has ended, and nothing of it is left but that."""
+
+    def __init__(self, *, chart: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+
+    @property
+    def what(self) -> str:
+        return "the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
+
+
+class FlowStuck(MachineError):
+    """A flow has come to rest where only an event from outside would lead on, and nobody can send it one."""
+
+    def __init__(self, *, chart: str, configuration: Iterable[str], key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.configuration = tuple(configuration)
+
+    @property
+    def what(self) -> str:
+        return (
+            f"the flow waits in {quoted(self.configuration)} for an event from outside, and nobody can send it one."
+            " Run the chart as a workflow."
+        )
+
+
 class NotRepairable(MachineError):
     """A repair asks for something that the machine does not have. It has not moved."""
 
@@ -536,6 +568,23 @@ class VersionError(MachineError):
         return (
             f"the snapshot was written by chart version '{self.stored}'; this deployment reads {quoted(self.served)}."
             f"{detail} Deploy version '{self.stored}' beside it, or add a migration."
+        )
+
+
+class MigrationError(MachineError):
+    """A migration does not lead to a machine of the chart. The snapshot stays as it is."""
+
+    def __init__(self, *, chart: str, source: str, to: str, problem: str, key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.source = source
+        self.to = to
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        return (
+            f"the migration from version '{self.source}' to '{self.to}' cannot be done: {self.problem}"
+            " The snapshot was left as it is. Mend the migration and deploy again."
         )
 
 

@@ -299,6 +299,34 @@ def family(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
+def ends_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `ends_app.py` on a server that keeps attempts open."""
+    log = tmp_path_factory.mktemp("ends") / "service.log"
+    with Host.on(restate_server, effect_log, log, "ends_app:ends_app") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def ends_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `ends_app.py` on a server that replays at every await."""
+    log = tmp_path_factory.mktemp("ends") / "service.log"
+    with Host.on(replaying_server, effect_log, log, "ends_app:ends_app") as host:
+        yield host
+
+
+@pytest.fixture(params=["ends_awake", "ends_replaying"])
+def ends(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `ends_app.py`, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
 def hosting() -> type[Host]:
     """For tests that need a server of their own."""
     return Host

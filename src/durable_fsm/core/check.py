@@ -30,14 +30,14 @@ def findings(chart: Chart) -> list[Finding]:
 
 
 def _unreachable(chart: Chart) -> Iterator[Finding]:
-    reached = _reachable(chart)
+    reached = reachable(chart)
     for state in chart.states.values():
         if state.id not in reached and not state.kind.is_history and state.parent in reached:
             what = f"no transition leads to state '{state.id}'."
             yield Finding("unreachable", what, "Add one, or remove the state.", state.location)
 
 
-def _reachable(chart: Chart) -> set[str]:
+def reachable(chart: Chart) -> set[str]:
     """The states that may become active if every guard says yes."""
     index = chart.index
     reached: set[str] = set()

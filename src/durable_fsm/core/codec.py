@@ -119,6 +119,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "machines": [_child_to_json(child) for child in snapshot.machines],
         "parent": snapshot.parent,
         "deferred": [_deferred_to_json(kept) for kept in snapshot.deferred],
+        "over": {state: list(names) for state, names in snapshot.over.items()},
         "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
         "created_from": snapshot.created_from,
     }
@@ -230,6 +231,7 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         machines=tuple(_child_from_json(child) for child in _get(members, "machines", list, default=[])),
         parent=_get(members, "parent", str, default=""),
         deferred=tuple(_deferred_from_json(kept) for kept in _get(members, "deferred", list, default=[])),
+        over={state: _strings(names) for state, names in _get(members, "over", dict, default={}).items()},
     )
 
 

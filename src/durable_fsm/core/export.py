@@ -22,9 +22,9 @@ def chart_to_json(chart: Chart) -> dict[str, Json]:
         }
         for event in chart.events.values()
     ]
-    work: dict[str, Json] = {"work": _export(chart.work)} if chart.work else {}
+    optional = {"work": chart.work, "after_end": chart.after_end}
     return {
-        **work,
+        **{name: _export(value) for name, value in optional.items() if value},
         "name": chart.name,
         "version": chart.version,
         "doc": chart.doc,

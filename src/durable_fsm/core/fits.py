@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from durable_fsm.core.model import Chart, Child, Invoked, Kind, Snapshot
+from durable_fsm.core.model import Chart, Child, Invoked, Kind, Snapshot, Status
 
 
 def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
@@ -24,7 +24,7 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
     for timer in snapshot.timers:
         if timer.state is not None and timer.state not in chart.states:
             return f"A timer of state '{timer.state}' is pending, which the chart no longer has."
-        if not chart.index.knows(timer.event) and timer.activity is None:
+        if not chart.index.knows(timer.event) and timer.activity is None and snapshot.status is not Status.DONE:
             return f"Event '{timer.event}' is pending, which the chart no longer knows."
     for running in snapshot.activities:
         if running.state is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
+    from durable_fsm.core.migrate import Migration
     from durable_fsm.core.plan import Plans
     from durable_fsm.core.redact import Redaction
     from durable_fsm.core.scope import Scope
@@ -296,6 +297,17 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterEnd:
+    """What becomes of a machine that has ended: it is deleted `after` a time.
+
+    Then its key is *free* for a new life; or a mark is left, and the key is never used again.
+    """
+
+    after: timedelta
+    free: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """Choices an author makes for a whole chart.
 
@@ -322,7 +334,10 @@ class Chart:
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
     public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
     `webhooks` bring events to a hosted machine, `redact` names what nobody is to read of it, and `operators_only` handlers
-    that nobody outside reaches; they are no part of what it is, and so not of the digest.
+    that nobody outside reaches; they are no part of what it is, and so not of the digest. Nor are `migrations`, by which
+    machines of other versions come to this one, and the charts `kept` for those that do not. Without `after_end` a machine
+    that has ended stays as it is. `workflow` gives the chart a workflow beside its machines, `flow` a service that runs it
+    without a key.
     """
 
     name: str
@@ -339,10 +354,20 @@ class Chart:
     webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
     redact: tuple[str, ...] = field(default=(), compare=False)
     operators_only: tuple[str, ...] = field(default=(), compare=False)
+    migrations: tuple[Migration, ...] = field(default=(), compare=False)
+    kept: tuple[Chart, ...] = field(default=(), compare=False)
+    after_end: AfterEnd | None = None
+    workflow: bool = field(default=False, compare=False)
+    flow: bool = field(default=False, compare=False)
 
     @property
     def root(self) -> State:
         return self.states[ROOT]
+
+    @cached_property
+    def served(self) -> tuple[Chart, ...]:
+        """This chart and those that are kept for machines of other versions."""
+        return (self, *self.kept)
 
     @cached_property
     def index(self) -> Index:
@@ -523,7 +548,8 @@ class Snapshot:
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
     counts the macrosteps taken. `failure` says why `status` is failed. `parent` is the session of the machine that
-    runs this one as its child, if any.
+    runs this one as its child, if any. `over` names activities, and events of timers, that have come to their end while
+    their state stays active: nothing that begins again what is missing may begin them.
     """
 
     chart: str
@@ -543,6 +569,7 @@ class Snapshot:
     machines: tuple[Invoked, ...] = ()
     parent: str = ""
     deferred: tuple[Deferred, ...] = ()
+    over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def changed(self, **changes: object) -> Snapshot:
         """What `dataclasses.replace` would return, without its detour: every step ends with this."""

@@ -51,9 +51,10 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     running = _running(chart, snapshot, activity)
     run = _revived(chart, snapshot, Event(f"done.invoke.{activity}", result, Origin.PLATFORM, seed=seed))
     _stop(run, running)
+    run.is_over(running.state, running.id)
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
-        run.resume_work(but=activity)
+        run.resume_work()
         run.complete()
     return run.finish(Outcome.TAKEN)
 
@@ -88,6 +89,9 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
 
 def _revived(chart: Chart, snapshot: Snapshot, event: Event) -> Run:
     run = Run.resume(chart, snapshot, event)
+    if run.status is Status.DONE:
+        for timer in list(run.timers.values()):
+            run.disarm(timer)
     run.status, run.failure, run.output = Status.RUNNING, None, None
     return run
 

@@ -6,13 +6,13 @@ Function names are those of the SCXML algorithm: https://www.w3.org/TR/scxml/#Al
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
 from durable_fsm.core.address import Receiver, is_address, written
-from durable_fsm.core.codec import failure_to_json, milliseconds, plain
+from durable_fsm.core.codec import MILLISECOND, failure_to_json, milliseconds, plain
 from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.model import (
@@ -74,6 +74,9 @@ UNREACHABLE = "error.communication"
 OTHERS = (Origin.EXTERNAL, Origin.MACHINE)
 """Who may be told that an event is not taken."""
 
+AFTER_END = "after_end"
+"""How the only timer of a machine that has ended is shown."""
+
 NONE: frozenset[Stance] = frozenset()
 
 T = TypeVar("T")
@@ -111,6 +114,7 @@ class Run:
         self.failure = before.failure
         self.answered: Running | None = None
         self.deferred = before.deferred
+        self.over = before.over
         self.scope = Scope(chart, event, data, self, before, self.active)
 
     @classmethod
@@ -144,6 +148,7 @@ class Run:
             output=self.output,
             failure=self.failure,
             deferred=self.deferred,
+            over=self.over,
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
 
@@ -208,6 +213,7 @@ class Run:
 
     def start_timer(self, state: str, timer: Timer) -> None:
         """Arm a timer of a state; one that is computed may decide that there is none this time."""
+        self.is_not_over(state, timer.event)
         moment: timedelta | datetime | None = timer.after
         if timer.when is not None:
             self.scope.state = self.index.states[state]
@@ -240,10 +246,14 @@ class Run:
         if timer.activity is not None:
             late = self.activities[timer.activity]
             self.stop_activity(late)
+            self.is_over(late.state, late.id)
             payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.")
         declared = self.declared(timer)
-        if declared is not None and declared.recurring and timer.state is not None:
-            self.start_timer(timer.state, declared)
+        if declared is not None and timer.state is not None:
+            if declared.recurring:
+                self.start_timer(timer.state, declared)
+            else:
+                self.is_over(timer.state, timer.event)
         sendid = timer.id or ""
         self.event = replace(
             self.event,
@@ -265,6 +275,18 @@ class Run:
         self.forget_activity(running)
         self.effects.append(StopActivity(running.token))
 
+    def is_over(self, state: str | None, name: str) -> None:
+        """An activity or a timer has come to its end; that counts as long as its state stays active."""
+        if state is not None and name not in self.over.get(state, ()):
+            self.over = dict(sorted({**self.over, state: (*self.over.get(state, ()), name)}.items()))
+
+    def is_not_over(self, state: str, name: str) -> None:
+        """An activity or a timer begins, perhaps again."""
+        if name in self.over.get(state, ()):
+            names = tuple(other for other in self.over[state] if other != name)
+            others = {id: known for id, known in self.over.items() if id != state}
+            self.over = dict(sorted({**others, state: names}.items())) if names else others
+
     def invoke(self) -> None:
         """Start the activities and machines of the states that were entered and are still active."""
         for id in self.index.in_order(self.to_invoke):
@@ -281,6 +303,7 @@ class Run:
         *entry* is that of an earlier run which this one repeats under the same stable id.
         """
         self.scope.state = state
+        self.is_not_over(state.id, activity.id)
         given: Json = None
         if activity.input is not None:
             made = self.attempt(activity.input, _boxed)
@@ -292,29 +315,47 @@ class Run:
             found_in = self.scope.data if activity.input is None else given
             items = self.items(f"activity '{activity.id}'", activity.id, activity.each, found_in, MOST_ITEMS)
             if not items:
+                self.is_over(state.id, activity.id)
                 return
         running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
         self.activities[running.token] = running
         self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive, given, items))
-        if activity.deadline is not None and not activity.exclusive:
-            late = f"error.invoke.{activity.id}"
-            self.arm(Armed(self.token(), late, activity.deadline, state.id, activity=running.token))
+        self.arm_deadline(running, activity)
 
-    def resume_work(self, *, but: str | None = None) -> None:
-        """Begin again what the active states wait for and what ended when the machine failed, *but* one activity."""
+    def resume_work(self, *, machines_of: Collection[str] | None = None) -> None:
+        """Begin what the active states declare and what neither runs nor is over.
+
+        Machines only of the states *machines_of*, if that is given: of those that have ended nothing is known.
+        """
         for id in self.index.in_order(self.active):
             state = self.index.states[id]
             waiting = {timer.event for timer in self.timers.values() if timer.state == id and timer.activity is None}
+            waiting.update(self.over.get(id, ()))
             for timer in state.timers:
                 if timer.event not in waiting:
                     self.start_timer(id, timer)
-            running = {but, *(running.id for running in self.activities.values())}
+            running = {*self.over.get(id, ()), *(running.id for running in self.activities.values())}
             for activity in state.activities:
                 if activity.id not in running:
                     self.start_activity(state, activity)
+            if machines_of is not None and id not in machines_of:
+                continue
             if not any(child.state == id for child in self.machines.values()):
                 for place, child in enumerate(state.machines):
                     self.start_machine(state, place, child)
+
+    def resume_deadlines(self) -> None:
+        """Give a deadline to each activity that is to have one by now, and has none."""
+        kept = {timer.activity for timer in self.timers.values()}
+        for running in self.activities.values():
+            activity = self.chart.activities[running.id]
+            if running.state is not None and running.token not in kept:
+                self.arm_deadline(running, activity)
+
+    def arm_deadline(self, running: Running, activity: Activity) -> None:
+        if activity.deadline is not None and not activity.exclusive:
+            late = f"error.invoke.{activity.id}"
+            self.arm(Armed(self.token(), late, activity.deadline, running.state, activity=running.token))
 
     def items(self, what: str, id: str, each: Each, found_in: object, most: int) -> tuple[Json, ...] | None:
         """The items of a fan-out. Without any, or with too many, it is over where it would begin."""
@@ -505,6 +546,16 @@ class Run:
         while self.queue:  # the machine is over before it could take them; a failure is not hidden by that
             self.unhandled(self.queue.popleft())
         self.exit_interpreter()
+        self.arm_end()
+
+    def arm_end(self) -> None:
+        """Let a machine that has ended be deleted in time, if its chart says so. It has no other timer.
+
+        What is due at once would be drained by this very turn, which is the machine's and not its host's.
+        """
+        end = self.chart.after_end
+        if self.status is Status.DONE and end is not None and not self.timers:
+            self.arm(Armed(self.token(), AFTER_END, max(end.after, MILLISECOND)))
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""
@@ -596,7 +647,7 @@ class Run:
             if state.exit:
                 self.scope.leaving(state, departure.cause)
                 self.execute(state.exit)
-            if self.timers or self.activities or self.machines or self.to_invoke:
+            if self.timers or self.activities or self.machines or self.to_invoke or self.over:
                 self.end_of(state.id)
             self.active.discard(state.id)
         self.leaves = plan.leaves
@@ -604,6 +655,8 @@ class Run:
     def end_of(self, id: str) -> None:
         """Nothing that began with a state goes on without it."""
         self.to_invoke.discard(id)
+        if id in self.over:
+            self.over = {other: names for other, names in self.over.items() if other != id}
         for timer in [timer for timer in self.timers.values() if timer.state == id and timer.activity is None]:
             self.disarm(timer)
         for running in [running for running in self.activities.values() if running.state == id]:

@@ -10,10 +10,12 @@ https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import (
+    AfterEnd,
     Chart,
     Deferred,
     Event,
@@ -142,8 +144,14 @@ def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
 
 
 def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
-    """Ids of all active states in document order: the leaves and what surrounds them."""
-    return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
+    """Ids of all active states in document order: the leaves and what surrounds them.
+
+    The leaves alone, where the chart does not know them.
+    """
+    try:
+        return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
+    except KeyError:
+        return snapshot.configuration
 
 
 def may_come_from_outside(chart: Chart, name: str) -> bool:
@@ -184,6 +192,13 @@ def _said_no(guards: Collection[str]) -> str:
             return f"Guards {quoted(guards)} say no."
 
 
+def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd | None:
+    """What is to become of the machine, if this delivery says that the time after its end is over."""
+    if snapshot.status is Status.DONE and any(timer.token == token for timer in snapshot.timers):
+        return chart.after_end
+    return None
+
+
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
@@ -196,11 +211,14 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     run = Run.resume(chart, snapshot, event)
     if armed is not None:
         run.arrived(armed)
-        if armed.to is not None:
+        if armed.to is not None or snapshot.status is Status.DONE:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
         run.forget_activity(activity)
+        run.is_over(activity.state, activity.id)
         run.detached = activity.state is None
+        if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
+            run.event = replace(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
     if child is not None:
         each = chart.states[child.state].machines[child.place].each
         if each is None or event.origin is not Origin.PLATFORM:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from durable_fsm.core.index import Stance
+from durable_fsm.core.migrate import Arrival, migrated
 from durable_fsm.core.model import (
     Cancel,
     Chart,
@@ -25,6 +26,7 @@ from durable_fsm.core.model import (
     Outcome,
     Post,
     Reply,
+    Running,
     Send,
     Snapshot,
     StartActivity,
@@ -123,10 +125,14 @@ class Turn:
 
     # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
 
+    def migrate(self, arrival: Arrival) -> None:
+        """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
+        self.change("migrated", lambda at: migrated(self.chart, at, arrival, seed=self._seed), note=arrival.note)
+
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
         for running in self.snapshot.activities if self.snapshot else ():
-            if not (running.parked or running.failed) and self.chart.activities[running.id].exclusive:
+            if self._is_lost(running):
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
                 self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
 
@@ -206,10 +212,23 @@ class Turn:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _is_lost(self, running: Running) -> bool:
+        """Whether nobody will ever bring its outcome. One with a deadline was begun in the background, by another build."""
+        if running.parked or running.failed or not self.chart.activities[running.id].exclusive:
+            return False
+        return all(timer.activity != running.token for timer in self.machine.timers)
+
     def _name_of(self, event: Event) -> str:
-        """What the record calls an event: a timer by what it brings."""
-        timers = self.snapshot.timers if self.snapshot else ()
-        return next((timer.event for timer in timers if timer.token == event.token), event.name)
+        """What the record calls an event: a timer by what it brings, an outcome by what its work is called by now."""
+        if event.token is None:
+            return event.name
+        for timer in self.machine.timers:
+            if timer.token == event.token:
+                return timer.event
+        for running in self.machine.activities:
+            if running.token == event.token:
+                return f"{event.name.partition('.')[0]}.invoke.{running.id}"
+        return event.name
 
     def _recall(self) -> bool:
         """Take up the first deferred event that is not to wait any longer; False if there is none.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
-from durable_fsm.core.model import Activity, Callback, Each, History, Location, Retry
+from durable_fsm.core.migrate import Migration
+from durable_fsm.core.model import Activity, AfterEnd, Callback, Each, History, Location, Retry
 from durable_fsm.core.sources import Kafka, Webhook
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Options:
     webhooks: tuple[Webhook, ...] = ()
     redact: tuple[str, ...] = ()
     operators_only: tuple[str, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    versions: tuple[object, ...] = ()
+    after_end: AfterEnd | None = None
+    workflow: bool = False
+    flow: bool = False
 
 
 def durable(
@@ -64,6 +70,11 @@ def durable(
     webhooks: Iterable[Webhook] = (),
     redact: Iterable[str] = (),
     operators_only: Iterable[str] = (),
+    migrations: Iterable[Migration] = (),
+    versions: Iterable[object] = (),
+    after_end: AfterEnd | None = None,
+    workflow: bool = False,
+    flow: bool = False,
 ) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
@@ -82,6 +93,11 @@ def durable(
         redact: members of data and payloads that errors, logs and history never show: `"card_number"`, `"customer.email"`.
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
+        migrations: how machines of other versions become machines of this one.
+        versions: definitions of other versions, under which machines of theirs live on until they end.
+        after_end: what becomes of a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
+        workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key.
+        flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
     """
     options = Options(
         version=version,
@@ -97,6 +113,11 @@ def durable(
         webhooks=tuple(webhooks),
         redact=_listed(redact),
         operators_only=_listed(operators_only),
+        migrations=tuple(migrations),
+        versions=tuple(versions),
+        after_end=after_end,
+        workflow=workflow,
+        flow=flow,
     )
 
     def mark(cls: C) -> C:
@@ -109,6 +130,34 @@ def durable(
 def _listed(names: Iterable[str]) -> tuple[str, ...]:
     """A single name is a list of one, not of its letters."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def keep() -> None:
+    """Keep a machine that has ended: it can be read, and answers events with 410."""
+
+
+def free(ttl: timedelta) -> AfterEnd:
+    """Delete a machine *ttl* after its end; its key is free for a new life.
+
+    Raises:
+        ValueError: *ttl* is negative.
+    """
+    return AfterEnd(_not_negative(ttl), free=True)
+
+
+def gone(ttl: timedelta) -> AfterEnd:
+    """Delete a machine *ttl* after its end; a mark is left, and its key answers everything with 410 from then on.
+
+    Raises:
+        ValueError: *ttl* is negative.
+    """
+    return AfterEnd(_not_negative(ttl), free=False)
+
+
+def _not_negative(ttl: timedelta) -> timedelta:
+    if ttl < timedelta(0):
+        raise ValueError(f"nothing can be deleted {ttl} after its end; use timedelta(0) or more")
+    return ttl
 
 
 @dataclass(frozen=True, slots=True)

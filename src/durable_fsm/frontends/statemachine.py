@@ -37,7 +37,8 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
-from durable_fsm.frontends import sources
+from durable_fsm.frontends import chart_from as read_any
+from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
@@ -131,9 +132,22 @@ class _Reader:
             work=detached,
             sources=self.options.sources,
             webhooks=self.options.webhooks,
+            migrations=self.options.migrations,
+            kept=self._kept(),
+            after_end=self.options.after_end,
+            workflow=self.options.workflow,
+            flow=self.options.flow,
         )
+        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
+            self.problem(*problem)
+        if self.problems:
+            raise DefinitionError(chart=self.name, problems=self.problems)
         self._judge(chart)
         return guarded(chart, self.options.redact, self.options.operators_only)
+
+    def _kept(self) -> tuple[Chart, ...]:
+        self.here = None
+        return versions.kept_for(self.name, [read_any(one) for one in self.options.versions])
 
     def _judge(self, chart: Chart) -> None:
         """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""

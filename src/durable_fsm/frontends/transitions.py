@@ -38,7 +38,8 @@ from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
-from durable_fsm.frontends import sources
+from durable_fsm.frontends import chart_from as read_any
+from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.guarded import guarded, problems_in
 from durable_fsm.frontends.inputs import refuse_unknown
@@ -163,7 +164,16 @@ class _Reader:
             work=self.work.detached,
             sources=tuple(config.sources),
             webhooks=tuple(config.webhooks),
+            migrations=tuple(config.migrations),
+            kept=versions.kept_for(config.name, [read_any(one) for one in config.versions]),
+            after_end=config.after_end,
+            workflow=config.workflow,
+            flow=config.flow,
         )
+        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
+            self.problem(*problem)
+        if self.problems:
+            raise NotDurable(chart=config.name, problems=self.problems)
         self._judge(chart)
         return guarded(chart, tuple(config.redact), tuple(config.operators_only))
 

@@ -14,7 +14,8 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
-from durable_fsm.core.model import History, Location
+from durable_fsm.core.migrate import Migration
+from durable_fsm.core.model import AfterEnd, History, Location
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
@@ -62,6 +63,9 @@ class TransitionsConfig:
         private: events that only the machine itself may trigger.
         sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
         redact, operators_only: members that nobody is to read, and handlers for operators, as for `durable`.
+        migrations, versions: what becomes of machines of other versions, as for `durable`.
+        after_end: what becomes of a machine that has ended, as for `durable`.
+        workflow, flow: host a workflow, or a service for flows, beside it, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
@@ -93,6 +97,11 @@ class TransitionsConfig:
     webhooks: tuple[Webhook, ...] = ()
     redact: tuple[str, ...] = ()
     operators_only: tuple[str, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    versions: tuple[Any, ...] = ()
+    after_end: AfterEnd | None = None
+    workflow: bool = False
+    flow: bool = False
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False

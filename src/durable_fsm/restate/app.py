@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import restate
 
@@ -13,7 +13,8 @@ from durable_fsm.frontends import chart_from
 from durable_fsm.restate.callbacks import companion
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.detached import add_detached
-from durable_fsm.restate.host import BUILT_IN, Host, is_handler_name
+from durable_fsm.restate.flows import flow
+from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
@@ -23,11 +24,13 @@ from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.runner import Runner, takes_context
 from durable_fsm.restate.webhooks import Webhooks
+from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]
+Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
 
-def services(*definitions: object) -> list[restate.Service | restate.VirtualObject]:
+def services(*definitions: object) -> list[Hosted]:
     """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
 
     The charts that they run as children are served beside them.
@@ -38,7 +41,7 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
     """
     charts = with_children(chart_from(definition) for definition in definitions)
     peers = Peers.of(charts)
-    found: list[restate.Service | restate.VirtualObject] = []
+    found: list[Hosted] = []
     for chart in charts:
         for event in chart.public_events:
             if event in BUILT_IN or not is_handler_name(event):
@@ -46,16 +49,22 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
         found.append(Host(chart, peers).virtual_object())
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
-        if chart.activities:
-            runner = Runner(chart).service()
-            if chart.work:
-                add_detached(runner, chart)
-            found.append(runner)
-        if any(takes_context(activity) for activity in chart.activities.values()):
+        for one in chart.served:
+            if one.activities:
+                runner = Runner(one).service()
+                if one.work:
+                    add_detached(runner, one)
+                found.append(runner)
+        activities = [activity for one in chart.served for activity in one.activities.values()]
+        if any(takes_context(activity) for activity in activities):
             found.append(companion(chart))
-        if any(activity.limit is not None for activity in chart.activities.values()):
+        if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())
         found += sources_of(chart)
+        if chart.workflow:
+            found.append(workflow(chart, handlers_of(chart)))
+        if chart.flow:
+            found.append(flow(chart))
     return found
 
 
@@ -90,7 +99,8 @@ def with_children(charts: Iterable[Chart]) -> list[Chart]:
 
 
 def _children(chart: Chart) -> list[Chart]:
-    declared = [(state, child) for state in chart.states.values() for child in state.machines]
+    states = [state for one in chart.served for state in one.states.values()]
+    declared = [(state, child) for state in states for child in state.machines]
     problems = [
         Problem(
             f"state '{state.id}' runs machine '{child.name}', whose chart is only known when it begins.",

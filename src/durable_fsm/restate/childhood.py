@@ -18,6 +18,7 @@ from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.visit import Visit, parked_for
+from durable_fsm.restate.waiting import Waiters
 from durable_fsm.restate.wire import BYTES, terminal_errors
 
 HALT_AGAIN = timedelta(milliseconds=100)
@@ -25,7 +26,7 @@ HALT_AGAIN = timedelta(milliseconds=100)
 
 HALT_TRIES = 12
 
-UNREADABLE = ("VersionError", "SnapshotUnreadable")
+UNREADABLE = ("VersionError", "MigrationError", "SnapshotUnreadable")
 """What another deployment mends: whatever meets it waits."""
 
 
@@ -44,8 +45,8 @@ class Childhood:
     chart: Chart
     peers: Peers
     enter: Callable[[ObjectContext], Awaitable[Visit]]
-    remove: Callable[[ObjectContext, Visit], Awaitable[None]]
-    cut_short: Callable[[ObjectSharedContext, Snapshot], Awaitable[None]]
+    remove: Callable[[ObjectContext, Stored, Snapshot, Waiters], Awaitable[bytes]]
+    cut_short: Callable[[ObjectSharedContext, Stored], Awaitable[None]]
 
     async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Begin as the child of another machine; what refuses the beginning is the end of it."""
@@ -83,7 +84,7 @@ class Childhood:
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
         if visit.machine is not None:
-            await self.remove(ctx, visit)
+            await self.remove(ctx, visit.stored, visit.machine, visit.waiters)
         return b""
 
     async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -113,9 +114,8 @@ class Childhood:
         if text is None or tries == HALT_TRIES:
             return b""
         with terminal_errors(self.chart.name, ctx.key()):
-            machine = Stored.decode(self.chart, text).machine
-        if machine is not None:
-            await self.cut_short(ctx, machine)
+            stored = Stored.decode(self.chart, text)
+        await self.cut_short(ctx, stored)
         again = canonical({"tries": tries + 1}).encode()
         ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
         return b""

@@ -22,12 +22,12 @@ from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
 from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapshot, Status
-from durable_fsm.core.step import active_in
+from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
 from durable_fsm.restate.childhood import Childhood
-from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, shown
+from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
@@ -37,7 +37,7 @@ from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, takes_context
-from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of
 from durable_fsm.restate.visit import (
     Visit,
     keep_parked,
@@ -49,7 +49,7 @@ from durable_fsm.restate.visit import (
     stop,
     tokens_of,
 )
-from durable_fsm.restate.waiting import Wish, refusal, tell
+from durable_fsm.restate.waiting import Waiters, Wish, refusal, tell
 from durable_fsm.restate.wire import (
     BYTES,
     FOR_EVER,
@@ -60,11 +60,12 @@ from durable_fsm.restate.wire import (
     receipt,
     terminal,
     terminal_errors,
+    told,
 )
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait", "_cancel", INCOMING, RECORD,
+    "_deliver", "_parked", "_wait", "_unwait", "_run", "_cancel", INCOMING, RECORD,
     MAIL, RELAY, BEGIN, CHECK, END, HALT,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
@@ -91,7 +92,7 @@ class Host:
         """The object with all its handlers; schemas and docstrings go to discovery, and so into OpenAPI."""
         service = restate.VirtualObject(self.name, description=self.chart.doc or None, invocation_retry_policy=FOR_EVER)
         for handler, event in handlers_of(self.chart).items():
-            declared = self.chart.events[event]
+            declared = next(one.events[event] for one in self.chart.served if event in one.events)
             schema = declared.payload.schema() if declared.payload else None
             self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc, takes=event)
         self._add(service, "create", self._create, schema=self.chart.data.schema(), takes="create")
@@ -101,11 +102,13 @@ class Host:
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
-        if self.chart.activities:
+        if any(chart.activities for chart in self.chart.served):
             self._add(service, "cancel", self._cancel, kind="shared", schema=CANCEL_SCHEMA)
             self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
         self._add(service, "_unwait", self._unwait, private=True)
+        if self.chart.workflow:
+            self._add(service, "_run", self._run, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
         self._add(service, MAIL, self._mailbox.mail, private=True)
@@ -203,7 +206,9 @@ class Host:
     @cached_property
     def _private_spellings(self) -> frozenset[str]:
         """Private events as their authors spell them: `done_invoke_charging`."""
-        return frozenset(event.name.replace(".", "_") for event in self.chart.events.values() if not event.public)
+        declared = [event for chart in self.chart.served for event in chart.events.values()]
+        public = {event.name for event in declared if event.public}
+        return frozenset(event.name.replace(".", "_") for event in declared if not event.public) - public
 
     async def _create(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""
@@ -221,69 +226,108 @@ class Host:
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Delete the machine: its timers, activities and children are stopped, its key is free for a new life."""
-        visit = await self._enter(ctx)
-        machine = visit.machine
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(self.name, ctx.key()):
-            if machine is None:
+            try:
+                stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
+            except errors.Gone:
+                ctx.clear_all()
+                return canonical({"machine": self.name, "key": ctx.key(), "outcome": "deleted"}).encode()
+            if stored.machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
-            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
-        await self._remove(ctx, visit)
-        parent = visit.stored.run_by
-        if parent is not None and machine.status is Status.RUNNING:
-            visit.family.report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
+        waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        answer = await self._remove(ctx, stored, stored.machine, waiters)
+        parent = stored.run_by
+        if parent is not None and stored.machine.status is Status.RUNNING:
+            family = Family(self.chart, ctx, self.peers)
+            family.report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
         return answer
 
-    async def _remove(self, ctx: ObjectContext, visit: Visit) -> None:
-        """End a machine with all that belongs to it, and forget it."""
-        machine = visit.turn.machine
+    async def _remove(
+        self,
+        ctx: ObjectContext,
+        stored: Stored,
+        machine: Snapshot,
+        waiters: Waiters,
+        *,
+        mark: bytes | None = None,
+        by: str = "",
+    ) -> bytes:
+        """Stop everything that the machine has begun, but the timer whose doing this is *by*, and forget it.
+
+        What is left of it is a *mark*, if there is one.
+        """
         with terminal_errors(self.name, ctx.key()):
-            waiters = sorted(visit.waiters.known.items())
-            told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
+            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
+            waiting = sorted(waiters.known.items())
+            answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
         handles = await load_handles(ctx)
         observe.deleted(machine)
         ctx.clear_all()
+        if mark is not None:
+            ctx.set(SNAPSHOT, mark, serde=BYTES)
         for running in machine.activities:
             stop(ctx, self.chart, running.token)
+        family = Family(self.chart, ctx, self.peers)
+        family.meet(machine)
         for child in machine.machines:
             if not child.ended:
-                visit.family.stop(child.token)
+                family.stop(child.token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
-        for invocation in handles.values():
-            ctx.cancel_invocation(invocation)
-        forget(ctx, self.chart, visit.stored)
-        tell(ctx, told)
+        for token, invocation in handles.items():
+            if token != by:
+                ctx.cancel_invocation(invocation)
+        forget(ctx, self.chart, stored)
+        tell(ctx, answers)
+        return answer
 
-    async def _cut_short(self, ctx: ObjectSharedContext, machine: Snapshot) -> None:
+    async def _cut_short(self, ctx: ObjectSharedContext, stored: Stored) -> None:
         """Cancel the exclusive activities of a machine that is to end."""
-        for running in machine.activities:
-            if self.chart.activities[running.id].exclusive and not (running.parked or running.failed):
+        for running in stored.machine.activities if stored.machine is not None else ():
+            if stored.chart.activities[running.id].exclusive and not (running.parked or running.failed):
                 await self._cancel_one(ctx, running.token, tries=CANCEL_TRIES)
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
-        stored = await self._read(ctx)
+        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        with terminal_errors(self.name, ctx.key()):
+            stored, refused = self._as_far_as_possible(text)
         parked = await load_parked(ctx)
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
         with terminal_errors(self.name, ctx.key()):
-            return canonical(self._view(ctx.key(), stored, parked, callbacks)).encode()
+            return canonical({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused}).encode()
+
+    def _as_far_as_possible(self, text: bytes | None) -> tuple[Stored, dict[str, Json]]:
+        """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
+        stored = Stored.as_it_is(self.chart, text)
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name)
+        try:
+            taken = Stored.decode(self.chart, text)
+        except (errors.VersionError, errors.MigrationError) as error:
+            return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
+        return taken, {"stored_version": stored.machine.version} if taken.arrival is not None else {}
 
     @cached_property
     def _with_steps(self) -> frozenset[str]:
         """Ids of the activities that may wait for somebody outside."""
-        return frozenset(activity.id for activity in self.chart.activities.values() if takes_context(activity))
+        activities = [activity for chart in self.chart.served for activity in chart.activities.values()]
+        return frozenset(activity.id for activity in activities if takes_context(activity))
 
-    def _view(self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes) -> dict[str, Json]:
-        machine = stored.machine
+    def _view(
+        self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
+    ) -> dict[str, Json]:
+        machine, chart = stored.machine, stored.chart
         assert machine is not None
         record = snapshot_to_json(machine)
         timers = cast("list[dict[str, Any]]", record.get("timers", []))
         waiting = tokens_of(machine)
         accepts: list[Json] = [
-            {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
-            for event, answer in answers_in(self.chart, machine).items()
+            {"event": event, "accepts": answer, "payload": cast("Json", schema_of(chart, event))}
+            for event, answer in ({} if "refused" in refused else answers_in(chart, machine)).items()
         ]
         return {
             "machine": self.name,
@@ -292,7 +336,7 @@ class Host:
             "life": machine.life,
             "seq": machine.seq,
             "status": machine.status.value,
-            "configuration": list(active_in(self.chart, machine)),
+            "configuration": list(active_in(chart, machine)),
             "leaves": list(machine.configuration),
             "data": machine.data,
             "output": machine.output,
@@ -332,15 +376,15 @@ class Host:
         if wish.event is None:
             stored = await self._read(ctx)
             assert stored.machine is not None
-            if meets(self.chart, stored.machine, wish.until):
-                return receipt(self.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
-        awakeable, told = ctx.awakeable(serde=BYTES)
+            if meets(stored.chart, stored.machine, wish.until):
+                return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
+        awakeable, called = ctx.awakeable(serde=BYTES)
         asked = ctx.generic_call(self.name, "_wait", wish.encode(awakeable), key=ctx.key())
         clock = ctx.sleep(wish.timeout)
         try:
             who, answer = await restate.select(asked=asked, clock=clock)
             if who == "asked" and answer == b"null":
-                who, answer = await restate.select(told=told, clock=clock)
+                who, answer = await restate.select(called=called, clock=clock)
         except RestateTerminalError as error:
             if error.message == "cancelled":
                 self._stop_waiting(ctx, awakeable)
@@ -349,7 +393,7 @@ class Host:
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
             raise terminal(self._timed_out(ctx.key(), wish))
-        return _told(answer)
+        return canonical(told(answer)["receipt"]).encode()
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
         ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
@@ -368,6 +412,19 @@ class Host:
         visit = await self._enter(ctx)
         return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
 
+    async def _run(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Create the machine for a workflow that waits for its end; null means that it has to wait."""
+        request = json.loads(body)
+        data = request["data"]
+        with terminal_errors(self.name, ctx.key()):
+            origin = "" if data in (None, {}) else digest_of(canonical(data))
+
+        def act(turn: Turn) -> str:
+            return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
+
+        visit = await self._enter(ctx)
+        return canonical(await visit.wait_for_end(act, request["awakeable"])).encode()
+
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
         visit = await self._enter(ctx)
@@ -384,7 +441,7 @@ class Host:
         stored = await self._read(ctx)
         assert stored.machine is not None
         with terminal_errors(self.name, ctx.key()):
-            running = self._to_cancel(stored.machine, wanted)
+            running = self._to_cancel(stored.chart, stored.machine, wanted)
         await self._cancel_one(ctx, running.token, tries=0)
         return canonical({"cancelled": [running.id]}).encode()
 
@@ -393,7 +450,7 @@ class Host:
         request = json.loads(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with terminal_errors(self.name, ctx.key()):
-            machine = Stored.decode(self.chart, text).machine
+            machine = Stored.as_it_is(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self._cancel_one(ctx, request["token"], tries=request["tries"])
         return b""
@@ -417,11 +474,11 @@ class Host:
             raise errors.MalformedInput(chart=self.name, handler="cancel", problem=problem)
         return wanted
 
-    def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
+    def _to_cancel(self, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
         """The activity that is meant: the first exclusive one, for others are called when it is over."""
         running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
         for one in running:
-            if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
+            if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
                 return one
         names = [one.id for one in running]
         raise errors.NotRunning(chart=self.name, activity=wanted, running=names)
@@ -429,7 +486,7 @@ class Host:
     # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Retry or skip an activity, resend what is parked, or move the machine; always with a reason."""
+        """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
         with terminal_errors(self.name, ctx.key()):
             repair = Repair.decode(self.name, body)
         visit = await self._enter(ctx)
@@ -437,10 +494,6 @@ class Host:
         return await visit.run("repair", lambda turn: repair.act(turn, parked))
 
     # ── what arrives by itself ────────────────────────────────────────────────────────────────────────────────────────
-
-    def _schema(self, event: str) -> dict[str, Json] | None:
-        payload = self.chart.events[event].payload
-        return payload.schema() if payload else None
 
     async def _deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a timer or an outcome. What cannot be taken now is sent again later, never lost."""
@@ -458,10 +511,16 @@ class Host:
             visit = await self._enter(ctx, tries=delivery.tries)
             if visit.machine is None:
                 return canonical({"outcome": Outcome.STALE.value}).encode()
+            end = end_of_life(visit.chart, visit.machine, delivery.token)
+            if end is not None:
+                mark = None if end.free else mark_of(visit.chart)
+                return await self._remove(ctx, visit.stored, visit.machine, visit.waiters, mark=mark, by=delivery.token)
             return await visit.run(delivery.event.name, act)
         except RestateTerminalError as error:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
+            if (error.metadata or {}).get("type") == "Gone":
+                return canonical({"outcome": Outcome.STALE.value}).encode()
             observe.parked(delivery.event.name, error.message, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
@@ -517,6 +576,7 @@ REPAIR_SCHEMA: dict[str, Json] = {
         "skip": {"type": "string"},
         "result": {},
         "resend": {"const": True},
+        "migrate": {"const": True},
         "move": {"type": ["string", "array"], "items": {"type": "string"}},
         "reason": {"type": "string", "minLength": 1},
     },
@@ -526,23 +586,25 @@ REPAIR_SCHEMA: dict[str, Json] = {
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:
-    """Public handler names and the events they take; events that cannot be handlers are left to `send`."""
-    names = {event: event for event in chart.public_events if is_handler_name(event) and event not in BUILT_IN}
-    return {**names, **chart.handlers}
+    """Public handler names and the events they take; events that cannot be handlers are left to `send`.
+
+    Those of the charts that are kept beside it are among them.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(chart.served):
+        found |= {event: event for event in one.public_events if is_handler_name(event) and event not in BUILT_IN}
+        found |= one.handlers
+    return found
+
+
+def schema_of(chart: Chart, event: str) -> dict[str, Json] | None:
+    payload = chart.events[event].payload
+    return payload.schema() if payload else None
 
 
 def is_handler_name(name: str) -> bool:
     """Whether Restate accepts *name*; one that it does not would fail the whole registration."""
     return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
-
-
-def _told(answer: bytes) -> bytes:
-    """The receipt for somebody who has waited; raises what they are told instead."""
-    record = json.loads(answer)
-    if "error" in record:
-        error = record["error"]
-        raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
-    return canonical(record["receipt"]).encode()
 
 
 def _instant(milliseconds: int | None) -> str | None:

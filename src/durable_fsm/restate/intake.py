@@ -33,7 +33,15 @@ REMEMBERED = timedelta(days=7)
 """How long a second event of the same id is recognised; providers try again for some days."""
 
 PARKED = frozenset(
-    {"VersionError", "SnapshotUnreadable", "ActionError", "UnknownWork", "TooManyDeferred", "InternalError"}
+    {
+        "VersionError",
+        "MigrationError",
+        "SnapshotUnreadable",
+        "ActionError",
+        "UnknownWork",
+        "TooManyDeferred",
+        "InternalError",
+    }
 )
 """Why an event waits for another deployment, or for better times, instead of being rejected."""
 

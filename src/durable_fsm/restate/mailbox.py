@@ -137,7 +137,7 @@ class Mailbox:
     async def _returned(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
         """Tell this machine that its message was not taken, if it listens; else the log."""
         failure = failure_from_json(letter.error or {})
-        event = came_back_as(self.chart, failure)
+        event = came_back_as(visit.chart, failure)
         machine = visit.machine
         outcome: Outcome | str = Outcome.IGNORED
 

@@ -17,7 +17,7 @@ MAX_REASON = 1_000
 
 SHAPE = (
     'expected {"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
-    ' "move": state or [states].'
+    ' "move": state or [states], "migrate": true.'
 )
 
 
@@ -40,7 +40,7 @@ class Repair:
         request = read(chart, "repair", body)
         if not isinstance(request, dict):
             raise errors.MalformedInput(chart=chart, handler="repair", problem=SHAPE)
-        verbs = [verb for verb in ("retry", "skip", "resend", "move") if verb in request]
+        verbs = [verb for verb in ("retry", "skip", "resend", "move", "migrate") if verb in request]
         known = {*verbs, "reason", *(["result"] if verbs == ["skip"] else [])}
         reason = request.get("reason")
         if len(verbs) != 1 or request.keys() - known or not _fits(verbs[0], request[verbs[0]]):
@@ -67,6 +67,8 @@ class Repair:
                 targets = self.about if isinstance(self.about, list) else [self.about]
                 names = cast("list[str]", targets)
                 turn.change("repair", lambda at: repair.move(chart, at, names, seed=seed), note=note)
+            case "migrate":
+                pass  # done already: every turn begins with that
             case _:
                 self._resend(turn, parked)
         return "repaired"
@@ -83,7 +85,7 @@ class Repair:
 
 def _fits(verb: str, about: Json) -> bool:
     match verb:
-        case "resend":
+        case "resend" | "migrate":
             return about is True
         case "move" if isinstance(about, list):
             return bool(about) and all(isinstance(target, str) for target in about)

@@ -37,7 +37,7 @@ from durable_fsm.restate.limits import admission
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.steps import Steps
-from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery
+from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 
 LONGEST_STEP = timedelta(days=1)
 
@@ -51,8 +51,15 @@ T = TypeVar("T")
 
 
 def runner_name(chart: Chart) -> str:
-    """Name of the runner service: `Order.activities`."""
-    return f"{chart.name}.activities"
+    """Name of the runner service: `Order.activities`, and `Order.activities.2` for version 2.
+
+    Each version has its own, so that what an earlier build starts goes to that build as long as it is deployed.
+    """
+    name = f"{chart.name}.activities"
+    if chart.version == "1":
+        return name
+    suffix = re.sub(r"[^a-zA-Z0-9_-]", "_", chart.version)
+    return f"{name}.{suffix}" if suffix == chart.version else f"{name}.{suffix}-{digest_of(chart.version)}"
 
 
 def part_name(activity: str) -> str:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.migrate import Arrival, take_up
 from durable_fsm.core.model import Chart, Json, Snapshot
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.redaction import seen
@@ -37,11 +37,21 @@ async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dic
     return members
 
 
+def mark_of(chart: Chart) -> bytes:
+    """What is left of a machine that has ended and whose key is not to be used again."""
+    return canonical({"chart": chart.name, "gone": True}).encode()
+
+
+def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
+    return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The contents of the key `snapshot`.
 
     Attributes:
+        chart: under which the machine lives: the newest, or one that is kept for it.
         machine: None if there is no such machine.
         tail: the latest entries of the record: a page that was handed on, and what has come since.
         pages: how many pages were handed on.
@@ -49,8 +59,10 @@ class Stored:
         due: when timers will be over, by token, in milliseconds since 1970; for people.
         waited_for: whether anybody waits.
         run_by: the machine that runs this one as its child, if any.
+        arrival: how the machine has just come from another version, which the next turn is to settle.
     """
 
+    chart: Chart
     machine: Snapshot | None = None
     tail: tuple[Json, ...] = ()
     pages: int = 0
@@ -58,29 +70,46 @@ class Stored:
     due: Mapping[str, int] = field(default_factory=dict[str, int])
     waited_for: bool = False
     run_by: Parent | None = None
+    arrival: Arrival | None = None
 
     @classmethod
     def decode(cls, chart: Chart, text: bytes | None) -> Stored:
-        """Read what `encode` wrote.
+        """Read what `encode` wrote, as a machine that the chart, or one that it keeps, can take up.
 
         Raises:
             SnapshotUnreadable: it is something else.
-            VersionError: the chart cannot take the machine up.
+            VersionError: no chart can take the machine up.
+            MigrationError: nor can it be brought to one that could.
+        """
+        stored = cls.as_it_is(chart, text)
+        if stored.machine is None:
+            return stored
+        taken = take_up(chart, stored.machine)
+        if taken.machine is stored.machine and taken.chart is chart:
+            return stored
+        return replace(stored, chart=taken.chart, machine=taken.machine, arrival=taken.arrival)
+
+    @classmethod
+    def as_it_is(cls, chart: Chart, text: bytes | None) -> Stored:
+        """Read what `encode` wrote, whatever version it is of.
+
+        Raises:
+            Gone: it is what is left of a machine that has ended.
+            SnapshotUnreadable: it is something else.
         """
         if text is None:
-            return cls()
+            return cls(chart)
         try:
             record = json.loads(text)
         except ValueError as error:
             raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+        if is_mark(record):
+            raise errors.Gone(chart=chart.name)
         machine = snapshot_from_json(chart, record)
         seen(machine.data, *(kept.payload for kept in machine.deferred))
-        problem = misfit(chart, machine)
-        if problem is not None:
-            served = (chart.version,)
-            raise errors.VersionError(chart=chart.name, stored=machine.version, served=served, problem=problem)
         log: dict[str, Any] = record.get("log") or {}
         return cls(
+            chart,
             machine,
             tuple(log.get("tail", ())),
             log.get("pages", 0),

@@ -52,7 +52,7 @@ from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
-from durable_fsm.restate.waiting import Waiter, Waiters, tell
+from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt, terminal_errors
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
@@ -77,22 +77,21 @@ class Visit:
     """One machine in the hands of one exclusive invocation.
 
     Attributes:
+        chart: under which the machine lives.
         stored: what the key held.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
         family: the machines that it runs, and the one that runs it.
     """
 
-    def __init__(
-        self, chart: Chart, ctx: ObjectContext, stored: Stored, waiters: Waiters, peers: Peers, *, tries: int
-    ) -> None:
-        self.chart = chart
+    def __init__(self, ctx: ObjectContext, stored: Stored, waiters: Waiters, peers: Peers, *, tries: int) -> None:
+        self.chart = stored.chart
         self.ctx = ctx
         self.stored = stored
         self.waiters = waiters
-        self.family = Family(chart, ctx, peers)
+        self.family = Family(stored.chart, ctx, peers)
         self.family.meet(stored.machine)
-        self.turn = Turn(chart, stored.machine, seed=ctx.request().id)
+        self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
         self._tries = tries
         self._logged = 0
 
@@ -108,7 +107,7 @@ class Visit:
         with terminal_errors(chart.name, ctx.key()):
             stored = Stored.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        return cls(chart, ctx, stored, waiters, peers, tries=tries)
+        return cls(ctx, stored, waiters, peers, tries=tries)
 
     @property
     def machine(self) -> Snapshot | None:
@@ -156,18 +155,25 @@ class Visit:
         await self._commit()
         return answer
 
+    async def wait_for_end(self, act: Act, awakeable: str) -> Json:
+        """Act, and register somebody who waits for the machine's end; the answer is as for `wait`."""
+        await self._run(act, None)
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
+            if answer is None:
+                self.waiters.add(self.chart, awakeable, waiter)
+        await self._commit()
+        return answer
+
     async def leave(self, awakeable: str) -> None:
         """Forget somebody who waits."""
+        await self._settle()
         self.waiters.remove(awakeable)
         await self._commit()
 
     async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
-        turn, found = self.turn, self.machine
-        with terminal_errors(self.chart.name, self.ctx.key()):
-            turn.begin()
-        if found is not None and turn.changed:
-            await self._drain()
-            await self._commit(again=found)
+        turn = self.turn
+        await self._settle()
         if autostart is not None and turn.snapshot is None:
             with terminal_errors(self.chart.name, self.ctx.key()):
                 refuse_childs_key(self.chart, self.ctx.key())
@@ -178,6 +184,21 @@ class Visit:
             outcome = act(turn)
         await self._drain()
         return outcome
+
+    async def _settle(self) -> None:
+        """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
+        turn, found = self.turn, self.machine
+        if found is None:
+            return
+        with terminal_errors(self.chart.name, self.ctx.key()):
+            if self.stored.arrival is not None:
+                turn.migrate(self.stored.arrival)
+            arrived = turn.snapshot
+            turn.begin()
+            again = found if turn.snapshot is not arrived else None
+        if turn.changed:
+            await self._drain()
+            await self._commit(again=again)
 
     def _refuse_early(self, machine: Snapshot, event: Event) -> None:
         """Raise what no state of the machine would change: for such an event no machine starts its work."""
@@ -204,22 +225,12 @@ class Visit:
             await self._keep_handles(changes)
             return Delivery.decode(await answer).event
         except RestateTerminalError as error:
-            return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
+            return Event(f"error.invoke.{call.id}", interruption(call, error), Origin.PLATFORM, token=call.token)
 
     def _job(self, start: StartActivity) -> Job:
-        machine, key = self.turn.machine, self.ctx.key()
-        given = start.detached or self.chart.activities[start.id].input is not None
+        machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
-        return Job(
-            key,
-            start.token,
-            stable_id(self.chart.name, key, machine.life, start),
-            start.input if given else machine.data,
-            background=awaited and not start.exclusive,
-            given=given,
-            detached=start.detached,
-            items=None if start.items is None else list(start.items),
-        )
+        return job_of(self.chart, self.ctx.key(), machine, start, background=awaited and not start.exclusive)
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -283,6 +294,7 @@ class Visit:
         stored = replace(
             self.stored,
             machine=machine,
+            arrival=None,
             due={token: moment for token, moment in due.items() if token in armed},
             waited_for=bool(self.waiters.known),
         )
@@ -295,7 +307,7 @@ class Visit:
         ctx = self.ctx
         match effect:
             case Send():
-                delay = _delay(effect) or None
+                delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
                 handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
@@ -355,6 +367,21 @@ class Visit:
             self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
 
 
+def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool) -> Job:
+    """The order to run an activity; see `Job`."""
+    given = start.detached or chart.activities[start.id].input is not None
+    return Job(
+        key,
+        start.token,
+        stable_id(chart.name, key, machine.life, start),
+        start.input if given else machine.data,
+        background=background,
+        given=given,
+        detached=start.detached,
+        items=None if start.items is None else list(start.items),
+    )
+
+
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
     return digest_of(ctx.request().id)
@@ -399,8 +426,13 @@ def parked_for(tries: int) -> timedelta:
     return min(PARK_FIRST * (1 << min(tries, 10)), PARK_LONGEST)
 
 
-def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
-    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand."""
+def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
+    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand.
+
+    What was begun under another version runs elsewhere, and is only cancelled.
+    """
+    if not chart.activities:
+        return
     ctx.generic_send(runner_name(chart), STOP, token.encode())
 
 
@@ -415,7 +447,7 @@ def tokens_of(machine: Snapshot) -> set[str]:
     return {one.token for ones in (machine.timers, machine.activities, machine.machines) for one in ones}
 
 
-def _delay(send: Send) -> timedelta:
+def delay_of(send: Send) -> timedelta:
     """How long from now; an instant that is past is at once."""
     if send.at is None:
         return timedelta(milliseconds=milliseconds(send.after))
@@ -427,7 +459,7 @@ def _due(send: Send, at: int) -> int:
     return int(send.at.timestamp() * 1_000) if send.at is not None else at + milliseconds(send.after)
 
 
-def _interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
+def interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
     """What becomes of an exclusive activity whose call brought no outcome."""
     if error.message in ("cancelled", "killed"):
         return Failure(error.message, f"activity '{call.id}' was {error.message}.", error.status_code)

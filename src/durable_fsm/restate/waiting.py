@@ -15,7 +15,7 @@ from typing import cast
 from restate import ObjectContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical
+from durable_fsm.core.codec import canonical, failure_to_json
 from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.model import Chart, Json, Snapshot, Status
@@ -29,6 +29,9 @@ MOST = 1_000
 
 MOST_BYTES = 4 * 1024 * 1024
 """Length of the replies to the events of those who wait, together."""
+
+ENDED: dict[str, Json] = {"ended": True}
+"""What a workflow waits for: whatever becomes of the machine. Nobody else can ask for it."""
 
 LONGEST = timedelta(days=365)
 USUAL = timedelta(hours=1)
@@ -61,9 +64,9 @@ class Wish:
             name_of_event(chart.name, "wait_for", event)
         if event is None and "payload" in request:
             raise _malformed(chart, "'payload' belongs to an 'event'.")
-        fault = fault_in(chart, until, with_event=event is not None)
-        if fault is not None:
-            raise _malformed(chart, fault)
+        faults = [fault_in(one, until, with_event=event is not None) for one in chart.served]
+        if all(faults):
+            raise _malformed(chart, str(faults[0]))
         return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
 
     def encode(self, awakeable: str) -> bytes:
@@ -109,6 +112,8 @@ class Waiter:
                 if taken.error is not None:
                     return self, refusal(taken.error, key)
                 waiter = replace(self, outcome=taken.outcome, reply=taken.reply, token="")
+        if self.until == ENDED:
+            return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
         if meets(chart, machine, waiter.until, waiter.token):
             told = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
             return waiter, {"receipt": json.loads(told)}
@@ -121,6 +126,12 @@ class Waiter:
         return errors.WaitInVain(
             chart=chart.name, condition=canonical(self.until), status=status, configuration=configuration
         )
+
+
+def _end_of(machine: Snapshot) -> dict[str, Json]:
+    if machine.failure is not None:
+        return {"status": machine.status.value, "failure": failure_to_json(machine.failure)}
+    return {"status": machine.status.value, "output": machine.output}
 
 
 def refusal(error: errors.DurableFSMError, key: str) -> Json:

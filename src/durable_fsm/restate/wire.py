@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from restate import TerminalError as RestateTerminalError
 from restate.retry_policy import InvocationRetryPolicy
@@ -50,6 +51,8 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.WaitInVain: 412,
     errors.NotRunning: 409,
     errors.Finished: 410,
+    errors.Gone: 410,
+    errors.FlowStuck: 500,
     errors.TooLarge: 413,
     errors.TooManyDeferred: 429,
     errors.TooManyWaiting: 429,
@@ -59,6 +62,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.DefinitionError: 500,
     errors.NotDurable: 500,
     errors.VersionError: 500,
+    errors.MigrationError: 500,
     errors.SnapshotUnreadable: 500,
     errors.SecretMissing: 500,
     errors.ActionError: 500,
@@ -207,6 +211,26 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
     if len(text) > MAX_SNAPSHOT:
         raise errors.TooLarge(chart=chart.name, size=len(text), limit=MAX_SNAPSHOT)
     return text
+
+
+def told(answer: bytes) -> dict[str, Any]:
+    """What somebody who has waited is told; raises it, if that is an error."""
+    record: dict[str, Any] = json.loads(answer)
+    if "error" in record:
+        error = record["error"]
+        raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
+    return record
+
+
+def output_of(end: dict[str, Any]) -> bytes:
+    """The output of a machine that has ended; raises its failure, if it has failed."""
+    failure = end.get("failure")
+    if failure is None:
+        return canonical(end["output"]).encode()
+    code = failure.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
+    raise RestateTerminalError(writable(failure["message"]), status, metadata=facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import address, child_key, is_address, parted
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.mail import came_back_as, refusal
+from durable_fsm.core.migrate import take_up
 from durable_fsm.core.model import (
     PARENT,
+    Armed,
     Cancel,
     Chart,
     Effect,
@@ -38,9 +40,9 @@ from durable_fsm.core.model import (
     StopMachine,
 )
 from durable_fsm.core.receipt import Receipt
-from durable_fsm.core.step import active_in
+from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import DurableFSMError, EventRejected, NotStarted, TerminalError, locate, quoted
+from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
 
 __all__ = ["Rehearsal"]
@@ -107,6 +109,8 @@ class Rehearsal:
         definition: whatever `chart_from` reads.
         key: the machine's key, as errors print it.
         began: the instant at which the clock stands in the beginning; timers that are set to an instant count from it.
+        snapshot: the machine as a deployment has stored it, perhaps of an older version: the JSON text under the K/V key
+            `snapshot`, or what that stands for. It is migrated at once; its timers count from now.
         answers: results of activities by id, as functions of what the activity receives: the data, its `input`, or the
             payload that detached work was started with. They are called as soon as the activity starts. What one raises
             is the activity's error. Other activities wait for `finish` or `fail`.
@@ -129,6 +133,7 @@ class Rehearsal:
         *,
         key: str = "rehearsal",
         began: datetime = EPOCH,
+        snapshot: str | Mapping[str, Any] | None = None,
         answers: Mapping[str, Answer] | None = None,
         beside: Rehearsal | None = None,
     ) -> None:
@@ -144,11 +149,14 @@ class Rehearsal:
         self._held: tuple[Turn, StartActivity] | None = None
         self._started: list[StartActivity] = []
         self._life = "rehearsed"
+        self._gone = False
         self._parent: _Parent | None = None
         self._children: dict[str, Rehearsal] = {}
         self._waiting: deque[Callable[[], None]] = deque()
         self._system: _System = _System(began) if beside is None else beside._system
         self._system.machines.append(self)
+        if snapshot is not None:
+            self._take_up(snapshot)
 
     # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,6 +221,7 @@ class Rehearsal:
     def snapshot(self) -> Snapshot:
         """The machine as it is stored."""
         if self._stored is None:
+            self._refuse_gone()
             raise NotStarted(chart=self.chart.name, key=self.key)
         return snapshot_from_json(self.chart, json.loads(self._stored))
 
@@ -250,6 +259,29 @@ class Rehearsal:
         """The idempotency key that this run of the activity uses."""
         return stable_id(self.chart.name, self.key, self.snapshot.life, self._running(activity))
 
+    # ── a machine that was stored elsewhere ───────────────────────────────────────────────────────────────────────────
+
+    def _take_up(self, stored: str | Mapping[str, Any]) -> None:
+        record = json.loads(stored) if isinstance(stored, str) else stored
+        with locate(self.key):
+            self.chart, machine, arrival = take_up(self.chart, snapshot_from_json(self.chart, plain(record)))
+        self._stored = canonical(snapshot_to_json(machine))
+        for timer in machine.timers:
+            self._arm(timer)
+
+        def act(turn: Turn) -> str:
+            if arrival is not None:
+                turn.migrate(arrival)
+            turn.begin()
+            return "taken"
+
+        self._turn("migrated", act)
+
+    def _arm(self, timer: Send | Armed) -> None:
+        self._system.armed += 1
+        due = self.now + timer.after if timer.at is None else timer.at - self._system.began
+        self.due[timer.token] = (due, self._system.armed)
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self, event: str, act: Callable[[Turn], str]) -> Receipt:
@@ -264,6 +296,7 @@ class Rehearsal:
                 accepted=(),
                 reason=reason,
             )
+        self._refuse_gone()
         self._turns += 1
         turn = Turn(self.chart, None if self._stored is None else self.snapshot, seed=f"{self.key}/{self._turns}")
         with locate(self.key):
@@ -301,9 +334,7 @@ class Rehearsal:
             self.effects.append(effect)
             match effect:
                 case Send():
-                    self._system.armed += 1
-                    due = self.now + effect.after if effect.at is None else effect.at - self._system.began
-                    self.due[effect.token] = (due, self._system.armed)
+                    self._arm(effect)
                 case Cancel():
                     self.due.pop(effect.token, None)
                 case StartActivity():
@@ -446,7 +477,15 @@ class Rehearsal:
         self._system.settle()
         return receipt
 
+    def _refuse_gone(self) -> None:
+        if self._gone:
+            raise Gone(chart=self.chart.name, key=self.key)
+
     def _deliver(self, event: Event) -> Receipt:
+        machine = self.snapshot
+        if (end := end_of_life(self.chart, machine, event.token)) is not None:
+            self._stored, self._gone = None, not end.free
+            return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
         return self._turn(event.name, lambda turn: str(turn.deliver(event)))
 
     def _running(self, activity: str) -> Running:

@@ -1,0 +1,459 @@
+"""From one version of a chart to the next: which chart takes a stored machine up, and what becomes of it there.
+
+A migration is pure and moves nothing: no exit and no entry action runs. It says what the machine is called in the next
+version; then timers and work are made to agree with the states that are active there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.fits import misfit
+from durable_fsm.core.model import (
+    ROOT,
+    Armed,
+    Cancel,
+    Chart,
+    Effect,
+    Event,
+    Invoked,
+    Json,
+    Kind,
+    Location,
+    Misfit,
+    Origin,
+    Outcome,
+    Running,
+    Snapshot,
+    Status,
+    Step,
+    StopActivity,
+    StopMachine,
+)
+from durable_fsm.core.run import Run
+from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
+
+T = TypeVar("T")
+
+
+# ── what authors write and see ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class OldTimer:
+    """An event that is still to come by itself. `state` is the one whose timer it is; None for what was sent later."""
+
+    event: str
+    state: str | None
+    payload: Json
+    token: str
+
+
+@dataclass(slots=True)
+class OldActivity:
+    """Work that is under way. `state` is None for work that no state waits for."""
+
+    id: str
+    state: str | None
+    token: str
+
+
+@dataclass(slots=True)
+class OldEvent:
+    """An event that was deferred."""
+
+    event: str
+    payload: Json
+    token: str
+
+
+@dataclass(slots=True)
+class OldMachine:
+    """A machine as an earlier version of its chart left it; a migration changes it in place.
+
+    Attributes:
+        version: the one from which this migration leads.
+        status: `running`, `done` or `failed`; it stays.
+        configuration: ids of the active leaves.
+        data: plain JSON; what it is in the end must fit the chart's data type.
+        history: what history states remember, by their ids.
+        timers, activities, deferred: what is pending. Its members may be renamed, and removed: then it is cancelled,
+            stopped or dropped. The chart itself begins what its active states declare and what is not there yet.
+    """
+
+    version: str
+    status: str
+    configuration: list[str]
+    data: Any  # Any: plain JSON, for its author to take apart
+    history: dict[str, list[str]]
+    timers: list[OldTimer]
+    activities: list[OldActivity]
+    deferred: list[OldEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The way from one version of a chart to another: names that have changed, and code for everything else.
+
+    Attributes:
+        states, activities, events: new names by old ones. Work that is called like its state is renamed with it.
+        change: changes the machine in place, after the names.
+    """
+
+    source: str
+    to: str
+    states: Mapping[str, str] = field(default_factory=dict[str, str])
+    activities: Mapping[str, str] = field(default_factory=dict[str, str])
+    events: Mapping[str, str] = field(default_factory=dict[str, str])
+    change: Callable[[OldMachine], object] | None = None
+    location: Location | None = field(default=None, compare=False)
+
+
+def path_from(version: str, to: str, migrations: Iterable[Migration]) -> tuple[Migration, ...] | None:
+    """The migrations that lead from one version to another, in order; None if there is no way."""
+    if version == to:
+        return ()
+    by_source = {migration.source: migration for migration in migrations}
+    path: list[Migration] = []
+    while version != to:
+        migration = by_source.pop(version, None)
+        if migration is None:
+            return None
+        path.append(migration)
+        version = migration.to
+    return tuple(path)
+
+
+# ── taking a stored machine up ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Arrival(NamedTuple):
+    """A machine that has just been migrated, and is to be made agree with its chart.
+
+    Attributes:
+        path: the versions it has come through, its own first.
+        ended: what the chart has no place for any more.
+        entered: the active states that were not active before under any name.
+        dropped: names of events and histories that nobody knows any more.
+    """
+
+    path: tuple[str, ...]
+    ended: tuple[Effect, ...]
+    entered: frozenset[str]
+    dropped: tuple[str, ...]
+
+    @property
+    def note(self) -> dict[str, Json]:
+        """For the record."""
+        note: dict[str, Json] = {"from": self.path[0], "to": self.path[-1]}
+        return {**note, "dropped": list(self.dropped)} if self.dropped else note
+
+
+class TakenUp(NamedTuple):
+    """A stored machine, the chart under which it lives on, and how it came there, if that was not its own."""
+
+    chart: Chart
+    machine: Snapshot
+    arrival: Arrival | None = None
+
+
+def take_up(chart: Chart, machine: Snapshot) -> TakenUp:
+    """Find the chart for a stored machine: the one to which migrations lead, or one that is kept for it.
+
+    Raises:
+        VersionError: there is none, or the machine does not fit it.
+        MigrationError: a migration cannot be done.
+    """
+    for one in chart.served:
+        path = path_from(machine.version, one.version, one.migrations)
+        if path:
+            return _translated(one, machine, path)
+        if path is not None:
+            problem = misfit(one, machine)
+            if problem is None:
+                return TakenUp(one, machine)
+            raise _unserved(chart, machine, problem)
+    raise _unserved(chart, machine, "")
+
+
+def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
+    served = [one for each in chart.served for one in (each.version, *(way.source for way in each.migrations))]
+    return VersionError(chart=chart.name, stored=machine.version, served=dict.fromkeys(served), problem=problem)
+
+
+def migrated(chart: Chart, machine: Snapshot, arrival: Arrival, *, seed: str) -> Step:
+    """Make a machine that was just taken up agree with its chart: a macrostep of its own.
+
+    What its active states declare and what neither runs nor is over is begun, timers from now on. Then eventless
+    transitions are taken, as after any event.
+
+    Raises:
+        MigrationError: a callback raised and nothing handled it.
+    """
+    try:
+        run = Run.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed))
+        run.effects.extend(arrival.ended)
+        if run.status is Status.RUNNING:
+            run.resume_work(machines_of=arrival.entered)
+            run.resume_deadlines()
+            run.complete()
+        run.arm_end()
+        return run.finish(Outcome.TAKEN)
+    except DurableFSMError as error:
+        raise _refusal(chart, arrival.path[0], error.what) from error
+
+
+def _refusal(chart: Chart, source: str, problem: str) -> MigrationError:
+    return MigrationError(chart=chart.name, source=source, to=chart.version, problem=problem)
+
+
+# ── translating ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _translated(chart: Chart, machine: Snapshot, path: tuple[Migration, ...]) -> TakenUp:
+    translation = _Translation(chart, machine)
+    for migration in path:
+        translation.rename(migration)
+        translation.change(migration)
+    return translation.result(tuple([migration.source for migration in path] + [chart.version]))
+
+
+class _Translation:
+    """One machine on its way from its own version to that of the chart."""
+
+    def __init__(self, chart: Chart, machine: Snapshot) -> None:
+        self.chart = chart
+        self.machine = machine
+        self.dropped: dict[str, None] = {}
+        self.leaves = list(machine.configuration)
+        self.over = {state: list(names) for state, names in machine.over.items()}
+        self.children = {child.token: child for child in machine.machines}
+        deadlines = [timer for timer in machine.timers if timer.activity is not None]
+        self.deadlines = {timer.activity: timer for timer in deadlines}
+        self.old = OldMachine(
+            version=machine.version,
+            status=machine.status.value,
+            configuration=list(machine.configuration),
+            data=json.loads(canonical(machine.data)),
+            history={id: list(states) for id, states in machine.history.items()},
+            timers=[
+                OldTimer(timer.event, timer.state, timer.payload, timer.token)
+                for timer in machine.timers
+                if timer.activity is None and machine.status is not Status.DONE
+            ],
+            activities=[OldActivity(running.id, running.state, running.token) for running in machine.activities],
+            deferred=[OldEvent(kept.event, kept.payload, kept.token) for kept in machine.deferred],
+        )
+
+    # ── one migration ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rename(self, migration: Migration) -> None:
+        old, states, events = self.old, migration.states, migration.events
+
+        def work(id: str, state: str | None) -> str:
+            return migration.activities.get(id, states.get(id, id) if id == state else id)
+
+        def pending(name: str, state: str) -> str:
+            return events[name] if name in events else work(name, state)
+
+        old.version = migration.source
+        old.configuration = [states.get(id, id) for id in old.configuration]
+        old.history = {
+            states.get(id, id): [states.get(known, known) for known in remembered]
+            for id, remembered in old.history.items()
+        }
+        for timer in old.timers:
+            timer.event = events.get(timer.event, timer.event)
+            timer.state = _renamed(timer.state, states)
+        for running in old.activities:
+            running.id = work(running.id, running.state)
+            running.state = _renamed(running.state, states)
+        for kept in old.deferred:
+            kept.event = events.get(kept.event, kept.event)
+        self.over = {
+            states.get(state, state): [pending(name, state) for name in names] for state, names in self.over.items()
+        }
+        self.children = {
+            token: replace(child, state=states.get(child.state, child.state)) for token, child in self.children.items()
+        }
+        self.leaves = [states.get(id, id) for id in self.leaves]
+
+    def change(self, migration: Migration) -> None:
+        if migration.change is None:
+            return
+        try:
+            migration.change(self.old)
+        except Exception as error:
+            name = getattr(migration.change, "__name__", "the migration")
+            raise self.refusal(f"{name} raised {type(error).__name__}: {error}.") from error
+
+    # ── what comes of it ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def result(self, path: tuple[str, ...]) -> TakenUp:
+        """The machine as its new chart has it, checked; raises MigrationError."""
+        try:
+            return self._result(path)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise self.refusal(f"it left something else than it found: {type(error).__name__}: {error}.") from error
+
+    def _result(self, path: tuple[str, ...]) -> TakenUp:
+        chart, machine = self.chart, self.machine
+        leaves = self.configuration()
+        active = chart.index.active(leaves)
+        activities = self.activities(active)
+        machines = tuple(child for child in self.children.values() if self.has_place(child, active))
+        timers = self.timers(active, {running.token: running for running in activities}, machines)
+        after = machine.changed(
+            version=chart.version,
+            digest=chart.digest,
+            configuration=leaves,
+            data=self.data(),
+            history=dict(self.history()),
+            timers=timers,
+            activities=activities,
+            machines=machines,
+            deferred=tuple(
+                replace(kept, event=old.event, payload=plain(old.payload))
+                for old, kept in self.originals(self.old.deferred, machine.deferred)
+                if self.knows(old.event)
+            ),
+            over=self.still_over(active),
+        )
+        ended: tuple[Effect, ...] = (
+            *(Cancel(token) for token in _missing(machine.timers, timers)),
+            *(
+                StopActivity(running.token)
+                for running in machine.activities
+                if not running.failed and all(running.token != other.token for other in activities)
+            ),
+            *(StopMachine(token) for token in _missing(machine.machines, machines)),
+        )
+        stayed = chart.index.active(tuple(id for id in leaves if id in self.leaves))
+        arrival = Arrival(path, ended, active - stayed, tuple(self.dropped))
+        return TakenUp(chart, after, arrival)
+
+    def configuration(self) -> tuple[str, ...]:
+        chart, found = self.chart, list(dict.fromkeys(self.old.configuration))
+        for id in found:
+            state = chart.states.get(id)
+            if state is None or id == ROOT:
+                raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
+            if state.kind not in (Kind.ATOMIC, Kind.FINAL):
+                raise self.refusal(f"it leads to '{id}', which is no leaf: name a state inside it.")
+        active = chart.index.active(tuple(found))
+        for state in [chart.root, *(chart.states[id] for id in chart.index.in_order(active))]:
+            inside = [id for id in chart.index.regions[state.id] if id in active]
+            if state.kind is Kind.COMPOUND and len(inside) > 1:
+                raise self.refusal(f"states {quoted(inside)} cannot be active together.")
+            if state.kind is Kind.COMPOUND and not inside:
+                raise self.refusal("it leads to no state at all.")
+            missing = [id for id in chart.index.regions[state.id] if id not in active]
+            if state.kind is Kind.PARALLEL and missing:
+                raise self.refusal(f"'{state.id}' is active, and nothing inside {quoted(missing)} is.")
+            if state.parent == ROOT and state.kind is Kind.FINAL and self.machine.status is Status.RUNNING:
+                raise self.refusal(f"'{state.id}' is final: a machine ends by its own transitions only.")
+        return chart.index.leaves(found)
+
+    def data(self) -> Json:
+        type_ = self.chart.data
+        try:
+            return type_.dump(type_.load(plain(self.old.data)))
+        except Misfit as error:
+            problem = f"its data does not fit {type_.name}: {error.problem} at {error.path}."
+            raise self.refusal(problem) from error
+
+    def history(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for id, remembered in sorted(self.old.history.items()):
+            state = self.chart.states.get(id)
+            if (
+                state is None
+                or not state.kind.is_history
+                or not all(self.is_inside(one, state.parent) for one in remembered)
+            ):
+                self.dropped[id] = None
+            else:
+                yield id, tuple(self.chart.index.in_order(remembered))
+
+    def is_inside(self, id: str, parent: str | None) -> bool:
+        return id in self.chart.states and parent is not None and self.chart.index.is_descendant(id, parent)
+
+    def activities(self, active: frozenset[str]) -> tuple[Running, ...]:
+        found = self.originals(self.old.activities, self.machine.activities)
+        return tuple(replace(kept, id=old.id, state=old.state) for old, kept in found if self.is_declared(old, active))
+
+    def is_declared(self, old: OldActivity, active: frozenset[str]) -> bool:
+        if old.state is None:
+            return old.id in self.chart.detached
+        return old.state in active and any(one.id == old.id for one in self.chart.states[old.state].activities)
+
+    def timers(
+        self, active: frozenset[str], running: Mapping[str, Running], machines: tuple[Invoked, ...]
+    ) -> tuple[Armed, ...]:
+        """What is still to come, in the order in which it was armed."""
+        if self.machine.status is Status.DONE:
+            return self.machine.timers if self.chart.after_end is not None else ()
+        kept: dict[str, Armed] = {}
+        addresses = {child.token for child in machines}
+        for old, timer in self.originals(
+            self.old.timers, tuple(timer for timer in self.machine.timers if timer.activity is None)
+        ):
+            renamed = replace(timer, event=old.event, state=old.state, payload=plain(old.payload))
+            if old.state is not None:
+                declared = old.state in active and any(
+                    one.event == old.event for one in self.chart.states[old.state].timers
+                )
+            else:
+                declared = timer.to in addresses or (timer.to is None and self.knows(old.event))
+            if declared:
+                kept[timer.token] = renamed
+        for token, timer in self.deadlines.items():
+            job = running.get(token or "")
+            if job is not None and self.chart.activities[job.id].deadline is not None:
+                kept[timer.token] = replace(timer, event=f"error.invoke.{job.id}", state=job.state)
+        return tuple(kept[timer.token] for timer in self.machine.timers if timer.token in kept)
+
+    def has_place(self, child: Invoked, active: frozenset[str]) -> bool:
+        return child.state in active and child.place < len(self.chart.states[child.state].machines)
+
+    def knows(self, event: str) -> bool:
+        known = self.chart.index.knows(event)
+        if not known:
+            self.dropped[event] = None
+        return known
+
+    def still_over(self, active: frozenset[str]) -> dict[str, tuple[str, ...]]:
+        found = {id: self.declared(names, id) for id, names in sorted(self.over.items()) if id in active}
+        return {id: names for id, names in found.items() if names}
+
+    def declared(self, names: list[str], id: str) -> tuple[str, ...]:
+        """Those of the names that are activities of a state, or events of its timers."""
+        state = self.chart.states[id]
+        known = {one.id for one in state.activities} | {timer.event for timer in state.timers}
+        return tuple(name for name in names if name in known)
+
+    def originals(self, shown: list[Any], stored: tuple[T, ...]) -> Iterator[tuple[Any, T]]:
+        """What the migration has left of *stored*, each with what it is made of. `Any`: each kind has a view of its own."""
+        left = {getattr(one, "token"): one for one in stored}  # noqa: B009 - they have nothing but this in common
+        for old in shown:
+            one = left.pop(old.token, None)
+            if one is None:
+                raise self.refusal(
+                    "it made something up that was not pending before; the chart itself begins what is new."
+                )
+            yield old, one
+
+    def refusal(self, problem: str) -> MigrationError:
+        return _refusal(self.chart, self.machine.version, problem)
+
+
+def _renamed(name: str | None, names: Mapping[str, str]) -> str | None:
+    return None if name is None else names.get(name, name)
+
+
+def _missing(before: tuple[Armed | Invoked, ...], after: tuple[Armed | Invoked, ...]) -> list[str]:
+    kept = {one.token for one in after}
+    return [one.token for one in before if one.token not in kept]

@@ -1,0 +1,24 @@
+"""Charts that are to run as flows: from beginning to end within one invocation, with nobody outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from durable_fsm.core.flow import waiting_states
+from durable_fsm.core.model import Chart, Location
+
+
+def problems_in(chart: Chart) -> Iterator[tuple[str, str, Location | None]]:
+    """Why a chart cannot be a flow, if it is to be one: the problem, its remedy, and where it was written."""
+    if not chart.flow:
+        return
+    for state in waiting_states(chart):
+        what = f"a flow would wait in state '{state.id}' for ever: only an event from outside leads on from there."
+        yield (
+            what,
+            "Give it an activity, a timer or a transition without event; or run it as a workflow.",
+            state.location,
+        )
+    for work in chart.work:
+        what = f"a flow cannot start work '{work.id}' that no state waits for."
+        yield what, "Make it an activity of a state, or run the chart as a workflow.", work.location

@@ -1,0 +1,141 @@
+"""A chart as a flow: a machine that has no key, and lives from its beginning to its end within one invocation.
+
+Nothing is stored but the invocation's journal. Each time it is replayed the machine takes the same steps, because the
+outcomes of timers and activities come from there, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import restate
+from restate import TerminalError as RestateTerminalError
+
+from durable_fsm import errors
+from durable_fsm.core.codec import failure_to_json
+from durable_fsm.core.model import Cancel, Chart, Event, Origin, Send, StartActivity, Status, StopActivity
+from durable_fsm.core.turn import Turn
+from durable_fsm.restate.runner import handler_name, runner_name
+from durable_fsm.restate.visit import delay_of, interruption, job_of, stop
+from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, output_of, read, terminal, terminal_errors
+
+Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
+Pending: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture
+
+
+def flow_name(chart: Chart) -> str:
+    """Name of the service: `Order.flow`."""
+    return f"{chart.name}.flow"
+
+
+def flow(chart: Chart) -> restate.Service:
+    """The service that runs *chart* as flows."""
+    service = restate.Service(
+        flow_name(chart),
+        description=f"Runs {chart.name} from its beginning to its end, without a key.",
+        invocation_retry_policy=FOR_EVER,
+    )
+    service.handler("run", accept="*/*", input_serde=BYTES, output_serde=BYTES)(_run(chart))
+    return service
+
+
+def _run(chart: Chart) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
+    async def run(ctx: restate.Context, body: bytes) -> bytes:
+        """Run a machine with this data to its end; answers with its output."""
+        return await _Flow(chart, ctx).run(body)
+
+    return run
+
+
+class _Flow:
+    """One run: the machine, and what it waits for, by token, in the order in which that began."""
+
+    def __init__(self, chart: Chart, ctx: restate.Context) -> None:
+        self.chart = chart
+        self.ctx = ctx
+        self.key = digest_of(ctx.request().id)
+        self.turn = Turn(chart, None, seed=ctx.request().id)
+        self.pending: dict[str, Pending] = {}
+        self.calls: dict[str, tuple[StartActivity, Call]] = {}
+
+    async def run(self, body: bytes) -> bytes:
+        """Run to the end. Whatever ends it before, a cancellation above all, stops the work that is under way."""
+        try:
+            return await self._run(body)
+        except RestateTerminalError:
+            for token in list(self.calls):
+                await self._stop(token)
+            raise
+
+    async def _run(self, body: bytes) -> bytes:
+        turn = self.turn
+        with terminal_errors(self.chart.name, self.key):
+            data = read(self.chart.name, "run", body)
+            turn.create(data, life=self.key, created_from="")
+        await self._go_on()
+        while turn.machine.status is Status.RUNNING:
+            if not self.pending:
+                raise terminal(errors.FlowStuck(chart=self.chart.name, configuration=turn.machine.configuration))
+            ended, _ = await restate.wait_completed(*self.pending.values())
+            token = next(token for token, future in self.pending.items() if future in ended)
+            event = await self._event_of(token)
+            with terminal_errors(self.chart.name, self.key):
+                turn.deliver(event)
+            await self._go_on()
+        machine = turn.machine
+        failure = failure_to_json(machine.failure) if machine.failure is not None else None
+        return output_of({"output": machine.output, "failure": failure})
+
+    async def _go_on(self) -> None:
+        """Drain what follows, and begin and end what the machine asks for."""
+        while True:
+            with terminal_errors(self.chart.name, self.key):
+                call = self.turn.next_call()
+                effects = self.turn.take_effects()
+                if self.turn.trouble is not None:
+                    raise self.turn.trouble
+            for effect in effects:
+                match effect:
+                    case Send():
+                        self.pending[effect.token] = self.ctx.sleep(delay_of(effect))
+                    case Cancel():
+                        self.pending.pop(effect.token, None)
+                    case StartActivity():
+                        self._begin(effect)
+                    case StopActivity():
+                        await self._stop(effect.token)
+                    case _:
+                        pass
+            if call is None:
+                return
+            self._begin(call)
+            await restate.wait_completed(self.pending[call.token])
+            event = await self._event_of(call.token)
+            with terminal_errors(self.chart.name, self.key):
+                self.turn.deliver(event)
+
+    def _begin(self, start: StartActivity) -> None:
+        job = job_of(self.chart, self.key, self.turn.machine, start, background=False)
+        call = self.ctx.generic_call(runner_name(self.chart), handler_name(start.id), job.encode())
+        self.calls[start.token] = start, call
+        self.pending[start.token] = call
+
+    async def _stop(self, token: str) -> None:
+        if token in self.calls:
+            _, call = self.calls.pop(token)
+            self.pending.pop(token, None)
+            stop(self.ctx, self.chart, token)
+            self.ctx.cancel_invocation(await call.invocation_id())
+
+    async def _event_of(self, token: str) -> Event:
+        """What has come: a timer, or the outcome of an activity; one that an operator ended has failed."""
+        del self.pending[token]
+        if token not in self.calls:
+            return Event("timer", origin=Origin.PLATFORM, token=token)
+        start, call = self.calls.pop(token)
+        try:
+            return Delivery.decode(await call).event
+        except RestateTerminalError as error:
+            failure = interruption(start, error)
+            return Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=token)

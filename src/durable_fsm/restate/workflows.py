@@ -1,0 +1,74 @@
+"""A chart as a Restate workflow: `run` creates the machine of its key and lasts until that has ended.
+
+That a workflow runs once, and how it is attached to, asked for its output and cancelled, is Restate's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import restate
+from restate import TerminalError as RestateTerminalError
+from restate import WorkflowContext, WorkflowSharedContext
+
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.model import Chart, Json
+from durable_fsm.restate.failures import is_cancellation
+from durable_fsm.restate.wire import BYTES, FOR_EVER, output_of, read, terminal_errors, told
+
+RUN = "run"
+"""The workflow's own handler; no event can be sent under this name."""
+
+
+def workflow_name(chart: Chart) -> str:
+    """Name of the workflow: `Order.workflow`."""
+    return f"{chart.name}.workflow"
+
+
+def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
+    """The workflow of *chart*, with the same handlers for events as its object."""
+    service = restate.Workflow(
+        workflow_name(chart),
+        description=f"Runs a machine of {chart.name} from its beginning to its end.",
+        invocation_retry_policy=FOR_EVER,
+    )
+    service.main(RUN, accept="*/*", input_serde=BYTES, output_serde=BYTES)(_run(chart))
+    for name in ("send", *handlers):
+        if name != RUN:
+            service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)(_forward(chart, name))
+    return service
+
+
+def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
+    async def run(ctx: WorkflowContext, body: bytes) -> bytes:
+        """Create the machine with this data, and wait for its end; answers with its output."""
+        with terminal_errors(chart.name, ctx.key()):
+            data = read(chart.name, RUN, body)
+        awakeable, end = ctx.awakeable(serde=BYTES)
+        request: dict[str, Json] = {"data": data, "awakeable": awakeable}
+        try:
+            answer = await ctx.generic_call(chart.name, "_run", canonical(request).encode(), key=ctx.key())
+            if answer == b"null":
+                answer = await end
+        except RestateTerminalError as error:
+            if is_cancellation(error):
+                _abandon(ctx, chart)
+            raise
+        return output_of(told(answer)["ended"])
+
+    return run
+
+
+def _abandon(ctx: WorkflowContext, chart: Chart) -> None:
+    """Delete the machine. Exclusive work holds its key: that is cancelled first."""
+    if any(activity.exclusive for one in chart.served for activity in one.activities.values()):
+        ctx.generic_send(chart.name, "cancel", b"", key=ctx.key())
+    ctx.generic_send(chart.name, "delete", b"", key=ctx.key())
+
+
+def _forward(chart: Chart, name: str) -> Callable[[WorkflowSharedContext, bytes], Awaitable[bytes]]:
+    async def handler(ctx: WorkflowSharedContext, body: bytes) -> bytes:
+        return await ctx.generic_call(chart.name, name, body, key=ctx.key())
+
+    handler.__doc__ = f"Send '{name}' to the machine." if name != "send" else "Send any public event to the machine."
+    return handler

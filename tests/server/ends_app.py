@@ -1,0 +1,260 @@
+"""Charts whose machines end: kept, freed, gone; begun by `create` only; and run as workflows."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from pydantic import BaseModel
+from statemachine import State, StateChart
+
+from durable_fsm import (
+    ActivityContext,
+    Failure,
+    TerminalError,
+    TransitionsConfig,
+    activity,
+    after,
+    app,
+    durable,
+    event,
+    free,
+    gone,
+)
+from durable_fsm.testing import EffectRefused
+from durable_fsm.testing.effects import URL_VARIABLE
+
+SHORT = timedelta(milliseconds=600)
+HOUR = timedelta(hours=1)
+
+
+async def have_effect(name: str, key: str) -> str:
+    """Have an effect without blocking a thread, so that it can be stopped."""
+    async with httpx.AsyncClient(trust_env=False, timeout=600) as client:
+        answer = await client.post(f"{os.environ[URL_VARIABLE]}/effects", json={"name": name, "key": key})
+    if answer.is_error:
+        raise EffectRefused(name=name, key=key, status=answer.status_code)
+    return f"done {name}"
+
+
+class Count(BaseModel):
+    count: int = 0
+
+
+class Counting:
+    def on_increment(self, data: Any) -> int:
+        data.count += 1
+        return data.count
+
+
+@durable(after_end=free(SHORT))
+class Freed(Counting, StateChart[Count]):
+    """Its key is free a little after its end."""
+
+    open = State(initial=True)
+    closed = State(final=True)
+    increment = event(open.to.itself(internal=True))
+    close = event(open.to(closed))
+
+
+@durable(after_end=free(HOUR))
+class Long(Counting, StateChart[Count]):
+    """Its key is free an hour after its end."""
+
+    open = State(initial=True)
+    closed = State(final=True)
+    increment = event(open.to.itself(internal=True))
+    close = event(open.to(closed))
+
+
+Gone = TransitionsConfig(
+    "Gone",
+    states=["open", {"name": "closed", "final": True}],
+    transitions=[["close", "open", "closed"]],
+    initial="open",
+    after_end=gone(SHORT),
+)
+
+Strict = TransitionsConfig(
+    "StrictConfig",
+    states=["open", {"name": "closed", "final": True}],
+    transitions=[["close", "open", "closed"]],
+    initial="open",
+    create_first=True,
+)
+
+
+# ── workflows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Trip(BaseModel):
+    effect: str
+    price: int = 0
+    why: str = ""
+
+
+async def book(ctx: ActivityContext, data: Trip) -> int:
+    if data.effect.startswith("hopeless"):
+        raise TerminalError("fully booked", code=418)
+    await ctx.run("book", have_effect, data.effect, ctx.stable_id)
+    return 500
+
+
+@durable(workflow=True, after_end=free(timedelta(0)))
+class Booking(StateChart[Trip]):
+    """Books, and waits for somebody to agree."""
+
+    booking = State(initial=True, invoke=activity(book))
+    asking = State()
+    agreed = State(final=True)
+    refused = State(final=True)
+
+    done_invoke_booking = booking.to(asking)
+    error_invoke_booking = booking.to(refused)
+    agree = event(asking.to(agreed), int)
+    lapse = after(HOUR, asking.to(refused))
+
+    def on_done_invoke_booking(self, data: Trip, result: int) -> None:
+        data.price = result
+
+    def on_agree(self, data: Trip, payload: int) -> str:
+        data.price += payload
+        return "thanks"
+
+    def on_error_invoke_booking(self, data: Trip, error: Failure) -> None:
+        data.why = error.message
+
+    def on_enter_agreed(self, data: Trip) -> dict[str, int]:
+        return {"price": data.price}
+
+    def on_enter_refused(self, data: Trip) -> dict[str, str]:
+        return {"why": data.why}
+
+
+@durable(workflow=True)
+class Rash(StateChart[Trip]):
+    """Takes no notice of failures, and holds its key while it books."""
+
+    booking = State(initial=True, invoke=activity(book, exclusive=True))
+    booked = State(final=True)
+
+    done_invoke_booking = booking.to(booked)
+
+
+@durable(workflow=True)
+class Instant(StateChart[Count]):
+    """Is over where it begins."""
+
+    begun = State(initial=True)
+    over = State(final=True)
+    begun.to(over)
+
+    def on_enter_over(self) -> int:
+        return 42
+
+
+# ── flows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Parcel(BaseModel):
+    effect: str
+    fails: int = 0
+    tries: int = 0
+    log: list[str] = []
+
+
+async def pack(ctx: ActivityContext, data: Parcel) -> str:
+    await ctx.run("pack", have_effect, f"{data.effect}-packed", ctx.stable_id)
+    return "packed"
+
+
+async def weigh(data: Parcel) -> str:
+    return await have_effect(f"{data.effect}-weighed", data.effect)
+
+
+async def ship(ctx: ActivityContext, data: Parcel) -> str:
+    if data.tries < data.fails:
+        raise TerminalError("no van today", code=503)
+    return await ctx.run("ship", have_effect, f"{data.effect}-shipped", ctx.stable_id)
+
+
+@durable(flow=True)
+class Dispatch(StateChart[Parcel]):
+    """Packs and weighs at once, ships, and tries again later."""
+
+    class preparing(State.Parallel):
+        class packing_line(State.Compound):
+            packing = State(initial=True, invoke=activity(pack))
+            packed = State(final=True)
+            done_invoke_packing = packing.to(packed)
+
+        class scale(State.Compound):
+            weighing = State(initial=True, invoke=activity(weigh))
+            weighed = State(final=True)
+            done_invoke_weighing = weighing.to(weighed)
+
+    shipping = State(invoke=activity(ship, exclusive=True))
+    pausing = State()
+    shipped = State(final=True)
+    given_up = State(final=True)
+
+    done_state_preparing = preparing.to(shipping)
+    done_invoke_shipping = shipping.to(shipped)
+    error_invoke_shipping = shipping.to(given_up, cond="tired") | shipping.to(pausing)
+    again = after(timedelta(milliseconds=50), pausing.to(shipping))
+    lapse = after(HOUR, shipping.to(given_up))
+
+    def tired(self, data: Parcel) -> bool:
+        return data.tries >= 2
+
+    def on_enter_pausing(self, data: Parcel) -> None:
+        data.tries += 1
+
+    def on_enter_shipped(self, data: Parcel, result: str) -> dict[str, Any]:
+        return {"result": result, "tries": data.tries}
+
+    def on_enter_given_up(self, data: Parcel, error: Failure) -> dict[str, Any]:
+        return {"error": error.message}
+
+
+Hasty = TransitionsConfig(
+    "Hasty",
+    states=["packing", "waiting", {"name": "over", "final": True}],
+    transitions=[
+        ["done_invoke_packing", "packing", "over"],
+        ["late", "packing", "waiting"],
+        ["later", "waiting", "over"],
+    ],
+    initial="packing",
+    model=Parcel,
+    activities={"packing": activity(pack)},
+    timers={"packing": {"late": SHORT}, "waiting": {"later": timedelta(0)}},
+    flow=True,
+)
+
+
+@durable(flow=True)
+class Doomed(StateChart[Parcel]):
+    """Fails, or waits for a neighbour who never comes."""
+
+    class both(State.Parallel):
+        class left(State.Compound):
+            packing = State(initial=True, invoke=activity(pack))
+            packed = State()
+            done_invoke_packing = packing.to(packed)
+
+        class right(State.Compound):
+            idle = State(initial=True)
+            called = State()
+            call = idle.to(called)
+
+    over = State(final=True)
+    both.to(over, cond="never")
+
+    def never(self) -> bool:
+        return False
+
+
+ends_app = app(Freed, Long, Gone, Strict, Booking, Rash, Instant, Dispatch, Hasty, Doomed)

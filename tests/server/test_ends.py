@@ -1,0 +1,99 @@
+"""What becomes of machines that have ended, and of keys that nobody has created."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from durable_fsm.testing import wait_until
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def restart(host: Host) -> None:
+    """SIGKILL the service and the server, and start both again."""
+    host.served.kill()
+    host.server.kill()
+    host.server.start()
+    host.served.restart()
+
+
+def test_a_key_is_free_a_while_after_the_end_of_its_machine(ends: Host) -> None:
+    key = ends.key("freed")
+    ends.receipt("Freed", key, "increment")
+
+    ends.receipt("Freed", key, "close")
+    machine = ends.snapshot("Freed", key)
+    assert [timer["event"] for timer in machine["timers"]] == ["after_end"]
+    assert machine["timers"][0]["due"] is not None
+    assert ends.post("Freed", key, "increment").status_code == 410
+    restart(ends)
+
+    wait_until(lambda: ends.stored("Freed", key) == {}, what="the key to be free")
+    assert ends.post("Freed", key, "snapshot").status_code == 404
+    assert ends.receipt("Freed", key, "increment")["reply"] == 1
+    assert ends.snapshot("Freed", key)["life"] != machine["life"]
+    ends.settled()
+
+
+def test_a_machine_that_is_gone_leaves_a_mark_that_answers_410(ends: Host) -> None:
+    key = ends.key("gone")
+
+    ends.receipt("Gone", key, "close")
+    restart(ends)
+
+    wait_until(lambda: "gone" in ends.stored("Gone", key).get("snapshot", ""), what="the machine to be gone")
+    assert ends.stored("Gone", key).keys() == {"snapshot"}
+    for handler in ("close", "create", "snapshot", "history", "repair"):
+        body = {"migrate": True, "reason": "why not"} if handler == "repair" else None
+        answer = ends.post("Gone", key, handler, body)
+        assert (answer.status_code, answer.json()["metadata"]["type"]) == (410, "Gone"), handler
+    assert answer.json()["message"] == (
+        f"Gone/{key}: the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
+    )
+    assert ends.receipt("Gone", key, "delete")["outcome"] == "deleted"
+    assert ends.receipt("Gone", key, "create")["outcome"] == "created"
+    ends.settled()
+
+
+def test_the_end_of_a_former_life_touches_no_later_one(ends: Host) -> None:
+    key = ends.key("again")
+    ends.receipt("Long", key, "close")
+    [timer] = ends.snapshot("Long", key)["timers"]
+
+    ends.receipt("Long", key, "delete")
+    ends.receipt("Long", key, "increment")
+    late = ends.server.call("Long", key, "send", {"event": "increment"})
+    assert late["reply"] == 2
+    wait_until(lambda: ends.scheduled("Long", key) == [], what="the timer to be cancelled")
+    ends.receipt("Long", key, "close")
+
+    [now] = ends.snapshot("Long", key)["timers"]
+    assert now["token"] != timer["token"]
+    assert len(ends.scheduled("Long", key)) == 1
+
+
+def test_a_machine_that_is_moved_back_to_life_is_not_deleted(ends: Host) -> None:
+    key = ends.key("moved")
+    ends.receipt("Freed", key, "close")
+
+    ends.receipt("Freed", key, "repair", {"move": "open", "reason": "closed too early"})
+
+    wait_until(lambda: ends.scheduled("Freed", key) == [], what="the timer to be cancelled")
+    assert ends.receipt("Freed", key, "increment")["reply"] == 1
+    assert ends.snapshot("Freed", key)["timers"] == []
+
+
+def test_a_machine_that_must_be_created_is_not_begun_by_an_event(ends: Host) -> None:
+    key = ends.key("strict")
+
+    refused = ends.post("StrictConfig", key, "close")
+    assert (refused.status_code, refused.json()["metadata"]["type"]) == (404, "NotStarted")
+    assert refused.json()["message"] == f"StrictConfig/{key}: there is no such machine. Start it with 'create'."
+    assert ends.stored("StrictConfig", key) == {}
+    ends.receipt("StrictConfig", key, "create")
+    assert ends.receipt("StrictConfig", key, "close")["status"] == "done"

@@ -1,0 +1,264 @@
+"""Two builds of a chart side by side: machines that migrate, live on as they were, or wait for a better deployment."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durable_fsm.testing import EffectLog, RestateServer, wait_until
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+@dataclass
+class Builds:
+    """A chart of the test's own, and its deployments in the order in which they came."""
+
+    chart: str
+    begin: Callable[..., Host]
+
+    def restarted(self, *hosts: Host) -> None:
+        """SIGKILL the server and these services, all at once, and start them again."""
+        for host in hosts:
+            host.served.kill()
+        hosts[0].server.kill()
+        hosts[0].server.start()
+        for host in hosts:
+            host.served.restart()
+
+
+@pytest.fixture(params=["restate_server", "replaying_server"])
+def builds(
+    request: pytest.FixtureRequest, hosting: type[Host], effect_log: EffectLog, tmp_path: Path
+) -> Iterator[Builds]:
+    server: RestateServer = request.getfixturevalue(request.param)
+    chart = f"Parcel{request.node.callspec.id.partition('_')[0].title()}{abs(hash(request.node.nodeid)) % 10**8}"
+    with ExitStack() as stack:
+
+        def begin(build: str, **settings: str) -> Host:
+            log = tmp_path / f"{build}.log"
+            env = {"VERSIONS_NAME": chart, "VERSIONS_BUILD": build, **settings}
+            return stack.enter_context(hosting.on(server, effect_log, log, "versions_app:application", **env))
+
+        yield Builds(chart, begin)
+
+
+def entries(host: Host, chart: str, key: str, event: str) -> list[dict[str, Any]]:
+    found = host.receipt(chart, key, "history", {"limit": 100})["entries"]
+    return [entry for entry in found if entry["event"] == event]
+
+
+def timers(machine: dict[str, Any]) -> dict[str, str]:
+    return {timer["event"]: timer["token"] for timer in machine["timers"] if "activity" not in timer}
+
+
+def test_machines_of_the_build_before_migrate_and_what_they_have_begun_goes_on(builds: Builds) -> None:
+    chart = builds.chart
+    old = builds.begin("first")
+    waiting, packing, seen, done = (old.key(name) for name in ("waiting", "packing", "seen", "done"))
+    for key in (waiting, packing, seen, done):
+        old.receipt(chart, key, "begin", {"name": key})
+    for key in (waiting, packing, done):
+        wait_until(lambda key=key: not old.snapshot(chart, key)["activities"], what="the letter to be sent")
+    old.receipt(chart, done, "pack")
+    old.wait_in(chart, done, "sent")
+    before = old.snapshot(chart, waiting)
+
+    with old.effects.hold(f"before:{packing}-packed-by-first") as gate:
+        old.receipt(chart, packing, "pack")
+        assert old.receipt(chart, packing, "note", "for later")["outcome"] == "deferred"
+        gate.wait_reached()
+        new = builds.begin("second")
+
+        # a reader sees what the next turn will find, and changes nothing
+        stored = new.stored(chart, waiting)["snapshot"]
+        read = new.snapshot(chart, waiting)
+        assert (read["version"], read["stored_version"], read["data"]["title"]) == ("2", "1", waiting.upper())
+        assert timers(read) == {"expire": timers(before)["lapse"]}
+        assert new.snapshot(chart, packing)["configuration"] == ["wrapping"]
+        assert new.stored(chart, waiting)["snapshot"] == stored
+
+        # the next event migrates the machine, also one that is rejected
+        assert new.post(chart, waiting, "begin", {"name": "again"}).status_code == 409
+        now = new.snapshot(chart, waiting)
+        assert (now["version"], now["configuration"]) == ("2", ["waiting"])
+        assert "stored_version" not in now
+        assert timers(now)["expire"] == timers(before)["lapse"]
+        assert timers(now).keys() == {"expire", "nudge"}
+        assert new.receipt(chart, done, "repair", {"migrate": True, "reason": "all of them"})["status"] == "done"
+        assert new.receipt(chart, packing, "repair", {"migrate": True, "reason": "all of them"})["seq"] == 6
+
+        builds.restarted(old, new)
+        gate.open()
+
+    # work that the old build has begun ends on the new one, under its old stable id
+    machine = new.wait_in(chart, packing, "sent")
+    assert machine["data"]["results"] == [f"{packing}-packed-by-first"]
+    [stable_id] = {entry.key for entry in new.effects.entries(f"{packing}-packed-by-first")}
+    assert stable_id.endswith("/packing/4")
+    # what was new has been begun, what was over has not been begun again, and what is gone is cancelled
+    wait_until(lambda: new.snapshot(chart, waiting)["data"]["nudged"] == 1, what="the new timer")
+    new.effects.wait_recorded(f"{waiting.upper()}-insured")
+    assert [len(set(new.effects.counts(f"{name}-mailed"))) for name in (waiting, seen)] == [1, 1]
+    assert new.effects.entries(f"{waiting.upper()}-mailed-again") == ()
+    [told] = entries(new, chart, waiting, "migrated")
+    assert told["note"] == {"from": "1", "to": "2", "dropped": ["remind"]} or told["note"] == {"from": "1", "to": "2"}
+    assert new.snapshot(chart, done)["data"]["title"] == done.upper()
+    scheduled = new.invocations(chart, waiting, status="scheduled")
+    live = {timer["token"] for timer in new.snapshot(chart, waiting)["timers"]}
+    wait_until(lambda: len(new.invocations(chart, waiting, status="scheduled")) == len(live), what=f"{scheduled}")
+
+
+def test_a_migration_waits_for_exclusive_work_of_the_build_before(builds: Builds) -> None:
+    chart = builds.chart
+    old = builds.begin("first")
+    key = old.key("weighing")
+    old.receipt(chart, key, "begin", {"name": key})
+    wait_until(lambda: not old.snapshot(chart, key)["activities"], what="the letter to be sent")
+
+    with old.effects.hold(f"before:{key}-weighed") as gate:
+        held = old.server.send(chart, key, "weigh")
+        gate.wait_reached()
+        new = builds.begin("second")
+        noted = new.server.send(chart, key, "note", "hello")
+        wait_until(lambda: new.invocations(chart, key, target_handler_name="note", status="pending"), what="the queue")
+        builds.restarted(old, new)
+        assert json.loads(new.stored(chart, key)["snapshot"])["version"] == "1"
+        gate.open()
+
+    assert old.server.output(held)["configuration"] == ["waiting"]
+    assert new.server.output(noted)["outcome"] == "taken"
+    machine = new.snapshot(chart, key)
+    assert (machine["version"], machine["data"]["notes"]) == ("2", ["hello"])
+    assert [entry["event"] for entry in new.receipt(chart, key, "history", {"limit": 100})["entries"]][:6] == [
+        "create", "begin", "done.invoke.mail", "weigh", "done.invoke.weighing", "migrated",
+    ]  # fmt: skip
+    assert len(set(new.effects.counts(f"{key}-weighed"))) == 1
+
+
+def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it(builds: Builds) -> None:
+    chart = builds.chart
+    old = builds.begin("first")
+    before, begun, after = (old.key(name) for name in ("before", "begun", "after"))
+    for key in (before, begun):
+        old.receipt(chart, key, "begin", {"name": key})
+        wait_until(lambda key=key: not old.snapshot(chart, key)["activities"], what="the letter to be sent")
+
+    with old.effects.hold(f"before:{begun}-packed-by-first") as gate:
+        old.receipt(chart, begun, "pack")
+        gate.wait_reached()
+        new = builds.begin("third")
+        new.receipt(chart, after, "begin", {"name": after})
+        new.receipt(chart, before, "old_only")
+        new.receipt(chart, before, "pack")
+        accepted = [event["event"] for event in new.snapshot(chart, begun)["events"]]
+        builds.restarted(old, new)
+        gate.open()
+
+    for key, build, version in ((before, "first", "1"), (begun, "first", "1"), (after, "third", "3")):
+        machine = new.wait_in(chart, key, "sent")
+        assert (machine["version"], machine["data"]["results"]) == (version, [f"{key}-packed-by-{build}"])
+    assert accepted == ["begin", "note", "old_only", "pack", "weigh"]
+    assert new.post(chart, after, "old_only").status_code == 404
+    wish = new.receipt(chart, before, "wait_for", {"any": [{"state": "waiting"}, {"status": "done"}]})
+    assert wish["outcome"] == "met"
+    new.settled()
+
+
+def test_a_machine_that_no_deployment_takes_stays_as_it_is_can_be_read_and_heals(builds: Builds) -> None:
+    chart = builds.chart
+    old = builds.begin("first")
+    key, other = old.key("waiting"), old.key("deleted")
+    old.receipt(chart, other, "begin", {"name": other})
+
+    with old.effects.hold(f"before:{key}-mailed") as gate:
+        old.receipt(chart, key, "begin", {"name": key})
+        gate.wait_reached()
+        new = builds.begin("forgetful")
+        before = new.stored(chart, key)["snapshot"]
+        gate.open()
+        wait_until(
+            lambda: new.invocations(chart, key, target_handler_name="_parked", status="scheduled"),
+            what="the outcome to be parked",
+        )
+
+        refused = new.post(chart, key, "note", "hello")
+        assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "VersionError")
+        machine = new.snapshot(chart, key)
+        assert (machine["version"], machine["configuration"], machine["data"]["name"]) == ("1", ["waiting"], key)
+        assert machine["refused"]["type"] == "VersionError"
+        assert machine["refused"]["message"].startswith(
+            "the snapshot was written by chart version '1'; this deployment"
+        )
+        assert machine["events"] == []
+        assert [parked["activity"] for parked in machine["parked"]] == ["mail"]
+        assert new.receipt(chart, other, "delete")["outcome"] == "deleted"
+        assert new.stored(chart, other) == {}
+
+        new.served.restart(env={"VERSIONS_BUILD": "mistaken"})
+        refused = new.post(chart, key, "note", "hello")
+        assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "MigrationError")
+        assert refused.json()["message"] == (
+            f"{chart}/{key}: the migration from version '1' to '2' cannot be done: to_second raised ValueError:"
+            " the second build has a mistake. The snapshot was left as it is. Mend the migration and deploy again."
+        )
+        assert new.snapshot(chart, key)["refused"]["type"] == "MigrationError"
+        assert new.stored(chart, key)["snapshot"] == before
+
+        new.served.restart(env={"VERSIONS_BUILD": "second"})
+        wait_until(
+            lambda: not new.snapshot(chart, key).get("stored_version"), what="the outcome to migrate the machine"
+        )
+    assert new.receipt(chart, key, "note", "hello")["outcome"] == "taken"
+    events = [entry["event"] for entry in new.receipt(chart, key, "history", {"limit": 100})["entries"]]
+    assert events[2:4] == ["migrated", "done.invoke.letter"]
+    assert len(set(new.effects.counts(f"{key}-mailed"))) == 1
+
+
+KINDS = ("get", "set", "send", "handle")
+
+
+def test_a_migration_survives_a_kill_at_any_of_its_steps(
+    builds: Builds, scale: int, dice: random.Random, tmp_path: Path
+) -> None:
+    chart = builds.chart
+    old = builds.begin("first")
+    keys = [old.key("killed") for _ in range(4 * len(KINDS))]
+    for key in keys:
+        old.receipt(chart, key, "begin", {"name": key})
+    for key in keys:
+        wait_until(lambda key=key: not old.snapshot(chart, key)["activities"], what="the letter to be sent")
+    deaths = [dice.choice(KINDS)] if scale == 1 else list(KINDS)
+    new = builds.begin("second", DYING_LOG=str(tmp_path / "none"))
+
+    for place, kind in enumerate(deaths):
+        mine = keys[place :: len(deaths)]
+        steps = tmp_path / f"steps{place}"
+        steps.touch()
+        moment = f"{kind}:{dice.randint(1, len(mine))}:{dice.choice(('at', 'after'))}"
+        print(f"dies at {moment}")  # shown with a failure
+        new.served.restart(env={"DYING_LOG": str(steps), "DYING_AT": moment})
+        sent = [new.server.send(chart, key, "note", "hello") for key in mine]
+        wait_until(lambda steps=steps: steps.with_suffix(".died").exists(), what="the service to die")
+        new.served.restart(env={"DYING_AT": ""})
+        assert {new.server.output(id)["outcome"] for id in sent} == {"taken"}
+
+    for key in keys:
+        wait_until(lambda key=key: new.snapshot(chart, key)["data"]["nudged"] == 1, what="the new timer")
+        new.effects.wait_recorded(f"{key.upper()}-insured")
+        machine = new.snapshot(chart, key)
+        assert (machine["version"], machine["data"]["notes"]) == ("2", ["hello"])
+        assert len(set(new.effects.counts(f"{key.upper()}-insured"))) == 1
+        found = Counter(entry["event"] for entry in new.receipt(chart, key, "history", {"limit": 100})["entries"])
+        assert (found["migrated"], found["note"], found["nudge"]) == (1, 1, 1)
