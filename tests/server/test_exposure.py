@@ -48,7 +48,7 @@ def served(host: Host, chart: str) -> Iterator[tuple[str, str, str]]:
 
 
 def answer_from_outside(host: Host, service: str, kind: str, handler: str) -> str:
-    path = f"{service}/{host.key('probe')}/{handler}" if kind == "VirtualObject" else f"{service}/{handler}"
+    path = f"{service}/{host.key('probe')}/{handler}" if kind != "Service" else f"{service}/{handler}"
     answer = host.client.post(f"{host.server.ingress_url}/{path}/send")
     if answer.status_code == 400 and "not public" in answer.text:
         return CLOSED

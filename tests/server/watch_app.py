@@ -386,6 +386,7 @@ EVERYTHING: dict[str, Any] = {
     ],
     "webhooks": [Webhook("shop", decode=broken_request, signature=None)],
     "work": [activity(unused, id="detached")],
+    "workflow": True,
 }
 
 
@@ -400,6 +401,10 @@ class Everything(StateChart[Things]):
     error_invoke_busy = busy.to(idle)
     done_invoke_busy = busy.to(idle)
     tick = after(timedelta(hours=1), busy.to(idle))
+    holding = State(invoke=activity(unused, exclusive=True))
+    hold = event(idle.to(holding), public=False)
+    done_invoke_holding = holding.to(idle)
+    error_invoke_holding = holding.to(idle)
     whatever = event(idle.to.itself(internal=True), public=False)
     idle.to.itself(internal=True, event="note.* error.* done.*")
 

@@ -32,10 +32,15 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
         description=f"Runs a machine of {chart.name} from its beginning to its end.",
         invocation_retry_policy=FOR_EVER,
     )
-    service.main(RUN, accept="*/*", input_serde=BYTES, output_serde=BYTES)(_run(chart))
+    private = "create" in chart.operators_only or None  # who may not create a machine may not run one
+    service.main(RUN, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private)(_run(chart))
     for name in ("send", *handlers):
         if name != RUN:
-            service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)(_forward(chart, name))
+            private = name in chart.operators_only or None
+            register = service.handler(
+                name, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private
+            )
+            register(_forward(chart, name))
     return service
 
 
