@@ -54,10 +54,17 @@ def mortal(server: RestateServer, effects: EffectLog, folder: Path, **env: str) 
                 if not served.process.alive:
                     served.restart()
 
+        def victim() -> int | None:
+            return server.process.pid if "DYING_PID" in env else served.process.pid
+
+        first = victim()
         watching = threading.Thread(target=watch)
         watching.start()
         try:
             yield served
+            if log.with_suffix(".died").exists():
+                # A moment after the last step may be while we tidy up.
+                wait_until(lambda: victim() != first, what="the victim to be back")
         finally:
             over.set()
             watching.join()
