@@ -32,7 +32,7 @@ demo: $(READY) ## watch machines survive kill -9, on the real server; under a mi
 	@$(BIN)/python -m machines.order.demo
 
 .PHONY: test
-test: $(READY) lint types ## every check and every test, what CI runs; some minutes; SCALE=10 works harder
+test: $(READY) lint types ## every check and every test, what CI runs; ten minutes; SCALE=10 works harder
 	@$(step) "mkdocs build --strict"
 	@$(BIN)/mkdocs build --strict --quiet
 	@$(step) "The native Restate server"
