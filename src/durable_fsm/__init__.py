@@ -1,6 +1,6 @@
 """Statecharts that survive: declare a chart once, host it durably on Restate.
 
-    from durable_fsm import activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm import activity, after, at, defer, durable, event, every, ignore, undo_all
 
 Everything a definition needs is here; what is heavy is imported when it is first used.
 """
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
-    from durable_fsm.frontends.declare import EventOf, activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm.frontends.declare import (
+        EventOf,
+        activity,
+        after,
+        at,
+        defer,
+        durable,
+        event,
+        every,
+        ignore,
+        undo_all,
+    )
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
@@ -54,6 +65,7 @@ _HOMES = {
     "event": "durable_fsm.frontends.declare",
     "every": "durable_fsm.frontends.declare",
     "ignore": "durable_fsm.frontends.declare",
+    "undo_all": "durable_fsm.frontends.declare",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -89,6 +101,7 @@ __all__ = [
     "event",
     "every",
     "ignore",
+    "undo_all",
 ]
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from durable_fsm.core import undo
 from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import (
+    Armed,
     Chart,
     Deferred,
     Event,
@@ -24,6 +26,7 @@ from durable_fsm.core.model import (
     Snapshot,
     Status,
     Step,
+    Stopping,
     Unexpected,
 )
 from durable_fsm.core.run import Refused, Run
@@ -170,7 +173,11 @@ def _said_no(guards: Collection[str]) -> str:
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
-    running = (running for running in snapshot.activities if not running.failed)
+    tokens = (event.token, armed.activity if armed is not None else None)
+    stopping = next((one for one in snapshot.stopping if one.token in tokens), None)
+    if stopping is not None:
+        return _settle(chart, snapshot, stopping, event, armed)
+    running = (running for running in snapshot.activities if not (running.failed or running.waiting))
     activity = next((running for running in running if running.token == event.token), None)
     child = next((child for child in snapshot.machines if child.token == event.token), None)
     late = event.invokeid and chart.policies.scxml and snapshot.status is Status.RUNNING
@@ -182,8 +189,24 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         if armed.to is not None:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
-        run.forget_activity(activity)
+        if chart.activities[activity.id].undoes is None:
+            run.forget_activity(activity)
+            undo.ended(run, activity, event)
+        elif not undo.advance(run, activity, event):
+            run.follow()
+            return run.finish(Outcome.TAKEN)
         run.detached = activity.state is None
     if child is not None:
         run.came_from(child)
     return run.finish(run.take() or Outcome.IGNORED)
+
+
+def _settle(chart: Chart, snapshot: Snapshot, stopping: Stopping, event: Event, deadline: Armed | None) -> Step:
+    """Take the end of work that was stopped, or the end of the time it had for that. No transition sees it."""
+    run = Run.resume(chart, snapshot, event)
+    if deadline is None:
+        undo.settled(run, stopping, event)
+    else:
+        undo.overdue(run, stopping, deadline)
+    run.follow()
+    return run.finish(Outcome.TAKEN)

@@ -112,7 +112,8 @@ class Turn:
         effects, self._effects = self._effects, []
         begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity | StartMachine)}
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity | StopMachine)}
-        void = (begun & ended) | self._kept
+        stopping = {stopping.token for stopping in self.snapshot.stopping} if self.snapshot else set[str]()
+        void = (begun & ended - stopping) | self._kept
         return [
             effect
             for effect in effects
@@ -124,7 +125,8 @@ class Turn:
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
         for running in self.snapshot.activities if self.snapshot else ():
-            if not (running.parked or running.failed) and self.chart.activities[running.id].exclusive:
+            settled = running.parked or running.failed or running.waiting
+            if not settled and self.chart.activities[running.id].exclusive:
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
                 self.deliver(Event(f"error.invoke.{running.id}", failure, Origin.PLATFORM, token=running.token))
 
