@@ -261,6 +261,34 @@ def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
+def sagas_awake(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `sagas_app.py` on a server that keeps attempts open."""
+    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("sagas") / "service.log", "sagas_app:app") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def sagas_replaying(
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """The charts of `sagas_app.py` on a server that replays at every await."""
+    with Host.on(
+        replaying_server, effect_log, tmp_path_factory.mktemp("sagas") / "service.log", "sagas_app:app"
+    ) as host:
+        yield host
+
+
+@pytest.fixture(params=["sagas_awake", "sagas_replaying"])
+def sagas(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The charts of `sagas_app.py`, on each of the two servers in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    yield found
+    found.mend()
+
+
+@pytest.fixture(scope="session")
 def hosting() -> type[Host]:
     """For tests that need a server of their own."""
     return Host

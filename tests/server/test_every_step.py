@@ -34,12 +34,14 @@ VICTIMS = ("service", "server")
 
 
 @contextmanager
-def mortal(server: RestateServer, effects: EffectLog, folder: Path, **env: str) -> Iterator[Served]:
+def mortal(
+    server: RestateServer, effects: EffectLog, folder: Path, app: str = "story_app:story_app", **env: str
+) -> Iterator[Served]:
     """The story's service; whenever it or its server dies, that is started again."""
     log = folder / "steps"
     over = threading.Event()
     with Served.begin(
-        "story_app:story_app",
+        app,
         server,
         log=folder / "service.log",
         app_dir=HERE,

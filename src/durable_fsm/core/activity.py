@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
-from durable_fsm.core.model import Running, StartActivity, Undoable
+from durable_fsm.core.model import Running, StartActivity, Stopping, Undoable
 
 
-def stable_id(chart: str, key: str, life: str, run: Running | StartActivity | Undoable) -> str:
+def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartActivity | Undoable) -> str:
     """What the outside world may know one run of an activity by.
 
     Detached work may be started several times in one macrostep: the number of its token tells them apart. What undoes a

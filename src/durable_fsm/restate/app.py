@@ -18,7 +18,7 @@ from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner, takes_context
+from durable_fsm.restate.runner import Runner, has_steps
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.wire import log
 
@@ -52,7 +52,7 @@ def services(*definitions: object) -> list[restate.Service | restate.VirtualObje
             if chart.work:
                 add_detached(runner, chart)
             found.append(runner)
-        if any(takes_context(activity) for activity in chart.activities.values()):
+        if any(map(has_steps, chart.activities.values())):
             found.append(companion(chart))
         if any(activity.limit is not None for activity in chart.activities.values()):
             found.append(Limits(chart).virtual_object())

@@ -18,6 +18,7 @@ from restate import TerminalError as RestateTerminalError
 from restate.handler import TypeHint
 
 from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
@@ -25,13 +26,14 @@ from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapsho
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.deleting import How, compensate, refuse_unclean
 from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
-from durable_fsm.restate.runner import dropped, takes_context
-from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.runner import dropped, has_steps
+from durable_fsm.restate.stored import SNAPSHOT, Stored, tokens_of
 from durable_fsm.restate.visit import Visit, keep_parked, life_of, load_handles, load_parked, park, stop
 from durable_fsm.restate.waiting import Wish, refusal, tell
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, read, receipt, terminal, terminal_errors
@@ -66,7 +68,7 @@ class Host:
             self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc)
         self._add(service, "create", self._create, schema=self.chart.data.schema())
         self._add(service, "send", self._send, schema=SEND_SCHEMA)
-        self._add(service, "delete", self._delete)
+        self._add(service, "delete", self._delete, schema=DELETE_SCHEMA)
         self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA)
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
@@ -175,19 +177,28 @@ class Host:
         return await visit.run("create", act)
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Delete the machine: its timers and activities are stopped, its key is free for a new life."""
-        visit = await Visit.enter(self.chart, ctx)
-        machine = visit.machine
+        """Delete the machine: its timers and activities are stopped, its key is free for a new life.
+
+        What it has done is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
+        """
         with terminal_errors(self.name, ctx.key()):
-            if machine is None:
+            how = How.decode(self.name, body)
+        visit = await Visit.enter(self.chart, ctx)
+        with terminal_errors(self.name, ctx.key()):
+            if visit.machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
-            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
+            if how is How.CLEAN:
+                refuse_unclean(visit)
+        undone = await compensate(visit) if how is How.COMPENSATE else None
+        machine = visit.turn.machine
+        with terminal_errors(self.name, ctx.key()):
+            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
             waiters = sorted(visit.waiters.known.items())
             told = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiters}
         handles = await load_handles(ctx)
         ctx.clear_all()
-        for running in machine.activities:
-            stop(ctx, self.chart, running.token)
+        for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
+            stop(ctx, self.chart, token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for invocation in handles.values():
@@ -209,14 +220,16 @@ class Host:
     @cached_property
     def _with_steps(self) -> frozenset[str]:
         """Ids of the activities that may wait for somebody outside."""
-        return frozenset(activity.id for activity in self.chart.activities.values() if takes_context(activity))
+        known = self.chart.activities.values()
+        undos = any(activity.undo is not None and has_steps(activity) for activity in known)
+        return frozenset(one.id for one in known if has_steps(one) or (undos and one.undoes is not None))
 
     def _view(self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes) -> dict[str, Json]:
         machine = stored.machine
         assert machine is not None
         record = snapshot_to_json(machine)
         timers = cast("list[dict[str, Any]]", record.get("timers", []))
-        waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
+        waiting = tokens_of(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", self._schema(event))}
             for event, answer in answers_in(self.chart, machine).items()
@@ -237,6 +250,11 @@ class Host:
             "timers": [{**timer, "due": _instant(stored.due.get(timer["token"]))} for timer in timers],
             "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
             "deferred": record.get("deferred", []),
+            "undo": [
+                {**shown, "stable_id": stable_id(self.name, key, machine.life, done)}
+                for shown, done in zip(cast("list[dict[str, Any]]", record.get("undo", [])), machine.undo, strict=True)
+            ],
+            "stopping": record.get("stopping", []),
             "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
 
@@ -351,7 +369,8 @@ class Host:
 
     def _to_cancel(self, machine: Snapshot, wanted: str | None) -> Running:
         """The activity that is meant: the first exclusive one, for others are called when it is over."""
-        running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
+        idle = [one for one in machine.activities if one.parked or one.failed or one.waiting]
+        running = [one for one in machine.activities if one.state is not None and one not in idle]
         for one in running:
             if one.id == wanted or (wanted is None and self.chart.activities[one.id].exclusive):
                 return one
@@ -437,6 +456,13 @@ HISTORY_SCHEMA: dict[str, Json] = {
 CANCEL_SCHEMA: dict[str, Json] = {
     "type": "object",
     "properties": {"activity": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+DELETE_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"compensate": {"const": True}, "abandon": {"const": True}},
+    "maxProperties": 1,
     "additionalProperties": False,
 }
 

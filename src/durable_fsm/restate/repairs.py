@@ -10,6 +10,7 @@ from durable_fsm import errors
 from durable_fsm.core import repair
 from durable_fsm.core.model import Json
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.stored import tokens_of
 from durable_fsm.restate.wire import Delivery, read
 
 SHAPE = (
@@ -67,7 +68,7 @@ class Repair:
 
     def _resend(self, turn: Turn, parked: Mapping[str, Delivery]) -> None:
         machine = turn.machine
-        waiting = {running.token for running in machine.activities} | {timer.token for timer in machine.timers}
+        waiting = tokens_of(machine)
         there = [delivery for token, delivery in sorted(parked.items()) if token in waiting]
         if not there:
             raise errors.NotRepairable(chart=turn.chart.name, problem="nothing is parked.")

@@ -34,6 +34,12 @@ async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dic
     return members
 
 
+def tokens_of(machine: Snapshot) -> set[str]:
+    """Under which tokens something may still come for this machine."""
+    running = {running.token for running in machine.activities} | {stopping.token for stopping in machine.stopping}
+    return running | {timer.token for timer in machine.timers}
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The contents of the key `snapshot`.

@@ -43,9 +43,10 @@ from durable_fsm.core.step import step
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.detached import start_detached
+from durable_fsm.restate.failures import is_cancellation
 from durable_fsm.restate.record import Page, hand_on, recorded
-from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
-from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
+from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name, undo_name
+from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
 from durable_fsm.restate.waiting import Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, Delivery, digest_of, receipt, terminal_errors
 
@@ -113,7 +114,7 @@ class Visit:
             answer = receipt(
                 self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
             )
-        await self._commit()
+        await self.commit()
         return answer
 
     async def wait(self, until: dict[str, Json], awakeable: str, event: Event | None) -> Json:
@@ -139,13 +140,13 @@ class Visit:
             waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
             if answer is None:
                 self.waiters.add(self.chart, awakeable, waiter)
-        await self._commit()
+        await self.commit()
         return answer
 
     async def leave(self, awakeable: str) -> None:
         """Forget somebody who waits."""
         self.waiters.remove(awakeable)
-        await self._commit()
+        await self.commit()
 
     async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
         turn, found = self.turn, self.machine
@@ -153,7 +154,7 @@ class Visit:
             turn.begin()
         if found is not None and turn.changed:
             await self._drain()
-            await self._commit(again=found.timers)
+            await self.commit(again=found.timers)
         if autostart is not None and turn.snapshot is None:
             with terminal_errors(self.chart.name, self.ctx.key()):
                 turn.autostart(life=life_of(self.ctx))
@@ -183,32 +184,43 @@ class Visit:
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
         changes = self._save()
-        answer = self.ctx.generic_call(runner_name(self.chart), handler_name(call.id), self._job(call).encode())
+        answer = self.ctx.generic_call(runner_name(self.chart), _handler(call), self.job(call).encode())
         changes.sent[call.token] = answer
         try:
-            await self._keep_handles(changes)
-            return Delivery.decode(await answer).event
+            try:
+                await self._keep_handles(changes)
+                await restate.wait_completed(answer)
+            except RestateTerminalError as error:
+                if not (is_cancellation(error) and self.chart.activities[call.id].undo is not None):
+                    raise
+            return Delivery.decode(await answer).event  # what can be undone ends with its own outcome
         except RestateTerminalError as error:
             return Event(f"error.invoke.{call.id}", _interruption(call, error), Origin.PLATFORM, token=call.token)
 
-    def _job(self, start: StartActivity) -> Job:
+    def job(self, start: StartActivity, *, by: str = "") -> Job:
+        """The order of what is to be started, *by* what undoes where the machine itself does not wait for it."""
         machine, key = self.turn.machine, self.ctx.key()
         given = start.detached or self.chart.activities[start.id].input is not None
-        awaited = any(running.token == start.token for running in machine.activities)
+        running = next((running for running in machine.activities if running.token == start.token), None)
+        undo: dict[str, Json] | None = None
+        if start.undo is not None:
+            original = stable_id(self.chart.name, key, machine.life, start.undo)
+            undo = {"by": by or (running.id if running else ""), "original": original, "result": start.undo.result}
         return Job(
             key,
             start.token,
             stable_id(self.chart.name, key, machine.life, start),
-            start.input if given else machine.data,
-            background=awaited and not start.exclusive,
+            start.input if given and start.undo is None else machine.data,
+            background=running is not None and not start.exclusive,
             given=given,
             detached=start.detached,
             items=None if start.items is None else list(start.items),
+            undo=undo,
         )
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _commit(self, *, again: tuple[Armed, ...] = ()) -> None:
+    async def commit(self, *, again: tuple[Armed, ...] = ()) -> None:
         """Save, and keep what is needed to cancel early.
 
         *again* are timers to send once more, where they still count: to kill a turn is to kill whatever it has sent,
@@ -273,10 +285,10 @@ class Visit:
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
                 return [(effect.token, handle)] if long else []
             case StartActivity(detached=True):
-                start_detached(ctx, self.chart, effect.id, self._job(effect))
+                start_detached(ctx, self.chart, effect.id, self.job(effect))
                 return []  # nothing stops it
             case StartActivity():
-                handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), self._job(effect).encode())
+                handle = ctx.generic_send(runner_name(self.chart), _handler(effect), self.job(effect).encode())
                 return [(effect.token, handle)]
             case StopActivity():
                 stop(ctx, self.chart, effect.token)
@@ -290,7 +302,7 @@ class Visit:
         Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
         """
         if changes.parked:
-            await keep_parked(self.ctx, changes.parked, _tokens(self.turn.machine))
+            await keep_parked(self.ctx, changes.parked, tokens_of(self.turn.machine))
         if not changes.sent and not changes.ended:
             return
         handles = await load_handles(self.ctx)
@@ -299,7 +311,7 @@ class Visit:
             self.ctx.cancel_invocation(handles[token])
         for token, handle in changes.sent.items():
             handles[token] = await handle.invocation_id()
-        live = _tokens(self.turn.machine)
+        live = tokens_of(self.turn.machine)
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
             self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
@@ -346,8 +358,9 @@ def stop(ctx: ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> 
     ctx.generic_send(runner_name(chart), STOP, token.encode())
 
 
-def _tokens(machine: Snapshot) -> set[str]:
-    return {timer.token for timer in machine.timers} | {running.token for running in machine.activities}
+def _handler(start: StartActivity) -> str:
+    """Who runs it: the work of the activity, or its undo."""
+    return handler_name(start.id) if start.undo is None else undo_name(start.id)
 
 
 def _delay(send: Send) -> timedelta:
