@@ -10,6 +10,7 @@ import pytest
 
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
+from durable_fsm.core.dissolve import DELETING, dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.model import (
     Activity,
@@ -600,7 +601,10 @@ def test_exclusive_undoing_calls_one_undo_after_the_other_in_its_turn() -> None:
 
     assert undone == ["paying", "car", "flight"]
     assert turn.machine.configuration == ("planned",)
-    assert [taken.event for taken in turn.log] == ["error.invoke.paying", *("done.invoke." + id for id in undone)]
+    assert [(taken.event, taken.note) for taken in turn.log] == [
+        ("error.invoke.paying", None),
+        *((f"done.invoke.{id}", {"undone": id}) for id in undone),
+    ]
 
 
 def test_exclusive_undoing_that_waits_does_not_hold_the_machine() -> None:
@@ -753,6 +757,64 @@ def test_a_repeated_journey_is_undone_as_a_whole() -> None:
     fail(machine, "car")
 
     assert [done.entry for done in machine.snapshot.undo] == [2, 3, 4, 6]
+
+
+# ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_machine_that_is_to_be_deleted_stops_and_waits_for_what_it_has_stopped() -> None:
+    made = trip()
+    machine = with_flight_and_car(made)
+    token = run(machine, "paying").token
+
+    dissolved = dissolve(made, machine.snapshot)
+
+    assert (dissolved.snapshot.status, dissolved.snapshot.failure) == (Status.FAILED, DELETING)
+    assert dissolved.snapshot.activities == ()
+    assert [stopping.token for stopping in dissolved.snapshot.stopping] == [token]
+    assert done_by(dissolved.snapshot) == ("flight", "car", "paying")
+
+
+def test_a_machine_that_has_failed_is_to_be_deleted_with_its_own_failure() -> None:
+    made = trip()
+    failure = Failure("Declined", "no money")
+    failed = replace(Driven(made).snapshot, status=Status.FAILED, failure=failure)
+
+    assert dissolve(made, failed).snapshot.failure == failure
+
+
+def test_what_was_undone_is_taken_from_a_machine_one_by_one() -> None:
+    machine = dissolve(trip(), with_flight_and_car().snapshot).snapshot
+
+    after = without(machine, machine.undo[-1]).snapshot
+
+    assert [done.id for done in after.undo] == ["flight", "car"]
+    assert after.seq == machine.seq + 1
+
+
+def test_a_machine_that_cannot_be_deleted_says_why_unless_it_had_ended() -> None:
+    machine = dissolve(trip(), with_flight_and_car().snapshot).snapshot
+    ended = replace(machine, status=Status.DONE, failure=None)
+    failure = Failure("Down", "no answer.")
+
+    left = stuck(machine, machine.undo[-1], failure).snapshot
+
+    assert left.failure == Failure(
+        "Down",
+        "the machine was to be deleted, and activity 'paying' could not be undone: no answer.",
+        source="paying",
+    )
+    assert stuck(ended, machine.undo[-1], failure).snapshot is ended
+
+
+def test_it_is_known_what_deleting_a_machine_would_leave_behind() -> None:
+    made = trip()
+    machine = with_flight_and_car(made)
+    assert (done_by(machine.snapshot), not_ended(made, machine.snapshot)) == (("flight", "car", "paying"), ("paying",))
+
+    machine.take("finish")
+
+    assert (done_by(machine.snapshot), not_ended(made, machine.snapshot)) == ((), ("paying",))
 
 
 # ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────────────

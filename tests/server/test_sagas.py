@@ -66,6 +66,9 @@ def test_what_was_done_is_undone_in_reverse_order(sagas: Host, chart: str) -> No
         assert keys_of(sagas, f"{trip}-{step}-undo") == keys_of(sagas, f"{trip}-{step}")
     [original] = keys_of(sagas, f"{trip}-payment-undo")
     assert original.rpartition("/")[0] == f"{chart}/{trip}/{machine['life']}/paying"
+    entries = sagas.receipt(chart, trip, "history", {"limit": 100})["entries"]
+    noted = [entry["note"]["undone"] for entry in entries if (entry.get("note") or {}).get("undone")]
+    assert noted == machine["data"]["undone"]
     [own] = keys_of(sagas, f"{trip}-flight-undo-1")
     assert own == f"{chart}/{trip}/{machine['life']}/flight/2/undo"
     sagas.settled()

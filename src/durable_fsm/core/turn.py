@@ -35,6 +35,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.step import dropped, recall, start, step
+from durable_fsm.core.undo import undone_between
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
@@ -165,7 +166,10 @@ class Turn:
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
-        result = step(self.chart, self.machine, replace(event, seed=self._seed))
+        before = self.machine
+        result = step(self.chart, before, replace(event, seed=self._seed))
+        if result.snapshot.undo is not before.undo:
+            note = note or undone_between(before, result.snapshot)
         self._absorb(self._name_of(event), result, note=note)
         return result.outcome
 

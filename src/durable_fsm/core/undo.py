@@ -24,7 +24,7 @@ from durable_fsm.core.model import (
 )
 
 if TYPE_CHECKING:
-    from durable_fsm.core.model import Activity
+    from durable_fsm.core.model import Activity, Snapshot
     from durable_fsm.core.run import Run
 
 
@@ -167,6 +167,13 @@ def _next(run: Run, running: Running) -> bool:
     exclusive = run.chart.activities[running.id].exclusive
     run.effects.append(StartActivity(token, done.id, done.entry, exclusive, undo=done))
     return False
+
+
+def undone_between(before: Snapshot, after: Snapshot) -> Json:
+    """What a step has learnt to be undone, for the record; None if nothing was."""
+    left = {done.token for done in after.undo}
+    undone = [done.id for done in before.undo if done.undoing and done.token not in left]
+    return {"undone": undone[0]} if undone else None
 
 
 def _undone(run: Run, token: str) -> str:
