@@ -1,6 +1,6 @@
 """A trip that cannot be paid, and one that is deleted: whatever dies at any durable step, both are undone as a whole.
 
-At SCALE=1 the service or its server dies at two kinds of step that chance picks; at SCALE=10 each of them
+At SCALE=1 the service or its server dies on each server at a step that chance picks; at SCALE=10 each of them
 at every single one, on both.
 """
 
@@ -92,7 +92,7 @@ def test_a_saga_may_be_struck_at_any_durable_step(
         for moment in MOMENTS
         for victim in VICTIMS
     ]
-    mine = dice.sample(KINDS, 2)
+    mine = [dice.choice(KINDS)]
     deaths = every if scale >= 10 else [dice.choice([death for death in every if death[0] == kind]) for kind in mine]
     died = 0
     for place, (kind, number, moment, victim) in enumerate(deaths):

@@ -81,10 +81,10 @@ def test_only_what_was_done_is_undone(sagas: Host) -> None:
     assert machine["data"]["undone"] == ["flight"]
 
 
-def test_what_was_done_can_be_seen(sagas: Host) -> None:
-    trip = book(sagas)
+def test_what_was_done_can_be_seen(sagas_awake: Host) -> None:
+    trip = book(sagas_awake)
 
-    machine = sagas.wait_in("Booking", trip, "booked")
+    machine = sagas_awake.wait_in("Booking", trip, "booked")
 
     life = machine["life"]
     assert [{name: done.get(name) for name in ("id", "result", "stable_id")} for done in machine["undo"]] == [
@@ -169,14 +169,14 @@ def test_what_ends_after_it_was_stopped_is_undone_if_it_was_done(sagas: Host, su
     sagas.settled()
 
 
-def test_what_has_ended_before_it_was_stopped_is_undone(sagas: Host) -> None:
-    trip = book(sagas)
-    sagas.wait_in("Booking", trip, "booked")
+def test_what_has_ended_before_it_was_stopped_is_undone(sagas_awake: Host) -> None:
+    trip = book(sagas_awake)
+    sagas_awake.wait_in("Booking", trip, "booked")
 
-    sagas.receipt("Booking", trip, "call_off")
+    sagas_awake.receipt("Booking", trip, "call_off")
 
-    machine = sagas.wait_in("Booking", trip, "failed")
-    assert order_of(sagas, trip) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
+    machine = sagas_awake.wait_in("Booking", trip, "failed")
+    assert order_of(sagas_awake, trip) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
     assert machine["data"]["undone"] == ["paying", "car", "flight"]
 
 
@@ -283,19 +283,19 @@ def test_an_undo_that_is_stopped_half_way_is_not_done_twice(sagas: Host) -> None
     assert [len(keys_of(sagas, f"{trip}-{step}-undo")) for step in STEPS] == [1, 1, 1]
 
 
-def test_what_was_done_by_one_build_is_undone_by_the_next(sagas: Host) -> None:
-    trip = book(sagas)
-    sagas.wait_in("Booking", trip, "booked")
+def test_what_was_done_by_one_build_is_undone_by_the_next(sagas_awake: Host) -> None:
+    trip = book(sagas_awake)
+    sagas_awake.wait_in("Booking", trip, "booked")
 
-    sagas.served.restart(env={"CHARTS_VERSION": "2"})
+    sagas_awake.served.restart(env={"CHARTS_VERSION": "2"})
     try:
-        sagas.receipt("Booking", trip, "call_off")
-        sagas.wait_in("Booking", trip, "failed", PATIENCE)
+        sagas_awake.receipt("Booking", trip, "call_off")
+        sagas_awake.wait_in("Booking", trip, "failed", PATIENCE)
     finally:
-        sagas.served.restart(env={"CHARTS_VERSION": "1"})
+        sagas_awake.served.restart(env={"CHARTS_VERSION": "1"})
 
-    assert len(keys_of(sagas, f"{trip}-flight-undo-2")) == 1
-    assert keys_of(sagas, f"{trip}-flight-undo-1") == []
+    assert len(keys_of(sagas_awake, f"{trip}-flight-undo-2")) == 1
+    assert keys_of(sagas_awake, f"{trip}-flight-undo-1") == []
 
 
 # ── deleting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,15 +316,15 @@ def test_a_machine_that_has_done_something_is_not_deleted(sagas: Host) -> None:
     assert sagas.snapshot("Booking", trip)["configuration"] == ["booked"]
 
 
-def test_a_machine_that_may_do_something_is_not_deleted(sagas: Host) -> None:
-    trip = sagas.key("trip")
-    with sagas.effects.hold(f"before:{trip}-flight") as gate:
-        sagas.server.send("Booking", trip, "book", {"effect": trip})
+def test_a_machine_that_may_do_something_is_not_deleted(sagas_awake: Host) -> None:
+    trip = sagas_awake.key("trip")
+    with sagas_awake.effects.hold(f"before:{trip}-flight") as gate:
+        sagas_awake.server.send("Booking", trip, "book", {"effect": trip})
         gate.wait_reached()
 
-        running = sagas.post("Booking", trip, "delete")
-        sagas.receipt("Booking", trip, "keep")
-        stopping = sagas.post("Booking", trip, "delete")
+        running = sagas_awake.post("Booking", trip, "delete")
+        sagas_awake.receipt("Booking", trip, "keep")
+        stopping = sagas_awake.post("Booking", trip, "delete")
 
     for answer in (running, stopping):
         assert answer.status_code == 409
@@ -383,24 +383,24 @@ def test_a_machine_that_cannot_be_undone_stays_and_may_be_abandoned(sagas: Host)
     assert order_of(sagas, trip) == [*STEPS, "payment-undo"]
 
 
-def test_a_machine_that_has_ended_keeps_what_it_has_done_and_can_be_deleted_or_undone(sagas: Host) -> None:
-    kept, undone = book(sagas), book(sagas)
+def test_a_machine_that_has_ended_keeps_what_it_has_done_and_can_be_deleted_or_undone(sagas_awake: Host) -> None:
+    kept, undone = book(sagas_awake), book(sagas_awake)
     for trip in (kept, undone):
-        sagas.wait_in("Booking", trip, "booked")
-        sagas.receipt("Booking", trip, "keep")
-        machine = sagas.snapshot("Booking", trip)
+        sagas_awake.wait_in("Booking", trip, "booked")
+        sagas_awake.receipt("Booking", trip, "keep")
+        machine = sagas_awake.snapshot("Booking", trip)
         assert (machine["status"], [done["id"] for done in machine["undo"]]) == ("done", ["flight", "car", "paying"])
 
-    sagas.receipt("Booking", kept, "delete")
-    sagas.receipt("Booking", undone, "delete", {"compensate": True})
+    sagas_awake.receipt("Booking", kept, "delete")
+    sagas_awake.receipt("Booking", undone, "delete", {"compensate": True})
 
-    assert order_of(sagas, kept) == [*STEPS]
-    assert order_of(sagas, undone) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
+    assert order_of(sagas_awake, kept) == [*STEPS]
+    assert order_of(sagas_awake, undone) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
 
 
 @pytest.mark.parametrize("body", [{"compensate": False}, {"abandon": True, "compensate": True}, [], "now"])
-def test_what_deleting_shall_do_must_be_said_clearly(sagas: Host, body: object) -> None:
-    answer = sagas.post("Booking", sagas.key("trip"), "delete", body)
+def test_what_deleting_shall_do_must_be_said_clearly(sagas_awake: Host, body: object) -> None:
+    answer = sagas_awake.post("Booking", sagas_awake.key("trip"), "delete", body)
 
     assert answer.status_code == 400
     assert 'expected nothing, {"compensate": true} or {"abandon": true}.' in answer.json()["message"]

@@ -69,4 +69,4 @@ def _export(value: object) -> Json:
 
 def _is_unused(item: object, spec: Field[Any]) -> bool:
     """Whether a field that came later has its default: then charts look as they did before it came."""
-    return spec.metadata == UNUSUAL and getattr(item, spec.name) == spec.default
+    return UNUSUAL in spec.metadata and getattr(item, spec.name) == spec.default

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
 
-UNUSUAL = {"exported": "unless it has its default"}
+UNUSUAL = "exported only if it has not its default"
 """Marks fields of a definition that came later: where they are not used, the chart's digest is what it was."""
 
 ROOT = ""
@@ -187,8 +187,8 @@ class Activity:
     timeout: timedelta | None = None
     limit: int | None = None
     each: Each | None = None
-    undo: Undo | None = field(default=None, metadata=UNUSUAL)
-    undoes: str | None = field(default=None, metadata=UNUSUAL)
+    undo: Undo | None = field(default=None, metadata={UNUSUAL: True})
+    undoes: str | None = field(default=None, metadata={UNUSUAL: True})
 
 
 @dataclass(frozen=True, slots=True)
