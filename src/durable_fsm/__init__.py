@@ -1,6 +1,6 @@
 """Statecharts that survive: declare a chart once, host it durably on Restate.
 
-    from durable_fsm import activity, after, at, defer, durable, event, every, ignore
+    from durable_fsm import activity, after, at, defer, durable, event, every, ignore, undo_all
 
 Everything a definition needs is here; what is heavy is imported when it is first used.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         gone,
         ignore,
         keep,
+        undo_all,
     )
     from durable_fsm.frontends.machines import machine
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
@@ -78,6 +79,7 @@ _HOMES = {
     "keep": "durable_fsm.frontends.declare",
     "machine": "durable_fsm.frontends.machines",
     "migration": "durable_fsm.frontends.versions",
+    "undo_all": "durable_fsm.frontends.declare",
 }
 
 _EXTRAS = {"TransitionsConfig": "transitions"}
@@ -120,6 +122,7 @@ __all__ = [
     "keep",
     "machine",
     "migration",
+    "undo_all",
 ]
 
 

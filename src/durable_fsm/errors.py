@@ -21,6 +21,7 @@
     │   ├── Gone                   it has, long ago: nothing of it is left
     │   ├── NotRepairable          the machine has nothing of the kind to be repaired
     │   ├── FlowStuck              a flow has nothing to wait for, and has not ended
+    │   ├── NotUndone              the machine has done something that deleting it would leave behind
     │   ├── WaitTimedOut           the machine has not come where somebody waited for it
     │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
     │   ├── NotRunning             there is no activity to cancel
@@ -73,6 +74,7 @@ __all__ = [
     "NotRepairable",
     "NotRunning",
     "NotStarted",
+    "NotUndone",
     "Problem",
     "SecretMissing",
     "SnapshotUnreadable",
@@ -504,6 +506,38 @@ class NotRepairable(MachineError):
     @property
     def what(self) -> str:
         return f"{self.problem} There is {quoted(self.known)}." if self.known else self.problem
+
+
+class NotUndone(MachineError):
+    """Deleting the machine would leave behind what it has done. It was not deleted."""
+
+    def __init__(
+        self,
+        *,
+        chart: str,
+        done: Iterable[str] = (),
+        ending: Iterable[str] = (),
+        problem: str = "",
+        key: str | None = None,
+    ) -> None:
+        super().__init__(chart=chart, key=key)
+        self.done = tuple(done)
+        self.ending = tuple(ending)
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        facts = [self.problem] if self.problem else []
+        if self.done:
+            facts.append(f"{quoted(self.done)} {_are(self.done)} done and not undone.")
+        if self.ending:
+            facts.append(f"{quoted(self.ending)} {_are(self.ending)} not over, and may be done nonetheless.")
+        remedy = 'Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to leave it behind.'
+        return " ".join([*facts, remedy])
+
+
+def _are(ids: tuple[str, ...]) -> str:
+    return "is" if len(ids) == 1 else "are"
 
 
 class WaitTimedOut(MachineError):

@@ -1,4 +1,4 @@
-"""What pictures say of timers, and of events that wait."""
+"""What pictures say of timers, of events that wait, and of what is undone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import after, at, chart_from, defer, durable, every, ignore
+from durable_fsm import activity, after, at, chart_from, defer, durable, every, ignore, undo_all
 from durable_fsm.diagram import graph_of
-from durable_fsm.diagram.exports import to_markdown
+from durable_fsm.diagram.exports import to_markdown, to_scxml, to_xstate
 
 
 class Loan(BaseModel):
@@ -59,3 +59,40 @@ def test_events_that_wait_stand_in_their_state() -> None:
     assert {"defers reserve, note", "ignores lend"} <= set(inside)
     assert "Defers audit wherever nothing takes it." in graph.description
     assert "| lent | defers reserve, note |" in to_markdown(chart_from(Book)).text
+
+
+async def lend_out(data: Loan) -> str: ...  # type: ignore[empty-body]
+
+
+async def fetch_back(result: str) -> None: ...
+
+
+async def forget(original: str) -> None: ...
+
+
+def test_states_say_what_undoes_their_work_and_what_they_undo() -> None:
+    class Shelf(StateChart[Loan]):
+        class lending(State.Compound):
+            lent = State(initial=True, invoke=activity(lend_out, undo=fetch_back))
+            billed = State(invoke=activity(lend_out, undo=forget, undo_first=True))
+            done_invoke_lent = lent.to(billed)
+
+        undoing = State(invoke=undo_all("lending"))
+        holding = State(invoke=undo_all(exclusive=True))
+        over = State(final=True)
+        error_execution = lending.to(undoing) | undoing.to(over) | holding.to(over)
+        hold = lending.to(holding)
+        done_invoke_billed = lending.to(over)
+        done_invoke_undoing = undoing.to(over)
+        done_invoke_holding = holding.to(over)
+
+    text = to_markdown(chart_from(Shelf)).text
+
+    assert "| lent | invoke lend_out |\n| lent | undo / fetch_back |" in text
+    assert "| billed | undo, from the beginning / forget |" in text
+    assert "| undoing | undo lending |" in text
+    assert "| holding | undo, exclusive everything |" in text
+    lost = to_scxml(chart_from(Shelf)).lost
+    assert "That fetch_back undoes what activity 'lent' has done." in lost
+    assert "That 'undoing' undoes what was done in lending." in lost
+    assert "That 'holding' undoes what was done in the whole chart." in to_xstate(chart_from(Shelf)).lost

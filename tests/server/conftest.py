@@ -218,112 +218,38 @@ def effect_log() -> Iterator[EffectLog]:
         yield log
 
 
-@pytest.fixture(scope="session")
-def awake(
-    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts on a server that keeps attempts open."""
-    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("awake") / "service.log") as host:
-        yield host
+def hosted(
+    name: str, app: str, **settings: str
+) -> tuple[Any, Any, Any]:  # Any: pytest does not name its fixtures' type
+    """Fixtures with the charts of an app: on a server that keeps attempts open, on one that replays, on each in turn."""
+
+    def on(server: str) -> Any:
+        def serve(request: pytest.FixtureRequest, effect_log: EffectLog) -> Iterator[Host]:
+            where: RestateServer = request.getfixturevalue(server)
+            log = request.getfixturevalue("tmp_path_factory").mktemp(name) / "service.log"
+            with Host.on(where, effect_log, log, app, **settings) as host:
+                yield host
+
+        return serve
+
+    def each(request: pytest.FixtureRequest) -> Iterator[Host]:
+        found: Host = request.getfixturevalue(request.param)
+        yield found
+        found.mend()
+
+    kinds = [f"{name}_awake" if name else "awake", f"{name}_replaying" if name else "replaying"]
+    awake, replaying = (
+        pytest.fixture(scope="session", name=kind)(on(server))
+        for kind, server in zip(kinds, ("restate_server", "replaying_server"), strict=True)
+    )
+    return awake, replaying, pytest.fixture(params=kinds, name=name or "host")(each)
 
 
-@pytest.fixture(scope="session")
-def replaying(
-    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts on a server that replays at every await."""
-    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("replaying") / "service.log") as host:
-        yield host
-
-
-@pytest.fixture(params=["awake", "replaying"])
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """The charts, on each of the two servers in turn."""
-    found: Host = request.getfixturevalue(request.param)
-    yield found
-    found.mend()
-
-
-@pytest.fixture(scope="session")
-def fan_awake(
-    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `fan_app.py` on a server that keeps attempts open."""
-    with Host.on(restate_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def fan_replaying(
-    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `fan_app.py` on a server that replays at every await."""
-    with Host.on(replaying_server, effect_log, tmp_path_factory.mktemp("fan") / "service.log", "fan_app:app") as host:
-        yield host
-
-
-@pytest.fixture(params=["fan_awake", "fan_replaying"])
-def fan(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """The charts of `fan_app.py`, on each of the two servers in turn."""
-    found: Host = request.getfixturevalue(request.param)
-    yield found
-    found.mend()
-
-
-@pytest.fixture(scope="session")
-def family_awake(
-    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `family_app.py` on a server that keeps attempts open."""
-    log = tmp_path_factory.mktemp("family") / "service.log"
-    with Host.on(restate_server, effect_log, log, "family_app:app", **LOOKED_AFTER) as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def family_replaying(
-    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `family_app.py` on a server that replays at every await."""
-    log = tmp_path_factory.mktemp("family") / "service.log"
-    with Host.on(replaying_server, effect_log, log, "family_app:app", **LOOKED_AFTER) as host:
-        yield host
-
-
-@pytest.fixture(params=["family_awake", "family_replaying"])
-def family(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """The charts of `family_app.py`, on each of the two servers in turn."""
-    found: Host = request.getfixturevalue(request.param)
-    yield found
-    found.mend()
-
-
-@pytest.fixture(scope="session")
-def ends_awake(
-    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `ends_app.py` on a server that keeps attempts open."""
-    log = tmp_path_factory.mktemp("ends") / "service.log"
-    with Host.on(restate_server, effect_log, log, "ends_app:ends_app") as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def ends_replaying(
-    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Host]:
-    """The charts of `ends_app.py` on a server that replays at every await."""
-    log = tmp_path_factory.mktemp("ends") / "service.log"
-    with Host.on(replaying_server, effect_log, log, "ends_app:ends_app") as host:
-        yield host
-
-
-@pytest.fixture(params=["ends_awake", "ends_replaying"])
-def ends(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """The charts of `ends_app.py`, on each of the two servers in turn."""
-    found: Host = request.getfixturevalue(request.param)
-    yield found
-    found.mend()
+awake, replaying, host = hosted("", "charts:charts_app")
+fan_awake, fan_replaying, fan = hosted("fan", "fan_app:app")
+family_awake, family_replaying, family = hosted("family", "family_app:app", **LOOKED_AFTER)
+ends_awake, ends_replaying, ends = hosted("ends", "ends_app:ends_app")
+sagas_awake, sagas_replaying, sagas = hosted("sagas", "sagas_app:app")
 
 
 @pytest.fixture(scope="session")

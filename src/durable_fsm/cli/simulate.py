@@ -182,7 +182,8 @@ def effect_to_json(effect: Effect) -> Json:
         case Cancel():
             return {"effect": "cancel", "token": effect.token}
         case StartActivity():
-            return {"effect": "start_activity", "activity": effect.id, "exclusive": effect.exclusive}
+            undoes: dict[str, Json] = {} if effect.undo is None else {"undoes": effect.undo.result}
+            return {"effect": "start_activity", "activity": effect.id, "exclusive": effect.exclusive, **undoes}
         case StopActivity():
             return {"effect": "stop_activity", "token": effect.token}
         case StartMachine():

@@ -6,17 +6,19 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
-from durable_fsm.core.model import Running, StartActivity
+from durable_fsm.core.model import Running, StartActivity, Stopping, Undoable
 
 
-def stable_id(chart: str, key: str, life: str, run: Running | StartActivity) -> str:
+def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartActivity | Undoable) -> str:
     """What the outside world may know one run of an activity by.
 
-    Detached work may be started several times in one macrostep: the number of its token tells them apart.
+    Detached work may be started several times in one macrostep: the number of its token tells them apart. What undoes a
+    run has an id of its own, and the same one however often it is begun.
     """
     detached = run.detached if isinstance(run, StartActivity) else run.state is None
     number = f"{run.entry}.{run.token.rpartition('.')[2]}" if detached else f"{run.entry}"
-    return f"{chart}/{key}/{life}/{run.id}/{number}"
+    undoing = "/undo" if isinstance(run, StartActivity) and run.undo is not None else ""
+    return f"{chart}/{key}/{life}/{run.id}/{number}{undoing}"
 
 
 class Answer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends

@@ -17,7 +17,19 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from durable_fsm.core.model import Armed, Chart, Deferred, Failure, Invoked, Json, Running, Snapshot, Status
+from durable_fsm.core.model import (
+    Armed,
+    Chart,
+    Deferred,
+    Failure,
+    Invoked,
+    Json,
+    Running,
+    Snapshot,
+    Status,
+    Stopping,
+    Undoable,
+)
 from durable_fsm.errors import SnapshotUnreadable
 
 FORMAT = 1
@@ -120,6 +132,8 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "parent": snapshot.parent,
         "deferred": [_deferred_to_json(kept) for kept in snapshot.deferred],
         "over": {state: list(names) for state, names in snapshot.over.items()},
+        "undo": [_undoable_to_json(done) for done in snapshot.undo],
+        "stopping": [_stopping_to_json(stopping) for stopping in snapshot.stopping],
         "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
         "created_from": snapshot.created_from,
     }
@@ -165,6 +179,31 @@ def _activity_to_json(running: Running) -> dict[str, Json]:
         record["parked"] = True
     if running.failed:
         record["failed"] = True
+    if running.waiting:
+        record["waiting"] = True
+    if running.undone:
+        record["undone"] = list(running.undone)
+    return record
+
+
+def _undoable_to_json(done: Undoable) -> Json:
+    record: dict[str, Json] = {"token": done.token, "id": done.id, "state": done.state, "entry": done.entry}
+    if done.result is not None:
+        record["result"] = done.result
+    if done.undoing:
+        record["undoing"] = done.undoing
+    return record
+
+
+def _stopping_to_json(stopping: Stopping) -> Json:
+    record: dict[str, Json] = {
+        "token": stopping.token,
+        "id": stopping.id,
+        "state": stopping.state,
+        "entry": stopping.entry,
+    }
+    if stopping.overdue:
+        record["overdue"] = True
     return record
 
 
@@ -232,6 +271,8 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         parent=_get(members, "parent", str, default=""),
         deferred=tuple(_deferred_from_json(kept) for kept in _get(members, "deferred", list, default=[])),
         over={state: _strings(names) for state, names in _get(members, "over", dict, default={}).items()},
+        undo=tuple(_undoable_from_json(done) for done in _get(members, "undo", list, default=[])),
+        stopping=tuple(_stopping_from_json(stopping) for stopping in _get(members, "stopping", list, default=[])),
     )
 
 
@@ -281,6 +322,31 @@ def _activity_from_json(record: Json) -> Running:
         entry=_get(fields, "entry", int),
         parked=_get(fields, "parked", bool, default=False),
         failed=_get(fields, "failed", bool, default=False),
+        waiting=_get(fields, "waiting", bool, default=False),
+        undone=_strings(fields["undone"]) if "undone" in fields else (),
+    )
+
+
+def _undoable_from_json(record: Json) -> Undoable:
+    fields = _object(record)
+    return Undoable(
+        token=_get(fields, "token", str),
+        id=_get(fields, "id", str),
+        state=_get(fields, "state", str),
+        entry=_get(fields, "entry", int),
+        result=fields.get("result"),
+        undoing=_get(fields, "undoing", str, default=""),
+    )
+
+
+def _stopping_from_json(record: Json) -> Stopping:
+    fields = _object(record)
+    return Stopping(
+        token=_get(fields, "token", str),
+        id=_get(fields, "id", str),
+        state=_get(fields, "state", str),
+        entry=_get(fields, "entry", int),
+        overdue=_get(fields, "overdue", bool, default=False),
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
-from durable_fsm.core.model import Callback, Chart, Child, Guard, Json
+from durable_fsm.core.model import UNUSUAL, Callback, Chart, Child, Guard, Json
 
 
 def chart_to_json(chart: Chart) -> dict[str, Json]:
@@ -64,4 +64,10 @@ def _export(value: object) -> Json:
             return [_export(item) for item in cast("list[object]", value)]
         case _:
             item = cast("Any", value)  # Any: one of the dataclasses of the model
-            return {spec.name: _export(getattr(item, spec.name)) for spec in fields(item) if spec.compare}
+            shown = [spec for spec in fields(item) if spec.compare and not _is_unused(item, spec)]
+            return {spec.name: _export(getattr(item, spec.name)) for spec in shown}
+
+
+def _is_unused(item: object, spec: Field[Any]) -> bool:
+    """Whether a field that came later has its default: then charts look as they did before it came."""
+    return UNUSUAL in spec.metadata and getattr(item, spec.name) == spec.default

@@ -32,6 +32,13 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
                 return f"Work '{running.id}' is running, which the chart no longer declares."
         elif running.id not in chart.activities or running.state not in chart.states:
             return f"Activity '{running.id}' of state '{running.state}' is running, which the chart no longer has."
+    for done in snapshot.undo:
+        activity = chart.activities.get(done.id)
+        if activity is None or activity.undo is None or done.state not in chart.states:
+            return f"Activity '{done.id}' of state '{done.state}' is to be undone, which the chart no longer can."
+    for stopping in snapshot.stopping:
+        if stopping.id not in chart.activities or stopping.state not in chart.states:
+            return f"Activity '{stopping.id}' of state '{stopping.state}' is stopping, which the chart no longer has."
     for kept in snapshot.deferred:
         if not chart.index.knows(kept.event):
             return f"Event '{kept.event}' is deferred, which the chart no longer knows."

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
+from durable_fsm.core import undo
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.model import (
@@ -33,6 +34,8 @@ from durable_fsm.core.model import (
     Step,
     StopActivity,
     StopMachine,
+    Stopping,
+    Undoable,
 )
 from durable_fsm.core.run import Run
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
@@ -200,6 +203,7 @@ def migrated(chart: Chart, machine: Snapshot, arrival: Arrival, *, seed: str) ->
         if run.status is Status.RUNNING:
             run.resume_work(machines_of=arrival.entered)
             run.resume_deadlines()
+            undo.resume(run)
             run.complete()
         run.arm_end()
         return run.finish(Outcome.TAKEN)
@@ -232,6 +236,8 @@ class _Translation:
         self.leaves = list(machine.configuration)
         self.over = {state: list(names) for state, names in machine.over.items()}
         self.children = {child.token: child for child in machine.machines}
+        self.undo, self.stopping = machine.undo, machine.stopping
+        self.running = machine.activities
         deadlines = [timer for timer in machine.timers if timer.activity is not None]
         self.deadlines = {timer.activity: timer for timer in deadlines}
         self.old = OldMachine(
@@ -280,6 +286,15 @@ class _Translation:
         self.children = {
             token: replace(child, state=states.get(child.state, child.state)) for token, child in self.children.items()
         }
+        self.running = tuple(
+            replace(one, id=work(one.id, one.state), state=_renamed(one.state, states)) for one in self.running
+        )
+        self.undo = tuple(
+            replace(done, id=work(done.id, done.state), state=states.get(done.state, done.state)) for done in self.undo
+        )
+        self.stopping = tuple(
+            replace(one, id=work(one.id, one.state), state=states.get(one.state, one.state)) for one in self.stopping
+        )
         self.leaves = [states.get(id, id) for id in self.leaves]
 
     def change(self, migration: Migration) -> None:
@@ -305,8 +320,11 @@ class _Translation:
         leaves = self.configuration()
         active = chart.index.active(leaves)
         activities = self.activities(active)
+        stopping = self.still_stopping(activities)
         machines = tuple(child for child in self.children.values() if self.has_place(child, active))
-        timers = self.timers(active, {running.token: running for running in activities}, machines)
+        jobs: dict[str, Running | Stopping] = {one.token: one for one in stopping}
+        jobs |= {one.token: one for one in activities}
+        timers = self.timers(active, jobs, machines)
         after = machine.changed(
             version=chart.version,
             digest=chart.digest,
@@ -322,6 +340,8 @@ class _Translation:
                 if self.knows(old.event)
             ),
             over=self.still_over(active),
+            undo=self.still_to_be_undone(jobs),
+            stopping=stopping,
         )
         ended: tuple[Effect, ...] = (
             *(Cancel(token) for token in _missing(machine.timers, timers)),
@@ -385,13 +405,44 @@ class _Translation:
         found = self.originals(self.old.activities, self.machine.activities)
         return tuple(replace(kept, id=old.id, state=old.state) for old, kept in found if self.is_declared(old, active))
 
+    def still_stopping(self, kept: tuple[Running, ...]) -> tuple[Stopping, ...]:
+        """Work whose end is still of interest: what was stopping, and what the migration stops and could have to undo."""
+        left = {running.token for running in kept}
+        stopped = [
+            Stopping(one.token, one.id, one.state, one.entry)
+            for one in self.running
+            if one.token not in left and one.state is not None and self.matters(one)
+        ]
+        for stopping in (*self.stopping, *stopped):
+            if stopping.id not in self.chart.activities or stopping.state not in self.chart.states:
+                what = f"activity '{stopping.id}' of state '{stopping.state}' is stopping"
+                raise self.refusal(f"{what}, which the chart does not have.")
+        return (*self.stopping, *stopped)
+
+    def matters(self, stopped: Running) -> bool:
+        """Whether the end of work that is stopped will be told, and is of interest: it can be undone, or undoes."""
+        activity = self.chart.activities.get(stopped.id)
+        if activity is None or stopped.failed or stopped.waiting:
+            return False
+        ends = not activity.exclusive or stopped.token in self.deadlines
+        return ends and (activity.undo is not None or activity.undoes is not None)
+
+    def still_to_be_undone(self, jobs: Mapping[str, Running | Stopping]) -> tuple[Undoable, ...]:
+        """What the machine has done: none of it may be forgotten. What nobody undoes any more is undone anew."""
+        for done in self.undo:
+            activity = self.chart.activities.get(done.id)
+            if activity is None or activity.undo is None or done.state not in self.chart.states:
+                problem = f"activity '{done.id}' of state '{done.state}' is to be undone, which the chart cannot do."
+                raise self.refusal(problem)
+        return tuple(done if done.undoing in jobs else replace(done, undoing="") for done in self.undo)
+
     def is_declared(self, old: OldActivity, active: frozenset[str]) -> bool:
         if old.state is None:
             return old.id in self.chart.detached
         return old.state in active and any(one.id == old.id for one in self.chart.states[old.state].activities)
 
     def timers(
-        self, active: frozenset[str], running: Mapping[str, Running], machines: tuple[Invoked, ...]
+        self, active: frozenset[str], jobs: Mapping[str, Running | Stopping], machines: tuple[Invoked, ...]
     ) -> tuple[Armed, ...]:
         """What is still to come, in the order in which it was armed."""
         if self.machine.status is Status.DONE:
@@ -411,7 +462,7 @@ class _Translation:
             if declared:
                 kept[timer.token] = renamed
         for token, timer in self.deadlines.items():
-            job = running.get(token or "")
+            job = jobs.get(token or "")
             if job is not None and self.chart.activities[job.id].deadline is not None:
                 kept[timer.token] = replace(timer, event=f"error.invoke.{job.id}", state=job.state)
         return tuple(kept[timer.token] for timer in self.machine.timers if timer.token in kept)

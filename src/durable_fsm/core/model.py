@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
 
+UNUSUAL = "exported only if it has not its default"
+"""Marks fields of a definition that came later: where they are not used, the chart's digest is what it was."""
+
 ROOT = ""
 """Id of the root state: the chart itself, as a compound state that is always active and never listed."""
 
@@ -149,6 +152,20 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How what an activity has done is undone. The core never calls `run`; a host does, elsewhere.
+
+    It may be undone once the activity has succeeded; `first` means from its beginning on, whatever becomes of it then.
+    `retry` is for the undoing alone.
+    """
+
+    name: str
+    run: Callable[..., object] = field(compare=False, repr=False)
+    retry: Retry = Retry()
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """Outside work of a state. The core never calls `run`; a host does, elsewhere.
 
@@ -157,6 +174,8 @@ class Activity:
     `timeout` is what one attempt may take. `input` makes what the work receives out of the machine's data when it
     starts; without it the work receives the data. At most `limit` runs of it are under way at once, over all machines of
     the chart.
+
+    One that `undoes` does no work of its own: it undoes what was done in the state of this id, one after the other.
     """
 
     id: str
@@ -170,6 +189,8 @@ class Activity:
     timeout: timedelta | None = None
     limit: int | None = None
     each: Each | None = None
+    undo: Undo | None = field(default=None, metadata={UNUSUAL: True})
+    undoes: str | None = field(default=None, metadata={UNUSUAL: True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +390,10 @@ class Chart:
         """This chart and those that are kept for machines of other versions."""
         return (self, *self.kept)
 
+    def of(self, version: str) -> Chart:
+        """The chart that is served for machines of a version; this one, if none is."""
+        return next((chart for chart in self.served if chart.version == version), self)
+
     @cached_property
     def index(self) -> Index:
         """Lookup tables of the algorithm, computed once."""
@@ -505,6 +530,9 @@ class Running:
     `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
     has failed, and the machine with it: an operator may let it run again. Detached work has no `state`, and `entry` is
     the macrostep that started it.
+
+    An activity that undoes has the token of the one run that is under way, and says what is `undone` already; it is
+    `waiting` while none can be, because it is not over what there is to undo.
     """
 
     token: str
@@ -513,6 +541,38 @@ class Running:
     entry: int
     parked: bool = False
     failed: bool = False
+    waiting: bool = False
+    undone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """Something done that can be undone; the snapshot has the latest last.
+
+    `token` and `entry` are those of the run that did it. It has no `result` if its undo was registered before the work
+    began. `undoing` is the token of the run that undoes it, empty if there is none.
+    """
+
+    token: str
+    id: str
+    state: str
+    entry: int
+    result: Json = None
+    undoing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """A run that was told to stop, and whose end decides about what is to be undone: it may have been too late.
+
+    It is `overdue` when nobody waits for its end any longer. That end counts nonetheless, should it come.
+    """
+
+    token: str
+    id: str
+    state: str
+    entry: int
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,6 +630,8 @@ class Snapshot:
     parent: str = ""
     deferred: tuple[Deferred, ...] = ()
     over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    undo: tuple[Undoable, ...] = ()
+    stopping: tuple[Stopping, ...] = ()
 
     def changed(self, **changes: object) -> Snapshot:
         """What `dataclasses.replace` would return, without its detour: every step ends with this."""
@@ -611,7 +673,8 @@ class StartActivity:
     """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
 
     `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
-    it receives the machine's data. `items` are those of a fan-out.
+    it receives the machine's data. `items` are those of a fan-out. With `undo` it is not the work that is run, but what
+    undoes this.
     """
 
     token: str
@@ -621,6 +684,7 @@ class StartActivity:
     input: Json = None
     items: tuple[Json, ...] | None = None
     detached: bool = False
+    undo: Undoable | None = None
 
 
 @dataclass(frozen=True, slots=True)

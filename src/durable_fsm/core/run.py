@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
+from durable_fsm.core import undo
 from durable_fsm.core.address import Receiver, is_address, written
 from durable_fsm.core.codec import MILLISECOND, failure_to_json, milliseconds, plain
 from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
@@ -100,6 +101,8 @@ class Run:
         self.timers = {timer.token: timer for timer in before.timers} if before.timers else {}
         self.activities = {running.token: running for running in before.activities} if before.activities else {}
         self.machines = {child.token: child for child in before.machines} if before.machines else {}
+        self.undo = before.undo
+        self.stopping = {stopping.token: stopping for stopping in before.stopping} if before.stopping else {}
         self.detached = False
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
@@ -149,6 +152,8 @@ class Run:
             failure=self.failure,
             deferred=self.deferred,
             over=self.over,
+            undo=self.undo,
+            stopping=tuple(self.stopping.values()) if self.stopping else (),
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
 
@@ -245,9 +250,10 @@ class Run:
         payload: object = timer.payload
         if timer.activity is not None:
             late = self.activities[timer.activity]
+            facts = None if self.chart.activities[late.id].undoes is None else undo.progress(self, late)
             self.stop_activity(late)
             self.is_over(late.state, late.id)
-            payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.")
+            payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.", metadata=facts)
         declared = self.declared(timer)
         if declared is not None and timer.state is not None:
             if declared.recurring:
@@ -268,12 +274,20 @@ class Run:
         """Its outcome has come: nothing to stop, no deadline to keep."""
         self.answered = running
         del self.activities[running.token]
-        for timer in [timer for timer in self.timers.values() if timer.activity == running.token]:
+        if running.token not in self.stopping:
+            self.disarm_deadline(running.token)
+
+    def disarm_deadline(self, token: str) -> None:
+        """There is nothing any more that could be late."""
+        for timer in [timer for timer in self.timers.values() if timer.activity == token]:
             self.disarm(timer)
 
     def stop_activity(self, running: Running) -> None:
+        """Its outcome is not wanted any more; but for what can be undone it still counts whether it succeeds."""
+        stopping = undo.stopped(self, running)
         self.forget_activity(running)
-        self.effects.append(StopActivity(running.token))
+        if not (stopping or running.waiting):
+            self.effects.append(StopActivity(running.token))
 
     def is_over(self, state: str | None, name: str) -> None:
         """An activity or a timer has come to its end; that counts as long as its state stays active."""
@@ -319,8 +333,13 @@ class Run:
                 return
         running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
         self.activities[running.token] = running
-        self.effects.append(StartActivity(running.token, activity.id, running.entry, activity.exclusive, given, items))
+        if activity.undoes is None:
+            start = StartActivity(running.token, activity.id, running.entry, activity.exclusive, given, items)
+            self.effects.append(start)
+            undo.began(self, activity, running)
         self.arm_deadline(running, activity)
+        if activity.undoes is not None:
+            undo.go_on(self, running)
 
     def resume_work(self, *, machines_of: Collection[str] | None = None) -> None:
         """Begin what the active states declare and what neither runs nor is over.
@@ -526,6 +545,11 @@ class Run:
         self.microstep(self.chart.plans.of((), self.history, [initial]), None)
         self.complete()
 
+    def follow(self) -> None:
+        """Take what has been raised without an event of the run's own, if anything was."""
+        if self.queue:
+            self.complete()
+
     def complete(self) -> None:
         """Take eventless transitions and raised events until nothing is left, then begin activities and machines."""
         rounds = 0
@@ -723,7 +747,8 @@ class Run:
             else:
                 self.stop_activity(running)
         for timer in list(self.timers.values()):
-            self.disarm(timer)
+            if self.status is Status.DONE or timer.activity not in self.stopping:
+                self.disarm(timer)
 
     # ── callbacks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from durable_fsm.core import undo
 from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.model import (
     AfterEnd,
+    Armed,
     Chart,
     Deferred,
     Event,
@@ -26,6 +28,7 @@ from durable_fsm.core.model import (
     Snapshot,
     Status,
     Step,
+    Stopping,
     Unexpected,
 )
 from durable_fsm.core.run import OTHERS, Refused, Run
@@ -202,7 +205,11 @@ def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take a timer, an outcome or a message, if the entry that waited for it still does."""
     armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
-    running = (running for running in snapshot.activities if not running.failed)
+    tokens = (event.token, armed.activity if armed is not None else None)
+    stopping = next((one for one in snapshot.stopping if one.token in tokens), None)
+    if stopping is not None:
+        return _settle(chart, snapshot, stopping, event, armed)
+    running = (running for running in snapshot.activities if not (running.failed or running.waiting))
     activity = next((running for running in running if running.token == event.token), None)
     child = next((child for child in snapshot.machines if child.token == event.token), None)
     late = event.invokeid and chart.policies.scxml and snapshot.status is Status.RUNNING
@@ -214,11 +221,16 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         if armed.to is not None or snapshot.status is Status.DONE:
             return run.finish(Outcome.TAKEN)
     if activity is not None:
-        run.forget_activity(activity)
+        if chart.activities[activity.id].undoes is None:
+            run.forget_activity(activity)
+            undo.ended(run, activity, event)
+            if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
+                run.event = replace(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
+        elif not undo.advance(run, activity, event):
+            run.follow()
+            return run.finish(Outcome.TAKEN)
         run.is_over(activity.state, activity.id)
         run.detached = activity.state is None
-        if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
-            run.event = replace(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
     if child is not None:
         each = chart.states[child.state].machines[child.place].each
         if each is None or event.origin is not Origin.PLATFORM:
@@ -230,3 +242,14 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         return Step(_deferring(chart, snapshot, event), outcome=outcome)
     _refuse_unexpected(run, outcome, event)
     return run.finish(outcome or Outcome.IGNORED)
+
+
+def _settle(chart: Chart, snapshot: Snapshot, stopping: Stopping, event: Event, deadline: Armed | None) -> Step:
+    """Take the end of work that was stopped, or the end of the time it had for that. No transition sees it."""
+    run = Run.resume(chart, snapshot, event)
+    if deadline is None:
+        undo.settled(run, stopping, event)
+    else:
+        undo.overdue(run, stopping, deadline)
+    run.follow()
+    return run.finish(Outcome.TAKEN)

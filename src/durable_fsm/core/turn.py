@@ -37,6 +37,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.step import dropped, recall, start, step
+from durable_fsm.core.undo import undone_between
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
@@ -116,7 +117,8 @@ class Turn:
         effects, self._effects = self._effects, []
         begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity | StartMachine)}
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity | StopMachine)}
-        void = (begun & ended) | self._kept
+        stopping = {stopping.token for stopping in self.snapshot.stopping} if self.snapshot else set[str]()
+        void = (begun & ended - stopping) | self._kept
         return [
             effect
             for effect in effects
@@ -171,7 +173,10 @@ class Turn:
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
-        result = step(self.chart, self.machine, replace(event, seed=self._seed))
+        before = self.machine
+        result = step(self.chart, before, replace(event, seed=self._seed))
+        if result.snapshot.undo is not before.undo:
+            note = note or undone_between(before, result.snapshot)
         self._absorb(self._name_of(event), result, note=note)
         return result.outcome
 
@@ -214,7 +219,8 @@ class Turn:
 
     def _is_lost(self, running: Running) -> bool:
         """Whether nobody will ever bring its outcome. One with a deadline was begun in the background, by another build."""
-        if running.parked or running.failed or not self.chart.activities[running.id].exclusive:
+        settled = running.parked or running.failed or running.waiting
+        if settled or not self.chart.activities[running.id].exclusive:
             return False
         return all(timer.activity != running.token for timer in self.machine.timers)
 

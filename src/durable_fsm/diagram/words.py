@@ -141,8 +141,13 @@ class Words:
                 rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, f"/ {names}")))
         for activity in state.activities:
             role = Role.EXCLUSIVE if activity.exclusive else Role.INVOKE
-            word = "invoke, exclusive" if activity.exclusive else "invoke"
-            rows.append((Part(role, word), Part(Role.TEXT, cut(activity.name))))
+            word = "invoke" if activity.undoes is None else "undo"
+            name = activity.name if activity.undoes is None else activity.undoes or "everything"
+            word = f"{word}, exclusive" if activity.exclusive else word
+            rows.append((Part(role, word), Part(Role.TEXT, cut(name))))
+            if activity.undo is not None:
+                word = "undo, from the beginning" if activity.undo.first else "undo"
+                rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(f"/ {activity.undo.name}"))))
         for child in state.machines:
             each = f", each of {child.each.name}" if child.each is not None else ""
             rows.append((Part(Role.INVOKE, "machine"), Part(Role.TEXT, cut(f"{child.name}{each}"))))

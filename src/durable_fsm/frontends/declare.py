@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
 from durable_fsm.core.migrate import Migration
-from durable_fsm.core.model import Activity, AfterEnd, Callback, Each, History, Location, Retry
+from durable_fsm.core.model import ROOT, Activity, AfterEnd, Callback, Each, History, Location, Retry, Undo
 from durable_fsm.core.sources import Kafka, Webhook
 
 if TYPE_CHECKING:
@@ -303,9 +303,13 @@ class ActivityOf:
         each: Items | None,
         at_once: int,
         settle: bool,
+        undo: Callable[..., Any] | None = None,
+        undo_first: bool = False,
+        undo_retry: Retry = Retry(),  # noqa: B008 - frozen
+        undoes: object = None,
     ) -> None:
         self.run_ = run
-        self.source: object = run
+        self.source: object = run if undoes is None else None
         self.id = id
         self.exclusive = exclusive
         self.retry = retry
@@ -316,7 +320,11 @@ class ActivityOf:
         self.each = each
         self.at_once = at_once
         self.settle = settle
-        self.__name__ = getattr(run, "__name__", type(run).__name__)
+        self.undo = undo
+        self.undo_first = undo_first
+        self.undo_retry = undo_retry
+        self.undoes = undoes
+        self.__name__ = getattr(run, "__name__", type(run).__name__) if undoes is None else "undo_all"
         self.__doc__ = run.__doc__
 
     def made(
@@ -335,6 +343,8 @@ class ActivityOf:
             timeout=self.timeout,
             limit=self.limit,
             each=each_of(self.each, self.at_once, settle=self.settle),
+            undo=_undo_of(self.undo, self.undo_retry, first=self.undo_first),
+            undoes=None if self.undoes is None else _id_of(self.undoes),
         )
 
     def __call__(self) -> None:
@@ -355,6 +365,9 @@ def activity(
     each: Items | None = None,
     at_once: int = 10,
     settle: bool = False,
+    undo: Callable[..., Any] | None = None,
+    undo_first: bool = False,
+    undo_retry: Retry = Retry(),  # noqa: B008 - frozen
 ) -> Any:
     """Declare outside work for a state: `charging = State(invoke=activity(charge_card))`.
 
@@ -379,12 +392,20 @@ def activity(
         at_once: how many items of one fan-out may be under way at once.
         settle: let every item run to its end, whatever becomes of the others. The result is then a list of
             `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+        undo: undoes what the work has done, when the chart enters a state that does so (see `undo_all`). A function like
+            that of an activity, which asks by name for what it needs: `ctx`, `data`, the `result` of the work, and
+            `original`, the stable id under which it was done.
+        undo_first: it is to be undone from its beginning on, whatever becomes of it: where a failure may hide a success,
+            and the world outside knows the work by its stable id. There is no `result` then.
+        undo_retry: how often a failed undo is tried again; until it succeeds, if you do not say.
 
     Raises:
         ValueError: *timeout* is not positive, or *limit* or *at_once* would let nothing run.
     """
     if timeout is not None and timeout <= timedelta(0):
         raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
+    if undo is None and (undo_first or undo_retry != Retry()):
+        raise ValueError("undo_first and undo_retry say how undo= is done: give it one, or leave them out")
     for name, most in (("limit", limit), ("at_once", at_once)):
         if most is not None and most < 1:
             raise ValueError(f"{name}={most} would let nothing run; use 1 or more")
@@ -400,7 +421,57 @@ def activity(
         each=each,
         at_once=at_once,
         settle=settle,
+        undo=undo,
+        undo_first=undo_first,
+        undo_retry=undo_retry,
     )
+
+
+# Any: the result goes into the library's own `invoke=`, which is untyped
+def undo_all(
+    state: State | str = ROOT, *, id: str | None = None, exclusive: bool = False, deadline: timedelta | None = DAY
+) -> Any:
+    """Declare that a state undoes what was done: `undoing = State(invoke=undo_all("booking"))`.
+
+    Every activity with an `undo=` that was completed in *state* is undone, the latest first, each once. Its outcome is an
+    event like that of any activity: `done_invoke_<id>` with the ids of the activities that were undone, in order; or
+    `error_invoke_<id>` as soon as an undo has failed for good. What is left then is undone when the state is entered
+    again. It begins when nothing in *state* is stopping any more.
+
+    Args:
+        state: whose work is undone, and that of all states inside; everything the machine has done, if not given.
+        id: the state's own id, if not given.
+        exclusive: hold the machine while something is undone.
+        deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
+    """
+    return ActivityOf(
+        _undo_all,
+        id=id,
+        exclusive=exclusive,
+        retry=Retry(),
+        deadline=deadline,
+        input=None,
+        timeout=None,
+        limit=None,
+        each=None,
+        at_once=1,
+        settle=False,
+        undoes=state,
+    )
+
+
+def _undo_all() -> None:
+    """Undo what was done, the latest first."""
+
+
+def _id_of(state: Any) -> str:  # Any: an id, a state of the library, or a member of an enum of states
+    return str(getattr(state, "id", getattr(state, "name", state)))
+
+
+def _undo_of(run: Callable[..., Any] | None, retry: Retry, *, first: bool) -> Undo | None:
+    if run is None:
+        return None
+    return Undo(getattr(run, "__name__", type(run).__name__), run, retry, first)
 
 
 def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:

@@ -9,6 +9,7 @@ from durable_fsm.core.model import Activity
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.inputs import input_of, refuse_impure, refuse_impure_items
+from durable_fsm.frontends.undoing import refuse_unfit
 
 NOWHERE = "work="
 """What stands for a state where detached work has none."""
@@ -18,6 +19,7 @@ def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: boo
     """The activity as its chart has it; what finds its items is as pure as any callback."""
     made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
     refuse_impure(id, declared.input, problem)
+    refuse_unfit(made, problem, detached=detached)
     refuse_impure_items(id, declared.each, problem)
     return made
 

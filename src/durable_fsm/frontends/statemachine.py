@@ -49,6 +49,7 @@ from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
+from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
 from durable_fsm.frontends.work import Found, Work
 
@@ -110,6 +111,7 @@ class _Reader:
         refuse_unknown(self.work.declared, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
+        refuse_nothing(states, self.problem)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
         self._check_sources(transitions)
         types = [data, *(event.payload for event in self.events.values())]

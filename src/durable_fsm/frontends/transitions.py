@@ -51,6 +51,7 @@ from durable_fsm.frontends.transitions_config import TransitionsConfig, built, l
 from durable_fsm.frontends.transitions_live import Model, ignores, limits, model_in, model_of, starts_of
 from durable_fsm.frontends.transitions_tree import Edge, Tree
 from durable_fsm.frontends.transitions_work import Work
+from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
 
 __all__ = ["TransitionsConfig", "chart_from", "reads"]
@@ -136,6 +137,7 @@ class _Reader:
             ignores=tuple(config.ignores.get("*", ())),
         )
         self._check_stances(root, transitions)
+        refuse_nothing({ROOT: root, **self.states}, self.problem)
         names = sources.Names.of(events, transitions)
         for what, remedy, place in sources.problems_in(self.config.sources, self.config.webhooks, names):
             self.problem(what, remedy, place)

@@ -22,7 +22,7 @@ from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner, takes_context
+from durable_fsm.restate.runner import Runner, has_steps
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow
 
@@ -56,7 +56,7 @@ def services(*definitions: object) -> list[Hosted]:
                     add_detached(runner, one)
                 found.append(runner)
         activities = [activity for one in chart.served for activity in one.activities.values()]
-        if any(takes_context(activity) for activity in activities):
+        if any(map(has_steps, activities)):
             found.append(companion(chart))
         if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())

@@ -11,9 +11,11 @@ from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.codec import canonical
+from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.model import Chart, Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
+from durable_fsm.restate.deleting import compensate
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
@@ -73,7 +75,10 @@ class Childhood:
             return canonical({"outcome": "refused", "reason": message}).encode()
 
     async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """End, with everything that belongs to this machine: nobody waits for it any more."""
+        """End, with everything that belongs to this machine: nobody waits for it any more.
+
+        What it has done is undone first. If that fails for good it stays, as a machine that has failed.
+        """
         tries: int = json.loads(body)["tries"]
         try:
             visit = await self.enter(ctx)
@@ -84,7 +89,9 @@ class Childhood:
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
         if visit.machine is not None:
-            await self.remove(ctx, visit.stored, visit.machine, visit.waiters)
+            if done_by(visit.machine) or not_ended(visit.chart, visit.machine):
+                await compensate(visit)
+            await self.remove(ctx, visit.stored, visit.turn.machine, visit.waiters)
         return b""
 
     async def check(self, ctx: ObjectContext, body: bytes) -> bytes:

@@ -16,8 +16,8 @@ from durable_fsm import errors
 from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.model import Cancel, Chart, Event, Origin, Send, StartActivity, Status, StopActivity
 from durable_fsm.core.turn import Turn
-from durable_fsm.restate.runner import handler_name, runner_name
-from durable_fsm.restate.visit import delay_of, interruption, job_of, stop
+from durable_fsm.restate.runner import runner_name
+from durable_fsm.restate.visit import delay_of, interruption, job_of, stop, worker_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, output_of, read, terminal, terminal_errors
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
@@ -117,14 +117,17 @@ class _Flow:
 
     def _begin(self, start: StartActivity) -> None:
         job = job_of(self.chart, self.key, self.turn.machine, start, background=False)
-        call = self.ctx.generic_call(runner_name(self.chart), handler_name(start.id), job.encode())
+        call = self.ctx.generic_call(runner_name(self.chart), worker_of(start), job.encode())
         self.calls[start.token] = start, call
         self.pending[start.token] = call
 
     async def _stop(self, token: str) -> None:
+        """Stop work. How that ends is waited for only where it matters: it may have to be undone."""
         if token in self.calls:
-            _, call = self.calls.pop(token)
-            self.pending.pop(token, None)
+            _, call = self.calls[token]
+            if all(stopping.token != token for stopping in self.turn.machine.stopping):
+                del self.calls[token]
+                self.pending.pop(token, None)
             stop(self.ctx, self.chart, token)
             self.ctx.cancel_invocation(await call.invocation_id())
 

@@ -18,6 +18,7 @@ from restate import TerminalError as RestateTerminalError
 from restate.handler import TypeHint
 
 from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
 from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
@@ -28,6 +29,7 @@ from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
+from durable_fsm.restate.deleting import How, compensate, refuse_unclean
 from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
@@ -36,8 +38,8 @@ from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
-from durable_fsm.restate.runner import dropped, takes_context
-from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of
+from durable_fsm.restate.runner import dropped, has_steps
+from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
 from durable_fsm.restate.visit import (
     Visit,
     keep_parked,
@@ -47,7 +49,6 @@ from durable_fsm.restate.visit import (
     park,
     refuse_childs_key,
     stop,
-    tokens_of,
 )
 from durable_fsm.restate.waiting import Waiters, Wish, refusal, tell
 from durable_fsm.restate.wire import (
@@ -97,7 +98,7 @@ class Host:
             self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc, takes=event)
         self._add(service, "create", self._create, schema=self.chart.data.schema(), takes="create")
         self._add(service, "send", self._send, schema=SEND_SCHEMA, takes="send")
-        self._add(service, "delete", self._delete, takes="delete")
+        self._add(service, "delete", self._delete, schema=DELETE_SCHEMA, takes="delete")
         self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA, takes="repair")
         self._add(service, "snapshot", self._snapshot, kind="shared")
         self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
@@ -225,18 +226,31 @@ class Host:
         return await visit.run("create", act)
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Delete the machine: its timers, activities and children are stopped, its key is free for a new life."""
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        """Delete the machine: its timers, activities and children are stopped, its key is free for a new life.
+
+        What it has done is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
+        """
         with terminal_errors(self.name, ctx.key()):
-            try:
-                stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
-            except errors.Gone:
-                ctx.clear_all()
-                return canonical({"machine": self.name, "key": ctx.key(), "outcome": "deleted"}).encode()
+            how = How.decode(self.name, body)
+        if how is How.COMPENSATE:
+            visit = await self._enter(ctx)
+            undone = await compensate(visit) if visit.machine is not None else []
+            stored, waiters = visit.stored, visit.waiters
+        else:
+            text = await ctx.get(SNAPSHOT, serde=BYTES)
+            with terminal_errors(self.name, ctx.key()):
+                try:
+                    stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
+                except errors.Gone:
+                    ctx.clear_all()
+                    return canonical({"machine": self.name, "key": ctx.key(), "outcome": "deleted"}).encode()
+                if how is How.CLEAN and stored.machine is not None:
+                    refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
+            undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
+        with terminal_errors(self.name, ctx.key()):
             if stored.machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
-        waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        answer = await self._remove(ctx, stored, stored.machine, waiters)
+        answer = await self._remove(ctx, stored, stored.machine, waiters, undone=undone)
         parent = stored.run_by
         if parent is not None and stored.machine.status is Status.RUNNING:
             family = Family(self.chart, ctx, self.peers)
@@ -252,13 +266,14 @@ class Host:
         *,
         mark: bytes | None = None,
         by: str = "",
+        undone: list[Json] | None = None,
     ) -> bytes:
         """Stop everything that the machine has begun, but the timer whose doing this is *by*, and forget it.
 
         What is left of it is a *mark*, if there is one.
         """
         with terminal_errors(self.name, ctx.key()):
-            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=None)
+            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
             waiting = sorted(waiters.known.items())
             answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
         handles = await load_handles(ctx)
@@ -266,8 +281,8 @@ class Host:
         ctx.clear_all()
         if mark is not None:
             ctx.set(SNAPSHOT, mark, serde=BYTES)
-        for running in machine.activities:
-            stop(ctx, self.chart, running.token)
+        for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
+            stop(ctx, self.chart, token)
         family = Family(self.chart, ctx, self.peers)
         family.meet(machine)
         for child in machine.machines:
@@ -315,7 +330,8 @@ class Host:
     def _with_steps(self) -> frozenset[str]:
         """Ids of the activities that may wait for somebody outside."""
         activities = [activity for chart in self.chart.served for activity in chart.activities.values()]
-        return frozenset(activity.id for activity in activities if takes_context(activity))
+        undos = any(activity.undo is not None and has_steps(activity) for activity in activities)
+        return frozenset(one.id for one in activities if has_steps(one) or (undos and one.undoes is not None))
 
     def _view(
         self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
@@ -346,6 +362,11 @@ class Host:
             "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
             **shown(machine, key, stored.run_by),
             "deferred": record.get("deferred", []),
+            "undo": [
+                {**shown, "stable_id": stable_id(self.name, key, machine.life, done)}
+                for shown, done in zip(cast("list[dict[str, Any]]", record.get("undo", [])), machine.undo, strict=True)
+            ],
+            "stopping": record.get("stopping", []),
             "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
 
@@ -476,7 +497,8 @@ class Host:
 
     def _to_cancel(self, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
         """The activity that is meant: the first exclusive one, for others are called when it is over."""
-        running = [one for one in machine.activities if one.state is not None and not (one.parked or one.failed)]
+        idle = [one for one in machine.activities if one.parked or one.failed or one.waiting]
+        running = [one for one in machine.activities if one.state is not None and one not in idle]
         for one in running:
             if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
                 return one
@@ -566,6 +588,13 @@ HISTORY_SCHEMA: dict[str, Json] = {
 CANCEL_SCHEMA: dict[str, Json] = {
     "type": "object",
     "properties": {"activity": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+DELETE_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"compensate": {"const": True}, "abandon": {"const": True}},
+    "maxProperties": 1,
     "additionalProperties": False,
 }
 

@@ -169,11 +169,11 @@ def parked(event: str, reason: str, tries: int) -> None:
 
 
 @_harmless
-def begun(activity: Activity, job: str) -> None:
-    """An activity begins."""
+def begun(activity: Activity, job: str, *, undo: bool = False) -> None:
+    """An activity begins, or the undo of one."""
     watch = _watch.get()
     if watch is not None:
-        _tell(watch, logging.INFO, "begun", f"activity '{activity.id}' begun", activity=activity.id, job=job)
+        _tell(watch, logging.INFO, "begun", f"{_work(activity, undo=undo)} begun", activity=activity.id, job=job)
 
 
 @_harmless
@@ -188,8 +188,8 @@ def retried(activity: Activity, step: str, attempt: int, failure: Failure) -> No
 
 
 @_harmless
-def ended(activity: Activity, failure: Failure | None, job: str) -> None:
-    """An activity is over: done, failed for good, or stopped."""
+def ended(activity: Activity, failure: Failure | None, job: str, *, undo: bool = False) -> None:
+    """An activity is over, or the undo of one: done, failed for good, or stopped."""
     watch = _watch.get()
     if watch is None:
         return
@@ -200,8 +200,12 @@ def ended(activity: Activity, failure: Failure | None, job: str) -> None:
         outcome = "stopped" if failure.type in STOPPED else "failed"
         level = logging.INFO if outcome == "stopped" else logging.WARNING
         words = outcome if outcome == "stopped" else f"failed: {failure.type}: {failure.message}"
-    message, facts["outcome"] = f"activity '{activity.id}' {words}", outcome
+    message, facts["outcome"] = f"{_work(activity, undo=undo)} {words}", outcome
     _tell(watch, level, "ended", message, span=True, counter="durable_fsm.activities", **facts)
+
+
+def _work(activity: Activity, *, undo: bool) -> str:
+    return f"undo of activity '{activity.id}'" if undo else f"activity '{activity.id}'"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from durable_fsm import errors
 from durable_fsm.core import repair
 from durable_fsm.core.model import Json
 from durable_fsm.core.turn import Turn
+from durable_fsm.restate.stored import tokens_of
 from durable_fsm.restate.wire import Delivery, read
 
 MAX_REASON = 1_000
@@ -75,7 +76,7 @@ class Repair:
 
     def _resend(self, turn: Turn, parked: Mapping[str, Delivery]) -> None:
         machine = turn.machine
-        waiting = {one.token for ones in (machine.timers, machine.activities, machine.machines) for one in ones}
+        waiting = tokens_of(machine)
         there = [delivery for token, delivery in sorted(parked.items()) if token in waiting]
         if not there:
             raise errors.NotRepairable(chart=turn.chart.name, problem="nothing is parked.")

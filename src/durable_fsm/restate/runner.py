@@ -27,7 +27,7 @@ from restate.server_context import DisconnectedException
 
 from durable_fsm.core.activity import Answer
 from durable_fsm.core.codec import canonical, failure_from_json, milliseconds, plain
-from durable_fsm.core.model import Activity, Chart, Json, Retry
+from durable_fsm.core.model import Activity, Chart, Json, Retry, Undo
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import Callbacks
@@ -67,6 +67,11 @@ def part_name(activity: str) -> str:
     return f"_each_{handler_name(activity)}"
 
 
+def undo_name(activity: str) -> str:
+    """Name of the handler that undoes what an activity has done; no activity's own begins with an underscore."""
+    return f"_undo_{handler_name(activity)}"
+
+
 def handler_name(activity: str) -> str:
     """An activity's id as Restate accepts it for a handler."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", activity)
@@ -79,7 +84,8 @@ class Job:
 
     `data` is the machine's; or, if `given`, what the activity's `input` has made of it, or what *detached* work was started
     with. Whoever runs a *background* one sends its outcome to the machine. `items` are those of a fan-out; each of them is
-    a *part*, run with its `item`.
+    a *part*, run with its `item`. One that is to `undo` names the activity of the machine it does so for (`by`), and has
+    the stable id (`original`) and the `result` of what is undone.
     """
 
     key: str
@@ -92,6 +98,7 @@ class Job:
     items: list[Json] | None = None
     part: int | None = None
     item: Json = None
+    undo: dict[str, Json] | None = None
 
     @property
     def steps(self) -> str:
@@ -99,7 +106,10 @@ class Job:
         return self.token if self.part is None else f"{self.token}/{self.part}"
 
     def encode(self) -> bytes:
-        return canonical(plain(self)).encode()
+        members = cast("dict[str, Json]", plain(self))
+        if self.undo is None:
+            del members["undo"]
+        return canonical(members).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Job:
@@ -107,7 +117,10 @@ class Job:
 
 
 class Context:
-    """The `ActivityContext` of one job."""
+    """The `ActivityContext` of one job.
+
+    A *patient* one lets the step that runs come to its end when the job is stopped: whether it was done is of interest.
+    """
 
     def __init__(self, ctx: restate.Context, chart: Chart, activity: Activity, job: Job, steps: Steps) -> None:
         self.ctx = ctx
@@ -116,6 +129,8 @@ class Context:
         self._timeout = activity.timeout
         self._token = job.steps
         self._steps = steps
+        self._patient = is_patient(activity, job)
+        self._stopped = False
         self.callbacks = Callbacks(ctx, chart, job.key, job.token)
         self.machine = chart.name
         self.key = job.key
@@ -126,16 +141,20 @@ class Context:
         """See `ActivityContext.run`."""
         retry: Retry = self._retry
         work = partial(step, *args, **kwargs)
+        self._go_on()
 
         async def attempt() -> bytes:
             with observe.stepping(self._activity, name):
-                record = await self._steps.attempt(self._token, name, work, retry=retry, timeout=self._timeout)
+                record = await self._steps.attempt(
+                    self._token, name, work, retry=retry, timeout=self._timeout, patient=self._patient
+                )
             return canonical(record).encode()
 
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
             options = restate.RunOptions[bytes](serde=BytesSerde())
-            answer = await self._told(self.ctx.run_typed(title, attempt, options))
+            running = self.ctx.run_typed(title, attempt, options)
+            answer = await (self._patiently(running) if self._patient else self._told(running))
             record = json.loads(answer)
             if record.get("stopped"):
                 await self._cancelled()
@@ -149,10 +168,12 @@ class Context:
 
     async def sleep(self, duration: timedelta) -> None:
         """See `ActivityContext.sleep`."""
+        self._go_on()
         await self._told(self.ctx.sleep(timedelta(milliseconds=milliseconds(duration))))
 
     def callback(self, name: str, *, timeout: timedelta | None = None) -> Answer:
         """See `ActivityContext.callback`."""
+        self._go_on()
         return self.callbacks.expect(name, timeout)
 
     async def _told(self, future: restate.RestateDurableFuture[T]) -> T:
@@ -163,6 +184,22 @@ class Context:
             if is_cancellation(error):
                 await self._steps.stopped(self._token)
             raise
+
+    def _go_on(self) -> None:
+        """Begin nothing new in a job that was stopped while a step of it came to its end."""
+        if self._stopped:
+            raise cancellation()
+
+    async def _patiently(self, step: restate.RestateDurableFuture[T]) -> T:
+        """Wait for the end of a step, also when the job is cancelled meanwhile."""
+        while True:
+            try:
+                await restate.wait_completed(step)
+                return await step
+            except RestateTerminalError as error:
+                if not is_cancellation(error):
+                    raise
+                self._stopped = True
 
     async def _cancelled(self) -> NoReturn:
         """The step was stopped by the machine's own word. The platform's comes too, and must not meet the clean-up."""
@@ -175,6 +212,21 @@ def takes_context(activity: Activity) -> bool:
     """Whether the activity is made of steps; otherwise it is one."""
     takes = list(inspect.signature(activity.run).parameters)
     return len(takes) > 1 or takes == ["ctx"]
+
+
+def has_steps(activity: Activity) -> bool:
+    """Whether the activity, or its undo, is made of steps, and may wait for somebody outside."""
+    return takes_context(activity) or (activity.undo is not None and "ctx" in asked_by(activity.undo))
+
+
+def is_patient(activity: Activity, job: Job) -> bool:
+    """Whether it matters to the end whether a step was done: it is to be undone then, or it undoes."""
+    return job.undo is not None or (activity.undo is not None and not activity.undo.first)
+
+
+def asked_by(undo: Undo) -> list[str]:
+    """What an undo asks for by name, of what it may get."""
+    return [name for name in inspect.signature(undo.run).parameters if name in ("ctx", "data", "result", "original")]
 
 
 class Runner:
@@ -193,7 +245,10 @@ class Runner:
             invocation_retry_policy=FOR_EVER,
         )
         for activity in self.chart.activities.values():
+            if activity.undoes is not None:
+                continue  # the machine orders what it undoes one by one
             names = [handler_name(activity.id)] + [part_name(activity.id)] * (activity.each is not None)
+            names += [undo_name(activity.id)] * (activity.undo is not None)
             for name in names:
                 register = service.handler(name, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
                 register(self._handler(activity))
@@ -213,6 +268,8 @@ class Runner:
 
         async def run(ctx: restate.Context, job: Job) -> Delivery:
             seen(*_given(activity, job))
+            if job.undo is not None:
+                return await self._undo(ctx, activity, job)
             if job.part is None:
                 observe.begun(activity, job.stable_id)
             context = Context(ctx, self.chart, activity, job, self.steps)
@@ -221,7 +278,7 @@ class Runner:
                 observe.ended(activity, outcome.error, job.stable_id)
             context.callbacks.forget_all()
             if job.background:
-                ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
+                self._tell(ctx, job, outcome)
             elif job.detached and job.part is None:
                 dropped(self.chart, job.key, outcome)
             return outcome
@@ -229,12 +286,33 @@ class Runner:
         handle.__doc__ = inspect.getdoc(activity.run)
         return handle
 
+    def _tell(self, ctx: restate.Context, job: Job, outcome: Delivery) -> None:
+        """Bring the machine the outcome it waits for."""
+        ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
+
+    async def _undo(self, ctx: restate.Context, activity: Activity, job: Job) -> Delivery:
+        """Undo what a run of an activity has done."""
+        assert activity.undo is not None
+        assert job.undo is not None
+        by = replace(activity, id=str(job.undo["by"]), retry=activity.undo.retry)
+        context = Context(ctx, self.chart, by, job, self.steps)
+        observe.begun(activity, job.stable_id, undo=True)
+        outcome = await self._run(context, replace(by, each=None, limit=None), job)
+        observe.ended(activity, outcome.error, job.stable_id, undo=True)
+        context.callbacks.forget_all()
+        if job.background:
+            self._tell(ctx, job, outcome)
+        return outcome
+
     async def _run(self, context: Context, activity: Activity, job: Job) -> Delivery:
         """Run the author's code to its end; whatever it raises is the outcome."""
         try:
-            if activity.each is not None and job.items is not None:
+            if job.undo is not None:
+                await self._undone(context, cast("Undo", activity.undo), job, job.undo)
+                result: object = None
+            elif activity.each is not None and job.items is not None:
                 part = partial(self._part, context.ctx, activity, job)
-                result: object = await fan_out(context.ctx, activity.each, job.items, part)
+                result = await fan_out(context.ctx, activity.each, job.items, part)
             else:
                 result = await self._work(context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
@@ -244,6 +322,24 @@ class Runner:
             if not isinstance(error, TerminalError | RestateTerminalError | ItemFailed):
                 log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
             return Delivery(job.token, activity.id, error=failure_of(error))
+
+    async def _undone(self, context: Context, undo: Undo, job: Job, done: dict[str, Json]) -> None:
+        """Run an undo with what it asks for. What it returns is of no interest, and need not be JSON."""
+        asked = asked_by(undo)
+        known: dict[str, object] = {"ctx": context, "result": done.get("result"), "original": done["original"]}
+        if "data" in asked:
+            known["data"] = self.chart.data.load(job.data)
+        work: Callable[[], object] = partial(undo.run, **{name: known[name] for name in asked})
+        if "ctx" in asked:
+            await cast("Awaitable[object]", work())
+        elif inspect.iscoroutinefunction(undo.run):
+
+            async def waiting() -> None:
+                await cast("Awaitable[object]", work())
+
+            await context.run(undo.name, waiting)
+        else:
+            await context.run(undo.name, lambda: None if (made := work()) is None else _ended(made))
 
     async def _work(self, context: Context, activity: Activity, job: Job) -> object:
         """Run the author's code once: with what it is given, or with one item."""
@@ -286,6 +382,15 @@ def _given(activity: Activity, job: Job) -> list[Json]:
 def _wants_data(activity: Activity) -> bool:
     """Whether the run of one item gets the data too; otherwise it is not sent along."""
     return len(inspect.signature(activity.run).parameters) > 2
+
+
+def _ended(made: object) -> Awaitable[None] | None:
+    """The end of what a function has returned, if that is to be awaited."""
+
+    async def waiting(awaited: Awaitable[object]) -> None:
+        await awaited
+
+    return waiting(cast("Awaitable[object]", made)) if inspect.isawaitable(made) else None
 
 
 def dropped(chart: Chart, key: str, outcome: Delivery) -> None:

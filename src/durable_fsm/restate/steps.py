@@ -63,13 +63,17 @@ class Steps:
         *,
         retry: Retry,
         timeout: timedelta | None,
+        patient: bool = False,
     ) -> Record:
-        """Run a step once; whatever becomes of it is the result."""
+        """Run a step once; whatever becomes of it is the result. A *patient* one is not interrupted once it runs."""
+        if patient and self._is_to_stop(token):
+            return {"stopped": True}
         task = asyncio.create_task(_outcome(step, retry))
-        self._running.setdefault(token, set()).add(task)
-        task.add_done_callback(lambda _: self._forget(token, task))
-        if self._is_to_stop(token):
-            _cancel(task)
+        if not patient:
+            self._running.setdefault(token, set()).add(task)
+            task.add_done_callback(lambda _: self._forget(token, task))
+            if self._is_to_stop(token):
+                _cancel(task)
         try:
             await asyncio.wait({task}, timeout=timeout.total_seconds() if timeout is not None else None)
         except asyncio.CancelledError:  # this attempt of the platform is over, and another one will begin

@@ -46,6 +46,12 @@ def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
+def tokens_of(machine: Snapshot) -> set[str]:
+    """Under which tokens something may still come for this machine."""
+    kinds = (machine.timers, machine.activities, machine.stopping, machine.machines)
+    return {one.token for ones in kinds for one in ones}
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The contents of the key `snapshot`.

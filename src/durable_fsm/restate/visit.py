@@ -47,11 +47,12 @@ from durable_fsm.restate import observe
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.detached import start_detached
+from durable_fsm.restate.failures import is_cancellation
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Page, hand_on, recorded
-from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name
-from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of
+from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name, undo_name
+from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
 from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt, terminal_errors
 
@@ -126,7 +127,7 @@ class Visit:
             )
         if outcome in (Outcome.IGNORED, Outcome.STALE):
             observe.unchanged(event, str(outcome))
-        await self._commit()
+        await self.commit()
         return answer
 
     async def wait(self, until: dict[str, Json], awakeable: str, event: Event | None) -> Json:
@@ -152,7 +153,7 @@ class Visit:
             waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
             if answer is None:
                 self.waiters.add(self.chart, awakeable, waiter)
-        await self._commit()
+        await self.commit()
         return answer
 
     async def wait_for_end(self, act: Act, awakeable: str) -> Json:
@@ -162,14 +163,14 @@ class Visit:
             waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
             if answer is None:
                 self.waiters.add(self.chart, awakeable, waiter)
-        await self._commit()
+        await self.commit()
         return answer
 
     async def leave(self, awakeable: str) -> None:
         """Forget somebody who waits."""
         await self._settle()
         self.waiters.remove(awakeable)
-        await self._commit()
+        await self.commit()
 
     async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
         turn = self.turn
@@ -187,18 +188,22 @@ class Visit:
 
     async def _settle(self) -> None:
         """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
+        again = self.begin()
+        if self.turn.changed:
+            await self._drain()
+            await self.commit(again=again)
+
+    def begin(self) -> Snapshot | None:
+        """Settle what was left behind, as far as nothing has to be waited for; what `commit` is to send again."""
         turn, found = self.turn, self.machine
         if found is None:
-            return
+            return None
         with terminal_errors(self.chart.name, self.ctx.key()):
             if self.stored.arrival is not None:
                 turn.migrate(self.stored.arrival)
             arrived = turn.snapshot
             turn.begin()
-            again = found if turn.snapshot is not arrived else None
-        if turn.changed:
-            await self._drain()
-            await self._commit(again=again)
+        return found if turn.snapshot is not arrived else None
 
     def _refuse_early(self, machine: Snapshot, event: Event) -> None:
         """Raise what no state of the machine would change: for such an event no machine starts its work."""
@@ -219,22 +224,28 @@ class Visit:
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
         changes = self._save()
-        answer = self.ctx.generic_call(runner_name(self.chart), handler_name(call.id), self._job(call).encode())
+        answer = self.ctx.generic_call(runner_name(self.chart), worker_of(call), self.job(call).encode())
         changes.sent[call.token] = answer
         try:
-            await self._keep_handles(changes)
-            return Delivery.decode(await answer).event
+            try:
+                await self._keep_handles(changes)
+                await restate.wait_completed(answer)
+            except RestateTerminalError as error:
+                if not (is_cancellation(error) and self.chart.activities[call.id].undo is not None):
+                    raise
+            return Delivery.decode(await answer).event  # what can be undone ends with its own outcome
         except RestateTerminalError as error:
             return Event(f"error.invoke.{call.id}", interruption(call, error), Origin.PLATFORM, token=call.token)
 
-    def _job(self, start: StartActivity) -> Job:
+    def job(self, start: StartActivity, *, by: str = "") -> Job:
+        """The order of what is to be started, *by* what undoes where the machine itself does not wait for it."""
         machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
-        return job_of(self.chart, self.ctx.key(), machine, start, background=awaited and not start.exclusive)
+        return job_of(self.chart, self.ctx.key(), machine, start, background=awaited and not start.exclusive, by=by)
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _commit(self, *, again: Snapshot | None = None) -> None:
+    async def commit(self, *, again: Snapshot | None = None) -> None:
         """Save, and keep what is needed to cancel early.
 
         The timers of *again* are sent once more, and its children looked after, where they still count: to kill a turn is
@@ -313,10 +324,10 @@ class Visit:
                 long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
                 return [(effect.token, handle)] if long else []
             case StartActivity(detached=True):
-                start_detached(ctx, self.chart, effect.id, self._job(effect))
+                start_detached(ctx, self.chart, effect.id, self.job(effect))
                 return []  # nothing stops it
             case StartActivity():
-                handle = ctx.generic_send(runner_name(self.chart), handler_name(effect.id), self._job(effect).encode())
+                handle = ctx.generic_send(runner_name(self.chart), worker_of(effect), self.job(effect).encode())
                 return [(effect.token, handle)]
             case StopActivity():
                 stop(ctx, self.chart, effect.token)
@@ -367,18 +378,24 @@ class Visit:
             self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
 
 
-def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool) -> Job:
-    """The order to run an activity; see `Job`."""
+def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = "") -> Job:
+    """The order to run an activity, or to undo what it has done; see `Job`."""
     given = start.detached or chart.activities[start.id].input is not None
+    undo: dict[str, Json] | None = None
+    if start.undo is not None:
+        asked = next((running.id for running in machine.activities if running.token == start.token), "")
+        original = stable_id(chart.name, key, machine.life, start.undo)
+        undo = {"by": by or asked, "original": original, "result": start.undo.result}
     return Job(
         key,
         start.token,
         stable_id(chart.name, key, machine.life, start),
-        start.input if given else machine.data,
+        start.input if given and start.undo is None else machine.data,
         background=background,
         given=given,
         detached=start.detached,
         items=None if start.items is None else list(start.items),
+        undo=undo,
     )
 
 
@@ -442,9 +459,9 @@ def refuse_childs_key(chart: Chart, key: str) -> None:
         raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")
 
 
-def tokens_of(machine: Snapshot) -> set[str]:
-    """What the machine waits for: timers, activities, children."""
-    return {one.token for ones in (machine.timers, machine.activities, machine.machines) for one in ones}
+def worker_of(start: StartActivity) -> str:
+    """Name of the handler that runs it: the work of the activity, or its undo."""
+    return handler_name(start.id) if start.undo is None else undo_name(start.id)
 
 
 def delay_of(send: Send) -> timedelta:

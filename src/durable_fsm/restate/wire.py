@@ -47,6 +47,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.AlreadyStarted: 409,
     errors.EventRejected: 409,
     errors.NotRepairable: 409,
+    errors.NotUndone: 409,
     errors.WaitTimedOut: 408,
     errors.WaitInVain: 412,
     errors.NotRunning: 409,

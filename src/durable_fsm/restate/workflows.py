@@ -65,10 +65,10 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
 
 
 def _abandon(ctx: WorkflowContext, chart: Chart) -> None:
-    """Delete the machine. Exclusive work holds its key: that is cancelled first."""
+    """Undo what the machine has done, and delete it. Exclusive work holds its key: that is cancelled first."""
     if any(activity.exclusive for one in chart.served for activity in one.activities.values()):
         ctx.generic_send(chart.name, "cancel", b"", key=ctx.key())
-    ctx.generic_send(chart.name, "delete", b"", key=ctx.key())
+    ctx.generic_send(chart.name, "delete", b'{"compensate":true}', key=ctx.key())
 
 
 def _forward(chart: Chart, name: str) -> Callable[[WorkflowSharedContext, bytes], Awaitable[bytes]]:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from durable_fsm.core.activity import stable_id
@@ -38,6 +39,7 @@ from durable_fsm.core.model import (
     Status,
     StopActivity,
     StopMachine,
+    Stopping,
 )
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.step import active_in, end_of_life
@@ -113,7 +115,8 @@ class Rehearsal:
             `snapshot`, or what that stands for. It is migrated at once; its timers count from now.
         answers: results of activities by id, as functions of what the activity receives: the data, its `input`, or the
             payload that detached work was started with. They are called as soon as the activity starts. What one raises
-            is the activity's error. Other activities wait for `finish` or `fail`.
+            is the activity's error. Other activities wait for `finish` or `fail`. What undoes is answered by the name of
+            its function, which receives the result of the work; or its stable id, if there is no result yet.
 
         beside: another rehearsal, whose clock this one shares, and with whose machine its own exchanges messages.
 
@@ -250,6 +253,16 @@ class Rehearsal:
         return tuple(running.id for running in self.snapshot.activities)
 
     @property
+    def undo(self) -> tuple[str, ...]:
+        """Ids of the activities that can be undone, the latest last."""
+        return tuple(done.id for done in self.snapshot.undo)
+
+    @property
+    def stopping(self) -> tuple[str, ...]:
+        """Ids of the activities that were stopped and have not said how they ended; `finish` or `fail` does."""
+        return tuple(stopping.id for stopping in self.snapshot.stopping)
+
+    @property
     def timers(self) -> dict[str, timedelta]:
         """Events that will come by themselves and how long that takes from now; deadlines of activities left out."""
         own = [timer for timer in self.snapshot.timers if timer.activity is None]
@@ -257,7 +270,11 @@ class Rehearsal:
 
     def stable_id(self, activity: str) -> str:
         """The idempotency key that this run of the activity uses."""
-        return stable_id(self.chart.name, self.key, self.snapshot.life, self._running(activity))
+        machine, running = self.snapshot, self._running(activity)
+        for done in machine.undo:
+            if done.undoing == running.token:
+                return f"{stable_id(self.chart.name, self.key, machine.life, done)}/undo"
+        return stable_id(self.chart.name, self.key, machine.life, running)
 
     # ── a machine that was stored elsewhere ───────────────────────────────────────────────────────────────────────────
 
@@ -286,7 +303,7 @@ class Rehearsal:
 
     def _turn(self, event: str, act: Callable[[Turn], str]) -> Receipt:
         if self._held is not None:
-            holder = self._held[1].id
+            holder = self._name_of(self._held[1])
             reason = f"Activity '{holder}' holds the machine: finish or fail it first."
             raise EventRejected(
                 chart=self.chart.name,
@@ -315,7 +332,7 @@ class Rehearsal:
         while (call := turn.next_call()) is not None:
             self._save(turn)
             self.effects.append(call)
-            if call.id not in self._answers:
+            if self._answer_to(call) is None:
                 self._held = (turn, call)
                 return
             turn.deliver(self._answered(call))
@@ -340,7 +357,7 @@ class Rehearsal:
                 case StartActivity():
                     self._started.append(effect)
                 case StopActivity():
-                    self._started = [start for start in self._started if start.token != effect.token]
+                    self._stop_activity(effect.token)
                 case StartMachine():
                     self._begin(effect)
                 case StopMachine():
@@ -447,15 +464,48 @@ class Rehearsal:
     # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _give_answers(self) -> None:
-        while answered := next((start for start in self._started if start.id in self._answers), None):
+        while answered := next((start for start in self._started if self._answer_to(start) is not None), None):
             self._started.remove(answered)
             self._deliver(self._answered(answered))
 
-    def _answered(self, start: StartActivity) -> Event:
+    def _answer_to(self, start: StartActivity) -> Answer | None:
+        undo = self.chart.activities[start.id].undo
+        return self._answers.get(start.id if start.undo is None or undo is None else undo.name)
+
+    def _name_of(self, start: StartActivity) -> str:
+        """The activity whose outcome a test gives; one that undoes runs what is declared elsewhere."""
+        return next((one.id for one in self.snapshot.activities if one.token == start.token), start.id)
+
+    def _stop_activity(self, token: str) -> None:
+        """What was to be answered and has been stopped before was cancelled."""
+        stopped = [start for start in self._started if start.token == token]
+        self._started = [start for start in self._started if start.token != token]
+        for start in stopped:
+            if self._answer_to(start) is not None and any(
+                stopping.token == token for stopping in self.snapshot.stopping
+            ):
+                failure = Failure("cancelled", "the activity was cancelled.")
+                end = Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=token)
+                self._system.post.append(partial(self._settle, end))
+
+    def _settle(self, end: Event) -> None:
+        self._deliver(end)
+
+    def _received(self, start: StartActivity) -> object:
+        """What the work is given, or what undoes it."""
+        if start.undo is not None:
+            undo = self.chart.activities[start.id].undo
+            original = stable_id(self.chart.name, self.key, self.snapshot.life, start.undo)
+            return original if undo is not None and undo.first else start.undo.result
         given = start.detached or self.chart.activities[start.id].input is not None
-        data = start.input if given else self.chart.data.load(self.snapshot.data)
+        return start.input if given else self.chart.data.load(self.snapshot.data)
+
+    def _answered(self, start: StartActivity) -> Event:
+        answer = self._answer_to(start)
+        assert answer is not None
+        received = self._received(start)
         try:
-            result = plain(self._answers[start.id](data))
+            result = plain(answer(received))
         except Exception as error:  # noqa: BLE001 - the test's stand-in may raise anything; it is the activity's error
             message = error.message if isinstance(error, TerminalError) else str(error)
             failure = Failure(type(error).__name__, message, getattr(error, "code", None))
@@ -464,7 +514,7 @@ class Rehearsal:
 
     def _outcome(self, activity: str, event: Event) -> Receipt:
         event = Event(event.name, event.payload, event.origin, token=self._running(activity).token)
-        if self._held is None or self._held[1].id != activity:
+        if self._held is None or self._held[1].token != event.token:
             return self._deliver(event)
         turn, self._held = self._held[0], None
         with locate(self.key):
@@ -488,9 +538,14 @@ class Rehearsal:
             return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
         return self._turn(event.name, lambda turn: str(turn.deliver(event)))
 
-    def _running(self, activity: str) -> Running:
-        for running in self.snapshot.activities:
+    def _running(self, activity: str) -> Running | Stopping:
+        machine = self.snapshot
+        awaited: list[Running | Stopping] = [*machine.activities, *machine.stopping]
+        for running in awaited:
             if running.id == activity:
+                if isinstance(running, Running) and running.waiting:
+                    what = f"activity '{activity}' waits for the end of: {', '.join(self.stopping)}"
+                    raise LookupError(f"{self.chart.name}/{self.key}: {what}")
                 return running
         names = ", ".join(self.running) or "none"
         raise LookupError(f"{self.chart.name}/{self.key}: activity '{activity}' is not running; running: {names}")

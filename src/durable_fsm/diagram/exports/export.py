@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from durable_fsm.core.model import Chart, State
+from durable_fsm.core.model import Activity, Chart, State
 from durable_fsm.diagram.graph import Edge, Graph, Label, Row
 
 
@@ -47,6 +47,13 @@ def deferred(chart: Chart, state: State) -> list[str]:
         return []
     names = ", ".join(f"'{name}'" for name in state.defers)
     return [f"That '{state.id or chart.name}' keeps {names} for later."]
+
+
+def undone(activity: Activity) -> list[str]:
+    """A sentence for what an activity undoes, or for what undoes it."""
+    if activity.undoes is not None:
+        return [f"That '{activity.id}' undoes what was done in {activity.undoes or 'the whole chart'}."]
+    return [f"That {activity.undo.name} undoes what activity '{activity.id}' has done."] if activity.undo else []
 
 
 def written(lines: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from durable_fsm.core.model import (
     Transition,
     Unexpected,
 )
-from durable_fsm.diagram.exports.export import Export, deferred, name_of
+from durable_fsm.diagram.exports.export import Export, deferred, name_of, undone
 
 NAMESPACE = "http://www.w3.org/2005/07/scxml"
 OURS = "urn:x-durable-fsm"
@@ -184,6 +184,7 @@ class _Writer:
         if activity.exclusive:
             self.lost.append(f"That activity '{activity.id}' holds the machine until it is over.")
         self.lost.append(f"What activity '{activity.id}' does, how often it is tried, and when it is given up.")
+        self.lost += undone(activity)
         return element
 
     def _machine(self, child: Child) -> ET.Element:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from durable_fsm.core.model import ROOT, Chart, Guard, Json, Kind, State, Transition, Unexpected
-from durable_fsm.diagram.exports.export import Export, deferred, name_of
+from durable_fsm.diagram.exports.export import Export, deferred, name_of, undone
 
 TYPES = {
     Kind.PARALLEL: "parallel",
@@ -118,6 +118,7 @@ class _Writer:
             if activity.exclusive:
                 self.lost.append(f"That activity '{activity.id}' holds the machine until it is over.")
             self.lost.append(f"How often activity '{activity.id}' is tried, and when it is given up.")
+            self.lost += undone(activity)
         for child in state.machines:
             self.lost.append(f"Which machine '{child.name}' begins: the chart decides that while it runs.")
 
