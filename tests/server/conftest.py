@@ -226,7 +226,7 @@ def hosted(
     def on(server: str) -> Any:
         def serve(request: pytest.FixtureRequest, effect_log: EffectLog) -> Iterator[Host]:
             where: RestateServer = request.getfixturevalue(server)
-            log = request.getfixturevalue("tmp_path_factory").mktemp(name) / "service.log"
+            log = request.getfixturevalue("tmp_path_factory").mktemp(name or "charts") / "service.log"
             with Host.on(where, effect_log, log, app, **settings) as host:
                 yield host
 

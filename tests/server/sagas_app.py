@@ -16,7 +16,17 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 import durable_fsm
-from durable_fsm import ActivityContext, Failure, Retry, TransitionsConfig, activity, event, undo_all
+from durable_fsm import (
+    ActivityContext,
+    Failure,
+    Retry,
+    TransitionsConfig,
+    activity,
+    durable,
+    event,
+    machine,
+    undo_all,
+)
 from durable_fsm.testing import EffectRefused
 from durable_fsm.testing.effects import URL_VARIABLE
 
@@ -181,6 +191,29 @@ class Hurried(Story, StateChart[Trip]):
     on_drive = Story.on_book
 
 
+@durable(workflow=True, flow=True)
+class Tour(StateChart[Trip]):
+    """Nobody has to say anything: a flight, a car, and that is it."""
+
+    flight = State(initial=True, invoke=activity(book_flight, undo=cancel_flight, undo_retry=QUICKLY, retry=QUICKLY))
+    car = State(invoke=activity(book_car, undo=cancel_car, undo_retry=QUICKLY, retry=QUICKLY))
+    booked = State(final=True)
+    done_invoke_flight = flight.to(car)
+    done_invoke_car = car.to(booked)
+
+
+class Agency(StateChart[Trip]):
+    """Leaves the booking to another machine."""
+
+    booking = State(initial=True, invoke=machine(Tour, input=("effect",)))
+    called_off = State(final=True)
+    booked = State(final=True)
+    refused = State(final=True)
+    done_invoke_booking = booking.to(booked)
+    error_invoke_booking = booking.to(refused)
+    call_off = booking.to(called_off)
+
+
 class ParcelData(BaseModel):
     effect: str = ""
     undone: Any = None
@@ -217,4 +250,4 @@ Parcel = TransitionsConfig(
     activities={"sending": activity(send_parcel, undo=call_back), "undoing": undo_all("sending")},
 )
 
-app = durable_fsm.app(Booking, Hurried, Parcel)
+app = durable_fsm.app(Booking, Hurried, Parcel, Agency)

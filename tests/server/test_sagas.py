@@ -406,6 +406,53 @@ def test_what_deleting_shall_do_must_be_said_clearly(sagas_awake: Host, body: ob
     assert 'expected nothing, {"compensate": true} or {"abandon": true}.' in answer.json()["message"]
 
 
+# ── ends that come from elsewhere ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_child_that_is_stopped_undoes_what_it_has_done_before_it_is_gone(sagas: Host, moment: str) -> None:
+    trip = sagas.key("trip")
+    with sagas.effects.hold(f"{moment}:{trip}-car") as gate:
+        sagas.receipt("Agency", trip, "create", {"effect": trip})
+        gate.wait_reached()
+        [child] = sagas.snapshot("Agency", trip)["machines"]
+
+        assert sagas.receipt("Agency", trip, "call_off")["configuration"] == ["called_off"]
+        wait_until(lambda: sagas.snapshot("Tour", child["key"])["stopping"], what="the car to be stopping")
+        gate.open()
+        wait_until(lambda: not sagas.snapshot("Tour", child["key"]), PATIENCE, "the child to be gone")
+
+    assert order_of(sagas, trip) == ["flight", "car", "car-undo", "flight-undo"]
+    sagas.settled()
+
+
+@pytest.mark.parametrize("mode", ["workflow", "flow"])
+def test_a_run_that_is_cancelled_undoes_what_it_has_done(sagas: Host, mode: str) -> None:
+    trip = sagas.key("trip")
+    with sagas.effects.hold(f"before:{trip}-car") as gate:
+        run = sagas.server.send(f"Tour.{mode}", trip if mode == "workflow" else None, "run", {"effect": trip})
+        gate.wait_reached()
+
+        sagas.server.cancel(run)
+        sagas.server.cancel(run)
+        gate.open()
+        wait_until(lambda: f"{trip}-flight-undo" in [one.name for one in sagas.effects.entries()], PATIENCE)
+
+    assert order_of(sagas, trip) == ["flight", "car", "car-undo", "flight-undo"]
+    sagas.settled()
+
+
+def test_a_flow_that_fails_undoes_what_it_has_done(sagas: Host) -> None:
+    trip = sagas.key("trip")
+    refuse(sagas, trip, "car")
+
+    answer = sagas.client.post(f"{sagas.server.ingress_url}/Tour.flow/run", json={"effect": trip})
+
+    assert answer.is_error
+    assert f"'{trip}-car' is refused" in answer.json()["message"]
+    assert order_of(sagas, trip) == ["flight", "flight-undo"]
+
+
 # ── kill -9 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

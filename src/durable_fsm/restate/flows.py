@@ -7,6 +7,7 @@ outcomes of timers and activities come from there, in their order.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 import restate
@@ -14,8 +15,12 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.codec import failure_to_json
-from durable_fsm.core.model import Cancel, Chart, Event, Origin, Send, StartActivity, Status, StopActivity
+from durable_fsm.core.dissolve import dissolve, without
+from durable_fsm.core.model import Cancel, Chart, Event, Failure, Origin, Send, StartActivity, Status, StopActivity
 from durable_fsm.core.turn import Turn
+from durable_fsm.errors import quoted
+from durable_fsm.restate.failures import is_cancellation
+from durable_fsm.restate.logs import log
 from durable_fsm.restate.runner import runner_name
 from durable_fsm.restate.visit import delay_of, interruption, job_of, stop, worker_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, output_of, read, terminal, terminal_errors
@@ -60,13 +65,37 @@ class _Flow:
         self.calls: dict[str, tuple[StartActivity, Call]] = {}
 
     async def run(self, body: bytes) -> bytes:
-        """Run to the end. Whatever ends it before, a cancellation above all, stops the work that is under way."""
+        """Run to the end. Whatever ends it before, a cancellation above all, stops its work and undoes what is done."""
         try:
             return await self._run(body)
         except RestateTerminalError:
-            for token in list(self.calls):
-                await self._stop(token)
+            if self.turn.snapshot is not None:
+                await self._give_up()
             raise
+
+    async def _give_up(self) -> None:
+        """Stop the work that is under way, wait for the end of what may have to be undone, and undo what was done."""
+        turn = self.turn
+        with terminal_errors(self.chart.name, self.key):
+            turn.change("run", lambda machine: dissolve(self.chart, machine))
+        for token in list(self.calls):
+            await self._stop(token)
+        for stopping in turn.machine.stopping:
+            if stopping.token in self.calls:
+                event = await self._end_of(stopping.token)
+                with terminal_errors(self.chart.name, self.key):
+                    turn.deliver(event)
+        while turn.machine.undo:
+            done = turn.machine.undo[-1]
+            start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
+            self._begin(start, by="run")
+            event = await self._end_of(start.token)
+            if isinstance(event.payload, Failure):
+                left = quoted([done.id for done in turn.machine.undo])
+                log.error("%s/%s: not undone: %s: %s", self.chart.name, self.key, left, event.payload.message)
+                return
+            with terminal_errors(self.chart.name, self.key):
+                turn.change("run", partial(without, undone=done))
 
     async def _run(self, body: bytes) -> bytes:
         turn = self.turn
@@ -115,8 +144,8 @@ class _Flow:
             with terminal_errors(self.chart.name, self.key):
                 self.turn.deliver(event)
 
-    def _begin(self, start: StartActivity) -> None:
-        job = job_of(self.chart, self.key, self.turn.machine, start, background=False)
+    def _begin(self, start: StartActivity, *, by: str = "") -> None:
+        job = job_of(self.chart, self.key, self.turn.machine, start, background=False, by=by)
         call = self.ctx.generic_call(runner_name(self.chart), worker_of(start), job.encode())
         self.calls[start.token] = start, call
         self.pending[start.token] = call
@@ -130,6 +159,16 @@ class _Flow:
                 self.pending.pop(token, None)
             stop(self.ctx, self.chart, token)
             self.ctx.cancel_invocation(await call.invocation_id())
+
+    async def _end_of(self, token: str) -> Event:
+        """How work ends, however often this flow is cancelled meanwhile."""
+        while True:
+            try:
+                await restate.wait_completed(self.pending[token])
+                return await self._event_of(token)
+            except RestateTerminalError as error:
+                if not is_cancellation(error):
+                    raise
 
     async def _event_of(self, token: str) -> Event:
         """What has come: a timer, or the outcome of an activity; one that an operator ended has failed."""

@@ -393,9 +393,14 @@ class Rehearsal:
         self._system.post.append(start)
 
     def _stop(self) -> None:
-        """This machine is not wanted any more, nor are its own children."""
+        """This machine is not wanted any more, nor are its own children: what they have done is undone."""
         for child in self._children.values():
             child._stop()
+        machine = self.snapshot if self._stored is not None else None
+        for done in reversed(machine.undo) if machine is not None and machine.status is not Status.DONE else ():
+            start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
+            if self._answer_to(start) is not None:
+                self._answered(start)
         self._children.clear()
         self._system.machines.remove(self)
         self._parent = None
