@@ -1,0 +1,186 @@
+"""R09, the machine operator: what is asked of one machine is done in order; other machines do not wait for it.
+
+The logbook is a file that the service appends to and that outlives it. The order in which requests are made is the order
+in which Restate has accepted them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from machines.machine_operator.machine import MachineOperator
+
+pytestmark = pytest.mark.server
+
+OPERATOR = "machineOperator"
+ROOT = Path(__file__).parents[2]
+WORK = 0.5
+"""What a machine takes to come up or go down here, in seconds."""
+
+
+@dataclass
+class Hall:
+    """The machines on one server, and their logbook."""
+
+    served: Served
+    server: RestateServer
+    logbook: Path
+
+    def ask(self, *wanted: tuple[str, str]) -> list[str]:
+        """Hand over requests, as machine and handler, one after another; their invocations."""
+        return [self.server.send(OPERATOR, machine, handler) for machine, handler in wanted]
+
+    def answers(self, asked: list[str]) -> list[Any]:
+        """What was replied, when it was."""
+        return [self.server.output(invocation)["reply"] for invocation in asked]
+
+    def configuration(self, machine: str) -> list[str]:
+        return self.server.call(OPERATOR, machine, "snapshot")["configuration"]
+
+    def lines(self, machine: str) -> list[str]:
+        """What the logbook says of a machine, without its name."""
+        written = self.logbook.read_text().splitlines() if self.logbook.exists() else []
+        return [line.removeprefix(f"{machine} ") for line in written if line.startswith(f"{machine} ")]
+
+
+@pytest.fixture(scope="module")
+def hall(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    place = tmp_path_factory.mktemp("hall")
+    logbook = place / "logbook.txt"
+    env = {
+        "MACHINE_WORK_SECONDS": str(WORK),
+        "MACHINE_LOGBOOK": str(logbook),
+        "MACHINES_BROKEN": "broken",
+        "DURABLE_FSM_PAYLOAD_CHECKS": "1",
+    }
+    app = "machines.machine_operator.service:app"
+    with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
+        yield Hall(served, restate_server, logbook)
+
+
+def test_requests_for_one_machine_are_answered_in_order_and_other_machines_do_not_wait(hall: Hall) -> None:
+    began = time.monotonic()
+
+    asked = hall.ask(("a", "setUp"), ("a", "tearDown"), ("b", "setUp"), ("b", "setUp"), ("b", "tearDown"))
+
+    assert hall.answers(asked) == ["now up", "now down", "now up", "already up", "now down"]
+    took = time.monotonic() - began
+    assert 2 * WORK < took < 4 * WORK, "two works of each machine, beside each other"
+    assert hall.lines("a") == hall.lines("b") == ["up begin", "up end", "down begin", "down end"]
+
+
+def test_a_machine_torn_down_before_it_was_set_up_is_not_up(hall: Hall) -> None:
+    asked = hall.ask(("early", "tearDown"), ("early", "setUp"))
+
+    assert hall.answers(asked) == ["not up, cannot be torn down", "now up"]
+
+
+def test_whoever_looks_while_a_machine_comes_up_sees_it_coming_up_at_once(hall: Hall) -> None:
+    asked = hall.ask(("seen", "setUp"), ("seen", "tearDown"))
+    wait_until(lambda: hall.lines("seen") == ["up begin"])
+
+    assert hall.configuration("seen") == ["bringing_up"]
+    wait_until(lambda: hall.configuration("seen") == ["tearing_down"])
+    assert hall.answers(asked) == ["now up", "now down"]
+
+
+def test_a_killed_service_takes_the_work_up_where_it_was(hall: Hall) -> None:
+    began = time.monotonic()
+    asked = hall.ask(("killed", "setUp"), ("killed", "tearDown"), ("killed", "tearDown"))
+    wait_until(lambda: hall.lines("killed") == ["up begin"])
+
+    hall.served.kill()
+    assert not hall.served.process.alive
+    hall.served.restart()
+
+    assert hall.answers(asked) == ["now up", "now down", "not up, cannot be torn down"]
+    assert time.monotonic() - began < 12
+    written = hall.lines("killed")
+    assert [line for line, before in zip(written, ["", *written], strict=False) if line != before] == [
+        "up begin",
+        "up end",
+        "down begin",
+        "down end",
+    ], "the line that was being written at the kill may stand there twice; nothing interleaves"
+
+
+def test_a_machine_that_cannot_come_up_stays_down_and_says_so(hall: Hall) -> None:
+    asked = hall.ask(("broken", "setUp"), ("broken", "tearDown"))
+
+    assert hall.answers(asked) == ["still down: it is broken", "not up, cannot be torn down"]
+    assert (hall.configuration("broken"), hall.lines("broken")) == (["down"], ["up begin"])
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(MachineOperator)
+
+    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
+
+    assert {
+        ("down", "set_up", ("bringing_up",)),
+        ("bringing_up", "done.invoke.bringing_up", ("up",)),
+        ("bringing_up", "error.invoke.bringing_up", ("down",)),
+        ("up", "tear_down", ("tearing_down",)),
+        ("tearing_down", "done.invoke.tearing_down", ("down",)),
+    } <= edges
+    assert {(source, event) for source, event, _ in edges} >= {("up", "set_up"), ("down", "tear_down")}
+
+
+def test_what_was_recorded_is_what_was_rehearsed(hall: Hall) -> None:
+    story = (("setUp", "set_up"), ("setUp", "set_up"), ("tearDown", "tear_down"), ("tearDown", "tear_down"))
+    rehearsal = Rehearsal(MachineOperator, answers={"bringing_up": lambda _: None, "tearing_down": lambda _: None})
+    for _, event in story:
+        rehearsal.send(event)
+
+    hall.answers(hall.ask(*(("told", handler) for handler, _ in story)))
+
+    entries = hall.server.call(OPERATOR, "told", "history")["entries"]
+    recorded = [
+        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
+        for entry in entries
+        for step in entry["steps"]
+    ]
+    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+
+
+def test_restate_has_completed_what_was_asked(hall: Hall) -> None:
+    hall.answers(hall.ask(("counted", "setUp"), ("counted", "tearDown")))
+
+    done = hall.server.query(
+        "SELECT target_handler_name, completion_result FROM sys_invocation WHERE status = 'completed'"
+        f" AND target_service_name = '{OPERATOR}' AND target_service_key = 'counted'"
+    )
+    assert sorted((row["target_handler_name"], row["completion_result"]) for row in done) == [
+        ("setUp", "success"),
+        ("tearDown", "success"),
+    ]
+
+
+def test_the_commands_of_the_page_do_what_it_says(hall: Hall) -> None:
+    page = (ROOT / "machines/machine_operator/README.md").read_text()
+    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    printed = [
+        subprocess.run(
+            [*shlex.split(command.replace("localhost:8080", hall.server.ingress_url)), "-sS", "--noproxy", "*"],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        ).stdout
+        for command in commands
+    ]
+
+    answers = [json.loads(text) for text in printed]
+    assert [answer.get("reply") for answer in answers] == ["now up", "already up", None, "now down"]
+    assert answers[2]["configuration"] == ["up"]
