@@ -1,0 +1,6 @@
+"""What a server serves: `durable-fsm serve machines.payments.service:app`."""
+
+import durable_fsm
+from machines.payments.machine import Account, Payment
+
+app = durable_fsm.app(Payment, Account)
