@@ -6,7 +6,7 @@ import pytest
 
 from durable_fsm.errors import InvalidPayload
 from durable_fsm.testing import Rehearsal
-from machines.payments.data import SAY
+from machines.payments.data import SAY, PaymentData
 from machines.payments.machine import REMEMBERED, Account, Payment
 
 ORDER = {"account": "ada", "cents": 100}
@@ -22,8 +22,8 @@ def account() -> Rehearsal:
 
 @pytest.fixture
 def payment(account: Rehearsal) -> Rehearsal:
-    def pay(data: object) -> object:
-        return account.send("withdraw", {"cents": data.cents}).reply  # type: ignore[attr-defined]
+    def pay(data: PaymentData) -> object:
+        return account.send("withdraw", {"cents": data.cents}).reply
 
     return Rehearsal(Payment, key="p-1", answers={"charging": pay}, beside=account)
 
