@@ -25,6 +25,7 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
 
     Raises:
         click.UsageError: it cannot be found, imported or read; the message says which.
+        DefinitionError: it can, and cannot become a chart.
     """
     if documents.reads(target):
         return _document(target, trusted=trusted)
@@ -39,8 +40,6 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
         return chart_from(definition)
     except TypeError as error:
         raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
-    except DefinitionError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _document(path: str, *, trusted: bool) -> Chart:
@@ -48,8 +47,6 @@ def _document(path: str, *, trusted: bool) -> Chart:
         return documents.chart_from(path, trusted=trusted)
     except OSError as error:
         raise click.UsageError(f"'{path}' cannot be read: {error.strerror}.") from error
-    except DefinitionError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _module_of(place: str) -> ModuleType:
@@ -62,7 +59,7 @@ def _module_of(place: str) -> ModuleType:
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         return importlib.import_module(place)
-    except click.UsageError:
+    except (click.UsageError, DefinitionError):
         raise
     except ModuleNotFoundError as error:
         raise click.UsageError(f"'{place}' cannot be imported: there is no module '{error.name}'.") from error
