@@ -14,7 +14,7 @@ from durable_fsm.cli.output import AS_JSON
 
 __all__ = ["main"]
 
-COMMANDS = ("diagram", "kafka", "simulate")
+COMMANDS = ("new", "dev", "register", "check", "diagram", "simulate", "kafka", "completion")
 """Each is the function of its name in the module of its name, imported when it is used."""
 
 
@@ -40,7 +40,7 @@ class Main(click.Group):
         """
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _tell  # type: ignore[assignment]  # where is no news to its user
+                warnings.showwarning = _tell
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)

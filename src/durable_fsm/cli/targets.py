@@ -29,6 +29,24 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
     """
     if documents.reads(target):
         return _document(target, trusted=trusted)
+    definition, module = _found(target)
+    try:
+        return chart_from(definition)
+    except TypeError as error:
+        raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
+
+
+def object_of(target: str) -> object:
+    """What a target names, whatever it is.
+
+    Raises:
+        click.UsageError: it cannot be found or imported; the message says which.
+        DefinitionError: it is imported, and a definition in it cannot become a chart.
+    """
+    return _found(target)[0]
+
+
+def _found(target: str) -> tuple[object, ModuleType]:
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise click.UsageError(f"'{target}' names no definition. {FORMS}")
@@ -36,10 +54,7 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
     definition = getattr(module, name, None)
     if definition is None:
         raise click.UsageError(f"'{place}' has no '{name}'. {_offer(module)}")
-    try:
-        return chart_from(definition)
-    except TypeError as error:
-        raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
+    return definition, module
 
 
 def _document(path: str, *, trusted: bool) -> Chart:
