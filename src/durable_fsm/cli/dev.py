@@ -189,7 +189,6 @@ class _Run:
         with self.signals.held():
             self.server.process.start()
         self.server.wait_ready()
-        _move(self.server, old.get("ports", {}).get("service"), ports["service"])
         self.load(first=True)
 
     def load(self, *, first: bool) -> None:
@@ -205,12 +204,23 @@ class _Run:
                 self.service.stop(GRACE)
                 self.service.start()
             self.service.wait_ready()
-            self.server.register(self.service.url, force=True)
+            self._register()
         except HarnessError as error:
             click.echo(f"Error: {error}\nSave a file to try again.", err=True)
             return
         click.echo(_screen(self, charts) if first or not self._greeted else f"Reloaded: {_machines(charts)}.")
         self._greeted = True
+
+    def _register(self) -> None:
+        """Register what is served, in place. What runs before have begun is bound to where their service was."""
+        assert self.server is not None
+        assert self.service is not None
+        before = self.home.remembered().get("registered")
+        if before not in (None, self.service.url):
+            for row in self.server.query(f"SELECT id, endpoint FROM sys_deployment WHERE endpoint LIKE '{before}%'"):
+                self.server.readdress(row["id"], self.service.url)
+        self.server.register(self.service.url, force=True)
+        self.home.remember(registered=self.service.url)
 
     def describe(self, *, first: bool) -> list[dict[str, Any]] | None:  # Any: JSON of `served`
         """What would be served; None, and the reason is shown, if that cannot be imported."""
@@ -315,15 +325,6 @@ def _port(name: str, given: int | None, last: int | None) -> int:
     port = free_port()
     click.echo(f"Port {PORTS[name]} is taken: {name} is at {port}.")
     return port
-
-
-def _move(server: RestateServer, old: int | None, new: int) -> None:
-    """What the latest run has begun is bound to the address where its service was."""
-    if old is None or old == new:
-        return
-    rows = server.query(f"SELECT id FROM sys_deployment WHERE endpoint LIKE 'http://{HOST}:{old}%'")
-    for row in rows:
-        server.readdress(row["id"], f"http://{HOST}:{new}")
 
 
 def _python_path(folder: Path) -> str:

@@ -106,9 +106,9 @@ class Home:
         return found
 
     def remember(self, **facts: object) -> None:
-        """Write down where this run is."""
+        """Write down what this run is and does, beside what is known already."""
         fresh = self._run.with_suffix(".new")
-        fresh.write_text(json.dumps({"pid": os.getpid(), **facts}), encoding="utf-8")
+        fresh.write_text(json.dumps({**self.remembered(), "pid": os.getpid(), **facts}), encoding="utf-8")
         fresh.replace(self._run)
 
     def _who(self) -> str:
