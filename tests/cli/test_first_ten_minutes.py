@@ -147,10 +147,9 @@ def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     [
         ("Starting Restate", signal.SIGHUP, 129),
         ("Starting service:app", signal.SIGTERM, 143),
-        (SERVING, signal.SIGKILL, -9),
         ("Starting Restate", signal.SIGKILL, -9),
     ],
-    ids=["server-hup", "service-term", "ready-kill", "server-kill"],
+    ids=["server-hup", "service-term", "server-kill"],
 )
 def test_whenever_dev_is_ended_nothing_of_it_is_left(
     ticket: Path, terminal: Terminal, moment: str, number: signal.Signals, code: int
@@ -160,6 +159,30 @@ def test_whenever_dev_is_ended_nothing_of_it_is_left(
 
     assert terminal.ends() == code
     wait_until(lambda: nothing_is_left(terminal, ticket), what="the end of all processes")
+
+
+def test_machines_outlive_a_kill_of_dev_and_another_address(ticket: Path, terminal: Terminal) -> None:
+    terminal.sees(SERVING)
+    post(f"{terminal.url}/Ticket/kept/request", {"seats": 3})
+    terminal.sees("Ticket/kept: 'done.invoke.searching': searching → held")
+
+    terminal.child.kill(signal.SIGKILL)
+    assert terminal.ends() == -signal.SIGKILL
+    wait_until(lambda: nothing_is_left(terminal, ticket), what="the end of all processes")
+    again = Terminal(ticket)
+    try:
+        again.sees(SERVING)
+        assert post(f"{again.url}/Ticket/kept/confirm")["configuration"] == ["confirmed"]
+
+        admin = f"http://127.0.0.1:{again.ports['admin']}"
+        known = run("register", f"http://127.0.0.1:{again.ports['service']}", "--admin", admin, "--json", cwd=ticket)
+        refused = run("register", "http://127.0.0.1:1", "--admin", admin, cwd=ticket)
+    finally:
+        again.close()
+    assert "Ticket" in json.loads(known.stdout)["services"], known.stderr
+    assert refused.returncode == 7
+    assert "Restate cannot talk to http://127.0.0.1:1. Is the service running" in refused.stderr
+    wait_until(lambda: nothing_is_left(again, ticket), what="the end of all processes")
 
 
 def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
