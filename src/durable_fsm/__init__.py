@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_fsm.client import Client, SyncClient
     from durable_fsm.core.activity import ActivityContext
     from durable_fsm.core.migrate import OldMachine
     from durable_fsm.core.model import Chart, Failure, History, Retry
@@ -44,6 +45,7 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "ActivityContext": "durable_fsm.core.activity",
     "Chart": "durable_fsm.core.model",
+    "Client": "durable_fsm.client",
     "DefinitionError": "durable_fsm.errors",
     "DurableFSMError": "durable_fsm.errors",
     "Effects": "durable_fsm.core.scope",
@@ -60,6 +62,7 @@ _HOMES = {
     "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.model",
     "StripeSignature": "durable_fsm.frontends.signatures",
+    "SyncClient": "durable_fsm.client",
     "TerminalError": "durable_fsm.errors",
     "TransitionsConfig": "durable_fsm.frontends.transitions",
     "Webhook": "durable_fsm.core.sources",
@@ -86,6 +89,7 @@ _EXTRAS = {"TransitionsConfig": "transitions"}
 __all__ = [
     "ActivityContext",
     "Chart",
+    "Client",
     "DefinitionError",
     "DurableFSMError",
     "Effects",
@@ -102,6 +106,7 @@ __all__ = [
     "Request",
     "Retry",
     "StripeSignature",
+    "SyncClient",
     "TerminalError",
     "TransitionsConfig",
     "Webhook",
