@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from pydantic import BaseModel, Field
@@ -59,7 +60,7 @@ async def tell_tally(ctx: ActivityContext, data: Errand) -> str:
         async with Client(os.environ["INGRESS_URL"]) as client:
             tally = client.machine(Tally, data.tally)
             sent = await tally.tell(Tally.add, 5, idempotency_key=f"{ctx.stable_id}/tell")
-        await effect(data.tally, key=ctx.stable_id)
+        await asyncio.to_thread(effect, data.tally, ctx.stable_id)
         return sent.id
 
     return await ctx.run("tell", tell)
@@ -83,7 +84,7 @@ class Messenger(StateChart[Errand]):
 
 
 async def hold(data: Errand) -> None:
-    await effect(data.tally, key="held")
+    await asyncio.to_thread(effect, data.tally, "held")
 
 
 class Holder(StateChart[Errand]):
