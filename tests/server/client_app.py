@@ -102,4 +102,26 @@ class Holder(StateChart[Errand]):
         data.tally = payload.tally
 
 
-app = app(Tally, Seat, Messenger, Holder)
+class Payment(BaseModel):
+    cents: int
+
+
+class PurchaseData(BaseModel):
+    cents: int = 0
+
+
+# That of docs/client.md, whose snippets are run against it.
+class Purchase(StateChart[PurchaseData]):
+    cart = State(initial=True)
+    paid = State()
+    shipped = State(final=True)
+
+    pay = event(cart.to(paid), Payment)
+    ship = event(paid.to(shipped))
+
+    def on_pay(self, data: PurchaseData, payload: Payment) -> int:
+        data.cents = payload.cents
+        return data.cents
+
+
+app = app(Tally, Seat, Messenger, Holder, Purchase)

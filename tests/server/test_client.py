@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durable_fsm import errors
+from durable_fsm import chart_from, errors
 from durable_fsm.client import Client, SyncClient
 from durable_fsm.testing import wait_until
-from tests.server.client_app import Address, Errand, Holder, Messenger, Seat, Tally
+from tests.server.client_app import Address, Errand, Holder, Messenger, Purchase, Seat, Tally
 
 if TYPE_CHECKING:
     from durable_fsm.testing import EffectLog, RestateServer
@@ -210,3 +212,16 @@ def test_who_calls_a_chart_that_nobody_hosts_is_told_what_to_do(awake: Host) -> 
         pytest.raises(errors.UnexpectedAnswer, match="register the deployment that hosts it"),
     ):
         client.machine("Nobody", "k").send("go")
+
+
+def test_the_page_about_the_client_is_true(awake: Host) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "page"}
+
+    for snippet in snippets:
+        exec(snippet.replace("http://localhost:8080", awake.server.ingress_url), names)  # noqa: S102 - our own page
+    names["client"].close()
+
+    assert len(snippets) == 8
+    assert chart_from(names["Purchase"]) == chart_from(Purchase)
