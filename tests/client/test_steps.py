@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from durable_fsm.client import SyncClient
 from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, ask
 from durable_fsm.errors import EventRejected, NoAnswer, UnexpectedAnswer
 
@@ -104,3 +105,8 @@ def test_a_refusal_is_raised_at_once() -> None:
 
     assert str(caught.value) == "Order/o-17: event 'pay' is not accepted in state 'cart'. Accepted now: 'checkout'."
     assert caught.value.accepted == ("checkout",)
+
+
+def test_a_url_without_its_scheme_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ValueError, match="write it as http://localhost:8080"):
+        SyncClient("localhost:8080")

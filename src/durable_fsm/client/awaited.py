@@ -54,6 +54,9 @@ class Client:
             timeout: of one attempt, unless the call itself waits longer.
             patience: how long calls are repeated while nobody answers.
             http: a client of httpx to use instead of an own one; `verify` is then its matter, and so is to close it.
+
+        Raises:
+            ValueError: the URL has no scheme.
         """
         self._place = Place(url.rstrip("/"), patience)
         self._timeout = timeout

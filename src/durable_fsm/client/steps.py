@@ -73,6 +73,10 @@ class Place:
     url: str
     patience: timedelta
 
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"'{self.url}' is no URL of an ingress; write it as http://localhost:8080")
+
 
 def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps[Response]:
     """Send *request* until a machine has answered; the answer is a success.
