@@ -168,6 +168,28 @@ def test_an_event_is_taken_once_though_everything_dies_while_it_is_sent(awake: H
     assert tally.snapshot().data == {"count": 2}
 
 
+def test_a_row_of_events_is_taken_once_each_though_everything_dies_amidst_them(awake: Host, client: SyncClient) -> None:
+    tally = client.machine(Tally, awake.key("tally"))
+    replies: list[object] = []
+
+    def send_all() -> None:
+        replies.extend(tally.send(Tally.increment).reply for _ in range(100))
+
+    sending = threading.Thread(target=send_all)
+    sending.start()
+    wait_until(lambda: awake.stored("Tally", tally.key), what="the first event to be taken")
+    awake.served.kill()
+    awake.server.kill()
+    cut_short = sending.is_alive()
+    awake.server.start()
+    awake.served.restart()
+    sending.join(30)
+
+    assert cut_short
+    assert replies == list(range(1, 101))
+    assert tally.snapshot().data == {"count": 100}
+
+
 def test_an_activity_tells_another_machine_once_however_often_it_is_begun(awake: Host, client: SyncClient) -> None:
     tally = client.machine(Tally, awake.key("tally"))
     messenger = client.machine(Messenger, awake.key("messenger"))
