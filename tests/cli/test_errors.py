@@ -55,6 +55,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.Gone(**HERE),
     errors.NotRepairable(**HERE, problem="there is no failed activity 'charging'.", known=("refunding",)),
     errors.FlowStuck(**HERE, configuration=("held",)),
+    errors.NotUndone(**HERE, done=("flight", "car"), ending=("paying",)),
     errors.WaitTimedOut(**HERE, condition="state 'paid'", after="1h"),
     errors.WaitInVain(**HERE, condition="state 'paid'", status="done", configuration=("expired",)),
     errors.NotRunning(**HERE, activity=None, running=("charging",)),
@@ -64,6 +65,14 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.SecretMissing(**HERE, webhook="stripe", variable="STRIPE_SECRET"),
     errors.ActionError(**HERE, event="pay", callback="on_pay (order.py:30)", problem="KeyError: 'total'."),
     errors.UnknownWork(**HERE, work="mial", known=("mail",)),
+    errors.NoAnswer(
+        **HERE,
+        url="http://localhost:8080",
+        attempts=3,
+        waited=timedelta(minutes=1),
+        problem="ConnectError (All connection attempts failed)",
+    ),
+    errors.UnexpectedAnswer(**HERE, status=401, text="who are you?"),
     errors.TerminalError("the card was declined", code=402),
     errors.CallbackTimeout(callback="approval", after=timedelta(hours=1)),
     errors.CallbackRejected(callback="approval", reason="too expensive"),
@@ -116,7 +125,7 @@ def test_every_class_of_the_tree_is_shown_as_the_golden_file_says(monkeypatch: p
 
 
 def test_no_class_of_the_tree_is_missing() -> None:
-    bases = {errors.EventError, errors.MachineError}
+    bases = {errors.EventError, errors.MachineError, errors.CallError}
 
     assert {type(sample) for sample in SAMPLES} == set(tree()) - bases
     assert all(as_shown(sample).exit_code in EXIT_CODES for sample in SAMPLES)

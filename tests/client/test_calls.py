@@ -11,11 +11,13 @@ import pytest
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm.client.calls import Calls, segment
+from durable_fsm.client.calls import BUILT_IN, Calls, segment
 from durable_fsm.client.steps import Place, Request, Response, Steps
 from durable_fsm.client.values import Receipt
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
+from durable_fsm.restate import host
+from durable_fsm.restate.workflows import RUN
 
 PLACE = Place("http://restate", timedelta(seconds=10))
 PLAIN: dict[str, Any] = {"idempotency_key": "i-1", "delay": None}
@@ -31,9 +33,11 @@ class Bill(StateChart[Any]):
 
     pay = event(open.to(paid), Payment)
     lapse = after(timedelta(days=1), open.to(paid))
+    cancel = open.to.itself(internal=True)
 
 
 CALLS = Calls.to(PLACE, Bill, "b/1")
+BY_NAME = Calls.to(PLACE, "Bill", "b/1")
 
 
 def first(steps: Steps[Any]) -> Request:
@@ -47,19 +51,24 @@ def first(steps: Steps[Any]) -> Request:
     [
         pytest.param(
             lambda: CALLS.send(Bill.pay, Payment(cents=5), **PLAIN),
-            "send",
-            {"event": "pay", "payload": {"cents": 5}},
+            "pay",
+            {"cents": 5},
             id="send",
         ),
-        pytest.param(
-            lambda: CALLS.tell("pay", None, **PLAIN), "send/send", {"event": "pay", "payload": None}, id="tell"
-        ),
+        pytest.param(lambda: CALLS.tell("pay", None, **PLAIN), "pay/send", None, id="tell"),
         pytest.param(
             lambda: CALLS.tell("pay", 1, idempotency_key=None, delay=timedelta(seconds=1.5)),
-            "send/send?delay=1500ms",
-            {"event": "pay", "payload": 1},
+            "pay/send?delay=1500ms",
+            1,
             id="later",
         ),
+        pytest.param(
+            lambda: CALLS.send("lapse", None, **PLAIN), "send", {"event": "lapse", "payload": None}, id="private"
+        ),
+        pytest.param(
+            lambda: CALLS.send("cancel", None, **PLAIN), "send", {"event": "cancel", "payload": None}, id="built in"
+        ),
+        pytest.param(lambda: BY_NAME.send("pay", 1, **PLAIN), "send", {"event": "pay", "payload": 1}, id="by name"),
         pytest.param(lambda: CALLS.create({"a": 1}, idempotency_key=None), "create", {"a": 1}, id="create"),
         pytest.param(CALLS.snapshot, "snapshot", None, id="snapshot"),
         pytest.param(lambda: CALLS.page(after=3, limit=2), "history", {"after": 3, "limit": 2}, id="history"),
@@ -93,7 +102,7 @@ def test_a_misspelt_event_is_found_before_it_is_sent() -> None:
     with pytest.raises(UnknownEvent) as caught:
         next(CALLS.send("pya", None, **PLAIN))
 
-    assert str(caught.value) == "Bill/b/1: there is no event 'pya'. It knows: 'pay'. Did you mean 'pay'?"
+    assert str(caught.value) == "Bill/b/1: there is no event 'pya'. It knows: 'cancel', 'pay'. Did you mean 'pay'?"
     assert first(CALLS.send("lapse", None, **PLAIN)).body  # private: the machine says so
     assert first(Calls.to(PLACE, "Bill", "b").send("pya", None, **PLAIN)).body
 
@@ -130,3 +139,23 @@ def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
 
     assert isinstance(end.value.value, Receipt)
     assert end.value.value.configuration == ("open",)
+
+
+def test_an_event_has_no_handler_where_every_machine_has_one() -> None:
+    assert {name for name in host.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
+
+
+def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
+    steps = CALLS.run({"a": 1}, timedelta(hours=2))
+
+    begun = next(steps)
+    attached = steps.send(Response(202, b'{"invocationId": "i"}', {}, 0))
+    with pytest.raises(StopIteration) as end:
+        steps.send(Response(200, b'{"paid": true}', {}, 0))
+
+    assert isinstance(begun, Request)
+    assert isinstance(attached, Request)
+    assert (begun.method, begun.path, begun.body) == ("POST", "/Bill.workflow/b%2F1/run/send", b'{"a":1}')
+    assert (attached.method, attached.path) == ("GET", "/restate/workflow/Bill.workflow/b%2F1/attach")
+    assert (begun.lasts, attached.lasts) == (timedelta(0), timedelta(hours=2))
+    assert end.value.value == {"paid": True}

@@ -28,6 +28,7 @@ RAISED: list[errors.DurableFSMError] = [
     errors.Finished(**WHO, event="pay", configuration=["paid"]),
     errors.Gone(**WHO),
     errors.NotRepairable(**WHO, problem="no such state.", known=["cart"]),
+    errors.NotUndone(**WHO, done=["flight"], ending=["car"]),
     errors.FlowStuck(**WHO, configuration=["cart"]),
     errors.WaitTimedOut(**WHO, condition='{"state":"paid"}', after="0:00:01"),
     errors.WaitInVain(**WHO, condition='{"state":"paid"}', status="failed", configuration=["cart"]),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 
 from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Client, activity, app, durable, event
+from durable_fsm import ActivityContext, Client, activity, after, app, durable, event
 from durable_fsm.testing import effect
 
 
@@ -110,7 +111,7 @@ class PurchaseData(BaseModel):
     cents: int = 0
 
 
-# That of docs/client.md, whose snippets are run against it.
+# Those of docs/client.md, whose snippets are run against it.
 class Purchase(StateChart[PurchaseData]):
     cart = State(initial=True)
     paid = State()
@@ -124,4 +125,14 @@ class Purchase(StateChart[PurchaseData]):
         return data.cents
 
 
-app = app(Tally, Seat, Messenger, Holder, Purchase)
+@durable(workflow=True)
+class Charge(StateChart[PurchaseData]):
+    due = State(initial=True)
+    charged = State(final=True)
+    charge = after(timedelta(milliseconds=100), due.to(charged))
+
+    def on_enter_charged(self, data: PurchaseData) -> dict[str, int]:
+        return {"charged": data.cents}
+
+
+app = app(Tally, Seat, Messenger, Holder, Purchase, Charge)

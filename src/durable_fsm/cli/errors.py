@@ -12,6 +12,7 @@ import click
 import durable_fsm
 from durable_fsm.errors import (
     ActionError,
+    CallError,
     DefinitionError,
     DurableFSMError,
     EventError,
@@ -30,6 +31,7 @@ BRANCHES: dict[type[DurableFSMError], int] = {
     DefinitionError: 3,
     EventError: 4,
     MachineError: 5,
+    CallError: SERVER,
     ActionError: 6,
     UnknownWork: 6,
     TerminalError: 6,

@@ -15,7 +15,7 @@ import httpx
 from durable_fsm.client.calls import Calls, Invocation, Named
 from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, Steps
 from durable_fsm.client.values import Entry, Receipt, View
-from durable_fsm.core.model import Chart
+from durable_fsm.core.model import Chart, Json
 
 if TYPE_CHECKING:
     from statemachine import StateChart
@@ -274,6 +274,18 @@ class Machine:
             reason=reason, retry=retry, skip=skip, result=result, move=move, resend=resend, migrate=migrate
         )
         return await self._take(repair)
+
+    async def run(self, data: object = None, *, timeout: timedelta | None = None) -> Json:
+        """Run the machine as a workflow, or join the run that there is, until it ends; its output.
+
+        Args:
+            timeout: how long that may take beyond the client's own patience; one hour, unless given.
+        """
+        return await self._take(self._calls.run(data, timeout))
+
+    async def output(self, *, timeout: timedelta | None = None) -> Json:
+        """Wait for the output of its workflow, which somebody has begun."""
+        return await self._take(self._calls.output(timeout))
 
     async def _send(
         self, event: str | Named, payload: object, idempotency_key: str | None, delay: timedelta | None

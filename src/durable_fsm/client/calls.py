@@ -20,6 +20,9 @@ from durable_fsm.frontends import chart_from
 NOT_READY = 470
 """What Restate says of the output of an invocation that goes on."""
 
+BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
+"""Handlers that every machine has; an event of such a name goes through `send`."""
+
 USUAL_WAIT = timedelta(hours=1)
 """How long the host lets somebody wait who does not say."""
 
@@ -109,7 +112,8 @@ class Calls:
         if delay:
             sent = yield from self.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
             return (yield from sent.attach(delay))
-        return (yield from self._receipt("send", self._event(event, payload), idempotency_key=idempotency_key))
+        handler, body = self._addressed(event, payload)
+        return (yield from self._receipt(handler, body, idempotency_key=idempotency_key))
 
     def tell(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
@@ -118,10 +122,19 @@ class Calls:
         if delay is not None and delay < timedelta(0):
             raise ValueError("a delay is not negative")
         after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
-        body = self._event(event, payload)
-        answer = yield from self._ask(f"send/send{after}", body, idempotency_key=idempotency_key or _fresh())
+        handler, body = self._addressed(event, payload)
+        answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
         told = cast("dict[str, Any]", _json(answer, self.machine, self.key))
         return Invocation(told["invocationId"], self.place, self.machine, self.key)
+
+    def _addressed(self, event: str | Named, payload: object) -> tuple[str, Json]:
+        """The event's own handler, where the chart is known and has one, or `send`; and what that takes."""
+        sent = self._event(event, payload)
+        name = str(sent["event"])
+        open_to_all = self.chart is not None and name in self.chart.public_events
+        if open_to_all and name.isidentifier() and name.isascii() and name[0] != "_" and name not in BUILT_IN:
+            return name, sent["payload"]
+        return "send", sent
 
     def _event(self, event: str | Named, payload: object) -> dict[str, Json]:
         return {"event": self._known(id_of(event)), "payload": self._plain(payload, f"payload of '{id_of(event)}'")}
@@ -232,6 +245,23 @@ class Calls:
             targets = cast("Iterable[str | Named]", move)
             body["move"] = id_of(cast("str | Named", move)) if _is_one(move) else [id_of(one) for one in targets]
         return self._receipt("repair", body)
+
+    # ── as a workflow ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, data: object, timeout: timedelta | None) -> Steps[Json]:
+        """Begin the workflow, unless it was begun before, and wait for its output."""
+        body = self._plain(data, "data")
+        path = f"/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/run/send"
+        content = None if body is None else canonical(body).encode()
+        headers = {} if body is None else {"content-type": "application/json"}
+        yield from ask(self.place, Request("POST", path, content, headers), chart=self.machine, key=self.key)
+        return (yield from self.output(timeout))
+
+    def output(self, timeout: timedelta | None) -> Steps[Json]:
+        """Wait for the output of the workflow."""
+        path = f"/restate/workflow/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/attach"
+        request = Request("GET", path, lasts=timeout or USUAL_WAIT)
+        return _json((yield from ask(self.place, request, chart=self.machine, key=self.key)), self.machine, self.key)
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
