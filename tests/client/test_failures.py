@@ -86,3 +86,12 @@ def test_who_gets_no_answer_can_catch_both_ways_in_one() -> None:
 
     assert isinstance(lost, errors.CallError)
     assert isinstance(error_of(500, b"", **WHO), errors.CallError)
+
+
+def test_a_fact_that_nobody_knows_is_not_sent_and_is_nothing() -> None:
+    sent = terminal(errors.NotRunning(**WHO, activity=None, running=[]))
+    body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
+
+    caught = error_of(sent.status_code, body, chart="Order", key="o-17")
+
+    assert (type(caught), str(caught)) == (errors.NotRunning, sent.message)
