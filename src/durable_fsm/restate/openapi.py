@@ -96,7 +96,7 @@ IDEMPOTENCY: Schema = {
     "in": "header",
     "required": False,
     "description": "Whoever asks again under the same key gets the first answer, and nothing is done twice.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
 
 DELAY: Schema = {
