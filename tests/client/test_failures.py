@@ -44,7 +44,16 @@ AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.Un
 """Never an answer of a machine: what is found at import, and by a client."""
 
 
-@pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
+NOTHING_RUNS = errors.NotRunning(**WHO, activity=None, running=[])
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *(pytest.param(raised, id=type(raised).__name__) for raised in RAISED),
+        pytest.param(NOTHING_RUNS, id="a fact that is None"),
+    ],
+)
 def test_an_error_arrives_as_it_was_raised(raised: errors.DurableFSMError) -> None:
     sent = terminal(raised)
     body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
