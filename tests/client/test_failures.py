@@ -44,16 +44,7 @@ AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.Un
 """Never an answer of a machine: what is found at import, and by a client."""
 
 
-NOTHING_RUNS = errors.NotRunning(**WHO, activity=None, running=[])
-
-
-@pytest.mark.parametrize(
-    "raised",
-    [
-        *(pytest.param(raised, id=type(raised).__name__) for raised in RAISED),
-        pytest.param(NOTHING_RUNS, id="a fact that is None"),
-    ],
-)
+@pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
 def test_an_error_arrives_as_it_was_raised(raised: errors.DurableFSMError) -> None:
     sent = terminal(raised)
     body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
@@ -95,3 +86,12 @@ def test_who_gets_no_answer_can_catch_both_ways_in_one() -> None:
 
     assert isinstance(lost, errors.CallError)
     assert isinstance(error_of(500, b"", **WHO), errors.CallError)
+
+
+def test_a_fact_that_nobody_knows_is_not_sent_and_is_nothing() -> None:
+    sent = terminal(errors.NotRunning(**WHO, activity=None, running=[]))
+    body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
+
+    caught = error_of(sent.status_code, body, chart="Order", key="o-17")
+
+    assert (type(caught), str(caught)) == (errors.NotRunning, sent.message)

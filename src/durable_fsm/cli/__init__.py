@@ -14,8 +14,31 @@ from durable_fsm.cli.output import AS_JSON
 
 __all__ = ["main"]
 
-COMMANDS = ("new", "dev", "register", "check", "diagram", "simulate", "kafka", "completion")
-"""Each is the function of its name in the module of its name, imported when it is used."""
+COMMANDS = {
+    "new": "new:new",
+    "dev": "dev:dev",
+    "register": "register:register",
+    "check": "check:check",
+    "events": "machines:events",
+    "send": "sending:send",
+    "show": "machines:show_machine",
+    "watch": "machines:watch",
+    "list": "survey:list_machines",
+    "history": "machines:history",
+    "wait": "machines:wait",
+    "cancel": "machines:cancel",
+    "delete": "machines:delete",
+    "repair": "machines:repair",
+    "doctor": "survey:doctor",
+    "export": "transfer:export",
+    "import": "transfer:import_machines",
+    "openapi": "openapi:openapi",
+    "diagram": "diagram:diagram",
+    "simulate": "simulate:simulate",
+    "kafka": "kafka:kafka",
+    "completion": "completion:completion",
+}
+"""Where each is, as `module:function`; imported when it is used."""
 
 
 class Main(click.Group):
@@ -29,7 +52,8 @@ class Main(click.Group):
         """Import one."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"durable_fsm.cli.{cmd_name}"), cmd_name)
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"durable_fsm.cli.{module}"), function)
         return command
 
     def invoke(self, ctx: click.Context) -> object:

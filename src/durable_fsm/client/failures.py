@@ -42,5 +42,5 @@ def _built(kind: type[errors.DurableFSMError], metadata: Mapping[str, Any]) -> e
             text = str(metadata[name])
             facts[name] = text if parameter.annotation in ("str", "str | None") else json.loads(text)
         elif parameter.default is parameter.empty and str(parameter.annotation).endswith("| None"):
-            facts[name] = None  # the wire leaves out what is None
+            facts[name] = None  # what is not known is not sent
     return kind(**facts)
