@@ -332,7 +332,8 @@ class EventRejected(EventError):
     @property
     def what(self) -> str:
         place = "state" if len(self.configuration) == 1 else "states"
-        reason = f" {self.reason}" if self.reason else ""
+        stop = "" if self.reason.endswith((".", "!", "?")) else "."  # it may quote what an author has written
+        reason = f" {self.reason}{stop}" if self.reason else ""
         now = f"Accepted now: {quoted(self.accepted)}." if self.accepted else "Nothing from outside is accepted now."
         return f"event '{self.event}' is not accepted in {place} {quoted(self.configuration)}.{reason} {now}"
 

@@ -98,6 +98,12 @@ def test_what_changes_a_machine_has_an_idempotency_key_of_its_own() -> None:
     assert "idempotency-key" not in first(CALLS.snapshot()).headers
 
 
+@pytest.mark.parametrize("key", ["ключ", "a\nb", " a", "a ", "\x00"])
+def test_an_idempotency_key_that_no_header_carries_is_refused_before_anything_is_sent(key: str) -> None:
+    with pytest.raises(ValueError, match=r"idempotency key '.*' cannot be sent: .*quote"):
+        next(CALLS.send("pay", 1, idempotency_key=key, delay=None))
+
+
 def test_a_misspelt_event_is_found_before_it_is_sent() -> None:
     with pytest.raises(UnknownEvent) as caught:
         next(CALLS.send("pya", None, **PLAIN))

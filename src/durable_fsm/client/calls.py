@@ -272,7 +272,7 @@ class Calls:
     def _ask(
         self, handler: str, body: Json, *, idempotency_key: str | None = None, lasts: timedelta = timedelta(0)
     ) -> Steps[Response]:
-        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        headers = {} if idempotency_key is None else {"idempotency-key": _sendable(idempotency_key)}
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else canonical(body).encode()
@@ -301,6 +301,20 @@ def _json(answer: Response, chart: str, key: str) -> Json:
     except ValueError:
         text = answer.body[:500].decode(errors="replace")
         raise UnexpectedAnswer(chart=chart, key=key, status=answer.status, text=text) from None
+
+
+def _sendable(idempotency_key: str) -> str:
+    """The key itself, if a header can carry it as it is: what is changed on the way would not be the same key again.
+
+    Raises:
+        ValueError: it holds more than printable ASCII, or begins or ends with a space.
+    """
+    if idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key == idempotency_key.strip():
+        return idempotency_key
+    raise ValueError(
+        f"the idempotency key {idempotency_key!r} cannot be sent: it has printable ASCII characters only, and no space"
+        " at its ends; encode it, for instance with urllib.parse.quote"
+    )
 
 
 def _fresh() -> str:

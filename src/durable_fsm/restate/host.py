@@ -46,7 +46,7 @@ from durable_fsm.restate.schemas import (
     HISTORY_SCHEMA,
     REPAIR_SCHEMA,
     SEND_SCHEMA,
-    WAIT_SCHEMA,
+    wait_schema,
 )
 from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
 from durable_fsm.restate.visit import (
@@ -106,7 +106,7 @@ class Host:
         self._add(service, "delete", self._delete, schema=DELETE_SCHEMA, takes="delete")
         self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA, takes="repair")
         self._add(service, "snapshot", self._snapshot, kind="shared")
-        self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
+        self._add(service, "wait_for", self._wait_for, kind="shared", schema=wait_schema(self.chart))
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
         if any(chart.activities for chart in self.chart.served):
             self._add(service, "cancel", self._cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
