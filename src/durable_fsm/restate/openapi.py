@@ -16,7 +16,7 @@ from durable_fsm.restate.schemas import (
     HISTORY_SCHEMA,
     REPAIR_SCHEMA,
     SEND_SCHEMA,
-    WAIT_SCHEMA,
+    wait_schema,
 )
 
 Schema = dict[str, Any]  # Any: JSON Schema
@@ -147,7 +147,9 @@ class _Document:
         self.post("repair", "Repair", _doc("_repair"), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True)
         snapshot: Schema = {"type": "object", "required": ["machine", "key", "status", "configuration", "data"]}
         self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, asked=False)
-        self.post("wait_for", "Wait", _doc("_wait_for"), self.named(WAIT_SCHEMA), (*EVENT, 408, 412), required=True)
+        self.post(
+            "wait_for", "Wait", _doc("_wait_for"), self.named(wait_schema(chart)), (*EVENT, 408, 412), required=True
+        )
         page: Schema = {"type": "object", "required": ["entries", "next"]}
         self.post("history", "History", _doc("_history"), self.named(HISTORY_SCHEMA), READ, answer=page, asked=False)
         if any(one.activities for one in chart.served):
