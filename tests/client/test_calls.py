@@ -165,3 +165,9 @@ def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
     assert (attached.method, attached.path) == ("GET", "/restate/workflow/Bill.workflow/b%2F1/attach")
     assert (begun.lasts, attached.lasts) == (timedelta(0), timedelta(hours=2))
     assert end.value.value == {"paid": True}
+
+
+@pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(days=36_501)])
+def test_a_delay_is_one_that_the_server_can_keep(delay: timedelta) -> None:
+    with pytest.raises(ValueError, match="a delay is not negative, and a hundred years at most"):
+        next(CALLS.tell("pay", 1, idempotency_key=None, delay=delay))

@@ -23,6 +23,9 @@ NOT_READY = 470
 BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
 """Handlers that every machine has; an event of such a name goes through `send`."""
 
+LONGEST_DELAY = timedelta(days=36_500)
+"""Restate hangs up on a delay that leads beyond the year 9999."""
+
 USUAL_WAIT = timedelta(hours=1)
 """How long the host lets somebody wait who does not say."""
 
@@ -119,8 +122,8 @@ class Calls:
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
     ) -> Steps[Invocation]:
         """Send an event and do not wait for what becomes of it."""
-        if delay is not None and delay < timedelta(0):
-            raise ValueError("a delay is not negative")
+        if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
+            raise ValueError("a delay is not negative, and a hundred years at most")
         after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
         handler, body = self._addressed(event, payload)
         answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())

@@ -103,8 +103,8 @@ DELAY: Schema = {
     "name": "delay",
     "in": "query",
     "required": False,
-    "description": "How long Restate keeps the request: `200ms`, `30s`, or as in ISO 8601.",
-    "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,6}(ms|s|m|h|d)$"},
+    "description": "How long Restate keeps the request: `200ms`, `30s`, or as in ISO 8601. Beyond the year 9999 it hangs up.",
+    "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,4}(ms|s|m|h|d)$"},
     "example": "30s",
 }
 
