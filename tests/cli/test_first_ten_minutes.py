@@ -115,9 +115,12 @@ def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     screen = terminal.sees(SERVING)
     assert f"curl {terminal.url}/Ticket/one/request --json '{{\"seats\": 1}}'" in screen
 
-    receipt = post(f"{terminal.url}/Ticket/one/request", {"seats": 2})
-    assert receipt["configuration"] == ["searching"]
+    there = ["--ingress", terminal.url]
+    sent = run("send", "Ticket/one", "request", '{"seats": 2}', "--json", *there, cwd=ticket)
+    assert json.loads(sent.stdout)["configuration"] == ["searching"], sent.stderr
     terminal.sees("Ticket/one: 'done.invoke.searching': searching → held")
+    shown = run("show", "Ticket/one", *there, cwd=ticket)
+    assert ["states", "held"] in [line.split() for line in shown.stdout.splitlines()]
 
     second = run("dev", cwd=ticket)
     assert second.returncode == 7
@@ -135,6 +138,8 @@ def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     ))  # fmt: skip
     terminal.sees("Reloaded: Ticket (6 states, 3 events).")
     assert post(f"{terminal.url}/Ticket/one/give_back")["configuration"] == ["given_back"]
+    watched = run("watch", "Ticket/one", *there, cwd=ticket)
+    assert watched.stdout == "Ticket/one is done in given_back\n"
 
     terminal.child.sendintr()
     assert terminal.ends() == 130
