@@ -124,3 +124,16 @@ def lend(names: Iterable[str], place: Path) -> None:
         tops = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
         for top in tops:
             (place / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
+def test_no_two_applications_of_the_server_tests_serve_charts_of_one_name() -> None:
+    chart = re.compile(r"^(?:class (\w+)\([^)]*StateChart\b.*\)|(\w+) = TransitionsConfig\()", re.MULTILINE)
+    apps = [*(ROOT / "tests/server").glob("*_app.py"), ROOT / "tests/server/charts.py"]
+
+    homes: dict[str, set[str]] = {}
+    for app in apps:
+        for one, other in chart.findall(app.read_text(encoding="utf-8")):
+            homes.setdefault(one or other, set()).add(app.name)
+
+    assert len(homes) > 50
+    assert {name: apps for name, apps in homes.items() if len(apps) > 1} == {}

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_fsm.client import Client, SyncClient
     from durable_fsm.core.activity import ActivityContext
     from durable_fsm.core.migrate import OldMachine
     from durable_fsm.core.model import Chart, Failure, History, Retry
@@ -45,6 +46,7 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "ActivityContext": "durable_fsm.core.activity",
     "Chart": "durable_fsm.core.model",
+    "Client": "durable_fsm.client",
     "DefinitionError": "durable_fsm.errors",
     "DurableFSMError": "durable_fsm.errors",
     "Effects": "durable_fsm.core.scope",
@@ -61,6 +63,7 @@ _HOMES = {
     "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.model",
     "StripeSignature": "durable_fsm.frontends.signatures",
+    "SyncClient": "durable_fsm.client",
     "TerminalError": "durable_fsm.errors",
     "TransitionsConfig": "durable_fsm.frontends.transitions",
     "Webhook": "durable_fsm.core.sources",
@@ -88,6 +91,7 @@ _EXTRAS = {"TransitionsConfig": "transitions"}
 __all__ = [
     "ActivityContext",
     "Chart",
+    "Client",
     "DefinitionError",
     "DurableFSMError",
     "Effects",
@@ -104,6 +108,7 @@ __all__ = [
     "Request",
     "Retry",
     "StripeSignature",
+    "SyncClient",
     "TerminalError",
     "TransitionsConfig",
     "Webhook",

@@ -31,6 +31,9 @@
     │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
     ├── UnknownWork            the author: a callback starts work that the chart does not declare
+    ├── CallError              a client: its call has not been answered by a machine
+    │   ├── NoAnswer               nobody has answered for as long as the client was patient
+    │   └── UnexpectedAnswer       somebody has, with what is no machine's answer
     └── TerminalError          raised by activities: trying again would not help
         ├── CallbackTimeout        nobody has answered in time
         ├── CallbackRejected       somebody outside has said no
@@ -54,6 +57,7 @@ __all__ = [
     "ActionError",
     "AlreadyStarted",
     "BadSignature",
+    "CallError",
     "CallbackRejected",
     "CallbackTimeout",
     "CallbackUnreadable",
@@ -70,6 +74,7 @@ __all__ = [
     "MachineError",
     "MalformedInput",
     "MigrationError",
+    "NoAnswer",
     "NotDurable",
     "NotRepairable",
     "NotRunning",
@@ -83,6 +88,7 @@ __all__ = [
     "TooManyDeferred",
     "TooManyWaiting",
     "Undecodable",
+    "UnexpectedAnswer",
     "UnknownEvent",
     "UnknownWork",
     "VersionError",
@@ -326,7 +332,8 @@ class EventRejected(EventError):
     @property
     def what(self) -> str:
         place = "state" if len(self.configuration) == 1 else "states"
-        reason = f" {self.reason}" if self.reason else ""
+        stop = "" if self.reason.endswith((".", "!", "?")) else "."  # it may quote what an author has written
+        reason = f" {self.reason}{stop}" if self.reason else ""
         now = f"Accepted now: {quoted(self.accepted)}." if self.accepted else "Nothing from outside is accepted now."
         return f"event '{self.event}' is not accepted in {place} {quoted(self.configuration)}.{reason} {now}"
 
@@ -647,4 +654,48 @@ class SecretMissing(MachineError):
         return (
             f"webhook '{self.webhook}' cannot check its requests: the environment has no {self.variable}."
             " Set it where the service runs, and restart it."
+        )
+
+
+# ── a client ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CallError(DurableFSMError):
+    """A call to a machine was not answered by it. Whether the machine has moved is not known."""
+
+
+class NoAnswer(CallError):
+    """Nobody has answered a call for as long as the client was patient, `waited`, after so many attempts."""
+
+    def __init__(
+        self, *, chart: str, url: str, attempts: int, waited: timedelta, problem: str, key: str | None = None
+    ) -> None:
+        super().__init__(chart=chart, key=key)
+        self.url = url
+        self.attempts = attempts
+        self.waited = waited
+        self.problem = problem
+
+    @property
+    def what(self) -> str:
+        often = "once" if self.attempts == 1 else f"{self.attempts} times"
+        return (
+            f"no answer from {self.url}, asked {often} within {self.waited.total_seconds():g} s: {self.problem}."
+            " Whether the machine has moved is not known: call again with the same idempotency key, when it can be reached."
+        )
+
+
+class UnexpectedAnswer(CallError):
+    """A call was answered by something that is no machine of ours, or of another version; `text` is what it said."""
+
+    def __init__(self, *, chart: str, status: int, text: str, remedy: str = "", key: str | None = None) -> None:
+        super().__init__(chart=chart, key=key)
+        self.status = status
+        self.text = text
+        self.remedy = remedy
+
+    @property
+    def what(self) -> str:
+        return f"the call was answered with status {self.status}: {self.text}" + (
+            f" {self.remedy}" if self.remedy else ""
         )

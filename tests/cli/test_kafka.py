@@ -174,29 +174,35 @@ def test_poison_is_listed_with_its_place_and_its_reason(subscribed: Subscribed) 
     )
 
 
-def test_bad_input_and_bad_servers_are_told_and_end_with_two(subscribed: Subscribed) -> None:
+def test_bad_input_ends_with_two_and_what_a_server_refuses_with_seven(subscribed: Subscribed) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     ingress = subscribed.server.ingress_url
     address = subscribed.broker.bootstrap_servers
-    cases: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
-        (("Presses",), (), "Restate knows no Kafka cluster 'cli'. Say where its brokers are: --brokers cli=host:9092"),
-        (("Presses",), ("--brokers", "cli"), "'cli' says no brokers. Write --brokers name=host:9092,host:9092"),
+    cases: list[tuple[int, tuple[str, ...], tuple[str, ...], str]] = [
         (
+            7,
+            ("Presses",),
+            (),
+            "Restate knows no Kafka cluster 'cli'. Say where its brokers are: --brokers cli=host:9092",
+        ),
+        (2, ("Presses",), ("--brokers", "cli"), "'cli' says no brokers. Write --brokers name=host:9092,host:9092"),
+        (
+            7,
             ("Presses",),
             ("--brokers", f"other={address}"),
             "--brokers names cluster 'other', and no source uses it: cli.",
         ),
-        (("NobodyServesThis",), (), "Service 'NobodyServesThis' is not registered at"),
-        (("Presses",), ("--admin", nowhere), f"Restate's admin API cannot be reached at {nowhere}"),
-        (("Presses",), ("--admin", ingress), "Restate refuses GET /kafka-clusters"),
-        (("Presses",), ("--admin", "nonsense"), "Restate's admin API cannot be reached at nonsense"),
-        (("Nothing",), (), "has no 'Nothing'"),
-        ((), (), "Missing argument 'TARGETS...'"),
+        (7, ("NobodyServesThis",), (), "Service 'NobodyServesThis' is not registered at"),
+        (7, ("Presses",), ("--admin", nowhere), f"Restate's admin API cannot be reached at {nowhere}"),
+        (7, ("Presses",), ("--admin", ingress), "Restate refuses GET /kafka-clusters"),
+        (2, ("Presses",), ("--admin", "nonsense"), "'nonsense' is no address for --admin"),
+        (2, ("Nothing",), (), "has no 'Nothing'"),
+        (2, (), (), "Missing argument 'TARGETS...'"),
     ]
 
-    for names, options, words in cases:
+    for code, names, options, words in cases:
         result = subscribed.kafka(*names, options=options)
-        assert result.exit_code == 2, (names, options, result.output)
+        assert result.exit_code == code, (names, options, result.output)
         assert words in result.stderr.replace("\n", " ")
 
 

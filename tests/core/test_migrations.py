@@ -99,6 +99,7 @@ def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it() -> None:
     assert take_up(new, Driven(old).snapshot) == (old, Driven(old).snapshot, None)
     taken = take_up(new, machine.snapshot)
     assert (taken.chart, taken.machine.configuration) == (old, ("settled",))
+    assert [new.of(version) for version in ("2", "3", "1")] == [old, new, new]
 
 
 def test_a_version_that_nothing_leads_from_is_refused_and_the_answer_says_which_are_read() -> None:

@@ -153,6 +153,7 @@ def test_a_machine_that_has_ended_takes_nothing() -> None:
 def test_a_machine_that_has_failed_takes_nothing_and_says_why() -> None:
     failed = replace(CART, status=Status.FAILED, failure=Failure("X", "no gas."))
 
+    assert refused("pay", failed) == refused("pay", replace(failed, failure=Failure("X", "no gas")))
     assert refused("pay", failed) == (
         "EventRejected: Order: event 'pay' is not accepted in state 'cart'. The machine has failed: no gas. Nothing from"
         " outside is accepted now."

@@ -77,7 +77,7 @@ Gone = TransitionsConfig(
     after_end=gone(SHORT),
 )
 
-Strict = TransitionsConfig(
+Exact = TransitionsConfig(
     "StrictConfig",
     states=["open", {"name": "closed", "final": True}],
     transitions=[["close", "open", "closed"]],
@@ -103,7 +103,7 @@ async def book(ctx: ActivityContext, data: Trip) -> int:
 
 
 @durable(workflow=True, after_end=free(timedelta(0)))
-class Booking(StateChart[Trip]):
+class Lodging(StateChart[Trip]):
     """Books, and waits for somebody to agree."""
 
     booking = State(initial=True, invoke=activity(book))
@@ -257,4 +257,4 @@ class Doomed(StateChart[Parcel]):
         return False
 
 
-ends_app = app(Freed, Long, Gone, Strict, Booking, Rash, Instant, Dispatch, Hasty, Doomed)
+ends_app = app(Freed, Long, Gone, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed)

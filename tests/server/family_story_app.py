@@ -56,7 +56,7 @@ class Runner(StateChart[Errand]):
     def on_go(self, data: Errand, payload: int, effects: Effects) -> None:
         data.heard.append(payload)
         for number in range(3):
-            effects.send("note", number, to=(Diary, f"{data.ledger}-{data.number}"))
+            effects.send("note", number, to=(Notebook, f"{data.ledger}-{data.number}"))
 
     def on_enter_back(self, data: Errand) -> list[int]:
         return [data.number, *data.heard]
@@ -66,7 +66,7 @@ class Book(BaseModel):
     notes: list[int] = []
 
 
-class Diary(StateChart[Book]):
+class Notebook(StateChart[Book]):
     open = State(initial=True)
     note = event(open.to.itself(internal=True), int)
 
@@ -111,4 +111,4 @@ class Sender(StateChart[Plan]):
         data.result = result
 
 
-family_story_app = app(Sender, Diary)
+family_story_app = app(Sender, Notebook)

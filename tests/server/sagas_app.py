@@ -234,8 +234,8 @@ async def call_back(result: str) -> None:
     await have_effect(f"{name}-undo", original)
 
 
-Parcel = TransitionsConfig(
-    name="Parcel",
+Consignment = TransitionsConfig(
+    name="Consignment",
     states=["packed", "sending", "sent", "undoing", "back"],
     initial="packed",
     transitions=[
@@ -250,4 +250,4 @@ Parcel = TransitionsConfig(
     activities={"sending": activity(send_parcel, undo=call_back), "undoing": undo_all("sending")},
 )
 
-app = durable_fsm.app(Booking, Hurried, Parcel, Agency)
+app = durable_fsm.app(Booking, Hurried, Consignment, Agency)

@@ -15,12 +15,13 @@ import httpx
 import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
-from tests.server.test_every_step import MOMENTS, VICTIMS, insisted, mortal
+from tests.server.clients import insisted
+from tests.server.test_every_step import MOMENTS, VICTIMS, mortal
 
 pytestmark = pytest.mark.server
 
 APP = "family_story_app:family_story_app"
-OURS = "('Sender', 'Sender.history', 'Runner', 'Runner.activities', 'Runner.history', 'Diary', 'Diary.history')"
+OURS = "('Sender', 'Sender.history', 'Runner', 'Runner.activities', 'Runner.history', 'Notebook', 'Notebook.history')"
 
 
 def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
@@ -51,9 +52,9 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             [stable_id] = {entry.key for entry in effects.entries(f"{key}-{number}")}
             assert stable_id.startswith(f"Runner/{key}/runner.{number}/{machine['life']}.")
             ledger = f"{key}-{number}"
-            wait_until(lambda ledger=ledger: insisted(lambda: server.state("Diary", ledger)), what="the notes")
+            wait_until(lambda ledger=ledger: insisted(lambda: server.state("Notebook", ledger)), what="the notes")
             wait_until(
-                lambda ledger=ledger: ask("Diary", ledger, "snapshot")["data"]["notes"] == [0, 1, 2],
+                lambda ledger=ledger: ask("Notebook", ledger, "snapshot")["data"]["notes"] == [0, 1, 2],
                 timedelta(seconds=20),
                 "all notes, in order",
             )

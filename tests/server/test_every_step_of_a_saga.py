@@ -17,11 +17,12 @@ import httpx
 import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
-from tests.server.test_every_step import MOMENTS, VICTIMS, insisted, mortal
+from tests.server.clients import insisted
+from tests.server.test_every_step import MOMENTS, VICTIMS, mortal
 
 pytestmark = pytest.mark.server
 
-APP = "sagas_app:app"
+APP = "saga_story_app:saga_story_app"
 KINDS = ("call", "clear", "get", "handle", "run", "send", "set")
 STEPS = ("flight", "car", "payment")
 
@@ -34,7 +35,7 @@ def tell(server: RestateServer, effects: EffectLog, name: str) -> None:
         def ask(key: str, handler: str, body: object = None) -> dict[str, Any]:
             headers = {"idempotency-key": f"{key}/{handler}"}
             content: dict[str, Any] = {} if body is None else {"json": body}
-            url = f"{server.ingress_url}/Booking/{key}/{handler}"
+            url = f"{server.ingress_url}/Voyage/{key}/{handler}"
             answer = insisted(lambda: client.post(url, headers=headers, **content))
             assert answer.status_code == 200, answer.text
             return answer.json()
@@ -49,11 +50,11 @@ def tell(server: RestateServer, effects: EffectLog, name: str) -> None:
 
     assert machine["data"]["undone"] == ["paying", "car", "flight"]
     assert (machine["undo"], machine["stopping"], machine["activities"], machine["timers"]) == ([], [], [], [])
-    assert insisted(lambda: server.state("Booking", deleted)) == {}
+    assert insisted(lambda: server.state("Voyage", deleted)) == {}
     for trip, life_of in ((refused, machine["life"]), (deleted, life)):
         places = {}
         for activity, step, entry in (("flight", "flight", 2), ("car", "car", 3), ("paying", "payment", 4)):
-            stable_id = f"Booking/{trip}/{life_of}/{activity}/{entry}"
+            stable_id = f"Voyage/{trip}/{life_of}/{activity}/{entry}"
             for undo in ("", "-undo"):
                 entries = effects.entries(f"{trip}-{step}{undo}")
                 assert {effect.key for effect in entries} == {stable_id}
@@ -64,7 +65,7 @@ def tell(server: RestateServer, effects: EffectLog, name: str) -> None:
 
 
 def _settled(server: RestateServer) -> bool:
-    running = "SELECT id FROM sys_invocation WHERE target_service_name LIKE 'Booking%' AND status NOT IN ('completed', 'scheduled')"
+    running = "SELECT id FROM sys_invocation WHERE target_service_name LIKE 'Voyage%' AND status NOT IN ('completed', 'scheduled')"
     return not insisted(lambda: server.query(running))
 
 

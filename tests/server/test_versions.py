@@ -127,7 +127,7 @@ def test_a_migration_waits_for_exclusive_work_of_the_build_before(builds: Builds
     old.receipt(chart, key, "begin", {"name": key})
     wait_until(lambda: not old.snapshot(chart, key)["activities"], what="the letter to be sent")
 
-    with old.effects.hold(f"before:{key}-weighed") as gate:
+    with old.effects.hold(f"before:{key}-weighed", times=9) as gate:  # also when it is called again after the kill
         held = old.server.send(chart, key, "weigh")
         gate.wait_reached()
         new = builds.begin("second")

@@ -25,36 +25,36 @@ def test_a_run_answers_with_the_machines_output_however_often_it_is_interrupted(
     key = ends.key("booked")
 
     with ends.effects.hold(f"before:{key}") as gate:
-        run = ends.server.send("Booking.workflow", key, "run", {"effect": key})
+        run = ends.server.send("Lodging.workflow", key, "run", {"effect": key})
         gate.wait_reached()
         ends.served.kill()
         ends.server.kill()
         ends.server.start()
         ends.served.restart()
         gate.open()
-    ends.wait_in("Booking", key, "asking")
-    again = ends.post("Booking.workflow", key, "run", {"effect": key})
-    thanks = ends.receipt("Booking.workflow", key, "agree", 20)
+    ends.wait_in("Lodging", key, "asking")
+    again = ends.post("Lodging.workflow", key, "run", {"effect": key})
+    thanks = ends.receipt("Lodging.workflow", key, "agree", 20)
 
     assert ends.server.output(run) == {"price": 520}
     assert again.status_code == 409
     assert (thanks["outcome"], thanks["reply"], thanks["status"]) == ("taken", "thanks", "done")
-    attached = ends.client.get(f"{ends.server.ingress_url}/restate/workflow/Booking.workflow/{key}/attach")
+    attached = ends.client.get(f"{ends.server.ingress_url}/restate/workflow/Lodging.workflow/{key}/attach")
     assert attached.json() == {"price": 520}
     assert len(set(ends.effects.counts(key))) == 1
-    wait_until(lambda: ends.stored("Booking", key) == {}, what="the key to be free")
+    wait_until(lambda: ends.stored("Lodging", key) == {}, what="the key to be free")
 
 
 def test_events_reach_the_machine_through_the_workflow_and_through_the_object(ends: Host) -> None:
     key, other = ends.key("through"), ends.key("beside")
-    runs = [ends.server.send("Booking.workflow", one, "run", {"effect": one}) for one in (key, other)]
+    runs = [ends.server.send("Lodging.workflow", one, "run", {"effect": one}) for one in (key, other)]
     for one in (key, other):
-        ends.wait_in("Booking", one, "asking")
+        ends.wait_in("Lodging", one, "asking")
 
-    refused = ends.post("Booking.workflow", key, "send", {"event": "payed"})
+    refused = ends.post("Lodging.workflow", key, "send", {"event": "payed"})
     assert (refused.status_code, refused.json()["metadata"]["type"]) == (404, "UnknownEvent")
-    ends.receipt("Booking.workflow", key, "send", {"event": "agree", "payload": 1})
-    ends.receipt("Booking", other, "agree", 2)
+    ends.receipt("Lodging.workflow", key, "send", {"event": "agree", "payload": 1})
+    ends.receipt("Lodging", other, "agree", 2)
 
     assert [ends.server.output(run) for run in runs] == [{"price": 501}, {"price": 502}]
 
@@ -70,7 +70,7 @@ def test_a_run_fails_as_its_machine_fails(ends: Host) -> None:
 
     assert (failed["status"], failed["message"]) == (418, "fully booked")
     assert ends.snapshot("Rash", key)["status"] == "failed"
-    handled = ends.server.call("Booking.workflow", key, "run", {"effect": key})
+    handled = ends.server.call("Lodging.workflow", key, "run", {"effect": key})
     assert handled == {"why": "fully booked"}
 
 
@@ -78,10 +78,10 @@ def test_a_run_fails_as_its_machine_fails(ends: Host) -> None:
 def test_a_run_whose_data_does_not_fit_fails_and_begins_nothing(ends: Host, body: object, status: int) -> None:
     key = ends.key("unfit")
 
-    answer = ends.post("Booking.workflow", key, "run", body)
+    answer = ends.post("Lodging.workflow", key, "run", body)
 
     assert answer.status_code == status
-    assert ends.stored("Booking", key) == {}
+    assert ends.stored("Lodging", key) == {}
 
 
 def test_a_run_on_a_key_that_has_another_machine_is_refused(ends: Host) -> None:
@@ -93,17 +93,17 @@ def test_a_run_on_a_key_that_has_another_machine_is_refused(ends: Host) -> None:
 
 def test_a_run_on_a_key_that_has_a_machine_with_the_same_data_joins_it(ends: Host) -> None:
     key = ends.key("joined")
-    ends.receipt("Booking", key, "create", {"effect": key})
-    ends.wait_in("Booking", key, "asking")
+    ends.receipt("Lodging", key, "create", {"effect": key})
+    ends.wait_in("Lodging", key, "asking")
 
-    run = ends.server.send("Booking.workflow", key, "run", {"effect": key})
-    wait_until(lambda: "waiters" in ends.stored("Booking", key), what="the run to wait")
-    ends.receipt("Booking", key, "agree", 5)
+    run = ends.server.send("Lodging.workflow", key, "run", {"effect": key})
+    wait_until(lambda: "waiters" in ends.stored("Lodging", key), what="the run to wait")
+    ends.receipt("Lodging", key, "agree", 5)
 
     assert ends.server.output(run) == {"price": 505}
 
 
-@pytest.mark.parametrize("chart", ["Booking", "Rash"])
+@pytest.mark.parametrize("chart", ["Lodging", "Rash"])
 def test_a_run_that_is_cancelled_deletes_its_machine_and_stops_its_work(ends: Host, chart: str) -> None:
     key = ends.key("cancelled")
 
@@ -120,10 +120,10 @@ def test_a_run_that_is_cancelled_deletes_its_machine_and_stops_its_work(ends: Ho
 
 def test_a_run_whose_machine_is_deleted_fails(ends: Host) -> None:
     key = ends.key("deleted")
-    run = ends.server.send("Booking.workflow", key, "run", {"effect": key})
-    ends.wait_in("Booking", key, "asking")
+    run = ends.server.send("Lodging.workflow", key, "run", {"effect": key})
+    ends.wait_in("Lodging", key, "asking")
 
-    ends.receipt("Booking", key, "delete")
+    ends.receipt("Lodging", key, "delete")
 
     failed = failure(ends, run)
     assert (failed["status"], failed["metadata"]["type"]) == (412, "WaitInVain")

@@ -44,7 +44,13 @@ class Picture:
 @click.argument("targets", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; its suffix says the format.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Say the format; svg, if nothing else does.")
-@click.option("--theme", type=click.Choice(("light", "dark", "auto", "vars")), default="light", show_default=True)
+@click.option(
+    "--theme",
+    type=click.Choice(("light", "dark", "auto", "vars")),
+    default="light",
+    show_default=True,
+    help="Colours; auto follows the reader's system, vars the page's CSS variables.",
+)
 @click.option("--depth", type=click.IntRange(min=1), help="Draw this many levels; fold what lies deeper.")
 @click.option("--active", multiple=True, metavar="STATE", help="Highlight this state; may be given several times.")
 @click.option(

@@ -6,16 +6,15 @@ import sys
 
 import click
 
+from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.restate.subscriptions import Admin, AdminRefused, Poison, changes, poison
-
-DIFFERS = 1
-"""Exit code: --check has found differences, or a change was held back."""
+from durable_fsm.restate.subscriptions import Admin, Poison, changes, poison
 
 
 @click.command()
 @click.argument("targets", nargs=-1, required=True)
-@click.option("--admin", default="http://localhost:9070", show_default=True, metavar="URL", help="Restate's admin API.")
+@connected
 @click.option(
     "--brokers", multiple=True, metavar="NAME=HOST:PORT,…", help="Where a cluster is; may be given several times."
 )
@@ -25,7 +24,13 @@ DIFFERS = 1
     "--poison", "list_poison", is_flag=True, help="List what topics and webhooks brought and nobody could take."
 )
 def kafka(
-    targets: tuple[str, ...], admin: str, brokers: tuple[str, ...], *, check: bool, replace: bool, list_poison: bool
+    targets: tuple[str, ...],
+    connection: Connection,
+    brokers: tuple[str, ...],
+    *,
+    check: bool,
+    replace: bool,
+    list_poison: bool,
 ) -> None:
     """Give the topics that TARGETS declare their subscriptions, and delete those that are no longer declared.
 
@@ -34,24 +39,21 @@ def kafka(
     """
     charts = [chart_of(target) for target in targets]
     addresses = dict(map(_address, brokers))
-    try:
-        with Admin(admin) as api:
-            if list_poison:
-                for chart in charts:
-                    _show(poison(api, chart))
-                return
-            found = changes(api, charts, addresses, replace=replace)
-            held = [change for change in found if change.held_back]
-            for change in found:
-                if change in held:
-                    click.echo(f"held back: {change.words} ({change.held_back})", err=True)
-                elif check:
-                    click.echo(f"would {change.words}")
-                else:
-                    change.make(api)
-                    click.echo(f"done: {change.words}")
-    except AdminRefused as error:
-        raise click.UsageError(str(error)) from error
+    with Admin(connection.admin, connection.http()) as api:
+        if list_poison:
+            for chart in charts:
+                _show(poison(api, chart))
+            return
+        found = changes(api, charts, addresses, replace=replace)
+        held = [change for change in found if change.held_back]
+        for change in found:
+            if change in held:
+                click.echo(f"held back: {change.words} ({change.held_back})", err=True)
+            elif check:
+                click.echo(f"would {change.words}")
+            else:
+                change.make(api)
+                click.echo(f"done: {change.words}")
     if not found:
         topics = sum(len(chart.sources) for chart in charts)
         click.echo(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")

@@ -25,9 +25,28 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
 
     Raises:
         click.UsageError: it cannot be found, imported or read; the message says which.
+        DefinitionError: it can, and cannot become a chart.
     """
     if documents.reads(target):
         return _document(target, trusted=trusted)
+    definition, module = _found(target)
+    try:
+        return chart_from(definition)
+    except TypeError as error:
+        raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
+
+
+def object_of(target: str) -> object:
+    """What a target names, whatever it is.
+
+    Raises:
+        click.UsageError: it cannot be found or imported; the message says which.
+        DefinitionError: it is imported, and a definition in it cannot become a chart.
+    """
+    return _found(target)[0]
+
+
+def _found(target: str) -> tuple[object, ModuleType]:
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise click.UsageError(f"'{target}' names no definition. {FORMS}")
@@ -35,12 +54,7 @@ def chart_of(target: str, *, trusted: bool = False) -> Chart:
     definition = getattr(module, name, None)
     if definition is None:
         raise click.UsageError(f"'{place}' has no '{name}'. {_offer(module)}")
-    try:
-        return chart_from(definition)
-    except TypeError as error:
-        raise click.UsageError(f"'{target}' is no statechart. {_offer(module)}") from error
-    except DefinitionError as error:
-        raise click.UsageError(str(error)) from error
+    return definition, module
 
 
 def _document(path: str, *, trusted: bool) -> Chart:
@@ -48,8 +62,6 @@ def _document(path: str, *, trusted: bool) -> Chart:
         return documents.chart_from(path, trusted=trusted)
     except OSError as error:
         raise click.UsageError(f"'{path}' cannot be read: {error.strerror}.") from error
-    except DefinitionError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _module_of(place: str) -> ModuleType:
@@ -62,7 +74,7 @@ def _module_of(place: str) -> ModuleType:
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         return importlib.import_module(place)
-    except click.UsageError:
+    except (click.UsageError, DefinitionError):
         raise
     except ModuleNotFoundError as error:
         raise click.UsageError(f"'{place}' cannot be imported: there is no module '{error.name}'.") from error

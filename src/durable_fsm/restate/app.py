@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 import restate
@@ -27,6 +28,9 @@ from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]
+CHARTS = "durable_fsm_charts"
+"""The attribute of an application that holds its charts."""
+
 Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
 
@@ -129,9 +133,18 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         DefinitionError: a definition has problems.
         ValueError: two charts have the same name, or a key is none.
     """
-    return restate.app(
+    hosted = restate.app(
         services(*definitions),
         protocol=protocol,
         identity_keys=known_keys(identity_keys) or None,
         journal_value_codec=codec(),
     )
+    with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
+        setattr(hosted, CHARTS, tuple(with_children(chart_from(definition) for definition in definitions)))
+    return hosted
+
+
+def charts_of(hosted: object) -> tuple[Chart, ...]:
+    """The charts that an application of `app` hosts; none of any other application."""
+    charts: tuple[Chart, ...] = getattr(hosted, CHARTS, ())
+    return charts

@@ -22,11 +22,12 @@ from durable_fsm.core.activity import stable_id
 from durable_fsm.core.ask import answers_in
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
-from durable_fsm.core.model import Chart, Event, Json, Outcome, Running, Snapshot, Status
+from durable_fsm.core.model import Chart, Event, Json, Outcome, Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate import observe
 from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
@@ -39,6 +40,14 @@ from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.runner import dropped, has_steps
+from durable_fsm.restate.schemas import (
+    CANCEL_SCHEMA,
+    DELETE_SCHEMA,
+    HISTORY_SCHEMA,
+    REPAIR_SCHEMA,
+    SEND_SCHEMA,
+    wait_schema,
+)
 from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
 from durable_fsm.restate.visit import (
     Visit,
@@ -66,15 +75,10 @@ from durable_fsm.restate.wire import (
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait", "_run", "_cancel", INCOMING, RECORD,
+    "_deliver", "_parked", "_wait", "_unwait", "_run", LATER, INCOMING, RECORD,
     MAIL, RELAY, BEGIN, CHECK, END, HALT,
 )  # fmt: skip
 """Handler names that no event can have; such an event is reachable through `send`."""
-
-CANCEL_AGAIN = timedelta(milliseconds=100)
-"""When to look again for the handle of an activity that is just being called; each further time is twice as long."""
-
-CANCEL_TRIES = 10
 
 
 class Host:
@@ -84,7 +88,8 @@ class Host:
         self.chart = chart
         self.name = chart.name
         self.peers = peers
-        self._as_child = Childhood(chart, peers, self._enter, self._remove, self._cut_short)
+        self._cancelling = Cancelling(chart, self._read)
+        self._as_child = Childhood(chart, peers, self._enter, self._remove, self._cancelling.cut_short)
         self._mailbox = Mailbox(chart, peers, self._enter)
 
     # ── the virtual object ────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,11 +106,11 @@ class Host:
         self._add(service, "delete", self._delete, schema=DELETE_SCHEMA, takes="delete")
         self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA, takes="repair")
         self._add(service, "snapshot", self._snapshot, kind="shared")
-        self._add(service, "wait_for", self._wait_for, kind="shared", schema=WAIT_SCHEMA)
+        self._add(service, "wait_for", self._wait_for, kind="shared", schema=wait_schema(self.chart))
         self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
         if any(chart.activities for chart in self.chart.served):
-            self._add(service, "cancel", self._cancel, kind="shared", schema=CANCEL_SCHEMA)
-            self._add(service, "_cancel", self._cancel_later, kind="shared", private=True)
+            self._add(service, "cancel", self._cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
+            self._add(service, LATER, self._cancelling.later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
         self._add(service, "_unwait", self._unwait, private=True)
         if self.chart.workflow:
@@ -117,7 +122,7 @@ class Host:
         self._add(service, BEGIN, self._as_child.begin, private=True)
         self._add(service, CHECK, self._as_child.check, private=True)
         self._add(service, END, self._as_child.end, private=True)
-        if any(activity.exclusive for activity in self.chart.activities.values()):
+        if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
             self._add(service, HALT, self._as_child.halt, kind="shared", private=True)
         if self.chart.sources or self.chart.webhooks:
             intake = Intake(self.chart, self._take)
@@ -297,12 +302,6 @@ class Host:
         tell(ctx, answers)
         return answer
 
-    async def _cut_short(self, ctx: ObjectSharedContext, stored: Stored) -> None:
-        """Cancel the exclusive activities of a machine that is to end."""
-        for running in stored.machine.activities if stored.machine is not None else ():
-            if stored.chart.activities[running.id].exclusive and not (running.parked or running.failed):
-                await self._cancel_one(ctx, running.token, tries=CANCEL_TRIES)
-
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
@@ -453,58 +452,6 @@ class Host:
             await visit.leave(body.decode())
         return b""
 
-    # ── cancelling ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
-        """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
-        with terminal_errors(self.name, ctx.key()):
-            wanted = self._read_cancel(body)
-        stored = await self._read(ctx)
-        assert stored.machine is not None
-        with terminal_errors(self.name, ctx.key()):
-            running = self._to_cancel(stored.chart, stored.machine, wanted)
-        await self._cancel_one(ctx, running.token, tries=0)
-        return canonical({"cancelled": [running.id]}).encode()
-
-    async def _cancel_later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
-        """Cancel an activity that could not be cancelled yet, if it still runs."""
-        request = json.loads(body)
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(self.name, ctx.key()):
-            machine = Stored.as_it_is(self.chart, text).machine
-        if machine is not None and any(running.token == request["token"] for running in machine.activities):
-            await self._cancel_one(ctx, request["token"], tries=request["tries"])
-        return b""
-
-    async def _cancel_one(self, ctx: ObjectSharedContext, token: str, *, tries: int) -> None:
-        """Cancel what runs under *token*. Its handle is kept a moment after the call: until then, look again."""
-        handles = await load_handles(ctx)
-        if token in handles:
-            stop(ctx, self.chart, token)
-            ctx.cancel_invocation(handles[token])
-        elif tries < CANCEL_TRIES:
-            body = canonical({"token": token, "tries": tries + 1}).encode()
-            ctx.generic_send(self.name, "_cancel", body, key=ctx.key(), send_delay=CANCEL_AGAIN * 2**tries)
-
-    def _read_cancel(self, body: bytes) -> str | None:
-        request = read(self.name, "cancel", body)
-        if request is None or request == {}:
-            return None
-        if not isinstance(request, dict) or not isinstance(wanted := request.get("activity"), str) or len(request) > 1:
-            problem = 'expected nothing, or {"activity": id}.'
-            raise errors.MalformedInput(chart=self.name, handler="cancel", problem=problem)
-        return wanted
-
-    def _to_cancel(self, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
-        """The activity that is meant: the first exclusive one, for others are called when it is over."""
-        idle = [one for one in machine.activities if one.parked or one.failed or one.waiting]
-        running = [one for one in machine.activities if one.state is not None and one not in idle]
-        for one in running:
-            if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
-                return one
-        names = [one.id for one in running]
-        raise errors.NotRunning(chart=self.name, activity=wanted, running=names)
-
     # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -547,71 +494,6 @@ class Host:
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
             return canonical({"outcome": "parked", "reason": error.message}).encode()
-
-
-SEND_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {"event": {"type": "string"}, "payload": {}},
-    "required": ["event"],
-    "additionalProperties": False,
-}
-
-
-_CONDITION: dict[str, Json] = {
-    "state": {"type": "string"},
-    "tag": {"type": "string"},
-    "status": {"enum": [status.value for status in Status]},
-    "settled": {"const": True},
-    "taken": {"const": True},
-}
-
-WAIT_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {
-        **_CONDITION,
-        "any": {"type": "array", "items": {"type": "object", "properties": _CONDITION}},
-        "event": {"type": "string"},
-        "payload": {},
-        "timeout": {"type": ["string", "number"], "default": "1h"},
-    },
-    "additionalProperties": False,
-}
-
-_NUMBER: dict[str, Json] = {"type": "integer", "minimum": 0}
-
-HISTORY_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {"after": _NUMBER, "limit": _NUMBER, "last": _NUMBER},
-    "additionalProperties": False,
-}
-
-CANCEL_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {"activity": {"type": "string"}},
-    "additionalProperties": False,
-}
-
-DELETE_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {"compensate": {"const": True}, "abandon": {"const": True}},
-    "maxProperties": 1,
-    "additionalProperties": False,
-}
-
-REPAIR_SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {
-        "retry": {"type": "string"},
-        "skip": {"type": "string"},
-        "result": {},
-        "resend": {"const": True},
-        "migrate": {"const": True},
-        "move": {"type": ["string", "array"], "items": {"type": "string"}},
-        "reason": {"type": "string", "minLength": 1},
-    },
-    "required": ["reason"],
-    "additionalProperties": False,
-}
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:

@@ -91,7 +91,8 @@ class Peers:
 
     def holds_its_key(self, chart: str) -> bool:
         """Whether machines of this chart may hold their key for long."""
-        return any(activity.exclusive for activity in self.charts[chart].activities.values())
+        served = self.charts[chart].served
+        return any(activity.exclusive for one in served for activity in one.activities.values())
 
     def post(self, ctx: ObjectContext, sender: str, chart: str, key: str, letter: Letter) -> None:
         """Send a letter.

@@ -205,13 +205,19 @@ class Range:
             not isinstance(request, dict)
             or request.keys() - {"after", "limit", "last"}
             or ("last" in request and len(request) > 1)
-            or not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers)
+            or not all(_is_count(number) for number in numbers)
         ):
             problem = 'expected {"after": number, "limit": number} or {"last": number}.'
             raise errors.MalformedInput(chart=chart, handler="history", problem=problem)
         if "last" in request:
-            return cls(None, min(cast("int", request["last"]), MOST))
-        return cls(cast("int", request.get("after", 0)), min(cast("int", request.get("limit", 100)), MOST))
+            return cls(None, min(int(cast("float", request["last"])), MOST))
+        after, limit = cast("float", request.get("after", 0)), cast("float", request.get("limit", 100))
+        return cls(int(after), min(int(limit), MOST))
+
+
+def _is_count(number: Json) -> bool:
+    """Whether it is an integer as JSON Schema means it: 3.0 is one."""
+    return isinstance(number, int | float) and not isinstance(number, bool) and number >= 0 and number == int(number)
 
 
 async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wanted: Range) -> dict[str, Json]:

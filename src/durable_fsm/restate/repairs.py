@@ -16,6 +16,8 @@ from durable_fsm.restate.wire import Delivery, read
 MAX_REASON = 1_000
 """Longest reason in characters: the machine carries it along for a while."""
 
+VERBS = ("retry", "skip", "resend", "move", "migrate")
+
 SHAPE = (
     'expected {"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
     ' "move": state or [states], "migrate": true.'
@@ -41,7 +43,7 @@ class Repair:
         request = read(chart, "repair", body)
         if not isinstance(request, dict):
             raise errors.MalformedInput(chart=chart, handler="repair", problem=SHAPE)
-        verbs = [verb for verb in ("retry", "skip", "resend", "move", "migrate") if verb in request]
+        verbs = [verb for verb in VERBS if verb in request]
         known = {*verbs, "reason", *(["result"] if verbs == ["skip"] else [])}
         reason = request.get("reason")
         if len(verbs) != 1 or request.keys() - known or not _fits(verbs[0], request[verbs[0]]):

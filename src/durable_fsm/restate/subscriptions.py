@@ -30,11 +30,11 @@ class AdminRefused(RuntimeError):
 
 
 class Admin:
-    """Restate's admin API, as far as Kafka goes."""
+    """Restate's admin API, as far as this project goes. A client that is given is closed with it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(timeout=PATIENCE_SECONDS)
+        self._http = http or httpx.Client(timeout=PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

@@ -68,6 +68,8 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.SecretMissing: 500,
     errors.ActionError: 500,
     errors.UnknownWork: 500,
+    errors.NoAnswer: 504,
+    errors.UnexpectedAnswer: 502,
     errors.TerminalError: 500,
     errors.CallbackTimeout: 500,
     errors.CallbackRejected: 500,

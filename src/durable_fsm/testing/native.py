@@ -23,6 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from durable_fsm.testing.failures import NativeServerError
+from durable_fsm.testing.process import SESSIONS
 
 __all__ = ["VERSION", "obtain"]
 
@@ -211,9 +212,7 @@ def _run_npm(npm: list[str], package: str, workshop: Path, say: Say) -> None:
     log = workshop / "npm.log"
     began = time.monotonic()
     with log.open("wb") as output:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        child = SESSIONS.start(command, os.environ, None, output.fileno())
         try:
             while True:
                 try:
@@ -230,6 +229,7 @@ def _run_npm(npm: list[str], package: str, workshop: Path, say: Say) -> None:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+            SESSIONS.ended(child.pid)
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise NativeServerError(f"npm could not install {package} (exit code {code}). {_REMEDY}\n{tail}")

@@ -151,7 +151,7 @@ class ServiceProcess:
             output.write(f"--- start {self.starts}, PYTHONHASHSEED={environment['PYTHONHASHSEED']} ---\n".encode())
             output.flush()
             try:
-                self._child = _SESSIONS.start(self.command, environment, self.cwd, output.fileno())
+                self._child = SESSIONS.start(self.command, environment, self.cwd, output.fileno())
             except OSError as error:
                 raise self._failed(f"it cannot be started: {error}. The command is {self.command}.") from error
         return self
@@ -239,7 +239,7 @@ class ServiceProcess:
         _reaper.kill_session(session)
         self._child.wait()
         wait_until(lambda: not _reaper.members(session), _GONE_PATIENCE, f"the end of {self.name}'s processes")
-        _SESSIONS.ended(session)
+        SESSIONS.ended(session)
         _wait_for_silence(self.port, self)
 
     def _failed(self, problem: str) -> ProcessFailed:
@@ -395,4 +395,4 @@ class _Sessions:
             self._reaper.stdin.write(f"{line}\n".encode())
 
 
-_SESSIONS = _Sessions()
+SESSIONS = _Sessions()

@@ -19,7 +19,7 @@ from typing import Any, TypeVarTuple, Unpack
 import hypercorn.asyncio
 from hypercorn.config import Config
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 _UNLIMITED = 2147483647
 _GRACE = timedelta(seconds=2)
@@ -58,10 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bind", metavar="HOST:PORT", required=True, help="where to listen")
     options = parser.parse_args(arguments)
 
-    app = _load(options.app)
-    with asyncio.Runner(loop_factory=_SharedSignals) as runner:
-        runner.run(_serve(app, options.bind))
+    serve(_load(options.app), options.bind)
     return 0
+
+
+# Any: what a user's module holds is for hypercorn to judge.
+def serve(app: Any, bind: str, *, quiet: bool = False) -> None:
+    """Serve *app* at *bind* (`host:port`) until SIGTERM or SIGINT; if *quiet*, tell of nothing but troubles."""
+    with asyncio.Runner(loop_factory=_SharedSignals) as runner:
+        runner.run(_serve(app, bind, "WARNING" if quiet else "INFO"))
 
 
 # Any: what a user's module holds is for hypercorn to judge.
@@ -77,9 +82,10 @@ def _load(path: str) -> Any:
     return found
 
 
-async def _serve(app: Any, bind: str) -> None:
+async def _serve(app: Any, bind: str, loglevel: str) -> None:
     config = Config()
     config.bind = [bind]
+    config.loglevel = loglevel
     config.keep_alive_max_requests = _UNLIMITED
     config.h2_max_concurrent_streams = _UNLIMITED
     config.keep_alive_timeout = _UNLIMITED

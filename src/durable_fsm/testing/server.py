@@ -77,6 +77,7 @@ class RestateServer:
         base_dir: Where its data and its log are kept, also afterwards; by default a directory that `close` removes.
         env: Settings added to the lean ones, spelt as Restate reads them.
         binary: The server to run; by default what `native.obtain()` finds or installs.
+        ingress_port, admin_port: Where it listens; on free ports by default.
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class RestateServer:
         base_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
         binary: Path | None = None,
+        ingress_port: int | None = None,
+        admin_port: int | None = None,
     ) -> None:
         self._temporary = base_dir is None
         self.base_dir = Path(tempfile.mkdtemp(prefix="restate-")) if base_dir is None else base_dir
         self.always_replay = always_replay
-        self.ingress_port = free_port()
-        self.admin_port = free_port()
+        self.ingress_port = ingress_port or free_port()
+        self.admin_port = admin_port or free_port()
         self.ingress_url = f"http://{HOST}:{self.ingress_port}"
         self.admin_url = f"http://{HOST}:{self.admin_port}"
         self.process = ServiceProcess(
@@ -179,6 +182,10 @@ class RestateServer:
         wanted = {"uri": uri, "force": force, "use_http_11": http1}
         answer = self._admin("POST", "/deployments", wanted)
         return Deployment(answer["id"], uri, tuple(service["name"] for service in answer["services"]))
+
+    def readdress(self, deployment: Deployment | str, uri: str) -> None:
+        """Say that a deployment is at *uri* now. What is bound to it goes on there."""
+        self._admin("PATCH", f"/deployments/{_id(deployment)}", {"uri": uri})
 
     def deregister(self, deployment: Deployment | str) -> None:
         """Forget a deployment. An invocation that is bound to it can then never finish."""

@@ -1,0 +1,90 @@
+"""`durable-fsm check`: whether definitions can be hosted, with everything that is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from durable_fsm.cli.dev import find_app
+from durable_fsm.cli.errors import exit_code_of
+from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.targets import chart_of, object_of
+from durable_fsm.core.model import Chart
+from durable_fsm.errors import DefinitionError, DefinitionWarning
+
+
+@click.command()
+@click.argument("targets", nargs=-1)
+@json_option
+def check(targets: tuple[str, ...], *, as_json: bool) -> None:
+    """Read the charts of TARGETS, and print every problem and every warning at once.
+
+    A TARGET is 'module:Name', 'file.py:Name', the path of an .scxml, .json or .yaml document, or an application; without
+    one it is what `durable-fsm dev` would serve. Exits with 3 if any of them cannot be hosted.
+    """
+    app = None if targets else find_app(None)
+    if app is not None and str(app.folder) not in sys.path:
+        sys.path.insert(0, str(app.folder))
+    found = [one for target in (targets or (app.target if app else "",)) for one in _checked(target)]
+    if as_json:
+        show(found, as_json)
+    else:
+        for one in found:
+            _tell(one)
+    if any(one["problems"] for one in found):
+        sys.exit(exit_code_of(DefinitionError))
+
+
+def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            charts, problems = _charts(target), []
+        except DefinitionError as error:
+            charts, problems = [], [str(problem) for problem in error.problems]
+            names = [error.chart]
+        else:
+            names = [chart.name for chart in charts]
+    warned = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, DefinitionWarning)))
+    if problems:
+        return [{"target": target, "machine": names[0], "problems": problems, "warnings": warned}]
+    return [
+        {
+            "target": target,
+            "machine": chart.name,
+            "states": len(chart.states) - 1,
+            "events": len(chart.public_events),
+            "activities": len(chart.activities),
+            "problems": [],
+            "warnings": [words for words in warned if words.startswith(f"{chart.name}:")],
+        }
+        for chart in charts
+    ]
+
+
+def _charts(target: str) -> list[Chart]:
+    from durable_fsm.restate.app import charts_of
+
+    if ":" in target:
+        hosted = charts_of(object_of(target))
+        if hosted:
+            return list(hosted)
+    return [chart_of(target)]
+
+
+def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above
+    problems, warned = one["problems"], one["warnings"]
+    if problems:
+        click.echo(f"{one['machine']}: {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    else:
+        click.echo(
+            f"{one['machine']}: {one['states']} states, {one['events']} public events, {one['activities']} activities,"
+            " no problem"
+        )
+    for words in problems:
+        click.echo(f"  problem: {words}")
+    for words in warned:
+        click.echo(f"  warning: {words}")

@@ -1,0 +1,118 @@
+"""How an error ends a command: one exit code for each branch of the tree, shown once, without a traceback."""
+
+from __future__ import annotations
+
+import json
+import platform
+import traceback
+from typing import IO, Any
+
+import click
+
+import durable_fsm
+from durable_fsm.errors import (
+    ActionError,
+    CallError,
+    DefinitionError,
+    DurableFSMError,
+    EventError,
+    MachineError,
+    TerminalError,
+    UnknownWork,
+)
+
+DIFFERS = 1
+USAGE = 2
+SERVER = 7
+BUG = 70
+INTERRUPTED = 130
+
+BRANCHES: dict[type[DurableFSMError], int] = {
+    DefinitionError: 3,
+    EventError: 4,
+    MachineError: 5,
+    CallError: SERVER,
+    ActionError: 6,
+    UnknownWork: 6,
+    TerminalError: 6,
+}
+
+EXIT_CODES = {
+    0: "Done.",
+    DIFFERS: "Done, and the answer is no: a check found differences, or something was held back.",
+    USAGE: "The command was called wrongly; nothing was done.",
+    3: "The author: a definition cannot become a chart (DefinitionError).",
+    4: "The sender: the machine does not take this, and has not moved (EventError).",
+    5: "The operator: the machine, or what is stored of it, cannot do this (MachineError).",
+    6: "The author: code of the machine failed (ActionError, UnknownWork, TerminalError).",
+    SERVER: "A server cannot be reached, refuses what it is asked, or could not be started.",
+    BUG: "A mistake in durable-fsm itself.",
+    INTERRUPTED: "Stopped by Ctrl-C.",
+}
+"""Every exit code, and what it says."""
+
+
+class CommandError(click.ClickException):
+    """An error as the command line shows it.
+
+    Commands raise it for what no class of the tree says, with `code=SERVER` or another of `EXIT_CODES`.
+    """
+
+    def __init__(self, message: str, *, code: int, kind: str = "CommandError", **facts: object) -> None:
+        super().__init__(message)
+        # An attribute of the class to click, which reads it from the instance.
+        self.exit_code = code  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+        self.kind = kind
+        self.facts = facts
+        self.as_json = False
+
+    def show(self, file: IO[Any] | None = None) -> None:  # Any: click's own signature
+        if self.as_json:
+            entry = {"error": self.kind, "message": self.message, "exit_code": self.exit_code, **self.facts}
+            click.echo(json.dumps(entry, ensure_ascii=False, default=str), file=file, err=True)
+        else:
+            click.echo(f"Error: {self.message}", file=file, err=True)
+
+
+def as_shown(error: Exception) -> CommandError:
+    """What the command line makes of any exception that a command lets out."""
+    import httpx
+
+    from durable_fsm.restate.subscriptions import AdminRefused
+    from durable_fsm.testing.failures import HarnessError
+
+    kind = type(error).__name__
+    if isinstance(error, DurableFSMError):
+        facts = {"machine": error.chart, "key": error.key} if error.chart else {}
+        return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
+    if isinstance(error, (AdminRefused, HarnessError)):
+        return CommandError(str(error), code=SERVER, kind=kind)
+    if isinstance(error, httpx.TransportError):
+        return CommandError(_unreachable(error), code=SERVER, kind=kind)
+    return CommandError(_bug(error), code=BUG, kind=kind)
+
+
+def exit_code_of(kind: type[DurableFSMError]) -> int:
+    """The exit code of a class of the tree: that of its branch."""
+    for branch, code in BRANCHES.items():
+        if issubclass(kind, branch):
+            return code
+    return BUG
+
+
+def _unreachable(error: Any) -> str:  # Any: httpx.TransportError, which is imported where an error has happened
+    try:
+        url = error.request.url
+        place = f"{url.scheme}://{url.netloc.decode()}"
+    except RuntimeError:  # it was never sent
+        place = "the server"
+    why = str(error) or type(error).__name__
+    return f"{place} cannot be reached: {why}. Is it running? Name another with --ingress or --admin; `durable-fsm dev` starts one."
+
+
+def _bug(error: Exception) -> str:
+    trace = "".join(traceback.format_exception(error))
+    return (
+        f"this is a mistake in durable-fsm, not yours. Please report it with what follows and the command you typed.\n"
+        f"durable-fsm {durable_fsm.__version__}, Python {platform.python_version()}, {platform.platform()}\n{trace}"
+    )

@@ -1,0 +1,150 @@
+"""`durable-fsm new`: a machine of one's own, with its test, its service and its picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import sys
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from durable_fsm.cli.errors import USAGE, CommandError
+from durable_fsm.cli.output import json_option, show
+
+FLAVOURS = {"python-statemachine": "statemachine", "transitions": "transitions"}
+REQUIREMENTS = {"python-statemachine": "durable-fsm", "transitions": "durable-fsm[transitions]"}
+TAKEN = frozenset(
+    [
+        "activitycontext",
+        "basemodel",
+        "field",
+        "machine",
+        "patience",
+        "rehearsal",
+        "service",
+        "state",
+        "statechart",
+        "transitionsconfig",
+        "wish",
+    ]
+)
+"""Names that the new directory uses itself, without underscores."""
+
+
+@click.command()
+@click.argument("name")
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--flavour",
+    type=click.Choice(tuple(FLAVOURS)),
+    default="python-statemachine",
+    show_default=True,
+    help="The library whose words the chart is written in.",
+)
+@json_option
+def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> None:
+    """Begin a machine called NAME, in DIRECTORY or in ./NAME.
+
+    It has one event with a payload, one activity and one timer; beside it stand its test, the service that hosts it,
+    its picture (where the extra 'diagrams' is installed) and a README with the next three commands. No file is
+    overwritten.
+    """
+    _refuse_bad_name(name)
+    folder = directory or Path(name)
+    words = {
+        "name": name.replace("_", " "),
+        "Name": _class_name(name),
+        "requirement": REQUIREMENTS[flavour],
+    }
+    files = {
+        path: _filled(template, words | ({"name": name} if path == "pyproject.toml" else {}))
+        for path, template in {
+            "machine.py": f"machine.{FLAVOURS[flavour]}",
+            "service.py": "service",
+            "test_machine.py": "test_machine",
+            "README.md": "readme",
+            "pyproject.toml": "pyproject",
+            ".gitignore": "gitignore",
+        }.items()
+    }
+    _refuse_overwriting(folder, [*files, "machine.svg"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"'{folder}' cannot be written: {error.strerror}.", code=USAGE) from error
+    missing = _what_is_missing(flavour)
+    written = list(files)
+    if not missing:
+        written += _drawn(folder, words["Name"])
+    if as_json:
+        show({"directory": str(folder), "machine": words["Name"], "files": written}, as_json)
+        return
+    click.echo(f"{words['Name']} is in {folder}/: {', '.join(written)}")
+    if missing:
+        click.echo(f"It needs {missing}: pip install '{REQUIREMENTS[flavour]}'")
+    elif "machine.svg" not in written:
+        click.echo("No picture was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram.")
+    click.echo(f"\n  cd {folder}\n  pytest\n  durable-fsm dev")
+
+
+def _refuse_bad_name(name: str) -> None:
+    is_usable = name.isascii() and name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
+    if is_usable and name.replace("_", "").lower() not in TAKEN:
+        return
+    proposal = re.sub(r"\W+", "_", re.sub(r"[^\x00-\x7f]", "_", name)).strip("_").lower() or "order"
+    if proposal[0].isdigit() or keyword.iskeyword(proposal) or proposal.replace("_", "") in TAKEN:
+        proposal = f"my_{proposal}"
+    raise click.UsageError(f"'{name}' cannot name a class and its module. Try: durable-fsm new {proposal}")
+
+
+def _class_name(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    text = resources.files("durable_fsm.cli").joinpath("templates", f"{template}.txt").read_text("utf-8")
+    for word, value in words.items():
+        text = text.replace(f"{{{{{word}}}}}", value)
+    return text
+
+
+def _refuse_overwriting(folder: Path, names: list[str]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"'{folder}' is a file. Name another directory: durable-fsm new NAME DIRECTORY")
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise click.UsageError(
+            f"'{folder}' has {', '.join(there)} already, and nothing is overwritten."
+            " Name another directory: durable-fsm new NAME DIRECTORY"
+        )
+
+
+def _what_is_missing(flavour: str) -> str:
+    if flavour == "transitions" and importlib.util.find_spec("transitions") is None:
+        return "transitions"
+    return ""
+
+
+def _drawn(folder: Path, name: str) -> list[str]:
+    """The picture's name, if it could be drawn."""
+    from durable_fsm.cli.targets import chart_of
+    from durable_fsm.diagram import NoEngine
+    from durable_fsm.diagram.files import content
+
+    before = sys.modules.pop("machine", None), list(sys.path)
+    try:
+        picture, _ = content(chart_of(f"{folder / 'machine.py'}:{name}"), "svg", theme="auto")
+    except (NoEngine, ImportError):
+        return []
+    finally:
+        sys.modules.pop("machine", None)
+        if before[0] is not None:
+            sys.modules["machine"] = before[0]
+        sys.path[:] = before[1]
+    (folder / "machine.svg").write_bytes(picture)
+    return ["machine.svg"]

@@ -1,0 +1,43 @@
+"""`durable-fsm openapi`: the HTTP interface of a chart, written down."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.targets import chart_of
+
+
+@click.command()
+@click.argument("target")
+@click.option("--server", default="http://localhost:8080", show_default=True, metavar="URL", help="Restate's ingress.")
+@click.option("--api-version", metavar="TEXT", help="Version of the interface; that of the chart, if not given.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; standard output, if not given.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is another document.")
+def openapi(target: str, *, server: str, api_version: str | None, output: Path | None, check: bool) -> None:
+    """Write the OpenAPI document (3.1, JSON) of the chart TARGET.
+
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Any generator of clients
+    and any viewer reads it: every public event with its payload, every answer with its status.
+    """
+    from durable_fsm.restate.openapi import openapi as document
+
+    text = (
+        json.dumps(document(chart_of(target), server=server, version=api_version), indent=2, ensure_ascii=False) + "\n"
+    )
+    if check and output is None:
+        raise click.UsageError("--check compares with a file: name it with --output.")
+    if output is None:
+        click.echo(text, nl=False)
+    elif check:
+        if not output.is_file() or output.read_text("utf-8") != text:
+            click.echo(f"{output} is stale. Write it again: durable-fsm openapi {target} -o {output}", err=True)
+            sys.exit(DIFFERS)
+        click.echo(f"{output} is fresh.")
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"Wrote {output}.")

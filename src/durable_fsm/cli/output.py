@@ -1,0 +1,96 @@
+"""What commands print: JSON for programs, lines and tables for people, colours only where a terminal wants them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command takes what its options say
+
+AS_JSON = "durable_fsm.as_json"
+_WIDE = 10_000
+"""Columns of what is no terminal: nothing is cut, whatever reads it may do so."""
+
+
+def json_option(command: Command) -> Command:
+    """Give a command `--json`; it is called with `as_json`. Its errors are JSON, too, on standard error."""
+
+    def remember(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's way
+        ctx.meta[AS_JSON] = value
+        return value
+
+    option = click.option("--json", "as_json", is_flag=True, callback=remember, is_eager=True, help="Print JSON.")
+    return option(command)
+
+
+def show(value: object, as_json: bool) -> None:  # noqa: FBT001 - the one thing that every command has to say
+    """Print *value*: one JSON document, or what a person reads best.
+
+    A person sees a list of objects as a table, an object as one `name  value` a line, anything else as it is.
+    """
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+    elif isinstance(value, str):
+        click.echo(value)
+    elif isinstance(value, Mapping):
+        _table([[str(name), words(one)] for name, one in cast("Mapping[object, object]", value).items()], header=None)
+    elif isinstance(value, Sequence):
+        _rows(cast("Sequence[object]", value))
+    else:
+        click.echo(words(value))
+
+
+def words(value: object) -> str:
+    """One value as a person reads it in a cell: `–` for nothing, `cart, paid` for a list, JSON for what is deeper."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return value
+        case list() | tuple():
+            many = cast("Sequence[object]", value)
+            if all(isinstance(one, str) for one in many):
+                return ", ".join(map(str, many)) or "–"
+        case _:
+            pass
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def console(*, err: bool = False) -> Console:
+    """A rich console: plain where the output is no terminal or NO_COLOR is set, and never guessing what text means."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def _rows(rows: Sequence[object]) -> None:
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        for row in rows:
+            click.echo(words(row))
+        return
+    objects = cast("Sequence[Mapping[str, object]]", rows)
+    names = list(dict.fromkeys(name for row in objects for name in row))
+    _table([[words(row.get(name)) for name in names] for row in objects], header=names)
+
+
+def _table(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in header or [""] * (len(rows[0]) if rows else 0):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: what a machine holds is never read as markup
+    console().print(table)

@@ -1,0 +1,115 @@
+"""What commands about machines have in common: the machine that is meant, payloads, durations, and the way there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from durable_fsm.cli.settings import Connection
+from durable_fsm.core.durations import duration_of
+
+if TYPE_CHECKING:
+    from durable_fsm.client import SyncClient, SyncNamedMachine
+
+Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command takes what its options say
+
+
+class Place(NamedTuple):
+    """A machine: its chart and its key, which may hold slashes itself; without a key, all machines of a chart."""
+
+    machine: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.machine}/{self.key}" if self.key else self.machine
+
+
+if TYPE_CHECKING:
+    _Places = click.ParamType[Place]
+    _Durations = click.ParamType[timedelta]
+    _Payloads = click.ParamType[Any]  # Any: JSON of a shape that its machine knows
+else:  # older versions of click have no arguments here
+    _Places = _Durations = _Payloads = click.ParamType
+
+
+class PlaceType(_Places):
+    """`Order/o-17`."""
+
+    name = "machine/key"
+
+    def __init__(self, *, keyless: bool = False) -> None:
+        self._keyless = keyless
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:  # Any: click's own
+        """Split it at its first slash."""
+        machine, _, key = str(value).partition("/")
+        if not machine or not (key or self._keyless):
+            self.fail(f"'{value}' names no machine. Write MACHINE/KEY, as in Order/o-17.", param, ctx)
+        return Place(machine, key)
+
+
+class DurationType(_Durations):
+    """`30s`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return duration_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class PayloadType(_Payloads):
+    """JSON; `-` reads it from standard input, `@file` from a file."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        text = str(value)
+        try:
+            if text == "-":
+                text = sys.stdin.read()
+            elif text.startswith("@"):
+                text = Path(text[1:]).read_text("utf-8")
+            return json.loads(text)
+        except OSError as error:
+            self.fail(f"'{text[1:]}' cannot be read: {error.strerror}.", param, ctx)
+        except ValueError as error:
+            self.fail(f"it is no JSON ({error}). A text needs quotes of its own: '\"blue\"'.", param, ctx)
+
+
+MACHINE = click.argument("place", metavar="MACHINE/KEY", type=PlaceType())
+
+
+@contextmanager
+def calling(connection: Connection) -> Generator[SyncClient]:
+    """A client for the ingress."""
+    from durable_fsm.client import SyncClient
+
+    with SyncClient(connection.ingress, token=connection.token, verify=connection.verify, patience=PATIENCE) as client:
+        yield client
+
+
+@contextmanager
+def reached(connection: Connection, place: Place) -> Generator[SyncNamedMachine]:
+    """One machine."""
+    with calling(connection) as client:
+        yield client.machine(place.machine, place.key)
+
+
+PATIENCE = timedelta(seconds=5)
+"""How long a server may be away before a person is told so."""

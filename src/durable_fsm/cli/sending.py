@@ -1,0 +1,177 @@
+"""`durable-fsm send`: one event to one machine, or to all that are somewhere."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.machines import show_receipt
+from durable_fsm.cli.output import console, json_option, show, words
+from durable_fsm.cli.places import DurationType, PayloadType, Place, PlaceType, calling, reached
+from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.errors import CallError, DurableFSMError
+
+if TYPE_CHECKING:
+    from durable_fsm.client import SyncClient
+    from durable_fsm.restate.survey import Which
+
+AT_ONCE = 8
+"""Events on their way at once, when many machines are sent one."""
+
+SHOWN = 20
+"""Machines that a dry run names."""
+
+CONDITIONS = ("state", "status", "version")
+
+
+@click.command("send")
+@click.argument("place", metavar="MACHINE/KEY", type=PlaceType(keyless=True))
+@click.argument("event")
+@click.argument("payload", type=PayloadType(), required=False)
+@connected
+@click.option("--idempotency-key", metavar="TEXT", help="The same key again, within a day, gets the same answer.")
+@click.option("--delay", type=DurationType(), help="Let the server keep it for so long: 30s, 2h, 1d.")
+@click.option("--one-way", is_flag=True, help="Do not wait for the machine.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Send it to all machines of MACHINE in this state, or with this status or version; may be given several times.",
+)
+@click.option("--yes", is_flag=True, help="With --where: do it. Otherwise it is only said what would be done.")
+@click.option("--run", metavar="ID", help="With --where: go on with this run; nothing is sent twice.")
+@json_option
+def send(
+    place: Place,
+    event: str,
+    payload: object,
+    connection: Connection,
+    *,
+    idempotency_key: str | None,
+    delay: timedelta | None,
+    one_way: bool,
+    where: tuple[str, ...],
+    yes: bool,
+    run: str | None,
+    as_json: bool,
+) -> None:
+    """Send EVENT to MACHINE/KEY and show what became of it.
+
+    PAYLOAD is JSON; '-' reads it from standard input, '@file' from a file.
+
+    With --where, MACHINE stands alone and EVENT goes to all its machines that are there: first the command says which
+    those are, with --yes it does it. A run that was interrupted goes on with --run ID and the same conditions.
+    """
+    if where:
+        if place.key or idempotency_key or delay or one_way:
+            raise click.UsageError(
+                "With --where, name the MACHINE alone, without --idempotency-key, --delay or --one-way."
+            )
+        _send_to_many(place.machine, event, payload, connection, _which(where), yes=yes, run=run, as_json=as_json)
+        return
+    if not place.key:
+        raise click.UsageError(f"'{place}' names no machine. Write MACHINE/KEY, or say which of them: --where state=…")
+    if yes or run:
+        raise click.UsageError("--yes and --run belong to --where.")
+    with reached(connection, place) as machine:
+        if one_way:
+            sent = machine.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
+            show({"invocation": sent.id} if as_json else f"{place}: '{event}' is on its way as {sent.id}", as_json)
+        else:
+            receipt = machine.send(event, payload, idempotency_key=idempotency_key, delay=delay)
+            show_receipt(receipt, as_json=as_json)
+
+
+def _which(where: Iterable[str]) -> Which:
+    from durable_fsm.restate.survey import Which
+
+    found: dict[str, str] = {}
+    for text in where:
+        name, equals, value = text.partition("=")
+        if name not in CONDITIONS or not equals or not value:
+            raise click.UsageError(f"'{text}' is no condition. Write state=…, status=… or version=….")
+        found[name] = value
+    return Which(found.get("state"), found.get("status"), found.get("version"))
+
+
+def _send_to_many(
+    machine: str,
+    event: str,
+    payload: object,
+    connection: Connection,
+    which: Which,
+    *,
+    yes: bool,
+    run: str | None,
+    as_json: bool,
+) -> None:
+    from durable_fsm.restate.subscriptions import Admin
+    from durable_fsm.restate.survey import machines_of
+
+    with Admin(connection.admin, connection.http()) as admin:
+        keys = [found.key for found in machines_of(admin, machine, which)]
+    if not yes:
+        if as_json:
+            show({"machine": machine, "event": event, "would_send_to": keys}, as_json)
+        else:
+            more = f", and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+            click.echo(f"Would send '{event}' to {len(keys)} machines of {machine}: {words(keys[:SHOWN])}{more}.")
+            click.echo("Add --yes to do it.")
+        return
+    run = run or uuid.uuid4().hex[:12]
+    if not as_json:
+        click.echo(f"Run {run}: sending '{event}' to {len(keys)} machines of {machine}.", err=True)
+    try:
+        with calling(connection) as client:
+            results = _all(client, machine, event, payload, keys, run)
+    except (KeyboardInterrupt, CallError):
+        click.echo(f"Interrupted. Go on with: --run {run}", err=True)
+        raise
+    refused = {key: result for key, result in zip(keys, results, strict=True) if result is not None}
+    taken = len(keys) - len(refused)
+    if as_json:
+        show({"run": run, "sent": len(keys), "taken": taken, "refused": refused}, as_json)
+    else:
+        click.echo(f"{taken} of {len(keys)} have taken '{event}'.")
+        for why in refused.values():
+            click.echo(f"  {why}")
+    if refused:
+        sys.exit(DIFFERS)
+
+
+def _all(client: SyncClient, machine: str, event: str, payload: object, keys: list[str], run: str) -> list[str | None]:
+    """Why each was refused; None where it was not. What nobody answers ends it all."""
+
+    def one(key: str) -> str | None:
+        try:
+            client.machine(machine, key).send(event, payload, idempotency_key=f"{run}/{key}")
+        except CallError:
+            raise
+        except DurableFSMError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sent = [pool.submit(one, key) for key in keys]
+        try:
+            return _watched([future.result for future in sent], event)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _watched(results: list[Callable[[], Any]], event: str) -> list[Any]:  # Any: whatever they return
+    """The results, with a bar where somebody looks."""
+    out = console(err=True)
+    if not out.is_terminal:
+        return [result() for result in results]
+    from rich.progress import track
+
+    return [result() for result in track(results, description=f"'{event}'", console=out)]

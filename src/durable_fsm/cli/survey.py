@@ -1,0 +1,145 @@
+"""`durable-fsm list` and `durable-fsm doctor`: all machines of a server, and what is wrong there."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.places import DurationType
+from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.cli.targets import chart_of
+from durable_fsm.core.model import Status
+
+if TYPE_CHECKING:
+    from durable_fsm.restate.subscriptions import Admin
+    from durable_fsm.restate.survey import Finding
+
+KNOWN = ((1, 7),)
+"""Versions of the Restate server, without their last number, on which everything here is tested."""
+
+
+@click.command("list")
+@click.argument("machine")
+@connected
+@click.option("--state", help="Only those in this state; with --chart also one that has states inside.")
+@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only those with this status.")
+@click.option("--version", help="Only those of this version of their chart.")
+@click.option("--older-than", type=DurationType(), metavar="DURATION", help="Only those that did nothing for so long.")
+@click.option("--failed", is_flag=True, help="Only those that have failed.")
+@click.option("--parked", is_flag=True, help="Only those with deliveries that no deployment could take.")
+@click.option("--stuck", is_flag=True, help="Only those whose key is held by what does not go on.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@click.option("--chart", "target", metavar="TARGET", help="Their definition, to know states around states.")
+@json_option
+def list_machines(
+    machine: str,
+    connection: Connection,
+    *,
+    state: str | None,
+    status: str | None,
+    version: str | None,
+    older_than: timedelta | None,
+    failed: bool,
+    parked: bool,
+    stuck: bool,
+    limit: int,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """List the machines of the chart MACHINE, by key, from the server's SQL tables."""
+    from durable_fsm.restate.subscriptions import Admin
+    from durable_fsm.restate.survey import Which, machines_of
+
+    if failed and status not in (None, str(Status.FAILED)):
+        raise click.UsageError("--failed and --status contradict each other.")
+    which = Which(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
+    chart = chart_of(target) if target is not None else None
+    with Admin(connection.admin, connection.http()) as admin:
+        found = list(itertools.islice(machines_of(admin, machine, which, chart), limit + 1))
+    rows = [one.row for one in found[:limit]]
+    if not as_json:
+        empty = [name for name in ("changed", "parked", "stuck") if all(row[name] is None for row in rows)]
+        rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
+    show(rows or (rows if as_json else f"No machine of {machine} is like that."), as_json)
+    if len(found) > limit:
+        click.echo(f"There are more: --limit {limit * 10}", err=True)
+
+
+@click.command("doctor")
+@click.argument("targets", nargs=-1)
+@connected
+@json_option
+def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -> None:
+    """Look for what is wrong: servers, machines, invocations, deployments; each with its remedy.
+
+    With TARGETS ('module:Name' or 'file.py:Name') also whether their topics have the subscriptions they declare. Exits
+    with 1 if anything was found.
+    """
+    from durable_fsm.restate.subscriptions import Admin
+
+    charts = [chart_of(target) for target in targets]
+    with Admin(connection.admin, connection.http()) as admin:
+        found = [*_about_servers(admin, connection), *_about_the_rest(admin)]
+        for chart in charts:
+            found += _about_topics(admin, chart)
+    if as_json:
+        show([{"kind": one.kind, "what": one.what, "remedy": one.remedy} for one in found], as_json)
+    elif not found:
+        click.echo("Nothing is wrong.")
+    for one in () if as_json else found:
+        click.echo(f"{one.kind}: {one.what}")
+        click.echo(f"    → {one.remedy}")
+    if found:
+        sys.exit(DIFFERS)
+
+
+def _about_servers(admin: Admin, connection: Connection) -> Iterator[Finding]:
+    from httpx import HTTPError
+
+    from durable_fsm.restate.survey import Finding
+
+    version = str(admin.ask("GET", "/version")["version"])
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) not in KNOWN:
+        known = ", ".join(".".join(map(str, one)) for one in KNOWN)
+        what = f"Restate {version} is not a version on which durable-fsm is tested."
+        yield Finding("version", what, f"use Restate {known}, or try your tests on {version}")
+    try:
+        with connection.http(5) as client:
+            answer = client.get(f"{connection.ingress}/restate/health")
+        problem = None if answer.is_success else f"it answers {answer.status_code}"
+    except HTTPError as error:
+        problem = str(error) or type(error).__name__
+    if problem is not None:
+        what = f"The ingress {connection.ingress} cannot be used: {problem}."
+        yield Finding("ingress", what, "start it, or name another with --ingress")
+
+
+def _about_the_rest(admin: Admin) -> Iterator[Finding]:
+    from durable_fsm.restate import survey
+
+    for machine in survey.charts_in(admin):
+        yield from survey.findings_about_machines(admin, machine)
+    yield from survey.findings_about_invocations(admin)
+    yield from survey.findings_about_deployments(admin)
+
+
+def _about_topics(admin: Admin, chart: object) -> Iterator[Finding]:
+    from durable_fsm.core.model import Chart
+    from durable_fsm.restate.subscriptions import AdminRefused, changes
+    from durable_fsm.restate.survey import Finding
+
+    assert isinstance(chart, Chart)
+    try:
+        pending = changes(admin, [chart], {})
+    except AdminRefused as error:
+        yield Finding("subscription", f"{chart.name}: {error}", "durable-fsm kafka TARGET --brokers NAME=HOST:PORT")
+        return
+    for change in pending:
+        yield Finding("subscription", f"{chart.name}: not done yet: {change.words}", "durable-fsm kafka TARGET")

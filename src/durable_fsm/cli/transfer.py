@@ -1,0 +1,134 @@
+"""`durable-fsm export` and `durable-fsm import`: machines as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from durable_fsm.cli.errors import DIFFERS, CommandError
+from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.core.model import Json
+from durable_fsm.restate.stored import SNAPSHOT
+
+if TYPE_CHECKING:
+    from durable_fsm.restate.subscriptions import Admin
+
+PENDING = ("timers", "activities", "machines", "stopping", "deferred")
+"""What of a machine is not only stored, but also under way at its server."""
+
+FORMAT = 1
+PATIENCE_SECONDS = 10.0
+
+Line = dict[str, Any]  # Any: JSON
+
+
+@click.command("export")
+@click.argument("machine")
+@click.argument("keys", nargs=-1)
+@connected
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; standard output, if not given.")
+def export(machine: str, keys: tuple[str, ...], connection: Connection, *, output: Path | None) -> None:
+    """Write the machines of the chart MACHINE, or those with these KEYS, one line of JSON each.
+
+    A line holds the snapshot with the latest entries of its history, as the server stores it. Older pages of the
+    history, and what is under way (timers, activities), stay where they are.
+    """
+    from durable_fsm.restate.subscriptions import Admin
+    from durable_fsm.restate.survey import machines_of
+
+    missing, written = set(keys), 0
+    with Admin(connection.admin, connection.http()) as admin:
+        stream: IO[str] = sys.stdout if output is None else output.open("w", encoding="utf-8")
+        try:
+            for found in machines_of(admin, machine):
+                if not keys or found.key in keys:
+                    line = {"format": FORMAT, "machine": machine, "key": found.key, "snapshot": found.record}
+                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    written += 1
+                    missing.discard(found.key)
+        finally:
+            if output is not None:
+                stream.close()
+    click.echo(f"{written} machines of {machine} written.", err=True)
+    if missing:
+        raise CommandError(f"There is no machine of {machine} with the key {', '.join(sorted(missing))}.", code=DIFFERS)
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE", type=click.File("r", encoding="utf-8"))
+@connected
+@click.option("--skip", is_flag=True, help="Leave out what cannot be imported, and go on.")
+@json_option
+def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_json: bool) -> None:
+    """Bring machines that `export` has written to another server; FILE may be '-'.
+
+    A machine that exists there is refused, and so is one with something under way: a timer that is stored would never
+    come, for nobody has armed it. Let such machines come to rest first. Nothing is written before every line was read.
+    """
+    from durable_fsm.restate.subscriptions import Admin
+
+    lines = list(_lines(source))
+    with Admin(connection.admin, connection.http()) as admin:
+        refused = {f"{line['machine']}/{line['key']}": why for line in lines if (why := _why_not(admin, line))}
+        if refused and not skip:
+            told = "\n".join(f"  {place}: {why}" for place, why in refused.items())
+            raise CommandError(f"Nothing was imported. Leave these out with --skip:\n{told}", code=DIFFERS)
+        taken = [line for line in lines if f"{line['machine']}/{line['key']}" not in refused]
+        for line in taken:
+            _bring(admin, line)
+    if as_json:
+        show({"imported": len(taken), "refused": refused}, as_json)
+    else:
+        click.echo(f"{len(taken)} machines imported, {len(refused)} left out.")
+
+
+def _lines(source: IO[str]) -> Iterator[Line]:
+    for number, text in enumerate(source, 1):
+        if text.strip():
+            try:
+                line = json.loads(text)
+                if line["format"] != FORMAT or not isinstance(line["snapshot"], dict):
+                    raise ValueError("it is of another format")
+                yield {"machine": str(line["machine"]), "key": str(line["key"]), "snapshot": line["snapshot"]}
+            except (ValueError, KeyError, TypeError) as error:
+                raise click.UsageError(f"Line {number} is none that export has written: {error}.") from error
+
+
+def _why_not(admin: Admin, line: Line) -> str:
+    if not admin.handlers(line["machine"]):
+        return f"no service '{line['machine']}' is registered. Try durable-fsm register."
+    if _stored(admin, line) is not None:
+        return "there is such a machine. Delete it first."
+    pending = [name for name in PENDING if line["snapshot"].get(name)]
+    return f"it has {', '.join(pending)} under way." if pending else ""
+
+
+def _stored(admin: Admin, line: Line) -> str | None:
+    from durable_fsm.restate.survey import literal
+
+    rows = admin.query(
+        f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['machine'])}"
+        f" AND service_key = {literal(line['key'])} AND key = '{SNAPSHOT}'"
+    )
+    return rows[0]["value_utf8"] if rows else None
+
+
+def _bring(admin: Admin, line: Line) -> None:
+    """Have it stored, and wait until it is."""
+    from durable_fsm.core.codec import canonical
+
+    text = canonical(line["snapshot"])
+    state: Json = {"object_key": line["key"], "new_state": {SNAPSHOT: list[Json](text.encode())}}
+    admin.ask("POST", f"/services/{line['machine']}/state", state)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _stored(admin, line) != text:
+        if time.monotonic() > deadline:
+            raise CommandError(f"{line['machine']}/{line['key']} was not stored in time.", code=DIFFERS)
+        time.sleep(0.05)

@@ -1,0 +1,27 @@
+"""Talk to hosted machines over HTTP: `Client` with asyncio, `SyncClient` without, the same calls in both.
+
+What is asked and how answers are read is in `calls`, how often it is tried in `steps`; neither touches the network.
+"""
+
+from __future__ import annotations
+
+from durable_fsm.client.awaited import Client, Machine, NamedMachine, Sent, TypedMachine
+from durable_fsm.client.blocking import SyncClient, SyncMachine, SyncNamedMachine, SyncSent, SyncTypedMachine
+from durable_fsm.client.values import Accepts, Entry, Receipt, View
+
+__all__ = [
+    "Accepts",
+    "Client",
+    "Entry",
+    "Machine",
+    "NamedMachine",
+    "Receipt",
+    "Sent",
+    "SyncClient",
+    "SyncMachine",
+    "SyncNamedMachine",
+    "SyncSent",
+    "SyncTypedMachine",
+    "TypedMachine",
+    "View",
+]

@@ -1,0 +1,419 @@
+"""The client with asyncio: every method hands the steps of `calls` to `_take`, and nothing else. `blocking` is its twin: a test compares the two."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+
+import httpx
+
+from durable_fsm.client.calls import Calls, Invocation, Named
+from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, Steps
+from durable_fsm.client.values import Entry, Receipt, View
+from durable_fsm.core.model import Chart, Json
+
+if TYPE_CHECKING:
+    from statemachine import StateChart
+    from statemachine.transition_list import TransitionList
+
+    from durable_fsm.frontends.declare import EventOf
+    from durable_fsm.frontends.transitions import TransitionsConfig
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+class Client:
+    """Calls machines through Restate's ingress, with asyncio.
+
+    Every call that changes something has an idempotency key, so it is repeated while servers are away without being
+    done twice: on connection errors, on 502, 503 and 504, and while a server that begins knows no services yet.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://localhost:8080",
+        *,
+        token: str | None = None,
+        verify: bool | ssl.SSLContext = True,
+        timeout: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(minutes=1),
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Prepare calls; nothing is sent yet.
+
+        Args:
+            url: of Restate's ingress.
+            token: sent as `Authorization: Bearer …`.
+            verify: whether, or how, the server's certificate is checked.
+            timeout: of one attempt, unless the call itself waits longer.
+            patience: how long calls are repeated while nobody answers.
+            http: a client of httpx to use instead of an own one; `verify` is then its matter, and so is to close it.
+
+        Raises:
+            ValueError: the URL has no scheme.
+        """
+        self._place = Place(url.rstrip("/"), patience)
+        self._timeout = timeout
+        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._own = http is None
+        self._http = http or httpx.AsyncClient(verify=verify)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are somebody else's."""
+        if self._own:
+            await self._http.aclose()
+
+    @overload
+    def machine(self, definition: type[StateChart[Any]], key: str) -> TypedMachine: ...
+
+    @overload
+    def machine(self, definition: str | Chart | TransitionsConfig, key: str) -> NamedMachine: ...
+
+    def machine(self, definition: object, key: str) -> TypedMachine | NamedMachine:
+        """The machine of this key, whether it exists or not.
+
+        Args:
+            definition: a python-statemachine class, whose typed events are then checked, a configuration of
+                transitions, a chart, or the name of one.
+
+        Raises:
+            ValueError: the key is empty, or holds half a character.
+            DefinitionError: the definition is none.
+        """
+        calls = Calls.to(self._place, definition, key)
+        return TypedMachine(self, calls) if isinstance(definition, type) else NamedMachine(self, calls)
+
+    def invocation(self, chart: str, key: str, id: str) -> Sent:
+        """An event that was sent one-way, by the id of its invocation."""
+        return Sent(self, Invocation(id, self._place, chart, key))
+
+    async def _take(self, steps: Steps[T]) -> T:
+        """Do what *steps* want done, until they have a result."""
+        answer: Answer = None
+        try:
+            while True:
+                wanted = steps.send(answer)
+                answer = await self._ask(wanted) if isinstance(wanted, Request) else await self._pause(wanted)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    async def _ask(self, wanted: Request) -> Response | Lost:
+        timeout = httpx.Timeout(self._timeout.total_seconds(), read=(self._timeout + wanted.lasts).total_seconds())
+        try:
+            answer = await self._http.request(
+                wanted.method,
+                self._place.url + wanted.path,
+                content=wanted.body,
+                headers={**wanted.headers, **self._headers},
+                timeout=timeout,
+            )
+        except httpx.TransportError as error:
+            return Lost(f"{type(error).__name__}{f' ({error})' if str(error) else ''}", time.monotonic())
+        return Response(answer.status_code, answer.content, answer.headers, time.monotonic())
+
+    async def _pause(self, wanted: Pause) -> Answer:
+        await asyncio.sleep(wanted.seconds)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event that was sent one-way; its receipt can be fetched for a day."""
+
+    _client: Client
+    _invocation: Invocation
+
+    @property
+    def id(self) -> str:
+        """Restate's id of the invocation; `Client.invocation` finds it again."""
+        return self._invocation.id
+
+    async def attach(self, timeout: timedelta | None = None) -> Receipt:
+        """Wait for the receipt.
+
+        Args:
+            timeout: how long it may take beyond the client's own patience.
+
+        Raises:
+            EventError, MachineError: the machine has refused the event.
+            CallError: no receipt has come.
+        """
+        return await self._client._take(self._invocation.attach(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    async def output(self) -> Receipt | None:
+        """The receipt, or None as long as there is none; raises what `attach` raises."""
+        return await self._client._take(self._invocation.output())  # pyright: ignore[reportPrivateUsage]
+
+
+class Machine:
+    """What can be asked of every machine; made by `Client.machine`.
+
+    Every call raises the exceptions of `durable_fsm.errors` that the machine has raised, with their attributes, and
+    `CallError` if no machine has answered.
+    """
+
+    def __init__(self, client: Client, calls: Calls) -> None:
+        self._client = client
+        self._calls = calls
+
+    @property
+    def chart(self) -> str:
+        """Name of its chart."""
+        return self._calls.machine
+
+    @property
+    def key(self) -> str:
+        return self._calls.key
+
+    async def _take(self, steps: Steps[T]) -> T:
+        return await self._client._take(steps)  # pyright: ignore[reportPrivateUsage]
+
+    async def create(self, data: object = None, *, idempotency_key: str | None = None) -> Receipt:
+        """Create the machine with this data; `outcome` is `created`, or `exists` if the same data was given before."""
+        return await self._take(self._calls.create(data, idempotency_key=idempotency_key))
+
+    async def snapshot(self) -> View:
+        """Read where the machine is, its data, what it accepts, its timers and activities."""
+        return await self._take(self._calls.snapshot())
+
+    async def wait_for(
+        self,
+        *,
+        state: str | Named | None = None,
+        tag: str | None = None,
+        status: str | None = None,
+        settled: bool = False,
+        any_of: Iterable[Mapping[str, object]] = (),
+        event: str | Named | None = None,
+        payload: object = None,
+        timeout: timedelta | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Wait until the machine is in a state, has a tag or a status, or has settled; exactly one is given.
+
+        Args:
+            any_of: several of them, one of which is enough: `[{"state": "paid"}, {"status": "failed"}]`.
+            event: sent first, with its payload; only what comes after it counts.
+            timeout: one hour, unless given.
+
+        Raises:
+            WaitTimedOut, WaitInVain: the machine did not come there.
+        """
+        wait = self._calls.wait_for(
+            state=state,
+            tag=tag,
+            status=status,
+            settled=settled,
+            any_of=any_of,
+            event=event,
+            payload=payload,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
+        return await self._take(wait)
+
+    async def history(self, *, after: int = 0, last: int | None = None, page: int = 100) -> AsyncIterator[Entry]:
+        """Read what the machine has done, oldest first, page by page as it is iterated.
+
+        Args:
+            after: number of the entry to begin behind.
+            last: only so many of the latest entries.
+            page: entries that are fetched at once.
+        """
+        read = await self._take(self._calls.page(after=after, limit=page) if last is None else self._calls.latest(last))
+        while True:
+            for entry in read.entries:
+                yield entry
+            if read.next is None:
+                return
+            read = await self._take(self._calls.page(after=read.next, limit=page))
+
+    async def cancel(self, activity: str | Named | None = None) -> tuple[str, ...]:
+        """Cancel the running exclusive activity, or the one that is named; the ids of what is cancelled."""
+        return await self._take(self._calls.cancel(activity))
+
+    async def delete(self, *, compensate: bool = False, abandon: bool = False) -> Receipt:
+        """Stop what the machine has begun, and free its key.
+
+        Args:
+            compensate: undo first what its activities have done.
+            abandon: leave what they have done as it is.
+        """
+        return await self._take(self._calls.delete(compensate=compensate, abandon=abandon))
+
+    async def repair(
+        self,
+        *,
+        reason: str,
+        retry: str | None = None,
+        skip: str | None = None,
+        result: object = None,
+        move: str | Named | Iterable[str | Named] | None = None,
+        resend: bool = False,
+        migrate: bool = False,
+    ) -> Receipt:
+        """Mend the machine by hand: retry or skip an activity, move it, resend what is parked, or migrate it.
+
+        Args:
+            result: of the activity that is skipped.
+            reason: kept in the machine's history.
+        """
+        repair = self._calls.repair(
+            reason=reason, retry=retry, skip=skip, result=result, move=move, resend=resend, migrate=migrate
+        )
+        return await self._take(repair)
+
+    async def run(self, data: object = None, *, timeout: timedelta | None = None) -> Json:
+        """Run the machine as a workflow, or join the run that there is, until it ends; its output.
+
+        Args:
+            timeout: how long that may take beyond the client's own patience; one hour, unless given.
+        """
+        return await self._take(self._calls.run(data, timeout))
+
+    async def output(self, *, timeout: timedelta | None = None) -> Json:
+        """Wait for the output of its workflow, which somebody has begun."""
+        return await self._take(self._calls.output(timeout))
+
+    async def _send(
+        self, event: str | Named, payload: object, idempotency_key: str | None, delay: timedelta | None
+    ) -> Receipt:
+        return await self._take(self._calls.send(event, payload, idempotency_key=idempotency_key, delay=delay))
+
+    async def _tell(
+        self, event: str | Named, payload: object, idempotency_key: str | None, delay: timedelta | None
+    ) -> Sent:
+        told = self._calls.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
+        return Sent(self._client, await self._take(told))
+
+
+class NamedMachine(Machine):
+    """A machine whose events are named by texts; payloads are anything that is JSON, or a model."""
+
+    async def send(
+        self,
+        event: str,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Receipt:
+        """Send an event; answers when the machine has taken it.
+
+        Args:
+            idempotency_key: the same key again, within a day, gets the same receipt and does nothing; a fresh one if
+                none is given.
+            delay: the server keeps the event for so long; the call lasts as much longer.
+
+        Raises:
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+        """
+        return await self._send(event, payload, idempotency_key, delay)
+
+    async def tell(
+        self,
+        event: str,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Sent:
+        """Send an event one-way: answers when the server has stored it; raises what `send` raises only to who attaches."""
+        return await self._tell(event, payload, idempotency_key, delay)
+
+
+class TypedMachine(Machine):
+    """A machine of a class: type checkers compare payloads with what its events declare."""
+
+    @overload
+    async def send(
+        self,
+        event: EventOf[None],
+        payload: None = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Receipt: ...
+
+    @overload
+    async def send(
+        self, event: EventOf[P], payload: P, *, idempotency_key: str | None = None, delay: timedelta | None = None
+    ) -> Receipt: ...
+
+    @overload
+    async def send(
+        self,
+        event: TransitionList,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Receipt: ...
+
+    async def send(
+        self,
+        event: object,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Receipt:
+        """Send an event; answers when the machine has taken it.
+
+        Args:
+            idempotency_key: the same key again, within a day, gets the same receipt and does nothing; a fresh one if
+                none is given.
+            delay: the server keeps the event for so long; the call lasts as much longer.
+
+        Raises:
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+        """
+        return await self._send(cast("Named", event), payload, idempotency_key, delay)
+
+    @overload
+    async def tell(
+        self,
+        event: EventOf[None],
+        payload: None = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Sent: ...
+
+    @overload
+    async def tell(
+        self, event: EventOf[P], payload: P, *, idempotency_key: str | None = None, delay: timedelta | None = None
+    ) -> Sent: ...
+
+    @overload
+    async def tell(
+        self,
+        event: TransitionList,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Sent: ...
+
+    async def tell(
+        self,
+        event: object,
+        payload: object = None,
+        *,
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+    ) -> Sent:
+        """Send an event one-way: answers when the server has stored it; raises what `send` raises only to who attaches."""
+        return await self._tell(cast("Named", event), payload, idempotency_key, delay)

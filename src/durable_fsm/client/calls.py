@@ -1,0 +1,324 @@
+"""Everything that can be asked of a machine, as steps: what is sent, and what the answer means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, cast
+from urllib.parse import quote
+from uuid import uuid4
+
+from durable_fsm.client.steps import Place, Request, Response, Steps, ask
+from durable_fsm.client.values import Page, Receipt, View
+from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.model import Chart, Json
+from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
+from durable_fsm.frontends import chart_from
+
+NOT_READY = 470
+"""What Restate says of the output of an invocation that goes on."""
+
+BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
+"""Handlers that every machine has; an event of such a name goes through `send`."""
+
+LONGEST_DELAY = timedelta(days=36_500)
+"""Restate hangs up on a delay that leads beyond the year 9999."""
+
+USUAL_WAIT = timedelta(hours=1)
+"""How long the host lets somebody wait who does not say."""
+
+
+class Named(Protocol):
+    """A state or an event of a definition: it has an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def id_of(named: str | Named) -> str:
+    """The id of a state or an event; a text is one. An event of python-statemachine is both."""
+    found = getattr(named, "id", named)
+    return str(found)
+
+
+def segment(key: str) -> str:
+    """*key* as one segment of a path, whatever it holds.
+
+    Raises:
+        ValueError: it is empty, or has half a character in it.
+    """
+    if not key:
+        raise ValueError("a machine's key has one character at least")
+    if set(key) == {"."}:
+        return "%2E" * len(key)  # nobody on the way may take it for a step up
+    return quote(key, safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call that goes on by itself, by its id at the server."""
+
+    id: str
+    place: Place
+    machine: str
+    key: str
+
+    def attach(self, timeout: timedelta | None) -> Steps[Receipt]:
+        """Wait for its receipt."""
+        path = f"/restate/invocation/{quote(self.id, safe='')}/attach"
+        request = Request("GET", path, lasts=timedelta(0) if timeout is None else timeout)
+        answer = yield from ask(self.place, request, chart=self.machine, key=self.key)
+        return Receipt.of(_json(answer, self.machine, self.key))
+
+    def output(self) -> Steps[Receipt | None]:
+        """Its receipt; None as long as there is none."""
+        request = Request("GET", f"/restate/invocation/{quote(self.id, safe='')}/output")
+        try:
+            answer = yield from ask(self.place, request, chart=self.machine, key=self.key)
+        except UnexpectedAnswer as error:
+            if error.status != NOT_READY:
+                raise
+            return None
+        return Receipt.of(_json(answer, self.machine, self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls to one machine; with its chart, mistakes in names are found before anything is sent."""
+
+    place: Place
+    machine: str
+    key: str
+    chart: Chart | None = None
+
+    @classmethod
+    def to(cls, place: Place, definition: object, key: str) -> Calls:
+        """Calls to the machine *key* of a definition, or of a chart that is known by name.
+
+        Raises:
+            ValueError: the key cannot be sent.
+        """
+        segment(key)
+        if isinstance(definition, str):
+            return cls(place, definition, key)
+        chart = chart_from(definition)
+        return cls(place, chart.name, key, chart)
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send(
+        self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
+    ) -> Steps[Receipt]:
+        """Send an event and wait for its receipt."""
+        if delay:
+            sent = yield from self.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
+            return (yield from sent.attach(delay))
+        handler, body = self._addressed(event, payload)
+        return (yield from self._receipt(handler, body, idempotency_key=idempotency_key))
+
+    def tell(
+        self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
+    ) -> Steps[Invocation]:
+        """Send an event and do not wait for what becomes of it."""
+        if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
+            raise ValueError("a delay is not negative, and a hundred years at most")
+        after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
+        handler, body = self._addressed(event, payload)
+        answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
+        told = cast("dict[str, Any]", _json(answer, self.machine, self.key))
+        return Invocation(told["invocationId"], self.place, self.machine, self.key)
+
+    def _addressed(self, event: str | Named, payload: object) -> tuple[str, Json]:
+        """The event's own handler, where the chart is known and has one, or `send`; and what that takes."""
+        sent = self._event(event, payload)
+        name = str(sent["event"])
+        open_to_all = self.chart is not None and name in self.chart.public_events
+        if open_to_all and name.isidentifier() and name.isascii() and name[0] != "_" and name not in BUILT_IN:
+            return name, sent["payload"]
+        return "send", sent
+
+    def _event(self, event: str | Named, payload: object) -> dict[str, Json]:
+        return {"event": self._known(id_of(event)), "payload": self._plain(payload, f"payload of '{id_of(event)}'")}
+
+    def _known(self, event: str) -> str:
+        """*event* itself; a private one is the host's to refuse.
+
+        Raises:
+            UnknownEvent: the chart declares no such event.
+        """
+        if self.chart is None or any(event in (name, name.replace(".", "_")) for name in _events(self.chart)):
+            return event
+        known = sorted({name for chart in self.chart.served for name in chart.public_events})
+        raise UnknownEvent(chart=self.machine, key=self.key, event=event, known=known)
+
+    def _plain(self, value: object, subject: str) -> Json:
+        try:
+            record = plain(value)
+            canonical(record).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidPayload(
+                chart=self.machine, key=self.key, subject=subject, expected="JSON", problem=f"{error}"
+            ) from error
+        return record
+
+    # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create(self, data: object, *, idempotency_key: str | None) -> Steps[Receipt]:
+        """Create the machine."""
+        return self._receipt("create", self._plain(data, "data"), idempotency_key=idempotency_key)
+
+    def snapshot(self) -> Steps[View]:
+        """Read the machine."""
+        answer = yield from self._ask("snapshot", None)
+        return View.of(_json(answer, self.machine, self.key))
+
+    def page(self, *, after: int, limit: int) -> Steps[Page]:
+        """Read entries of its history in order."""
+        return self._page({"after": after, "limit": limit})
+
+    def latest(self, last: int) -> Steps[Page]:
+        """Read the last entries of its history."""
+        return self._page({"last": last})
+
+    def _page(self, wanted: dict[str, Json]) -> Steps[Page]:
+        answer = yield from self._ask("history", wanted)
+        return Page.of(_json(answer, self.machine, self.key))
+
+    def wait_for(
+        self,
+        *,
+        state: str | Named | None,
+        tag: str | None,
+        status: str | None,
+        settled: bool,
+        any_of: Iterable[Mapping[str, object]],
+        event: str | Named | None,
+        payload: object,
+        timeout: timedelta | None,
+        idempotency_key: str | None,
+    ) -> Steps[Receipt]:
+        """Wait until the machine is somewhere, after an event if one comes along."""
+        wish: dict[str, Json] = {} if state is None else {"state": id_of(state)}
+        wish |= {name: str(value) for name, value in (("tag", tag), ("status", status)) if value is not None}
+        wish |= {"settled": True} if settled else {}
+        either = [_condition(one) for one in any_of]
+        wish |= {"any": list[Json](either)} if either else {}
+        if event is not None:
+            wish |= self._event(event, payload)
+        if timeout is not None:
+            wish["timeout"] = timeout.total_seconds()
+        key = idempotency_key if event is None else idempotency_key or _fresh()
+        answer = yield from self._ask("wait_for", wish, idempotency_key=key, lasts=timeout or USUAL_WAIT)
+        return Receipt.of(_json(answer, self.machine, self.key))
+
+    def cancel(self, activity: str | Named | None) -> Steps[tuple[str, ...]]:
+        """Cancel an activity."""
+        body: dict[str, Json] | None = None if activity is None else {"activity": id_of(activity)}
+        answer = yield from self._ask("cancel", body, idempotency_key=_fresh())
+        told = cast("dict[str, Any]", _json(answer, self.machine, self.key))
+        return tuple(told["cancelled"])
+
+    def delete(self, *, compensate: bool, abandon: bool) -> Steps[Receipt]:
+        """Delete the machine."""
+        if compensate and abandon:
+            raise ValueError("what a machine has done is compensated or abandoned, not both")
+        body: Json = {"compensate": True} if compensate else {"abandon": True} if abandon else None
+        return self._receipt("delete", body)
+
+    def repair(
+        self,
+        *,
+        reason: str,
+        retry: str | None,
+        skip: str | None,
+        result: object,
+        move: str | Named | Iterable[str | Named] | None,
+        resend: bool,
+        migrate: bool,
+    ) -> Steps[Receipt]:
+        """Repair the machine by hand."""
+        body: dict[str, Json] = {"reason": reason}
+        body |= {verb: about for verb, about in (("retry", retry), ("skip", skip)) if about is not None}
+        body |= {verb: True for verb, wanted in (("resend", resend), ("migrate", migrate)) if wanted}
+        if result is not None:
+            body["result"] = self._plain(result, "result")
+        if move is not None:
+            targets = cast("Iterable[str | Named]", move)
+            body["move"] = id_of(cast("str | Named", move)) if _is_one(move) else [id_of(one) for one in targets]
+        return self._receipt("repair", body)
+
+    # ── as a workflow ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, data: object, timeout: timedelta | None) -> Steps[Json]:
+        """Begin the workflow, unless it was begun before, and wait for its output."""
+        body = self._plain(data, "data")
+        path = f"/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/run/send"
+        content = None if body is None else canonical(body).encode()
+        headers = {} if body is None else {"content-type": "application/json"}
+        yield from ask(self.place, Request("POST", path, content, headers), chart=self.machine, key=self.key)
+        return (yield from self.output(timeout))
+
+    def output(self, timeout: timedelta | None) -> Steps[Json]:
+        """Wait for the output of the workflow."""
+        path = f"/restate/workflow/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/attach"
+        request = Request("GET", path, lasts=timeout or USUAL_WAIT)
+        return _json((yield from ask(self.place, request, chart=self.machine, key=self.key)), self.machine, self.key)
+
+    # ── one request ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receipt(self, handler: str, body: Json, *, idempotency_key: str | None = None) -> Steps[Receipt]:
+        answer = yield from self._ask(handler, body, idempotency_key=idempotency_key or _fresh())
+        return Receipt.of(_json(answer, self.machine, self.key))
+
+    def _ask(
+        self, handler: str, body: Json, *, idempotency_key: str | None = None, lasts: timedelta = timedelta(0)
+    ) -> Steps[Response]:
+        headers = {} if idempotency_key is None else {"idempotency-key": _sendable(idempotency_key)}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        content = None if body is None else canonical(body).encode()
+        path = f"/{quote(self.machine, safe='')}/{segment(self.key)}/{handler}"
+        request = Request("POST", path, content, headers, lasts=lasts)
+        return ask(self.place, request, chart=self.machine, key=self.key)
+
+
+def _condition(wanted: Mapping[str, object]) -> dict[str, Json]:
+    return {name: value if isinstance(value, bool) else id_of(cast("str", value)) for name, value in wanted.items()}
+
+
+def _is_one(named: object) -> bool:
+    return isinstance(named, str) or hasattr(named, "id")
+
+
+def _events(chart: Chart) -> Iterable[str]:
+    for served in chart.served:
+        yield from served.events
+        yield from served.handlers
+
+
+def _json(answer: Response, chart: str, key: str) -> Json:
+    try:
+        return cast("Json", json.loads(answer.body))
+    except ValueError:
+        text = answer.body[:500].decode(errors="replace")
+        raise UnexpectedAnswer(chart=chart, key=key, status=answer.status, text=text) from None
+
+
+def _sendable(idempotency_key: str) -> str:
+    """The key itself, if a header can carry it as it is: what is changed on the way would not be the same key again.
+
+    Raises:
+        ValueError: it holds more than printable ASCII, or begins or ends with a space.
+    """
+    if idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key == idempotency_key.strip():
+        return idempotency_key
+    raise ValueError(
+        f"the idempotency key {idempotency_key!r} cannot be sent: it has printable ASCII characters only, and no space"
+        " at its ends; encode it, for instance with urllib.parse.quote"
+    )
+
+
+def _fresh() -> str:
+    return uuid4().hex

@@ -1,0 +1,121 @@
+"""What a caller is told, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from durable_fsm.core.model import Json, Status
+
+Record = dict[str, Any]  # Any: JSON whose shape the host has made
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender of an event is told.
+
+    `outcome` is `taken`, `ignored` or `deferred` for an event; `created` or `exists`, `deleted`, `repaired`, `met` for
+    other calls. `configuration` lists the active states; `reply` is what the machine's action returned.
+    """
+
+    machine: str
+    key: str
+    seq: int
+    event: str
+    outcome: str
+    configuration: tuple[str, ...]
+    status: Status
+    reply: Json = None
+
+    @classmethod
+    def of(cls, record: Json) -> Receipt:
+        told = _members(record)
+        return cls(
+            machine=told["machine"],
+            key=told["key"],
+            seq=told.get("seq", 0),
+            event=told.get("event", ""),
+            outcome=told["outcome"],
+            configuration=tuple(told.get("configuration", ())),
+            status=Status(told.get("status", Status.DONE)),
+            reply=told.get("reply"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """Whether a machine takes an event now: `yes`, `no`, or what it depends on; `payload` is its JSON schema."""
+
+    event: str
+    accepts: str
+    payload: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A machine as `snapshot` shows it; `record` is all of it, as it came."""
+
+    machine: str
+    key: str
+    version: str
+    life: str
+    seq: int
+    status: Status
+    configuration: tuple[str, ...]
+    data: Json
+    output: Json
+    failure: Json
+    events: tuple[Accepts, ...]
+    timers: tuple[Record, ...]
+    activities: tuple[Record, ...]
+    record: Record = field(repr=False)
+
+    @classmethod
+    def of(cls, record: Json) -> View:
+        told = _members(record)
+        return cls(
+            machine=told["machine"],
+            key=told["key"],
+            version=told["version"],
+            life=told["life"],
+            seq=told["seq"],
+            status=Status(told["status"]),
+            configuration=tuple(told["configuration"]),
+            data=told.get("data"),
+            output=told.get("output"),
+            failure=told.get("failure"),
+            events=tuple(Accepts(one["event"], one["accepts"], one.get("payload")) for one in told["events"]),
+            timers=tuple(told.get("timers", ())),
+            activities=tuple(told.get("activities", ())),
+            record=told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a machine's history: its number, the event, and all of it as it came."""
+
+    n: int
+    event: str
+    record: Record = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries of a history in order; `next` is where to go on, None at the end."""
+
+    entries: tuple[Entry, ...]
+    next: int | None
+
+    @classmethod
+    def of(cls, record: Json) -> Page:
+        told = _members(record)
+        entries = tuple(Entry(one["n"], one.get("event", ""), one) for one in told["entries"])
+        return cls(entries, told.get("next"))
+
+
+def _members(record: Json) -> Record:
+    if not isinstance(record, Mapping):
+        raise TypeError(f"expected an object, got {type(record).__name__}")
+    return cast("Record", record)

@@ -1,0 +1,245 @@
+"""The HTTP interface of a chart's machines as an OpenAPI 3.1 document: a pure function of the chart.
+
+https://spec.openapis.org/oas/v3.1.1
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from durable_fsm.core.model import Chart, Json, Status
+from durable_fsm.restate.host import Host, handlers_of
+from durable_fsm.restate.schemas import (
+    CANCEL_SCHEMA,
+    DELETE_SCHEMA,
+    HISTORY_SCHEMA,
+    REPAIR_SCHEMA,
+    SEND_SCHEMA,
+    wait_schema,
+)
+
+Schema = dict[str, Any]  # Any: JSON Schema
+
+COMPONENTS = "#/components/schemas/"
+
+WHY = {
+    400: "The request is not what this handler reads: `MalformedInput`; or no content type that Restate takes.",
+    403: "The event is private: `Forbidden`.",
+    404: "There is no such event or machine: `UnknownEvent`, `NotStarted`; or no such service.",
+    408: "The machine has not come there in time: `WaitTimedOut`.",
+    409: "The machine does not take this where it is: `EventRejected`, `AlreadyStarted`, `NotUndone`, `NotRunning`,"
+    " `NotRepairable`; or the invocation was cancelled.",
+    410: "The machine has ended: `Finished`, `Gone`.",
+    412: "The machine will never come there: `WaitInVain`.",
+    413: "The request is too long: `TooLarge`.",
+    422: "The payload or the data does not fit its type: `InvalidPayload`.",
+    429: "As many wait as may: `TooManyDeferred`, `TooManyWaiting`.",
+    500: "The machine is not in order: `ActionError`, `VersionError`, `SnapshotUnreadable`, or a failure of its own.",
+}
+"""What each status says, and the exceptions behind it."""
+
+EVENT = (400, 403, 404, 409, 410, 413, 422, 429, 500)
+READ = (400, 404, 410, 500)
+
+RECEIPT: Schema = {
+    "type": "object",
+    "description": "What became of a request, and where the machine is now.",
+    "properties": {
+        "machine": {"type": "string"},
+        "key": {"type": "string"},
+        "seq": {"type": "integer", "description": "Macrosteps taken so far."},
+        "event": {"type": "string"},
+        "outcome": {"type": "string", "examples": ["taken", "ignored", "deferred", "created", "exists", "deleted"]},
+        "configuration": {"type": "array", "items": {"type": "string"}, "description": "All active states."},
+        "status": {"enum": [status.value for status in Status]},
+        "reply": {"description": "What the transition's action returned."},
+    },
+    "required": ["machine", "key", "outcome"],
+}
+
+ERROR: Schema = {
+    "type": "object",
+    "properties": {
+        "code": {"type": "integer"},
+        "message": {"type": "string"},
+        "metadata": {
+            "type": ["object", "null"],
+            "description": "`type` names the exception; its facts stand beside it.",
+        },
+        "source": {"type": "string"},
+    },
+    "required": ["message"],
+}
+
+SENT: Schema = {
+    "type": "object",
+    "properties": {
+        "invocationId": {"type": "string"},
+        "status": {"enum": ["Accepted", "PreviouslyAccepted"]},
+        "executionTime": {"type": "string", "format": "date-time"},
+    },
+    "required": ["invocationId", "status"],
+}
+
+KEY: Schema = {
+    "name": "key",
+    "in": "path",
+    "required": True,
+    "description": "Of the machine; percent-encoded where it holds more than letters, digits and dashes.",
+    "schema": {"type": "string", "minLength": 1},
+    "example": "o-17",
+}
+
+IDEMPOTENCY: Schema = {
+    "name": "idempotency-key",
+    "in": "header",
+    "required": False,
+    "description": "Whoever asks again under the same key gets the first answer, and nothing is done twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+}
+
+DELAY: Schema = {
+    "name": "delay",
+    "in": "query",
+    "required": False,
+    "description": "How long Restate keeps the request: `200ms`, `30s`, or as in ISO 8601. Beyond the year 9999 it hangs up.",
+    "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,4}(ms|s|m|h|d)$"},
+    "example": "30s",
+}
+
+
+def openapi(chart: Chart, *, server: str = "http://localhost:8080", version: str | None = None) -> Schema:
+    """The document.
+
+    Args:
+        server: of Restate's ingress.
+        version: of the interface; the chart's own, if not given.
+    """
+    return _Document(chart).made(server, version or chart.version)
+
+
+class _Document:
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.schemas: dict[str, Schema] = {"Receipt": RECEIPT, "Error": ERROR, "Sent": SENT}
+        self.paths: dict[str, Schema] = {}
+
+    def made(self, server: str, version: str) -> Schema:
+        chart = self.chart
+        for handler, event in handlers_of(chart).items():
+            declared = next(one.events[event] for one in chart.served if event in one.events)
+            payload = self.named(declared.payload.schema()) if declared.payload else {}
+            self.post(
+                handler,
+                f"Send '{event}'",
+                declared.doc or f"Sends '{event}' to the machine, and waits until it was taken.",
+                payload,
+                EVENT,
+                required=declared.payload is not None,
+                also_one_way=True,
+                tag="events",
+            )
+        data = self.named(chart.data.schema() or {})
+        self.post("create", "Create", "Creates the machine with this data.", data, (400, 404, 409, 410, 413, 422, 500))
+        self.post("send", "Send any event", _doc("_send"), self.named(SEND_SCHEMA), EVENT, required=True)
+        self.post("delete", "Delete", _doc("_delete"), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
+        self.post("repair", "Repair", _doc("_repair"), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True)
+        snapshot: Schema = {"type": "object", "required": ["machine", "key", "status", "configuration", "data"]}
+        self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, asked=False)
+        self.post(
+            "wait_for", "Wait", _doc("_wait_for"), self.named(wait_schema(chart)), (*EVENT, 408, 412), required=True
+        )
+        page: Schema = {"type": "object", "required": ["entries", "next"]}
+        self.post("history", "History", _doc("_history"), self.named(HISTORY_SCHEMA), READ, answer=page, asked=False)
+        if any(one.activities for one in chart.served):
+            cancelled: Schema = {"type": "object", "required": ["cancelled"]}
+            doc = "Cancel the running exclusive activity, or the one that is named."
+            self.post("cancel", "Cancel", doc, self.named(CANCEL_SCHEMA), (*READ, 409), answer=cancelled)
+        if chart.workflow:
+            doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
+            failed = (400, 404, 409, 410, 412, 413, 422, 500)
+            self.post("run", "Run", doc, data, failed, answer={}, service=f"{chart.name}.workflow", asked=False)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": chart.name, "version": version, "description": chart.doc or f"Machines of {chart.name}."},
+            "servers": [{"url": server, "description": "Restate's ingress"}],
+            "tags": [{"name": "events"}, {"name": "machines"}],
+            "paths": self.paths,
+            "components": {"schemas": self.schemas},
+        }
+
+    def post(
+        self,
+        handler: str,
+        summary: str,
+        doc: str,
+        takes: Schema | None,
+        refusals: tuple[int, ...],
+        *,
+        answer: Schema | None = None,
+        required: bool = False,
+        also_one_way: bool = False,
+        tag: str = "machines",
+        service: str = "",
+        asked: bool = True,
+    ) -> None:
+        """Describe one handler; *asked* says whether it changes anything, so that to repeat it needs a key."""
+        if handler in self.chart.operators_only:
+            return
+        path = f"/{service or self.chart.name}/{{key}}/{handler}"
+        parameters = [KEY, *([IDEMPOTENCY] if asked else [])]
+        operation: Schema = {
+            "summary": summary,
+            "description": doc,
+            "operationId": f"{service or self.chart.name}.{handler}".replace(".", "_"),
+            "tags": [tag],
+            "parameters": parameters,
+            "responses": {
+                "200": {"description": "Done.", "content": _json(_ref("Receipt") if answer is None else answer)},
+                **{
+                    str(status): {"description": WHY[status], "content": _json(_ref("Error"))}
+                    for status in sorted(set(refusals))
+                },
+            },
+        }
+        if takes is not None:
+            operation["requestBody"] = {"required": required, "content": _json(takes)}
+        self.paths[path] = {"post": operation}
+        if also_one_way:
+            self.paths[f"{path}/send"] = {
+                "post": {
+                    **{name: member for name, member in operation.items() if name != "responses"},
+                    "summary": f"{summary}, one way",
+                    "description": f"{doc} The answer says only that it was accepted.",
+                    "operationId": f"{operation['operationId']}_one_way",
+                    "parameters": [*parameters, DELAY],
+                    "responses": {
+                        "202": {"description": "Accepted.", "content": _json(_ref("Sent"))},
+                        "400": {"description": WHY[400], "content": _json(_ref("Error"))},
+                        "404": {"description": WHY[404], "content": _json(_ref("Error"))},
+                    },
+                }
+            }
+
+    def named(self, schema: dict[str, Json] | None) -> Schema:
+        """A schema whose definitions have moved to the components."""
+        if schema is None:
+            return {}
+        text = json.dumps(schema).replace('"#/$defs/', f'"{COMPONENTS}')
+        own: Schema = json.loads(text)
+        for name, definition in own.pop("$defs", {}).items():
+            self.schemas[name] = definition
+        return own
+
+
+def _doc(handler: str) -> str:
+    return str(getattr(Host, handler).__doc__).strip().partition("\n\n")[0]
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"{COMPONENTS}{name}"}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}

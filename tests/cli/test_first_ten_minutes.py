@@ -1,0 +1,233 @@
+"""What a newcomer does, in a terminal: begin a machine, test it, run it, send to it, change it, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pexpect
+import pytest
+
+from durable_fsm.testing import free_port, wait_until
+from durable_fsm.testing.process import port_answers
+
+pytestmark = pytest.mark.server
+
+PROGRAM = [sys.executable, "-m", "durable_fsm.cli"]
+SERVING = "Ready. Ctrl-C ends it."
+
+
+class Terminal:
+    """`durable-fsm dev` in a pseudo-terminal, and the ports it was given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ports = {name: free_port() for name in ("ingress", "admin", "service")}
+        flags = [f"--{name}-port={port}" for name, port in self.ports.items()]
+        self.child = pexpect.spawn(
+            PROGRAM[0],
+            [*PROGRAM[1:], "dev", *flags],
+            cwd=str(folder),
+            encoding="utf-8",
+            timeout=30,
+            dimensions=(40, 160),
+        )
+        self.url = f"http://127.0.0.1:{self.ports['ingress']}"
+
+    def sees(self, words: str) -> str:
+        """Wait until the terminal shows *words*; what it showed before them."""
+        self.child.expect_exact(words)
+        shown: str = self.child.before or ""
+        return shown
+
+    def ends(self) -> int:
+        """Wait for its end; the exit code."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
+
+    def close(self) -> None:
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+        self.child.close(force=True)
+
+
+@pytest.fixture(scope="module")
+def ticket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `durable-fsm new ticket` writes."""
+    folder = tmp_path_factory.mktemp("empty")
+    began = run("new", "ticket", cwd=folder)
+    assert began.returncode == 0, began.stderr
+    return folder / "ticket"
+
+
+@pytest.fixture
+def terminal(ticket: Path) -> Iterator[Terminal]:
+    terminal = Terminal(ticket)
+    yield terminal
+    terminal.close()
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def post(url: str, body: object = None) -> Any:
+    return httpx.post(url, json=body, timeout=20, trust_env=False).raise_for_status().json()
+
+
+def belongs_to(folder: Path) -> list[int]:
+    """Processes that run in a directory, or below it."""
+    found: list[int] = []
+    for process in Path("/proc").iterdir():
+        try:
+            place = (process / "cwd").readlink() if process.name.isdigit() else None
+        except OSError:
+            continue
+        if place is not None and place.is_relative_to(folder):
+            found.append(int(process.name))
+    return found
+
+
+def nothing_is_left(terminal: Terminal, folder: Path) -> bool:
+    return not belongs_to(folder) and not any(map(port_answers, terminal.ports.values()))
+
+
+def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
+    story = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
+        cwd=ticket,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))},
+    )
+    assert "3 passed" in story.stdout, story.stdout + story.stderr
+    assert (ticket / "machine.svg").read_text().startswith("<svg")
+
+    screen = terminal.sees(SERVING)
+    assert f"curl {terminal.url}/Ticket/one/request --json '{{\"seats\": 1}}'" in screen
+
+    there = ["--ingress", terminal.url]
+    sent = run("send", "Ticket/one", "request", '{"seats": 2}', "--json", *there, cwd=ticket)
+    assert json.loads(sent.stdout)["configuration"] == ["searching"], sent.stderr
+    terminal.sees("Ticket/one: 'done.invoke.searching': searching → held")
+    shown = run("show", "Ticket/one", *there, cwd=ticket)
+    assert ["states", "held"] in [line.split() for line in shown.stdout.splitlines()]
+
+    second = run("dev", cwd=ticket)
+    assert second.returncode == 7
+    assert f"runs in {ticket} already as process {terminal.child.pid}: ingress {terminal.url}" in second.stderr
+
+    machine = ticket / "machine.py"
+    good = machine.read_text()
+    machine.write_text(good + "\nbroken = (\n")
+    terminal.sees("SyntaxError: '(' was never closed (machine.py")
+    terminal.sees("What was served before goes on")
+    assert post(f"{terminal.url}/Ticket/one/snapshot")["configuration"] == ["held"]
+
+    machine.write_text(good.replace("    held = State()", "    held = State()\n    given_back = State(final=True)").replace(
+        "    confirm =", "    give_back = held.to(given_back)\n    confirm ="
+    ))  # fmt: skip
+    terminal.sees("Reloaded: Ticket (6 states, 3 events).")
+    assert post(f"{terminal.url}/Ticket/one/give_back")["configuration"] == ["given_back"]
+    watched = run("watch", "Ticket/one", *there, cwd=ticket)
+    assert watched.stdout == "Ticket/one is done in given_back\n"
+
+    terminal.child.sendintr()
+    assert terminal.ends() == 130
+    assert nothing_is_left(terminal, ticket)
+    machine.write_text(good)
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "code"),
+    [
+        ("Starting Restate", signal.SIGHUP, 129),
+        ("Starting service:app", signal.SIGTERM, 143),
+        ("Starting Restate", signal.SIGKILL, -9),
+    ],
+    ids=["server-hup", "service-term", "server-kill"],
+)
+def test_whenever_dev_is_ended_nothing_of_it_is_left(
+    ticket: Path, terminal: Terminal, moment: str, number: signal.Signals, code: int
+) -> None:
+    terminal.sees(moment)
+    terminal.child.kill(number)
+
+    assert terminal.ends() == code
+    wait_until(lambda: nothing_is_left(terminal, ticket), what="the end of all processes")
+
+
+def test_machines_outlive_a_kill_of_dev_and_another_address(ticket: Path, terminal: Terminal) -> None:
+    terminal.sees(SERVING)
+    post(f"{terminal.url}/Ticket/kept/request", {"seats": 3})
+    terminal.sees("Ticket/kept: 'done.invoke.searching': searching → held")
+
+    terminal.child.kill(signal.SIGKILL)
+    assert terminal.ends() == -signal.SIGKILL
+    wait_until(lambda: nothing_is_left(terminal, ticket), what="the end of all processes")
+    again = Terminal(ticket)
+    try:
+        again.sees(SERVING)
+        assert post(f"{again.url}/Ticket/kept/confirm")["configuration"] == ["confirmed"]
+
+        admin = f"http://127.0.0.1:{again.ports['admin']}"
+        known = run("register", f"http://127.0.0.1:{again.ports['service']}", "--admin", admin, "--json", cwd=ticket)
+        refused = run("register", "http://127.0.0.1:1", "--admin", admin, cwd=ticket)
+    finally:
+        again.close()
+    assert "Ticket" in json.loads(known.stdout)["services"], known.stderr
+    assert refused.returncode == 7
+    assert "Restate cannot talk to http://127.0.0.1:1. Is the service running" in refused.stderr
+    wait_until(lambda: nothing_is_left(again, ticket), what="the end of all processes")
+
+
+def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
+    tools, folders = Path(sys.executable).parent, [tmp_path / "trips", tmp_path / "trips_too"]
+    for flavour, folder in zip(("python-statemachine", "transitions"), folders, strict=True):
+        assert run("new", "boat_trip", folder.name, "--flavour", flavour, cwd=tmp_path).returncode == 0
+
+    checks = [
+        ([str(tools / "ruff"), "check", "--no-cache", "."], [tmp_path]),
+        ([str(tools / "ruff"), "format", "--no-cache", "--check", "."], [tmp_path]),
+        ([str(tools / "pyright"), "--pythonpath", sys.executable, "."], [tmp_path]),
+        ([*PROGRAM, "diagram", "--check"], folders),
+        ([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folders[1:]),
+    ]
+    for command, places in checks:
+        for place in places:
+            ran = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+            assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
+    for folder in folders:
+        [told] = json.loads(run("check", "--json", cwd=folder).stdout)
+        assert (told["machine"], told["problems"], told["warnings"]) == ("BoatTrip", [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [("my-shop", "my_shop"), ("2nd", "my_2nd"), ("class", "my_class"), ("state", "my_state"), ("_x", "x")],
+)
+def test_a_name_that_is_none_is_refused_with_a_proposal(tmp_path: Path, name: str, proposal: str) -> None:
+    refused = run("new", "--", name, cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert f"Try: durable-fsm new {proposal}\n" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_overwrites_nothing(ticket: Path) -> None:
+    before = (ticket / "machine.py").read_text()
+
+    refused = run("new", "ticket", cwd=ticket.parent)
+
+    assert refused.returncode == 2
+    assert "nothing is overwritten" in refused.stderr
+    assert (ticket / "machine.py").read_text() == before

@@ -1,0 +1,173 @@
+"""What is sent for a call, by table; and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from statemachine import State, StateChart
+
+from durable_fsm.client.calls import BUILT_IN, Calls, segment
+from durable_fsm.client.steps import Place, Request, Response, Steps
+from durable_fsm.client.values import Receipt
+from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
+from durable_fsm.frontends.declare import after, event
+from durable_fsm.restate import host
+from durable_fsm.restate.workflows import RUN
+
+PLACE = Place("http://restate", timedelta(seconds=10))
+PLAIN: dict[str, Any] = {"idempotency_key": "i-1", "delay": None}
+
+
+class Payment(BaseModel):
+    cents: int
+
+
+class Bill(StateChart[Any]):
+    open = State(initial=True)
+    paid = State(final=True)
+
+    pay = event(open.to(paid), Payment)
+    lapse = after(timedelta(days=1), open.to(paid))
+    cancel = open.to.itself(internal=True)
+
+
+CALLS = Calls.to(PLACE, Bill, "b/1")
+BY_NAME = Calls.to(PLACE, "Bill", "b/1")
+
+
+def first(steps: Steps[Any]) -> Request:
+    wanted = next(steps)
+    assert isinstance(wanted, Request)
+    return wanted
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "body"),
+    [
+        pytest.param(
+            lambda: CALLS.send(Bill.pay, Payment(cents=5), **PLAIN),
+            "pay",
+            {"cents": 5},
+            id="send",
+        ),
+        pytest.param(lambda: CALLS.tell("pay", None, **PLAIN), "pay/send", None, id="tell"),
+        pytest.param(
+            lambda: CALLS.tell("pay", 1, idempotency_key=None, delay=timedelta(seconds=1.5)),
+            "pay/send?delay=1500ms",
+            1,
+            id="later",
+        ),
+        pytest.param(
+            lambda: CALLS.send("lapse", None, **PLAIN), "send", {"event": "lapse", "payload": None}, id="private"
+        ),
+        pytest.param(
+            lambda: CALLS.send("cancel", None, **PLAIN), "send", {"event": "cancel", "payload": None}, id="built in"
+        ),
+        pytest.param(lambda: BY_NAME.send("pay", 1, **PLAIN), "send", {"event": "pay", "payload": 1}, id="by name"),
+        pytest.param(lambda: CALLS.create({"a": 1}, idempotency_key=None), "create", {"a": 1}, id="create"),
+        pytest.param(CALLS.snapshot, "snapshot", None, id="snapshot"),
+        pytest.param(lambda: CALLS.page(after=3, limit=2), "history", {"after": 3, "limit": 2}, id="history"),
+        pytest.param(lambda: CALLS.latest(5), "history", {"last": 5}, id="latest"),
+        pytest.param(lambda: CALLS.cancel(None), "cancel", None, id="cancel"),
+        pytest.param(lambda: CALLS.cancel(Bill.open), "cancel", {"activity": "open"}, id="cancel one"),
+        pytest.param(lambda: CALLS.delete(compensate=False, abandon=False), "delete", None, id="delete"),
+        pytest.param(
+            lambda: CALLS.delete(compensate=True, abandon=False), "delete", {"compensate": True}, id="compensate"
+        ),
+        pytest.param(lambda: CALLS.delete(compensate=False, abandon=True), "delete", {"abandon": True}, id="abandon"),
+    ],
+)
+def test_a_call_is_one_request(call: Callable[[], Steps[Any]], path: str, body: object) -> None:
+    request = first(call())
+
+    assert (request.method, request.path) == ("POST", f"/Bill/b%2F1/{path}")
+    assert (request.body and json.loads(request.body)) == body
+    assert ("content-type" in request.headers) == (body is not None)
+
+
+def test_what_changes_a_machine_has_an_idempotency_key_of_its_own() -> None:
+    made = [first(CALLS.send("pay", 1, idempotency_key=None, delay=None)) for _ in range(2)]
+
+    assert len({request.headers["idempotency-key"] for request in made}) == 2
+    assert first(CALLS.send("pay", 1, **PLAIN)).headers["idempotency-key"] == "i-1"
+    assert "idempotency-key" not in first(CALLS.snapshot()).headers
+
+
+@pytest.mark.parametrize("key", ["ключ", "a\nb", " a", "a ", "\x00"])
+def test_an_idempotency_key_that_no_header_carries_is_refused_before_anything_is_sent(key: str) -> None:
+    with pytest.raises(ValueError, match=r"idempotency key '.*' cannot be sent: .*quote"):
+        next(CALLS.send("pay", 1, idempotency_key=key, delay=None))
+
+
+def test_a_misspelt_event_is_found_before_it_is_sent() -> None:
+    with pytest.raises(UnknownEvent) as caught:
+        next(CALLS.send("pya", None, **PLAIN))
+
+    assert str(caught.value) == "Bill/b/1: there is no event 'pya'. It knows: 'cancel', 'pay'. Did you mean 'pay'?"
+    assert first(CALLS.send("lapse", None, **PLAIN)).body  # private: the machine says so
+    assert first(Calls.to(PLACE, "Bill", "b").send("pya", None, **PLAIN)).body
+
+
+def test_a_payload_that_is_no_json_is_found_before_it_is_sent() -> None:
+    with pytest.raises(InvalidPayload, match="payload of 'pay' does not fit JSON"):
+        next(CALLS.send("pay", float("nan"), **PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"), [("a/b", "a%2Fb"), ("..", "%2E%2E"), (".", "%2E"), ("a%2Fb", "a%252Fb"), ("é ", "%C3%A9%20")]
+)
+def test_a_key_is_one_segment_of_the_path(key: str, sent: str) -> None:
+    assert segment(key) == sent
+
+
+@pytest.mark.parametrize("key", ["", "\ud800"])
+def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=r"key|surrogates"):
+        Calls.to(PLACE, "Bill", key)
+
+
+def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
+    steps = CALLS.create(None, idempotency_key=None)
+    next(steps)
+    told = {"machine": "Bill", "key": "b/1", "seq": 0, "event": "create", "outcome": "created", "status": "running"}
+
+    with pytest.raises(StopIteration) as end:
+        steps.send(Response(200, json.dumps({**told, "configuration": ["open"], "reply": None}).encode(), {}, 0))
+    other = CALLS.create(None, idempotency_key=None)
+    next(other)
+    with pytest.raises(UnexpectedAnswer, match="a page"):
+        other.send(Response(200, b"a page", {}, 0))
+
+    assert isinstance(end.value.value, Receipt)
+    assert end.value.value.configuration == ("open",)
+
+
+def test_an_event_has_no_handler_where_every_machine_has_one() -> None:
+    assert {name for name in host.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
+
+
+def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
+    steps = CALLS.run({"a": 1}, timedelta(hours=2))
+
+    begun = next(steps)
+    attached = steps.send(Response(202, b'{"invocationId": "i"}', {}, 0))
+    with pytest.raises(StopIteration) as end:
+        steps.send(Response(200, b'{"paid": true}', {}, 0))
+
+    assert isinstance(begun, Request)
+    assert isinstance(attached, Request)
+    assert (begun.method, begun.path, begun.body) == ("POST", "/Bill.workflow/b%2F1/run/send", b'{"a":1}')
+    assert (attached.method, attached.path) == ("GET", "/restate/workflow/Bill.workflow/b%2F1/attach")
+    assert (begun.lasts, attached.lasts) == (timedelta(0), timedelta(hours=2))
+    assert end.value.value == {"paid": True}
+
+
+@pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(days=36_501)])
+def test_a_delay_is_one_that_the_server_can_keep(delay: timedelta) -> None:
+    with pytest.raises(ValueError, match="a delay is not negative, and a hundred years at most"):
+        next(CALLS.tell("pay", 1, idempotency_key=None, delay=delay))

@@ -1,0 +1,97 @@
+"""Errors cross the wire: what a machine raises is what its caller catches."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from durable_fsm import errors
+from durable_fsm.client.failures import error_of
+from durable_fsm.restate.wire import STATUS, terminal
+
+WHO = {"chart": "Order", "key": "o-17"}
+RAISED: list[errors.DurableFSMError] = [
+    errors.MalformedInput(**WHO, handler="send", problem="it is not UTF-8."),
+    errors.Forbidden(**WHO, event="expire"),
+    errors.UnknownEvent(**WHO, event="payed", known=["cancel", "pay"]),
+    errors.EventRejected(**WHO, event="7", configuration=["cart"], accepted=[], reason="not now"),
+    errors.TooManyDeferred(**WHO, event="pay", waiting=100),
+    errors.TooManyWaiting(**WHO, waiting=1_000),
+    errors.TooLarge(**WHO, size=9, limit=8),
+    errors.InvalidPayload(**WHO, subject="payload", expected="Payment", problem="expected int", path="$.a[0]"),
+    errors.Undecodable(**WHO, source="webhook 'w'", problem="no JSON."),
+    errors.BadSignature(**WHO, webhook="w", problem="too old."),
+    errors.NotStarted(**WHO),
+    errors.AlreadyStarted(**WHO, configuration=["a", "b"]),
+    errors.Finished(**WHO, event="pay", configuration=["paid"]),
+    errors.Gone(**WHO),
+    errors.NotRepairable(**WHO, problem="no such state.", known=["cart"]),
+    errors.NotUndone(**WHO, done=["flight"], ending=["car"]),
+    errors.FlowStuck(**WHO, configuration=["cart"]),
+    errors.WaitTimedOut(**WHO, condition='{"state":"paid"}', after="0:00:01"),
+    errors.WaitInVain(**WHO, condition='{"state":"paid"}', status="failed", configuration=["cart"]),
+    errors.NotRunning(**WHO, activity="true", running=["a"]),
+    errors.VersionError(**WHO, stored="3", served=["4", "5"]),
+    errors.MigrationError(**WHO, source="1", to="2", problem="no."),
+    errors.SnapshotUnreadable(**WHO, problem="no."),
+    errors.SecretMissing(**WHO, webhook="w", variable="SECRET"),
+    errors.ActionError(**WHO, event="pay", callback="on_pay", problem="KeyError."),
+    errors.UnknownWork(**WHO, work="pakc", known=["pack"]),
+]
+AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.UnexpectedAnswer}
+"""Never an answer of a machine: what is found at import, and by a client."""
+
+
+@pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
+def test_an_error_arrives_as_it_was_raised(raised: errors.DurableFSMError) -> None:
+    sent = terminal(raised)
+    body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
+
+    caught = error_of(sent.status_code, body, chart="Order", key="o-17")
+
+    assert (type(caught), str(caught), vars(caught)) == (type(raised), str(raised), vars(raised))
+
+
+def test_every_error_that_a_machine_answers_with_is_tried() -> None:
+    of_activities = {kind for kind in STATUS if issubclass(kind, errors.TerminalError)}
+
+    assert {type(raised) for raised in RAISED} == STATUS.keys() - AT_HOME - of_activities
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param(b"<html>no</html>", "<html>no</html>", id="a page"),
+        pytest.param(b"[1]", "[1]", id="a list"),
+        pytest.param(b'{"message": "boom"}', "boom", id="no metadata"),
+        pytest.param(b'{"message": "boom", "metadata": {"type": "Unheard"}}', "boom", id="of another version"),
+        pytest.param(b'{"message": "boom", "metadata": {"type": "InternalError"}}', "boom", id="internal"),
+        pytest.param(b'{"message": "boom", "metadata": {"type": "Finished"}}', "boom", id="facts missing"),
+        pytest.param(b'{"message": "boom", "metadata": {"type": "TerminalError"}}', "boom", id="of an activity"),
+        pytest.param(b'{"message": "boom", "metadata": {"type": "annotations"}}', "boom", id="no class"),
+        pytest.param(b"", "", id="nothing"),
+    ],
+)
+def test_an_answer_that_is_no_machines_keeps_its_status_and_its_text(body: bytes, text: str) -> None:
+    caught = error_of(500, body, chart="Order", key="o-17")
+
+    assert isinstance(caught, errors.UnexpectedAnswer)
+    assert (caught.status, caught.text, caught.where) == (500, text, "Order/o-17")
+
+
+def test_who_gets_no_answer_can_catch_both_ways_in_one() -> None:
+    lost = errors.NoAnswer(**WHO, url="http://x", attempts=1, waited=timedelta(0), problem="ReadTimeout")
+
+    assert isinstance(lost, errors.CallError)
+    assert isinstance(error_of(500, b"", **WHO), errors.CallError)
+
+
+def test_a_fact_that_nobody_knows_is_not_sent_and_is_nothing() -> None:
+    sent = terminal(errors.NotRunning(**WHO, activity=None, running=[]))
+    body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
+
+    caught = error_of(sent.status_code, body, chart="Order", key="o-17")
+
+    assert (type(caught), str(caught)) == (errors.NotRunning, sent.message)
