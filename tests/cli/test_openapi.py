@@ -12,10 +12,12 @@ import schemathesis
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import validate
+from pydantic import BaseModel, create_model
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
+from statemachine import State, StateChart
 
-from durable_fsm import chart_from, durable
+from durable_fsm import chart_from, durable, event
 from durable_fsm.cli import main
 from durable_fsm.restate.host import Host, handlers_of
 from durable_fsm.restate.letters import Peers
@@ -89,6 +91,51 @@ def test_the_command_writes_it_and_says_when_it_is_stale(tmp_path: Path) -> None
         f"{file} is stale. Write it again: durable-fsm openapi {target} -o {file}\n",
     )
     assert run("--check")[0] == 2
+
+
+class Receipt(BaseModel):
+    """Of paper; as it happens, we call something by this name, too."""
+
+    paper: int
+
+
+class Sale(BaseModel):
+    receipt: Receipt
+
+
+class Note(BaseModel):
+    line: create_model("Line", text=(str, ...))  # type: ignore[valid-type]
+
+
+class Bill(BaseModel):
+    line: create_model("Line", cents=(int, ...))  # type: ignore[valid-type]
+
+
+def test_types_of_one_name_do_not_hide_each_other() -> None:
+    class Desk(StateChart[Any]):
+        open = State(initial=True)
+        closed = State(final=True)
+
+        sell = event(open.to.itself(internal=True), Sale)
+        write = event(open.to.itself(internal=True), Note)
+        rewrite = event(open.to.itself(internal=True), Note)
+        bill = event(open.to.itself(internal=True), Bill)
+        close = open.to(closed)
+
+    document = openapi(chart_from(Desk))
+
+    validate(document)
+    schemas = document["components"]["schemas"]
+    taken = {
+        handler: document["paths"][f"/Desk/{{key}}/{handler}"]["post"]["requestBody"]["content"]["application/json"]
+        for handler in ("sell", "write", "rewrite", "bill")
+    }
+    assert "outcome" in schemas["Receipt"]["properties"]
+    assert taken["sell"]["schema"]["properties"]["receipt"] == {"$ref": "#/components/schemas/Receipt2"}
+    assert taken["write"] == taken["rewrite"]
+    assert taken["write"]["schema"]["properties"]["line"] == {"$ref": "#/components/schemas/Line2"}
+    assert taken["bill"]["schema"]["properties"]["line"] == {"$ref": "#/components/schemas/Line"}
+    assert (list(schemas["Line"]["properties"]), list(schemas["Line2"]["properties"])) == (["cents"], ["text"])
 
 
 @pytest.mark.server

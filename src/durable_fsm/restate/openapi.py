@@ -6,7 +6,9 @@ https://spec.openapis.org/oas/v3.1.1
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from itertools import count
+from typing import Any, cast
 
 from durable_fsm.core.model import Chart, Json, Status
 from durable_fsm.restate.host import Host, handlers_of
@@ -123,6 +125,7 @@ class _Document:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         self.schemas: dict[str, Schema] = {"Receipt": RECEIPT, "Error": ERROR, "Sent": SENT}
+        self.definitions: Schema = dict(self.schemas)
         self.paths: dict[str, Schema] = {}
 
     def made(self, server: str, version: str) -> Schema:
@@ -223,14 +226,22 @@ class _Document:
             }
 
     def named(self, schema: dict[str, Json] | None) -> Schema:
-        """A schema whose definitions have moved to the components."""
+        """A schema whose definitions have moved to the components.
+
+        Their names are those of types, and two types may share one (with ours, too): the later ones are numbered.
+        """
         if schema is None:
             return {}
-        text = json.dumps(schema).replace('"#/$defs/', f'"{COMPONENTS}')
-        own: Schema = json.loads(text)
-        for name, definition in own.pop("$defs", {}).items():
-            self.schemas[name] = definition
+        definitions = cast("Schema", schema.get("$defs", {}))
+        number = next(number for number in ("", *map(str, count(2))) if self._free(definitions, number))
+        self.definitions |= {f"{name}{number}": definition for name, definition in definitions.items()}
+        own: Schema = json.loads(re.sub(r'"#/\$defs/([^"/]+)', rf'"{COMPONENTS}\g<1>{number}', json.dumps(schema)))
+        self.schemas |= {f"{name}{number}": definition for name, definition in own.pop("$defs", {}).items()}
         return own
+
+    def _free(self, definitions: Schema, number: str) -> bool:
+        """Whether no other type has one of these names with this number."""
+        return all(self.definitions.get(f"{name}{number}", one) == one for name, one in definitions.items())
 
 
 def _doc(handler: str) -> str:
