@@ -12,7 +12,7 @@ import json
 import os
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -55,9 +55,13 @@ class Host:
         app: str = "charts:charts_app",
         *,
         http1: bool = False,
+        to_the_end: bool = False,
         **settings: str,
     ) -> Iterator[Self]:
-        """Serve the charts by a process of their own, with these settings added, and register them."""
+        """Serve the charts by a process of their own, with these settings added, and register them.
+
+        Whoever serves to the end of the run leaves to the server what is on it: it is thrown away with it.
+        """
         env = {
             **effects.env,
             "DURABLE_FSM_PARK_FIRST_SECONDS": f"{FIRST_PARK.total_seconds()}",
@@ -65,10 +69,9 @@ class Host:
             "DURABLE_FSM_PAYLOAD_CHECKS": "1",  # whatever differs on replay is found
             **settings,
         }
-        with (
-            Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1) as served,
-            httpx.Client(timeout=20, trust_env=False) as client,
-        ):
+        with httpx.Client(timeout=20, trust_env=False) as client, ExitStack() as ending:
+            served = Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1)
+            ending.callback(served.process.close if to_the_end else served.close)
             yield cls(served, server, effects, client)
 
     def key(self, name: str = "k") -> str:
@@ -227,7 +230,7 @@ def hosted(
         def serve(request: pytest.FixtureRequest, effect_log: EffectLog) -> Iterator[Host]:
             where: RestateServer = request.getfixturevalue(server)
             log = request.getfixturevalue("tmp_path_factory").mktemp(name or "charts") / "service.log"
-            with Host.on(where, effect_log, log, app, **settings) as host:
+            with Host.on(where, effect_log, log, app, to_the_end=True, **settings) as host:
                 yield host
 
         return serve

@@ -52,7 +52,9 @@ class Sources:
     def on(cls, hosting: type[Host], server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Sources]:
         with (
             KafkaBroker(log=log.with_suffix(".kafka")) as broker,
-            hosting.on(server, effects, log, app="sources_app:sources_app", SOURCES_VERSION="1", **SECRETS) as host,
+            hosting.on(
+                server, effects, log, app="sources_app:sources_app", to_the_end=True, SOURCES_VERSION="1", **SECRETS
+            ) as host,
         ):
             broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed")
             properties = {"bootstrap.servers": broker.bootstrap_servers, **FORGET_THE_DEAD}

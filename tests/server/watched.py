@@ -38,7 +38,9 @@ class Watched:
         }
         with (
             RestateServer(always_replay=always_replay, env=settings) as server,
-            hosting.on(server, effects, directory / "service.log", "watch_app:watch_app", **files) as host,
+            hosting.on(
+                server, effects, directory / "service.log", "watch_app:watch_app", to_the_end=True, **files
+            ) as host,
         ):
             yield cls(host, directory)
 
