@@ -21,7 +21,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## say what each verb does, and how long it takes
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 \t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
 	@echo; echo "Times are for two cores. The first verb also installs .venv: a minute and network access, once."
 
 .PHONY: demo
@@ -30,6 +30,13 @@ demo: $(READY) ## watch machines survive kill -9, on the real server; under a mi
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(step) "An order, from cart to door, while its processes are killed (under a minute)"
 	@$(BIN)/python -m machines.order.demo
+
+.PHONY: demo-kafka
+demo-kafka: $(READY) ## watch packages followed by Kafka's records while the server is killed; half a minute; KEEP=1 as above
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.testing.native
+	@$(step) "Packages on their way (half a minute)"
+	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
 test: $(READY) lint types ## every check and every test, what CI runs; ten minutes; SCALE=10 works harder

@@ -1,4 +1,4 @@
-"""What a server serves: `durable-fsm serve machines.machine_operator.service:app`."""
+"""What a server serves: `hypercorn machines.machine_operator.service:app`."""
 
 import durable_fsm
 from machines.machine_operator.machine import MachineOperator

@@ -1,4 +1,4 @@
-"""What a server serves: `durable-fsm serve machines.payments.service:app`."""
+"""What a server serves: `hypercorn machines.payments.service:app`."""
 
 import durable_fsm
 from machines.payments.machine import Account, Payment

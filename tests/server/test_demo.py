@@ -1,4 +1,4 @@
-"""`make demo`, as a person runs it."""
+"""`make demo` and `make demo-kafka`, as a person runs them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ def test_the_story_ends_well_and_leaves_nothing_running() -> None:
         ["dora", "paid", "7700", "7700", "1"]
     ]
     assert _running("machines.order") == []
+
+
+@pytest.mark.server
+def test_the_story_with_kafka_ends_well_and_leaves_nothing_running() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "machines.package_tracker.demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "Every package has come by every station, once and in order." in told.stdout
+    assert _running("machines.package_tracker") == []
 
 
 def _running(words: str) -> list[str]:

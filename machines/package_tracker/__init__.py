@@ -1,0 +1,1 @@
+"""A package: registered over HTTP, followed by records from Kafka."""

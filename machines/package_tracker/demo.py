@@ -1,0 +1,120 @@
+"""The story of `make demo-kafka`: records follow packages while the Restate server is killed.
+
+    python -m machines.package_tracker.demo [--keep]
+
+A Kafka broker, a real Restate server and the tracker run as processes of their own, on free ports of the loopback. The
+server dies by SIGKILL while records arrive; at the end every package has come by every station, once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from durable_fsm.cli import main as command
+from durable_fsm.testing import HarnessError, KafkaBroker, NotObserved, RestateServer, Served, wait_until
+
+TOPIC = "package-location-updates"
+PACKAGES = ("p-1", "p-2", "p-3")
+BEFORE = ("Hamburg", "Lübeck", "Rødby")
+AFTER = ("Copenhagen", "Malmö", "Gothenburg", "Oslo")
+PATIENCE = timedelta(seconds=60)
+ROOT = Path(__file__).parents[2]
+
+
+def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
+    """Play the story, one line a chapter."""
+
+    def seen(location: str) -> None:
+        scan = {"timestamp": datetime.now(UTC).isoformat(), "location": location}
+        broker.produce_all(TOPIC, [(package, json.dumps(scan)) for package in PACKAGES])
+
+    def way(package: str) -> list[str]:
+        data = server.call("package-tracker", package, "snapshot")["data"]
+        return [scan["location"] for scan in data["locations"]]
+
+    for package in PACKAGES:
+        server.call("package-tracker", package, "registerPackage", {"destination": AFTER[-1]})
+    console.print("  [green]✓[/green] three packages are registered over HTTP")
+    for location in BEFORE:
+        seen(location)
+    wait_until(lambda: any(way(package) for package in PACKAGES), PATIENCE, "the first record to be taken")
+    console.print("  [green]✓[/green] scanners write to Kafka, and the machines follow")
+    server.kill()
+    for location in AFTER:
+        seen(location)
+    server.start()
+    console.print("  [green]✓[/green] the Restate server is killed while they write, and comes back")
+    wanted = [*BEFORE, *AFTER]
+    wait_until(lambda: all(way(package) == wanted for package in PACKAGES), PATIENCE, f"all to have come by {wanted}")
+    for package in PACKAGES:
+        console.print(f"  [green]✓[/green] {package}: {' → '.join(way(package))}")
+    console.print("Every package has come by every station, once and in order.")
+
+
+def keep(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
+    """Leave everything running until Ctrl-C or SIGTERM."""
+    url = f"{server.ingress_url}/package-tracker"
+    console.print(
+        f"\nIt all keeps running.\n  brokers  {broker.bootstrap_servers}\n  Restate  {server.admin_url}/ui/\n\nTry:"
+    )
+    body = '{"destination": "Oslo"}'
+    console.print(f"  curl {url}/you/registerPackage --json '{body}'", soft_wrap=True)
+    console.print(f"  curl {url}/you/snapshot --json null\n\nCtrl-C ends it.", soft_wrap=True)
+    signal.pause()
+
+
+def play(console: Console, *, kept: bool) -> None:
+    with tempfile.TemporaryDirectory() as made, RestateServer() as server:
+        place = Path(made)
+        app = "machines.package_tracker.service:app"
+        env = {"TRACKER_SESSION_MS": "3000"}
+        os.environ |= env
+        with (
+            KafkaBroker(log=place / "broker.log") as broker,
+            Served.begin(app, server, log=place / "service.log", app_dir=ROOT, env=env),
+        ):
+            broker.create(TOPIC)
+            target, brokers = "machines.package_tracker.machine:Package", f"default={broker.bootstrap_servers}"
+            command(["kafka", target, "--admin", server.admin_url, "--brokers", brokers], standalone_mode=False)
+            tell(server, broker, console)
+            if kept:
+                keep(server, broker, console)
+    console.print("Nothing is left running. 'KEEP=1 make demo-kafka' leaves it up.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
+    parser.epilog = "--keep, or KEEP=1, leaves everything running afterwards and prints where."
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            play(console, kept=options.keep)
+    except KeyboardInterrupt:
+        return 0 if options.keep else 130
+    except (HarnessError, NotObserved) as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the demo as Ctrl-C does: with everything closed."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The package's chart, and how a record of the scanners becomes an event of it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+from statemachine import State, StateChart
+
+from durable_fsm import Incoming, Kafka, Record, durable, event
+
+SESSION = int(os.environ.get("TRACKER_SESSION_MS", "6000"))
+"""After how many milliseconds Kafka gives up a Restate server that has died, and hands its topics to the next."""
+
+CONSUMER = {"session.timeout.ms": f"{SESSION}", "heartbeat.interval.ms": f"{SESSION // 4}"}
+
+
+class Registration(BaseModel):
+    destination: str = Field(min_length=1)
+
+
+class Scan(BaseModel):
+    timestamp: datetime
+    location: str = Field(min_length=1)
+
+
+class PackageData(BaseModel):
+    destination: str | None = None
+    locations: list[Scan] = []
+
+
+def scanned(record: Record) -> Incoming:
+    """Read what a scanner has seen; the record's key is the package's number."""
+    return Incoming("update_location", Scan.model_validate_json(record.value).model_dump(mode="json"))
+
+
+@durable(
+    name="package-tracker",
+    version="1",
+    handlers={"registerPackage": "register", "updateLocation": "update_location"},
+    sources=[
+        Kafka("package-location-updates", decode=scanned, events=("update_location",), options=CONSUMER),
+    ],
+)
+class Package(StateChart[PackageData]):
+    """A package on its way. Nobody follows one that was not registered, and none is registered twice."""
+
+    unregistered = State(initial=True)
+    in_transit = State()
+    delivered = State(final=True)
+
+    register = event(unregistered.to(in_transit), Registration)
+    update_location = event(
+        in_transit.to(delivered, cond="is_there") | in_transit.to.itself(internal=True),
+        Scan,
+    )
+
+    def is_there(self, data: PackageData, payload: Scan) -> bool:
+        return payload.location == data.destination
+
+    def on_register(self, data: PackageData, destination: str) -> None:
+        data.destination = destination
+
+    def on_update_location(self, data: PackageData, payload: Scan) -> int:
+        data.locations.append(payload)
+        return len(data.locations)

@@ -1,0 +1,6 @@
+"""What a server serves: `hypercorn machines.package_tracker.service:app`."""
+
+import durable_fsm
+from machines.package_tracker.machine import Package
+
+app = durable_fsm.app(Package)

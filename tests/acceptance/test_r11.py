@@ -1,0 +1,243 @@
+"""R11, the package tracker: HTTP and Kafka meet in one machine, in order, and what is wrong holds nobody up."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from durable_fsm import chart_from
+from durable_fsm.cli import main
+from durable_fsm.testing import KafkaBroker, Rehearsal, RestateServer, Served, wait_until
+from machines.package_tracker.machine import Package
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+TRACKER, TOPIC = "package-tracker", "package-location-updates"
+PATIENCE = timedelta(seconds=30)
+
+
+def scan(location: str) -> dict[str, str]:
+    return {"timestamp": datetime(2026, 11, 20, 12, tzinfo=UTC).isoformat(), "location": location}
+
+
+@dataclass
+class Road:
+    """Packages on a server of their own, and the broker that scanners write to."""
+
+    served: Served
+    server: RestateServer
+    broker: KafkaBroker
+
+    def register(self, *packages: str) -> None:
+        for package in packages:
+            self.server.call(TRACKER, package, "registerPackage", {"destination": "Oslo"})
+
+    def seen(self, package: str, *locations: str) -> None:
+        self.broker.produce_all(TOPIC, [(package, json.dumps(scan(location))) for location in locations])
+
+    def package(self, package: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.call(TRACKER, package, "snapshot")
+        return found
+
+    def way(self, package: str) -> list[str]:
+        return [one["location"] for one in self.package(package)["data"]["locations"]]
+
+    def wait_for(self, package: str, *way: str) -> None:
+        wait_until(lambda: self.way(package) == list(way), PATIENCE, what=f"{package} to have come by {way}")
+
+    def failure(self, package: str) -> str:
+        """Why the one record of a package was not taken."""
+        query = (
+            "SELECT completion_failure FROM sys_invocation WHERE completion_result = 'failure'"
+            f" AND target_service_name = '{TRACKER}' AND target_service_key = '{package}' AND target_handler_name = '_kafka'"
+        )
+        wait_until(lambda: self.server.query(query), PATIENCE, what=f"the record of {package} to fail")
+        [row] = self.server.query(query)
+        return str(row["completion_failure"])
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    place = tmp_path_factory.mktemp("road")
+    env = {"TRACKER_SESSION_MS": "2000", "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
+    app = "machines.package_tracker.service:app"
+    with (
+        RestateServer() as server,
+        KafkaBroker(log=place / "broker.log") as broker,
+        Served.begin(app, server, log=place / "service.log", app_dir=ROOT, env=env) as served,
+    ):
+        broker.create(TOPIC)
+        made = CliRunner(env=env).invoke(
+            main,
+            [
+                "kafka",
+                "machines.package_tracker.machine:Package",
+                "--admin",
+                server.admin_url,
+                "--brokers",
+                f"default={broker.bootstrap_servers}",
+            ],
+        )
+        assert made.exit_code == 0, made.output
+        yield Road(served, server, broker)
+
+
+def test_a_package_is_registered_over_http_and_followed_by_records(road: Road) -> None:
+    road.register("followed")
+
+    road.seen("followed", "Malmö", "Gothenburg")
+
+    road.wait_for("followed", "Malmö", "Gothenburg")
+    assert road.package("followed")["data"]["destination"] == "Oslo"
+
+
+def test_a_package_that_nobody_registered_is_reported_and_holds_nobody_up(road: Road) -> None:
+    road.register("behind")
+
+    road.seen("unknown", "Malmö")
+    road.seen("behind", "Malmö")
+
+    road.wait_for("behind", "Malmö")
+    assert "'update_location' is not accepted in state 'unregistered'" in road.failure("unknown")
+    assert road.server.query("SELECT key FROM state WHERE service_key = 'unknown'") == []
+
+
+def test_a_record_that_is_no_scan_is_reported_and_not_tried_again(road: Road) -> None:
+    road.register("torn")
+
+    road.broker.produce(TOPIC, "torn", '{"timestamp":')
+    road.seen("torn", "Malmö")
+
+    road.wait_for("torn", "Malmö")
+    assert "It came from record package-location-updates[" in road.failure("torn")
+
+
+def test_whoever_asks_does_not_wait_for_a_hundred_records(road: Road) -> None:
+    road.register("busy")
+    stations = [f"station {number}" for number in range(100)]
+
+    road.seen("busy", *stations)
+    began = time.monotonic()
+    met = len(road.way("busy"))
+    asked = time.monotonic() - began
+
+    road.wait_for("busy", *stations)
+    assert met < len(stations), "they were still on their way"
+    assert asked < time.monotonic() - began
+
+
+def test_a_killed_server_loses_no_record_and_takes_none_twice(road: Road) -> None:
+    packages = [f"killed {number}" for number in range(3)]
+    road.register(*packages)
+    before, after = [f"before {number}" for number in range(20)], [f"after {number}" for number in range(20)]
+    for package in packages:
+        road.seen(package, *before)
+    wait_until(lambda: any(road.way(package) for package in packages), PATIENCE)
+
+    road.server.kill()
+    assert not road.server.process.alive
+    for package in packages:
+        road.seen(package, *after)
+    road.server.start()
+
+    for package in packages:
+        road.wait_for(package, *before, *after)
+
+
+def test_a_killed_service_loses_no_record_and_takes_none_twice(road: Road) -> None:
+    stations = [f"station {number}" for number in range(60)]
+    road.register("unserved")
+
+    road.seen("unserved", *stations)
+    wait_until(lambda: road.way("unserved"), PATIENCE)
+    road.served.kill()
+    road.served.restart()
+
+    road.wait_for("unserved", *stations)
+
+
+def test_registering_a_package_again_changes_nothing(road: Road) -> None:
+    road.register("twice")
+    road.seen("twice", "Malmö")
+    road.wait_for("twice", "Malmö")
+
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        road.server.call(TRACKER, "twice", "registerPackage", {"destination": "Rome"})
+
+    assert refused.value.response.status_code == 409
+    assert (road.package("twice")["data"]["destination"], road.way("twice")) == ("Oslo", ["Malmö"])
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(Package)
+
+    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+        ("unregistered", "register", ("in_transit",)),
+        ("in_transit", "update_location", ("delivered",)),
+        ("in_transit", "update_location", ()),
+    }
+    assert [source.topic for source in chart.sources] == [TOPIC]
+
+
+def test_what_was_recorded_is_what_was_rehearsed(road: Road) -> None:
+    rehearsal = Rehearsal(Package, key="told")
+    rehearsal.send("register", {"destination": "Oslo"})
+    for location in ("Malmö", "Oslo"):
+        rehearsal.send("update_location", scan(location))
+
+    road.register("told")
+    road.seen("told", "Malmö", "Oslo")
+    wait_until(lambda: road.package("told")["leaves"] == ["delivered"], PATIENCE)
+
+    entries = road.server.call(TRACKER, "told", "history")["entries"]
+    recorded = [
+        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
+        for entry in entries
+        for step in entry["steps"]
+    ]
+    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert road.package("told")["data"] == rehearsal.data.model_dump(mode="json")
+
+
+def test_restate_has_completed_what_http_and_kafka_asked(road: Road) -> None:
+    road.register("counted")
+    road.seen("counted", "Malmö")
+    road.wait_for("counted", "Malmö")
+
+    done = road.server.query(
+        "SELECT target_handler_name, completion_result, invoked_by FROM sys_invocation WHERE status = 'completed'"
+        f" AND target_service_name = '{TRACKER}' AND target_service_key = 'counted'"
+    )
+    taken = {(row["target_handler_name"], row["completion_result"], row["invoked_by"]) for row in done}
+    assert {("registerPackage", "success", "ingress"), ("_kafka", "success", "subscription")} <= taken
+
+
+def test_the_commands_of_the_page_do_what_it_says(road: Road) -> None:
+    page = (ROOT / "machines/package_tracker/README.md").read_text()
+    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    printed = [
+        subprocess.run(
+            [*shlex.split(command.replace("$INGRESS", road.server.ingress_url)), "-sS", "--noproxy", "*"],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        ).stdout
+        for command in commands
+    ]
+
+    answers = [json.loads(text) for text in printed]
+    assert [answer["configuration"] for answer in answers] == [["in_transit"]] * 3
+    assert [one["location"] for one in answers[2]["data"]["locations"]] == ["Malmö"]
