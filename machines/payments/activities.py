@@ -9,6 +9,9 @@ import httpx
 from durable_fsm import ActivityContext, TerminalError
 from machines.payments.data import PaymentData
 
+REFUSED = {400, 404, 410, 412, 422}
+"""Answers that stay the same however often one asks; everything else is tried again."""
+
 
 async def withdraw(ctx: ActivityContext, data: PaymentData) -> bool:
     """Take the money from the account, once; whether there was enough."""
@@ -20,7 +23,7 @@ async def ask(account: str, cents: int, *, key: str) -> bool:
         answer = await restate.post(
             f"/accounts/{account}/withdraw", json={"cents": cents}, headers={"idempotency-key": key}
         )
-    if 400 <= answer.status_code < 500:
+    if answer.status_code in REFUSED:
         raise TerminalError(answer.json()["message"], code=answer.status_code)
     answer.raise_for_status()
     return bool(answer.json()["reply"])

@@ -5,11 +5,14 @@ What was taken is read from the account, a machine of its own.
 
 from __future__ import annotations
 
+import json
 import random
+import shlex
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,7 @@ def serve(server: RestateServer, place: Path, remembered: str) -> Served:
 
 @pytest.fixture(scope="module")
 def bank(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
-    with serve(restate_server, tmp_path_factory.mktemp("bank"), "3600") as served:
+    with serve(restate_server, tmp_path_factory.mktemp("bank"), "86400") as served:
         yield Bank(served, restate_server)
 
 
@@ -150,8 +153,59 @@ def test_what_was_recorded_is_what_was_rehearsed(bank: Bank) -> None:
     bank.call_off("p-7")
 
     entries = bank.server.call("payments", "p-7", "history")["entries"]
-    recorded = [tuple(step.get("transitions", ())) for entry in entries for step in entry["steps"]]
-    assert recorded == [step.transitions for step in rehearsal.trace]
+    recorded = [
+        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
+        for entry in entries
+        for step in entry["steps"]
+    ]
+    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+
+
+def test_a_settled_payment_is_to_be_forgotten_in_a_day_whatever_happens_to_it_then(bank: Bank) -> None:
+    bank.open("hal")
+    bank.make("p-8", "hal")
+
+    def due() -> list[str]:
+        rows = bank.server.query(
+            "SELECT scheduled_start_at FROM sys_invocation WHERE scheduled_start_at IS NOT NULL"
+            " AND status = 'scheduled' AND target_service_name = 'payments' AND target_service_key = 'p-8'"
+        )
+        return [row["scheduled_start_at"] for row in rows]
+
+    [when] = wait_until(due, PATIENCE)
+    assert abs(datetime.fromisoformat(when) - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=5)
+    bank.call_off("p-8")
+    assert due() == [when]
+
+
+def test_restate_has_completed_what_was_asked(bank: Bank) -> None:
+    bank.open("ida")
+    bank.make("p-9", "ida")
+    bank.call_off("p-9")
+
+    done = bank.server.query(
+        "SELECT target_handler_name, completion_result FROM sys_invocation WHERE status = 'completed'"
+        " AND target_service_name = 'payments' AND target_service_key = 'p-9'"
+    )
+    answered = {(row["target_handler_name"], row["completion_result"]) for row in done}
+    assert {("makePayment", "success"), ("cancelPayment", "success")} <= answered
+
+
+def test_the_commands_of_the_page_do_what_it_says(bank: Bank) -> None:
+    page = (ROOT / "machines/payments/README.md").read_text()
+    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    printed = [
+        subprocess.run(
+            [*shlex.split(command.replace("localhost:8080", bank.server.ingress_url)), "-sS", "--noproxy", "*"],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        ).stdout
+        for command in commands
+    ]
+
+    assert [json.loads(text)["reply"] for text in printed] == [1000, SAY.paid, SAY.already, SAY.cancelled]
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:

@@ -1,0 +1,62 @@
+"""No application is said to be there whose scenarios have no tests."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+
+import pytest
+
+from tests.acceptance.coverage import HERE, ROOT, Row, in_readme, rows
+
+DELIVERED = [row for row in rows() if row.machine]
+
+
+def named_in(module: str) -> set[str]:
+    tree = ast.parse((HERE / module).read_text())
+    return {one.name for one in tree.body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")}
+
+
+def test_every_row_of_the_catalogue_is_named() -> None:
+    assert [row.id for row in rows()] == [f"R{number:02}" for number in range(1, 28)]
+
+
+@pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
+def test_each_scenario_of_a_row_has_its_tests(row: Row) -> None:
+    assert [scenario for scenario, _ in row.scenarios] == [f"{row.id}.{n + 1}" for n in range(len(row.scenarios))]
+    for scenario, tests in row.scenarios:
+        assert tests, f"{scenario} has no test"
+        for test in tests:
+            module, _, name = test.partition("::")
+            assert name in named_in(module), f"{scenario} names {test}, which is not there"
+
+
+@pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
+def test_each_row_asks_restate_what_it_completed_and_compares_chart_and_trace(row: Row) -> None:
+    there = named_in(f"test_{row.id.lower()}.py")
+
+    for beginning in ("test_restate_has_completed", "test_the_chart", "test_what_was_recorded", "test_the_commands"):
+        assert any(name.startswith(beginning) for name in there), f"{row.id} has no {beginning}…"
+
+
+@pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
+def test_each_application_has_its_page_its_picture_and_its_rehearsal(row: Row) -> None:
+    place = ROOT / "machines" / row.machine
+    page = (place / "README.md").read_text()
+    drawn = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["durable_fsm"]["diagrams"]
+
+    assert f"(../../diagrams/{row.machine}.svg)" in page
+    assert row.machine in drawn
+    assert (place / f"test_{row.machine}.py").is_file()
+    assert (place / "service.py").is_file()
+
+
+@pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
+def test_a_chart_is_read_in_a_minute(row: Row) -> None:
+    assert len((ROOT / "machines" / row.machine / "machine.py").read_text().splitlines()) < 150
+
+
+def test_the_table_of_the_readme_is_fresh() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert readme == in_readme(readme), "run: python -m tests.acceptance.coverage"
