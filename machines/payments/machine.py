@@ -74,7 +74,7 @@ class Payment(StateChart[PaymentData]):
         | settled.completed.to(settled.cancelled, on="pay_back")
         | settled.cancelled.to.itself(internal=True, on="say_cancelled")
     )
-    forget = after(REMEMBERED, settled.to(expired))  # type: ignore[arg-type]  # to the library's types a class, not a State
+    forget = after(REMEMBERED, expired.from_(settled))
 
     def was_covered(self, result: object) -> bool:
         return result is True
