@@ -1,37 +1,76 @@
-"""The order's outside work: charging and refunding through a payment service that speaks HTTP.
+"""The order's outside work: a warehouse, a bank and a bookkeeper that speak HTTP.
 
-Every request carries `ctx.stable_id` as its idempotency key, so that a request repeated after a crash is recognised:
-the service answers 409 and the receipt of the first one.
+Every request carries a stable id as its idempotency key, so that a request repeated after a crash is recognised: the
+other side answers 409 and what it answered first.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import httpx
 
 from durable_fsm import ActivityContext, TerminalError
-from machines.order.data import OrderData
+from machines.order.data import Charge, OrderData
+
+REFUSED = {400, 402, 404, 410}
+"""Answers that stay the same however often one asks; everything else is tried again."""
 
 
-async def charge_card(ctx: ActivityContext, data: OrderData) -> str:
-    """Charge the card once; answer with the receipt. A declined card is final, everything else is tried again."""
-    order = {"card": data.card, "cents": data.total_cents, "order": ctx.key}
-    return await ctx.run("charge", post, "/charges", order, key=ctx.stable_id)
+async def reserve_stock(ctx: ActivityContext, data: OrderData) -> str:
+    """Have the goods put aside; answer with the number of the reservation. What is sold out is final."""
+    goods = {item.name: item.quantity for item in data.items}
+    answer = await ctx.run("reserve", post, "/reservations", {"goods": goods, "order": ctx.key}, key=ctx.stable_id)
+    return str(answer["reservation"])
 
 
-async def refund_charge(ctx: ActivityContext, data: OrderData) -> str:
-    """Give back what the receipt says was taken."""
-    return await ctx.run("refund", post, "/refunds", {"receipt": data.receipt}, key=ctx.stable_id)
+async def release_stock(ctx: ActivityContext, result: str) -> None:
+    """Put the goods back on the shelf."""
+    await ctx.run("release", post, "/releases", {"reservation": result}, key=ctx.stable_id)
 
 
-async def post(path: str, body: dict[str, object], *, key: str) -> str:
-    """Ask the payment service; return the receipt, also where it has seen this key before."""
-    async with httpx.AsyncClient(base_url=os.environ["PAYMENT_URL"], timeout=30) as payments:
-        answer = await payments.post(path, json=body, headers={"idempotency-key": key})
-    if answer.status_code in (201, 409):
-        return answer.json()["receipt"]
-    if answer.status_code in (402, 404):
+async def charge_card(ctx: ActivityContext, data: OrderData) -> Charge:
+    """Charge the card once. A declined card is final, everything else is tried again."""
+    charge = {"card": data.card, "cents": data.total_cents, "order": ctx.key}
+    return await ctx.run("charge", post, "/charges", charge, key=ctx.stable_id)
+
+
+async def confirm_charge(ctx: ActivityContext, data: OrderData) -> Charge:
+    """Charge the card with what the customer has proved. A wrong code is final."""
+    proof = {"challenge": data.challenge, "code": data.code}
+    return await ctx.run("confirm", post, "/confirmations", proof, key=ctx.stable_id)
+
+
+async def give_back(ctx: ActivityContext, original: str) -> None:
+    """Give back what was charged under this stable id; if nothing was, nothing ever will be."""
+    await ctx.run("give back", post, "/refunds", {"charge": original}, key=ctx.stable_id)
+
+
+async def refund_part(ctx: ActivityContext, data: OrderData) -> None:
+    """Give back some of what was charged."""
+    part = {"receipt": data.receipt, "cents": data.refund_cents}
+    await ctx.run("refund", post, "/refunds", part, key=ctx.stable_id)
+
+
+async def write_invoice(ctx: ActivityContext, data: OrderData) -> str:
+    """Have the invoice written; answer with its number."""
+    invoice = {"order": ctx.key, "cents": data.total_cents, "address": data.address}
+    answer = await ctx.run("invoice", post, "/invoices", invoice, key=ctx.stable_id)
+    return str(answer["invoice"])
+
+
+async def write_credit_note(ctx: ActivityContext, result: str) -> None:
+    """Take the invoice back."""
+    await ctx.run("credit", post, "/credit-notes", {"invoice": result}, key=ctx.stable_id)
+
+
+async def post(path: str, body: dict[str, object], *, key: str) -> Any:  # Any: JSON
+    """Ask the world outside; return its answer, also where it has seen this key before."""
+    async with httpx.AsyncClient(base_url=os.environ["OUTSIDE_URL"], timeout=30) as outside:
+        answer = await outside.post(path, json=body, headers={"idempotency-key": key})
+    if answer.status_code in REFUSED:
         raise TerminalError(answer.json()["reason"], code=answer.status_code)
-    answer.raise_for_status()
-    raise TerminalError(f"the payment service answered {answer.status_code}", code=answer.status_code)
+    if answer.status_code not in (200, 201, 409):
+        answer.raise_for_status()
+    return answer.json()
