@@ -1,0 +1,6 @@
+"""What a server serves: `hypercorn machines.greeter.service:app`."""
+
+import durable_fsm
+from machines.greeter.machine import Greeter
+
+app = durable_fsm.app(Greeter)

@@ -1,0 +1,152 @@
+"""R03, the greeter: every greeting is counted once, and answered with its number."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer, Served
+from machines.greeter.machine import Greeter, ordinal
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Party:
+    """Greeters on one server."""
+
+    served: Served
+    server: RestateServer
+
+    def greet(self, name: str, key: str | None = None) -> Any:
+        receipt = self.server.call("greeter", name, "greet", {"greeting": "Hi"}, idempotency_key=key)
+        return f"{receipt['key']}: {receipt['reply']}"
+
+    def ungreet(self, name: str) -> Any:
+        return self.server.call("greeter", name, "ungreet")["reply"]
+
+    def count(self, name: str) -> int:
+        count: int = self.server.call("greeter", name, "snapshot")["data"]["count"]
+        return count
+
+
+@pytest.fixture(scope="module")
+def party(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Party]:
+    log = tmp_path_factory.mktemp("party") / "service.log"
+    env = {"DURABLE_FSM_PAYLOAD_CHECKS": "1"}
+    with Served.begin("machines.greeter.service:app", restate_server, log=log, app_dir=ROOT, env=env) as served:
+        yield Party(served, restate_server)
+
+
+def said(name: str, number: int) -> str:
+    return f"{name}: Hi, for the {ordinal(number)} time!"
+
+
+def test_people_are_counted_apart_and_no_count_goes_below_zero(party: Party) -> None:
+    assert [party.greet("mary"), party.greet("barack")] == [said("mary", 1), said("barack", 1)]
+
+    assert [party.ungreet("mary"), party.ungreet("mary")] == [0, 0]
+    assert (party.count("mary"), party.count("barack")) == (0, 1)
+
+
+def test_of_fifty_greetings_at_once_each_has_its_own_number(party: Party) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: party.greet("crowd"), range(50)))
+
+    assert sorted(answers) == sorted(said("crowd", number) for number in range(1, 51))
+
+
+def test_a_killed_service_forgets_no_greeting_and_counts_none_twice(party: Party) -> None:
+    asked: list[str] = []
+    for number in range(60):
+        asked.append(party.server.send("greeter", "killed", "greet", {"greeting": "Hi"}))
+        if number in (20, 40):
+            party.served.kill()
+            assert not party.served.process.alive
+            party.served.restart()
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [f"killed: {answer['reply']}" for answer in pool.map(party.server.output, asked)]
+
+    assert answers == [said("killed", number) for number in range(1, 61)]
+    assert party.count("killed") == 60
+
+
+def test_a_greeting_that_is_repeated_is_counted_once_and_answered_alike(party: Party) -> None:
+    assert [party.greet("echo", key="same") for _ in range(2)] == [said("echo", 1)] * 2
+
+    assert party.count("echo") == 1
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(Greeter)
+
+    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+        ("stranger", "greet", ("acquaintance",)),
+        ("acquaintance", "greet", ()),
+        ("acquaintance", "ungreet", ("stranger",)),
+        ("acquaintance", "ungreet", ()),
+        ("stranger", "ungreet", ()),
+    }
+
+
+def test_what_was_recorded_is_what_was_rehearsed(party: Party) -> None:
+    rehearsal = Rehearsal(Greeter, key="told")
+    replies = [f"told: {rehearsal.send('greet', {'greeting': 'Hi'}).reply}" for _ in range(2)]
+    replies += [rehearsal.send("ungreet").reply for _ in range(3)]
+
+    assert [party.greet("told"), party.greet("told"), *(party.ungreet("told") for _ in range(3))] == replies
+
+    entries = party.server.call("greeter", "told", "history")["entries"]
+    recorded = [
+        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
+        for entry in entries
+        for step in entry["steps"]
+    ]
+    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+
+
+def test_restate_has_completed_what_was_asked(party: Party) -> None:
+    party.greet("asked")
+    party.ungreet("asked")
+
+    done = party.server.query(
+        "SELECT target_handler_name, completion_result FROM sys_invocation WHERE status = 'completed'"
+        " AND target_service_name = 'greeter' AND target_service_key = 'asked'"
+    )
+    assert sorted((row["target_handler_name"], row["completion_result"]) for row in done) == [
+        ("greet", "success"),
+        ("ungreet", "success"),
+    ]
+
+
+def test_the_commands_of_the_page_do_what_it_says(party: Party) -> None:
+    page = (ROOT / "machines/greeter/README.md").read_text().replace("greeter/mary/", "greeter/paige/")
+    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    printed = [
+        subprocess.run(
+            [*shlex.split(command.replace("localhost:8080", party.server.ingress_url)), "-sS", "--noproxy", "*"],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        ).stdout
+        for command in commands
+    ]
+
+    assert [json.loads(text)["reply"] for text in printed] == [
+        "Hi, for the 1st time!",
+        "Hello, for the 2nd time!",
+        1,
+    ]
