@@ -1,0 +1,1 @@
+"""Tasks that are handed over now and done once, now or later."""

@@ -1,0 +1,192 @@
+"""R06, the task queue: handed over at once, done once, fetched from anywhere.
+
+The logbook is a file that the service appends to and that outlives it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from machines.task_queue.machine import Task
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+WORKER = "AsyncTaskWorker.flow"
+WORK = 1.0
+"""What a task takes here, in seconds."""
+
+
+@dataclass
+class Queue:
+    """Tasks on one server, and their logbook."""
+
+    served: Served
+    server: RestateServer
+    logbook: Path
+
+    def hand_over(self, number: str, *, delay: str = "", **body: object) -> dict[str, Any]:
+        answer = httpx.post(
+            f"{self.server.ingress_url}/{WORKER}/run/send{f'?delay={delay}' if delay else ''}",
+            json={"id": number, "task": "sort", **body},
+            headers={"idempotency-key": number},
+            trust_env=False,
+        )
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def place(self, task: str, what: str) -> str:
+        return f"{self.server.ingress_url}/restate/invocation/{WORKER}/run/{task}/{what}"
+
+    def result(self, task: str) -> Any:
+        answer = httpx.get(self.place(task, "attach"), timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def done(self, task: str) -> int:
+        """How often a task was done."""
+        return self.logbook.read_text().splitlines().count(task) if self.logbook.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def queue(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    place = tmp_path_factory.mktemp("queue")
+    logbook = place / "logbook.txt"
+    env = {"TASK_SECONDS": str(WORK), "TASK_LOGBOOK": str(logbook), "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
+    app = "machines.task_queue.service:app"
+    with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
+        yield Queue(served, restate_server, logbook)
+
+
+def test_a_task_is_handed_over_before_it_is_done_and_done_once(queue: Queue) -> None:
+    began = time.monotonic()
+    first = queue.hand_over("t-1")
+    handed_over = time.monotonic() - began
+
+    assert (first["status"], handed_over < WORK / 2) == ("Accepted", True)
+    again = queue.hand_over("t-1")
+    assert (again["status"], again["invocationId"]) == ("PreviouslyAccepted", first["invocationId"])
+    assert httpx.get(queue.place("t-1", "output"), trust_env=False).status_code == 470
+    assert queue.result("t-1") == "Finished t-1: sort"
+    assert queue.done("t-1") == 1
+
+
+def test_a_delayed_task_is_done_in_time_although_restate_dies_meanwhile(queue: Queue) -> None:
+    handed = queue.hand_over("later", delay="2s")
+    due = datetime.fromisoformat(handed["executionTime"])
+    assert abs(due - datetime.now(UTC) - timedelta(seconds=2)) < timedelta(seconds=1)
+
+    queue.server.kill()
+    assert not queue.server.process.alive
+    assert queue.done("later") == 0
+    queue.server.start()
+
+    assert queue.result("later") == "Finished later: sort"
+    assert datetime.now(UTC) >= due
+    assert queue.done("later") == 1
+
+
+def test_a_task_may_have_a_delay_of_its_own_and_outlives_a_killed_service(queue: Queue) -> None:
+    queue.hand_over("own", delay_seconds=0.5)
+    queue.served.kill()
+    queue.served.restart()
+
+    assert queue.result("own") == "Finished own: sort"
+    assert queue.done("own") == 1
+
+
+def test_another_process_fetches_the_result_by_number(queue: Queue) -> None:
+    queue.hand_over("shared")
+    program = f"import httpx; print(httpx.get({queue.place('shared', 'attach')!r}, timeout=30, trust_env=False).text)"
+
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+
+    assert json.loads(other.stdout) == queue.result("shared") == "Finished shared: sort"
+
+
+def test_a_task_that_is_cancelled_before_its_time_never_runs(queue: Queue) -> None:
+    handed = queue.hand_over("cancelled", delay="1h")
+
+    queue.server.cancel(handed["invocationId"])
+
+    query = f"SELECT status FROM sys_invocation WHERE id = '{handed['invocationId']}' AND status <> 'completed'"
+    wait_until(lambda: not queue.server.query(query), what="it to vanish")
+    assert queue.done("cancelled") == 0
+
+
+def test_an_impossible_task_fails_and_says_so(queue: Queue) -> None:
+    queue.hand_over("never", task="impossible")
+
+    assert queue.result("never") == "Failed: never is impossible"
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(Task)
+
+    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+        ("queued", "begin", ("running",)),
+        ("running", "done.invoke.running", ("done",)),
+        ("running", "error.invoke.running", ("failed",)),
+    }
+
+
+def test_what_was_recorded_is_what_was_rehearsed(queue: Queue) -> None:
+    rehearsal = Rehearsal(Task, answers={"running": lambda data: f"Finished {data.id}: {data.task}"})
+    rehearsal.create({"id": "told", "task": "sort"})
+    rehearsal.advance(timedelta(0))
+
+    queue.hand_over("told")
+
+    assert queue.result("told") == rehearsal.output
+    journal = queue.server.query(
+        "SELECT j.entry_type AS kind FROM sys_journal j JOIN sys_invocation i ON i.id = j.id"
+        f" WHERE i.target_service_name = '{WORKER}' AND i.idempotency_key = 'told' ORDER BY j.index"
+    )
+    commands = [row["kind"] for row in journal if row["kind"].startswith("Command: ")]
+    assert (commands.count("Command: Call"), commands[-1]) == (1, "Command: Output"), (
+        "one activity was called, and no more"
+    )
+
+
+def test_restate_has_completed_what_was_asked(queue: Queue) -> None:
+    queue.hand_over("asked")
+    queue.result("asked")
+
+    done = queue.server.query(
+        "SELECT completion_result FROM sys_invocation WHERE status = 'completed'"
+        f" AND target_service_name = '{WORKER}' AND idempotency_key = 'asked'"
+    )
+    assert done == [{"completion_result": "success"}]
+
+
+def test_the_commands_of_the_page_do_what_it_says(queue: Queue) -> None:
+    page = (ROOT / "machines/task_queue/README.md").read_text().replace("t-1", "page-1").replace("t-2", "page-2")
+    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    printed = [
+        subprocess.run(
+            [*shlex.split(command.replace("localhost:8080", queue.server.ingress_url)), "-sS", "--noproxy", "*"],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        ).stdout
+        for command in commands
+    ]
+
+    assert json.loads(printed[2]) == "Finished page-1: sort"
+    assert "executionTime" in json.loads(printed[1])
