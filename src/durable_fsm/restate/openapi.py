@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import count
+from itertools import chain, count
 from typing import Any, cast
 
 from durable_fsm.core.model import Chart, Json, Status
@@ -233,7 +233,7 @@ class _Document:
         if schema is None:
             return {}
         definitions = cast("Schema", schema.get("$defs", {}))
-        number = next(number for number in ("", *map(str, count(2))) if self._free(definitions, number))
+        number = next(number for number in chain([""], map(str, count(2))) if self._free(definitions, number))
         self.definitions |= {f"{name}{number}": definition for name, definition in definitions.items()}
         own: Schema = json.loads(re.sub(r'"#/\$defs/([^"/]+)', rf'"{COMPONENTS}\g<1>{number}', json.dumps(schema)))
         self.schemas |= {f"{name}{number}": definition for name, definition in own.pop("$defs", {}).items()}
