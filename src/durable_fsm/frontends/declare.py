@@ -252,7 +252,7 @@ def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[Non
     return cast("EventOf[None]", _declare(transitions, declaration))
 
 
-def defer(state: State, *events: str) -> None:
+def defer(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
     """Keep these events for later while *state* is active: `defer(charging, "cancel")`, in the body of the class.
 
     They are taken, in order, as soon as no active state defers them. A transition of *state* or inside it comes first.
@@ -263,12 +263,12 @@ def defer(state: State, *events: str) -> None:
     _take_stance(state, "defers", events)
 
 
-def ignore(state: State, *events: str) -> None:
+def ignore(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
     """Take no notice of these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`."""
     _take_stance(state, "ignores", events)
 
 
-def _take_stance(state: State, stance: str, events: tuple[object, ...]) -> None:
+def _take_stance(state: object, stance: str, events: tuple[object, ...]) -> None:
     if not events:
         raise ValueError(f"name the events that '{state}' {stance}")
     kept: dict[str, Any] = vars(state)

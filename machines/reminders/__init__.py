@@ -1,0 +1,1 @@
+"""Reminders of unpaid invoices, set off by a provider's webhook."""
