@@ -188,6 +188,15 @@ def test_what_transition_actions_return_is_the_reply() -> None:
     assert machine.take("go").reply is None
 
 
+def test_any_callback_may_reply_and_the_last_reply_counts() -> None:
+    early = action(lambda s: s.effects.reply({"early"}), "early")
+    late = action(lambda s: s.effects.reply("late"), "late")
+    machine = Driven(chart(STEPS, edge("idle", "go", "first", before=[early], after=[late])))
+
+    step = machine.take("go")
+    assert (step.effects, step.reply) == ((Reply(["early"]), Reply("late")), "late")
+
+
 def test_a_reply_without_a_form_in_json_is_the_failure_of_its_callback() -> None:
     machine = Driven(chart(STEPS, edge("idle", "go", "first", actions=[action(lambda s: object(), "answer")])))
 

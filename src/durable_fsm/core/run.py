@@ -205,6 +205,9 @@ class Run:
     def raise_(self, event: str, payload: object) -> None:
         self.enqueue(self.typed(Event(event, payload, Origin.INTERNAL)))
 
+    def reply(self, value: object) -> None:
+        self.effects.append(Reply(plain(value)))
+
     # ── timers and activities ─────────────────────────────────────────────────────────────────────────────────────────
 
     def token(self) -> str:

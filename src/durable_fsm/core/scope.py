@@ -30,6 +30,8 @@ class Asked(Protocol):
 
     def start(self, work: str, payload: object) -> None: ...
 
+    def reply(self, value: object) -> None: ...
+
 
 class Effects:
     """What a callback may ask of the world; nothing happens before the step has succeeded."""
@@ -76,6 +78,13 @@ class Effects:
             UnknownWork: the chart does not declare it.
         """
         self._asked.start(work, payload)
+
+    def reply(self, value: object) -> None:
+        """Answer the sender of the event with this, as the last transition action does with what it returns.
+
+        The last reply counts. Callbacks of transitions, whose results nobody reads, reply by this alone.
+        """
+        self._asked.reply(value)
 
 
 class Ids:
