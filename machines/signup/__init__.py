@@ -1,0 +1,1 @@
+"""Signing up, with a link that must be clicked."""
