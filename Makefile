@@ -39,7 +39,7 @@ demo-kafka: $(READY) ## watch packages followed by Kafka's records while the ser
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
-test: $(READY) lint types ## every check and every test, what CI runs; ten minutes; SCALE=10 works harder
+test: $(READY) lint types ## every check and every test, what CI runs; a quarter of an hour; SCALE=10 works harder
 	@$(step) "mkdocs build --strict"
 	@$(BIN)/mkdocs build --strict --quiet
 	@$(step) "The native Restate server"

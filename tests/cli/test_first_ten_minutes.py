@@ -17,6 +17,7 @@ import pytest
 
 from durable_fsm.testing import free_port, wait_until
 from durable_fsm.testing.process import port_answers
+from tests.processes import processes_in
 
 pytestmark = pytest.mark.server
 
@@ -82,21 +83,8 @@ def post(url: str, body: object = None) -> Any:
     return httpx.post(url, json=body, timeout=20, trust_env=False).raise_for_status().json()
 
 
-def belongs_to(folder: Path) -> list[int]:
-    """Processes that run in a directory, or below it."""
-    found: list[int] = []
-    for process in Path("/proc").iterdir():
-        try:
-            place = (process / "cwd").readlink() if process.name.isdigit() else None
-        except OSError:
-            continue
-        if place is not None and place.is_relative_to(folder):
-            found.append(int(process.name))
-    return found
-
-
 def nothing_is_left(terminal: Terminal, folder: Path) -> bool:
-    return not belongs_to(folder) and not any(map(port_answers, terminal.ports.values()))
+    return not processes_in(folder) and not any(map(port_answers, terminal.ports.values()))
 
 
 def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:

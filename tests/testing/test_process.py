@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from durable_fsm.testing import NotObserved, ProcessFailed, ServiceProcess, free_port, wait_until
 from durable_fsm.testing.process import port_answers
+from tests.processes import processes_in
 
 HERE = Path(__file__).parent
 A_MOMENT = timedelta(milliseconds=300)
@@ -185,6 +187,29 @@ def test_what_a_test_run_has_started_dies_with_it(end: str, tmp_path: Path) -> N
     assert len(pids) == 2
     wait_until(lambda: not any(runs(pid) for pid in pids), what="the end of the service")
     assert not port_answers(port)
+
+
+def test_what_is_killed_in_the_midst_of_starting_something_leaves_nothing(tmp_path: Path) -> None:
+    program = f"""
+        import os, signal, subprocess
+        from pathlib import Path
+        from durable_fsm.testing import ServiceProcess, free_port
+
+        class Deadly(subprocess.Popen):
+            def __init__(self, command, **more):
+                super().__init__(command, **more)
+                if "sleep" in command:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        subprocess.Popen = Deadly
+        here = Path({str(tmp_path)!r})
+        ServiceProcess(["sleep", "600"], port=free_port(), log=here / "log", cwd=here).start()
+    """
+
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
+
+    assert ran.returncode == -signal.SIGKILL
+    wait_until(lambda: not processes_in(tmp_path), what="the end of the service")
 
 
 def test_ports_are_given_out_once_and_below_those_of_outgoing_connections() -> None:

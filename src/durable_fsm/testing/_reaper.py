@@ -60,17 +60,22 @@ def main(parent: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     sessions: set[int] = set()
     unread = b""
-    while os.getppid() == parent:
-        if not select.select([0], [], [], _LOOK_AT_PARENT_SECONDS)[0]:
-            continue
-        received = os.read(0, 65536)
-        if not received:
-            break
+    while received := _received(parent):
         *lines, unread = (unread + received).split(b"\n")
         for line in lines:
             (sessions.add if line.startswith(b"+") else sessions.discard)(int(line[1:]))
     for session in sessions:
         kill_session(session)
+
+
+def _received(parent: int) -> bytes:
+    """What comes next; nothing once the parent is gone and all that was said before is read."""
+    while True:
+        orphan = os.getppid() != parent  # asked first: what it said, or a child it had begun, may still be on its way
+        if select.select([0], [], [], _LOOK_AT_PARENT_SECONDS)[0]:
+            return os.read(0, 65536)
+        if orphan:
+            return b""
 
 
 if __name__ == "__main__":

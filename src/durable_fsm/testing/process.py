@@ -9,6 +9,7 @@ import http.client
 import importlib.util
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -325,6 +326,11 @@ def _wait_for_silence(port: int, service: ServiceProcess) -> None:
 # ── nothing is left behind ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+# A child tells the reaper itself, before it becomes its command: were that the parent's part, one that is killed right
+# after the fork would leave a child that nobody knows. Its standard input is the reaper's until then.
+_ANNOUNCED = ("/bin/sh", "-c", 'echo "+$$" >&0 && exec "$@" </dev/null', "sh")
+
+
 class _Sessions:
     """The sessions this Python has started and not yet ended; ended at its exit, or by the reaper at its sudden death."""
 
@@ -337,19 +343,19 @@ class _Sessions:
     def start(
         self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None, output: int
     ) -> subprocess.Popen[bytes]:
+        _ensure_found(command[0], env, cwd)
         with self._lock:
-            self._ensure_reaper()
+            reaper = self._ensure_reaper()
             child = subprocess.Popen(
-                command,
+                (*_ANNOUNCED, *command),
                 env=env,
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=reaper.stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
             self._running[child.pid] = child
-            self._tell_reaper(f"+{child.pid}")
             return child
 
     def ended(self, session: int) -> None:
@@ -370,13 +376,13 @@ class _Sessions:
                 self._reaper.wait()
                 self._reaper = None
 
-    def _ensure_reaper(self) -> None:
+    def _ensure_reaper(self) -> subprocess.Popen[bytes]:
         if os.getpid() != self._owner:
             self._owner, self._running, self._reaper = os.getpid(), {}, None
         if self._reaper is None:
             atexit.register(self.end_all)
         elif self._reaper.poll() is None:
-            return
+            return self._reaper
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", _reaper.__file__, str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -387,12 +393,21 @@ class _Sessions:
         )
         for session in self._running:
             self._tell_reaper(f"+{session}")
+        return self._reaper
 
     def _tell_reaper(self, line: str) -> None:
         assert self._reaper is not None
         assert self._reaper.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # somebody killed it; the next start makes another
             self._reaper.stdin.write(f"{line}\n".encode())
+
+
+def _ensure_found(program: str, env: Mapping[str, str], cwd: Path | None) -> None:
+    """Raise what the system would, were it to start *program* itself."""
+    place = str(cwd / program) if cwd is not None and os.sep in program else program
+    if shutil.which(place, path=env.get("PATH")) is None:
+        code = errno.EACCES if Path(place).exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), program)
 
 
 SESSIONS = _Sessions()
