@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +53,31 @@ def test_each_application_has_its_page_its_picture_and_its_rehearsal(row: Row) -
     assert row.machine in drawn
     assert (place / f"test_{row.machine}.py").is_file()
     assert (place / "service.py").is_file()
+
+
+def test_each_application_runs_alone_wherever_dev_is_called(tmp_path: Path) -> None:
+    places = sorted(place for place in (ROOT / "machines").iterdir() if (place / "service.py").is_file())
+    program = """
+import sys
+from durable_fsm.cli.dev import find_app
+from durable_fsm.cli.targets import object_of
+from durable_fsm.restate.app import charts_of
+for place in sys.argv[1:]:
+    print(*[chart.name for chart in charts_of(object_of(find_app(place).target))])
+"""
+
+    found = subprocess.run(
+        [sys.executable, "-c", program, *map(str, places)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "STRIPE_SECRET": "whatever"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert found.stderr == ""
+    assert len(found.stdout.splitlines()) == len(places) > len(DELIVERED)
 
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)

@@ -157,6 +157,7 @@ SOON = timedelta(seconds=1)
             "A timer of state 'gone' is pending, which the chart no longer has.",
         ),
         ({"timers": (Armed("t", "gone", SOON),)}, "Event 'gone' is pending, which the chart no longer knows."),
+        ({"timers": (Armed("t", "of another chart", SOON, to="Parcel/p-1"),)}, None),
         (
             {"activities": (Running("a", "gone", "paid", 1),)},
             "Activity 'gone' of state 'paid' is running, which the chart no longer has.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from durable_fsm.core.model import Event, EventType, Failure, Json, Origin, Outcome, Policies, Reply, Status
+from durable_fsm.core.repair import move
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import start, step
-from durable_fsm.errors import ActionError
+from durable_fsm.errors import ActionError, Finished
 from tests.building import Driven, Members, action, chart, edge, fails, guard, note, raises, watched
 
 STEPS = """
@@ -249,6 +252,30 @@ def test_a_final_state_leaves_behind_what_its_callbacks_return(results: list[Jso
     machine = Driven(chart("over final", done={"over": done}))
 
     assert machine.snapshot.output == output
+
+
+SOLD_OUT = Failure("SoldOut", "no lamps are left", code=410, metadata={"left": 0})
+
+
+def test_a_final_state_may_leave_behind_a_failure_and_the_machine_is_done_all_the_same() -> None:
+    done = [action(lambda _: {"price": 3}, "price"), action(lambda _: SOLD_OUT, "why")]
+    machine = Driven(chart("open\nover final", edge("open", "close", "over"), done={"over": done}))
+    machine.take("close")
+
+    snapshot = machine.snapshot
+    assert (snapshot.status, snapshot.output, snapshot.failure) == (Status.DONE, None, SOLD_OUT)
+    with pytest.raises(Finished):
+        machine.take("close")
+    revived = move(machine.chart, snapshot, ["open"]).snapshot
+    assert (revived.status, revived.failure) == (Status.RUNNING, None)
+
+
+def test_what_such_a_failure_carries_must_be_plain() -> None:
+    bad = replace(SOLD_OUT, metadata=object())  # type: ignore[arg-type]
+    made = chart("open\nover final", edge("open", "close", "over"), done={"over": [action(lambda _: bad, "why")]})
+
+    with pytest.raises(ActionError, match="why"):
+        Driven(made).take("close")
 
 
 def test_the_last_region_to_end_raises_done_of_the_parallel_state_too() -> None:

@@ -234,6 +234,19 @@ def test_a_timer_that_is_still_declared_keeps_its_time_and_others_end_or_begin()
     assert step.effects == (Cancel(nag.token), Send(begun.token, "warn", MINUTE))
 
 
+def test_a_message_that_is_to_go_to_another_machine_later_is_kept_as_it_is() -> None:
+    later = action(lambda scope: scope.effects.send("go", 1, after=HOUR, to=("Parcel", "p-1")), "later")
+    old = Driven(chart("a\nb", edge("a", "go", "b", actions=[later])))
+    old.take("go")
+    [message] = old.snapshot.timers
+
+    arrived, step = moved(
+        newer("2", chart("a\nb", edge("a", "leave", "b")), Migration("1", "2", events={"go": "leave"})), old.snapshot
+    )
+
+    assert (arrived.timers, step.effects) == ((message,), ())
+
+
 def test_a_timer_that_is_over_is_not_begun_again() -> None:
     old = Driven(chart("a\nb", edge("a", "nag"), edge("a", "go", "b"), timers={"a": [Timer("nag", HOUR)]}))
     new = chart("a\nb", edge("a", "remind"), edge("a", "go", "b"), timers={"a": [Timer("remind", HOUR)]})

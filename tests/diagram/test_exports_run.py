@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 from statemachine.io import load
 
+from durable_fsm.core.index import matches
 from durable_fsm.core.model import ROOT, Chart, EventType, Kind, Snapshot, State, Transition
 from durable_fsm.core.step import active_in, start
 from durable_fsm.diagram.exports import to_mermaid, to_scxml, to_xstate
@@ -141,10 +142,19 @@ def run_by_us(walk: Walk, folder: Path) -> list[set[str]]:
     return seen
 
 
+def without_unheard_of_work(walk: Walk) -> Walk:
+    """Without activities, where the chart hears of errors: an engine that knows no such `<invoke>` raises one at once."""
+    chart = walk.chart
+    if not any(matches(descriptor, "error.execution") for edge in chart.transitions for descriptor in edge.events):
+        return walk
+    idle = {id: replace(state, activities=()) for id, state in chart.states.items()}
+    return replace(walk, chart=replace(chart, states=idle))
+
+
 @pytest.mark.parametrize("run", [run_by_the_library, run_by_us])
 def test_scxml_of_the_study_and_the_examples_runs_as_the_charts_do(known: list[Walk], tmp_path: Path, run: Run) -> None:
     assert len({walk.chart.doc for walk in known}) >= 5
-    for walk in known:
+    for walk in map(without_unheard_of_work, known):
         assert run(walk, tmp_path) == [set(active) for active in walk.configurations], walk.happenings
 
 

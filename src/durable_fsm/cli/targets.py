@@ -83,7 +83,12 @@ def _module_of(place: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file as if its directory were the current one."""
+    """Import a file as the module of its package that it is, or else as if its directory were the current one."""
+    root = next(folder for folder in path.parents if not (folder / "__init__.py").is_file())
+    if root != path.parent:
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
+        return importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -242,6 +242,9 @@ def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         raise SnapshotUnreadable(chart=chart.name, problem=str(error)) from error
 
 
+_HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
+
+
 def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
     members = _object(record)
     format = _get(members, "format", int)
@@ -250,7 +253,7 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
     if members.get("chart") != chart.name:
         raise _Unreadable(f"it belongs to chart {canonical(members.get('chart'))}.")
     status = _status(_get(members, "status", str))
-    if (status is Status.FAILED) != ("failure" in members):
+    if ("failure" in members) not in _HAVE_FAILURE[status]:
         raise _Unreadable(f"its status is '{status}', which does not go with its failure.")
     return Snapshot(
         chart=chart.name,

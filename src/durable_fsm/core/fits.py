@@ -24,7 +24,8 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
     for timer in snapshot.timers:
         if timer.state is not None and timer.state not in chart.states:
             return f"A timer of state '{timer.state}' is pending, which the chart no longer has."
-        if not chart.index.knows(timer.event) and timer.activity is None and snapshot.status is not Status.DONE:
+        own = timer.activity is None and timer.to is None and snapshot.status is not Status.DONE
+        if own and not chart.index.knows(timer.event):
             return f"Event '{timer.event}' is pending, which the chart no longer knows."
     for running in snapshot.activities:
         if running.state is None:

@@ -48,12 +48,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class OldTimer:
-    """An event that is still to come by itself. `state` is the one whose timer it is; None for what was sent later."""
+    """An event that is still to come by itself. `state` is the one whose timer it is; None for what was sent later.
+
+    `to` is the machine to which a message goes when it is due; its event is of that machine's chart, and is not renamed.
+    """
 
     event: str
     state: str | None
     payload: Json
     token: str
+    to: str | None = None
 
 
 @dataclass(slots=True)
@@ -247,7 +251,7 @@ class _Translation:
             data=json.loads(canonical(machine.data)),
             history={id: list(states) for id, states in machine.history.items()},
             timers=[
-                OldTimer(timer.event, timer.state, timer.payload, timer.token)
+                OldTimer(timer.event, timer.state, timer.payload, timer.token, timer.to)
                 for timer in machine.timers
                 if timer.activity is None and machine.status is not Status.DONE
             ],
@@ -273,7 +277,7 @@ class _Translation:
             for id, remembered in old.history.items()
         }
         for timer in old.timers:
-            timer.event = events.get(timer.event, timer.event)
+            timer.event = events.get(timer.event, timer.event) if timer.to is None else timer.event
             timer.state = _renamed(timer.state, states)
         for running in old.activities:
             running.id = work(running.id, running.state)
@@ -448,7 +452,7 @@ class _Translation:
         if self.machine.status is Status.DONE:
             return self.machine.timers if self.chart.after_end is not None else ()
         kept: dict[str, Armed] = {}
-        addresses = {child.token for child in machines}
+        gone = {child.token for child in self.machine.machines} - {child.token for child in machines}
         for old, timer in self.originals(
             self.old.timers, tuple(timer for timer in self.machine.timers if timer.activity is None)
         ):
@@ -458,7 +462,7 @@ class _Translation:
                     one.event == old.event for one in self.chart.states[old.state].timers
                 )
             else:
-                declared = timer.to in addresses or (timer.to is None and self.knows(old.event))
+                declared = timer.to not in gone if timer.to is not None else self.knows(old.event)
             if declared:
                 kept[timer.token] = renamed
         for token, timer in self.deadlines.items():

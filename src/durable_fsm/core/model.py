@@ -483,6 +483,9 @@ class Failure:
 
     `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
     raised. `source` is the activity's id or the callback's name.
+
+    A final state whose entry action returns a failure ends the machine with that: its parent gets `error.invoke.<id>`, and
+    whoever runs it as a workflow or a flow an error with this message, and `code` as its status (500 without one).
     """
 
     type: str
@@ -607,7 +610,7 @@ class Snapshot:
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
-    counts the macrosteps taken. `failure` says why `status` is failed. `parent` is the session of the machine that
+    counts the macrosteps taken. `failure` says why `status` is failed, or in what a machine that is done has failed. `parent` is the session of the machine that
     runs this one as its child, if any. `over` names activities, and events of timers, that have come to their end while
     their state stays active: nothing that begins again what is missing may begin them.
     """

@@ -712,12 +712,15 @@ class Run:
 
     def enter_final(self, state: State) -> None:
         """Raise the done events; a final child of the root ends the machine."""
-        output = _merged(self.values(state.done))
         parent, *above = self.index.ancestors[state.id]
         if parent == ROOT:
+            ends = [self.attempt(callback, _end) for callback in state.done]
             self.status = Status.DONE
-            self.output = output
+            self.failure = next((end for end in ends if isinstance(end, Failure)), None)
+            if self.failure is None:
+                self.output = _merged([end for end in ends if end is not None and not isinstance(end, Failure)])
             return
+        output = _merged(self.values(state.done))
         self.enqueue(Event(f"done.state.{parent}", output, Origin.INTERNAL))
         if self.index.states[above[0]].kind is Kind.PARALLEL and self.is_in_final_state(above[0]):
             self.enqueue(Event(f"done.state.{above[0]}", output, Origin.INTERNAL))
@@ -836,6 +839,11 @@ def _spawn(value: object) -> Spawn:
     if not isinstance(value, Spawn):
         raise TypeError(f"expected a Spawn, got {type(value).__name__}")
     return value
+
+
+def _end(value: object) -> Json | Failure:
+    """What the final state of a machine leaves behind: its output, or why it has failed at what it was for."""
+    return replace(value, metadata=plain(value.metadata)) if isinstance(value, Failure) else plain(value)
 
 
 def _merged(values: list[Json]) -> Json:

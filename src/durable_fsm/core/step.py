@@ -100,7 +100,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take an event that may be taken; what an active state defers is kept."""
     if snapshot.status is Status.DONE:
         raise Finished(chart=chart.name, event=event.name, configuration=snapshot.configuration)
-    if snapshot.failure is not None:
+    if snapshot.status is Status.FAILED and snapshot.failure is not None:
         raise _rejected(chart, snapshot, event.name, reason=f"The machine has failed: {snapshot.failure.message}")
     run = Run.resume(chart, snapshot, event)
     try:

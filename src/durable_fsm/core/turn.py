@@ -31,6 +31,7 @@ from durable_fsm.core.model import (
     Snapshot,
     StartActivity,
     StartMachine,
+    Status,
     Step,
     StopActivity,
     StopMachine,
@@ -242,7 +243,7 @@ class Turn:
         One that cannot be taken any more is dropped: its own sender is told, nobody else's turn is spoiled.
         """
         machine = self.snapshot
-        if machine is None or machine is self._asked or machine.failure is not None:
+        if machine is None or machine is self._asked or machine.status is Status.FAILED:
             return False
         for kept in machine.deferred:
             candidates, stances = self.chart.index.stances(machine.configuration, kept.event)

@@ -69,7 +69,7 @@ class _Flow:
         try:
             return await self._run(body)
         except RestateTerminalError:
-            if self.turn.snapshot is not None:
+            if self.turn.snapshot is not None and self.turn.machine.status is not Status.DONE:
                 await self._give_up()
             raise
 

@@ -248,6 +248,11 @@ class Rehearsal:
         return self.snapshot.output
 
     @property
+    def failure(self) -> Failure | None:
+        """Why the machine has failed, or in what it has, if it ended in a final state that says so."""
+        return self.snapshot.failure
+
+    @property
     def running(self) -> tuple[str, ...]:
         """Ids of the activities whose outcome is awaited."""
         return tuple(running.id for running in self.snapshot.activities)

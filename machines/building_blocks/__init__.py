@@ -1,0 +1,1 @@
+"""What durable machines are made of, each once."""

@@ -1,0 +1,6 @@
+"""What a server serves: `hypercorn machines.building_blocks.service:app`."""
+
+import durable_fsm
+from machines.building_blocks.machine import Blocks, Subscription
+
+app = durable_fsm.app(Blocks, Subscription)

@@ -1,0 +1,1 @@
+"""Several steps outside, each done once, whatever crashes."""

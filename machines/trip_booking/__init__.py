@@ -1,0 +1,1 @@
+"""A trip that is booked as a whole, or not at all."""

@@ -1,0 +1,6 @@
+"""What a server serves: `hypercorn machines.trip_booking.service:app`."""
+
+import durable_fsm
+from machines.trip_booking.machine import Trip
+
+app = durable_fsm.app(Trip)

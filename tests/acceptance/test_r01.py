@@ -1,0 +1,121 @@
+"""R01, durable execution: a payment and as many subscriptions as the data say, each done once, whatever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer
+from machines.durable_execution.machine import Subscribe
+from tests.acceptance.worlds import Stage, staged
+
+pytestmark = pytest.mark.server
+
+RUN = "SubscriptionService.flow/run"
+
+
+@pytest.fixture(scope="module")
+def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged("durable_execution", restate_server, tmp_path_factory.mktemp("subscriptions")) as stage:
+        yield stage
+
+
+def wanted(user: str, *subscriptions: str, card: str = "5555") -> dict[str, Any]:
+    return {"user_id": user, "credit_card": card, "subscriptions": list(subscriptions)}
+
+
+def test_each_step_is_done_once_although_it_fails_and_the_process_dies_in_the_midst(stage: Stage) -> None:
+    stage.outside.trouble("/payments", times=2)
+    stage.outside.withhold("/subscriptions", after=1)
+
+    with ThreadPoolExecutor() as caller:
+        asked = caller.submit(stage.post, RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
+        stage.outside.wait_done("/subscriptions", subscription="chess")
+        stage.restart()
+        answer = asked.result()
+
+    assert (answer.status_code, answer.json()["subscriptions"]) == (200, 3)
+    [payment, *subscriptions] = stage.outside.done(user_id="ada")
+    assert payment["path"] == "/payments"
+    assert [one["body"]["subscription"] for one in subscriptions] == ["news", "chess", "tea"]
+    ids = {one["body"]["payment_id"] for one in (payment, *subscriptions)}
+    assert ids == {payment["key"]}
+
+    again = stage.post(RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
+    assert again.json() == answer.json()
+    assert len(stage.outside.done(user_id="ada")) == 4
+
+
+def test_a_declined_card_is_told_to_the_caller_and_nothing_is_subscribed_to(stage: Stage) -> None:
+    answer = stage.post(RUN, wanted("eve", "news", card="4000"))
+
+    assert (answer.status_code, answer.json()["message"]) == (402, "the card was declined")
+    assert stage.outside.done(user_id="eve") == []
+
+
+def test_what_was_paid_for_stays_paid_if_a_subscription_is_refused_for_good(stage: Stage) -> None:
+    stage.outside.trouble("/subscriptions", status=410, reason="sold out")
+
+    answer = stage.post(RUN, wanted("bob", "news", "chess"))
+
+    assert (answer.status_code, answer.json()["message"]) == (410, "sold out")
+    assert [one["path"] for one in stage.outside.done(user_id="bob")] == ["/payments"]
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(Subscribe)
+
+    assert [(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events] == [
+        ("paying", "done.invoke.paying", ("subscribing",)),
+        ("paying", "done.invoke.paying", ("done",)),
+        ("paying", "error.invoke.paying", ("failed",)),
+        ("subscribing", "done.invoke.subscribing", ("subscribing",)),
+        ("subscribing", "done.invoke.subscribing", ("done",)),
+        ("subscribing", "error.invoke.subscribing", ("failed",)),
+    ]
+
+
+def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
+    asked: list[str] = []
+    answers = {"paying": lambda data: asked.append("pay") or "payment", "subscribing": lambda data: asked.append("sub")}
+    rehearsal = Rehearsal(Subscribe, answers=answers)
+    rehearsal.create(wanted("told", "news", "chess"))
+    assert (rehearsal.configuration, asked) == (("done",), ["pay", "sub", "sub"])
+
+    stage.post(RUN, wanted("told", "news", "chess"), idempotency_key="told")
+
+    journal = stage.server.query(
+        "SELECT j.entry_type AS kind FROM sys_journal j JOIN sys_invocation i ON i.id = j.id WHERE"
+        " i.target_service_name = 'SubscriptionService.flow' AND i.idempotency_key = 'told' ORDER BY j.index"
+    )
+    commands = [row["kind"].removeprefix("Command: ") for row in journal if row["kind"].startswith("Command: ")]
+    assert (commands.count("Call"), commands[-1]) == (len(asked), "Output")
+
+
+def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
+    stage.post(RUN, wanted("asked", "news"), idempotency_key="asked")
+    stage.post(RUN, wanted("denied", card="4000"), idempotency_key="denied")
+
+    rows = stage.server.query(
+        "SELECT idempotency_key, completion_result, completion_failure FROM sys_invocation WHERE status = 'completed'"
+        " AND target_service_name = 'SubscriptionService.flow' AND idempotency_key IN ('asked', 'denied')"
+    )
+    found = {row["idempotency_key"]: row for row in rows}
+    assert found["asked"]["completion_result"] == "success"
+    assert "the card was declined" in found["denied"]["completion_failure"]
+
+
+def test_the_commands_of_the_page_do_what_it_says(stage: Stage) -> None:
+    first, again, refused = stage.page(ada="page", **{"s-1": "page-1"})
+
+    assert (first, first["subscriptions"]) == (again, 2)
+    assert refused["message"] == "the card was declined"
+    assert [one["path"] for one in stage.outside.done(user_id="page")] == [
+        "/payments",
+        "/subscriptions",
+        "/subscriptions",
+    ]

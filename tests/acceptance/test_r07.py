@@ -1,0 +1,176 @@
+"""R07, booking a trip: all of it is booked, or what was done is undone, once, the latest first, whatever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer, wait_until
+from machines.trip_booking.machine import Trip
+from tests.acceptance.worlds import PATIENCE, Stage, staged
+
+pytestmark = pytest.mark.server
+
+BOOKED = ["/flights/reserve", "/cars/reserve", "/payments/charge", "/flights/confirm", "/cars/confirm"]
+UNDONE = ["/payments/refund", "/cars/cancel", "/flights/cancel"]
+
+
+@pytest.fixture(scope="module")
+def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged("trip_booking", restate_server, tmp_path_factory.mktemp("trips")) as stage:
+        yield stage
+
+
+def run(trip: str) -> str:
+    return f"BookingWorkflow.workflow/{trip}/run"
+
+
+def wanted(trip: str, card: str = "5555", place: str = "Oslo") -> dict[str, Any]:
+    return {
+        "flight": {"flight_id": "LH 1", "passenger_name": trip},
+        "car": {"pickup_location": place, "rental_date": "2030-05-17"},
+        "payment": {"card_number": card, "amount": 900},
+    }
+
+
+def done_for(stage: Stage, trip: str) -> list[str]:
+    """What was done outside for a trip, in order: requests carry its key in their idempotency key."""
+    return [one["path"] for one in stage.outside.ledger() if f"/{trip}/" in one["key"]]
+
+
+def test_a_bank_that_is_busy_three_times_undoes_nothing_and_charges_once(stage: Stage) -> None:
+    stage.outside.trouble("/payments/charge", times=3)
+
+    answer = stage.post(run("busy"), wanted("busy"))
+
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"flight", "car", "charge"}
+    assert done_for(stage, "busy") == BOOKED
+
+
+def test_a_declined_card_undoes_both_reservations_and_the_caller_hears_why(stage: Stage) -> None:
+    answer = stage.post(run("declined"), wanted("declined", card="4000"))
+
+    assert (answer.status_code, answer.json()["message"]) == (402, "the card was declined")
+    assert done_for(stage, "declined") == ["/flights/reserve", "/cars/reserve", *UNDONE]
+    [refund] = [one for one in stage.outside.done("/payments/refund") if "/declined/" in one["key"]]
+    assert "/declined/" in refund["body"]["charged_as"]
+
+
+def test_without_a_car_only_the_flight_is_cancelled(stage: Stage) -> None:
+    answer = stage.post(run("sunk"), wanted("sunk", place="Atlantis"))
+
+    assert (answer.status_code, answer.json()["message"]) == (410, "there are no cars in Atlantis")
+    assert done_for(stage, "sunk") == ["/flights/reserve", "/flights/cancel"]
+
+
+def test_a_service_that_dies_while_it_undoes_goes_on_with_the_rest(stage: Stage) -> None:
+    stage.outside.withhold("/payments/refund")
+    with ThreadPoolExecutor() as caller:
+        asked = caller.submit(stage.post, run("killed"), wanted("killed", card="4000"))
+        wait_until(lambda: "/payments/refund" in done_for(stage, "killed"), PATIENCE, "the first of them to be undone")
+        stage.restart()
+
+        assert asked.result().status_code == 402
+    assert done_for(stage, "killed") == ["/flights/reserve", "/cars/reserve", *UNDONE]
+
+
+def test_a_run_that_is_cancelled_while_it_pays_is_undone_and_answered_with_that(stage: Stage) -> None:
+    stage.outside.withhold("/payments/charge")
+    with ThreadPoolExecutor() as caller:
+        asked = caller.submit(stage.post, run("cancelled"), wanted("cancelled"))
+        wait_until(lambda: "/payments/charge" in done_for(stage, "cancelled"), PATIENCE, "the charge")
+        [invocation] = stage.server.query(
+            "SELECT id FROM sys_invocation WHERE target_service_name = 'BookingWorkflow.workflow'"
+            " AND target_service_key = 'cancelled' AND target_handler_name = 'run'"
+        )
+        stage.server.cancel(invocation["id"])
+        answer = asked.result()
+
+    assert (answer.status_code, answer.json()["message"]) == (409, "cancelled")
+    wait_until(lambda: done_for(stage, "cancelled")[-1] == "/flights/cancel", PATIENCE, "all to be undone")
+    assert done_for(stage, "cancelled") == ["/flights/reserve", "/cars/reserve", "/payments/charge", *UNDONE]
+
+
+def test_a_trip_is_booked_once(stage: Stage) -> None:
+    assert stage.post(run("once"), wanted("once")).status_code == 200
+
+    assert stage.post(run("once"), wanted("once")).status_code == 409
+    assert done_for(stage, "once") == BOOKED
+
+
+def test_a_confirmation_that_is_refused_undoes_all_of_it_and_pays_back(stage: Stage) -> None:
+    stage.outside.trouble("/cars/confirm", status=410, reason="the car has broken down")
+
+    answer = stage.post(run("broken"), wanted("broken"))
+
+    assert (answer.status_code, answer.json()["message"]) == (410, "the car has broken down")
+    assert done_for(stage, "broken") == [*BOOKED[:-1], *UNDONE]
+
+
+def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
+    chart = chart_from(Trip)
+
+    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
+    assert edges >= {
+        ("reserving_flight", "done.invoke.reserving_flight", ("reserving_car",)),
+        ("reserving_car", "done.invoke.reserving_car", ("paying",)),
+        ("paying", "done.invoke.paying", ("confirming",)),
+        ("booking", "done.invoke.confirming", ("booked",)),
+        ("booking", "error.execution", ("compensating",)),
+        ("booking", "call_off", ("compensating",)),
+        ("compensating", "done.invoke.compensating", ("failed",)),
+    }
+    undos = {id: work.undo.name for id, work in chart.activities.items() if work.undo is not None}
+    assert undos == {"reserving_flight": "cancel_flight", "reserving_car": "cancel_car", "paying": "refund"}
+
+
+def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
+    rehearsal = Rehearsal(Trip, key="told")
+    rehearsal.create(wanted("told", card="4000"))
+    rehearsal.finish("reserving_flight", "flight-1")
+    rehearsal.finish("reserving_car", "car-1")
+    rehearsal.fail("paying", "the card was declined", code=402)
+    for _ in UNDONE:
+        rehearsal.finish("compensating")
+
+    stage.post(run("told"), wanted("told", card="4000"))
+
+    recorded = [step for step in stage.recorded("BookingWorkflow", "told") if any(step)]
+    assert recorded == [step for step in rehearsed(rehearsal) if any(step)]
+
+
+def rehearsed(rehearsal: Rehearsal) -> list[tuple[tuple[str, ...], ...]]:
+    return [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+
+
+def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
+    stage.post(run("asked"), wanted("asked"))
+    stage.post(run("denied"), wanted("denied", card="4000"))
+
+    rows = stage.server.query(
+        "SELECT target_service_key AS trip, completion_result AS result FROM sys_invocation WHERE status = 'completed'"
+        " AND target_service_name = 'BookingWorkflow.workflow' AND target_handler_name = 'run'"
+    )
+    results = {row["trip"]: row["result"] for row in rows}
+    assert (results["asked"], results["denied"]) == ("success", "failure")
+
+
+def test_a_card_number_is_in_no_history_and_no_log(stage: Stage) -> None:
+    stage.post(run("hidden"), wanted("hidden", card="4000-9876-1234"))
+
+    history = stage.server.call("BookingWorkflow", "hidden", "history")
+    assert "9876" not in str(history)
+    assert "9876" not in stage.served.process.log_tail(10_000)
+
+
+def test_the_commands_of_the_page_do_what_it_says(stage: Stage) -> None:
+    booked, refused, ledger = stage.page(**{"t-1": "page-1", "t-2": "page-2"})
+
+    assert booked.keys() == {"flight", "car", "charge"}
+    assert refused["message"] == "the card was declined"
+    assert [one["path"] for one in ledger if "/page-2/" in one["key"]][-3:] == UNDONE
