@@ -17,6 +17,7 @@ __all__ = ["main"]
 COMMANDS = {
     "new": "new:new",
     "dev": "dev:dev",
+    "serve": "serve:serve",
     "register": "register:register",
     "check": "check:check",
     "events": "machines:events",

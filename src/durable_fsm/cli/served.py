@@ -46,23 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     from durable_fsm.testing.serve import serve
 
     logging.getLogger("hypercorn.error").propagate = False  # it has a handler of its own
-    serve(_without_lifespan(app) if charts_of(app) else app, options.bind, quiet=True)
-    return 0
-
-
-# Any: an ASGI application, whose types are those of its server
-def _without_lifespan(app: Any) -> Any:
-    """Restate's application knows no lifespan, and hypercorn would warn of that."""
-
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
-        for stage in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{stage}.complete"})
-
-    return answer
+    return serve(app, options.bind)
 
 
 def _tell(message: Warning | str, *_where: object, **_more: object) -> None:

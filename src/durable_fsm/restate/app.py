@@ -23,13 +23,15 @@ from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner, has_steps
+from durable_fsm.restate.runner import Runner, has_steps, runner_name
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]
+Part = Literal["all", "machines", "runners"]
 CHARTS = "durable_fsm_charts"
-"""The attribute of an application that holds its charts."""
+KEYS = "durable_fsm_identity_keys"
+"""Attributes of an application: its charts, and whose requests it takes."""
 
 Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
@@ -133,15 +135,36 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         DefinitionError: a definition has problems.
         ValueError: two charts have the same name, or a key is none.
     """
+    keys = known_keys(identity_keys) or None
     hosted = restate.app(
         services(*definitions),
         protocol=protocol,
-        identity_keys=known_keys(identity_keys) or None,
+        identity_keys=keys,
         journal_value_codec=codec(),
     )
     with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
         setattr(hosted, CHARTS, tuple(with_children(chart_from(definition) for definition in definitions)))
+        setattr(hosted, KEYS, keys)
     return hosted
+
+
+# Any: what `app` returns
+def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any:
+    """An application that hosts a part of what another one does: its machines, the work of their activities, or all.
+
+    Each part is registered where it is served, and may be served in a way of its own.
+
+    Raises:
+        ValueError: it hosts no charts of ours, or has no such part.
+    """
+    charts = charts_of(hosted)
+    if not charts:
+        raise ValueError("it was not made by durable_fsm.app.")
+    runners = {runner_name(one) for chart in charts for one in chart.served}
+    wanted = [one for one in services(*charts) if part == "all" or (one.name in runners) == (part == "runners")]
+    if not wanted:
+        raise ValueError("its charts have no activities: there is nothing to be served apart.")
+    return restate.app(wanted, protocol=protocol, identity_keys=getattr(hosted, KEYS), journal_value_codec=codec())
 
 
 def charts_of(hosted: object) -> tuple[Chart, ...]:

@@ -1,0 +1,170 @@
+"""Three ASGI servers, told to run in this event loop, without signals, processes and limits of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from durable_fsm.serving.drain import Draining
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ServerName: TypeAlias = Literal["hypercorn", "uvicorn", "granian"]
+
+UNLIMITED = 2**31 - 1
+"""Restate keeps one connection and sends everything through it: whatever a server limits per connection stalls it."""
+
+GRACE = 2.0
+"""Seconds for a server to close its connections, once nothing is under way any more."""
+
+
+class NotInstalled(Exception):
+    """The server is not there. The message says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen, by which server.
+
+    `cert` and `key` are PEM files, for TLS. `shared` lets other processes listen there too; the system deals out
+    connections among them.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9080
+    server: ServerName = "hypercorn"
+    cert: Path | None = None
+    key: Path | None = None
+    shared: bool = False
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:9080`"""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.cert else 'http'}://{host}:{self.port}"
+
+    def bound(self) -> socket.socket:
+        """A socket that is bound there.
+
+        Raises:
+            OSError: it cannot be; somebody else listens there, above all.
+        """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.shared:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            made.bind((self.host, self.port))
+        except OSError:
+            made.close()
+            raise
+        made.set_inheritable(True)
+        return made
+
+
+def ensure_installed(server: ServerName) -> None:
+    """Raise if it is not.
+
+    Raises:
+        NotInstalled: it is not.
+    """
+    if importlib.util.find_spec(server) is None:
+        raise NotInstalled(f"{server} is not installed. Run `pip install 'durable_fsm[{server}]'`.")
+
+
+async def hypercorn(app: Draining, listener: Listener, stop: asyncio.Event) -> None:
+    """Serve by hypercorn: HTTP/2 and HTTP/1.1."""
+    import hypercorn.asyncio
+    from hypercorn.config import Config
+
+    config = Config()
+    config.loglevel = "WARNING"
+    config.keep_alive_max_requests = UNLIMITED
+    config.h2_max_concurrent_streams = UNLIMITED
+    config.keep_alive_timeout = UNLIMITED
+    config.graceful_timeout = GRACE
+    config.certfile = str(listener.cert) if listener.cert else None
+    config.keyfile = str(listener.key) if listener.key else None
+    with listener.bound() as bound:
+        config.bind = [f"fd://{bound.detach()}"]
+        # hypercorn leaves its WSGI side and its trigger untyped
+        await hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # pyright: ignore[reportUnknownMemberType, reportArgumentType]
+
+
+async def uvicorn(app: Draining, listener: Listener, stop: asyncio.Event) -> None:
+    """Serve by uvicorn: HTTP/1.1 only."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=UNLIMITED,
+        timeout_graceful_shutdown=int(GRACE),
+        ssl_certfile=listener.cert,
+        ssl_keyfile=listener.key,
+    )
+    server = Server(config)
+
+    async def end() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve(sockets=[listener.bound()])
+    finally:
+        ending.cancel()
+
+
+async def granian(app: Draining, listener: Listener, stop: asyncio.Event) -> None:
+    """Serve by granian: HTTP/2 and HTTP/1.1."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP2Settings
+    from granian.server.embed import Server
+
+    server = Server(
+        app,
+        address=listener.host,
+        port=listener.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.auto,
+        websockets=False,
+        backlog=2048,
+        backpressure=UNLIMITED,
+        http2_settings=HTTP2Settings(max_concurrent_streams=UNLIMITED),
+        log_enabled=False,
+        ssl_cert=listener.cert,
+        ssl_key=listener.key,
+    )
+
+    async def end() -> None:
+        await stop.wait()
+        server.stop()  # type: ignore[no-untyped-call]
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve()
+    finally:
+        ending.cancel()
+
+
+SERVERS: dict[ServerName, Callable[[Any, Listener, asyncio.Event], Awaitable[None]]] = {  # Any: an ASGI application
+    "hypercorn": hypercorn,
+    "uvicorn": uvicorn,
+    "granian": granian,
+}
