@@ -183,5 +183,7 @@ class Outside(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), Outside).serve_forever()
+    options = parser.parse_args()
+    ThreadingHTTPServer((options.host, options.port), Outside).serve_forever()

@@ -313,6 +313,7 @@ def test_only_servers_with_a_known_key_may_come(effects: EffectLog, tmp_path: Pa
     [
         (("--server", "uvicorn", "--protocol", "bidi"), "uvicorn speaks HTTP/1.1 only"),
         (("--runner-workers", "2"), "need --runner-bind"),
+        (("--part", "runners", "--runner-bind", ":9081"), "do not go together"),
         (("--tls-cert", __file__), "--tls-cert and --tls-key go together"),
         (("--bind", "somewhere"), "is no address to listen at. Write it as in 0.0.0.0:9080."),
         (("--drain", "soon"), "is no duration"),

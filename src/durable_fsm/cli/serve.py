@@ -25,6 +25,7 @@ from durable_fsm.serving.servers import ensure_installed
 Protocol = Literal["auto", "bidi", "request_response"]
 Part = Literal["all", "machines", "runners"]
 PROTOCOLS = get_args(Protocol)
+PARTS = get_args(Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def _duration(_ctx: click.Context, param: click.Parameter, value: str) -> timede
     " DURABLE_FSM_IDENTITY_KEYS.",
 )
 @click.option(
+    "--part",
+    type=click.Choice(PARTS),
+    default="all",
+    show_default=True,
+    help="Serve only the machines, or only their activities (runners); another process serves the rest.",
+)
+@click.option(
     "--runner-bind",
     metavar="HOST:PORT",
     callback=_address,
@@ -116,6 +124,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     identity_keys: tuple[str, ...],
+    part: Part,
     runner_bind: tuple[str, int] | None,
     runner_server: ServerName | None,
     runner_protocol: Protocol | None,
@@ -135,6 +144,8 @@ def serve(
         raise click.UsageError("--tls-cert and --tls-key go together.")
     if runner_bind is None and (runner_server or runner_protocol or runner_workers):
         raise click.UsageError("--runner-server, --runner-protocol and --runner-workers need --runner-bind.")
+    if runner_bind is not None and part != "all":
+        raise click.UsageError("--part and --runner-bind do not go together: --runner-bind serves both parts.")
     if identity_keys:
         os.environ["DURABLE_FSM_IDENTITY_KEYS"] = " ".join(identity_keys)
     app = find_app(target)
@@ -144,7 +155,7 @@ def serve(
             raise click.UsageError("uvicorn speaks HTTP/1.1 only; bidi needs HTTP/2. Take hypercorn or granian.")
         return Job(part, Listener(*at, by, tls_cert, tls_key, shared=count > 1), spoken), count
 
-    jobs = [job("all" if runner_bind is None else "machines", bind, server, protocol, workers)]
+    jobs = [job(part if runner_bind is None else "machines", bind, server, protocol, workers)]
     if runner_bind is not None:
         jobs.append(
             job("runners", runner_bind, runner_server or server, runner_protocol or protocol, runner_workers or workers)

@@ -1,0 +1,106 @@
+"""A stand-in for AWS Lambda on this machine: each HTTP request becomes an event, handled by a process of its own.
+
+    python deploy/lambda_bridge.py machines.greeter.service:app --port 9080
+    durable-fsm register http://localhost:9080 --http1
+
+The module is imported once, with AWS_LAMBDA_FUNCTION_NAME set, as Lambda does; each event is then handled by a fork of that
+process, which ends with its answer. So nothing can be carried from one to the next but what Restate keeps.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from socketserver import ForkingMixIn
+from typing import Any
+
+import click
+
+SECONDS = 30
+"""How long one event may take, as the function's timeout would say."""
+
+
+class Bridge(ForkingMixIn, HTTPServer):
+    """The server, and the function that it calls."""
+
+    max_children = 1_000
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], function: Any) -> None:
+        super().__init__(address, Event)
+        self.function = function
+
+
+class Event(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Bridge
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.call()
+
+    def do_POST(self) -> None:
+        self.call()
+
+    def call(self) -> None:
+        """Make an event of it, hand that to the function, and send what it returns."""
+        signal.alarm(SECONDS)
+        body = b"".join(self.chunks())
+        answer = self.server.function(
+            {
+                "httpMethod": self.command,
+                "path": self.path,
+                "headers": dict(self.headers.items()),
+                "body": base64.b64encode(body).decode(),
+                "isBase64Encoded": True,
+            },
+            None,
+        )
+        content = answer.get("body") or ""
+        sent = base64.b64decode(content) if answer.get("isBase64Encoded") else content.encode()
+        self.send_response(answer["statusCode"])
+        for name, value in answer["headers"].items():
+            if name.lower() not in ("content-length", "connection"):
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(sent)))
+        self.send_header("connection", "close")
+        self.end_headers()
+        self.wfile.write(sent)
+        self.close_connection = True
+
+    def chunks(self) -> Iterator[bytes]:
+        """The request's body, which Restate sends in chunks."""
+        if "chunked" not in self.headers.get("transfer-encoding", ""):
+            yield self.rfile.read(int(self.headers.get("content-length", "0")))
+            return
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def log_message(self, format: str, *args: object) -> None:
+        print(f"{os.getpid()} {self.command} {self.path}", flush=True)
+
+
+@click.command(help=(__doc__ or "").partition("\n")[0])
+@click.argument("target", metavar="MODULE:APP")
+@click.option("--port", type=int, default=9080, show_default=True)
+def main(target: str, port: int) -> None:
+    module, _, name = target.partition(":")
+    os.environ.setdefault("AWS_LAMBDA_FUNCTION_NAME", name)
+    sys.path.insert(0, str(Path.cwd()))
+    function = getattr(import_module(module), name)
+    with Bridge(("127.0.0.1", port), function) as bridge:
+        print(f"Calling {target} for every request to http://127.0.0.1:{port}. Ctrl-C ends it.", flush=True)
+        bridge.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
