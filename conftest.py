@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -9,7 +12,11 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],
+    excludes=["docs/tutorial.md"],  # its files are run by tests/docs/test_tutorial.py
 ).pytest()
+
+_pages: dict[Path, list[Any]] = {}  # Any: a snippet, whose class is Sybil's own
+_run: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,5 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for page in {item.path for item in items if item.path.suffix == ".md"}:
         places = [place for place, item in enumerate(items) if item.path == page]
         snippets = sorted((items[place] for place in places), key=lambda item: item.reportinfo()[1] or 0)
+        _pages[page] = snippets
         for place, snippet in zip(places, snippets, strict=True):
             items[place] = snippet
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Run what stands before a snippet, where another process has begun its page."""
+    for snippet in _pages.get(item.path, ()):
+        if snippet is item:
+            _run.add(item.nodeid)
+            return
+        if snippet.nodeid not in _run:
+            _run.add(snippet.nodeid)
+            snippet.example.evaluate()

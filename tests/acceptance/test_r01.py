@@ -34,7 +34,7 @@ def test_each_step_is_done_once_although_it_fails_and_the_process_dies_in_the_mi
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(stage.post, RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
-        stage.outside.wait_done("/subscriptions", subscription="chess")
+        stage.outside.wait_done("/subscriptions", user_id="ada", subscription="chess")
         stage.restart()
         answer = asked.result()
 

@@ -197,3 +197,36 @@ def test_the_pictures_of_others_are_sharp_and_whole(name: str) -> None:
     width, height = struct.unpack(">II", data[16:24])
 
     assert min(width, height) > 600
+
+
+MAIN = ("index", "tutorial", "howto", "deploying", "xstate", "reference", "reference-cli")
+
+SEEN = """(() => {
+  const article = document.querySelector("article").getBoundingClientRect();
+  const brightness = it => { const [r, g, b] = it.match(/[0-9.]+/g).map(Number); return (r + g + b) / 3; };
+  return {
+    scrolls: document.documentElement.scrollWidth > innerWidth,
+    wide: [...document.querySelectorAll("article img")]
+      .filter(it => it.getBoundingClientRect().right > article.right + 1).length,
+    broken: [...document.images].filter(it => it.complete && it.naturalWidth === 0).map(it => it.src),
+    headings: document.querySelectorAll("article h1, article h2").length,
+    ink: brightness(getComputedStyle(document.querySelector("article p")).color),
+    ground: brightness(getComputedStyle(document.body).backgroundColor),
+  };
+})()"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MAIN)
+def test_main_pages_are_whole_in_both_schemes(site: Path, chromium: Chromium, page: str) -> None:
+    file = site / f"{page}.html"
+
+    seen = {scheme: chromium.ask(file, SEEN, first=first, width=1400) for scheme, first in SCHEMES.items()}
+
+    for scheme, first in SCHEMES.items():
+        chromium.picture(file, SCREENSHOTS / f"{page}.{scheme}.png", size=(1400, 1800), first=first)
+    for look in seen.values():
+        assert (look["scrolls"], look["wide"], look["broken"]) == (False, 0, [])
+        assert look["headings"] >= 1
+    assert seen["light"]["ground"] > 200 > 100 > seen["dark"]["ground"]
+    assert seen["light"]["ink"] < 200

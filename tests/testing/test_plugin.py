@@ -61,7 +61,7 @@ def test_a_failing_test_shows_the_logs_and_leaves_nothing_running(tmp_path: Path
 
     assert ran.returncode == 1
     assert "log of counter_app:app" in ran.stdout
-    assert "Running on http://127.0.0.1:" in ran.stdout
+    assert "Serving counter_app:app at http://127.0.0.1:" in ran.stdout
     pids = next(line for line in ran.stdout.splitlines() if line.startswith("pids")).split()[1:]
     assert len(pids) == 2
     assert [pid for pid in pids if Path("/proc", pid).exists()] == []

@@ -248,6 +248,11 @@ class Rehearsal:
         return self.snapshot.output
 
     @property
+    def stored(self) -> str | None:
+        """The machine as a deployment would store it, which is what `snapshot=` takes; None before it has begun."""
+        return self._stored
+
+    @property
     def failure(self) -> Failure | None:
         """Why the machine has failed, or in what it has, if it ended in a final state that says so."""
         return self.snapshot.failure

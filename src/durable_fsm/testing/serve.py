@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -27,16 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bind", metavar="HOST:PORT", required=True, help="where to listen")
     options = parser.parse_args(arguments)
 
-    return serve(_load(options.app), options.bind)
+    def ready() -> None:
+        print(f"Serving {options.app} at http://{options.bind}.", flush=True)
+
+    return serve(_load(options.app), options.bind, ready)
 
 
 # Any: what a user's module holds is for hypercorn to judge.
-def serve(app: Any, bind: str) -> int:
-    """Serve *app* at *bind* (`host:port`) until SIGTERM or SIGINT; return the exit code."""
+def serve(app: Any, bind: str, ready: Callable[[], object] | None = None) -> int:
+    """Serve *app* at *bind* (`host:port`) until SIGTERM or SIGINT, calling *ready* once it is; return the exit code."""
     from durable_fsm.restate.app import charts_of
 
     host, _, port = bind.rpartition(":")
-    return run(app, Listener(host, int(port)), drain=_DRAIN, lifespan=not charts_of(app))
+    return run(app, Listener(host, int(port)), drain=_DRAIN, lifespan=not charts_of(app), ready=ready)
 
 
 # Any: what a user's module holds is for hypercorn to judge.
