@@ -86,9 +86,9 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 	@$(BIN)/durable-fsm diagram
 
 .PHONY: bench
-bench: $(READY) ## what durability costs above a hand-written object, and a step beside other libraries, and a picture; two minutes
+bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; six minutes
 	@$(BIN)/python -m durable_fsm.testing.native
-	@$(BIN)/python benchmarks/floor.py
+	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/core.py
 	@$(BIN)/python benchmarks/diagrams.py
 

@@ -35,7 +35,7 @@ Run = Callable[[Walk, Path], list[set[str]]]
 @pytest.fixture(scope="module")
 def known(charts: dict[str, Chart]) -> list[Walk]:
     """Walks through the study and every example."""
-    return [found for made in charts.values() for found in walks(made, seeds=40, steps=40)]
+    return [found for made in charts.values() for found in walks(made, seeds=15, steps=40)]
 
 
 HANDMADE = """

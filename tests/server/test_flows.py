@@ -52,8 +52,9 @@ def test_two_runs_have_nothing_in_common(ends: Host) -> None:
 def test_a_timer_of_a_flow_stops_work_that_takes_too_long(ends: Host) -> None:
     name = ends.key("late")
 
-    with ends.effects.hold(f"before:{name}-packed"):
+    with ends.effects.hold(f"before:{name}-packed") as held:
         assert ends.server.call("Hasty.flow", None, "run", {"effect": name}) is None
+        held.wait_abandoned()
     assert ends.effects.entries(f"{name}-packed") == ()
 
 

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from durable_fsm.serving.drain import Draining
-from durable_fsm.serving.servers import GRACE, SERVERS, Listener, ensure_installed
+from durable_fsm.serving.servers import GRACE, SERVERS, Listener, ensure_installed, loop_for
 
 log = logging.getLogger("durable_fsm.serving")
 
@@ -55,7 +56,8 @@ def run(
     listener.bound().close()  # to be told here, and not by each server in its own way
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    return asyncio.run(_serve(app, listener, drain=drain, lifespan=lifespan, ready=ready))
+    with asyncio.Runner(loop_factory=partial(loop_for, listener.server)) as runner:
+        return runner.run(_serve(app, listener, drain=drain, lifespan=lifespan, ready=ready))
 
 
 # Any: an ASGI application

@@ -57,7 +57,7 @@ class Listener:
             OSError: it cannot be; somebody else listens there, above all.
         """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.shared:
@@ -78,6 +78,15 @@ def ensure_installed(server: ServerName) -> None:
     """
     if importlib.util.find_spec(server) is None:
         raise NotInstalled(f"{server} is not installed. Run `pip install 'durable_fsm[{server}]'`.")
+
+
+def loop_for(server: ServerName) -> asyncio.AbstractEventLoop:
+    """The event loop that suits a server: uvicorn's is uvloop, where it is installed."""
+    if server == "uvicorn" and importlib.util.find_spec("uvloop") is not None:
+        import uvloop
+
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
 
 
 async def hypercorn(app: Draining, listener: Listener, stop: asyncio.Event) -> None:

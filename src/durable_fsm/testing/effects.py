@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from durable_fsm.testing.failures import NotObserved
 from durable_fsm.testing.process import HOST
-from durable_fsm.testing.waiting import PATIENCE
+from durable_fsm.testing.waiting import PATIENCE, wait_until
 
 __all__ = ["URL_VARIABLE", "Effect", "EffectLog", "EffectRefused", "Gate", "effect"]
 
@@ -109,10 +109,16 @@ class Gate:
         self._left = times
         self._reached = 0
         self._open = False
+        self.held: list[_Call] = []
 
     def wait_reached(self, times: int = 1, timeout: timedelta = PATIENCE) -> None:
         """Return once a call is held here: from now on nothing moves until `open`, or until the caller is killed."""
         self._log.observe(lambda: self._reached >= times, timeout, f"a call to reach {self.point}")
+
+    def wait_abandoned(self, times: int = 1, timeout: timedelta = PATIENCE) -> None:
+        """Return once so many callers that are held here are gone: what they asked for will not happen."""
+        what = f"{times} callers at {self.point} to go away"
+        wait_until(lambda: sum(call.caller_is_gone() for call in self.held) >= times, timeout, what)
 
     def open(self) -> None:
         """Let go what is held here, and hold nothing more."""
@@ -331,6 +337,7 @@ class EffectLog:
             gate = next((gate for gate in self._gates if gate.takes(when, call.name)), None)
             if gate is None:
                 return True
+            gate.held.append(call)
             self._changed.notify_all()
             self._changed.wait_for(lambda: gate.is_open or self._closed)
             return not self._closed and not call.caller_is_gone()
