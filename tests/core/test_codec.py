@@ -286,7 +286,7 @@ def test_the_records_below_are_readable_before_they_are_spoiled() -> None:
         (altered(RECORD, status="asleep"), "'status' is \"asleep\"."),
         (altered(RECORD, status="failed"), "its status is 'failed', which does not go with its failure."),
         (altered(RECORD, failure={}), "its status is 'running', which does not go with its failure."),
-        (altered(RECORD, status="failed", failure=[]), "expected an object, got []."),
+        (altered(RECORD, status="failed", failure=[]), "'failure' is []."),
         (altered(RECORD, status="failed", failure={"type": "X"}), "it has no 'message'."),
         (altered(RECORD, timers={}), "'timers' is {}."),
         (altered(RECORD, timers=["t"]), 'expected an object, got "t".'),

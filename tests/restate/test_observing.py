@@ -58,7 +58,7 @@ def kept() -> Iterator[Kept]:
 
 def take(key: str = "o-17") -> None:
     ctx: Any = Ctx()
-    with observe.watching(ORDER, ctx, key, "pay", takes="pay"):
+    with observe.Watching(ORDER, ctx, key, "pay", takes="pay"):
         observe.saved(CART, PAID, CART)
 
 

@@ -594,7 +594,7 @@ class Desk(StateChart[DeskData]):
         raise ValueError("over a chair")
 
 
-@durable(history=History(entries=20))
+@durable(history=History(entries=40))
 class Diary(StateChart[Count]):
     """Keeps a short record."""
 

@@ -73,11 +73,11 @@ def test_every_macrostep_of_a_turn_has_an_entry(host: Host) -> None:
 def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
     counter = host.key("counter")
     for _ in range(3):
-        for _ in range(9):
+        for _ in range(15):
             host.receipt("Counter", counter, "increment")
         host.served.restart()
 
-    assert len(json.loads(host.stored("Counter", counter)["snapshot"])["log"]["tail"]) == 18
+    assert len(json.loads(host.stored("Counter", counter)["snapshot"])["log"]["tail"]) == 46 - 2 * PAGE
 
     found: list[int] = []
     wanted: dict[str, int] = {"limit": 7}
@@ -88,11 +88,14 @@ def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
             break
         wanted = {"after": answer["next"], "limit": 7}
 
-    assert found == list(range(1, 29))
-    assert (answer["first"], answer["last"]) == (1, 28)
-    assert [entry["n"] for entry in history(host, "Counter", counter, last=3)["entries"]] == [26, 27, 28]
-    assert history(host, "Counter", counter, after=28)["entries"] == []
-    assert [entry["n"] for entry in history(host, "Counter", counter, after=9, limit=2)["entries"]] == [10, 11]
+    assert found == list(range(1, 47))
+    assert (answer["first"], answer["last"]) == (1, 46)
+    assert [entry["n"] for entry in history(host, "Counter", counter, last=3)["entries"]] == [44, 45, 46]
+    assert history(host, "Counter", counter, after=46)["entries"] == []
+    assert [entry["n"] for entry in history(host, "Counter", counter, after=PAGE - 1, limit=2)["entries"]] == [
+        PAGE,
+        PAGE + 1,
+    ]
     host.settled()
     assert pages(host, "Counter", counter) == [1, 2]
 
@@ -116,7 +119,7 @@ def test_a_record_may_be_forgotten_with_time(awake: Host) -> None:
     wait_until(lambda: pages(host, "Fleeting", diary) == [], what="the pages to be forgotten")
 
     entries = history(host, "Fleeting", diary, limit=1000)["entries"]
-    assert [entry["n"] for entry in entries] == list(range(PAGE + 1, 2 * PAGE + 2))  # what the machine itself still has
+    assert [entry["n"] for entry in entries] == [2 * PAGE + 1]  # what the machine itself still has
 
 
 def test_a_chart_may_keep_no_record(host: Host) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_fsm.restate.record import PAGE
+
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
@@ -81,3 +83,13 @@ def test_events_that_a_machine_sends_itself_at_once_cost_nothing(host: Host) -> 
     journal = journal_of(host, "Talkative", host.key("talk"), "talk")
 
     assert journal == [*PURE[:-1], "OneWayCall", *HANDLES, "Output"]  # the one send is for later
+
+
+def test_a_page_of_the_record_costs_a_send_once_it_is_full(host: Host) -> None:
+    counter = host.key("counter")
+
+    journals = [journal_of(host, "Counter", counter, "increment") for _ in range(2 * PAGE + 1)]
+
+    paged = [*PURE[:-1], "OneWayCall", "Output"]
+    assert [number for number, journal in enumerate(journals, 2) if journal == paged] == [PAGE + 1, 2 * PAGE + 1]
+    assert all(journal in (PURE, paged) for journal in journals)

@@ -39,6 +39,8 @@ MILLISECOND = timedelta(milliseconds=1)
 
 T = TypeVar("T")
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+
 
 def plain(value: object) -> Json:
     """Reduce *value* to plain JSON: models and dataclasses to objects, sets to sorted lists, dates to ISO 8601.
@@ -48,6 +50,8 @@ def plain(value: object) -> Json:
     Raises:
         TypeError: something in it has no form in JSON.
     """
+    if type(value) in _PLAIN:
+        return cast("Json", value)
     match value:
         case Enum():
             return plain(value.value)
@@ -101,9 +105,12 @@ def _plain_object(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def canonical(value: Json) -> str:
     """The one JSON text of *value*: members sorted, no spaces, no escapes that are not needed."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 def milliseconds(duration: timedelta) -> int:
@@ -113,7 +120,7 @@ def milliseconds(duration: timedelta) -> int:
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
     """The snapshot as plain JSON; what is optional and empty is left out."""
-    required: dict[str, Json] = {
+    record: dict[str, Json] = {
         "format": FORMAT,
         "chart": snapshot.chart,
         "version": snapshot.version,
@@ -123,22 +130,20 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "seq": snapshot.seq,
         "status": snapshot.status.value,
     }
-    optional: dict[str, Json] = {
-        "life": snapshot.life,
-        "history": {id: list(states) for id, states in snapshot.history.items()},
-        "timers": [_timer_to_json(timer) for timer in snapshot.timers],
-        "activities": [_activity_to_json(activity) for activity in snapshot.activities],
-        "machines": [_child_to_json(child) for child in snapshot.machines],
-        "parent": snapshot.parent,
-        "deferred": [_deferred_to_json(kept) for kept in snapshot.deferred],
-        "over": {state: list(names) for state, names in snapshot.over.items()},
-        "undo": [_undoable_to_json(done) for done in snapshot.undo],
-        "stopping": [_stopping_to_json(stopping) for stopping in snapshot.stopping],
-        "failure": failure_to_json(snapshot.failure) if snapshot.failure else None,
-        "created_from": snapshot.created_from,
-    }
-    output: dict[str, Json] = {} if snapshot.output is None else {"output": snapshot.output}
-    return {**required, **{name: value for name, value in optional.items() if value}, **output}
+    for name, written in _OPTIONAL.items():
+        if value := getattr(snapshot, name):
+            record[name] = written(value)
+    if snapshot.output is not None:
+        record["output"] = snapshot.output
+    return record
+
+
+def _each(written: Callable[[Any], Json]) -> Callable[[Any], Json]:  # Any: the type of a member is its writer's
+    return lambda items: [written(item) for item in items]
+
+
+def _names(record: Mapping[str, tuple[str, ...]]) -> Json:
+    return {id: list(names) for id, names in record.items()}
 
 
 def failure_to_json(failure: Failure) -> dict[str, Json]:
@@ -226,6 +231,26 @@ def _child_to_json(child: Invoked) -> Json:
     return record
 
 
+_OPTIONAL: dict[str, Callable[[Any], Json]] = {  # Any: see `_each`
+    "life": str,
+    "history": _names,
+    "timers": _each(_timer_to_json),
+    "activities": _each(_activity_to_json),
+    "machines": _each(_child_to_json),
+    "parent": str,
+    "deferred": _each(_deferred_to_json),
+    "over": _names,
+    "undo": _each(_undoable_to_json),
+    "stopping": _each(_stopping_to_json),
+    "failure": failure_to_json,
+    "created_from": str,
+}
+"""How those members of a snapshot are written that are left out where they are empty."""
+
+
+_BLANK = Snapshot("", "", "", "", (), None)
+
+
 class _Unreadable(ValueError):
     """What is wrong with a stored record; becomes SnapshotUnreadable."""
 
@@ -255,27 +280,17 @@ def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
     status = _status(_get(members, "status", str))
     if ("failure" in members) not in _HAVE_FAILURE[status]:
         raise _Unreadable(f"its status is '{status}', which does not go with its failure.")
-    return Snapshot(
+    return _BLANK.changed(
         chart=chart.name,
         version=_get(members, "version", str),
         digest=_get(members, "digest", str),
         life=_get(members, "life", str, default=""),
         configuration=_strings(members.get("configuration")),
         data=members.get("data"),
-        history={id: _strings(states) for id, states in _get(members, "history", dict, default={}).items()},
-        timers=tuple(_timer_from_json(timer) for timer in _get(members, "timers", list, default=[])),
-        activities=tuple(_activity_from_json(running) for running in _get(members, "activities", list, default=[])),
         seq=_get(members, "seq", int),
         status=status,
         output=members.get("output"),
-        failure=failure_from_json(_object(members["failure"])) if "failure" in members else None,
-        created_from=_get(members, "created_from", str, default=""),
-        machines=tuple(_child_from_json(child) for child in _get(members, "machines", list, default=[])),
-        parent=_get(members, "parent", str, default=""),
-        deferred=tuple(_deferred_from_json(kept) for kept in _get(members, "deferred", list, default=[])),
-        over={state: _strings(names) for state, names in _get(members, "over", dict, default={}).items()},
-        undo=tuple(_undoable_from_json(done) for done in _get(members, "undo", list, default=[])),
-        stopping=tuple(_stopping_from_json(stopping) for stopping in _get(members, "stopping", list, default=[])),
+        **{name: read(_get(members, name, type_)) for name, (type_, read) in _READERS.items() if name in members},
     )
 
 
@@ -370,6 +385,30 @@ def _child_from_json(record: Json) -> Invoked:
         ended="result" in fields,
         result=fields.get("result"),
     )
+
+
+def _all(read: Callable[[Json], T]) -> Callable[[Any], tuple[T, ...]]:  # Any: see `_each`
+    return lambda records: tuple(read(record) for record in records)
+
+
+def _all_strings(record: dict[str, Json]) -> dict[str, tuple[str, ...]]:
+    return {id: _strings(names) for id, names in record.items()}
+
+
+_READERS: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {  # Any: see `_each`
+    "history": (dict, _all_strings),
+    "timers": (list, _all(_timer_from_json)),
+    "activities": (list, _all(_activity_from_json)),
+    "failure": (dict, failure_from_json),
+    "created_from": (str, str),
+    "machines": (list, _all(_child_from_json)),
+    "parent": (str, str),
+    "deferred": (list, _all(_deferred_from_json)),
+    "over": (dict, _all_strings),
+    "undo": (list, _all(_undoable_from_json)),
+    "stopping": (list, _all(_stopping_from_json)),
+}
+"""The JSON types of those members of a snapshot that may not be there, and what is made of them."""
 
 
 def _duration(after_ms: int) -> timedelta:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeAlias, Union
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
@@ -29,6 +29,16 @@ UNUSUAL = "exported only if it has not its default"
 
 ROOT = ""
 """Id of the root state: the chart itself, as a compound state that is always active and never listed."""
+
+
+class Record:
+    """A frozen dataclass without slots, of which every event makes a changed one."""
+
+    def changed(self, **changes: object) -> Self:
+        """What `dataclasses.replace` would return, without its detour."""
+        record = object.__new__(type(self))
+        vars(record).update(vars(self), **changes)
+        return record
 
 
 # ── types of data and payloads ────────────────────────────────────────────────────────────────────────────────────────
@@ -456,8 +466,8 @@ class Origin(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+@dataclass(frozen=True)
+class Event(Record):
     """Something that happened.
 
     `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
@@ -606,7 +616,7 @@ class Invoked:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
@@ -635,12 +645,6 @@ class Snapshot:
     over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     undo: tuple[Undoable, ...] = ()
     stopping: tuple[Stopping, ...] = ()
-
-    def changed(self, **changes: object) -> Snapshot:
-        """What `dataclasses.replace` would return, without its detour: every step ends with this."""
-        snapshot = object.__new__(Snapshot)
-        vars(snapshot).update(vars(self), **changes)
-        return snapshot
 
     @property
     def session(self) -> str:

@@ -462,14 +462,14 @@ class Run:
         outcome: object = [one.result for one in parts] if failure is None else at_index(child.part, failure)
         id = child.id.removesuffix(f".{child.part}")
         name = f"{'done' if failure is None else 'error'}.invoke.{id}"
-        self.event = replace(self.event, name=name, payload=outcome, invokeid=id)
+        self.event = self.event.changed(name=name, payload=outcome, invokeid=id)
         return True
 
     def came_from(self, child: Invoked) -> None:
         """The event of this run is a message of a child, or its end."""
         if self.event.origin is Origin.PLATFORM:
             del self.machines[child.token]
-        self.event = replace(self.event, invokeid=child.id, sender=f"{child.chart}.{child.token}")
+        self.event = self.event.changed(invokeid=child.id, sender=f"{child.chart}.{child.token}")
         self.scope.event = self.event
         self.scope.state = self.index.states[child.state]
         self.execute(self.index.states[child.state].machines[child.place].finalize)
@@ -495,7 +495,7 @@ class Run:
         if declared is None or declared.payload is None or isinstance(event.payload, Failure):
             return event
         try:
-            return replace(event, payload=declared.payload.load(plain(event.payload)))
+            return event.changed(payload=declared.payload.load(plain(event.payload)))
         except Misfit as error:
             raise InvalidPayload(
                 chart=self.chart.name,

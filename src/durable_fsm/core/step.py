@@ -10,7 +10,6 @@ https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from durable_fsm.core import undo
 from durable_fsm.core.ask import Answer, answers_in
@@ -225,7 +224,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             run.forget_activity(activity)
             undo.ended(run, activity, event)
             if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
-                run.event = replace(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
+                run.event = event.changed(name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
         elif not undo.advance(run, activity, event):
             run.follow()
             return run.finish(Outcome.TAKEN)

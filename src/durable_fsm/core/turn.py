@@ -175,7 +175,7 @@ class Turn:
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         before = self.machine
-        result = step(self.chart, before, replace(event, seed=self._seed))
+        result = step(self.chart, before, event.changed(seed=self._seed))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         self._absorb(self._name_of(event), result, note=note)

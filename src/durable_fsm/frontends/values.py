@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.model import Failure, Json, Misfit
@@ -38,9 +38,11 @@ class Typed:
         if stored is None and self._takes_object:
             stored = {}
         try:
-            return self._adapter.validate_json(canonical(stored))
+            return self._adapter.validate_json(to_json(stored))
         except ValidationError as error:
             raise _misfit(error) from error
+        except PydanticSerializationError as error:
+            raise Misfit(" ".join(str(error).split())) from error
 
     def dump(self, value: object) -> Json:
         """The value as canonical JSON, which must come back as a value of the type."""

@@ -6,7 +6,6 @@ exclusive activity holds the machine's key, and whoever is to answer must be abl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable
 from datetime import timedelta
 from typing import Any, cast
@@ -17,9 +16,10 @@ from restate import TerminalError as RestateTerminalError
 from restate.serde import BytesSerde
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, milliseconds
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.restate.failures import is_cancellation
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, read
 
 PENDING = "pending"
@@ -108,7 +108,7 @@ class Callbacks:
             self.forget(expected)
 
     def _tell(self, handler: str, what: Json) -> None:
-        self.ctx.generic_send(self._companion, handler, canonical(what).encode(), key=self._key)
+        self.ctx.generic_send(self._companion, handler, text_of(what), key=self._key)
 
 
 # ── in the companion ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,12 +126,12 @@ def companion(chart: Chart) -> restate.VirtualObject:
     async def note(ctx: ObjectContext, body: bytes) -> bytes:
         """Remember one callback."""
         pending = await _load(ctx)
-        _store(ctx, [*pending, json.loads(body)][-MOST:])
+        _store(ctx, [*pending, value_of(body)][-MOST:])
         return b""
 
     async def forget(ctx: ObjectContext, body: bytes) -> bytes:
         """Forget one callback, by its id."""
-        id, pending = json.loads(body), await _load(ctx)
+        id, pending = value_of(body), await _load(ctx)
         _store(ctx, [entry for entry in pending if entry["id"] != id])
         return b""
 
@@ -142,7 +142,7 @@ def companion(chart: Chart) -> restate.VirtualObject:
 
     async def pending(ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Answer with all of them."""
-        return canonical(cast("Json", await _load(ctx))).encode()
+        return text_of(cast("Json", await _load(ctx)))
 
     for handler in (note, forget, clear):
         service.handler(accept="*/*", input_serde=BYTES, output_serde=BYTES)(handler)
@@ -152,20 +152,20 @@ def companion(chart: Chart) -> restate.VirtualObject:
 
 async def _load(ctx: ObjectContext | ObjectSharedContext) -> list[dict[str, str]]:
     stored = await ctx.get(PENDING, serde=BYTES)
-    entries: list[dict[str, str]] = json.loads(stored or b"[]")
+    entries: list[dict[str, str]] = value_of(stored or b"[]")
     return entries
 
 
 def _store(ctx: ObjectContext, entries: list[dict[str, str]]) -> None:
     if entries:
-        ctx.set(PENDING, canonical(cast("Json", entries)).encode(), serde=BYTES)
+        ctx.set(PENDING, text_of(cast("Json", entries)), serde=BYTES)
     else:
         ctx.clear(PENDING)
 
 
 def with_callbacks(activities: Iterable[dict[str, Json]], pending: bytes) -> list[Json]:
     """The running activities as `snapshot` shows them, each with what it expects."""
-    entries: list[dict[str, str]] = json.loads(pending)
+    entries: list[dict[str, str]] = value_of(pending)
     shown: list[Json] = []
     for running in activities:
         own: list[Json] = [

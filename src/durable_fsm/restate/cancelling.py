@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,11 +9,11 @@ from datetime import timedelta
 from restate import ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical
 from durable_fsm.core.model import Chart, Running, Snapshot
 from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import load_handles, stop
-from durable_fsm.restate.wire import BYTES, read, terminal_errors
+from durable_fsm.restate.wire import BYTES, TerminalErrors, read
 
 LATER = "_cancel"
 
@@ -33,20 +32,20 @@ class Cancelling:
 
     async def cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
-        with terminal_errors(self.chart.name, ctx.key()):
+        with TerminalErrors(self.chart.name, ctx.key()):
             wanted = self._wanted(body)
         stored = await self.read(ctx)
         assert stored.machine is not None
-        with terminal_errors(self.chart.name, ctx.key()):
+        with TerminalErrors(self.chart.name, ctx.key()):
             running = self._meant(stored.chart, stored.machine, wanted)
         await self.cancel_one(ctx, running.token, tries=0)
-        return canonical({"cancelled": [running.id]}).encode()
+        return text_of({"cancelled": [running.id]})
 
     async def later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel an activity that could not be cancelled yet, if it still runs."""
-        request = json.loads(body)
+        request = value_of(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(self.chart.name, ctx.key()):
+        with TerminalErrors(self.chart.name, ctx.key()):
             machine = Stored.as_it_is(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self.cancel_one(ctx, request["token"], tries=request["tries"])
@@ -59,7 +58,7 @@ class Cancelling:
             stop(ctx, self.chart, token)
             ctx.cancel_invocation(handles[token])
         elif tries < TRIES:
-            body = canonical({"token": token, "tries": tries + 1}).encode()
+            body = text_of({"token": token, "tries": tries + 1})
             ctx.generic_send(self.chart.name, LATER, body, key=ctx.key(), send_delay=AGAIN * 2**tries)
 
     def _wanted(self, body: bytes) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,7 +9,6 @@ from datetime import timedelta
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
-from durable_fsm.core.codec import canonical
 from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.model import Chart, Snapshot, Status
 from durable_fsm.core.turn import Turn
@@ -19,9 +17,10 @@ from durable_fsm.restate.deleting import compensate
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, parked_for
 from durable_fsm.restate.waiting import Waiters
-from durable_fsm.restate.wire import BYTES, terminal_errors
+from durable_fsm.restate.wire import BYTES, TerminalErrors
 
 HALT_AGAIN = timedelta(milliseconds=100)
 """When to look again whether a child that is to end holds its key; each further time is twice as long."""
@@ -52,7 +51,7 @@ class Childhood:
 
     async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Begin as the child of another machine; what refuses the beginning is the end of it."""
-        order = json.loads(body)
+        order = value_of(body)
         parent = Parent(**order["parent"])
 
         def act(turn: Turn) -> str:
@@ -72,20 +71,20 @@ class Childhood:
             reason = reason_of(error)
             message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
             Family(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
-            return canonical({"outcome": "refused", "reason": message}).encode()
+            return text_of({"outcome": "refused", "reason": message})
 
     async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
         """End, with everything that belongs to this machine: nobody waits for it any more.
 
         What it has done is undone first. If that fails for good it stays, as a machine that has failed.
         """
-        tries: int = json.loads(body)["tries"]
+        tries: int = value_of(body)["tries"]
         try:
             visit = await self.enter(ctx)
         except RestateTerminalError as error:
             if reason_of(error) not in UNREADABLE:
                 raise
-            again = canonical({"tries": tries + 1}).encode()
+            again = text_of({"tries": tries + 1})
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
         if visit.machine is not None:
@@ -96,7 +95,7 @@ class Childhood:
 
     async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Look after this child: its parent must hear of an end that was lost, whatever an operator has killed."""
-        order = json.loads(body)
+        order = value_of(body)
         parent, tries = Parent(**order["parent"]), order["tries"]
         family = Family(self.chart, ctx, self.peers)
         try:
@@ -116,13 +115,13 @@ class Childhood:
 
     async def halt(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cut short what holds the key of a machine that is to end, until it has ended."""
-        tries: int = json.loads(body)["tries"]
+        tries: int = value_of(body)["tries"]
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         if text is None or tries == HALT_TRIES:
             return b""
-        with terminal_errors(self.chart.name, ctx.key()):
+        with TerminalErrors(self.chart.name, ctx.key()):
             stored = Stored.decode(self.chart, text)
         await self.cut_short(ctx, stored)
-        again = canonical({"tries": tries + 1}).encode()
+        again = text_of({"tries": tries + 1})
         ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
         return b""

@@ -14,10 +14,11 @@ from datetime import timedelta
 from restate import ObjectContext
 
 from durable_fsm.core.address import child_key, is_address, parted
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import plain
 from durable_fsm.core.model import PARENT, Chart, Effect, Invoked, Json, Post, Snapshot, StartMachine
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.letters import Letter, Parent, Peers, end_of, lost
+from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import MAX_INPUT
 
 BEGIN, END, CHECK, HALT = "_begin", "_end", "_check", "_halt"
@@ -51,7 +52,7 @@ class Family:
         """
         for effect in effects:
             if isinstance(effect, Post | StartMachine):
-                size = len(canonical(effect.payload if isinstance(effect, Post) else effect.data).encode())
+                size = len(text_of(effect.payload if isinstance(effect, Post) else effect.data))
                 if size > MAX_INPUT:
                     raise TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT)
 
@@ -61,13 +62,13 @@ class Family:
         parent = Parent(self.chart.name, key, effect.token, effect.id)
         order = {"data": effect.data, "parent": plain(parent), "session": session}
         its_key = child_key(key, effect.id, effect.token)
-        ctx.generic_send(effect.chart.name, BEGIN, canonical(order).encode(), key=its_key)
+        ctx.generic_send(effect.chart.name, BEGIN, text_of(order), key=its_key)
         look_after(ctx, effect.chart.name, its_key, parent, tries=0)
 
     def check(self, child: Invoked) -> None:
         """Look after a child now: it may have been lost on its way."""
         parent = Parent(self.chart.name, self.ctx.key(), child.token, child.id)
-        body = canonical({"parent": plain(parent), "tries": None}).encode()
+        body = text_of({"parent": plain(parent), "tries": None})
         self.ctx.generic_send(child.chart, CHECK, body, key=child_key(self.ctx.key(), child.id, child.token))
 
     def stop(self, token: str) -> None:
@@ -112,7 +113,7 @@ class Family:
 
 
 def look_after(ctx: ObjectContext, chart: str, key: str, parent: Parent, *, tries: int) -> None:
-    body = canonical({"parent": plain(parent), "tries": tries}).encode()
+    body = text_of({"parent": plain(parent), "tries": tries})
     delay = min(CHECK_FIRST * (1 << min(tries, 10)), CHECK_LONGEST)
     ctx.generic_send(chart, CHECK, body, key=key, send_delay=delay)
 

@@ -13,7 +13,7 @@ from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Snapshot
 from durable_fsm.restate.failures import is_cancellation
 from durable_fsm.restate.runner import runner_name, undo_name
 from durable_fsm.restate.visit import Visit, load_handles
-from durable_fsm.restate.wire import BYTES, Delivery, read, terminal_errors
+from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors, read
 
 
 class How(StrEnum):
@@ -57,7 +57,7 @@ async def compensate(visit: Visit) -> list[Json]:
     """
     chart, ctx, turn = visit.chart, visit.ctx, visit.turn
     visit.begin()
-    with terminal_errors(chart.name, ctx.key()):
+    with TerminalErrors(chart.name, ctx.key()):
         turn.change("delete", lambda machine: dissolve(chart, machine))
     await visit.commit()
     await _ends(visit)
@@ -65,7 +65,7 @@ async def compensate(visit: Visit) -> list[Json]:
     while turn.machine.undo:
         done = turn.machine.undo[-1]
         failure = await _undo(visit, done)
-        with terminal_errors(chart.name, ctx.key()):
+        with TerminalErrors(chart.name, ctx.key()):
             if failure is not None:
                 turn.change("delete", partial(stuck, undone=done, failure=failure))
             else:
@@ -73,7 +73,7 @@ async def compensate(visit: Visit) -> list[Json]:
                 undone.append(done.id)
         await visit.commit()
         if failure is not None:
-            with terminal_errors(chart.name, ctx.key()):
+            with TerminalErrors(chart.name, ctx.key()):
                 left = tuple(done.id for done in turn.machine.undo)
                 problem = f"'{done.id}' could not be undone: {failure.message}"
                 raise errors.NotUndone(chart=chart.name, done=left, problem=problem)
@@ -94,10 +94,10 @@ async def _ends(visit: Visit) -> None:
                 raise
             failure = Failure("lost", f"activity '{stopping.id}' has not said how it ended: {error.message}")
             end = Event(f"error.invoke.{stopping.id}", failure, Origin.PLATFORM, token=stopping.token)
-        with terminal_errors(chart.name, ctx.key()):
+        with TerminalErrors(chart.name, ctx.key()):
             turn.deliver(end)
     await visit.commit()
-    with terminal_errors(chart.name, ctx.key()):
+    with TerminalErrors(chart.name, ctx.key()):
         if ending := not_ended(chart, turn.machine):
             raise errors.NotUndone(chart=chart.name, done=(), ending=ending)
 

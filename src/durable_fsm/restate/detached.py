@@ -6,7 +6,6 @@ and a watcher beside it, which brings what the run cannot: that it was killed, o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,9 +15,10 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 from restate.serde import BytesSerde
 
-from durable_fsm.core.codec import canonical, milliseconds, plain
+from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.model import Chart, Failure
 from durable_fsm.restate.runner import Job, dropped, handler_name, runner_name
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import Delivery
 
 BYTES = BytesSerde()
@@ -35,13 +35,13 @@ class Watched:
     awaited: bool
 
     def encode(self) -> bytes:
-        return canonical(plain(self)).encode()
+        return text_of(plain(self))
 
 
 def start_detached(ctx: ObjectContext, chart: Chart, activity: str, job: Job) -> None:
     """Order detached work. The order is an invocation of its own: to kill a run is to kill what it has sent."""
-    order = {"activity": activity, "job": json.loads(job.encode())}
-    ctx.generic_send(runner_name(chart), "_start", canonical(order).encode())
+    order = {"activity": activity, "job": value_of(job.encode())}
+    ctx.generic_send(runner_name(chart), "_start", text_of(order))
 
 
 def add_detached(service: restate.Service, chart: Chart) -> None:
@@ -49,7 +49,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
 
     async def start(ctx: restate.Context, body: bytes) -> bytes:
         """Start the run, and its watcher."""
-        order = json.loads(body)
+        order = value_of(body)
         job = Job(**order["job"])
         handle = ctx.generic_send(runner_name(chart), handler_name(order["activity"]), job.encode())
         run = await handle.invocation_id()
@@ -59,7 +59,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
 
     async def watch(ctx: restate.Context, body: bytes) -> bytes:
         """Wait for the end of the run, and tell of one that it cannot tell of itself."""
-        watched = Watched(**json.loads(body))
+        watched = Watched(**value_of(body))
         failure = await _end(ctx, watched, chart.activities[watched.activity].deadline)
         if failure is None:
             return b""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from restate import TerminalError as RestateTerminalError
 
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Failure, Json
 from durable_fsm.errors import TerminalError
+from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import MAX_INPUT, MAX_MESSAGE, writable
 
 CANCELLED = 409
@@ -49,7 +50,7 @@ def sendable(result: object, limit: int) -> Json:
     """
     try:
         value = plain(result)
-        size = len(canonical(value).encode())
+        size = len(text_of(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise TerminalError(f"the result cannot be written as JSON: {error}.") from error
     if size > limit:

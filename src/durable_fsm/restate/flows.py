@@ -23,7 +23,7 @@ from durable_fsm.restate.failures import is_cancellation
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.runner import runner_name
 from durable_fsm.restate.visit import delay_of, interruption, job_of, stop, worker_of
-from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, digest_of, output_of, read, terminal, terminal_errors
+from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, TerminalErrors, digest_of, output_of, read, terminal
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
 Pending: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture
@@ -76,14 +76,14 @@ class _Flow:
     async def _give_up(self) -> None:
         """Stop the work that is under way, wait for the end of what may have to be undone, and undo what was done."""
         turn = self.turn
-        with terminal_errors(self.chart.name, self.key):
+        with TerminalErrors(self.chart.name, self.key):
             turn.change("run", lambda machine: dissolve(self.chart, machine))
         for token in list(self.calls):
             await self._stop(token)
         for stopping in turn.machine.stopping:
             if stopping.token in self.calls:
                 event = await self._end_of(stopping.token)
-                with terminal_errors(self.chart.name, self.key):
+                with TerminalErrors(self.chart.name, self.key):
                     turn.deliver(event)
         while turn.machine.undo:
             done = turn.machine.undo[-1]
@@ -94,12 +94,12 @@ class _Flow:
                 left = quoted([done.id for done in turn.machine.undo])
                 log.error("%s/%s: not undone: %s: %s", self.chart.name, self.key, left, event.payload.message)
                 return
-            with terminal_errors(self.chart.name, self.key):
+            with TerminalErrors(self.chart.name, self.key):
                 turn.change("run", partial(without, undone=done))
 
     async def _run(self, body: bytes) -> bytes:
         turn = self.turn
-        with terminal_errors(self.chart.name, self.key):
+        with TerminalErrors(self.chart.name, self.key):
             data = read(self.chart.name, "run", body)
             turn.create(data, life=self.key, created_from="")
         await self._go_on()
@@ -109,7 +109,7 @@ class _Flow:
             ended, _ = await restate.wait_completed(*self.pending.values())
             token = next(token for token, future in self.pending.items() if future in ended)
             event = await self._event_of(token)
-            with terminal_errors(self.chart.name, self.key):
+            with TerminalErrors(self.chart.name, self.key):
                 turn.deliver(event)
             await self._go_on()
         machine = turn.machine
@@ -119,7 +119,7 @@ class _Flow:
     async def _go_on(self) -> None:
         """Drain what follows, and begin and end what the machine asks for."""
         while True:
-            with terminal_errors(self.chart.name, self.key):
+            with TerminalErrors(self.chart.name, self.key):
                 call = self.turn.next_call()
                 effects = self.turn.take_effects()
                 if self.turn.trouble is not None:
@@ -141,7 +141,7 @@ class _Flow:
             self._begin(call)
             await restate.wait_completed(self.pending[call.token])
             event = await self._event_of(call.token)
-            with terminal_errors(self.chart.name, self.key):
+            with TerminalErrors(self.chart.name, self.key):
                 self.turn.deliver(event)
 
     def _begin(self, start: StartActivity, *, by: str = "") -> None:

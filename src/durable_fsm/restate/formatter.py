@@ -6,6 +6,9 @@ import json
 import logging
 from datetime import UTC, datetime
 
+import msgspec
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -25,4 +28,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info:
             entry["exception"] = record.exc_text or self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        try:
+            return _encode(entry).decode()
+        except (TypeError, ValueError, RecursionError):  # names that are no texts, half a character: whatever was added
+            return json.dumps(entry, default=str, skipkeys=True)

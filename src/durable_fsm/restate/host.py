@@ -6,7 +6,6 @@ Every exclusive handler does the same: load the snapshot, run a turn, save once,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -49,6 +48,7 @@ from durable_fsm.restate.schemas import (
     wait_schema,
 )
 from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import (
     Visit,
     keep_parked,
@@ -64,12 +64,12 @@ from durable_fsm.restate.wire import (
     BYTES,
     FOR_EVER,
     Delivery,
+    TerminalErrors,
     digest_of,
     name_of_event,
     read,
     receipt,
     terminal,
-    terminal_errors,
     told,
 )
 
@@ -144,7 +144,7 @@ class Host:
         takes: str | None = None,
     ) -> None:
         async def handler(ctx: Any, body: bytes) -> bytes:
-            with observe.watching(self.chart, ctx, ctx.key(), name, takes=takes):
+            with observe.Watching(self.chart, ctx, ctx.key(), name, takes=takes):
                 return await handle(ctx, body)
 
         handler.__doc__ = doc or handle.__doc__
@@ -167,7 +167,7 @@ class Host:
 
     def _event_handler(self, event: str) -> Callable[[ObjectContext, bytes], Awaitable[bytes]]:
         async def take(ctx: ObjectContext, body: bytes) -> bytes:
-            with terminal_errors(self.name, ctx.key()):
+            with TerminalErrors(self.name, ctx.key()):
                 payload = read(self.name, event, body)
             return await self._take(ctx, event, payload)
 
@@ -176,7 +176,7 @@ class Host:
 
     async def _send(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Send any public event: `{"event": name, "payload": …}`; answers with a receipt."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             event, payload = self._read_send(body)
         return await self._take(ctx, event, payload)
 
@@ -205,8 +205,8 @@ class Host:
         return await visit.run(name, act, autostart=event)
 
     def _refuse_private(self, ctx: ObjectContext | ObjectSharedContext, name: str | None) -> None:
-        with terminal_errors(self.name, ctx.key()):
-            if name in self._private_spellings:
+        if name in self._private_spellings:
+            with TerminalErrors(self.name, ctx.key()):
                 raise errors.Forbidden(chart=self.name, event=name)
 
     @cached_property
@@ -218,7 +218,7 @@ class Host:
 
     async def _create(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             data = read(self.name, "create", body)
             origin = "" if data in (None, {}) else digest_of(canonical(data))
 
@@ -235,7 +235,7 @@ class Host:
 
         What it has done is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
         """
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             how = How.decode(self.name, body)
         if how is How.COMPENSATE:
             visit = await self._enter(ctx)
@@ -243,16 +243,16 @@ class Host:
             stored, waiters = visit.stored, visit.waiters
         else:
             text = await ctx.get(SNAPSHOT, serde=BYTES)
-            with terminal_errors(self.name, ctx.key()):
+            with TerminalErrors(self.name, ctx.key()):
                 try:
                     stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
                 except errors.Gone:
                     ctx.clear_all()
-                    return canonical({"machine": self.name, "key": ctx.key(), "outcome": "deleted"}).encode()
+                    return text_of({"machine": self.name, "key": ctx.key(), "outcome": "deleted"})
                 if how is How.CLEAN and stored.machine is not None:
                     refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             if stored.machine is None:
                 raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
         answer = await self._remove(ctx, stored, stored.machine, waiters, undone=undone)
@@ -277,7 +277,7 @@ class Host:
 
         What is left of it is a *mark*, if there is one.
         """
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
             waiting = sorted(waiters.known.items())
             answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
@@ -305,14 +305,14 @@ class Host:
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             stored, refused = self._as_far_as_possible(text)
         parked = await load_parked(ctx)
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
-        with terminal_errors(self.name, ctx.key()):
-            return canonical({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused}).encode()
+        with TerminalErrors(self.name, ctx.key()):
+            return text_of({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
 
     def _as_far_as_possible(self, text: bytes | None) -> tuple[Stored, dict[str, Json]]:
         """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
@@ -366,21 +366,21 @@ class Host:
                 for shown, done in zip(cast("list[dict[str, Any]]", record.get("undo", [])), machine.undo, strict=True)
             ],
             "stopping": record.get("stopping", []),
-            "parked": [json.loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
+            "parked": [value_of(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
 
     async def _history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read what the machine has done: `{"after": 0, "limit": 100}` in order, or `{"last": 20}`."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             wanted = Range.decode(self.name, body)
         stored = await self._read(ctx)
         found = await entries_of(ctx, self.chart, stored, wanted)
-        return canonical({"machine": self.name, "key": ctx.key(), **found}).encode()
+        return text_of({"machine": self.name, "key": ctx.key(), **found})
 
     async def _read(self, ctx: ObjectSharedContext) -> Stored:
         """What the key holds, for a handler that only reads."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             stored = Stored.decode(self.chart, text)
             if stored.machine is None:
                 raise errors.NotStarted(chart=self.name)
@@ -390,7 +390,7 @@ class Host:
 
     async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Wait until the machine is somewhere, after an event if one comes along; answers with a receipt."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             wish = Wish.decode(self.chart, body)
         self._refuse_private(ctx, wish.event)
         if wish.event is None:
@@ -413,7 +413,7 @@ class Host:
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
             raise terminal(self._timed_out(ctx.key(), wish))
-        return canonical(told(answer)["receipt"]).encode()
+        return text_of(told(answer)["receipt"])
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
         ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
@@ -424,26 +424,26 @@ class Host:
 
     async def _wait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take the event of somebody who waits, and register them."""
-        request = json.loads(body)
+        request = value_of(body)
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
         if event is not None:
             observe.about(event.name)
             seen(request["payload"])
         visit = await self._enter(ctx)
-        return canonical(await visit.wait(request["until"], request["awakeable"], event)).encode()
+        return text_of(await visit.wait(request["until"], request["awakeable"], event))
 
     async def _run(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine for a workflow that waits for its end; null means that it has to wait."""
-        request = json.loads(body)
+        request = value_of(body)
         data = request["data"]
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             origin = "" if data in (None, {}) else digest_of(canonical(data))
 
         def act(turn: Turn) -> str:
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
         visit = await self._enter(ctx)
-        return canonical(await visit.wait_for_end(act, request["awakeable"])).encode()
+        return text_of(await visit.wait_for_end(act, request["awakeable"]))
 
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
@@ -456,7 +456,7 @@ class Host:
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             repair = Repair.decode(self.name, body)
         visit = await self._enter(ctx)
         parked = await load_parked(ctx) if repair.verb == "resend" else {}
@@ -466,7 +466,7 @@ class Host:
 
     async def _deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a timer or an outcome. What cannot be taken now is sent again later, never lost."""
-        with terminal_errors(self.name, ctx.key()):
+        with TerminalErrors(self.name, ctx.key()):
             delivery = Delivery.decode(body)
         seen(delivery.result)
 
@@ -479,7 +479,7 @@ class Host:
         try:
             visit = await self._enter(ctx, tries=delivery.tries)
             if visit.machine is None:
-                return canonical({"outcome": Outcome.STALE.value}).encode()
+                return text_of({"outcome": Outcome.STALE.value})
             end = end_of_life(visit.chart, visit.machine, delivery.token)
             if end is not None:
                 mark = None if end.free else mark_of(visit.chart)
@@ -489,11 +489,11 @@ class Host:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
             if (error.metadata or {}).get("type") == "Gone":
-                return canonical({"outcome": Outcome.STALE.value}).encode()
+                return text_of({"outcome": Outcome.STALE.value})
             observe.parked(delivery.event.name, error.message, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
-            return canonical({"outcome": "parked", "reason": error.message}).encode()
+            return text_of({"outcome": "parked", "reason": error.message})
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:

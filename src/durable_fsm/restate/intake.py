@@ -6,7 +6,6 @@ again later. The rest is *rejected*: the invocation ends with the reason, which 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,12 @@ from restate import TerminalError as RestateTerminalError
 from restate.serde import JsonSerde
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Incoming
 from durable_fsm.restate import observe
 from durable_fsm.restate.redaction import cleaned, seen
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import parked_for
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, writable
 
@@ -76,11 +76,11 @@ class Arrival:
     tries: int = 0
 
     def encode(self) -> bytes:
-        return canonical(plain(self)).encode()
+        return text_of(plain(self))
 
     @classmethod
     def decode(cls, body: bytes) -> Arrival:
-        return cls(**json.loads(body))
+        return cls(**value_of(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Place:
             problem = f"its decoder returned event '{event}', which events= does not list: {errors.quoted(allowed)}."
             raise self.undecodable(problem)
         try:
-            text = canonical(plain(made.payload)).encode()
+            text = text_of(plain(made.payload))
             payload = read(self.service, event, text)
         except (TypeError, ValueError, RecursionError) as error:
             raise self.undecodable(f"the payload of '{event}' cannot be written as JSON: {said(error)}.") from error
@@ -173,7 +173,7 @@ class Intake:
             later = replace(arrival, tries=arrival.tries + 1)
             delay = parked_for(arrival.tries)
             ctx.generic_send(self.chart.name, INCOMING, later.encode(), key=ctx.key(), send_delay=delay)
-            return canonical({"outcome": "parked", "reason": error.message}).encode()
+            return text_of({"outcome": "parked", "reason": error.message})
 
 
 def reject(
@@ -196,12 +196,12 @@ def reject(
     }
     if arrival is not None:
         letter["event"] = arrival.event
-        if len(canonical(arrival.payload).encode()) <= LONGEST_PAYLOAD:
+        if len(text_of(arrival.payload)) <= LONGEST_PAYLOAD:
             letter["payload"] = cleaned(arrival.payload)
     message = f"{error.message} It came from {place.place}."
     event = arrival.event if arrival is not None else ""
     observe.rejected(event, message, error.status_code, unheard=True, error=letter["type"], **place.facts)
-    ctx.generic_send(rejected_name(chart), "_add", canonical(letter).encode(), key=place.source)
+    ctx.generic_send(rejected_name(chart), "_add", text_of(letter), key=place.source)
     return RestateTerminalError(message, error.status_code, metadata={**(error.metadata or {}), **place.facts})
 
 
@@ -226,8 +226,8 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         """Remember one more; the oldest goes."""
         total = await ctx.get("total", serde=JsonSerde[int]()) or 0
         at = datetime.fromtimestamp(await ctx.time(), UTC).isoformat(timespec="seconds")
-        letter = {"number": total + 1, "at": at, **json.loads(body)}
-        ctx.set(f"letter-{total % LETTERS:03}", canonical(letter).encode(), serde=BYTES)
+        letter = {"number": total + 1, "at": at, **value_of(body)}
+        ctx.set(f"letter-{total % LETTERS:03}", text_of(letter), serde=BYTES)
         ctx.set("total", total + 1, serde=JsonSerde[int]())
         return b""
 
@@ -238,8 +238,8 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         for number in range(total, max(total - LETTERS, 0), -1):
             stored = await ctx.get(f"letter-{(number - 1) % LETTERS:03}", serde=BYTES)
             if stored is not None:
-                letters.append(json.loads(stored))
-        return canonical({"total": total, "rejected": letters}).encode()
+                letters.append(value_of(stored))
+        return text_of({"total": total, "rejected": letters})
 
     async def clear(ctx: ObjectContext, body: bytes) -> bytes:
         """Forget what was rejected."""

@@ -13,13 +13,13 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical
 from durable_fsm.core.model import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate import observe
 from durable_fsm.restate.intake import INCOMING, Arrival, Intake, Place, reject
 from durable_fsm.restate.redaction import seen_text
-from durable_fsm.restate.wire import BYTES, FOR_EVER, terminal_errors
+from durable_fsm.restate.texts import text_of
+from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors
 
 RECORD = "_kafka"
 """The machine's handler for records of its own key."""
@@ -67,7 +67,7 @@ class Topics:
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
             """Hand a record on to its machine, in the order of its key."""
-            with observe.watching(self.chart, ctx, ctx.key(), FORWARD):
+            with observe.Watching(self.chart, ctx, ctx.key(), FORWARD):
                 return await self._read(ctx, body, forwarder_name(self.chart))
 
         service.handler(FORWARD, accept="*/*", input_serde=BYTES, output_serde=BYTES)(forward)
@@ -79,21 +79,21 @@ class Topics:
 
     async def _read(self, ctx: ObjectContext, body: bytes, service: str) -> bytes:
         seen_text(body)
-        with terminal_errors(service, ctx.key()):
+        with TerminalErrors(service, ctx.key()):
             record = record_of(service, ctx.key(), ctx.request().headers, body)
         place = place_of(record, service)
         try:
-            with terminal_errors(service, ctx.key()):
+            with TerminalErrors(service, ctx.key()):
                 found = self._decoded(record, place)
         except RestateTerminalError as error:
             raise reject(ctx, self.chart, None, place, error) from error
         if found is None:
-            return canonical({"outcome": "skipped"}).encode()
+            return text_of({"outcome": "skipped"})
         arrival, key = found
         if self._intake is not None and service == self.chart.name and key == ctx.key():
             return await self._intake.take(ctx, arrival)
         ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key)
-        return canonical({"outcome": "forwarded", "key": key}).encode()
+        return text_of({"outcome": "forwarded", "key": key})
 
     def _decoded(self, record: Record, place: Place) -> tuple[Arrival, str] | None:
         """The event of a record and the key of its machine; None skips it."""

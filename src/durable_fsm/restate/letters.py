@@ -5,7 +5,6 @@ All of it arrives at one private handler, `_mail`, so that it is taken in the or
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -13,8 +12,9 @@ from typing import Literal
 from restate import ObjectContext
 
 from durable_fsm.core.address import address
-from durable_fsm.core.codec import canonical, failure_to_json
+from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.model import Chart, Failure, Json, Snapshot
+from durable_fsm.restate.texts import text_of, value_of
 
 MAIL = "_mail"
 RELAY = "_relay"
@@ -59,11 +59,11 @@ class Letter:
 
     def encode(self) -> bytes:
         members: dict[str, Json] = {item.name: getattr(self, item.name) for item in fields(self)}
-        return canonical({name: value for name, value in members.items() if name == "payload" or value}).encode()
+        return text_of({name: value for name, value in members.items() if name == "payload" or value})
 
     @classmethod
     def decode(cls, body: bytes) -> Letter:
-        return cls(**json.loads(body))
+        return cls(**value_of(body))
 
 
 def end_of(machine: Snapshot, parent: Parent) -> Letter:
@@ -103,12 +103,12 @@ class Peers:
         if chart in self.charts:
             ctx.generic_send(chart, MAIL, letter.encode(), key=key)
         else:
-            body = canonical({"chart": chart, "key": key, "letter": letter.encode().decode()}).encode()
+            body = text_of({"chart": chart, "key": key, "letter": letter.encode().decode()})
             ctx.generic_send(sender, RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:
     """Send a letter on to a chart that is served elsewhere; waits until it is."""
-    order = json.loads(body)
+    order = value_of(body)
     ctx.generic_send(order["chart"], MAIL, order["letter"].encode(), key=order["key"])
     return b""

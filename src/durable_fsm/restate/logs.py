@@ -26,7 +26,7 @@ class _Decent(logging.Filter):
         if is_replaying():
             return False
         message = redaction.clean(record.getMessage())
-        record.msg, record.args = message.translate(_CONTROL), ()
+        record.msg, record.args = message if message.isprintable() else message.translate(_CONTROL), ()
         if record.exc_info and record.exc_info[1] is not None and redaction.is_redacting():
             record.exc_text = _places_of(record.exc_info[1])
         return True

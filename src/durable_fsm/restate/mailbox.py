@@ -6,7 +6,6 @@ in that same order, and hold no key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
@@ -16,7 +15,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
-from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json
+from durable_fsm.core.codec import failure_from_json, failure_to_json
 from durable_fsm.core.mail import came_back_as, returned
 from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome
 from durable_fsm.core.turn import Turn
@@ -24,8 +23,9 @@ from durable_fsm.restate.childhood import UNREADABLE, reason_of
 from durable_fsm.restate.children import END
 from durable_fsm.restate.letters import MAIL, Letter, Peers
 from durable_fsm.restate.logs import log
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
-from durable_fsm.restate.wire import BYTES, Delivery, terminal_errors
+from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors
 
 LETTERS = "letters"
 """K/V key of what waits for a deployment that can read the machine, in order."""
@@ -42,8 +42,8 @@ class Mailbox:
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a letter, after those that have waited; an empty one is the word to try those again."""
         known = await ctx.get(LETTERS, serde=BYTES)
-        waiting = [Letter.decode(text.encode()) for text in json.loads(known or b"[]")]
-        alarm = json.loads(body) if body.startswith(b'{"again"') else None
+        waiting = [Letter.decode(text.encode()) for text in value_of(known or b"[]")]
+        alarm = value_of(body) if body.startswith(b'{"again"') else None
         letters = waiting if alarm is not None else [*waiting, Letter.decode(body)]
         left = list(letters)
         while left and await self._take(ctx, left[0]):
@@ -51,14 +51,14 @@ class Mailbox:
         if left != waiting:
             texts: list[Json] = [letter.encode().decode() for letter in left]
             if left:
-                ctx.set(LETTERS, canonical(texts).encode(), serde=BYTES)
+                ctx.set(LETTERS, text_of(texts), serde=BYTES)
             else:
                 ctx.clear(LETTERS)
         if left and (alarm is not None or not waiting):
             tries: int = 0 if alarm is None else alarm["again"]
-            again = canonical({"again": tries + 1}).encode()
+            again = text_of({"again": tries + 1})
             ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
-        return canonical({"waiting": len(left)}).encode()
+        return text_of({"waiting": len(left)})
 
     async def _take(self, ctx: ObjectContext, letter: Letter) -> bool:
         """Take one letter; False if it has to wait for another deployment."""
@@ -94,7 +94,7 @@ class Mailbox:
             if letter.token and not self._runs(visit, letter):
                 return
             if visit.machine is None and (letter.family or is_child_key(ctx.key())):
-                with terminal_errors(self.chart.name, ctx.key()):
+                with TerminalErrors(self.chart.name, ctx.key()):
                     raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
             await visit.run(letter.event, act, autostart=None if letter.family else outsider)
         except RestateTerminalError as error:

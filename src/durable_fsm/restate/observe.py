@@ -21,7 +21,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm.core.model import Activity, Chart, Failure, Outcome, Snapshot, Status
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate import redaction, telemetry
-from durable_fsm.restate.logs import is_replaying, log
+from durable_fsm.restate.logs import LOGGER, is_replaying, log
 
 UNKNOWN = "(unknown)"
 """Stands in counters for events that a chart does not have: their names are chosen by whoever sends them."""
@@ -64,22 +64,24 @@ class Watch:
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
-@contextmanager
-def watching(
-    chart: Chart, ctx: restate.Context, key: str, handler: str, *, takes: str | None = None
-) -> Generator[None]:
-    """Watch one invocation for the machine *key*; a refusal of the event that it *takes* is told."""
-    watch = Watch(chart, key, ctx.request().id, takes)
-    before, remembered = _watch.get(), redaction.begin(chart)
-    _watch.set(watch)
-    try:
-        yield
-    except RestateTerminalError as error:
-        _refused(watch, handler, error)
-        raise
-    finally:
-        redaction.end(remembered)
-        _watch.set(before)  # no token: what is thrown away unfinished may end in another context
+class Watching:
+    """Watches one invocation for the machine *key*; a refusal of the event that it *takes* is told."""
+
+    __slots__ = ("_before", "_handler", "_remembered", "_watch")
+
+    def __init__(self, chart: Chart, ctx: restate.Context, key: str, handler: str, *, takes: str | None = None) -> None:
+        self._handler = handler
+        self._watch = Watch(chart, key, ctx.request().id, takes)
+
+    def __enter__(self) -> None:
+        self._before, self._remembered = _watch.get(), redaction.begin(self._watch.chart)
+        _watch.set(self._watch)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, RestateTerminalError):
+            _refused(self._watch, self._handler, error)
+        redaction.end(self._remembered)
+        _watch.set(self._before)  # no token: what is thrown away unfinished may end in another context
 
 
 def about(event: str) -> None:
@@ -234,8 +236,9 @@ def _tell(
     facts = {"kind": kind, "machine": watch.chart.name, "key": watch.key, **facts, "invocation": watch.invocation}
     if log.isEnabledFor(level):
         facts["duration_ms"] = round((time.time_ns() - watch.began) / 1_000_000, 3)
-        log.log(level, "%s/%s: %s", watch.chart.name, watch.key, message, extra=facts)
-    if counter is not None:
+        words = f"{watch.chart.name}/{watch.key}: {message}"
+        log.handle(log.makeRecord(LOGGER, level, __file__, 0, words, (), None, kind, facts))  # it is always from here
+    if counter is not None and telemetry.is_counted():
         telemetry.count(counter, _labels(watch.chart, facts))
     if span and telemetry.is_traced():
         problem = redaction.clean(message) if level >= logging.WARNING else None

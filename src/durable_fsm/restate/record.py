@@ -1,14 +1,13 @@
 """The record of what a machine has done: a tail in its snapshot, full pages in objects of their own.
 
-A snapshot is loaded with every event, so the tail is short. A page that is full is handed on, and leaves the tail when
-the next one is.
+A snapshot is loaded and written with every event, so the tail is short: with the entry that no page has room for, a page is
+handed on. One that is still on its way is there for whoever reads it, for messages between two keys keep their order.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,15 +15,18 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, milliseconds
-from durable_fsm.core.model import Chart, History, Json, Microstep
+from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.model import Chart, History, Json, Microstep, Outcome
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate.redaction import cleaned
 from durable_fsm.restate.stored import Stored
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, said
 
-PAGE = 10
+PAGE = 20
 """Entries of a page."""
+
+TAKEN = Outcome.TAKEN.value
 
 MOST = 1_000
 """Entries of one answer."""
@@ -38,32 +40,43 @@ def record_name(chart: str) -> str:
 
 
 def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
-    """A change of the machine as an entry; what is empty is left out."""
-    error = taken.error
-    optional: dict[str, Json] = {
-        "steps": [_step_of(microstep) for microstep in taken.trace],
-        "error": {"type": type(error).__name__, "message": said(error.what)} if error is not None else None,
-        "note": cleaned(taken.note),
-    }
-    entry: dict[str, Json] = {
-        "n": number,
-        "seq": taken.seq,
-        "at": at,
-        "event": taken.event,
-        "outcome": taken.outcome,
-    }
-    return {**entry, **{name: value for name, value in optional.items() if value}}
+    """A change of the machine as an entry, which every snapshot carries: what is empty or usual is left out.
+
+    Usual is that the event was taken, and that a step is the event's own; see `shown`.
+    """
+    entry: dict[str, Json] = {"n": number, "seq": taken.seq, "at": at, "event": taken.event}
+    if taken.outcome != TAKEN:
+        entry["outcome"] = taken.outcome
+    if taken.trace:
+        entry["steps"] = [_step_of(microstep, taken.event) for microstep in taken.trace]
+    if taken.error is not None:
+        entry["error"] = {"type": type(taken.error).__name__, "message": said(taken.error.what)}
+    if taken.note and (note := cleaned(taken.note)):
+        entry["note"] = note
+    return entry
 
 
-def _step_of(microstep: Microstep) -> dict[str, Json]:
-    record = {
-        "event": microstep.event,
-        "exited": list(microstep.exited),
-        "transitions": list(microstep.transitions),
-        "entered": list(microstep.entered),
-        "raised": list(microstep.raised),
-    }
-    return cast("dict[str, Json]", {name: value for name, value in record.items() if value})
+def _step_of(microstep: Microstep, event: str) -> Json:
+    record: dict[str, Json] = {}
+    if microstep.event != event:
+        record["event"] = microstep.event
+    for name in ("exited", "transitions", "entered", "raised"):
+        if ids := getattr(microstep, name):
+            record[name] = list(ids)
+    return record
+
+
+def shown(entry: Any) -> dict[str, Json]:  # Any: as it was stored
+    """An entry as it is read: with what is usual."""
+    told: dict[str, Any] = {"outcome": TAKEN, **entry}
+    if "steps" in told:
+        told["steps"] = [_step_shown(step, entry["event"]) for step in told["steps"]]
+    return told
+
+
+def _step_shown(step: dict[str, Json], event: str) -> dict[str, Json]:
+    named = {"event": event, **step}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +90,14 @@ class Page:
 def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[Page]]:
     """The record with what was taken, and the pages that have become full with it."""
     entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
-    tail = [*stored.tail, *entries]
-    count = stored.entries + len(entries)
-    pages: list[Page] = []
+    tail = (*stored.tail, *entries)
     number = stored.pages
-    while count >= (number + 1) * PAGE:
-        begin = len(tail) - (count - number * PAGE)
-        pages.append(Page(number + 1, tuple(tail[begin : begin + PAGE])))
-        tail = tail[begin:]
+    pages: list[Page] = []
+    while len(tail) > PAGE:
         number += 1
-    return replace(stored, tail=tuple(tail), pages=number, entries=count), pages
+        pages.append(Page(number, tail[:PAGE]))
+        tail = tail[PAGE:]
+    return stored.changed(tail=tail, pages=number, entries=stored.entries + len(entries)), pages
 
 
 def first_kept(history: History, stored: Stored) -> int:
@@ -141,7 +152,7 @@ class Record:
     async def drop(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a page, and those before it down to the page `to`, if the request has one."""
         ctx.clear(ENTRIES)
-        to = json.loads(body).get("to")
+        to = value_of(body).get("to")
         stem, _, number = ctx.key().rpartition("~")
         if to is not None and int(number) > to:
             ctx.generic_send(self.name, "drop", body, key=f"{stem}~{int(number) - 1}")
@@ -166,7 +177,7 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
     history = chart.policies.history
     assert history is not None
     for page in pages:
-        body = canonical(list(page.entries)).encode()
+        body = text_of(list(page.entries))
         ctx.generic_send(record_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
         if history.entries is not None and (gone := page.number - _pages(history.entries)) > 0:
             ctx.generic_send(record_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
@@ -178,7 +189,7 @@ def forget(ctx: ObjectContext, chart: Chart, stored: Stored) -> None:
     if history is not None and stored.pages and stored.machine is not None:
         to = (first_kept(history, stored) - 1) // PAGE + 1
         key = page_key(ctx.key(), stored.machine.life, stored.pages)
-        ctx.generic_send(record_name(chart.name), "drop", canonical({"to": to}).encode(), key=key)
+        ctx.generic_send(record_name(chart.name), "drop", text_of({"to": to}), key=key)
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,8 +246,8 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wan
         calls = [ctx.generic_call(record_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
         for call in calls:
-            entries += json.loads(await call)
-    entries = [entry for entry in (*entries, *stored.tail) if begin <= cast("Any", entry)["n"] <= end]
+            entries += value_of(await call)
+    entries = [shown(entry) for entry in (*entries, *stored.tail) if begin <= cast("Any", entry)["n"] <= end]
     return {
         "entries": entries,
         "first": first,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.redact import Redaction, without
+from durable_fsm.restate.texts import value_of
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ def seen_text(body: bytes) -> None:
     """Remember what somebody sent, if it can be read."""
     if _seen.get() is not None:
         with suppress(ValueError, RecursionError):
-            seen(json.loads(body))
+            seen(value_of(body))
 
 
 def is_redacting() -> bool:

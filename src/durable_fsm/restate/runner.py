@@ -10,7 +10,6 @@ retries (outages, deployments, kills) is therefore never counted as an attempt.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from restate.serde import BytesSerde
 from restate.server_context import DisconnectedException
 
 from durable_fsm.core.activity import Answer
-from durable_fsm.core.codec import canonical, failure_from_json, milliseconds, plain
+from durable_fsm.core.codec import failure_from_json, milliseconds, plain
 from durable_fsm.core.model import Activity, Chart, Json, Retry, Undo
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate import observe
@@ -37,6 +36,7 @@ from durable_fsm.restate.limits import admission
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.steps import Steps
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 
 LONGEST_STEP = timedelta(days=1)
@@ -109,11 +109,11 @@ class Job:
         members = cast("dict[str, Json]", plain(self))
         if self.undo is None:
             del members["undo"]
-        return canonical(members).encode()
+        return text_of(members)
 
     @classmethod
     def decode(cls, body: bytes) -> Job:
-        return cls(**json.loads(body))
+        return cls(**value_of(body))
 
 
 class Context:
@@ -148,14 +148,14 @@ class Context:
                 record = await self._steps.attempt(
                     self._token, name, work, retry=retry, timeout=self._timeout, patient=self._patient
                 )
-            return canonical(record).encode()
+            return text_of(record)
 
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
             options = restate.RunOptions[bytes](serde=BytesSerde())
             running = self.ctx.run_typed(title, attempt, options)
             answer = await (self._patiently(running) if self._patient else self._told(running))
-            record = json.loads(answer)
+            record = value_of(answer)
             if record.get("stopped"):
                 await self._cancelled()
             if "error" not in record:
@@ -263,7 +263,7 @@ class Runner:
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = Job.decode(body)
-            with observe.watching(self.chart, ctx, job.key, activity.id):
+            with observe.Watching(self.chart, ctx, job.key, activity.id):
                 return (await run(ctx, job)).encode()
 
         async def run(ctx: restate.Context, job: Job) -> Delivery:

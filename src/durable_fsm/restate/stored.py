@@ -9,19 +9,19 @@ letters    what other machines sent and this deployment cannot take, in order
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.migrate import Arrival, take_up
-from durable_fsm.core.model import Chart, Json, Snapshot
+from durable_fsm.core.model import Chart, Json, Record, Snapshot
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.redaction import seen
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
 SNAPSHOT = "snapshot"
@@ -33,13 +33,13 @@ PARKED = "parked"
 async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dict[str, Any]:
     """The JSON object under one of these names; empty, if there is none."""
     text: bytes | None = await ctx.get(name, serde=BYTES)
-    members: dict[str, Any] = json.loads(text) if text is not None else {}
+    members: dict[str, Any] = value_of(text) if text is not None else {}
     return members
 
 
 def mark_of(chart: Chart) -> bytes:
     """What is left of a machine that has ended and whose key is not to be used again."""
-    return canonical({"chart": chart.name, "gone": True}).encode()
+    return text_of({"chart": chart.name, "gone": True})
 
 
 def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
@@ -52,14 +52,14 @@ def tokens_of(machine: Snapshot) -> set[str]:
     return {one.token for ones in kinds for one in ones}
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+@dataclass(frozen=True)
+class Stored(Record):
     """The contents of the key `snapshot`.
 
     Attributes:
         chart: under which the machine lives: the newest, or one that is kept for it.
         machine: None if there is no such machine.
-        tail: the latest entries of the record: a page that was handed on, and what has come since.
+        tail: the latest entries of the record: what has come since a page was handed on.
         pages: how many pages were handed on.
         entries: how many entries there ever were.
         due: when timers will be over, by token, in milliseconds since 1970; for people.
@@ -93,7 +93,7 @@ class Stored:
         taken = take_up(chart, stored.machine)
         if taken.machine is stored.machine and taken.chart is chart:
             return stored
-        return replace(stored, chart=taken.chart, machine=taken.machine, arrival=taken.arrival)
+        return stored.changed(chart=taken.chart, machine=taken.machine, arrival=taken.arrival)
 
     @classmethod
     def as_it_is(cls, chart: Chart, text: bytes | None) -> Stored:
@@ -106,7 +106,7 @@ class Stored:
         if text is None:
             return cls(chart)
         try:
-            record = json.loads(text)
+            record = value_of(text)
         except ValueError as error:
             raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
         if is_mark(record):
@@ -114,15 +114,14 @@ class Stored:
         machine = snapshot_from_json(chart, record)
         seen(machine.data, *(kept.payload for kept in machine.deferred))
         log: dict[str, Any] = record.get("log") or {}
-        return cls(
-            chart,
-            machine,
-            tuple(log.get("tail", ())),
-            log.get("pages", 0),
-            log.get("entries", 0),
-            record.get("due", {}),
-            record.get("waited_for", False),
-            Parent(**record["run_by"]) if "run_by" in record else None,
+        return cls(chart).changed(
+            machine=machine,
+            tail=tuple(log.get("tail", ())),
+            pages=log.get("pages", 0),
+            entries=log.get("entries", 0),
+            due=record.get("due", {}),
+            waited_for=record.get("waited_for", False),
+            run_by=Parent(**record["run_by"]) if "run_by" in record else None,
         )
 
     def encode(self) -> bytes:
@@ -141,7 +140,7 @@ class Stored:
             record["waited_for"] = True
         if self.run_by is not None:
             record["run_by"] = plain(self.run_by)
-        text = canonical(record).encode()
+        text = text_of(record)
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)
         return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,6 +13,7 @@ from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Kafka
 from durable_fsm.restate.intake import INCOMING, rejected_name
 from durable_fsm.restate.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
+from durable_fsm.restate.texts import value_of
 
 BOOTSTRAP = "bootstrap.servers"
 STATIC_BOOTSTRAP = "metadata.broker.list"
@@ -247,7 +247,7 @@ def poison(admin: Admin, chart: Chart) -> Poison:
     name = rejected_name(chart)
     rows = admin.query(f"SELECT key, value_utf8 FROM state WHERE service_name = '{name}'")
     totals = [int(row["value_utf8"]) for row in rows if row["key"] == "total"]
-    letters: list[Row] = [json.loads(row["value_utf8"]) for row in rows if row["key"].startswith("letter-")]
+    letters: list[Row] = [value_of(row["value_utf8"]) for row in rows if row["key"].startswith("letter-")]
     letters.sort(key=lambda letter: (letter["at"], letter["source"], letter["number"]), reverse=True)
     [parked] = admin.query(
         "SELECT count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any
 from durable_fsm.core.model import Chart, Status
 from durable_fsm.restate.stored import SNAPSHOT, is_mark
 from durable_fsm.restate.subscriptions import Admin
+from durable_fsm.restate.texts import value_of
 
 Row = dict[str, Any]  # Any: JSON of a shape that its reader knows
 
@@ -114,7 +114,7 @@ def charts_in(admin: Admin) -> list[str]:
 def _found(machine: str, row: Row, chart: Chart | None, parked: dict[str, int], stuck: dict[str, str]) -> Found | None:
     key = row["service_key"]
     try:
-        record: Row = json.loads(row["value_utf8"])
+        record: Row = value_of(row["value_utf8"])
         leaves = tuple(record["configuration"])
     except (TypeError, ValueError, KeyError):
         record = {}
@@ -138,7 +138,7 @@ def _found(machine: str, row: Row, chart: Chart | None, parked: dict[str, int], 
 
 def _read(text: Any) -> Any:  # Any: whatever JSON is stored
     try:
-        return json.loads(text)
+        return value_of(text)
     except (TypeError, ValueError):
         return None
 

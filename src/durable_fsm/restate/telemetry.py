@@ -33,9 +33,14 @@ def is_traced() -> bool:
     return _otel is not None and bool(_otel.is_traced())
 
 
+def is_counted() -> bool:
+    """Whether anybody has set up where counts go."""
+    return _otel is not None and bool(_otel.is_counted())
+
+
 def is_on() -> bool:
     """Whether anybody has set up where spans or counts go."""
-    return _otel is not None and bool(_otel.is_traced() or _otel.is_counted())
+    return is_traced() or is_counted()
 
 
 def span(name: str, attributes: Attributes, *, began: int, problem: str | None = None) -> None:

@@ -5,7 +5,6 @@ Between a save and the last send that follows it there is no await, so that no c
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import is_child_key
-from durable_fsm.core.codec import canonical, milliseconds
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.model import (
     Cancel,
     Chart,
@@ -53,8 +52,9 @@ from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.runner import STOP, Job, handler_name, runner_name, undo_name
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
-from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt, terminal_errors
+from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
 """How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
@@ -93,6 +93,7 @@ class Visit:
         self.family = Family(stored.chart, ctx, peers)
         self.family.meet(stored.machine)
         self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
+        self._terminal = TerminalErrors(stored.chart.name, ctx.key())
         self._tries = tries
         self._logged = 0
 
@@ -105,7 +106,7 @@ class Visit:
             tries: how often the delivery that comes with this visit was parked.
         """
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with terminal_errors(chart.name, ctx.key()):
+        with TerminalErrors(chart.name, ctx.key()):
             stored = Stored.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
         return cls(ctx, stored, waiters, peers, tries=tries)
@@ -121,7 +122,7 @@ class Visit:
         What is settled stays so, whatever becomes of the event.
         """
         outcome = await self._run(act, autostart)
-        with terminal_errors(self.chart.name, self.ctx.key()):
+        with self._terminal:
             answer = receipt(
                 self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
             )
@@ -147,7 +148,7 @@ class Visit:
             return machine.status
 
         await self._run(act, event)
-        with terminal_errors(self.chart.name, self.ctx.key()):
+        with self._terminal:
             if not waiter.token and event is not None:
                 waiter = replace(waiter, reply=self.turn.reply)
             waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
@@ -159,7 +160,7 @@ class Visit:
     async def wait_for_end(self, act: Act, awakeable: str) -> Json:
         """Act, and register somebody who waits for the machine's end; the answer is as for `wait`."""
         await self._run(act, None)
-        with terminal_errors(self.chart.name, self.ctx.key()):
+        with self._terminal:
             waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
             if answer is None:
                 self.waiters.add(self.chart, awakeable, waiter)
@@ -176,12 +177,12 @@ class Visit:
         turn = self.turn
         await self._settle()
         if autostart is not None and turn.snapshot is None:
-            with terminal_errors(self.chart.name, self.ctx.key()):
+            with self._terminal:
                 refuse_childs_key(self.chart, self.ctx.key())
                 turn.autostart(life=life_of(self.ctx))
                 self._refuse_early(turn.machine, autostart)
             await self._drain()
-        with terminal_errors(self.chart.name, self.ctx.key()):
+        with self._terminal:
             outcome = act(turn)
         await self._drain()
         return outcome
@@ -198,7 +199,7 @@ class Visit:
         turn, found = self.turn, self.machine
         if found is None:
             return None
-        with terminal_errors(self.chart.name, self.ctx.key()):
+        with self._terminal:
             if self.stored.arrival is not None:
                 turn.migrate(self.stored.arrival)
             arrived = turn.snapshot
@@ -213,12 +214,12 @@ class Visit:
     async def _drain(self) -> None:
         """Let the turn run on, through its exclusive activities."""
         while True:
-            with terminal_errors(self.chart.name, self.ctx.key()):
+            with self._terminal:
                 call = self.turn.next_call()
             if call is None:
                 return
             outcome = await self._call(call)
-            with terminal_errors(self.chart.name, self.ctx.key()):
+            with self._terminal:
                 self.turn.deliver(outcome)
 
     async def _call(self, call: StartActivity) -> Event:
@@ -268,7 +269,7 @@ class Visit:
         answers: dict[str, Json] = {}
         pages: list[Page] = []
         if turn.changed or self.waiters.changed:
-            with terminal_errors(self.chart.name, ctx.key()):
+            with self._terminal:
                 answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
                 stored, pages = self._next(effects)
                 text = stored.encode()
@@ -300,15 +301,12 @@ class Visit:
     def _next(self, effects: list[Effect]) -> tuple[Stored, list[Page]]:
         """What to store now, and the pages of the record that have become full."""
         at, machine = stamp(), self.turn.machine
-        due = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
-        armed = {timer.token for timer in machine.timers}
-        stored = replace(
-            self.stored,
-            machine=machine,
-            arrival=None,
-            due={token: moment for token, moment in due.items() if token in armed},
-            waited_for=bool(self.waiters.known),
-        )
+        due: dict[str, int] = {}
+        if machine.timers:
+            known = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
+            armed = {timer.token for timer in machine.timers}
+            due = {token: moment for token, moment in known.items() if token in armed}
+        stored = self.stored.changed(machine=machine, arrival=None, due=due, waited_for=bool(self.waiters.known))
         if self.chart.policies.history is None:
             return stored, []
         return recorded(stored, self.turn.log[self._logged :], at)
@@ -375,7 +373,7 @@ class Visit:
         live = tokens_of(self.turn.machine)
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
-            self.ctx.set(HANDLES, canonical(cast("Json", handles)).encode(), serde=BYTES)
+            self.ctx.set(HANDLES, text_of(cast("Json", handles)), serde=BYTES)
 
 
 def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = "") -> Job:
@@ -412,7 +410,7 @@ async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, st
 async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
     """Deliveries that could not be taken, by token."""
     record = await members_of(ctx, PARKED)
-    return {token: Delivery.decode(canonical(delivery).encode()) for token, delivery in record.items()}
+    return {token: Delivery.decode(text_of(delivery)) for token, delivery in record.items()}
 
 
 async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
@@ -428,8 +426,8 @@ async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str]
         text = delivery.encode()
         if (live is None or token in live) and len(text) <= room:
             room -= len(text)
-            record[token] = json.loads(text)
-    ctx.set(PARKED, canonical(record).encode(), serde=BYTES)
+            record[token] = value_of(text)
+    ctx.set(PARKED, text_of(record), serde=BYTES)
 
 
 def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:

@@ -6,7 +6,6 @@ asking and waiting. It is told through a Restate awakeable.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +21,7 @@ from durable_fsm.core.model import Chart, Json, Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate.stored import WAITERS, members_of
+from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, name_of_event, read, receipt, terminal
 
 MOST = 1_000
@@ -70,9 +70,7 @@ class Wish:
         return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
 
     def encode(self, awakeable: str) -> bytes:
-        return canonical(
-            {"until": self.until, "event": self.event, "payload": self.payload, "awakeable": awakeable}
-        ).encode()
+        return text_of({"until": self.until, "event": self.event, "payload": self.payload, "awakeable": awakeable})
 
 
 def _timeout(chart: Chart, wanted: Json) -> timedelta:
@@ -116,7 +114,7 @@ class Waiter:
             return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
         if meets(chart, machine, waiter.until, waiter.token):
             told = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
-            return waiter, {"receipt": json.loads(told)}
+            return waiter, {"receipt": value_of(told)}
         if machine.status is not Status.RUNNING:
             words = "at its end" if machine.status is Status.DONE else "failed"
             return waiter, refusal(waiter.in_vain(chart, words, active_in(chart, machine)), key)
@@ -196,7 +194,7 @@ class Waiters:
                 }
                 for awakeable, waiter in self.known.items()
             }
-            ctx.set(WAITERS, canonical(cast("Json", record)).encode(), serde=BYTES)
+            ctx.set(WAITERS, text_of(cast("Json", record)), serde=BYTES)
         elif self.changed:
             ctx.clear(WAITERS)
         self.changed = False
@@ -208,4 +206,4 @@ def _length(reply: Json) -> int:
 
 def tell(ctx: ObjectContext, answers: dict[str, Json]) -> None:
     for awakeable, answer in answers.items():
-        ctx.resolve_awakeable(awakeable, canonical(answer).encode(), serde=BYTES)
+        ctx.resolve_awakeable(awakeable, text_of(answer), serde=BYTES)

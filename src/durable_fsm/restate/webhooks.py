@@ -13,7 +13,7 @@ from typing import Any, cast
 import restate
 
 from durable_fsm import errors
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
@@ -21,7 +21,8 @@ from durable_fsm.restate import observe
 from durable_fsm.restate.intake import INCOMING, Arrival, Place
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import seen_text
-from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, digest_of, terminal_errors
+from durable_fsm.restate.texts import text_of
+from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, TerminalErrors, digest_of
 
 LONGEST_ID = 200
 
@@ -59,30 +60,28 @@ class Webhooks:
 
     def _handler(self, webhook: Webhook) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
-            with observe.watching(self.chart, ctx, "", webhook.name):
+            with observe.Watching(self.chart, ctx, "", webhook.name):
                 return await take(ctx, body)
 
         async def take(ctx: restate.Context, body: bytes) -> bytes:
             seen_text(body)
             headers = {name.lower(): value for name, value in ctx.request().headers.items()}
             request = Request(webhook.name, headers, body)
-            with terminal_errors(self.name, webhook.name):
+            with TerminalErrors(self.name, webhook.name):
                 if len(body) > MAX_INPUT:
                     raise errors.TooLarge(chart=self.name, size=len(body), limit=MAX_INPUT)
                 signed_at = self._verify(webhook, request)
             if signed_at is not None:
                 now = await ctx.time()
-                with terminal_errors(self.name, webhook.name):
+                with TerminalErrors(self.name, webhook.name):
                     self._refuse_old(webhook, signed_at, now)
-            with terminal_errors(self.name, webhook.name):
+            with TerminalErrors(self.name, webhook.name):
                 found = self._decoded(webhook, request)
             if found is None:
-                return canonical({"outcome": "skipped"}).encode()
+                return text_of({"outcome": "skipped"})
             arrival, key, id = found
             ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key, idempotency_key=id)
-            return canonical(
-                {"outcome": "accepted", "machine": self.chart.name, "key": key, "event": arrival.event}
-            ).encode()
+            return text_of({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": arrival.event})
 
         handle.__doc__ = webhook.decode.__doc__ or f"Take an event of {webhook.name}."
         return handle

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from restate import TerminalError as RestateTerminalError
@@ -23,6 +22,7 @@ from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome,
 from durable_fsm.core.step import active_in
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import clean, seen
+from durable_fsm.restate.texts import text_of, value_of
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
@@ -83,22 +83,31 @@ FOR_EVER = InvocationRetryPolicy(max_attempts=2**31 - 1)
 """What the platform retries is an outage or a deployment: it must not give up, which would block the machine's key."""
 
 
-@contextmanager
-def terminal_errors(chart: str, key: str) -> Generator[None]:
-    """Turn every exception of the block into a terminal error with its status: retrying would change nothing.
+class TerminalErrors:
+    """Turns every exception of a block into a terminal error with its status: retrying would change nothing.
 
-    The block must not await: only what Restate raises at an await may be retried.
+    The block must not await: only what Restate raises at an await may be retried. An event passes through a dozen of
+    these, so that this is no generator.
     """
-    try:
-        with errors.locate(key):
-            yield
-    except RestateTerminalError:
-        raise
-    except errors.DurableFSMError as error:
-        raise terminal(error) from error
-    except Exception as error:
-        log.exception("%s/%s: unexpected %s", chart, key, type(error).__name__)
-        message = f"{chart}/{key}: an internal error ({type(error).__name__}). The machine has not moved; see the log."
+
+    __slots__ = ("chart", "key")
+
+    def __init__(self, chart: str, key: str) -> None:
+        self.chart = chart
+        self.key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, RestateTerminalError):
+            return
+        if isinstance(error, errors.DurableFSMError):
+            error.key = error.key or self.key
+            raise terminal(error) from error
+        name = type(error).__name__
+        log.exception("%s/%s: unexpected %s", self.chart, self.key, name, exc_info=error)
+        message = f"{self.chart}/{self.key}: an internal error ({name}). The machine has not moved; see the log."
         raise RestateTerminalError(message, 500, metadata={"type": "InternalError"}) from error
 
 
@@ -156,11 +165,9 @@ def read(chart: str, handler: str, body: bytes) -> Json:
     if not body.strip():
         return None
     try:
-        value: Json = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+        value = _value_in(body)
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
             raise RecursionError
-        if b"\\u" in body:
-            canonical(value).encode()  # lone surrogates can be read but not stored
     except UnicodeDecodeError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem="it is not UTF-8.") from error
     except UnicodeEncodeError as error:
@@ -172,6 +179,15 @@ def read(chart: str, handler: str, body: bytes) -> Json:
     except ValueError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=f"{error}.") from error
     seen(value)
+    return value
+
+
+def _value_in(body: bytes) -> Json:
+    with suppress(ValueError):
+        value: Json = value_of(body)
+        return value
+    value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)  # says better what is wrong
+    text_of(value)  # lone surrogates can be read but not stored
     return value
 
 
@@ -210,7 +226,10 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
         "status": machine.status.value,
         "reply": reply,
     }
-    text = writable(canonical(record)).encode()
+    try:
+        text = text_of(record)
+    except UnicodeEncodeError:
+        text = writable(canonical(record)).encode()
     if len(text) > MAX_SNAPSHOT:
         raise errors.TooLarge(chart=chart.name, size=len(text), limit=MAX_SNAPSHOT)
     return text
@@ -218,7 +237,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
 
 def told(answer: bytes) -> dict[str, Any]:
     """What somebody who has waited is told; raises it, if that is an error."""
-    record: dict[str, Any] = json.loads(answer)
+    record: dict[str, Any] = value_of(answer)
     if "error" in record:
         error = record["error"]
         raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
@@ -229,7 +248,7 @@ def output_of(end: dict[str, Any]) -> bytes:
     """The output of a machine that has ended; raises its failure, if it has failed."""
     failure = end.get("failure")
     if failure is None:
-        return canonical(end["output"]).encode()
+        return text_of(end["output"])
     code = failure.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
     facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
@@ -252,7 +271,7 @@ class Delivery:
 
     def event_of(self, child: str) -> Event:
         """The event, as the end of a child."""
-        return replace(self.event, invokeid=child)
+        return self.event.changed(invokeid=child)
 
     @property
     def event(self) -> Event:
@@ -282,11 +301,11 @@ class Delivery:
             "error": failure_to_json(self.error) if self.error else None,
             "tries": self.tries or None,
         }
-        return canonical({name: value for name, value in record.items() if value is not None}).encode()
+        return text_of({name: value for name, value in record.items() if value is not None})
 
     @classmethod
     def decode(cls, body: bytes) -> Delivery:
-        record = json.loads(body)
+        record = value_of(body)
         error = record.get("error")
         return cls(
             token=record["token"],

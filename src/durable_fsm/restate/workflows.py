@@ -11,10 +11,10 @@ import restate
 from restate import TerminalError as RestateTerminalError
 from restate import WorkflowContext, WorkflowSharedContext
 
-from durable_fsm.core.codec import canonical
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.restate.failures import is_cancellation
-from durable_fsm.restate.wire import BYTES, FOR_EVER, output_of, read, terminal_errors, told
+from durable_fsm.restate.texts import text_of
+from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors, output_of, read, told
 
 RUN = "run"
 """The workflow's own handler; no event can be sent under this name."""
@@ -47,12 +47,12 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
 def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
     async def run(ctx: WorkflowContext, body: bytes) -> bytes:
         """Create the machine with this data, and wait for its end; answers with its output."""
-        with terminal_errors(chart.name, ctx.key()):
+        with TerminalErrors(chart.name, ctx.key()):
             data = read(chart.name, RUN, body)
         awakeable, end = ctx.awakeable(serde=BYTES)
         request: dict[str, Json] = {"data": data, "awakeable": awakeable}
         try:
-            answer = await ctx.generic_call(chart.name, "_run", canonical(request).encode(), key=ctx.key())
+            answer = await ctx.generic_call(chart.name, "_run", text_of(request), key=ctx.key())
             if answer == b"null":
                 answer = await end
         except RestateTerminalError as error:
