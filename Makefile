@@ -86,7 +86,7 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 	@$(BIN)/durable-fsm diagram
 
 .PHONY: bench
-bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; six minutes
+bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; a quarter of an hour
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/core.py

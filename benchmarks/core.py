@@ -91,19 +91,19 @@ class Busy(StateChart):
 
 
 class Parallel(StateChart):
-    class work(State.Parallel):  # noqa: N801 - states are named as such
-        class a(State.Compound):  # noqa: N801
+    class work(State.Parallel):
+        class a(State.Compound):
             a1 = State(initial=True)
             a2 = State()
             next = a1.to(a2) | a2.to(a1)
 
-        class b(State.Compound):  # noqa: N801
+        class b(State.Compound):
             b1 = State(initial=True)
             b2 = State()
             next = b1.to(b2) | b2.to(b1)
 
-        class c(State.Compound):  # noqa: N801
-            class inner(State.Compound):  # noqa: N801
+        class c(State.Compound):
+            class inner(State.Compound):
                 c1 = State(initial=True)
                 c2 = State()
                 next = c1.to(c2) | c2.to(c1)
