@@ -31,14 +31,14 @@ ROOT = ""
 """Id of the root state: the chart itself, as a compound state that is always active and never listed."""
 
 
-class Record:
+class Changeable:
     """A frozen dataclass without slots, of which every event makes a changed one."""
 
     def changed(self, **changes: object) -> Self:
         """What `dataclasses.replace` would return, without its detour."""
-        record = object.__new__(type(self))
-        vars(record).update(vars(self), **changes)
-        return record
+        changed = object.__new__(type(self))
+        vars(changed).update(vars(self), **changes)
+        return changed
 
 
 # ── types of data and payloads ────────────────────────────────────────────────────────────────────────────────────────
@@ -467,7 +467,7 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event(Record):
+class Event(Changeable):
     """Something that happened.
 
     `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
@@ -616,7 +616,7 @@ class Invoked:
 
 
 @dataclass(frozen=True)
-class Snapshot(Record):
+class Snapshot(Changeable):
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`

@@ -18,7 +18,7 @@ from restate import ObjectContext, ObjectSharedContext
 from durable_fsm import errors
 from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.migrate import Arrival, take_up
-from durable_fsm.core.model import Chart, Json, Record, Snapshot
+from durable_fsm.core.model import Changeable, Chart, Json, Snapshot
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.texts import text_of, value_of
@@ -53,7 +53,7 @@ def tokens_of(machine: Snapshot) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Stored(Record):
+class Stored(Changeable):
     """The contents of the key `snapshot`.
 
     Attributes:
