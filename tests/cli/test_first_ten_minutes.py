@@ -38,6 +38,7 @@ class Terminal:
             encoding="utf-8",
             timeout=30,
             dimensions=(40, 160),
+            preexec_fn=heed_signals,
         )
         self.url = f"http://127.0.0.1:{self.ports['ingress']}"
 
@@ -57,6 +58,12 @@ class Terminal:
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
         self.child.close(force=True)
+
+
+def heed_signals() -> None:
+    """A terminal's programs can be interrupted and hung up on, even if these tests run in the background or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_the_log_does_say_where(watched: Watched) -> None:
     watched.host.post("Careless", key, "typed", {"n": 13})
 
     log = (watched.directory / "log").read_text()
-    assert re.search(rf'"message": "Careless/{key}: unexpected RuntimeError".*"exception": "Traceback', log)
+    assert re.search(rf'"message":"Careless/{key}: unexpected RuntimeError".*"exception":"Traceback', log)
 
 
 def failures(watched: Watched, service: str, key: str | None = None) -> list[Any]:
