@@ -222,7 +222,11 @@ def _hosted(target: str, job: Job) -> tuple[Any, bool]:
 
 def configure_logs() -> None:
     """Tell of machines on standard output, unless the application has said how."""
-    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    from durable_fsm.restate.formatter import LineFormatter
+
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(LineFormatter())
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     logging.getLogger("durable_fsm").setLevel(logging.INFO)
 
 

@@ -50,8 +50,13 @@ def plain(value: object) -> Json:
     Raises:
         TypeError: something in it has no form in JSON.
     """
-    if type(value) in _PLAIN:
+    kind = type(value)
+    if kind in _PLAIN:
         return cast("Json", value)
+    if kind is dict:
+        return _plain_members(cast("dict[object, object]", value))
+    if kind is list:
+        return [plain(item) for item in cast("list[object]", value)]
     match value:
         case Enum():
             return plain(value.value)
@@ -80,7 +85,7 @@ def plain(value: object) -> Json:
 def _plain_members(members: Mapping[object, object]) -> dict[str, Json]:
     record: dict[str, Json] = {}
     for key, member in members.items():
-        name = _name(key)
+        name = key if type(key) is str else _name(key)
         if name in record:
             raise TypeError(f"two members would have the name '{name}'")
         record[name] = plain(member)
@@ -130,8 +135,9 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
         "seq": snapshot.seq,
         "status": snapshot.status.value,
     }
+    members = vars(snapshot)
     for name, written in _OPTIONAL.items():
-        if value := getattr(snapshot, name):
+        if value := members[name]:
             record[name] = written(value)
     if snapshot.output is not None:
         record["output"] = snapshot.output
@@ -248,6 +254,9 @@ _OPTIONAL: dict[str, Callable[[Any], Json]] = {  # Any: see `_each`
 """How those members of a snapshot are written that are left out where they are empty."""
 
 
+MEMBERS = ("format", "chart", "version", "digest", "configuration", "data", "seq", "status", "output", *_OPTIONAL)
+"""All members that a stored snapshot may have."""
+
 _BLANK = Snapshot("", "", "", "", (), None)
 
 
@@ -267,6 +276,7 @@ def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         raise SnapshotUnreadable(chart=chart.name, problem=str(error)) from error
 
 
+_STATUSES = {status.value: status for status in Status}
 _HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
 
 
@@ -310,10 +320,10 @@ def failure_from_json(record: Mapping[str, Json]) -> Failure:
 
 
 def _status(name: str) -> Status:
-    try:
-        return Status(name)
-    except ValueError as error:
-        raise _Unreadable(f"'status' is {canonical(name)}.") from error
+    status = _STATUSES.get(name)
+    if status is None:
+        raise _Unreadable(f"'status' is {canonical(name)}.")
+    return status
 
 
 def _timer_from_json(record: Json) -> Armed:
@@ -443,6 +453,8 @@ _REQUIRED: Any = object()  # Any: stands in for a default of whatever type the c
 def _get(record: Mapping[str, Json], name: str, type_: type[Any], *, default: Any = _REQUIRED) -> Any:
     """The member *name*, checked against *type_*; `Any`, because no signature relates the two."""
     value = record.get(name, default)
+    if type(value) is type_:
+        return value
     if value is _REQUIRED:
         raise _Unreadable(f"it has no '{name}'.")
     if value is default:

@@ -76,6 +76,7 @@ class Index:
         self._declared = frozenset(chart.events)
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
         self._active: dict[tuple[str, ...], frozenset[str]] = {}
+        self._in_order: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._candidates: dict[tuple[tuple[str, ...], str | None], Candidates] = {}
         self._stances: dict[tuple[tuple[str, ...], str], tuple[Candidates, frozenset[Stance]]] = {}
         self.has_stances = any(state.defers or state.ignores for state in chart.states.values())
@@ -154,6 +155,18 @@ class Index:
         if found is None:
             found = frozenset(self.with_ancestors(leaves))
             _remember(self._active, leaves, found)
+        return found
+
+    def active_in_order(self, leaves: tuple[str, ...]) -> tuple[str, ...]:
+        """The same, in document order.
+
+        Raises:
+            KeyError: one of them is no state of the chart.
+        """
+        found = self._in_order.get(leaves)
+        if found is None:
+            found = tuple(self.in_order(self.active(leaves)))
+            _remember(self._in_order, leaves, found)
         return found
 
     def knows(self, event: str) -> bool:

@@ -151,7 +151,7 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
     The leaves alone, where the chart does not know them.
     """
     try:
-        return tuple(chart.index.in_order(chart.index.with_ancestors(snapshot.configuration)))
+        return chart.index.active_in_order(snapshot.configuration)
     except KeyError:
         return snapshot.configuration
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from durable_fsm.core.index import Stance
 from durable_fsm.core.migrate import Arrival, migrated
@@ -45,8 +46,7 @@ DRAINED = 1_000
 """After this many drained events the rest travel as ordinary sends, so that one machine never holds its key for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """One change of the machine, for the record.
 
     Attributes:
@@ -116,6 +116,8 @@ class Turn:
     def take_effects(self) -> list[Effect]:
         """The effects to perform since the last call; what was armed and disarmed meanwhile is left out."""
         effects, self._effects = self._effects, []
+        if not effects:
+            return effects
         begun = {effect.token for effect in effects if isinstance(effect, Send | StartActivity | StartMachine)}
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity | StopMachine)}
         stopping = {stopping.token for stopping in self.snapshot.stopping} if self.snapshot else set[str]()
@@ -254,7 +256,7 @@ class Turn:
             except DurableFSMError as error:
                 self.snapshot = dropped(machine, kept)
                 told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
-                self.log.append(replace(told, configuration=machine.configuration))
+                self.log.append(told._replace(configuration=machine.configuration))
                 return True
             if result.outcome is not Outcome.DEFERRED:
                 self._absorb(kept.event, result, token=kept.token)

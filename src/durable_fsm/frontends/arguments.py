@@ -90,6 +90,16 @@ def error_of(scope: Scope) -> object:
     return scope.event.payload if isinstance(scope.event.payload, Failure) else MISSING
 
 
+class Positional:
+    """Arguments that any moment of a step has, in order. Most callbacks ask for nothing else."""
+
+    def __init__(self, provides: list[Call]) -> None:
+        self.provides = provides
+
+    def __call__(self, scope: Scope) -> tuple[list[Any], dict[str, Any]]:
+        return [provide(scope) for provide in self.provides], {}
+
+
 class ByName:
     """Works out what a function takes, and reads it from a scope.
 
@@ -130,8 +140,7 @@ class ByName:
         if len(named) == len(parameters) and all(
             item.name in self.always and item.kind is not item.KEYWORD_ONLY for item in named
         ):
-            provides = [self.provided[item.name] for item in named]
-            return lambda scope: ([provide(scope) for provide in provides], {})
+            return Positional([self.provided[item.name] for item in named])
         return partial(self._read, name, parameters, preparing=name.rpartition(".")[2] != "prepare_event")
 
     def _read(

@@ -22,6 +22,7 @@ from durable_fsm.frontends.arguments import (
     MISSING,
     ByName,
     Call,
+    Positional,
     Report,
     TakenEvent,
     error_of,
@@ -245,6 +246,9 @@ class Callbacks(ByName):
         facade, arguments = self.facade, self.arguments_of(function, skip=1)
         if arguments is None:
             return lambda scope: function(enter(facade, scope))
+        if isinstance(arguments, Positional):
+            provides = arguments.provides
+            return lambda scope: function(enter(facade, scope), *[provide(scope) for provide in provides])
 
         def call(scope: Scope) -> object:
             positional, named = arguments(scope)

@@ -21,6 +21,8 @@ class Typed:
     def __init__(self, declared: Any) -> None:
         self.declared = declared
         self._adapter: TypeAdapter[Any] = TypeAdapter(declared)
+        self._read = self._adapter.validator.validate_json
+        self._written = self._adapter.serializer.to_python
         self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
         self._schema = self._json_schema()
         self._takes_object = _takes_object(self._schema)
@@ -38,7 +40,7 @@ class Typed:
         if stored is None and self._takes_object:
             stored = {}
         try:
-            return self._adapter.validate_json(to_json(stored))
+            return self._read(to_json(stored))
         except ValidationError as error:
             raise _misfit(error) from error
         except PydanticSerializationError as error:
@@ -47,10 +49,10 @@ class Typed:
     def dump(self, value: object) -> Json:
         """The value as canonical JSON, which must come back as a value of the type."""
         try:
-            dumped: Json = self._adapter.dump_python(value, mode="json", warnings="error")
+            dumped: Json = self._written(value, mode="json", warnings="error")
             if self._unordered:
-                dumped = _sorted_like(self._adapter.dump_python(value), dumped)
-            self._adapter.validate_json(canonical(dumped))
+                dumped = _sorted_like(self._written(value), dumped)
+            self._read(_text_of(dumped))
         except ValidationError as error:
             raise _misfit(error) from error
         except (PydanticSerializationError, ValueError, TypeError, AttributeError) as error:
@@ -95,6 +97,14 @@ class Plain:
 
     def schema(self) -> None:
         return None
+
+
+def _text_of(dumped: Json) -> bytes | str:
+    """The JSON text of a value; raises where a number has none."""
+    text = to_json(dumped)
+    if b"NaN" in text or b"Infinity" in text:  # a number that JSON has no word for, perhaps
+        return canonical(dumped)
+    return text
 
 
 def _takes_object(schema: dict[str, Json] | None) -> bool:

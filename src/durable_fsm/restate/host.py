@@ -190,8 +190,8 @@ class Host:
             raise errors.MalformedInput(chart=self.name, handler="send", problem=problem)
         return name_of_event(self.name, "send", event), request.get("payload")
 
-    async def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Visit:
-        return await Visit.enter(self.chart, ctx, self.peers, tries=tries)
+    def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Awaitable[Visit]:
+        return Visit.enter(self.chart, ctx, self.peers, tries=tries)
 
     async def _take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
         event = Event(name, payload)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
@@ -43,8 +43,10 @@ def _harmless(tell: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(tell)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        with suppress(Exception):
+        try:  # noqa: SIM105 - every event comes through here
             tell(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - whatever it is
+            pass
 
     return told
 
@@ -82,6 +84,12 @@ class Watching:
             _refused(self._watch, self._handler, error)
         redaction.end(self._remembered)
         _watch.set(self._before)  # no token: what is thrown away unfinished may end in another context
+
+
+def invocation(ctx: restate.Context) -> str:
+    """The id of this invocation: the one that is watched, which knows it already."""
+    watch = _watch.get()
+    return watch.invocation if watch is not None else ctx.request().id
 
 
 def about(event: str) -> None:
@@ -237,7 +245,9 @@ def _tell(
     if log.isEnabledFor(level):
         facts["duration_ms"] = round((time.time_ns() - watch.began) / 1_000_000, 3)
         words = f"{watch.chart.name}/{watch.key}: {message}"
-        log.handle(log.makeRecord(LOGGER, level, __file__, 0, words, (), None, kind, facts))  # it is always from here
+        record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, words, (), None, kind)  # always from here
+        vars(record).update(facts)
+        log.handle(record)
     if counter is not None and telemetry.is_counted():
         telemetry.count(counter, _labels(watch.chart, facts))
     if span and telemetry.is_traced():

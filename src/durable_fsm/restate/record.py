@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
+import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
@@ -84,13 +85,13 @@ class Page:
     """A page that is full."""
 
     number: int
-    entries: tuple[Json, ...]
+    entries: tuple[msgspec.Raw, ...]
 
 
 def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[Page]]:
     """The record with what was taken, and the pages that have become full with it."""
     entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
-    tail = (*stored.tail, *entries)
+    tail = (*stored.tail, *(msgspec.Raw(text_of(cast("Json", entry))) for entry in entries))
     number = stored.pages
     pages: list[Page] = []
     while len(tail) > PAGE:
@@ -177,7 +178,7 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
     history = chart.policies.history
     assert history is not None
     for page in pages:
-        body = text_of(list(page.entries))
+        body = b"[%b]" % b",".join(map(bytes, page.entries))
         ctx.generic_send(record_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
         if history.entries is not None and (gone := page.number - _pages(history.entries)) > 0:
             ctx.generic_send(record_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
@@ -237,7 +238,7 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wan
     first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
     after = max(stored.entries - wanted.limit, 0) if wanted.after is None else wanted.after
     begin, end = max(after + 1, first), min(max(after + 1, first) + wanted.limit - 1, stored.entries)
-    entries: list[Json] = []
+    entries: list[dict[str, Json]] = []
     in_tail = stored.entries - len(stored.tail) + 1
     assert stored.machine is not None
     if begin < in_tail and begin <= end:
@@ -247,9 +248,9 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wan
         await restate.gather(*calls)
         for call in calls:
             entries += value_of(await call)
-    entries = [shown(entry) for entry in (*entries, *stored.tail) if begin <= cast("Any", entry)["n"] <= end]
+    entries += (value_of(bytes(entry)) for entry in stored.tail)
     return {
-        "entries": entries,
+        "entries": [shown(entry) for entry in entries if begin <= cast("int", entry["n"]) <= end],
         "first": first,
         "last": stored.entries,
         "next": end if begin <= end < stored.entries else None,

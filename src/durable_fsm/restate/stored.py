@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
+import msgspec
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.migrate import Arrival, take_up
-from durable_fsm.core.model import Changeable, Chart, Json, Snapshot
+from durable_fsm.core.model import Changeable, Chart, Snapshot
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.texts import text_of, value_of
@@ -46,6 +47,40 @@ def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
+class Log(msgspec.Struct):
+    """The record of a machine as its snapshot carries it; its entries are only read where somebody asks for them."""
+
+    tail: list[msgspec.Raw] = []
+    pages: int = 0
+    entries: int = 0
+
+
+NO_LOG = Log()
+_NAMES = (*MEMBERS, "due", "waited_for", "run_by", "gone")
+_Kept = msgspec.defstruct("_Kept", [*((name, Any, msgspec.UNSET) for name in _NAMES), ("log", Log | None, None)])
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+def _members_in(chart: Chart, text: bytes) -> tuple[Any, Log]:  # Any: whatever JSON is stored
+    """What a stored snapshot says, and its record.
+
+    Raises:
+        SnapshotUnreadable: it is no JSON, or has a record that is none.
+    """
+    try:
+        if b'"log":' not in text:
+            members: Any = value_of(text)
+            return members, NO_LOG
+        kept: Any = _decode(text)
+    except msgspec.ValidationError as error:
+        snapshot_from_json(chart, value_of(text))  # says better what is wrong, if it sees it
+        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"{error}.") from error
+    except ValueError as error:
+        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+    members = {name: value for name in _NAMES if (value := getattr(kept, name)) is not msgspec.UNSET}
+    return members, kept.log or NO_LOG
+
+
 def tokens_of(machine: Snapshot) -> set[str]:
     """Under which tokens something may still come for this machine."""
     kinds = (machine.timers, machine.activities, machine.stopping, machine.machines)
@@ -59,7 +94,7 @@ class Stored(Changeable):
     Attributes:
         chart: under which the machine lives: the newest, or one that is kept for it.
         machine: None if there is no such machine.
-        tail: the latest entries of the record: what has come since a page was handed on.
+        tail: the latest entries of the record, as texts: what has come since a page was handed on.
         pages: how many pages were handed on.
         entries: how many entries there ever were.
         due: when timers will be over, by token, in milliseconds since 1970; for people.
@@ -70,7 +105,7 @@ class Stored(Changeable):
 
     chart: Chart
     machine: Snapshot | None = None
-    tail: tuple[Json, ...] = ()
+    tail: tuple[msgspec.Raw, ...] = ()
     pages: int = 0
     entries: int = 0
     due: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -105,23 +140,21 @@ class Stored(Changeable):
         """
         if text is None:
             return cls(chart)
-        try:
-            record = value_of(text)
-        except ValueError as error:
-            raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+        record, log = _members_in(chart, text)
         if is_mark(record):
             raise errors.Gone(chart=chart.name)
         machine = snapshot_from_json(chart, record)
         seen(machine.data, *(kept.payload for kept in machine.deferred))
-        log: dict[str, Any] = record.get("log") or {}
-        return cls(chart).changed(
+        return cls.made(
+            chart=chart,
             machine=machine,
-            tail=tuple(log.get("tail", ())),
-            pages=log.get("pages", 0),
-            entries=log.get("entries", 0),
+            tail=tuple(log.tail),
+            pages=log.pages,
+            entries=log.entries,
             due=record.get("due", {}),
             waited_for=record.get("waited_for", False),
             run_by=Parent(**record["run_by"]) if "run_by" in record else None,
+            arrival=None,
         )
 
     def encode(self) -> bytes:
@@ -131,11 +164,11 @@ class Stored(Changeable):
             TooLarge: longer than the platform can carry.
         """
         assert self.machine is not None
-        record = snapshot_to_json(self.machine)
+        record: dict[str, Any] = dict(snapshot_to_json(self.machine))
         if self.entries:
-            record["log"] = {"tail": list(self.tail), "pages": self.pages, "entries": self.entries}
+            record["log"] = {"tail": self.tail, "pages": self.pages, "entries": self.entries}
         if self.due:
-            record["due"] = cast("Json", self.due)
+            record["due"] = self.due
         if self.waited_for:
             record["waited_for"] = True
         if self.run_by is not None:

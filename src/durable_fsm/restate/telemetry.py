@@ -5,7 +5,8 @@ Spans stand under the trace that Restate's own server has begun.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -28,14 +29,29 @@ def _installed() -> ModuleType | None:
 _otel = _installed()
 
 
-def is_traced() -> bool:
-    """Whether anybody has set up where spans go."""
-    return _otel is not None and bool(_otel.is_traced())
+LOOK_AGAIN = 1.0
+"""Seconds until it is asked again whether somebody has set something up."""
 
 
-def is_counted() -> bool:
-    """Whether anybody has set up where counts go."""
-    return _otel is not None and bool(_otel.is_counted())
+class _SetUp:
+    """Whether that has been done; once it has, it stays so. To look costs more than to remember, and every event asks."""
+
+    __slots__ = ("_again", "_look", "_yes")
+
+    def __init__(self, look: Callable[[], bool]) -> None:
+        self._look, self._yes, self._again = look, False, 0.0
+
+    def __call__(self) -> bool:
+        if not self._yes and (now := time.monotonic()) >= self._again:
+            self._yes, self._again = self._look(), now + LOOK_AGAIN
+        return self._yes
+
+
+is_traced = _SetUp(lambda: _otel is not None and bool(_otel.is_traced()))
+"""Whether anybody has set up where spans go; it may take a second to be noticed."""
+
+is_counted = _SetUp(lambda: _otel is not None and bool(_otel.is_counted()))
+"""Whether anybody has set up where counts go; it may take a second to be noticed."""
 
 
 def is_on() -> bool:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import cast
+from typing import NamedTuple, cast
 
 import restate
 from restate import ObjectContext, ObjectSharedContext
@@ -41,7 +42,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.step import step
-from durable_fsm.core.turn import Turn
+from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.restate import observe
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
@@ -61,16 +62,17 @@ PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECO
 
 PARK_LONGEST = timedelta(hours=1)
 
+NOBODY: frozenset[str] = frozenset()
+
 Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """By token: what was sent or called and can be cancelled, what has ended, and what had to be parked."""
 
     sent: dict[str, Handle]
-    ended: set[str]
+    ended: AbstractSet[str]
     parked: list[Delivery]
 
 
@@ -92,7 +94,7 @@ class Visit:
         self.waiters = waiters
         self.family = Family(stored.chart, ctx, peers)
         self.family.meet(stored.machine)
-        self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
+        self.turn = Turn(stored.chart, stored.machine, seed=observe.invocation(ctx))
         self._terminal = TerminalErrors(stored.chart.name, ctx.key())
         self._tries = tries
         self._logged = 0
@@ -175,7 +177,8 @@ class Visit:
 
     async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
         turn = self.turn
-        await self._settle()
+        if self._is_unsettled:
+            await self._settle()
         if autostart is not None and turn.snapshot is None:
             with self._terminal:
                 refuse_childs_key(self.chart, self.ctx.key())
@@ -184,8 +187,15 @@ class Visit:
             await self._drain()
         with self._terminal:
             outcome = act(turn)
-        await self._drain()
+            call = turn.next_call()
+        if call is not None:
+            await self._drain(call)
         return outcome
+
+    @property
+    def _is_unsettled(self) -> bool:
+        """Whether there may be anything to settle: a machine at rest, in its own version, has nothing."""
+        return self.stored.arrival is not None or (self.machine is not None and bool(self.machine.activities))
 
     async def _settle(self) -> None:
         """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
@@ -211,14 +221,15 @@ class Visit:
         with suppress(errors.EventRejected, errors.Finished, errors.ActionError):
             step(self.chart, machine, event)
 
-    async def _drain(self) -> None:
-        """Let the turn run on, through its exclusive activities."""
+    async def _drain(self, call: StartActivity | None = None) -> None:
+        """Let the turn run on, through its exclusive activities; *call* is the first, if that has come up."""
         while True:
-            with self._terminal:
-                call = self.turn.next_call()
+            if call is None:
+                with self._terminal:
+                    call = self.turn.next_call()
             if call is None:
                 return
-            outcome = await self._call(call)
+            outcome, call = await self._call(call), None
             with self._terminal:
                 self.turn.deliver(outcome)
 
@@ -253,63 +264,72 @@ class Visit:
         to kill whatever it has sent, timers too. One that had survived makes the other stale.
         """
         changes = self._save(again=again)
-        with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
-            await self._keep_handles(changes)
+        if any(changes):
+            with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
+                await self._keep_handles(changes)
 
     def _save(self, *, again: Snapshot | None = None) -> Changes:
         """Save what changed, then perform the effects: no await in between, nothing can part them."""
         turn, ctx = self.turn, self.ctx
         effects = turn.take_effects()
-        timers, children = (again.timers, again.machines) if again is not None else ((), ())
-        effects += [
-            Send(timer.token, timer.event, timer.after, timer.at) for timer in timers if timer in turn.machine.timers
-        ]
+        if again is not None:
+            left = (timer for timer in again.timers if timer in turn.machine.timers)
+            effects += [Send(timer.token, timer.event, timer.after, timer.at) for timer in left]
         ended: Parent | None = None
-        parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
+        parked: list[Delivery] = []
+        if turn.parked:
+            parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
         answers: dict[str, Json] = {}
         pages: list[Page] = []
         if turn.changed or self.waiters.changed:
+            taken = turn.log[self._logged :]
             with self._terminal:
-                answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, turn.log[self._logged :])
-                stored, pages = self._next(effects)
+                answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, taken)
+                stored, pages = self._next(effects, taken)
                 text = stored.encode()
-                self.family.weigh(effects)
-            observe.saved(self.machine, turn.log[self._logged :], turn.machine)
+                if effects:
+                    self.family.weigh(effects)
+            observe.saved(self.machine, taken, turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
-            self.waiters.write(ctx)
+            if self.waiters.changed:
+                self.waiters.write(ctx)
             ended = self._ended()
             self.family.meet(turn.machine)
-            self._say_what_nobody_gets()
+            self._say_what_nobody_gets(taken)
             self.stored = stored
             self._logged = len(turn.log)
             turn.saved()
         for delivery in parked:
             observe.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
             park(ctx, self.chart, delivery, tries=self._tries)
-        sent: dict[str, Handle] = {token: handle for effect in effects for token, handle in self._perform(effect)}
+        sent: dict[str, Handle] = {}
+        for effect in effects:
+            sent.update(self._perform(effect))
         if pages:
             hand_on(ctx, self.chart, turn.machine.life, pages)
-        tell(ctx, answers)
-        for child in children:
+        if answers:
+            tell(ctx, answers)
+        for child in again.machines if again is not None else ():
             if child in turn.machine.machines and not child.ended:
                 self.family.check(child)
         if ended is not None:
             self.family.report(turn.machine, ended)
-        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)} if effects else NOBODY
         return Changes(sent, over, parked)
 
-    def _next(self, effects: list[Effect]) -> tuple[Stored, list[Page]]:
-        """What to store now, and the pages of the record that have become full."""
-        at, machine = stamp(), self.turn.machine
+    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[Stored, list[Page]]:
+        """What to store now, and the pages of the record that have become full with what was taken."""
+        machine, history = self.turn.machine, self.chart.policies.history
+        at = stamp() if history is not None or machine.timers else 0
         due: dict[str, int] = {}
         if machine.timers:
             known = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
             armed = {timer.token for timer in machine.timers}
             due = {token: moment for token, moment in known.items() if token in armed}
         stored = self.stored.changed(machine=machine, arrival=None, due=due, waited_for=bool(self.waiters.known))
-        if self.chart.policies.history is None:
+        if history is None:
             return stored, []
-        return recorded(stored, self.turn.log[self._logged :], at)
+        return recorded(stored, taken, at)
 
     def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
         """Send what the effect asks for; the handles are those worth keeping."""
@@ -348,12 +368,12 @@ class Visit:
         was_running = before is None or before.status is Status.RUNNING
         return self.stored.run_by if was_running and now_.status is not Status.RUNNING else None
 
-    def _say_what_nobody_gets(self) -> None:
+    def _say_what_nobody_gets(self, taken: list[Taken]) -> None:
         """A message for a machine that is not there, where no transition takes that, is seen in the log only."""
-        for taken in self.turn.log[self._logged :]:
-            raised = any(UNREACHABLE in microstep.raised for microstep in taken.trace)
-            if raised and not any(microstep.event == UNREACHABLE for microstep in taken.trace):
-                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.ctx.key(), taken.event)
+        for one in taken:
+            raised = [name for microstep in one.trace for name in microstep.raised]
+            if UNREACHABLE in raised and not any(microstep.event == UNREACHABLE for microstep in one.trace):
+                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.ctx.key(), one.event)
 
     async def _keep_handles(self, changes: Changes) -> None:
         """Cancel what has ended, and remember how to cancel what was sent and what was parked.
@@ -366,7 +386,7 @@ class Visit:
             return
         handles = await load_handles(self.ctx)
         before = dict(handles)
-        for token in sorted(changes.ended & handles.keys()):
+        for token in sorted(handles.keys() & changes.ended):
             self.ctx.cancel_invocation(handles[token])
         for token, handle in changes.sent.items():
             handles[token] = await handle.invocation_id()
@@ -399,7 +419,7 @@ def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, b
 
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
-    return digest_of(ctx.request().id)
+    return digest_of(observe.invocation(ctx))
 
 
 async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:

@@ -168,8 +168,10 @@ class Waiters:
 
     def answers(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken]) -> dict[str, Json]:
         """What to tell those who need not wait any longer; they are forgotten."""
-        log = list(log)
         told: dict[str, Json] = {}
+        if not self.known:
+            return told
+        log = list(log)
         for awakeable, waiter in sorted(self.known.items()):
             later, answer = waiter.answer(chart, key, machine, log)
             if answer is not None:

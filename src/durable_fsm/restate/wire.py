@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +161,7 @@ def read(chart: str, handler: str, body: bytes) -> Json:
     """
     if len(body) > MAX_INPUT:
         raise errors.TooLarge(chart=chart, size=len(body), limit=MAX_INPUT)
-    if not body.strip():
+    if not body or body.isspace():
         return None
     try:
         value = _value_in(body)
@@ -183,8 +182,11 @@ def read(chart: str, handler: str, body: bytes) -> Json:
 
 
 def _value_in(body: bytes) -> Json:
-    with suppress(ValueError):
+    try:
         value: Json = value_of(body)
+    except ValueError:
+        pass
+    else:
         return value
     value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)  # says better what is wrong
     text_of(value)  # lone surrogates can be read but not stored
