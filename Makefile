@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := diagrams,granian,otel,testing,transitions,uvicorn
+EXTRAS := diagrams,granian,otel,testing,transitions
 step = printf '\n── %s\n'
 
 # SCALE multiplies generated examples, kills and load in the same tests. KEEP needs no line: make hands on what it is told.
@@ -86,7 +86,7 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 	@$(BIN)/durable-fsm diagram
 
 .PHONY: bench
-bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; a quarter of an hour
+bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; half an hour
 	@$(BIN)/python -m durable_fsm.testing.native
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/core.py

@@ -134,9 +134,7 @@ def test_the_commands_of_image_and_manifests_serve_and_register_an_order(
         restate_server.call("Order", "deployed", "add_item", {"name": "lamp", "cents": 2100, "quantity": 2})
         restate_server.call("Order", "deployed", "checkout", {"card": "5555 1111", "address": "12 Harbour Street"})
         restate_server.call("Order", "deployed", "wait_for", {"state": "paid", "timeout": "20s"})
-        deployments = [
-            restate_server.register(process.url, http1="machines" in name) for name, process in processes.items()
-        ]
+        deployments = [restate_server.register(process.url) for name, process in processes.items()]
         for deployment in deployments:
             restate_server.clear(deployment)
         for deployment in deployments:

@@ -61,9 +61,9 @@ def serving(
 
 
 @contextmanager
-def registered(server: RestateServer, *processes: tuple[str, str]) -> Iterator[None]:
-    """Register each address as what its server speaks; what began there is ended afterwards."""
-    deployments = [server.register(url, http1=name == "uvicorn") for url, name in processes]
+def registered(server: RestateServer, *urls: str) -> Iterator[None]:
+    """Register each address; what began there is ended afterwards."""
+    deployments = [server.register(url) for url in urls]
     try:
         yield
     finally:
@@ -98,7 +98,7 @@ def test_of_what_comes_while_it_is_told_to_end_nothing_is_lost_or_doubled(
 ) -> None:
     with (
         serving(tmp_path, "--server", server, "--drain", "10s", env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, server)),
+        registered(restate_server, process.url),
         ThreadPoolExecutor(16) as clients,
     ):
         asked = [
@@ -124,7 +124,7 @@ def test_a_step_that_runs_may_end_and_is_not_done_again(
     key = f"{server}-step"
     with (
         serving(tmp_path, "--server", server, env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, server)),
+        registered(restate_server, process.url),
     ):
         with effects.hold("after:work") as held:
             post(restate_server, key, "work")
@@ -147,7 +147,7 @@ def test_what_waits_holds_nobody_up_and_is_taken_up_by_the_next_process(
     key = f"{server}-wait"
     with (
         serving(tmp_path, "--server", server, "--drain", "60s", env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, server)),
+        registered(restate_server, process.url),
         ThreadPoolExecutor(1) as client,
     ):
         asked = client.submit(post, restate_server, key, "wait")
@@ -177,7 +177,7 @@ def test_what_is_not_at_rest_in_time_is_cut_off_and_done_again(
 ) -> None:
     with (
         serving(tmp_path, "--drain", "500ms", env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, "hypercorn")),
+        registered(restate_server, process.url),
     ):
         with effects.hold("before:work") as held:
             post(restate_server, "late", "work")
@@ -193,7 +193,7 @@ def test_what_is_not_at_rest_in_time_is_cut_off_and_done_again(
 def test_a_second_signal_ends_it_at_once(restate_server: RestateServer, effects: EffectLog, tmp_path: Path) -> None:
     with (
         serving(tmp_path, "--drain", "60s", env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, "hypercorn")),
+        registered(restate_server, process.url),
         effects.hold("before:work") as held,
     ):
         post(restate_server, "twice", "work")
@@ -214,7 +214,7 @@ def test_several_processes_end_well_together(
     key = f"{server}-several"
     with (
         serving(tmp_path, "--server", server, "--workers", "2", env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, server)),
+        registered(restate_server, process.url),
     ):
         assert len(workers_of(process)) == 2
         assert [post(restate_server, key, "count")["reply"] for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -250,7 +250,7 @@ def test_activities_may_be_served_apart_by_another_server(
     options = ("--server", "uvicorn", "--runner-bind", f"127.0.0.1:{apart}", "--runner-server", "granian")
     with (
         serving(tmp_path, *options, env=dict(effects.env)) as process,
-        registered(restate_server, (process.url, "uvicorn"), (f"http://127.0.0.1:{apart}", "granian")),
+        registered(restate_server, process.url, f"http://127.0.0.1:{apart}"),
     ):
         post(restate_server, "apart", "work")
         post(restate_server, "apart", "wait_for", {"state": "idle"})

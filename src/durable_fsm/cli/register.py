@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
 from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.restate.subscriptions import Admin, AdminRefused
+from durable_fsm.restate.subscriptions import HTTP1_ONLY, Admin, AdminRefused
 
 REMEDIES = {
     "META0003": "Restate cannot talk to {url}. Is the service running, and reachable from where Restate runs?"
-    " A service that speaks only HTTP/1.1 needs --http1; one with identity keys must have this server's.",
+    " One with identity keys must have this server's.",
     "META0004": "Another deployment is registered at {url} already, and differs. Deploy each build under an address of its"
     " own, or replace what is there with --force: what it has begun may then not be finished.",
     "META0006": "A service has changed its kind, which machines that exist would not survive. Give it another name,"
@@ -25,19 +26,19 @@ REMEDIES = {
 @click.argument("url")
 @connected
 @click.option("--force", is_flag=True, help="Read again what is served at an address that is registered already.")
-@click.option("--http1", is_flag=True, help="Speak HTTP/1.1 to it instead of HTTP/2.")
+@click.option("--http1", is_flag=True, help="Speak HTTP/1.1 to it, even if it can speak HTTP/2.")
 @json_option
 def register(url: str, connection: Connection, *, force: bool, http1: bool, as_json: bool) -> None:
     """Register the service at URL with Restate, and say what it serves.
 
-    URL is the service's address as Restate reaches it, such as http://localhost:9080. To register the same address
-    twice changes nothing, except with --force.
+    URL is the service's address as Restate reaches it, such as http://localhost:9080. Restate speaks HTTP/2 to it if it
+    can, else HTTP/1.1. To register the same address twice changes nothing, except with --force.
     """
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"'{url}' is no address of a service. Write it as in http://localhost:9080.")
     with Admin(connection.admin, connection.http()) as admin:
         try:
-            answer = admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": http1})
+            answer = _asked(admin, url, force=force, http1=http1)
         except AdminRefused as error:
             raise CommandError(_words(str(error), url), code=SERVER, kind="RegistrationRefused") from error
     services = sorted(answer["services"], key=lambda service: service["name"])
@@ -49,6 +50,16 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
     for service in services:
         handlers = ", ".join(sorted(handler["name"] for handler in service["handlers"] if handler.get("public", True)))
         click.echo(f"  {service['name']} (revision {service['revision']}): {handlers or 'private'}")
+
+
+def _asked(admin: Admin, url: str, *, force: bool, http1: bool) -> Any:  # Any: Restate's answer
+    """Ask for HTTP/2, unless HTTP/1.1 is wanted; and for that, where Restate finds that the service speaks nothing else."""
+    try:
+        return admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": http1})
+    except AdminRefused as error:
+        if http1 or HTTP1_ONLY not in str(error):
+            raise
+    return admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": True})
 
 
 def _words(refused: str, url: str) -> str:

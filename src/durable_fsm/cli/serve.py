@@ -19,7 +19,7 @@ from durable_fsm.cli.dev import App, find_app
 from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.targets import object_of
 from durable_fsm.core.durations import duration_of
-from durable_fsm.serving import SERVERS, Listener, NotInstalled, ServerName, Worker, run, supervise
+from durable_fsm.serving import DEFAULT, SERVERS, Listener, NotInstalled, ServerName, Worker, run, supervise
 from durable_fsm.serving.servers import ensure_installed
 
 Protocol = Literal["auto", "bidi", "request_response"]
@@ -71,7 +71,7 @@ def _duration(_ctx: click.Context, param: click.Parameter, value: str) -> timede
     show_default=True,
     help="Where to listen; 0.0.0.0 for everybody.",
 )
-@click.option("--server", type=click.Choice(list(SERVERS)), default="hypercorn", show_default=True, help="Who listens.")
+@click.option("--server", type=click.Choice(list(SERVERS)), default=DEFAULT, show_default=True, help="Who listens.")
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS),
@@ -134,7 +134,7 @@ def serve(
 
     A TARGET is 'module:app', 'file.py:app' or a directory. Without one it is the 'app' of [tool.durable_fsm] in the
     nearest pyproject.toml, or the only application in this directory. Register where it listens with `durable-fsm
-    register`; what listens by uvicorn with --http1.
+    register`.
 
     On SIGTERM it takes no new invocations (/ready answers 503), and has those under way come to rest: what waits is
     suspended, a step that runs may end. Then it ends with 0. What is not at rest when --drain is over is cut off, and

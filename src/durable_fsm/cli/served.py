@@ -43,10 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.describe:
         sys.stdout.write(f"{json.dumps([_description(chart) for chart in charts_of(app)])}\n")
         return 0
+    from durable_fsm.serving import DEFAULT
     from durable_fsm.testing.serve import serve
 
-    logging.getLogger("hypercorn.error").propagate = False  # it has a handler of its own
-    return serve(app, options.bind)
+    return serve(app, options.bind, server=DEFAULT)
 
 
 def _tell(message: Warning | str, *_where: object, **_more: object) -> None:

@@ -453,12 +453,8 @@ _REQUIRED: Any = object()  # Any: stands in for a default of whatever type the c
 def _get(record: Mapping[str, Json], name: str, type_: type[Any], *, default: Any = _REQUIRED) -> Any:
     """The member *name*, checked against *type_*; `Any`, because no signature relates the two."""
     value = record.get(name, default)
-    if type(value) is type_:
-        return value
     if value is _REQUIRED:
         raise _Unreadable(f"it has no '{name}'.")
-    if value is default:
+    if type(value) is type_ or value is default:
         return value
-    if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
-        raise _Unreadable(f"'{name}' is {canonical(value)}.")
-    return value
+    raise _Unreadable(f"'{name}' is {canonical(value)}.")

@@ -34,13 +34,6 @@ ROOT = ""
 class Changeable:
     """A frozen dataclass without slots, of which every event makes a changed one."""
 
-    @classmethod
-    def made(cls, **members: object) -> Self:
-        """What the constructor would return, given every member, without its detour."""
-        made = object.__new__(cls)
-        vars(made).update(members)
-        return made
-
     def changed(self, **changes: object) -> Self:
         """What `dataclasses.replace` would return, without its detour."""
         changed = object.__new__(type(self))

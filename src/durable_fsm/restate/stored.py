@@ -145,7 +145,8 @@ class Stored(Changeable):
             raise errors.Gone(chart=chart.name)
         machine = snapshot_from_json(chart, record)
         seen(machine.data, *(kept.payload for kept in machine.deferred))
-        return cls.made(
+        stored = object.__new__(cls)  # every event comes through here: the constructor of what is frozen takes its time
+        vars(stored).update(
             chart=chart,
             machine=machine,
             tail=tuple(log.tail),
@@ -156,6 +157,7 @@ class Stored(Changeable):
             run_by=Parent(**record["run_by"]) if "run_by" in record else None,
             arrival=None,
         )
+        return stored
 
     def encode(self) -> bytes:
         """The text to store.

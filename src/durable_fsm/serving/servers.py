@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ServerName: TypeAlias = Literal["hypercorn", "uvicorn", "granian"]
 
+DEFAULT: ServerName = "uvicorn"
+"""Takes the most events; docs/performance.md has the figures."""
+
 UNLIMITED = 2**31 - 1
 """Restate keeps one connection and sends everything through it: whatever a server limits per connection stalls it."""
 
@@ -39,7 +42,7 @@ class Listener:
 
     host: str = "127.0.0.1"
     port: int = 9080
-    server: ServerName = "hypercorn"
+    server: ServerName = DEFAULT
     cert: Path | None = None
     key: Path | None = None
     shared: bool = False
@@ -81,7 +84,7 @@ def ensure_installed(server: ServerName) -> None:
 
 
 def loop_for(server: ServerName) -> asyncio.AbstractEventLoop:
-    """The event loop that suits a server: uvicorn's is uvloop, where it is installed."""
+    """The event loop that suits a server: uvicorn's is uvloop, where there is one."""
     if server == "uvicorn" and importlib.util.find_spec("uvloop") is not None:
         import uvloop
 

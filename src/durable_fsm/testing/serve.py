@@ -1,6 +1,7 @@
-"""Serve one ASGI application by hypercorn, in this process alone: `python -m durable_fsm.testing.serve shop:app`.
+"""Serve one ASGI application in this process alone: `python -m durable_fsm.testing.serve shop:app`.
 
-Unlike the `hypercorn` command it starts no worker that could outlive it.
+It is served by hypercorn, which speaks both versions of HTTP; unlike that one's own command, no worker is started that
+could outlive this process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from durable_fsm.serving import Listener, run
+from durable_fsm.serving import Listener, ServerName, run
 
 __all__ = ["main", "serve"]
 
@@ -34,16 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     return serve(_load(options.app), options.bind, ready)
 
 
-# Any: what a user's module holds is for hypercorn to judge.
-def serve(app: Any, bind: str, ready: Callable[[], object] | None = None) -> int:
+# Any: what a user's module holds is for the server to judge.
+def serve(app: Any, bind: str, ready: Callable[[], object] | None = None, *, server: ServerName = "hypercorn") -> int:
     """Serve *app* at *bind* (`host:port`) until SIGTERM or SIGINT, calling *ready* once it is; return the exit code."""
     from durable_fsm.restate.app import charts_of
 
     host, _, port = bind.rpartition(":")
-    return run(app, Listener(host, int(port)), drain=_DRAIN, lifespan=not charts_of(app), ready=ready)
+    return run(app, Listener(host, int(port), server), drain=_DRAIN, lifespan=not charts_of(app), ready=ready)
 
 
-# Any: what a user's module holds is for hypercorn to judge.
+# Any: what a user's module holds is for the server to judge.
 def _load(path: str) -> Any:
     module, colon, attribute = path.partition(":")
     if not colon:

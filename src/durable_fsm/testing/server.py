@@ -44,6 +44,7 @@ _KEEP_ATTEMPTS_OPEN = "10m"
 _REPLAY_AT_EVERY_AWAIT = "0s"
 _ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
 _NOT_FOUND = 404
+_HTTP1_ONLY = "META0014"
 _NEVER_INVOKED = "inv_17VXkgWZ2yrQ6m8TtHLFb1yBBx6IlBxkvN"
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _CLEAR_PATIENCE = timedelta(minutes=3)
@@ -177,15 +178,24 @@ class RestateServer:
 
         Args:
             force: Read again what is served at a *uri* that is registered already; without it nothing happens.
-            http1: Speak HTTP/1.1 to it, as request and response, instead of HTTP/2.
+            http1: Speak HTTP/1.1 to it, as request and response, even if it can speak HTTP/2.
         """
         wanted = {"uri": uri, "force": force, "use_http_11": http1}
-        answer = self._admin("POST", "/deployments", wanted)
+        answer = self._discover("POST", "/deployments", wanted)
         return Deployment(answer["id"], uri, tuple(service["name"] for service in answer["services"]))
 
     def readdress(self, deployment: Deployment | str, uri: str) -> None:
         """Say that a deployment is at *uri* now. What is bound to it goes on there."""
-        self._admin("PATCH", f"/deployments/{_id(deployment)}", {"uri": uri})
+        self._discover("PATCH", f"/deployments/{_id(deployment)}", {"uri": uri})
+
+    def _discover(self, method: str, path: str, wanted: Mapping[str, object]) -> Any:  # as `_admin`
+        """Have Restate ask a service what it serves: over HTTP/2, and over HTTP/1.1 where it speaks nothing else."""
+        try:
+            return self._admin(method, path, wanted)
+        except AdminError as error:
+            if _HTTP1_ONLY not in str(error):
+                raise
+        return self._admin(method, path, {**wanted, "use_http_11": True})
 
     def deregister(self, deployment: Deployment | str) -> None:
         """Forget a deployment. An invocation that is bound to it can then never finish."""
