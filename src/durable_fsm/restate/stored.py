@@ -61,22 +61,26 @@ _Kept = msgspec.defstruct("_Kept", [*((name, Any, msgspec.UNSET) for name in _NA
 _decode = msgspec.json.Decoder(_Kept).decode
 
 
-def _members_in(chart: Chart, text: bytes) -> tuple[Any, Log]:  # Any: whatever JSON is stored
+def _json_in(chart: Chart, text: bytes) -> Any:  # Any: whatever JSON is stored
+    try:
+        return value_of(text)
+    except ValueError as error:
+        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+
+
+def _members_in(chart: Chart, text: bytes) -> tuple[Any, Log]:  # Any: as above
     """What a stored snapshot says, and its record.
 
     Raises:
         SnapshotUnreadable: it is no JSON, or has a record that is none.
     """
+    if b'"log":' not in text:
+        return _json_in(chart, text), NO_LOG
     try:
-        if b'"log":' not in text:
-            members: Any = value_of(text)
-            return members, NO_LOG
         kept: Any = _decode(text)
-    except msgspec.ValidationError as error:
-        snapshot_from_json(chart, value_of(text))  # says better what is wrong, if it sees it
-        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"{error}.") from error
     except ValueError as error:
-        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
+        snapshot_from_json(chart, _json_in(chart, text))  # says better what is wrong, if it sees it
+        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"{error}.") from error
     members = {name: value for name in _NAMES if (value := getattr(kept, name)) is not msgspec.UNSET}
     return members, kept.log or NO_LOG
 

@@ -1,0 +1,87 @@
+"""What a machine's key holds is read back as it was, or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from statemachine import State, StateChart
+
+from durable_fsm import durable
+from durable_fsm.core.model import Event
+from durable_fsm.core.turn import Turn
+from durable_fsm.errors import Gone, SnapshotUnreadable
+from durable_fsm.frontends import chart_from
+from durable_fsm.restate.record import PAGE, recorded
+from durable_fsm.restate.stored import Stored, mark_of
+
+
+@durable(version="1")
+class Lamp(StateChart):
+    off = State(initial=True)
+    on = State()
+    press = off.to(on) | on.to(off)
+
+
+CHART = chart_from(Lamp)
+
+
+def pressed(times: int) -> tuple[Stored, int]:
+    """A lamp that was pressed so often, with its record; and how many pages that has handed on."""
+    stored, pages = Stored(CHART), 0
+    for _ in range(times):
+        turn = Turn(CHART, stored.machine, seed="seed")
+        turn.autostart(life="life")
+        turn.take(Event("press"))
+        stored, full = recorded(stored.changed(machine=turn.machine), turn.log, at=5)
+        stored, pages = Stored.decode(CHART, stored.encode()), pages + len(full)
+    return stored, pages
+
+
+def test_a_machine_with_its_record_comes_back_as_it_was() -> None:
+    stored, pages = pressed(PAGE + 5)
+
+    assert (pages, stored.pages, stored.entries, len(stored.tail)) == (1, 1, PAGE + 6, 6)
+    assert Stored.decode(CHART, stored.encode()) == stored
+
+
+def test_what_is_stored_is_one_readable_text() -> None:
+    stored, _ = pressed(1)
+
+    record = json.loads(stored.encode())
+
+    assert record["configuration"] == ["on"]
+    assert [(entry["n"], entry["event"]) for entry in record["log"]["tail"]] == [(1, "create"), (2, "press")]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"{", "it is no JSON: Input data was truncated."),
+        (b'{"log":', "it is no JSON: Input data was truncated."),
+        (b"[]", "expected an object, got []."),
+        (b'["log":]', "it is no JSON"),
+        (b'[{"log":1}]', 'expected an object, got [{"log":1}].'),
+        (b'{"log":{"tail":7}}', "it has no 'format'."),
+    ],
+)
+def test_what_is_no_snapshot_is_refused_with_the_reason(text: bytes, problem: str) -> None:
+    with pytest.raises(SnapshotUnreadable) as caught:
+        Stored.decode(CHART, text)
+
+    assert problem in str(caught.value)
+
+
+def test_a_record_that_is_none_is_refused_with_the_reason() -> None:
+    stored, _ = pressed(1)
+    record = msgspec.json.decode(stored.encode())
+    record["log"]["tail"] = 7
+
+    with pytest.raises(SnapshotUnreadable, match="Expected `array`, got `int`"):
+        Stored.decode(CHART, msgspec.json.encode(record))
+
+
+def test_a_mark_says_that_the_machine_is_gone_for_good() -> None:
+    with pytest.raises(Gone):
+        Stored.decode(CHART, mark_of(CHART))
