@@ -1,6 +1,8 @@
 """Charts of other shapes than the toggle, and of other sizes, for `speed.py`: each takes `press` in every state.
 
-durable-fsm serve benchmarks.shapes:app
+    durable-fsm serve benchmarks.shapes:app
+
+One process serves all of them, so one configuration of the log is that of all.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 import durable_fsm
-from durable_fsm import TransitionsConfig, activity, after, durable, event
+from durable_fsm import History, TransitionsConfig, activity, after, durable, event
 
 HOUR = timedelta(hours=1)
 SIZES = {"states": (2, 20, 200), "data": (1, 10, 100), "timers": (1, 10, 100)}
@@ -22,44 +24,64 @@ async def nothing() -> None:
     """Work that costs nothing: what remains is what it costs to have any."""
 
 
-@durable()
-class Flat(StateChart):
-    off = State(initial=True)
-    on = State()
-    press = event(off.to(on) | on.to(off))
+def flat(name: str, history: History | None) -> type[StateChart]:
+    @durable(name=name, history=history)
+    class Toggle(StateChart):
+        off = State(initial=True)
+        on = State()
+        press = event(off.to(on) | on.to(off))
+
+    return Toggle
 
 
-@durable(history=None)
-class Unrecorded(StateChart):
-    off = State(initial=True)
-    on = State()
-    press = event(off.to(on) | on.to(off))
+def parallel(name: str, history: History | None) -> type[StateChart]:
+    """Three levels deep; every press moves both regions."""
+
+    @durable(name=name, history=history)
+    class Device(StateChart):
+        class device(State.Parallel):
+            class lamp(State.Compound):
+                class power(State.Compound):
+                    off = State(initial=True)
+                    on = State()
+                    press = event(off.to(on) | on.to(off))
+
+            class fan(State.Compound):
+                class speed(State.Compound):
+                    slow = State(initial=True)
+                    fast = State()
+                    press = event(slow.to(fast) | fast.to(slow))
+
+    return Device
 
 
-Transitions = TransitionsConfig(
-    "Transitions",
+FlatTransitions = TransitionsConfig(
+    "FlatTransitions",
     states=["off", "on"],
     initial="off",
     transitions=[["press", "off", "on"], ["press", "on", "off"]],
 )
 
 
-@durable()
-class Parallel(StateChart):
-    """Three levels deep; every press moves both regions."""
+def region(name: str, level: str, first: str, second: str) -> dict[str, object]:
+    inner = {"name": level, "children": [first, second], "initial": first}
+    return {"name": name, "children": [inner], "initial": level}
 
-    class device(State.Parallel):
-        class lamp(State.Compound):
-            class power(State.Compound):
-                off = State(initial=True)
-                on = State()
-                press = event(off.to(on) | on.to(off))
 
-        class fan(State.Compound):
-            class speed(State.Compound):
-                slow = State(initial=True)
-                fast = State()
-                press = event(slow.to(fast) | fast.to(slow))
+LEVELS = (("device.lamp.power", "off", "on"), ("device.fan.speed", "slow", "fast"))
+ParallelTransitions = TransitionsConfig(
+    "ParallelTransitions",
+    states=[
+        {"name": "device", "parallel": [region("lamp", "power", "off", "on"), region("fan", "speed", "slow", "fast")]}
+    ],
+    initial="device",
+    transitions=[
+        ["press", f"{level}.{here}", f"{level}.{there}"]
+        for level, one, other in LEVELS
+        for here, there in ((one, other), (other, one))
+    ],
+    separator=".",
+)
 
 
 @durable()
@@ -75,36 +97,38 @@ class Timer(StateChart):
 
 @durable()
 class Background(StateChart):
-    """Every other press begins work, whose outcome is an event of its own."""
+    """Every press begins work, whose outcome is an event of its own; pressed during it, it goes on."""
 
-    off = State(initial=True)
-    on = State(invoke=activity(nothing))
-    done = State()
-    done_invoke_on = on.to(done)
-    error_invoke_on = on.to(done)
-    press = event(off.to(on) | on.to(off) | done.to(off))
+    idle = State(initial=True)
+    busy = State(invoke=activity(nothing))
+    broken = State(final=True)
+    press = event(idle.to(busy) | busy.to.itself(internal=True))
+    done_invoke_busy = busy.to(idle)
+    error_invoke_busy = busy.to(broken)
 
 
 @durable()
 class Exclusive(StateChart):
-    """Every other press begins work, and is answered when that is over."""
+    """Every press begins work, and is answered when that is over."""
 
-    off = State(initial=True)
-    on = State(invoke=activity(nothing, exclusive=True))
-    done = State()
-    done_invoke_on = on.to(done)
-    error_invoke_on = on.to(done)
-    press = event(off.to(on) | done.to(off))
+    idle = State(initial=True)
+    busy = State(invoke=activity(nothing, exclusive=True))
+    broken = State(final=True)
+    press = event(idle.to(busy))
+    done_invoke_busy = busy.to(idle)
+    error_invoke_busy = busy.to(broken)
 
 
 SHAPES = {
-    "flat, python-statemachine": Flat,
-    "flat, transitions": Transitions,
-    "flat, without a record": Unrecorded,
-    "parallel, three levels": Parallel,
+    "flat, python-statemachine": flat("Flat", History()),
+    "flat, transitions": FlatTransitions,
+    "flat, without a record": flat("FlatUnrecorded", None),
+    "parallel, python-statemachine": parallel("Parallel", History()),
+    "parallel, transitions": ParallelTransitions,
+    "parallel, without a record": parallel("ParallelUnrecorded", None),
     "a timer with every event": Timer,
-    "a background activity with every other event": Background,
-    "an exclusive activity with every other event": Exclusive,
+    "a background activity with every event": Background,
+    "an exclusive activity with every event": Exclusive,
 }
 
 

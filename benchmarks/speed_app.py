@@ -1,40 +1,27 @@
-"""What `speed.py` compares, in one process: our machine and a hand-written object that does the same work.
+"""Our machine that does the work of `floor.py`, as `speed.py` serves it.
 
-`BENCH_NAME` is added to their names, so that several of these processes can be served side by side. `BENCH_BARE` takes from
-our machine what the hand-written object does not do: its record, and a line in the log for each event.
+    durable-fsm serve benchmarks.speed_app:app
+
+`BENCH_NAME` is added to its name. `BENCH_BARE` takes from it what the hand-written object does not do: its record, and a
+line in the log for each event. In `ways` there are, beside it, machines whose every event runs an exclusive activity.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 
-import restate
-from pydantic import BaseModel, Field, ValidationError
-from restate import ObjectContext, TerminalError
-from restate.serde import BytesSerde
+from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import History, durable, event
-from durable_fsm.restate import services
+import durable_fsm
+from benchmarks.floor import NAME, Count, Press
+from durable_fsm import ActivityContext, History, activity, durable, event
 
-BYTES = BytesSerde()
-NAME = os.environ.get("BENCH_NAME", "")
 BARE = bool(os.environ.get("BENCH_BARE"))
 
 if BARE:
     logging.getLogger("durable_fsm").setLevel(logging.WARNING)
-
-
-class Press(BaseModel):
-    by: int = Field(ge=1, le=10)
-    note: str = ""
-
-
-class Count(BaseModel):
-    presses: int = 0
-    last_note: str = ""
 
 
 @durable(version="1", name=f"Ours{NAME}", history=None if BARE else History())
@@ -52,49 +39,46 @@ class Toggle(StateChart[Count]):
         return data.presses
 
 
-hand_written = restate.VirtualObject(f"HandWritten{NAME}")
+class Nothing(BaseModel):
+    """The data of a machine that has none."""
 
 
-@hand_written.handler("press", accept="*/*", input_serde=BYTES, output_serde=BYTES)
-async def press(ctx: ObjectContext, body: bytes) -> bytes:
-    """What somebody would write without us: validate, load, change, save, answer; the same sizes as ours."""
-    try:
-        payload = Press.model_validate_json(body)
-    except ValidationError as error:
-        raise TerminalError(str(error), 422) from error
-    stored = await ctx.get("snapshot", serde=BYTES)
-    if stored is None:
-        blob = {
-            "chart": "Ours",
-            "configuration": ["off"],
-            "data": {"presses": 0, "last_note": ""},
-            "digest": "0123456789ab",
-            "format": 1,
-            "life": "0123456789ab",
-            "seq": 1,
-            "status": "running",
-            "version": "1",
-        }
-    else:
-        blob = json.loads(stored)
-    data = Count.model_validate(blob["data"])
-    data.presses += payload.by
-    data.last_note = payload.note
-    blob["data"] = data.model_dump()
-    blob["configuration"] = ["on"] if blob["configuration"] == ["off"] else ["off"]
-    blob["seq"] += 1
-    ctx.set("snapshot", json.dumps(blob, sort_keys=True, separators=(",", ":")).encode(), serde=BYTES)
-    receipt = {
-        "machine": "Ours",
-        "key": ctx.key(),
-        "seq": blob["seq"],
-        "event": "press",
-        "outcome": "taken",
-        "configuration": blob["configuration"],
-        "status": "running",
-        "reply": data.presses,
-    }
-    return json.dumps(receipt, sort_keys=True, separators=(",", ":")).encode()
+async def step() -> None:
+    """Work that costs nothing: what remains is what it costs to remember it."""
 
 
-app = restate.app([*services(Toggle), hand_written])
+async def one_step(ctx: ActivityContext, _data: Nothing) -> None:
+    await ctx.run("step", step)
+
+
+async def ten_steps(ctx: ActivityContext, _data: Nothing) -> None:
+    for number in range(10):
+        await ctx.run(f"step {number}", step)
+
+
+@durable(name=f"OneStep{NAME}")
+class OneStep(StateChart[Nothing]):
+    """Every press is answered when an activity of one step is over."""
+
+    idle = State(initial=True)
+    busy = State(invoke=activity(one_step, exclusive=True))
+    broken = State(final=True)
+    press = event(idle.to(busy))
+    done_invoke_busy = busy.to(idle)
+    error_invoke_busy = busy.to(broken)
+
+
+@durable(name=f"TenSteps{NAME}")
+class TenSteps(StateChart[Nothing]):
+    """Every press is answered when an activity of ten steps, one after the other, is over."""
+
+    idle = State(initial=True)
+    busy = State(invoke=activity(ten_steps, exclusive=True))
+    broken = State(final=True)
+    press = event(idle.to(busy))
+    done_invoke_busy = busy.to(idle)
+    error_invoke_busy = busy.to(broken)
+
+
+app = durable_fsm.app(Toggle)
+ways = durable_fsm.app(Toggle, OneStep, TenSteps)

@@ -1,0 +1,236 @@
+"""What follows from samples: medians, intervals, slopes, and which targets are met. Values in, values out."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from benchmarks.load import Sample
+
+# fmt: off
+T_95 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110,
+    2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)
+# fmt: on
+"""Student's t for 95 %, both sides, by degrees of freedom from one on; the last stands for all that follow."""
+
+Results = Mapping[str, Any]
+"""What is in results/speed.json."""
+
+
+class Interval(NamedTuple):
+    """A mean, and where it lies with 95 % confidence."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Spread(NamedTuple):
+    """A median, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Compared(NamedTuple):
+    """Ours beside another: ratios of neighbours, and medians of what more CPU ours takes, ms an event."""
+
+    ours: str
+    other: str
+    throughput: Interval
+    p50: Interval
+    service_cpu_ms: float
+    restate_cpu_ms: float
+
+
+class Verdict(NamedTuple):
+    """A target, whom it is about, what was measured, and whether that is enough."""
+
+    wanted: str
+    whom: str
+    measured: str
+    met: bool
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The mean of values, and Student's interval around it."""
+    mean = statistics.fmean(values)
+    t = T_95[min(len(values) - 1, len(T_95)) - 1]
+    half = t * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def ratio_interval(ratios: Sequence[float]) -> Interval:
+    """The geometric mean of ratios, and Student's interval over their logarithms."""
+    return Interval(*map(math.exp, interval([math.log(ratio) for ratio in ratios])))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(middle, low, high)
+
+
+def samples(stored: Sequence[Sequence[float]]) -> list[Sample]:
+    """Samples, as results keep them: a list of numbers each."""
+    return [Sample(*one) for one in stored]
+
+
+def median(stored: Sequence[Sequence[float]], what: str) -> float:
+    """The median of a measure over samples."""
+    return statistics.median(getattr(one, what) for one in samples(stored))
+
+
+# ── pairs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compare(pair: Mapping[str, Any]) -> Compared:
+    """What the rounds of one pair come to."""
+    rounds = [samples(both) for both in pair["rounds"]]
+    return Compared(
+        pair["ours"],
+        pair["other"],
+        ratio_interval([ours.throughput / other.throughput for ours, other in rounds]),
+        ratio_interval([ours.p50_ms / other.p50_ms for ours, other in rounds]),
+        statistics.median(ours.service_cpu_ms - other.service_cpu_ms for ours, other in rounds),
+        statistics.median(ours.restate_cpu_ms - other.restate_cpu_ms for ours, other in rounds),
+    )
+
+
+def comparisons(results: Results) -> list[Compared]:
+    return [compare(pair) for pair in results["pairs"]]
+
+
+def by_contender(results: Results) -> dict[str, list[Sample]]:
+    """Every sample of a contender, whichever pair it was measured in."""
+    found: dict[str, list[Sample]] = {name: [] for name in next(iter(results["loads"].values()))}
+    for pair in results["pairs"]:
+        for ours, other in pair["rounds"]:
+            found[pair["ours"]].append(Sample(*ours))
+            found[pair["other"]].append(Sample(*other))
+    return found
+
+
+# ── targets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A target: which pairs it is about, by patterns of both names, and when a comparison meets it.
+
+    `aims` are its lines in the picture of the ratios.
+    """
+
+    wanted: str
+    ours: str
+    other: str
+    measured: Callable[[Compared], str]
+    met: Callable[[Compared], bool]
+    aims: tuple[float, ...] = ()
+
+    def concerns(self, one: Compared) -> bool:
+        return bool(re.match(self.ours, one.ours) and re.match(self.other, one.other))
+
+
+def told(one: Interval) -> str:
+    """`0.97 (0.95 to 0.99)`"""
+    return f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+SAME, FLOOR = "ours for the same work, ", "hand-written, (?!TypeScript)"
+FLOOR_BEGINS, FLOOR_ENDS, FLOOR_P50, FLOOR_CPU_MS = 0.85, 0.95, 1.08, 0.15
+XSTATE_THROUGHPUT, XSTATE_P50, TYPESCRIPT_THROUGHPUT = 1.5, 1.0, 1.0
+IMPORT_MS, READY_MS = 150, 1000
+RULES = (
+    Rule(
+        f"throughput: the interval ends at {FLOOR_ENDS} or above, and begins at {FLOOR_BEGINS} or above",
+        SAME,
+        FLOOR,
+        lambda one: told(one.throughput),
+        lambda one: one.throughput.high >= FLOOR_ENDS and one.throughput.low >= FLOOR_BEGINS,
+        (FLOOR_BEGINS, FLOOR_ENDS),
+    ),
+    Rule(
+        f"p50: at most {FLOOR_P50}",
+        SAME,
+        FLOOR,
+        lambda one: told(one.p50),
+        lambda one: one.p50.mean <= FLOOR_P50,
+        (FLOOR_P50,),
+    ),
+    Rule(
+        f"CPU of the service, ms an event: at most {FLOOR_CPU_MS:+}",
+        SAME,
+        FLOOR,
+        lambda one: f"{one.service_cpu_ms:+.2f}",
+        lambda one: one.service_cpu_ms <= FLOOR_CPU_MS,
+    ),
+    Rule(
+        f"throughput: at least {TYPESCRIPT_THROUGHPUT}",
+        "ours",
+        "hand-written, TypeScript",
+        lambda one: told(one.throughput),
+        lambda one: one.throughput.mean >= TYPESCRIPT_THROUGHPUT,
+        (TYPESCRIPT_THROUGHPUT,),
+    ),
+    Rule(
+        f"throughput: at least {XSTATE_THROUGHPUT}",
+        "ours",
+        "XState",
+        lambda one: told(one.throughput),
+        lambda one: one.throughput.mean >= XSTATE_THROUGHPUT,
+        (XSTATE_THROUGHPUT,),
+    ),
+    Rule(
+        f"p50: below {XSTATE_P50}",
+        "ours",
+        "XState",
+        lambda one: told(one.p50),
+        lambda one: one.p50.mean < XSTATE_P50,
+        (XSTATE_P50,),
+    ),
+)
+
+
+def verdicts(compared: Sequence[Compared], startup: Mapping[str, Any]) -> list[Verdict]:
+    """What becomes of each target: a ratio's mean decides, where the target does not name its interval's ends."""
+    found = [
+        Verdict(rule.wanted, f"{one.ours} / {one.other}", rule.measured(one), rule.met(one))
+        for rule in RULES
+        for one in compared
+        if rule.concerns(one)
+    ]
+    took = statistics.median(startup["imports"]["import durable_fsm"]["ms"])
+    found.append(Verdict(f"below {IMPORT_MS} ms", "`import durable_fsm`", f"{took:.0f} ms", took < IMPORT_MS))
+    for by, times in startup["ready_ms"].items():
+        took = statistics.median(times)
+        found.append(
+            Verdict(f"at most {READY_MS} ms", f"ready with 50 machines, {by}", f"{took:.0f} ms", took <= READY_MS)
+        )
+    return found
+
+
+# ── slopes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def slope(grown: Mapping[str, Sequence[Sequence[float]]], what: str) -> Interval:
+    """By how much a measure grows with one more of what grows: a line through each round, and the mean of the rounds.
+
+    A line is that of least squares. As it is fitted within a round, drift between rounds is none of it.
+    """
+    sizes = [float(size) for size in grown]
+    middle = statistics.fmean(sizes)
+    squares = sum((size - middle) ** 2 for size in sizes)
+    rounds = zip(*(samples(stored) for stored in grown.values()), strict=True)
+    return interval(
+        [
+            sum((size - middle) * getattr(one, what) for size, one in zip(sizes, each, strict=True)) / squares
+            for each in rounds
+        ]
+    )

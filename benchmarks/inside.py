@@ -1,0 +1,253 @@
+"""Where an event spends its time in a service: the request of a real one, played to the application again and again.
+
+    python benchmarks/inside.py
+
+Restate is asked for one event of each application, and the bytes that it sends are kept. They are then played to that
+application alone, in a process of its own, without a network: what is left is what Python does. The time is that of many
+rounds by turns; how it is shared out is said by cProfile, which makes small functions look larger than they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import cProfile
+import importlib
+import json
+import logging
+import os
+import pstats
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this is run
+
+from durable_fsm.cli.serve import configure_logs
+from durable_fsm.serving import Draining
+from durable_fsm.testing.process import ServiceProcess
+from durable_fsm.testing.server import RestateServer
+
+ROOT = Path(__file__).parents[1]
+
+PLAYED = {
+    "hand-written": ("benchmarks.floor:app", "HandWritten", {}),
+    "ours for the same work": ("benchmarks.speed_app:app", "Ours", {"BENCH_BARE": "1"}),
+    "ours": ("benchmarks.speed_app:app", "Ours", {}),
+}
+"""What is played, by the names of `serving.py`: an application, its object, and its settings."""
+
+EVENTS = 31
+"""How many events a machine has had when its request is kept: half a page of its record has come since the last."""
+
+TIMES, WARM = 2_000, 300
+
+PARTS = {
+    "Restate's SDK, asyncio": (
+        "restate/",
+        "asyncio/",
+        "contextlib",
+        "random",
+        "selectors",
+        "_weakrefset",
+        "PyVM",
+        "epoll",
+    ),
+    "data and payload": ("pydantic", "durable_fsm/frontends/values"),
+    "the snapshot, read and written": ("durable_fsm/core/codec", "durable_fsm/restate/stored", "msgspec", "json"),
+    "the record": ("durable_fsm/restate/record",),
+    "the log": ("logging", "durable_fsm/restate/observe", "durable_fsm/restate/formatter", "durable_fsm/restate/logs"),
+    "the transition": ("durable_fsm/core/", "durable_fsm/frontends/", "benchmarks/speed_app"),
+    "around them": ("durable_fsm/restate/", "durable_fsm/serving/"),
+    "the handler by hand": ("benchmarks/floor",),
+}
+"""Parts, and how the paths of their files begin, or what the names of built-in functions contain.
+
+What fits none of them, counts to the parts that call it.
+"""
+
+
+Message = MutableMapping[str, Any]  # Any: as ASGI has it
+
+
+# ── keeping a request ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def app_of(target: str) -> Any:  # Any: an ASGI application
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+async def app(scope: Message, receive: Any, send: Any) -> None:
+    """The application of `BENCH_PLAYED`, whose requests are written to the file `BENCH_KEEP`, the last one last."""
+    bodies: list[bytes] = []
+
+    async def kept() -> Message:
+        message: Message = await receive()
+        bodies.append(message.get("body", b""))
+        return message
+
+    await app_of(os.environ["BENCH_PLAYED"])(scope, kept, send)
+    if scope["type"] == "http" and "/invoke/" in scope["path"]:
+        headers = [[name.decode(), value.decode()] for name, value in scope["headers"]]
+        record = {"path": scope["path"], "headers": headers, "body": base64.b64encode(b"".join(bodies)).decode()}
+        with open(os.environ["BENCH_KEEP"], "w") as file:  # noqa: ASYNC230, PTH123 - nobody else is served
+            json.dump(record, file)
+
+
+def keep(place: Path, server: RestateServer, name: str) -> Path:
+    """Have Restate send an event, and return where its request is kept."""
+    target, called, settings = PLAYED[name]
+    file = place / f"{name}.json"
+    env = {**settings, "BENCH_PLAYED": target, "BENCH_KEEP": str(file), "BENCH_NAME": name.title().replace(" ", "")}
+    with (
+        ServiceProcess.serving("benchmarks.inside:app", log=place / f"{name}.log", env=env, app_dir=ROOT) as service,
+        registered(server, service.url),
+    ):
+        for _ in range(EVENTS):
+            body = {"by": 1, "note": "a short note that somebody wrote"}
+            server.call(f"{called}{env['BENCH_NAME']}", "one", "press", body)
+        return file
+
+
+@contextmanager
+def registered(server: RestateServer, url: str) -> Iterator[None]:
+    deployment = server.register(url, http1=True)
+    try:
+        yield
+    finally:
+        server.deregister(deployment)
+
+
+# ── playing it ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def player(name: str, file: Path, command: str) -> Any:  # Any: what `play` prints
+    """Play a request in a process of its own."""
+    _, _, settings = PLAYED[name]
+    env = {**os.environ, **settings, "BENCH_NAME": name.title().replace(" ", ""), "PYTHONHASHSEED": "0"}
+    ran = subprocess.run(
+        [sys.executable, __file__, "--play", name, "--file", str(file), "--how", command],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def play(name: str, file: Path, how: str) -> Any:  # Any: microseconds an event, or those of each part
+    """Play the request of a file to its application."""
+    with Path(os.devnull).open("w") as nowhere:
+        sys.stdout, told = nowhere, sys.stdout  # lines of the log are written, but to nowhere
+        configure_logs()
+        target, _, _ = PLAYED[name]
+        hosted = app_of(target)
+        if os.environ.get("BENCH_BARE"):
+            logging.getLogger("durable_fsm").setLevel(logging.WARNING)
+        try:
+            return asyncio.run(_played(Draining(hosted), json.loads(file.read_text()), how))
+        finally:
+            sys.stdout = told
+
+
+async def _played(hosted: Draining, record: dict[str, Any], how: str) -> Any:
+    body = base64.b64decode(record["body"])
+    scope: Message = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": record["path"],
+        "headers": [(name.encode(), value.encode()) for name, value in record["headers"]],
+    }
+
+    async def once() -> None:
+        come, never = [body], asyncio.Event()
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            if come:
+                return {"type": "http.request", "body": come.pop(), "more_body": False}
+            await never.wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await hosted(dict(scope), receive, send)
+        assert sent[0]["status"] == 200
+        assert len(sent) > 2, "an event is answered by a head, its journal and an end"
+
+    for _ in range(WARM):
+        await once()
+    if how == "time":
+        began = time.process_time()
+        for _ in range(TIMES):
+            await once()
+        return (time.process_time() - began) / TIMES * 1e6
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(TIMES):
+        await once()
+    profile.disable()
+    return shared_out(profile)
+
+
+def shared_out(profile: cProfile.Profile) -> dict[str, float]:
+    """The share of each part; what is built into Python counts to the parts that call it."""
+    stats: Any = pstats.Stats(profile)
+    shares: Counter[str] = Counter()
+    for (file, _, name), (_, _, own, _, callers) in stats.stats.items():
+        part = part_of(file, name)
+        if part is not None:
+            shares[part] += own
+            continue
+        for (caller, _, calling), (_, _, its, _) in callers.items():
+            shares[part_of(caller, calling) or "the rest"] += its
+    total = sum(shares.values())
+    return {part: share / total for part, share in shares.items()}
+
+
+def part_of(file: str, name: str) -> str | None:
+    """The part to which a function belongs."""
+    for mark in ("site-packages/", "/src/", f"{ROOT}/", f"python{sys.version_info[0]}.{sys.version_info[1]}/"):
+        file = file.rpartition(mark)[2]
+    for part, words in PARTS.items():
+        if any(word in name for word in words) if file == "~" else file.startswith(words):
+            return part
+    return None
+
+
+def inside(rounds: int = 9) -> dict[str, Any]:
+    """For each application: microseconds an event, round by round, and how they are shared out."""
+    with tempfile.TemporaryDirectory() as made, RestateServer() as server:
+        files = {name: keep(Path(made), server, name) for name in PLAYED}
+        times: dict[str, list[float]] = {name: [] for name in PLAYED}
+        print(f"inside: {' | '.join(PLAYED)}", flush=True)
+        for number in range(1, rounds + 1):
+            for name, file in files.items():
+                times[name].append(player(name, file, "time"))
+            print(f"  {number} of {rounds}, µs: {' | '.join(f'{each[-1]:.0f}' for each in times.values())}", flush=True)
+        return {name: {"us": times[name], "shares": player(name, file, "profile")} for name, file in files.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--play", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--how", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    print(json.dumps(play(options.play, options.file, options.how) if options.play else inside()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
