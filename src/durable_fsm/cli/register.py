@@ -10,11 +10,13 @@ import click
 from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.restate.subscriptions import HTTP1_ONLY, Admin, AdminRefused
+from durable_fsm.restate.subscriptions import Admin, AdminRefused
+from durable_fsm.serving.discovery import discovered
 
 REMEDIES = {
     "META0003": "Restate cannot talk to {url}. Is the service running, and reachable from where Restate runs?"
-    " One with identity keys must have this server's.",
+    " A service that speaks only HTTP/1.1, and hangs up on HTTP/2, needs --http1; one with identity keys must have this"
+    " server's.",
     "META0004": "Another deployment is registered at {url} already, and differs. Deploy each build under an address of its"
     " own, or replace what is there with --force: what it has begun may then not be finished.",
     "META0006": "A service has changed its kind, which machines that exist would not survive. Give it another name,"
@@ -37,8 +39,12 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"'{url}' is no address of a service. Write it as in http://localhost:9080.")
     with Admin(connection.admin, connection.http()) as admin:
+
+        def ask(over_http1: bool) -> Any:  # noqa: FBT001 - Any: Restate's answer
+            return admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": over_http1})
+
         try:
-            answer = _asked(admin, url, force=force, http1=http1)
+            answer = discovered(ask, AdminRefused, http1=http1)
         except AdminRefused as error:
             raise CommandError(_words(str(error), url), code=SERVER, kind="RegistrationRefused") from error
     services = sorted(answer["services"], key=lambda service: service["name"])
@@ -50,16 +56,6 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
     for service in services:
         handlers = ", ".join(sorted(handler["name"] for handler in service["handlers"] if handler.get("public", True)))
         click.echo(f"  {service['name']} (revision {service['revision']}): {handlers or 'private'}")
-
-
-def _asked(admin: Admin, url: str, *, force: bool, http1: bool) -> Any:  # Any: Restate's answer
-    """Ask for HTTP/2, unless HTTP/1.1 is wanted; and for that, where Restate finds that the service speaks nothing else."""
-    try:
-        return admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": http1})
-    except AdminRefused as error:
-        if http1 or HTTP1_ONLY not in str(error):
-            raise
-    return admin.ask("POST", "/deployments", {"uri": url, "force": force, "use_http_11": True})
 
 
 def _words(refused: str, url: str) -> str:

@@ -25,10 +25,6 @@ _NOT_FOUND = 404
 Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
 
 
-HTTP1_ONLY = "META0014"
-"""What Restate calls it when a service that it has asked over HTTP/2 speaks only HTTP/1.1."""
-
-
 class AdminRefused(RuntimeError):
     """Restate's admin API cannot be reached, or refuses what it is asked. The message says what to do."""
 

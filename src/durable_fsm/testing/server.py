@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from durable_fsm.serving.discovery import discovered
 from durable_fsm.testing import native
 from durable_fsm.testing.failures import AdminError
 from durable_fsm.testing.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
@@ -44,7 +45,6 @@ _KEEP_ATTEMPTS_OPEN = "10m"
 _REPLAY_AT_EVERY_AWAIT = "0s"
 _ASKED_AT_START = ("sys_invocation", "state", "sys_journal")
 _NOT_FOUND = 404
-_HTTP1_ONLY = "META0014"
 _NEVER_INVOKED = "inv_17VXkgWZ2yrQ6m8TtHLFb1yBBx6IlBxkvN"
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _CLEAR_PATIENCE = timedelta(minutes=3)
@@ -180,22 +180,18 @@ class RestateServer:
             force: Read again what is served at a *uri* that is registered already; without it nothing happens.
             http1: Speak HTTP/1.1 to it, as request and response, even if it can speak HTTP/2.
         """
-        wanted = {"uri": uri, "force": force, "use_http_11": http1}
-        answer = self._discover("POST", "/deployments", wanted)
+        answer = self._discover("POST", "/deployments", {"uri": uri, "force": force}, http1=http1)
         return Deployment(answer["id"], uri, tuple(service["name"] for service in answer["services"]))
 
     def readdress(self, deployment: Deployment | str, uri: str) -> None:
         """Say that a deployment is at *uri* now. What is bound to it goes on there."""
         self._discover("PATCH", f"/deployments/{_id(deployment)}", {"uri": uri})
 
-    def _discover(self, method: str, path: str, wanted: Mapping[str, object]) -> Any:  # as `_admin`
-        """Have Restate ask a service what it serves: over HTTP/2, and over HTTP/1.1 where it speaks nothing else."""
-        try:
-            return self._admin(method, path, wanted)
-        except AdminError as error:
-            if _HTTP1_ONLY not in str(error):
-                raise
-        return self._admin(method, path, {**wanted, "use_http_11": True})
+    def _discover(self, method: str, path: str, wanted: Mapping[str, object], *, http1: bool = False) -> Any:
+        def ask(over_http1: bool) -> Any:  # noqa: FBT001 - Any: as `_admin`
+            return self._admin(method, path, {**wanted, "use_http_11": over_http1})
+
+        return discovered(ask, AdminError, http1=http1)
 
     def deregister(self, deployment: Deployment | str) -> None:
         """Forget a deployment. An invocation that is bound to it can then never finish."""
