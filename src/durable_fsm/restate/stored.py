@@ -149,8 +149,7 @@ class Stored(Changeable):
             raise errors.Gone(chart=chart.name)
         machine = snapshot_from_json(chart, record)
         seen(machine.data, *(kept.payload for kept in machine.deferred))
-        stored = object.__new__(cls)  # every event comes through here: the constructor of what is frozen takes its time
-        vars(stored).update(
+        return cls(
             chart=chart,
             machine=machine,
             tail=tuple(log.tail),
@@ -159,9 +158,7 @@ class Stored(Changeable):
             due=record.get("due", {}),
             waited_for=record.get("waited_for", False),
             run_by=Parent(**record["run_by"]) if "run_by" in record else None,
-            arrival=None,
         )
-        return stored
 
     def encode(self) -> bytes:
         """The text to store.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -62,8 +61,6 @@ PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECO
 
 PARK_LONGEST = timedelta(hours=1)
 
-NOBODY: frozenset[str] = frozenset()
-
 Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
 
@@ -72,7 +69,7 @@ class Changes(NamedTuple):
     """By token: what was sent or called and can be cancelled, what has ended, and what had to be parked."""
 
     sent: dict[str, Handle]
-    ended: AbstractSet[str]
+    ended: set[str]
     parked: list[Delivery]
 
 
@@ -184,7 +181,8 @@ class Visit:
                 refuse_childs_key(self.chart, self.ctx.key())
                 turn.autostart(life=life_of(self.ctx))
                 self._refuse_early(turn.machine, autostart)
-            await self._drain()
+                call = turn.next_call()
+            await self._drain(call)
         with self._terminal:
             outcome = act(turn)
             call = turn.next_call()
@@ -201,7 +199,9 @@ class Visit:
         """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
         again = self.begin()
         if self.turn.changed:
-            await self._drain()
+            with self._terminal:
+                call = self.turn.next_call()
+            await self._drain(call)
             await self.commit(again=again)
 
     def begin(self) -> Snapshot | None:
@@ -221,17 +221,13 @@ class Visit:
         with suppress(errors.EventRejected, errors.Finished, errors.ActionError):
             step(self.chart, machine, event)
 
-    async def _drain(self, call: StartActivity | None = None) -> None:
-        """Let the turn run on, through its exclusive activities; *call* is the first, if that has come up."""
-        while True:
-            if call is None:
-                with self._terminal:
-                    call = self.turn.next_call()
-            if call is None:
-                return
-            outcome, call = await self._call(call), None
+    async def _drain(self, call: StartActivity | None) -> None:
+        """Let the turn run on, through its exclusive activities, of which *call* is the next."""
+        while call is not None:
+            outcome = await self._call(call)
             with self._terminal:
                 self.turn.deliver(outcome)
+                call = self.turn.next_call()
 
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
@@ -314,7 +310,7 @@ class Visit:
                 self.family.check(child)
         if ended is not None:
             self.family.report(turn.machine, ended)
-        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)} if effects else NOBODY
+        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, over, parked)
 
     def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[Stored, list[Page]]:
@@ -386,7 +382,7 @@ class Visit:
             return
         handles = await load_handles(self.ctx)
         before = dict(handles)
-        for token in sorted(handles.keys() & changes.ended):
+        for token in sorted(changes.ended & handles.keys()):
             self.ctx.cancel_invocation(handles[token])
         for token, handle in changes.sent.items():
             handles[token] = await handle.invocation_id()
