@@ -15,7 +15,6 @@ import base64
 import cProfile
 import importlib
 import json
-import logging
 import os
 import pstats
 import subprocess
@@ -23,26 +22,25 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this is run
 
+from benchmarks.load import PRESS
+from benchmarks.serving import BARE, FLOOR, OURS, ROOT
 from durable_fsm.cli.serve import configure_logs
 from durable_fsm.serving import Draining
-from durable_fsm.testing.process import ServiceProcess
+from durable_fsm.testing.served import Served
 from durable_fsm.testing.server import RestateServer
 
-ROOT = Path(__file__).parents[1]
-
 PLAYED = {
-    "hand-written": ("benchmarks.floor:app", "HandWritten", {}),
-    "ours for the same work": ("benchmarks.speed_app:app", "Ours", {"BENCH_BARE": "1"}),
-    "ours": ("benchmarks.speed_app:app", "Ours", {}),
+    FLOOR: ("benchmarks.floor:app", "HandWritten", {}),
+    BARE: ("benchmarks.speed_app:app", "Ours", {"BENCH_BARE": "1"}),
+    OURS: ("benchmarks.speed_app:app", "Ours", {}),
 }
-"""What is played, by the names of `serving.py`: an application, its object, and its settings."""
+"""What is played: an application, its object, and its settings."""
 
 EVENTS = 31
 """How many events a machine has had when its request is kept: half a page of its record has come since the last."""
@@ -104,26 +102,23 @@ async def app(scope: Message, receive: Any, send: Any) -> None:
 
 def keep(place: Path, server: RestateServer, name: str) -> Path:
     """Have Restate send an event, and return where its request is kept."""
-    target, called, settings = PLAYED[name]
+    target, called, _ = PLAYED[name]
     file = place / f"{name}.json"
-    env = {**settings, "BENCH_PLAYED": target, "BENCH_KEEP": str(file), "BENCH_NAME": name.title().replace(" ", "")}
-    with (
-        ServiceProcess.serving("benchmarks.inside:app", log=place / f"{name}.log", env=env, app_dir=ROOT) as service,
-        registered(server, service.url),
-    ):
-        for _ in range(EVENTS):
-            body = {"by": 1, "note": "a short note that somebody wrote"}
-            server.call(f"{called}{env['BENCH_NAME']}", "one", "press", body)
-        return file
-
-
-@contextmanager
-def registered(server: RestateServer, url: str) -> Iterator[None]:
-    deployment = server.register(url, http1=True)
+    env = {**settings_of(name), "BENCH_PLAYED": target, "BENCH_KEEP": str(file)}
+    log = place / f"{name}.log"
+    served = Served.begin("benchmarks.inside:app", server, log=log, app_dir=ROOT, env=env, http1=True)
     try:
-        yield
+        for _ in range(EVENTS):
+            server.call(f"{called}{env['BENCH_NAME']}", "one", "press", PRESS)
     finally:
-        server.deregister(deployment)
+        served.close()
+    return file
+
+
+def settings_of(name: str) -> dict[str, str]:
+    """The environment in which an application is what is to be played."""
+    _, _, settings = PLAYED[name]
+    return {**settings, "BENCH_NAME": name.title().replace(" ", "")}
 
 
 # ── playing it ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,8 +126,7 @@ def registered(server: RestateServer, url: str) -> Iterator[None]:
 
 def player(name: str, file: Path, command: str) -> Any:  # Any: what `play` prints
     """Play a request in a process of its own."""
-    _, _, settings = PLAYED[name]
-    env = {**os.environ, **settings, "BENCH_NAME": name.title().replace(" ", ""), "PYTHONHASHSEED": "0"}
+    env = {**os.environ, **settings_of(name), "PYTHONHASHSEED": "0"}
     ran = subprocess.run(
         [sys.executable, __file__, "--play", name, "--file", str(file), "--how", command],
         env=env,
@@ -148,11 +142,9 @@ def play(name: str, file: Path, how: str) -> Any:  # Any: microseconds an event,
     """Play the request of a file to its application."""
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout, told = nowhere, sys.stdout  # lines of the log are written, but to nowhere
-        configure_logs()
+        configure_logs()  # before the application, which may then say how it wants it
         target, _, _ = PLAYED[name]
         hosted = app_of(target)
-        if os.environ.get("BENCH_BARE"):
-            logging.getLogger("durable_fsm").setLevel(logging.WARNING)
         try:
             return asyncio.run(_played(Draining(hosted), json.loads(file.read_text()), how))
         finally:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from benchmarks.figures import Results, by_contender, comparisons, median, samples, slope, spread, told, verdicts
 from benchmarks.inside import PARTS
 from benchmarks.load import Sample
-from benchmarks.serving import BARE, FLOOR, OURS, TYPESCRIPT, XSTATE
+from benchmarks.serving import BARE, FLOOR, OURS, ROOT, TYPESCRIPT, XSTATE
 from durable_fsm.serving import DEFAULT
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 PAGE = ROOT / "docs" / "performance.md"
 README = ROOT / "README.md"

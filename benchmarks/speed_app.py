@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel
 from statemachine import State, StateChart
@@ -56,29 +57,20 @@ async def ten_steps(ctx: ActivityContext, _data: Nothing) -> None:
         await ctx.run(f"step {number}", step)
 
 
-@durable(name=f"OneStep{NAME}")
-class OneStep(StateChart[Nothing]):
-    """Every press is answered when an activity of one step is over."""
+def working(name: str, work: Callable[[ActivityContext, Nothing], Awaitable[None]]) -> type[StateChart[Nothing]]:
+    """A machine whose every press is answered when its activity is over."""
 
-    idle = State(initial=True)
-    busy = State(invoke=activity(one_step, exclusive=True))
-    broken = State(final=True)
-    press = event(idle.to(busy))
-    done_invoke_busy = busy.to(idle)
-    error_invoke_busy = busy.to(broken)
+    @durable(name=f"{name}{NAME}")
+    class Working(StateChart[Nothing]):
+        idle = State(initial=True)
+        busy = State(invoke=activity(work, exclusive=True))
+        broken = State(final=True)
+        press = event(idle.to(busy))
+        done_invoke_busy = busy.to(idle)
+        error_invoke_busy = busy.to(broken)
 
-
-@durable(name=f"TenSteps{NAME}")
-class TenSteps(StateChart[Nothing]):
-    """Every press is answered when an activity of ten steps, one after the other, is over."""
-
-    idle = State(initial=True)
-    busy = State(invoke=activity(ten_steps, exclusive=True))
-    broken = State(final=True)
-    press = event(idle.to(busy))
-    done_invoke_busy = busy.to(idle)
-    error_invoke_busy = busy.to(broken)
+    return Working
 
 
 app = durable_fsm.app(Toggle)
-ways = durable_fsm.app(Toggle, OneStep, TenSteps)
+ways = durable_fsm.app(Toggle, working("OneStep", one_step), working("TenSteps", ten_steps))
