@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.coverage import HERE, ROOT, Row, in_readme, rows
+from tests.acceptance.catalogue import HERE, ROOT, Row, in_readme, rows
 
 DELIVERED = [row for row in rows() if row.machine]
 
@@ -37,7 +37,7 @@ def test_each_scenario_of_a_row_has_its_tests(row: Row) -> None:
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
 def test_each_row_asks_restate_what_it_completed_and_compares_chart_and_trace(row: Row) -> None:
-    there = named_in(f"test_{row.id.lower()}.py")
+    there = named_in(f"test_{row.machine}.py")
 
     for beginning in ("test_restate_has_completed", "test_the_chart", "test_what_was_recorded", "test_the_commands"):
         assert any(name.startswith(beginning) for name in there), f"{row.id} has no {beginning}…"
@@ -88,4 +88,4 @@ def test_a_chart_is_read_in_a_minute(row: Row) -> None:
 def test_the_table_of_the_readme_is_fresh() -> None:
     readme = (ROOT / "README.md").read_text()
 
-    assert readme == in_readme(readme), "run: python -m tests.acceptance.coverage"
+    assert readme == in_readme(readme), "run: python -m tests.acceptance.catalogue"

@@ -1,6 +1,6 @@
-"""What `coverage.toml` says of the applications, and the README's table of them.
+"""What `catalogue.toml` says of the applications, and the README's table of them.
 
-python -m tests.acceptance.coverage     writes the table
+python -m tests.acceptance.catalogue     writes the table
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    found = tomllib.loads((HERE / "coverage.toml").read_text())
+    found = tomllib.loads((HERE / "catalogue.toml").read_text())
     return sorted((Row.read(row, said) for row, said in found.items()), key=lambda row: row.id)
 
 
@@ -43,7 +43,7 @@ def table() -> str:
     lines = ["| | application | shows | scenarios |", "|---|---|---|---|"]
     lines += [
         f"| {row.id} | [{row.name}](machines/{row.machine}) | {row.shows} |"
-        f" [{len(row.scenarios)}](tests/acceptance/test_{row.id.lower()}.py) |"
+        f" [{len(row.scenarios)}](tests/acceptance/test_{row.machine}.py) |"
         for row in rows()
         if row.machine
     ]
