@@ -11,19 +11,19 @@ import restate
 from durable_fsm.core.model import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.callbacks import companion
+from durable_fsm.restate.activities.detached import add_detached
+from durable_fsm.restate.activities.external_answers import companion
+from durable_fsm.restate.activities.limits import Limits
+from durable_fsm.restate.activities.service import Runner, has_steps, runner_name
 from durable_fsm.restate.clock import codec
-from durable_fsm.restate.detached import add_detached
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.intake import rejected_object
 from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.letters import Peers
-from durable_fsm.restate.limits import Limits
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.runner import Runner, has_steps, runner_name
 from durable_fsm.restate.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow
 

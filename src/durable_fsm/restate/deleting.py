@@ -10,8 +10,8 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.dissolve import dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Snapshot, StartActivity, Undoable
-from durable_fsm.restate.failures import is_cancellation
-from durable_fsm.restate.runner import runner_name, undo_name
+from durable_fsm.restate.activities.failures import is_cancellation
+from durable_fsm.restate.activities.service import runner_name, undo_name
 from durable_fsm.restate.visit import Visit, load_handles
 from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors, read
 

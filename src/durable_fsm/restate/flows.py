@@ -19,9 +19,9 @@ from durable_fsm.core.dissolve import dissolve, without
 from durable_fsm.core.model import Cancel, Chart, Event, Failure, Origin, Send, StartActivity, Status, StopActivity
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
-from durable_fsm.restate.failures import is_cancellation
+from durable_fsm.restate.activities.failures import is_cancellation
+from durable_fsm.restate.activities.service import runner_name
 from durable_fsm.restate.logs import log
-from durable_fsm.restate.runner import runner_name
 from durable_fsm.restate.visit import delay_of, interruption, job_of, stop, worker_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, TerminalErrors, digest_of, output_of, read, terminal
 

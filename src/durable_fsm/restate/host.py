@@ -25,12 +25,13 @@ from durable_fsm.core.model import Chart, Event, Json, Outcome, Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate import observe
-from durable_fsm.restate.callbacks import companion_name, with_callbacks
+from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
+from durable_fsm.restate.activities.failures import CANCELLED
+from durable_fsm.restate.activities.service import dropped, has_steps
 from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
-from durable_fsm.restate.failures import CANCELLED
 from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
@@ -38,7 +39,6 @@ from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
-from durable_fsm.restate.runner import dropped, has_steps
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,

@@ -12,7 +12,7 @@ from restate import TerminalError as RestateTerminalError
 from restate import WorkflowContext, WorkflowSharedContext
 
 from durable_fsm.core.model import Chart, Json
-from durable_fsm.restate.failures import is_cancellation
+from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors, output_of, read, told
 

@@ -29,13 +29,20 @@ from durable_fsm.core.codec import failure_from_json, milliseconds, plain
 from durable_fsm.core.model import Activity, Chart, Json, Retry, Undo
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate import observe
-from durable_fsm.restate.callbacks import Callbacks
-from durable_fsm.restate.failures import Failed, ItemFailed, cancellation, failure_of, is_cancellation, sendable
-from durable_fsm.restate.fan_out import fan_out
-from durable_fsm.restate.limits import admission
+from durable_fsm.restate.activities.attempts import Steps
+from durable_fsm.restate.activities.external_answers import Callbacks
+from durable_fsm.restate.activities.failures import (
+    Failed,
+    ItemFailed,
+    cancellation,
+    failure_of,
+    is_cancellation,
+    sendable,
+)
+from durable_fsm.restate.activities.fan_out import fan_out
+from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import seen
-from durable_fsm.restate.steps import Steps
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 

@@ -16,7 +16,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.fan_out import at_index
 from durable_fsm.core.model import Each, Failure, Json
-from durable_fsm.restate.failures import ItemFailed
+from durable_fsm.restate.activities.failures import ItemFailed
 from durable_fsm.restate.wire import Delivery
 
 Start = Callable[[int, Json], RestateDurableCallFuture[bytes]]

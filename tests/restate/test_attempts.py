@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from durable_fsm.core.model import Retry
-from durable_fsm.restate import steps
-from durable_fsm.restate.steps import REMEMBERED, Record, Steps
+from durable_fsm.restate.activities import attempts
+from durable_fsm.restate.activities.attempts import REMEMBERED, Record, Steps
 
 MOMENT = timedelta(milliseconds=50)
 ONCE = Retry(attempts=1)
@@ -111,7 +111,7 @@ def test_a_step_that_takes_too_long_has_failed_when_it_has_cleaned_up() -> None:
 
 
 def test_a_clean_up_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "CLEANUP", MOMENT)
+    monkeypatch.setattr(attempts, "CLEANUP", MOMENT)
     over = asyncio.Event()
 
     async def cling() -> None:
