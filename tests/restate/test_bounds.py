@@ -13,8 +13,9 @@ import pytest
 from durable_fsm import errors
 from durable_fsm.core import fan_out, step
 from durable_fsm.core.model import Json
-from durable_fsm.restate import intake, record, repairs, waiting, wire
+from durable_fsm.restate import record, repairs, waiting, wire
 from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate.sources import ingestion
 from durable_fsm.restate.visit import keep_parked
 from durable_fsm.restate.waiting import MOST_BYTES, Waiter, Waiters, Wish
 from durable_fsm.restate.wire import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
@@ -44,8 +45,8 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{wire.MAX_SNAPSHOT // mib} MiB",
         "entries of one answer of history": f"{record.MOST:,} entries",
-        "rejected events of a topic or webhook": f"{intake.LETTERS} events",
-        "a payload among them": f"{intake.LONGEST_PAYLOAD // kib} KiB",
+        "rejected events of a topic or webhook": f"{ingestion.LETTERS} events",
+        "a payload among them": f"{ingestion.LONGEST_PAYLOAD // kib} KiB",
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from durable_fsm.restate.intake import LETTERS
+from durable_fsm.restate.sources.ingestion import LETTERS
 from durable_fsm.testing import wait_until
 from tests.server.sources import kafka
 

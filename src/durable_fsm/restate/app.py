@@ -19,12 +19,12 @@ from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
-from durable_fsm.restate.intake import rejected_object
-from durable_fsm.restate.kafka import Topics
 from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.record import Record
-from durable_fsm.restate.webhooks import Webhooks
+from durable_fsm.restate.sources.ingestion import rejected_object
+from durable_fsm.restate.sources.kafka import Topics
+from durable_fsm.restate.sources.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]

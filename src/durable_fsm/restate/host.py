@@ -32,8 +32,6 @@ from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
-from durable_fsm.restate.intake import INCOMING, REMEMBERED, Intake
-from durable_fsm.restate.kafka import RECORD, Topics
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.record import Range, entries_of, forget
@@ -47,6 +45,8 @@ from durable_fsm.restate.schemas import (
     SEND_SCHEMA,
     wait_schema,
 )
+from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, Intake
+from durable_fsm.restate.sources.kafka import RECORD, Topics
 from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import (

@@ -11,8 +11,8 @@ import httpx
 
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Kafka
-from durable_fsm.restate.intake import INCOMING, rejected_name
-from durable_fsm.restate.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
+from durable_fsm.restate.sources.ingestion import INCOMING, rejected_name
+from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
 from durable_fsm.restate.texts import value_of
 
 BOOTSTRAP = "bootstrap.servers"

@@ -18,9 +18,9 @@ from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.restate import observe
-from durable_fsm.restate.intake import INCOMING, Arrival, Place
 from durable_fsm.restate.logs import log
 from durable_fsm.restate.redaction import seen_text
+from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Place
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, TerminalErrors, digest_of
 

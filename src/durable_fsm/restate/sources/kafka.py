@@ -16,8 +16,8 @@ from durable_fsm import errors
 from durable_fsm.core.model import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate import observe
-from durable_fsm.restate.intake import INCOMING, Arrival, Intake, Place, reject
 from durable_fsm.restate.redaction import seen_text
+from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Intake, Place, reject
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors
 
