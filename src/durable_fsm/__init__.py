@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.frontends.versions import migration
     from durable_fsm.restate.app import app
-    from durable_fsm.restate.formatter import JsonFormatter
+    from durable_fsm.restate.observability.formatter import JsonFormatter
 
 __version__ = "0.1.0.dev0"
 
@@ -56,7 +56,7 @@ _HOMES = {
     "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",
-    "JsonFormatter": "durable_fsm.restate.formatter",
+    "JsonFormatter": "durable_fsm.restate.observability.formatter",
     "Kafka": "durable_fsm.core.sources",
     "OldMachine": "durable_fsm.core.migrate",
     "Record": "durable_fsm.core.sources",

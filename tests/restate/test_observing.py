@@ -16,8 +16,8 @@ from restate.server_context import restate_context_is_replaying
 from durable_fsm import JsonFormatter
 from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
-from durable_fsm.restate import observe, redaction
-from durable_fsm.restate.logs import log
+from durable_fsm.restate.observability import redaction, report
+from durable_fsm.restate.observability.logging import log
 from tests.building import chart, edge
 
 ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
@@ -58,8 +58,8 @@ def kept() -> Iterator[Kept]:
 
 def take(key: str = "o-17") -> None:
     ctx: Any = Ctx()
-    with observe.Watching(ORDER, ctx, key, "pay", takes="pay"):
-        observe.saved(CART, PAID, CART)
+    with report.Watching(ORDER, ctx, key, "pay", takes="pay"):
+        report.saved(CART, PAID, CART)
 
 
 def test_a_record_has_what_happened_as_attributes(kept: Kept) -> None:
@@ -105,8 +105,8 @@ def test_a_handler_that_breaks_does_not_break_a_machine(kept: Kept, monkeypatch:
 
 
 def test_outside_of_any_invocation_nothing_is_told(kept: Kept) -> None:
-    observe.saved(CART, PAID, CART)
-    observe.rejected("pay", "no", 409)
+    report.saved(CART, PAID, CART)
+    report.rejected("pay", "no", 409)
 
     assert kept.lines == []
 
@@ -151,7 +151,7 @@ def _redacting() -> Any:
 def test_without_opentelemetry_everything_else_works() -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from durable_fsm.restate import telemetry\n"
+        "from durable_fsm.restate.observability import telemetry\n"
         "telemetry.count('durable_fsm.events', {}); telemetry.span('x', {}, began=0)\n"
         "with telemetry.spanning('x', {}): pass\n"
         "assert not telemetry.is_on() and not telemetry.is_traced()\n"

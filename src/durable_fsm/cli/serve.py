@@ -222,7 +222,7 @@ def _hosted(target: str, job: Job) -> tuple[Any, bool]:
 
 def configure_logs() -> None:
     """Tell of machines on standard output, unless the application has said how."""
-    from durable_fsm.restate.formatter import LineFormatter
+    from durable_fsm.restate.observability.formatter import LineFormatter
 
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(LineFormatter())

@@ -20,7 +20,7 @@ from durable_fsm.restate.flows import flow
 from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.letters import Peers
-from durable_fsm.restate.logs import log
+from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.record import Record
 from durable_fsm.restate.sources.ingestion import rejected_object
 from durable_fsm.restate.sources.kafka import Topics

@@ -15,7 +15,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
 from durable_fsm.restate.deleting import compensate
 from durable_fsm.restate.letters import Parent, Peers
-from durable_fsm.restate.logs import log
+from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, parked_for

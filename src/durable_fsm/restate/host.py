@@ -24,7 +24,6 @@ from durable_fsm.core.condition import meets
 from durable_fsm.core.model import Chart, Event, Json, Outcome, Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
-from durable_fsm.restate import observe
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
 from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import dropped, has_steps
@@ -34,8 +33,9 @@ from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.mailbox import Mailbox
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.record import Range, entries_of, forget
-from durable_fsm.restate.redaction import seen
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,
@@ -144,7 +144,7 @@ class Host:
         takes: str | None = None,
     ) -> None:
         async def handler(ctx: Any, body: bytes) -> bytes:
-            with observe.Watching(self.chart, ctx, ctx.key(), name, takes=takes):
+            with report.Watching(self.chart, ctx, ctx.key(), name, takes=takes):
                 return await handle(ctx, body)
 
         handler.__doc__ = doc or handle.__doc__
@@ -199,7 +199,7 @@ class Host:
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
 
-        observe.about(name)
+        report.about(name)
         self._refuse_private(ctx, name)
         visit = await self._enter(ctx)
         return await visit.run(name, act, autostart=event)
@@ -282,7 +282,7 @@ class Host:
             waiting = sorted(waiters.known.items())
             answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
         handles = await load_handles(ctx)
-        observe.deleted(machine)
+        report.deleted(machine)
         ctx.clear_all()
         if mark is not None:
             ctx.set(SNAPSHOT, mark, serde=BYTES)
@@ -427,7 +427,7 @@ class Host:
         request = value_of(body)
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
         if event is not None:
-            observe.about(event.name)
+            report.about(event.name)
             seen(request["payload"])
         visit = await self._enter(ctx)
         return text_of(await visit.wait(request["until"], request["awakeable"], event))
@@ -490,7 +490,7 @@ class Host:
                 raise
             if (error.metadata or {}).get("type") == "Gone":
                 return text_of({"outcome": Outcome.STALE.value})
-            observe.parked(delivery.event.name, error.message, delivery.tries)
+            report.parked(delivery.event.name, error.message, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
             return text_of({"outcome": "parked", "reason": error.message})

@@ -22,7 +22,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.restate.childhood import UNREADABLE, reason_of
 from durable_fsm.restate.children import END
 from durable_fsm.restate.letters import MAIL, Letter, Peers
-from durable_fsm.restate.logs import log
+from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
 from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors

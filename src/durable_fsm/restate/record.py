@@ -19,7 +19,7 @@ from durable_fsm import errors
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.model import Chart, History, Json, Microstep, Outcome
 from durable_fsm.core.turn import Taken
-from durable_fsm.restate.redaction import cleaned
+from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.stored import Stored
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, said

@@ -21,7 +21,7 @@ from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_
 from durable_fsm.core.migrate import Arrival, take_up
 from durable_fsm.core.model import Changeable, Chart, Snapshot
 from durable_fsm.restate.letters import Parent
-from durable_fsm.restate.redaction import seen
+from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 

@@ -42,14 +42,14 @@ from durable_fsm.core.model import (
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Taken, Turn
-from durable_fsm.restate import observe
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.letters import Parent, Peers
-from durable_fsm.restate.logs import log
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
 from durable_fsm.restate.texts import text_of, value_of
@@ -91,7 +91,7 @@ class Visit:
         self.waiters = waiters
         self.family = Family(stored.chart, ctx, peers)
         self.family.meet(stored.machine)
-        self.turn = Turn(stored.chart, stored.machine, seed=observe.invocation(ctx))
+        self.turn = Turn(stored.chart, stored.machine, seed=report.invocation(ctx))
         self._terminal = TerminalErrors(stored.chart.name, ctx.key())
         self._tries = tries
         self._logged = 0
@@ -126,7 +126,7 @@ class Visit:
                 self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
             )
         if outcome in (Outcome.IGNORED, Outcome.STALE):
-            observe.unchanged(event, str(outcome))
+            report.unchanged(event, str(outcome))
         await self.commit()
         return answer
 
@@ -285,7 +285,7 @@ class Visit:
                 text = stored.encode()
                 if effects:
                     self.family.weigh(effects)
-            observe.saved(self.machine, taken, turn.machine)
+            report.saved(self.machine, taken, turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             if self.waiters.changed:
                 self.waiters.write(ctx)
@@ -296,7 +296,7 @@ class Visit:
             self._logged = len(turn.log)
             turn.saved()
         for delivery in parked:
-            observe.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
+            report.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
             park(ctx, self.chart, delivery, tries=self._tries)
         sent: dict[str, Handle] = {}
         for effect in effects:
@@ -415,7 +415,7 @@ def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, b
 
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
-    return digest_of(observe.invocation(ctx))
+    return digest_of(report.invocation(ctx))
 
 
 async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:

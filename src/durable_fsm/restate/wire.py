@@ -19,8 +19,8 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome, Snapshot
 from durable_fsm.core.step import active_in
-from durable_fsm.restate.logs import log
-from durable_fsm.restate.redaction import clean, seen
+from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.redaction import clean, seen
 from durable_fsm.restate.texts import text_of, value_of
 
 MAX_INPUT = 1024 * 1024

@@ -28,7 +28,6 @@ from durable_fsm.core.activity import Answer
 from durable_fsm.core.codec import failure_from_json, milliseconds, plain
 from durable_fsm.core.model import Activity, Chart, Json, Retry, Undo
 from durable_fsm.errors import TerminalError
-from durable_fsm.restate import observe
 from durable_fsm.restate.activities.attempts import Steps
 from durable_fsm.restate.activities.external_answers import Callbacks
 from durable_fsm.restate.activities.failures import (
@@ -41,8 +40,9 @@ from durable_fsm.restate.activities.failures import (
 )
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.limits import admission
-from durable_fsm.restate.logs import log
-from durable_fsm.restate.redaction import seen
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 
@@ -151,7 +151,7 @@ class Context:
         self._go_on()
 
         async def attempt() -> bytes:
-            with observe.stepping(self._activity, name):
+            with report.stepping(self._activity, name):
                 record = await self._steps.attempt(
                     self._token, name, work, retry=retry, timeout=self._timeout, patient=self._patient
                 )
@@ -170,7 +170,7 @@ class Context:
             failure = failure_from_json(record["error"])
             if record["terminal"] or number == retry.attempts:
                 raise Failed(failure)
-            observe.retried(self._activity, name, number, failure)
+            report.retried(self._activity, name, number, failure)
             await self.sleep(retry.delay(number))
 
     async def sleep(self, duration: timedelta) -> None:
@@ -270,7 +270,7 @@ class Runner:
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = Job.decode(body)
-            with observe.Watching(self.chart, ctx, job.key, activity.id):
+            with report.Watching(self.chart, ctx, job.key, activity.id):
                 return (await run(ctx, job)).encode()
 
         async def run(ctx: restate.Context, job: Job) -> Delivery:
@@ -278,11 +278,11 @@ class Runner:
             if job.undo is not None:
                 return await self._undo(ctx, activity, job)
             if job.part is None:
-                observe.begun(activity, job.stable_id)
+                report.begun(activity, job.stable_id)
             context = Context(ctx, self.chart, activity, job, self.steps)
             outcome = await self._run(context, activity, job)
             if job.part is None:
-                observe.ended(activity, outcome.error, job.stable_id)
+                report.ended(activity, outcome.error, job.stable_id)
             context.callbacks.forget_all()
             if job.background:
                 self._tell(ctx, job, outcome)
@@ -303,9 +303,9 @@ class Runner:
         assert job.undo is not None
         by = replace(activity, id=str(job.undo["by"]), retry=activity.undo.retry)
         context = Context(ctx, self.chart, by, job, self.steps)
-        observe.begun(activity, job.stable_id, undo=True)
+        report.begun(activity, job.stable_id, undo=True)
         outcome = await self._run(context, replace(by, each=None, limit=None), job)
-        observe.ended(activity, outcome.error, job.stable_id, undo=True)
+        report.ended(activity, outcome.error, job.stable_id, undo=True)
         context.callbacks.forget_all()
         if job.background:
             self._tell(ctx, job, outcome)

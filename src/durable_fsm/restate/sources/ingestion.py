@@ -20,8 +20,8 @@ from durable_fsm import errors
 from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Incoming
-from durable_fsm.restate import observe
-from durable_fsm.restate.redaction import cleaned, seen
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.redaction import cleaned, seen
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import parked_for
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, writable
@@ -169,7 +169,7 @@ class Intake:
                 raise
             if reason not in PARKED:
                 raise reject(ctx, self.chart, ctx.key(), arrival, error, arrival) from error
-            observe.parked(arrival.event, f"{error.message} It came from {arrival.place}.", arrival.tries)
+            report.parked(arrival.event, f"{error.message} It came from {arrival.place}.", arrival.tries)
             later = replace(arrival, tries=arrival.tries + 1)
             delay = parked_for(arrival.tries)
             ctx.generic_send(self.chart.name, INCOMING, later.encode(), key=ctx.key(), send_delay=delay)
@@ -200,7 +200,7 @@ def reject(
             letter["payload"] = cleaned(arrival.payload)
     message = f"{error.message} It came from {place.place}."
     event = arrival.event if arrival is not None else ""
-    observe.rejected(event, message, error.status_code, unheard=True, error=letter["type"], **place.facts)
+    report.rejected(event, message, error.status_code, unheard=True, error=letter["type"], **place.facts)
     ctx.generic_send(rejected_name(chart), "_add", text_of(letter), key=place.source)
     return RestateTerminalError(message, error.status_code, metadata={**(error.metadata or {}), **place.facts})
 

@@ -15,8 +15,8 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.model import Chart
 from durable_fsm.core.sources import Kafka, Record
-from durable_fsm.restate import observe
-from durable_fsm.restate.redaction import seen_text
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Intake, Place, reject
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors
@@ -67,7 +67,7 @@ class Topics:
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
             """Hand a record on to its machine, in the order of its key."""
-            with observe.Watching(self.chart, ctx, ctx.key(), FORWARD):
+            with report.Watching(self.chart, ctx, ctx.key(), FORWARD):
                 return await self._read(ctx, body, forwarder_name(self.chart))
 
         service.handler(FORWARD, accept="*/*", input_serde=BYTES, output_serde=BYTES)(forward)

@@ -17,9 +17,9 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
-from durable_fsm.restate import observe
-from durable_fsm.restate.logs import log
-from durable_fsm.restate.redaction import seen_text
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Place
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, TerminalErrors, digest_of
@@ -60,7 +60,7 @@ class Webhooks:
 
     def _handler(self, webhook: Webhook) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
-            with observe.Watching(self.chart, ctx, "", webhook.name):
+            with report.Watching(self.chart, ctx, "", webhook.name):
                 return await take(ctx, body)
 
         async def take(ctx: restate.Context, body: bytes) -> bytes:

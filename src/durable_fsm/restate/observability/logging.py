@@ -7,7 +7,7 @@ import traceback
 
 from restate.server_context import restate_context_is_replaying
 
-from durable_fsm.restate import redaction
+from durable_fsm.restate.observability import redaction
 
 LOGGER = "durable_fsm"
 

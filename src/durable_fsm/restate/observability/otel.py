@@ -9,7 +9,7 @@ from functools import cache
 from opentelemetry import metrics, trace
 from restate.ext.tracing import RestateTracer
 
-from durable_fsm.restate.logs import LOGGER
+from durable_fsm.restate.observability.logging import LOGGER
 
 Attributes = Mapping[str, str | int | bool | list[str]]
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
-from durable_fsm.restate.logs import is_replaying
+from durable_fsm.restate.observability.logging import is_replaying
 
 Attributes = Mapping[str, str | int | bool | list[str]]
 
@@ -19,7 +19,7 @@ Attributes = Mapping[str, str | int | bool | list[str]]
 def _installed() -> ModuleType | None:
     """What speaks OpenTelemetry; None without the extra `otel`."""
     try:
-        return import_module("durable_fsm.restate.otel")
+        return import_module("durable_fsm.restate.observability.otel")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "opentelemetry":
             raise

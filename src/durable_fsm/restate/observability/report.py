@@ -20,8 +20,8 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.model import Activity, Chart, Failure, Outcome, Snapshot, Status
 from durable_fsm.core.turn import Taken
-from durable_fsm.restate import redaction, telemetry
-from durable_fsm.restate.logs import LOGGER, is_replaying, log
+from durable_fsm.restate.observability import redaction, telemetry
+from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log
 
 UNKNOWN = "(unknown)"
 """Stands in counters for events that a chart does not have: their names are chosen by whoever sends them."""

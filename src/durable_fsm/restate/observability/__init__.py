@@ -1,0 +1,1 @@
+"""What operators see of machines: log records, spans and counters, without what a chart redacts."""
