@@ -13,7 +13,7 @@ import pytest
 from durable_fsm import errors
 from durable_fsm.core import fan_out, step
 from durable_fsm.core.model import Json
-from durable_fsm.restate import record, repairs, waiting, wire
+from durable_fsm.restate import history, repairs, waiting, wire
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.sources import ingestion
 from durable_fsm.restate.visit import keep_parked
@@ -44,7 +44,7 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "an error message, and each text among its facts": f"{wire.MAX_MESSAGE:,} characters",
         "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{wire.MAX_SNAPSHOT // mib} MiB",
-        "entries of one answer of history": f"{record.MOST:,} entries",
+        "entries of one answer of history": f"{history.MOST:,} entries",
         "rejected events of a topic or webhook": f"{ingestion.LETTERS} events",
         "a payload among them": f"{ingestion.LONGEST_PAYLOAD // kib} KiB",
     }

@@ -13,7 +13,7 @@ from durable_fsm import chart_from
 from durable_fsm.core.model import Json
 from durable_fsm.errors import MalformedInput
 from durable_fsm.restate.deleting import How
-from durable_fsm.restate.record import Range
+from durable_fsm.restate.history import Range
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,

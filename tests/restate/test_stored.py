@@ -13,7 +13,7 @@ from durable_fsm.core.model import Event
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.record import PAGE, recorded
+from durable_fsm.restate.history import PAGE, recorded
 from durable_fsm.restate.stored import Stored, mark_of
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durable_fsm.restate.record import PAGE
+from durable_fsm.restate.history import PAGE
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def openapi(target: str, *, server: str, api_version: str | None, output: Path |
     TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Any generator of clients
     and any viewer reads it: every public event with its payload, every answer with its status.
     """
-    from durable_fsm.restate.openapi import openapi as document
+    from durable_fsm.restate.http.openapi import openapi as document
 
     text = (
         json.dumps(document(chart_of(target), server=server, version=api_version), indent=2, ensure_ascii=False) + "\n"

@@ -17,11 +17,11 @@ from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import Runner, has_steps, runner_name
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
+from durable_fsm.restate.history import Record
 from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.record import Record
 from durable_fsm.restate.sources.ingestion import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
 from durable_fsm.restate.sources.webhooks import Webhooks

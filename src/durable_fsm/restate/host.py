@@ -31,11 +31,11 @@ from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
+from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.record import Range, entries_of, forget
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,

@@ -47,10 +47,10 @@ from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.history import Page, hand_on, recorded
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.record import Page, hand_on, recorded
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
