@@ -18,10 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from durable_fsm import errors
+from durable_fsm.admin.kafka_subscriptions import AdminRefused
 from durable_fsm.cli import main
 from durable_fsm.cli.errors import EXIT_CODES, as_shown
 from durable_fsm.errors import DurableFSMError, Problem
-from durable_fsm.restate.subscriptions import AdminRefused
 
 GOLDEN = Path(__file__).parent / "errors.txt"
 HERE = {"chart": "Order", "key": "o-17"}

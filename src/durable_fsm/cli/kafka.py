@@ -6,10 +6,10 @@ import sys
 
 import click
 
+from durable_fsm.admin.kafka_subscriptions import Admin, Poison, changes, poison
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.restate.subscriptions import Admin, Poison, changes, poison
 
 
 @click.command()

@@ -19,8 +19,8 @@ from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, DurableFSMError
 
 if TYPE_CHECKING:
+    from durable_fsm.admin.inventory import Which
     from durable_fsm.client import SyncClient
-    from durable_fsm.restate.survey import Which
 
 AT_ONCE = 8
 """Events on their way at once, when many machines are sent one."""
@@ -90,7 +90,7 @@ def send(
 
 
 def _which(where: Iterable[str]) -> Which:
-    from durable_fsm.restate.survey import Which
+    from durable_fsm.admin.inventory import Which
 
     found: dict[str, str] = {}
     for text in where:
@@ -112,8 +112,8 @@ def _send_to_many(
     run: str | None,
     as_json: bool,
 ) -> None:
-    from durable_fsm.restate.subscriptions import Admin
-    from durable_fsm.restate.survey import machines_of
+    from durable_fsm.admin.inventory import machines_of
+    from durable_fsm.admin.kafka_subscriptions import Admin
 
     with Admin(connection.admin, connection.http()) as admin:
         keys = [found.key for found in machines_of(admin, machine, which)]

@@ -18,8 +18,8 @@ from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.model import Status
 
 if TYPE_CHECKING:
-    from durable_fsm.restate.subscriptions import Admin
-    from durable_fsm.restate.survey import Finding
+    from durable_fsm.admin.inventory import Finding
+    from durable_fsm.admin.kafka_subscriptions import Admin
 
 KNOWN = ((1, 7),)
 """Versions of the Restate server, without their last number, on which everything here is tested."""
@@ -54,8 +54,8 @@ def list_machines(
     as_json: bool,
 ) -> None:
     """List the machines of the chart MACHINE, by key, from the server's SQL tables."""
-    from durable_fsm.restate.subscriptions import Admin
-    from durable_fsm.restate.survey import Which, machines_of
+    from durable_fsm.admin.inventory import Which, machines_of
+    from durable_fsm.admin.kafka_subscriptions import Admin
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
@@ -82,7 +82,7 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
     With TARGETS ('module:Name' or 'file.py:Name') also whether their topics have the subscriptions they declare. Exits
     with 1 if anything was found.
     """
-    from durable_fsm.restate.subscriptions import Admin
+    from durable_fsm.admin.kafka_subscriptions import Admin
 
     charts = [chart_of(target) for target in targets]
     with Admin(connection.admin, connection.http()) as admin:
@@ -103,7 +103,7 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
 def _about_servers(admin: Admin, connection: Connection) -> Iterator[Finding]:
     from httpx import HTTPError
 
-    from durable_fsm.restate.survey import Finding
+    from durable_fsm.admin.inventory import Finding
 
     version = str(admin.ask("GET", "/version")["version"])
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) not in KNOWN:
@@ -122,18 +122,18 @@ def _about_servers(admin: Admin, connection: Connection) -> Iterator[Finding]:
 
 
 def _about_the_rest(admin: Admin) -> Iterator[Finding]:
-    from durable_fsm.restate import survey
+    from durable_fsm.admin import inventory
 
-    for machine in survey.charts_in(admin):
-        yield from survey.findings_about_machines(admin, machine)
-    yield from survey.findings_about_invocations(admin)
-    yield from survey.findings_about_deployments(admin)
+    for machine in inventory.charts_in(admin):
+        yield from inventory.findings_about_machines(admin, machine)
+    yield from inventory.findings_about_invocations(admin)
+    yield from inventory.findings_about_deployments(admin)
 
 
 def _about_topics(admin: Admin, chart: object) -> Iterator[Finding]:
+    from durable_fsm.admin.inventory import Finding
+    from durable_fsm.admin.kafka_subscriptions import AdminRefused, changes
     from durable_fsm.core.model import Chart
-    from durable_fsm.restate.subscriptions import AdminRefused, changes
-    from durable_fsm.restate.survey import Finding
 
     assert isinstance(chart, Chart)
     try:

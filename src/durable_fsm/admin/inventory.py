@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from durable_fsm.admin.kafka_subscriptions import Admin
 from durable_fsm.core.model import Chart, Status
 from durable_fsm.restate.stored import SNAPSHOT, is_mark
-from durable_fsm.restate.subscriptions import Admin
 from durable_fsm.restate.texts import value_of
 
 Row = dict[str, Any]  # Any: JSON of a shape that its reader knows

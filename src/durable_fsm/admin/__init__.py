@@ -1,0 +1,1 @@
+"""What Restate's admin API knows and changes: all machines of a server, and its Kafka subscriptions."""
