@@ -59,7 +59,7 @@ def impurities(source: str) -> Iterator[str]:
 
 def _is_allowed(module: str) -> bool:
     if module.partition(".")[0] == "durable_fsm":
-        return module == "durable_fsm.errors" or f"{module}.".startswith("durable_fsm.core.")
+        return f"{module}.".startswith(("durable_fsm.core.", "durable_fsm.errors."))
     return module.partition(".")[0] in ALLOWED
 
 

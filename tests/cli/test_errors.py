@@ -83,7 +83,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
 
 def tree(kind: type[DurableFSMError] = DurableFSMError) -> Iterator[type[DurableFSMError]]:
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield child
             yield from tree(child)
 
