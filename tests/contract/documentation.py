@@ -40,8 +40,8 @@ from durable_fsm.errors import (
     Finished,
     UnknownEvent,
 )
-from durable_fsm.frontends.facade import Attributes
-from durable_fsm.frontends.statemachine import _data_class, _Reader
+from durable_fsm.frontends.statemachine.facade import Attributes
+from durable_fsm.frontends.statemachine.reader import _data_class, _Reader
 from durable_fsm.frontends.values import native
 from durable_fsm.testing import Rehearsal
 from tests.contract.sources import sources

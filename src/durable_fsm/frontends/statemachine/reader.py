@@ -40,18 +40,18 @@ from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends import chart_from as read_any
 from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.callbacks import Callbacks
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.detached import detached_of
-from durable_fsm.frontends.facade import Attributes, facade_of
 from durable_fsm.frontends.guarded import guarded, problems_in
 from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.places import places_in
+from durable_fsm.frontends.statemachine.callbacks import Callbacks
+from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
+from durable_fsm.frontends.statemachine.work import Found, Work
 from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
-from durable_fsm.frontends.work import Found, Work
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
 

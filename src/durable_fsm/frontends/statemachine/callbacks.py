@@ -31,8 +31,8 @@ from durable_fsm.frontends.arguments import (
     shown_name,
     written,
 )
-from durable_fsm.frontends.facade import Facade, StateOf, enter
 from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.statemachine.facade import Facade, StateOf, enter
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 Found = tuple[str, Call, Location | None]

@@ -18,8 +18,8 @@ from durable_fsm.core.model import Activity, Child, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of
-from durable_fsm.frontends.facade import Facade, worker
 from durable_fsm.frontends.machines import MachineOf, child_of, machine
+from durable_fsm.frontends.statemachine.facade import Facade, worker
 
 TIMEOUT = cast("Any", type(timeout(1)))
 """What `timeout(…)` makes; its class has no public name."""
