@@ -24,7 +24,7 @@ from durable_fsm.frontends.arguments import (
     result_of,
     written,
 )
-from durable_fsm.frontends.models import Moment, Names, moment, now
+from durable_fsm.frontends.transitions.models import Moment, Names, moment, now
 
 
 @dataclass(frozen=True, slots=True)

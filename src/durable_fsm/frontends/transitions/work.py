@@ -14,7 +14,7 @@ from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of, detached_of
 from durable_fsm.frontends.machines import MachineOf, child_of, machine
-from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
+from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 
 
 class Work:

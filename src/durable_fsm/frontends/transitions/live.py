@@ -16,8 +16,8 @@ from transitions.extensions.nesting import FunctionWrapper
 from transitions.extensions.states import Volatile
 
 from durable_fsm.core.model import Misfit
-from durable_fsm.frontends.models import attributes_of, declared_fields
-from durable_fsm.frontends.transitions_config import TransitionsConfig, listed
+from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
+from durable_fsm.frontends.transitions.models import attributes_of, declared_fields
 from durable_fsm.frontends.values import native
 
 RETRY: type = cast("Any", features).Retry

@@ -44,17 +44,15 @@ from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.guarded import guarded, problems_in
 from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
-from durable_fsm.frontends.models import Names, model_type
 from durable_fsm.frontends.names import EventNames, stance_problems
-from durable_fsm.frontends.transitions_callbacks import ModelCallbacks
-from durable_fsm.frontends.transitions_config import TransitionsConfig, built, listed
-from durable_fsm.frontends.transitions_live import Model, ignores, limits, model_in, model_of, starts_of
-from durable_fsm.frontends.transitions_tree import Edge, Tree
-from durable_fsm.frontends.transitions_work import Work
+from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
+from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
+from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
+from durable_fsm.frontends.transitions.models import Names, model_type
+from durable_fsm.frontends.transitions.tree import Edge, Tree
+from durable_fsm.frontends.transitions.work import Work
 from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
-
-__all__ = ["TransitionsConfig", "chart_from", "reads"]
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
 RESTING = "itself"
