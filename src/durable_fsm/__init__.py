@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
+    from durable_fsm.frontends.checks.versions import migration
     from durable_fsm.frontends.declare import (
         EventOf,
         activity,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.machines import machine
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
-    from durable_fsm.frontends.versions import migration
     from durable_fsm.restate.app import app
     from durable_fsm.restate.observability.formatter import JsonFormatter
 
@@ -81,7 +81,7 @@ _HOMES = {
     "ignore": "durable_fsm.frontends.declare",
     "keep": "durable_fsm.frontends.declare",
     "machine": "durable_fsm.frontends.machines",
-    "migration": "durable_fsm.frontends.versions",
+    "migration": "durable_fsm.frontends.checks.versions",
     "undo_all": "durable_fsm.frontends.declare",
 }
 

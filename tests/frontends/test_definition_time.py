@@ -23,7 +23,7 @@ from statemachine.exceptions import InvalidDefinition
 
 from durable_fsm import DefinitionError, activity, after, chart_from, durable
 from durable_fsm.errors import DefinitionWarning
-from durable_fsm.frontends.purity import faults
+from durable_fsm.frontends.checks.purity import faults
 
 HERE = Path(__file__).name
 

@@ -46,7 +46,7 @@ from durable_fsm import (
     ignore,
 )
 from durable_fsm.core.sources import Request
-from durable_fsm.frontends.guarded import CLOSABLE
+from durable_fsm.frontends.checks.redaction import CLOSABLE
 
 QUICKLY = Retry(attempts=3, initial=timedelta(milliseconds=20))
 SHORT = timedelta(milliseconds=200)

@@ -15,8 +15,8 @@ from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.model import Event, Failure, Location
 from durable_fsm.core.scope import Scope
 from durable_fsm.errors import UnknownWork
-from durable_fsm.frontends.places import place_of
-from durable_fsm.frontends.purity import REMEDIES, faults, started_by
+from durable_fsm.frontends.checks.purity import REMEDIES, faults, started_by
+from durable_fsm.frontends.source_locations import place_of
 
 MISSING = object()
 Call = Callable[[Scope], object]

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from durable_fsm.core.model import Activity
 from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
+from durable_fsm.frontends.checks.undo import refuse_unfit
 from durable_fsm.frontends.declare import ActivityOf, activity
-from durable_fsm.frontends.inputs import input_of, refuse_impure, refuse_impure_items
-from durable_fsm.frontends.undoing import refuse_unfit
 
 NOWHERE = "work="
 """What stands for a state where detached work has none."""

@@ -11,8 +11,8 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.model import Chart, Child, Location, Misfit, Spawn
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
 from durable_fsm.frontends.declare import Input, Items, each_of
-from durable_fsm.frontends.inputs import input_of, refuse_impure, refuse_impure_items
 
 _being_read: list[object] = []
 

@@ -38,19 +38,19 @@ from durable_fsm.core.model import (
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends import chart_from as read_any
-from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.checks import flows, sources, versions
+from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
+from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.detached import detached_of
-from durable_fsm.frontends.guarded import guarded, problems_in
-from durable_fsm.frontends.inputs import refuse_unknown
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
-from durable_fsm.frontends.places import places_in
+from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import Callbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
 from durable_fsm.frontends.statemachine.work import Found, Work
-from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
@@ -145,7 +145,7 @@ class _Reader:
         if self.problems:
             raise DefinitionError(chart=self.name, problems=self.problems)
         self._judge(chart)
-        return guarded(chart, self.options.redact, self.options.operators_only)
+        return with_redaction(chart, self.options.redact, self.options.operators_only)
 
     def _kept(self) -> tuple[Chart, ...]:
         self.here = None

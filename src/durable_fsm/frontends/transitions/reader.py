@@ -39,10 +39,11 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends import chart_from as read_any
-from durable_fsm.frontends import flows, sources, versions
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.guarded import guarded, problems_in
-from durable_fsm.frontends.inputs import refuse_unknown
+from durable_fsm.frontends.checks import flows, sources, versions
+from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
+from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.machines import reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
@@ -51,7 +52,6 @@ from durable_fsm.frontends.transitions.live import Model, ignores, limits, model
 from durable_fsm.frontends.transitions.models import Names, model_type
 from durable_fsm.frontends.transitions.tree import Edge, Tree
 from durable_fsm.frontends.transitions.work import Work
-from durable_fsm.frontends.undoing import refuse_nothing
 from durable_fsm.frontends.values import Plain, Typed
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
@@ -175,7 +175,7 @@ class _Reader:
         if self.problems:
             raise NotDurable(chart=config.name, problems=self.problems)
         self._judge(chart)
-        return guarded(chart, tuple(config.redact), tuple(config.operators_only))
+        return with_redaction(chart, tuple(config.redact), tuple(config.operators_only))
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:

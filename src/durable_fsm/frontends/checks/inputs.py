@@ -8,8 +8,8 @@ from typing import Any, Protocol, cast
 
 from durable_fsm.core.model import Callback, Json, ValueType
 from durable_fsm.frontends.arguments import Report, written
+from durable_fsm.frontends.checks.purity import REMEDIES, faults
 from durable_fsm.frontends.declare import Input, Items
-from durable_fsm.frontends.purity import REMEDIES, faults
 
 
 def input_of(declared: Input | None) -> Callback | None:

@@ -13,7 +13,7 @@ from durable_fsm.core.model import EventType, Location, Transition
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.purity import REMEDIES, faults
+from durable_fsm.frontends.checks.purity import REMEDIES, faults
 
 TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 """What Kafka takes for the name of a topic."""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Discreet:
+class RedactedType:
     """A `ValueType` that does not say what is wrong with a member that is to be redacted: the reason may quote it."""
 
     type: ValueType
@@ -51,16 +51,16 @@ class Discreet:
             raise Misfit("the value, which is redacted, does not fit", error.path) from error
 
 
-def guarded(chart: Chart, redact: tuple[str, ...], operators_only: tuple[str, ...]) -> Chart:
+def with_redaction(chart: Chart, redact: tuple[str, ...], operators_only: tuple[str, ...]) -> Chart:
     """The chart with what its author says of both."""
     if not redact:
         return replace(chart, operators_only=operators_only) if operators_only else chart
     redaction = Redaction.of(redact)
     events = {
-        name: event if event.payload is None else replace(event, payload=Discreet(event.payload, redaction))
+        name: event if event.payload is None else replace(event, payload=RedactedType(event.payload, redaction))
         for name, event in chart.events.items()
     }
-    data = Discreet(chart.data, redaction)
+    data = RedactedType(chart.data, redaction)
     return replace(chart, data=data, events=events, redact=redact, operators_only=operators_only)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from durable_fsm.core.migrate import Migration, OldMachine, path_from
 from durable_fsm.core.model import ROOT, Chart, Location
 from durable_fsm.errors import quoted
-from durable_fsm.frontends.purity import REMEDIES, faults
+from durable_fsm.frontends.checks.purity import REMEDIES, faults
 
 Found = tuple[str, str, Location | None]
 
