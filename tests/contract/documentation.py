@@ -381,7 +381,7 @@ def _chart(watched: Watched) -> Chart:
         return chart_from(watched.cls)
     typed = StateChart[type(model)]  # type: ignore[misc]  # only known when the page has run
     with mock.patch.object(watched.cls, "__orig_bases__", (typed,), create=True):
-        return _Reader(watched.cls).chart()
+        return _Reader(watched.cls, chart_from).chart()
 
 
 def _data(chart: Chart, watched: Watched) -> Json:

@@ -33,7 +33,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
     from durable_fsm.frontends import statemachine
 
     if statemachine.reads(definition):
-        return statemachine.chart_from(definition)
+        return statemachine.chart_from(definition, chart_from)
     from durable_fsm.frontends import documents
 
     if documents.reads(definition):
@@ -42,7 +42,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         from durable_fsm.frontends import transitions
 
         if transitions.reads(definition):
-            return transitions.chart_from(definition)
+            return transitions.chart_from(definition, chart_from)
     raise TypeError(
         f"{definition!r} is no statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
         " Machine, or the path of a document."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,9 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
 from durable_fsm.frontends.declare import Input, Items, each_of
+
+ReadChart = Callable[[object], Chart]
+"""Reads a definition of any front-end. It is handed to the readers, so that none of them imports the others."""
 
 _being_read: list[object] = []
 
@@ -72,13 +75,15 @@ def machine(
     return MachineOf(definition, id=id, input=input, each=each, settle=settle)
 
 
-def child_of(declared: MachineOf, id: str, problem: Report, place: Location | None = None) -> Child | None:
-    """The machine as its parent's chart has it; None if it cannot be."""
+def child_of(
+    declared: MachineOf, id: str, problem: Report, place: Location | None = None, *, read: ReadChart
+) -> Child | None:
+    """Read the machine's definition and make it a child of the chart; None, with a problem reported, if it cannot be."""
     if any(declared.definition is one for one in _being_read):
         what = f"machine '{id}' is a {declared.__name__} again, each of which would run another one."
         problem(what, "Send to it instead: effects.send(event, to=(definition, key)).", place)
         return None
-    chart = _chart_of(declared.definition)
+    chart = read(declared.definition)
     refuse_impure(id, declared.input, problem, kind="machine")
     refuse_impure_items(id, declared.each, problem, kind="machine")
     if declared.input is None and declared.each is None and (misfit := _without_data(chart)) is not None:
@@ -101,12 +106,6 @@ def reading(definition: object) -> Generator[None]:
         yield
     finally:
         _being_read.pop()
-
-
-def _chart_of(definition: object) -> Chart:
-    from durable_fsm.frontends import chart_from
-
-    return chart_from(definition)
 
 
 def _without_data(chart: Chart) -> str | None:

@@ -37,7 +37,6 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
-from durable_fsm.frontends import chart_from as read_any
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.checks import flows, sources, versions
 from durable_fsm.frontends.checks.inputs import refuse_unknown
@@ -45,7 +44,7 @@ from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
 from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
 from durable_fsm.frontends.detached import detached_of
-from durable_fsm.frontends.machines import reading
+from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import Callbacks
@@ -61,8 +60,8 @@ def reads(definition: object) -> bool:
     return isinstance(definition, type) and issubclass(definition, StateChart)
 
 
-def chart_from(definition: object) -> Chart:
-    """The chart of a `StateChart` class; made once per class.
+def chart_from(definition: object, read: ReadChart) -> Chart:
+    """The chart of a `StateChart` class; made once per class. *read* reads the machines and versions it names.
 
     Raises:
         DefinitionError: with every problem found.
@@ -70,15 +69,16 @@ def chart_from(definition: object) -> Chart:
     cls = cast("type[StateChart[Any]]", definition)
     if cls not in _charts:
         with reading(cls):
-            _charts[cls] = _Reader(cls).chart()
+            _charts[cls] = _Reader(cls, read).chart()
     return _charts[cls]
 
 
 class _Reader:
     """Reads one class; collects problems instead of stopping at the first."""
 
-    def __init__(self, cls: type[StateChart[Any]]) -> None:
+    def __init__(self, cls: type[StateChart[Any]], read: ReadChart) -> None:
         self.cls = cls
+        self.read = read
         self.options: Options = vars(cls).get(OPTIONS, Options())
         self.name = self.options.name or cls.__name__
         self.problems: dict[Problem, None] = {}
@@ -88,7 +88,7 @@ class _Reader:
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
         self.ids = {id(state): name for name, state in self.library.items()}
-        self.work = Work(cls, self.facade, self.problem)
+        self.work = Work(cls, self.facade, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
         self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.names, self.problem)
         self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}
@@ -149,7 +149,7 @@ class _Reader:
 
     def _kept(self) -> tuple[Chart, ...]:
         self.here = None
-        return versions.kept_for(self.name, [read_any(one) for one in self.options.versions])
+        return versions.kept_for(self.name, [self.read(one) for one in self.options.versions])
 
     def _judge(self, chart: Chart) -> None:
         """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""

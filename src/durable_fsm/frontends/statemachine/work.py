@@ -18,7 +18,7 @@ from durable_fsm.core.model import Activity, Child, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of
-from durable_fsm.frontends.machines import MachineOf, child_of, machine
+from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
 from durable_fsm.frontends.statemachine.facade import Facade, worker
 
 TIMEOUT = cast("Any", type(timeout(1)))
@@ -44,10 +44,11 @@ class Work:
     too, which stands for each of them. `declared` has the activities and machines of states, by id.
     """
 
-    def __init__(self, cls: type, facade: type[Facade], problem: Report) -> None:
+    def __init__(self, cls: type, facade: type[Facade], problem: Report, read: ReadChart) -> None:
         self.cls = cls
         self.facade = facade
         self.problem = problem
+        self.read = read
         self.ids: dict[str, str] = {}
         self.declared: dict[str, ActivityOf | MachineOf] = {}
 
@@ -79,7 +80,7 @@ class Work:
         elif (invoked := _machine(work, handler)) is not None:
             self._register(id, state)
             self.declared[id] = invoked
-            child = child_of(invoked, id, self.problem)
+            child = child_of(invoked, id, self.problem, read=self.read)
             found.machines += [] if child is None else [child]
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)

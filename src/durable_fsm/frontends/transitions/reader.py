@@ -38,13 +38,12 @@ from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
-from durable_fsm.frontends import chart_from as read_any
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.checks import flows, sources, versions
 from durable_fsm.frontends.checks.inputs import refuse_unknown
 from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
 from durable_fsm.frontends.checks.undo import refuse_nothing
-from durable_fsm.frontends.machines import reading
+from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
@@ -66,8 +65,8 @@ def reads(definition: object) -> bool:
     return isinstance(definition, TransitionsConfig | Machine)
 
 
-def chart_from(definition: object) -> Chart:
-    """The chart of a configuration, made once; or of a machine as it is now.
+def chart_from(definition: object, read: ReadChart) -> Chart:
+    """The chart of a configuration, made once; or of a machine as it is now. *read* reads the charts that it names.
 
     Raises:
         DefinitionError: with every problem found.
@@ -75,21 +74,22 @@ def chart_from(definition: object) -> Chart:
     if isinstance(definition, TransitionsConfig):
         if definition not in _charts:
             with reading(definition):
-                _charts[definition] = _Reader(built(definition), definition, model_of(definition)).chart()
+                _charts[definition] = _Reader(built(definition), definition, model_of(definition), read).chart()
         return _charts[definition]
     machine = cast("Any", definition)
     model = model_in(machine)
     name = machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
     place = written(model.cls) or written(type(machine)) or Location("", 0)
     config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place)
-    return _Reader(machine, config, model).chart()
+    return _Reader(machine, config, model, read).chart()
 
 
 class _Reader:
     """Reads one machine; collects problems instead of stopping at the first."""
 
-    def __init__(self, machine: Any, config: TransitionsConfig, model: Model) -> None:
+    def __init__(self, machine: Any, config: TransitionsConfig, model: Model, read: ReadChart) -> None:
         self.machine = machine
+        self.read = read
         self.config = config
         self.model = model
         self.here = config.location if config.location is not None and config.location.file else None
@@ -97,7 +97,7 @@ class _Reader:
         self.nested, self.library, self.edges = self.tree.nested, self.tree.states, self.tree.edges
         self.problems: dict[Problem, None] = {}
         self.states: dict[str, State] = {}
-        self.work = Work(config, self.library, self.problem)
+        self.work = Work(config, self.library, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
         names = Names(
             triggers=tuple(dict.fromkeys(edge.event for edge in self.edges)),
@@ -165,7 +165,7 @@ class _Reader:
             sources=tuple(config.sources),
             webhooks=tuple(config.webhooks),
             migrations=tuple(config.migrations),
-            kept=versions.kept_for(config.name, [read_any(one) for one in config.versions]),
+            kept=versions.kept_for(config.name, [self.read(one) for one in config.versions]),
             after_end=config.after_end,
             workflow=config.workflow,
             flow=config.flow,

@@ -13,7 +13,7 @@ from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of, detached_of
-from durable_fsm.frontends.machines import MachineOf, child_of, machine
+from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 
 
@@ -23,9 +23,10 @@ class Work:
     `declared` has the activities and machines of states, by id; `detached` is what no state waits for.
     """
 
-    def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report) -> None:
+    def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report, read: ReadChart) -> None:
         self.config = config
         self.problem = problem
+        self.read = read
         self.ids: dict[str, str] = {}
         self.declared: dict[str, ActivityOf | MachineOf] = {}
         self._machines: dict[str, list[MachineOf]] = {}
@@ -87,7 +88,7 @@ class Work:
     def machines(self, id: str) -> Iterator[Child]:
         """The machines that a state runs."""
         for one in self._machines.get(id, ()):
-            child = child_of(one, one.id or id, self.problem, self.config.location)
+            child = child_of(one, one.id or id, self.problem, self.config.location, read=self.read)
             if child is not None:
                 yield child
 
