@@ -30,8 +30,10 @@ from transitions import Machine
 from transitions.extensions import HierarchicalMachine
 
 from durable_fsm import chart_from
-from durable_fsm.core.model import Chart, Event, Json
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.events import Event
 from durable_fsm.core.step import start, step
+from durable_fsm.core.values import Json
 
 Bench = Callable[[int], float]
 """Takes a number of events and returns the seconds they took."""

@@ -18,7 +18,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # charts are written as the tests write them
 
-from durable_fsm.core.model import Chart, Transition
+from durable_fsm.core.chart import Chart, Transition
 from durable_fsm.diagram import to_png, to_svg
 from tests.building import chart, edge
 

@@ -22,29 +22,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from durable_fsm.core.codec import plain
-from durable_fsm.core.model import (
+from durable_fsm.core.chart import (
     ROOT,
     Activity,
     Callback,
     Chart,
     Child,
-    Event,
     EventType,
     Guard,
-    Json,
     Kind,
-    Misfit,
     Policies,
-    Snapshot,
     State,
-    Step,
     Timer,
     Transition,
-    ValueType,
 )
+from durable_fsm.core.codec import plain
+from durable_fsm.core.effects import Step
+from durable_fsm.core.events import Event
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import start, step
+from durable_fsm.core.values import Json, Misfit, ValueType
 
 WORDS = {
     "parallel": Kind.PARALLEL,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from durable_fsm.client import Client, SyncClient
     from durable_fsm.core.activity import ActivityContext
+    from durable_fsm.core.chart import Chart, History, Retry
+    from durable_fsm.core.events import Failure
     from durable_fsm.core.migrate import OldMachine
-    from durable_fsm.core.model import Chart, Failure, History, Retry
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
@@ -45,14 +46,14 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "ActivityContext": "durable_fsm.core.activity",
-    "Chart": "durable_fsm.core.model",
+    "Chart": "durable_fsm.core.chart",
     "Client": "durable_fsm.client",
     "DefinitionError": "durable_fsm.errors",
     "DurableFSMError": "durable_fsm.errors",
     "Effects": "durable_fsm.core.scope",
     "EventOf": "durable_fsm.frontends.declare",
-    "Failure": "durable_fsm.core.model",
-    "History": "durable_fsm.core.model",
+    "Failure": "durable_fsm.core.events",
+    "History": "durable_fsm.core.chart",
     "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",
@@ -61,7 +62,7 @@ _HOMES = {
     "OldMachine": "durable_fsm.core.migrate",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
-    "Retry": "durable_fsm.core.model",
+    "Retry": "durable_fsm.core.chart",
     "StripeSignature": "durable_fsm.frontends.signatures",
     "SyncClient": "durable_fsm.client",
     "TerminalError": "durable_fsm.errors",

@@ -30,8 +30,9 @@ from statemachine import State, StateChart, StateMachine
 from statemachine.utils import run_async_from_sync
 
 from durable_fsm import chart_from
+from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import Activity, Chart, Json
+from durable_fsm.core.values import Json
 from durable_fsm.errors import (
     DefinitionError,
     DefinitionWarning,

@@ -17,9 +17,12 @@ from statemachine import HistoryState, State, StateChart
 from statemachine.engines.sync import SyncEngine
 
 from durable_fsm import chart_from
-from durable_fsm.core.model import Chart, Event, Json, Snapshot, Status
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.events import Event
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import EventRejected, UnknownEvent
 
 EVENTS = ("e0", "e1", "e2", "e3")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from durable_fsm.core import index, plan, run, select
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.model import Chart, Snapshot
+from durable_fsm.core.snapshot import Snapshot
 from tests.contract.oracle import Draw, first_difference, played_by_us, population, sequence
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")

@@ -17,8 +17,10 @@ from transitions import Machine, MachineError
 from transitions.extensions import HierarchicalMachine, nesting
 
 from durable_fsm import TransitionsConfig, chart_from
-from durable_fsm.core.model import Event, Json, Status
+from durable_fsm.core.events import Event
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import EventRejected, UnknownEvent
 
 EVENTS = ("e0", "e1", "e2", "e3", "inside")

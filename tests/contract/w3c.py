@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from durable_fsm.core.model import Status
+from durable_fsm.core.snapshot import Status
 from durable_fsm.frontends import documents
 from durable_fsm.testing import Rehearsal
 from tests.contract.sources import sources

@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from durable_fsm.core.chart import AfterEnd, Timer
+from durable_fsm.core.effects import Cancel, Send
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.migrate import Migration, migrated, take_up
-from durable_fsm.core.model import AfterEnd, Cancel, Event, Failure, Origin, Send, Status, Timer
 from durable_fsm.core.repair import move
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import end_of_life, step
 from durable_fsm.errors import Gone, NotStarted
 from durable_fsm.testing import Rehearsal

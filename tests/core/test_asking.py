@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from durable_fsm.core.ask import Answer, answers_in
+from durable_fsm.core.chart import Activity, EventType
+from durable_fsm.core.events import Failure
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import Activity, Armed, EventType, Failure, Running, Snapshot, Status
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status
 from tests.building import Driven, Members, action, chart, edge, guard
 
 Asks = Callable[[Any], object]  # Any: a scope, whose data and payload are whatever the case has

@@ -8,19 +8,8 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core.activity import ActivityContext
-from durable_fsm.core.model import (
-    Activity,
-    Callback,
-    EventType,
-    Guard,
-    Kind,
-    Location,
-    Misfit,
-    Policies,
-    Retry,
-    Timer,
-    Transition,
-)
+from durable_fsm.core.chart import Activity, Callback, EventType, Guard, Kind, Policies, Retry, Timer, Transition
+from durable_fsm.core.values import Location, Misfit
 from tests.building import Members, action, chart, edge, guard
 
 SECOND = timedelta(seconds=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from durable_fsm.core.chart import Activity, Chart, Guard, Transition
 from durable_fsm.core.check import findings
-from durable_fsm.core.model import Activity, Chart, Guard, Transition
 from tests.building import chart, edge, note
 
 

@@ -28,7 +28,9 @@ from durable_fsm.core.codec import (
     snapshot_from_json,
     snapshot_to_json,
 )
-from durable_fsm.core.model import Armed, Failure, Json, Running, Snapshot, Status
+from durable_fsm.core.events import Failure
+from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status
+from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 from tests.building import chart
 
@@ -130,7 +132,7 @@ def test_durations_are_rounded_up_never_down(duration: timedelta, expected: int)
 PROGRAM = """
 from durable_fsm.core.codec import canonical, plain, snapshot_to_json
 from durable_fsm.core.step import start, step
-from durable_fsm.core.model import Event
+from durable_fsm.core.events import Event
 from tests.building import action, chart, edge
 words = {f"word {n}" for n in range(50)}
 keep = action(lambda s: s.data.update(words=words, by={w: {w, w + "!"} for w in words}), "keep")

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from durable_fsm.core.chart import Callback, Chart, Timer
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
-from durable_fsm.core.model import Callback, Cancel, Chart, Event, Origin, Send, Step, Timer
+from durable_fsm.core.effects import Cancel, Send, Step
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import ActionError, SnapshotUnreadable
 from tests.building import Driven, action, chart, edge

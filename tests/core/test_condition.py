@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
-from durable_fsm.core.model import Chart, Deferred, Json, Running, Snapshot
+from durable_fsm.core.snapshot import Deferred, Running, Snapshot
 from durable_fsm.core.step import start
+from durable_fsm.core.values import Json
 from tests.building import chart
 
 MADE = chart("inside\n    a\n    b\nend final")

@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from durable_fsm.core.ask import Answer, answers_in
+from durable_fsm.core.chart import Chart, EventType
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
+from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.events import Event, Failure
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import Chart, Event, EventType, Failure, Outcome, Snapshot, Status, Step
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import MOST_DEFERRED, MOST_DEFERRED_BYTES, recall, start, step
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import ActionError, EventRejected, Finished, TooManyDeferred

@@ -9,23 +9,13 @@ from typing import Any
 import pytest
 
 from durable_fsm.core.activity import stable_id
+from durable_fsm.core.chart import Activity, Chart, Each, Transition
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.effects import Outcome, StartActivity, Step
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import (
-    Activity,
-    Chart,
-    Each,
-    Event,
-    Failure,
-    Json,
-    Origin,
-    Outcome,
-    Running,
-    StartActivity,
-    Status,
-    Step,
-    Transition,
-)
+from durable_fsm.core.snapshot import Running, Status
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, UnknownWork
 from tests.building import Driven, action, chart, edge, note
 

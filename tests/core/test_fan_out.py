@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from durable_fsm.core.chart import Activity, Each
+from durable_fsm.core.effects import Send, StartActivity
+from durable_fsm.core.events import Failure
 from durable_fsm.core.fan_out import MOST_CHARACTERS, MOST_ITEMS, excess, items_in
-from durable_fsm.core.model import Activity, Each, Failure, Running, Send, StartActivity, Status
+from durable_fsm.core.snapshot import Running, Status
 from durable_fsm.errors import ActionError
 from tests.building import Driven, action, chart, edge
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from durable_fsm.core.chart import Activity, Child, EventType, Spawn, Timer
 from durable_fsm.core.flow import waiting_states
-from durable_fsm.core.model import Activity, Child, EventType, Spawn, Timer
 from tests.building import chart, edge
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from durable_fsm.core.chart import Activity, Child, Spawn, Timer
 from durable_fsm.core.codec import FORMAT, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import Activity, Child, Event, Origin, Spawn, Status, Timer
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import step
 from tests.building import action, chart, edge, note
 

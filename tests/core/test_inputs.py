@@ -7,9 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from durable_fsm.core.model import Activity, Callback, Event, Json, Retry, Running, StartActivity
+from durable_fsm.core.chart import Activity, Callback, Retry
+from durable_fsm.core.effects import StartActivity
+from durable_fsm.core.events import Event
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Running
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError
 from tests.building import Driven, Members, action, chart, edge
 

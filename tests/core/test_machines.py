@@ -7,36 +7,18 @@ from datetime import timedelta
 
 import pytest
 
+from durable_fsm.core.chart import Callback, Chart, Child, Each, Policies, Spawn, Unexpected
 from durable_fsm.core.check import findings
 from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.effects import PARENT, Cancel, Outcome, Post, StartMachine, StopMachine
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fan_out import at_index
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import (
-    PARENT,
-    Armed,
-    Callback,
-    Cancel,
-    Chart,
-    Child,
-    Each,
-    Event,
-    Failure,
-    Invoked,
-    Json,
-    Origin,
-    Outcome,
-    Policies,
-    Post,
-    Snapshot,
-    Spawn,
-    StartMachine,
-    Status,
-    StopMachine,
-    Unexpected,
-)
 from durable_fsm.core.scope import NOW, Scope
+from durable_fsm.core.snapshot import Armed, Invoked, Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, EventRejected
 from tests.building import Driven, Members, action, chart, edge, fails, note
 

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from durable_fsm.core.model import Event, EventType, Failure, Json, Origin, Outcome, Policies, Reply, Status
+from durable_fsm.core.chart import EventType, Policies
+from durable_fsm.core.effects import Outcome, Reply
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.repair import move
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import start, step
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, Finished
 from tests.building import Driven, Members, action, chart, edge, fails, guard, note, raises, watched
 

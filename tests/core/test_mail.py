@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from durable_fsm.core.address import address, chart_name, child_key, is_address, is_child_key, parted, written
+from durable_fsm.core.chart import Policies
+from durable_fsm.core.effects import Outcome, Post
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, refusal
-from durable_fsm.core.model import Armed, Event, Failure, Origin, Outcome, Policies, Post, Status
+from durable_fsm.core.snapshot import Armed, Status
 from durable_fsm.core.step import step
 from durable_fsm.errors import EventRejected, Finished
 from tests.building import Driven, action, chart, edge

@@ -9,26 +9,11 @@ from typing import Any
 
 import pytest
 
+from durable_fsm.core.chart import Activity, Chart, Child, Spawn, Timer
+from durable_fsm.core.effects import Cancel, Send, StartActivity, StartMachine, Step, StopActivity, StopMachine
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.migrate import Arrival, Migration, OldEvent, OldMachine, migrated, path_from, take_up
-from durable_fsm.core.model import (
-    Activity,
-    Cancel,
-    Chart,
-    Child,
-    Event,
-    Failure,
-    Origin,
-    Send,
-    Snapshot,
-    Spawn,
-    StartActivity,
-    StartMachine,
-    Status,
-    Step,
-    StopActivity,
-    StopMachine,
-    Timer,
-)
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import MigrationError, VersionError

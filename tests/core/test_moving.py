@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from durable_fsm.core import index, plan
-from durable_fsm.core.model import Status, Transition
+from durable_fsm.core.chart import Transition
+from durable_fsm.core.snapshot import Status
 from tests.building import Driven, action, chart, edge, guard, note, watched
 
 NESTED = """

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from durable_fsm.core.model import Json
 from durable_fsm.core.redact import REDACTED, Redaction, without
+from durable_fsm.core.values import Json
 
 NAMED = Redaction.of(["card_number", "customer.email"])
 

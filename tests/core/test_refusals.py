@@ -8,19 +8,11 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm import errors
-from durable_fsm.core.model import (
-    Event,
-    EventType,
-    Failure,
-    Origin,
-    Outcome,
-    Policies,
-    Snapshot,
-    Status,
-    Step,
-    Unexpected,
-)
+from durable_fsm.core.chart import EventType, Policies, Unexpected
+from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import start, step
 from tests.building import Driven, Members, action, chart, edge, guard
 

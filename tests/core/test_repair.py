@@ -7,27 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from durable_fsm.core.chart import Activity, Chart, Child, EventType, Spawn, Timer
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
-from durable_fsm.core.model import (
-    Activity,
-    Chart,
-    Child,
-    Event,
-    EventType,
-    Failure,
-    Origin,
-    Outcome,
-    Send,
-    Snapshot,
-    Spawn,
-    StartActivity,
-    StartMachine,
-    Status,
-    Step,
-    StopActivity,
-    Timer,
-)
+from durable_fsm.core.effects import Outcome, Send, StartActivity, StartMachine, Step, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.repair import move, retry, skip
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import NotRepairable

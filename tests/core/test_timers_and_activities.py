@@ -7,26 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from durable_fsm.core.model import (
-    Activity,
-    Armed,
-    Cancel,
-    Event,
-    EventType,
-    Failure,
-    Json,
-    Origin,
-    Outcome,
-    Running,
-    Send,
-    StartActivity,
-    Status,
-    Step,
-    StopActivity,
-    Timer,
-)
+from durable_fsm.core.chart import Activity, EventType, Timer
+from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, Step, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Armed, Running, Status
 from durable_fsm.core.step import step
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, InvalidPayload
 from tests.building import Driven, Members, action, chart, edge, note
 

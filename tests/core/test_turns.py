@@ -7,24 +7,12 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core import turn as turns
-from durable_fsm.core.model import (
-    Activity,
-    Cancel,
-    Chart,
-    Event,
-    Failure,
-    Origin,
-    Outcome,
-    Policies,
-    Send,
-    Snapshot,
-    StartActivity,
-    Status,
-    StopActivity,
-    Timer,
-)
+from durable_fsm.core.chart import Activity, Chart, Policies, Timer
+from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.scope import NOW, Scope
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import AlreadyStarted, EventRejected, NotStarted
 from tests.building import Members, action, chart, edge, fails, note

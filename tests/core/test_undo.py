@@ -10,30 +10,17 @@ from typing import Any
 import pytest
 
 from durable_fsm.core.activity import stable_id
+from durable_fsm.core.chart import Activity, Chart, Undo
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
 from durable_fsm.core.dissolve import DELETING, dissolve, done_by, not_ended, stuck, without
+from durable_fsm.core.effects import Outcome, Send, StartActivity, Step, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fits import misfit
 from durable_fsm.core.migrate import Migration, OldMachine, migrated, take_up
-from durable_fsm.core.model import (
-    Activity,
-    Chart,
-    Event,
-    Failure,
-    Json,
-    Origin,
-    Outcome,
-    Running,
-    Send,
-    StartActivity,
-    Status,
-    Step,
-    StopActivity,
-    Stopping,
-    Undo,
-    Undoable,
-)
 from durable_fsm.core.repair import move, retry, skip
+from durable_fsm.core.snapshot import Running, Status, Stopping, Undoable
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import MigrationError, SnapshotUnreadable
 from tests.building import Driven, action, chart, edge
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from statemachine import StateChart
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.frontends import chart_from
 from tests.diagram.browser import Browser
 from tests.diagram.study import STUDY, study

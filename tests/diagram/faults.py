@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from durable_fsm.core.model import ROOT, Chart
+from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.diagram.geometry import Path, Point, Rect
 from tests.diagram.drawing import Box, Drawing, Line
 

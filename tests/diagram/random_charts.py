@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
-from durable_fsm.core.model import ROOT, Activity, Callback, Chart, EventType, Guard, Kind, State, Timer, Transition
+from durable_fsm.core.chart import ROOT, Activity, Callback, Chart, EventType, Guard, Kind, State, Timer, Transition
 from tests.building import Members
 
 WORDS = (

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from statemachine import HistoryState, State, StateChart
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.frontends import chart_from
 from durable_fsm.frontends.declare import activity, after, event
 

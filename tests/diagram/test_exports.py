@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from durable_fsm.core.model import Activity, Chart, Child, Timer
+from durable_fsm.core.chart import Activity, Chart, Child, Timer
 from durable_fsm.diagram.engine import program
 from durable_fsm.diagram.exports import to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
 from durable_fsm.diagram.exports.export import name_of

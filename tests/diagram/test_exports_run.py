@@ -15,8 +15,9 @@ from urllib.parse import unquote
 import pytest
 from statemachine.io import load
 
+from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, State, Transition
 from durable_fsm.core.index import matches
-from durable_fsm.core.model import ROOT, Chart, EventType, Kind, Snapshot, State, Transition
+from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, start
 from durable_fsm.diagram.exports import to_mermaid, to_scxml, to_xstate
 from durable_fsm.frontends import chart_from

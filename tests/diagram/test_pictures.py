@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_svg
 from tests.building import chart, edge
 from tests.diagram.browser import Browser

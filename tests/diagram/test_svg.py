@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from durable_fsm.core.model import Chart, Location, Unexpected
+from durable_fsm.core.chart import Chart, Unexpected
+from durable_fsm.core.values import Location
 from durable_fsm.diagram import graph_of, to_svg
 from tests.building import action, chart, edge, guard
 from tests.diagram.drawing import SVG, Drawing

@@ -13,8 +13,10 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from durable_fsm.core.chart import Callback, Chart, Guard, State, Transition
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.index import matches
-from durable_fsm.core.model import Callback, Chart, Event, Guard, Origin, Snapshot, State, Status, Transition
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in, start, step
 from durable_fsm.errors import ActionError
 from tests.building import Members

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from statemachine import State, StateChart
 
 from durable_fsm import after, chart_from
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_svg
 from durable_fsm.docs import show
 from tests.building import chart, edge

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from durable_fsm import chart_from
-from durable_fsm.core.model import Chart, Kind, Status
+from durable_fsm.core.chart import Chart, Kind
+from durable_fsm.core.snapshot import Status
 from durable_fsm.errors import DefinitionError, Forbidden, NotDurable, UnknownEvent
 from durable_fsm.frontends import documents
 from durable_fsm.restate.app import services

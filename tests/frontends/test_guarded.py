@@ -10,8 +10,10 @@ from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 from durable_fsm import DefinitionError, Kafka, TransitionsConfig, chart_from, durable, event
-from durable_fsm.core.model import Chart, Event, Misfit
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.events import Event
 from durable_fsm.core.step import start, step
+from durable_fsm.core.values import Misfit
 from durable_fsm.errors import InvalidPayload
 
 

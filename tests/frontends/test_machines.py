@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm import Effects, Failure, TransitionsConfig, activity, chart_from, durable, event, machine
-from durable_fsm.core.model import Post
+from durable_fsm.core.effects import Post
 from durable_fsm.diagram import graph_of
 from durable_fsm.errors import DefinitionError, DefinitionWarning
 from durable_fsm.restate.app import services

@@ -12,7 +12,7 @@ from statemachine import HistoryState, State, StateChart
 
 from durable_fsm import DefinitionError, Effects, Ids, Retry, activity, after, chart_from, durable, event
 from durable_fsm.core.ask import answers_in
-from durable_fsm.core.model import Kind
+from durable_fsm.core.chart import Kind
 from durable_fsm.errors import ActionError, EventRejected, UnknownEvent
 from durable_fsm.testing import Rehearsal
 

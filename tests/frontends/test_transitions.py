@@ -23,7 +23,8 @@ from transitions.extensions.states import Error, Tags, Timeout, Volatile, add_st
 
 from durable_fsm import DefinitionError, Retry, TransitionsConfig, activity, chart_from
 from durable_fsm.core.ask import answers_in
-from durable_fsm.core.model import Kind, Status
+from durable_fsm.core.chart import Kind
+from durable_fsm.core.snapshot import Status
 from durable_fsm.errors import ActionError, DefinitionWarning, EventRejected, Forbidden, InvalidPayload
 from durable_fsm.testing import Rehearsal
 

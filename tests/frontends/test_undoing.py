@@ -24,7 +24,7 @@ from durable_fsm import (
     event,
     undo_all,
 )
-from durable_fsm.core.model import Activity, Undo
+from durable_fsm.core.chart import Activity, Undo
 from durable_fsm.errors import EventRejected
 from durable_fsm.testing import Rehearsal
 

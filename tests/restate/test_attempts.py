@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core.model import Retry
+from durable_fsm.core.chart import Retry
 from durable_fsm.restate.activities import attempts
 from durable_fsm.restate.activities.attempts import REMEMBERED, Record, Steps
 

@@ -12,7 +12,7 @@ import pytest
 
 from durable_fsm import errors
 from durable_fsm.core import fan_out, step
-from durable_fsm.core.model import Json
+from durable_fsm.core.values import Json
 from durable_fsm.restate import history, repairs, waiting, wire
 from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.sources import ingestion

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from statemachine import State, StateChart
 
 from durable_fsm import chart_from
-from durable_fsm.core.model import Json
+from durable_fsm.core.values import Json
 from durable_fsm.errors import MalformedInput
 from durable_fsm.restate.deleting import How
 from durable_fsm.restate.history import Range

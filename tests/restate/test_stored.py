@@ -9,7 +9,7 @@ import pytest
 from statemachine import State, StateChart
 
 from durable_fsm import durable
-from durable_fsm.core.model import Event
+from durable_fsm.core.events import Event
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from

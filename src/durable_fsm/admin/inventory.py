@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durable_fsm.admin.kafka_subscriptions import Admin
-from durable_fsm.core.model import Chart, Status
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.stored import SNAPSHOT, is_mark
 from durable_fsm.restate.texts import value_of
 

@@ -9,8 +9,9 @@ from typing import Any, Self, cast
 
 import httpx
 
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
+from durable_fsm.core.values import Json
 from durable_fsm.restate.sources.ingestion import INCOMING, rejected_name
 from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
 from durable_fsm.restate.texts import value_of

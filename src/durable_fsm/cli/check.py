@@ -12,7 +12,7 @@ from durable_fsm.cli.dev import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.targets import chart_of, object_of
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError, DefinitionWarning
 
 

@@ -12,7 +12,7 @@ import click
 
 from durable_fsm.cli.documents import fill
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine
 from durable_fsm.diagram.files import FORMATS, SUFFIXES, content, is_fresh, report
 from durable_fsm.diagram.png import NoFont

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.blocks import BadBlock, Block, blocks, filled
 from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid

@@ -14,7 +14,8 @@ from durable_fsm.cli.output import json_option, show, words
 from durable_fsm.cli.places import MACHINE, DurationType, PayloadType, Place, reached
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.core.model import Json, Status
+from durable_fsm.core.snapshot import Status
+from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:
     from durable_fsm.client.values import Entry, Receipt, View

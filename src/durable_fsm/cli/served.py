@@ -16,7 +16,7 @@ import click
 
 from durable_fsm.cli.errors import CommandError, as_shown
 from durable_fsm.cli.targets import object_of
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,10 +12,9 @@ import click
 from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.durations import duration_of
-from durable_fsm.core.model import (
+from durable_fsm.core.effects import (
     Cancel,
     Effect,
-    Json,
     Post,
     Reply,
     Send,
@@ -24,6 +23,7 @@ from durable_fsm.core.model import (
     StopActivity,
     StopMachine,
 )
+from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
 from durable_fsm.testing.rehearsal import Rehearsal
 

@@ -15,7 +15,7 @@ from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.places import DurationType
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.targets import chart_of
-from durable_fsm.core.model import Status
+from durable_fsm.core.snapshot import Status
 
 if TYPE_CHECKING:
     from durable_fsm.admin.inventory import Finding
@@ -133,7 +133,7 @@ def _about_the_rest(admin: Admin) -> Iterator[Finding]:
 def _about_topics(admin: Admin, chart: object) -> Iterator[Finding]:
     from durable_fsm.admin.inventory import Finding
     from durable_fsm.admin.kafka_subscriptions import AdminRefused, changes
-    from durable_fsm.core.model import Chart
+    from durable_fsm.core.chart import Chart
 
     assert isinstance(chart, Chart)
     try:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import click
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError
 from durable_fsm.frontends import chart_from, documents
 

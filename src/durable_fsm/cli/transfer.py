@@ -14,7 +14,7 @@ import click
 from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.core.model import Json
+from durable_fsm.core.values import Json
 from durable_fsm.restate.stored import SNAPSHOT
 
 if TYPE_CHECKING:

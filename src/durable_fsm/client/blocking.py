@@ -14,7 +14,8 @@ import httpx
 from durable_fsm.client.calls import Calls, Invocation, Named
 from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, Steps
 from durable_fsm.client.values import Entry, Receipt, View
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:
     from statemachine import StateChart

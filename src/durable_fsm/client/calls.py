@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from durable_fsm.client.steps import Place, Request, Response, Steps, ask
 from durable_fsm.client.values import Page, Receipt, View
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.values import Json
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends import chart_from
 

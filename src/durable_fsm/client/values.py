@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from durable_fsm.core.model import Json, Status
+from durable_fsm.core.snapshot import Status
+from durable_fsm.core.values import Json
 
 Record = dict[str, Any]  # Any: JSON whose shape the host has made
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
-from durable_fsm.core.model import Running, StartActivity, Stopping, Undoable
+from durable_fsm.core.effects import StartActivity
+from durable_fsm.core.snapshot import Running, Stopping, Undoable
 
 
 def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartActivity | Undoable) -> str:

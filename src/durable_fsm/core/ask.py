@@ -7,9 +7,12 @@ from enum import StrEnum
 from typing import NoReturn
 
 from durable_fsm.core.address import Receiver
+from durable_fsm.core.chart import Callback, Chart, Guard, Transition
+from durable_fsm.core.events import Event
 from durable_fsm.core.index import Stance
-from durable_fsm.core.model import Callback, Chart, Event, Guard, Misfit, Snapshot, Status, Transition
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.values import Misfit
 
 
 class Answer(StrEnum):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
 from durable_fsm.core.index import matches
-from durable_fsm.core.model import ROOT, Chart, Kind, Location, State, Transition
+from durable_fsm.core.values import Location
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,10 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from durable_fsm.core.model import (
-    Armed,
-    Chart,
-    Deferred,
-    Failure,
-    Invoked,
-    Json,
-    Running,
-    Snapshot,
-    Status,
-    Stopping,
-    Undoable,
-)
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.events import Failure
+from durable_fsm.core.snapshot import Armed, Deferred, Invoked, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 
 FORMAT = 1

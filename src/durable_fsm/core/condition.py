@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from durable_fsm.core.model import ROOT, Chart, Json, Snapshot, Status
+from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.values import Json
 from durable_fsm.errors import quoted
 
 KINDS = ("state", "tag", "status", "settled", "taken", "any")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from durable_fsm.core.model import Chart, Event, Failure, Origin, Outcome, Snapshot, Status, Step, Undoable
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.run import Run
+from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 
 DELETING = Failure("Deleting", "the machine is being deleted; what it has done is undone first.", source="delete")
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
-from durable_fsm.core.model import UNUSUAL, Callback, Chart, Child, Guard, Json
+from durable_fsm.core.chart import UNUSUAL, Callback, Chart, Child, Guard
+from durable_fsm.core.values import Json
 
 
 def chart_to_json(chart: Chart) -> dict[str, Json]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import cast
 
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import Failure, Json
+from durable_fsm.core.events import Failure
+from durable_fsm.core.values import Json
 
 MOST_ITEMS = 10_000
 """Items of one fan-out."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from durable_fsm.core.model import Chart, Child, Invoked, Kind, Snapshot, Status
+from durable_fsm.core.chart import Chart, Child, Kind
+from durable_fsm.core.snapshot import Invoked, Snapshot, Status
 
 
 def misfit(chart: Chart, snapshot: Snapshot) -> str | None:

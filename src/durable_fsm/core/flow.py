@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from durable_fsm.core.chart import ROOT, Chart, Kind, State
 from durable_fsm.core.check import reachable
-from durable_fsm.core.model import ROOT, Chart, Kind, State
 from durable_fsm.core.step import PLATFORM_NAMES
 
 

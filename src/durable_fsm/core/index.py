@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
-from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition
+from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
 
 
 def matches(descriptor: str, event: str) -> bool:

@@ -12,32 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import undo
+from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.effects import Cancel, Effect, Outcome, Step, StopActivity, StopMachine
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.fits import misfit
-from durable_fsm.core.model import (
-    ROOT,
-    Armed,
-    Cancel,
-    Chart,
-    Effect,
-    Event,
-    Invoked,
-    Json,
-    Kind,
-    Location,
-    Misfit,
-    Origin,
-    Outcome,
-    Running,
-    Snapshot,
-    Status,
-    Step,
-    StopActivity,
-    StopMachine,
-    Stopping,
-    Undoable,
-)
 from durable_fsm.core.run import Run
+from durable_fsm.core.snapshot import Armed, Invoked, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.values import Json, Location, Misfit
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from durable_fsm.core import select
+from durable_fsm.core.chart import Kind, State, Transition
 from durable_fsm.core.index import Index
-from durable_fsm.core.model import Kind, State, Transition
 
 KEPT = 4_096
 """Plans of one chart that are remembered; charts with more combinations than that forget all and begin again."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from durable_fsm.core.model import Chart, Json, Snapshot, Status
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
+from durable_fsm.core.values import Json
 
 
 @dataclass(frozen=True, slots=True)

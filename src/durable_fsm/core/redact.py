@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from durable_fsm.core.model import Json
+from durable_fsm.core.values import Json
 
 REDACTED = "[redacted]"
 

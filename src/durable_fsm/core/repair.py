@@ -8,21 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from durable_fsm.core.model import (
-    ROOT,
-    Chart,
-    Event,
-    Json,
-    Kind,
-    Origin,
-    Outcome,
-    Running,
-    Snapshot,
-    Status,
-    Step,
-    Transition,
-)
+from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
+from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.run import Run
+from durable_fsm.core.snapshot import Running, Snapshot, Status
+from durable_fsm.core.values import Json
 from durable_fsm.errors import NotRepairable
 
 

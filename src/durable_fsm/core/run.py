@@ -13,50 +13,45 @@ from typing import NoReturn, TypeVar
 
 from durable_fsm.core import undo
 from durable_fsm.core.address import Receiver, is_address, written
-from durable_fsm.core.codec import MILLISECOND, failure_to_json, milliseconds, plain
-from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
-from durable_fsm.core.index import Candidates, Stance
-from durable_fsm.core.model import (
-    PARENT,
+from durable_fsm.core.chart import (
     ROOT,
     Activity,
-    Armed,
     Callback,
-    Cancel,
     Chart,
     Child,
     Each,
-    Effect,
-    Event,
-    Failure,
     Guard,
-    Invoked,
-    Json,
     Kind,
-    Microstep,
-    Misfit,
-    Origin,
-    Outcome,
-    Post,
-    Reply,
-    Running,
-    Send,
-    Snapshot,
     Spawn,
-    StartActivity,
-    StartMachine,
     State,
-    Status,
-    Step,
-    StopActivity,
-    StopMachine,
     Timer,
     Transition,
     Unexpected,
 )
+from durable_fsm.core.codec import MILLISECOND, failure_to_json, milliseconds, plain
+from durable_fsm.core.effects import (
+    PARENT,
+    Cancel,
+    Effect,
+    Microstep,
+    Outcome,
+    Post,
+    Reply,
+    Send,
+    StartActivity,
+    StartMachine,
+    Step,
+    StopActivity,
+    StopMachine,
+)
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
+from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.plan import Plan
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.select import select_transitions
+from durable_fsm.core.snapshot import Armed, Invoked, Running, Snapshot, Status
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import (
     ActionError,
     DurableFSMError,

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from durable_fsm.core.address import Receiver
-    from durable_fsm.core.model import Chart, Event, Snapshot, State, Transition
+    from durable_fsm.core.chart import Chart, State, Transition
+    from durable_fsm.core.events import Event
+    from durable_fsm.core.snapshot import Snapshot
 
 NOW = timedelta(0)
 

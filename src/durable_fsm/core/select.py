@@ -10,8 +10,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from durable_fsm.core.chart import ROOT, Kind, Transition
 from durable_fsm.core.index import Index
-from durable_fsm.core.model import ROOT, Kind, Transition
 
 History = Mapping[str, tuple[str, ...]]
 Passes = Callable[[Transition], bool]

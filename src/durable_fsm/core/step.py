@@ -13,24 +13,13 @@ from collections.abc import Collection
 
 from durable_fsm.core import undo
 from durable_fsm.core.ask import Answer, answers_in
+from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.model import (
-    AfterEnd,
-    Armed,
-    Chart,
-    Deferred,
-    Event,
-    Json,
-    Misfit,
-    Origin,
-    Outcome,
-    Snapshot,
-    Status,
-    Step,
-    Stopping,
-    Unexpected,
-)
+from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.run import OTHERS, Refused, Run
+from durable_fsm.core.snapshot import Armed, Deferred, Snapshot, Status, Stopping
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import (
     EventRejected,
     Finished,

@@ -12,34 +12,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from durable_fsm.core.index import Stance
-from durable_fsm.core.migrate import Arrival, migrated
-from durable_fsm.core.model import (
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.effects import (
     Cancel,
-    Chart,
     Effect,
-    Event,
-    Failure,
-    Json,
     Microstep,
-    Misfit,
-    Origin,
     Outcome,
     Post,
     Reply,
-    Running,
     Send,
-    Snapshot,
     StartActivity,
     StartMachine,
-    Status,
     Step,
     StopActivity,
     StopMachine,
 )
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.index import Stance
+from durable_fsm.core.migrate import Arrival, migrated
 from durable_fsm.core.scope import NOW
+from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
 from durable_fsm.core.undo import undone_between
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000

@@ -10,22 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import (
-    Armed,
-    Event,
-    Failure,
-    Json,
-    Origin,
-    Running,
-    StartActivity,
-    StopActivity,
-    Stopping,
-    Undoable,
-)
+from durable_fsm.core.effects import StartActivity, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.snapshot import Armed, Running, Stopping, Undoable
+from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:
-    from durable_fsm.core.model import Activity, Snapshot
+    from durable_fsm.core.chart import Activity
     from durable_fsm.core.run import Run
+    from durable_fsm.core.snapshot import Snapshot
 
 
 # ── what can be undone ────────────────────────────────────────────────────────────────────────────────────────────────

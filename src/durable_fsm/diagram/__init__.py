@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram.engine import NoEngine
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import Graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from durable_fsm.core.model import ROOT, Chart, Kind, State, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
 from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node, Part, Role, Row
 from durable_fsm.diagram.words import Words, cut
 

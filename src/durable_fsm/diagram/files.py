@@ -10,7 +10,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_png
 from durable_fsm.diagram.exports import Export, to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
 from durable_fsm.diagram.stamp import stamp_of, stamped

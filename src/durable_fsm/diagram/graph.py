@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from durable_fsm.core.model import ROOT, Kind, Location
+from durable_fsm.core.chart import ROOT, Kind
+from durable_fsm.core.values import Location
 
 
 class Role(StrEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from durable_fsm.core.model import ROOT, Kind
+from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.geometry import Path, Rect, joined
 from durable_fsm.diagram.graph import Edge, Graph, Initial, Node, Part, Role
 from durable_fsm.diagram.measure import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from durable_fsm.core.model import Kind
+from durable_fsm.core.chart import Kind
 from durable_fsm.diagram.graph import Edge, Node, Part, Role, Row
 from durable_fsm.diagram.text import width
 

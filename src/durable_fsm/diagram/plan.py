@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from durable_fsm.core.model import ROOT, Kind
+from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial
 from durable_fsm.diagram.measure import Block, label_of
 

@@ -12,7 +12,7 @@ import struct
 import zlib
 from dataclasses import asdict
 
-from durable_fsm.core.model import Location
+from durable_fsm.core.values import Location
 from durable_fsm.diagram.graph import Graph
 from durable_fsm.diagram.theme import Theme, css
 

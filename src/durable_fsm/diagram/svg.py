@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from html import escape
 
-from durable_fsm.core.model import Chart, Kind, Location
+from durable_fsm.core.chart import Chart, Kind
+from durable_fsm.core.values import Location
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.geometry import Path, Point, Rect, at, split
 from durable_fsm.diagram.graph import Edge, Part, Role

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from durable_fsm.core.model import Chart, State, Timer, Transition
+from durable_fsm.core.chart import Chart, State, Timer, Transition
 from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
 
 LONGEST = 44

@@ -8,7 +8,7 @@ from typing import Any
 
 from statemachine import StateChart
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_svg
 from durable_fsm.diagram.files import SUFFIXES, content
 from durable_fsm.diagram.theme import Theme

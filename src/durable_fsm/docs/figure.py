@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import cast, get_args
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.exports import to_markdown
 from durable_fsm.diagram.theme import DARK, LIGHT, Theme, css

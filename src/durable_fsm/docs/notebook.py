@@ -10,7 +10,7 @@ from typing import Any
 
 from statemachine import StateChart
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.docs.drawing import show
 
 SHOWN = (Chart, StateChart, type(StateChart))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from durable_fsm.core.model import Chart
+    from durable_fsm.core.chart import Chart
 
 __all__ = ["chart_from"]
 
@@ -26,7 +26,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         DefinitionError: the definition has problems; the error lists every one.
         TypeError: it is nothing that any front-end reads.
     """
-    from durable_fsm.core.model import Chart
+    from durable_fsm.core.chart import Chart
 
     if isinstance(definition, Chart):
         return definition

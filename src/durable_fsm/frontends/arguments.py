@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from durable_fsm.core.address import is_address
 from durable_fsm.core.ask import Unknown, UnknownPayload
-from durable_fsm.core.model import Event, Failure, Location
+from durable_fsm.core.events import Event, Failure
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.values import Location
 from durable_fsm.errors import UnknownWork
 from durable_fsm.frontends.checks.purity import REMEDIES, faults, started_by
 from durable_fsm.frontends.source_locations import place_of

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
+from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, History, Retry, Undo
 from durable_fsm.core.migrate import Migration
-from durable_fsm.core.model import ROOT, Activity, AfterEnd, Callback, Each, History, Location, Retry, Undo
 from durable_fsm.core.sources import Kafka, Webhook
+from durable_fsm.core.values import Location
 
 if TYPE_CHECKING:
     from statemachine import Event, State

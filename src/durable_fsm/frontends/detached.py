@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from durable_fsm.core.model import Activity
+from durable_fsm.core.chart import Activity
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
 from durable_fsm.frontends.checks.undo import refuse_unfit

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from durable_fsm.core.address import chart_name
+from durable_fsm.core.chart import Chart, Child, Spawn
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import Chart, Child, Location, Misfit, Spawn
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.values import Location, Misfit
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
 from durable_fsm.frontends.declare import Input, Items, each_of

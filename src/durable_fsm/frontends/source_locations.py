@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 
-from durable_fsm.core.model import Location
+from durable_fsm.core.values import Location
 
 
 def places_in(cls: type) -> dict[str, Location]:

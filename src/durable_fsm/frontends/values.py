@@ -10,7 +10,8 @@ from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
-from durable_fsm.core.model import Failure, Json, Misfit
+from durable_fsm.core.events import Failure
+from durable_fsm.core.values import Json, Misfit
 
 UNORDERED = ("set", "frozenset", "any")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import restate
 
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.activities.detached import add_detached

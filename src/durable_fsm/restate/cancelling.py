@@ -9,7 +9,8 @@ from datetime import timedelta
 from restate import ObjectSharedContext
 
 from durable_fsm import errors
-from durable_fsm.core.model import Chart, Running, Snapshot
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.snapshot import Running, Snapshot
 from durable_fsm.restate.stored import SNAPSHOT, Stored
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import load_handles, stop

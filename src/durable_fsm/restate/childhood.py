@@ -9,8 +9,9 @@ from datetime import timedelta
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import done_by, not_ended
-from durable_fsm.core.model import Chart, Snapshot, Status
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
 from durable_fsm.restate.deleting import compensate

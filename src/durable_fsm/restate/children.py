@@ -14,8 +14,11 @@ from datetime import timedelta
 from restate import ObjectContext
 
 from durable_fsm.core.address import child_key, is_address, parted
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import PARENT, Chart, Effect, Invoked, Json, Post, Snapshot, StartMachine
+from durable_fsm.core.effects import PARENT, Effect, Post, StartMachine
+from durable_fsm.core.snapshot import Invoked, Snapshot
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.letters import Letter, Parent, Peers, end_of, lost
 from durable_fsm.restate.texts import text_of

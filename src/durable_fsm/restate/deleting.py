@@ -8,8 +8,12 @@ from functools import partial
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import dissolve, done_by, not_ended, stuck, without
-from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Snapshot, StartActivity, Undoable
+from durable_fsm.core.effects import StartActivity
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.snapshot import Snapshot, Undoable
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import runner_name, undo_name
 from durable_fsm.restate.visit import Visit, load_handles

@@ -14,9 +14,12 @@ import restate
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.dissolve import dissolve, without
-from durable_fsm.core.model import Cancel, Chart, Event, Failure, Origin, Send, StartActivity, Status, StopActivity
+from durable_fsm.core.effects import Cancel, Send, StartActivity, StopActivity
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import is_cancellation

@@ -16,9 +16,11 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart, History
 from durable_fsm.core.codec import milliseconds
-from durable_fsm.core.model import Chart, History, Json, Microstep, Outcome
+from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
+from durable_fsm.core.values import Json
 from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.stored import Stored
 from durable_fsm.restate.texts import text_of, value_of

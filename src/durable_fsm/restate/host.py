@@ -19,11 +19,15 @@ from restate.handler import TypeHint
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.ask import answers_in
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
-from durable_fsm.core.model import Chart, Event, Json, Outcome, Snapshot, Status
+from durable_fsm.core.effects import Outcome
+from durable_fsm.core.events import Event
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
 from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import dropped, has_steps

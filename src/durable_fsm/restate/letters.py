@@ -12,8 +12,11 @@ from typing import Literal
 from restate import ObjectContext
 
 from durable_fsm.core.address import address
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import failure_to_json
-from durable_fsm.core.model import Chart, Failure, Json, Snapshot
+from durable_fsm.core.events import Failure
+from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.values import Json
 from durable_fsm.restate.texts import text_of, value_of
 
 MAIL = "_mail"

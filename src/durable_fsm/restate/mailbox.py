@@ -15,10 +15,13 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import failure_from_json, failure_to_json
+from durable_fsm.core.effects import Outcome
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, returned
-from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.restate.childhood import UNREADABLE, reason_of
 from durable_fsm.restate.children import END
 from durable_fsm.restate.letters import MAIL, Letter, Peers

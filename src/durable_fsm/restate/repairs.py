@@ -8,8 +8,8 @@ from typing import cast
 
 from durable_fsm import errors
 from durable_fsm.core import repair
-from durable_fsm.core.model import Json
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.restate.stored import tokens_of
 from durable_fsm.restate.wire import Delivery, read
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.condition import MOST
-from durable_fsm.core.model import ROOT, Chart, Json, Status
+from durable_fsm.core.snapshot import Status
+from durable_fsm.core.values import Json
 from durable_fsm.restate.repairs import MAX_REASON, VERBS
 from durable_fsm.restate.waiting import LONGEST
 from durable_fsm.restate.wire import MAX_NAME

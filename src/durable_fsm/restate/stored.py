@@ -17,9 +17,11 @@ import msgspec
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.migrate import Arrival, take_up
-from durable_fsm.core.model import Changeable, Chart, Snapshot
+from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.values import Changeable
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.texts import text_of, value_of

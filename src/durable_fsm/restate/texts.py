@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from durable_fsm.core.model import Json
+from durable_fsm.core.values import Json
 
 
 def _simpler(value: object) -> object:

@@ -19,29 +19,26 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import is_child_key
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
-from durable_fsm.core.model import (
+from durable_fsm.core.effects import (
     Cancel,
-    Chart,
     Effect,
-    Event,
-    Failure,
-    Json,
-    Origin,
     Outcome,
     Post,
     Reply,
     Send,
-    Snapshot,
     StartActivity,
     StartMachine,
-    Status,
     StopActivity,
     StopMachine,
 )
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.run import UNREACHABLE
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import step
 from durable_fsm.core.turn import Taken, Turn
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name

@@ -14,12 +14,14 @@ from typing import cast
 from restate import ObjectContext
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, failure_to_json
 from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
-from durable_fsm.core.model import Chart, Json, Snapshot, Status
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
+from durable_fsm.core.values import Json
 from durable_fsm.restate.stored import WAITERS, members_of
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, name_of_event, read, receipt, terminal

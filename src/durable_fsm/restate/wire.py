@@ -16,9 +16,13 @@ from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import BytesSerde
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
-from durable_fsm.core.model import Chart, Event, Failure, Json, Origin, Outcome, Snapshot
+from durable_fsm.core.effects import Outcome
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in
+from durable_fsm.core.values import Json
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import clean, seen
 from durable_fsm.restate.texts import text_of, value_of

@@ -11,7 +11,8 @@ import restate
 from restate import TerminalError as RestateTerminalError
 from restate import WorkflowContext, WorkflowSharedContext
 
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors, output_of, read, told

@@ -16,34 +16,28 @@ from typing import Any
 
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import address, child_key, is_address, parted
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.mail import came_back_as, refusal
-from durable_fsm.core.migrate import take_up
-from durable_fsm.core.model import (
+from durable_fsm.core.effects import (
     PARENT,
-    Armed,
     Cancel,
-    Chart,
     Effect,
-    Event,
-    Failure,
-    Json,
     Microstep,
-    Origin,
     Post,
-    Running,
     Send,
-    Snapshot,
     StartActivity,
     StartMachine,
-    Status,
     StopActivity,
     StopMachine,
-    Stopping,
 )
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.mail import came_back_as, refusal
+from durable_fsm.core.migrate import take_up
 from durable_fsm.core.receipt import Receipt
+from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status, Stopping
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
 

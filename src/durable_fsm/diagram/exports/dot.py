@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from durable_fsm.core.model import ROOT, Chart, Kind
+from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.diagram.exports.export import Export, labelled, words, written
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node

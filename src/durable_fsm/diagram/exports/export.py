@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from durable_fsm.core.model import Activity, Chart, State
+from durable_fsm.core.chart import Activity, Chart, State
 from durable_fsm.diagram.graph import Edge, Graph, Label, Row
 
 

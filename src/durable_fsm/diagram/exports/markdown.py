@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from durable_fsm.core.model import ROOT, Chart, Transition
+from durable_fsm.core.chart import ROOT, Chart, Transition
 from durable_fsm.diagram.exports.export import Export, written
 from durable_fsm.diagram.words import Words
 

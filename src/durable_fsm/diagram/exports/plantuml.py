@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from durable_fsm.core.model import ROOT, Chart, Kind
+from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.diagram.exports.export import Export, labelled, name_of, words, written
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import Graph, Node

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
-from durable_fsm.core.model import (
+from durable_fsm.core.chart import (
     ROOT,
     Activity,
     Callback,

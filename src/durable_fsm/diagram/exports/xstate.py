@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 
-from durable_fsm.core.model import ROOT, Chart, Guard, Json, Kind, State, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, Guard, Kind, State, Transition, Unexpected
+from durable_fsm.core.values import Json
 from durable_fsm.diagram.exports.export import Export, deferred, name_of, undone
 
 TYPES = {

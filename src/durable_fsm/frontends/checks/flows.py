@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.flow import waiting_states
-from durable_fsm.core.model import Chart, Location
+from durable_fsm.core.values import Location
 
 
 def problems_in(chart: Chart) -> Iterator[tuple[str, str, Location | None]]:

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
-from durable_fsm.core.model import Callback, Json, ValueType
+from durable_fsm.core.chart import Callback
+from durable_fsm.core.values import Json, ValueType
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
 from durable_fsm.frontends.declare import Input, Items

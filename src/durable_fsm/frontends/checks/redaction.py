@@ -10,8 +10,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
-from durable_fsm.core.model import Chart, Json, Misfit, ValueType
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.redact import Redaction
+from durable_fsm.core.values import Json, Misfit, ValueType
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.values import Typed
 

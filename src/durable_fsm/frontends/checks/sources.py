@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from durable_fsm.core.chart import EventType, Transition
 from durable_fsm.core.index import matches
-from durable_fsm.core.model import EventType, Location, Transition
 from durable_fsm.core.sources import Kafka, Webhook
+from durable_fsm.core.values import Location
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.checks.purity import REMEDIES, faults

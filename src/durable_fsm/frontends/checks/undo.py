@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from durable_fsm.core.model import ROOT, Activity, State
+from durable_fsm.core.chart import ROOT, Activity, State
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.arguments import Report, written
 

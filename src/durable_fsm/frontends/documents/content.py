@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from statemachine.io import model as io
 
-from durable_fsm.core.model import Failure
+from durable_fsm.core.events import Failure
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.documents.expressions import BadExpression, Language, Value, assign, writable
 from durable_fsm.frontends.documents.values import SCXML, Object, stored

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from statemachine import spec_parser
 
-from durable_fsm.core.model import Failure, Origin
+from durable_fsm.core.events import Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.documents.values import SCXML, Code, Object, Processor, revived, stored
 

@@ -17,16 +17,14 @@ from statemachine.exceptions import InvalidDefinition
 from statemachine.io import model as io
 from statemachine.io import native
 
-from durable_fsm.core.model import (
+from durable_fsm.core.chart import (
     ROOT,
     Callback,
     Chart,
     Child,
     EventType,
     Guard,
-    Json,
     Kind,
-    Location,
     Policies,
     Spawn,
     State,
@@ -35,6 +33,7 @@ from durable_fsm.core.model import (
 )
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.core.values import Json, Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.documents import scxml
 from durable_fsm.frontends.documents.content import TYPES, Act, Content

@@ -12,7 +12,7 @@ from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import Json, Misfit
+from durable_fsm.core.values import Json, Misfit
 
 SCXML = "http://www.w3.org/TR/scxml/#SCXMLEventProcessor"
 

@@ -15,8 +15,9 @@ from statemachine import spec_parser
 from statemachine.orderedset import OrderedSet
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.model import Callback, Guard, Location
+from durable_fsm.core.chart import Callback, Guard
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import (
     ALWAYS,
     MISSING,

@@ -15,8 +15,8 @@ from statemachine import StateChart
 from statemachine.factory import StateMachineMetaclass
 from statemachine.state import InstanceState
 
-from durable_fsm.core.model import Json, Misfit
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.frontends.values import native, revived
 
 SCOPE = "_durable_scope"

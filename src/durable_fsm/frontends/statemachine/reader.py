@@ -21,21 +21,10 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
+from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
 from durable_fsm.core.check import findings
-from durable_fsm.core.model import (
-    ROOT,
-    Chart,
-    EventType,
-    Kind,
-    Location,
-    Policies,
-    State,
-    Timer,
-    Transition,
-    Unexpected,
-    ValueType,
-)
 from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.checks import flows, sources, versions

@@ -14,7 +14,7 @@ from statemachine import StateChart
 from statemachine.contrib.timeout import timeout
 from statemachine.invoke import InvokeGroup
 
-from durable_fsm.core.model import Activity, Child, Timer
+from durable_fsm.core.chart import Activity, Child, Timer
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.declare import ActivityOf, activity
 from durable_fsm.frontends.detached import activity_of

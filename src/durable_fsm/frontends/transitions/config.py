@@ -14,9 +14,10 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
+from durable_fsm.core.chart import AfterEnd, History
 from durable_fsm.core.migrate import Migration
-from durable_fsm.core.model import AfterEnd, History, Location
 from durable_fsm.core.sources import Kafka, Webhook
+from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
 

@@ -15,7 +15,7 @@ from transitions.extensions.asyncio import AsyncMachine
 from transitions.extensions.nesting import FunctionWrapper
 from transitions.extensions.states import Volatile
 
-from durable_fsm.core.model import Misfit
+from durable_fsm.core.values import Misfit
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 from durable_fsm.frontends.transitions.models import attributes_of, declared_fields
 from durable_fsm.frontends.values import native

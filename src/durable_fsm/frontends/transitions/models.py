@@ -9,7 +9,8 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
-from durable_fsm.core.model import Event, Origin, Transition
+from durable_fsm.core.chart import Transition
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.arguments import Report
 

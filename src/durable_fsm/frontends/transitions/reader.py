@@ -19,24 +19,23 @@ from pydantic import PydanticUserError
 from transitions import Machine
 from transitions.extensions.states import Error, Timeout
 
-from durable_fsm.core.check import findings
-from durable_fsm.core.model import (
+from durable_fsm.core.chart import (
     ROOT,
     Callback,
     Chart,
     EventType,
     Guard,
     Kind,
-    Location,
     Policies,
     State,
     Transition,
     Unexpected,
-    ValueType,
 )
+from durable_fsm.core.check import findings
 from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES
+from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.checks import flows, sources, versions

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from transitions.extensions.states import Timeout
 
-from durable_fsm.core.model import Activity, Callback, Child, Timer
+from durable_fsm.core.chart import Activity, Callback, Child, Timer
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity

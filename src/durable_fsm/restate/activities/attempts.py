@@ -15,8 +15,10 @@ from datetime import timedelta
 
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.chart import Retry
 from durable_fsm.core.codec import failure_to_json
-from durable_fsm.core.model import Failure, Json, Retry
+from durable_fsm.core.events import Failure
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
 from durable_fsm.restate.wire import MAX_SNAPSHOT

@@ -15,8 +15,9 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 from restate.serde import BytesSerde
 
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds, plain
-from durable_fsm.core.model import Chart, Failure
+from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.service import Job, dropped, handler_name, runner_name
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import Delivery

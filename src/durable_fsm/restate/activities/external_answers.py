@@ -16,8 +16,9 @@ from restate import TerminalError as RestateTerminalError
 from restate.serde import BytesSerde
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, read

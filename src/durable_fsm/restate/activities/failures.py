@@ -5,7 +5,8 @@ from __future__ import annotations
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import Failure, Json
+from durable_fsm.core.events import Failure
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import MAX_INPUT, MAX_MESSAGE, writable

@@ -13,9 +13,11 @@ import restate
 from restate import RestateDurableCallFuture
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.chart import Each
 from durable_fsm.core.codec import failure_to_json
+from durable_fsm.core.events import Failure
 from durable_fsm.core.fan_out import at_index
-from durable_fsm.core.model import Each, Failure, Json
+from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import ItemFailed
 from durable_fsm.restate.wire import Delivery
 

@@ -14,7 +14,8 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate.serde import BytesSerde
 
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.values import Json
 from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER
 

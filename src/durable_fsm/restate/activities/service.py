@@ -25,8 +25,9 @@ from restate.serde import BytesSerde
 from restate.server_context import DisconnectedException
 
 from durable_fsm.core.activity import Answer
+from durable_fsm.core.chart import Activity, Chart, Retry, Undo
 from durable_fsm.core.codec import failure_from_json, milliseconds, plain
-from durable_fsm.core.model import Activity, Chart, Json, Retry, Undo
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.attempts import Steps
 from durable_fsm.restate.activities.external_answers import Callbacks

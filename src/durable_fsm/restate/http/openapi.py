@@ -10,7 +10,9 @@ import re
 from itertools import chain, count
 from typing import Any, cast
 
-from durable_fsm.core.model import Chart, Json, Status
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.snapshot import Status
+from durable_fsm.core.values import Json
 from durable_fsm.restate.host import Host, handlers_of
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,

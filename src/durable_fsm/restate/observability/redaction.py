@@ -6,8 +6,9 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from durable_fsm.core.model import Chart, Json
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.redact import Redaction, without
+from durable_fsm.core.values import Json
 from durable_fsm.restate.texts import value_of
 
 

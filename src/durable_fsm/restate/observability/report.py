@@ -18,7 +18,10 @@ from typing import Any, ParamSpec
 import restate
 from restate import TerminalError as RestateTerminalError
 
-from durable_fsm.core.model import Activity, Chart, Failure, Outcome, Snapshot, Status
+from durable_fsm.core.chart import Activity, Chart
+from durable_fsm.core.effects import Outcome
+from durable_fsm.core.events import Failure
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate.observability import redaction, telemetry
 from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log

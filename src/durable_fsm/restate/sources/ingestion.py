@@ -17,9 +17,10 @@ from restate import TerminalError as RestateTerminalError
 from restate.serde import JsonSerde
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import Chart, Json
 from durable_fsm.core.sources import Incoming
+from durable_fsm.core.values import Json
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
 from durable_fsm.restate.texts import text_of, value_of

@@ -13,7 +13,7 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
-from durable_fsm.core.model import Chart
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen_text

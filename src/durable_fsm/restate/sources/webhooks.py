@@ -13,10 +13,11 @@ from typing import Any, cast
 import restate
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
-from durable_fsm.core.model import Chart, Misfit
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
+from durable_fsm.core.values import Misfit
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text

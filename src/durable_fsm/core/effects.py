@@ -1,0 +1,136 @@
+"""Effects: what a step asks of the world; and the step itself, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.snapshot import Snapshot, Undoable
+from durable_fsm.core.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Deliver what `token` arms in the snapshot to this machine, `after` the end of the step or `at` an instant.
+
+    Zero is at once. May arrive late, never early.
+    """
+
+    token: str
+    event: str
+    after: timedelta
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Forget the send with this token; it may have left already."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartActivity:
+    """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
+
+    `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
+    it receives the machine's data. `items` are those of a fan-out. With `undo` it is not the work that is run, but what
+    undoes this.
+    """
+
+    token: str
+    id: str
+    entry: int
+    exclusive: bool
+    input: Json = None
+    items: tuple[Json, ...] | None = None
+    detached: bool = False
+    undo: Undoable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopActivity:
+    """Stop the activity behind this token; its outcome is not wanted any more."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartMachine:
+    """Begin a child of `chart`; its end comes back under `token`, and so does what it sends to its parent."""
+
+    token: str
+    id: str
+    chart: Chart
+    data: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopMachine:
+    """End the child behind this token; nothing of it is wanted any more."""
+
+    token: str
+
+
+PARENT = "#_parent"
+"""Where a child sends what is for the machine that runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Deliver an event to another machine: `PARENT`, the child with the token `to`, or any: `Parcel/p-1`."""
+
+    to: str
+    event: str
+    payload: Json = None
+    sendid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Tell the sender of the event this."""
+
+    value: Json
+
+
+Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | StartMachine | StopMachine | Post | Reply
+
+
+class Microstep(NamedTuple):
+    """One set of transitions: what was left, taken and entered, in order, and the events raised meanwhile.
+
+    `event` is None for eventless transitions and for the start of a machine.
+    """
+
+    event: str | None
+    exited: tuple[str, ...] = ()
+    transitions: tuple[str, ...] = ()
+    entered: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of an event: taken by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
+
+    TAKEN = "taken"
+    DEFERRED = "deferred"
+    IGNORED = "ignored"
+    STALE = "stale"
+
+
+class Step(NamedTuple):
+    """The result of one event: the next snapshot, what the world is asked to do, and how it came about."""
+
+    snapshot: Snapshot
+    effects: tuple[Effect, ...] = ()
+    trace: tuple[Microstep, ...] = ()
+    outcome: Outcome = Outcome.TAKEN
+
+    @property
+    def reply(self) -> Json:
+        """The last reply of the step, or None."""
+        replies = [effect.value for effect in self.effects if isinstance(effect, Reply)]
+        return replies[-1] if replies else None

@@ -1,0 +1,55 @@
+"""The plain values that everything else is made of: JSON, types of data, and where something was written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeAlias, Union
+
+Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+
+
+class Changeable:
+    """A frozen dataclass without slots, of which every event makes a changed one."""
+
+    def changed(self, **changes: object) -> Self:
+        """What `dataclasses.replace` would return, without its detour."""
+        changed = object.__new__(type(self))
+        vars(changed).update(vars(self), **changes)
+        return changed
+
+
+class Misfit(ValueError):
+    """A value does not fit its declared type. `path` is JSONPath, `problem` says what was expected and what came."""
+
+    def __init__(self, problem: str, path: str = "$") -> None:
+        super().__init__(f"{problem} at {path}")
+        self.problem = problem
+        self.path = path
+
+
+class ValueType(Protocol):
+    """The declared type of a machine's data or of an event's payload.
+
+    `load` turns plain JSON into a fresh value of the type and `dump` the value back into canonical JSON (sets sorted),
+    checked against the type. Both raise `Misfit`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self, stored: Json) -> object: ...
+
+    def dump(self, value: object) -> Json: ...
+
+    def schema(self) -> dict[str, Json] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the author wrote something; `file` as Python reports it, `line` from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
