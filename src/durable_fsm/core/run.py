@@ -82,6 +82,27 @@ class Refused(Exception):
     """A validator does not let an event from outside in; the text is its reason."""
 
 
+def typed(chart: Chart, event: Event) -> Event:
+    """The event with its payload as a value of the declared type; failures have a type of their own.
+
+    Raises:
+        InvalidPayload: the payload does not fit that type.
+    """
+    declared = chart.events.get(event.name)
+    if declared is None or declared.payload is None or isinstance(event.payload, Failure):
+        return event
+    try:
+        return event.changed(payload=declared.payload.load(plain(event.payload)))
+    except Misfit as error:
+        raise InvalidPayload(
+            chart=chart.name,
+            subject=f"payload of '{event.name}'",
+            expected=declared.payload.name,
+            problem=error.problem,
+            path=error.path,
+        ) from error
+
+
 class Run:
     """One macrostep. Discarded when it fails: the snapshot it began with is still the machine."""
 
@@ -485,20 +506,8 @@ class Run:
     # ── the algorithm ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def typed(self, event: Event) -> Event:
-        """The event with its payload as a value of the declared type; failures have a type of their own."""
-        declared = self.chart.events.get(event.name)
-        if declared is None or declared.payload is None or isinstance(event.payload, Failure):
-            return event
-        try:
-            return event.changed(payload=declared.payload.load(plain(event.payload)))
-        except Misfit as error:
-            raise InvalidPayload(
-                chart=self.chart.name,
-                subject=f"payload of '{event.name}'",
-                expected=declared.payload.name,
-                problem=error.problem,
-                path=error.path,
-            ) from error
+        """See `typed`."""
+        return typed(self.chart, event)
 
     def take(self) -> Outcome | None:
         """Run the macrostep of the event; None if nothing takes it, and nobody has said what then.

@@ -17,7 +17,7 @@ from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
-from durable_fsm.core.run import OTHERS, Refused, Run
+from durable_fsm.core.run import OTHERS, Refused, Run, typed
 from durable_fsm.core.snapshot import Armed, Deferred, Snapshot, Status, Stopping
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import (
@@ -164,6 +164,18 @@ def _admit(chart: Chart, name: str) -> None:
         raise Forbidden(chart=chart.name, event=name)
     if not chart.index.knows(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)
+
+
+def admit(chart: Chart, event: Event) -> None:
+    """Refuse an event from outside that no machine of the chart takes, in whatever state; runs no callback.
+
+    Raises:
+        Forbidden: the event is private.
+        UnknownEvent: the chart has no such event.
+        InvalidPayload: the payload does not fit its declared type.
+    """
+    _admit(chart, event.name)
+    typed(chart, event)
 
 
 def _rejected(chart: Chart, snapshot: Snapshot, event: str, *, reason: str) -> EventRejected:

@@ -36,7 +36,7 @@ from durable_fsm.core.effects import (
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.snapshot import Snapshot, Status
-from durable_fsm.core.step import step
+from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.detached import start_detached
@@ -177,8 +177,10 @@ class Visit:
             with self._terminal:
                 refuse_childs_key(self.chart, self.ctx.key())
                 turn.autostart(life=life_of(self.ctx))
-                self._refuse_early(turn.machine, autostart)
                 call = turn.next_call()
+                if call is not None:
+                    # The call saves the new machine first. An event that no state takes must not start one.
+                    admit(self.chart, autostart)
             await self._drain(call)
         with self._terminal:
             outcome = act(turn)
@@ -212,11 +214,6 @@ class Visit:
             arrived = turn.snapshot
             turn.begin()
         return found if turn.snapshot is not arrived else None
-
-    def _refuse_early(self, machine: Snapshot, event: Event) -> None:
-        """Raise what no state of the machine would change: for such an event no machine starts its work."""
-        with suppress(errors.EventRejected, errors.Finished, errors.ActionError):
-            step(self.chart, machine, event)
 
     async def _drain(self, call: StartActivity | None) -> None:
         """Let the turn run on, through its exclusive activities, of which *call* is the next."""
