@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from durable_fsm import errors
-from durable_fsm.admin.kafka_subscriptions import AdminRefused
+from durable_fsm.admin.client import AdminRefused
 from durable_fsm.cli import main
 from durable_fsm.cli.errors import EXIT_CODES, as_shown
 from durable_fsm.errors import DurableFSMError, Problem

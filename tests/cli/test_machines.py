@@ -133,7 +133,7 @@ def test_list_finds_machines_by_what_they_are(shop: Shop) -> None:
     assert keys("--failed") == keys("--status", "failed") == {"list-c"}
     assert keys("--version", "2") == keys("--parked") == keys("--stuck") == keys("--older-than", "1h") == set()
     assert keys("--version", "1", "--state", "closed", "--chart", CHART) == {"list-b"}
-    assert shop.done("list", "Nobody") == "No machine of Nobody is like that.\n"
+    assert shop.done("list", "Nobody") == "No machine of Nobody matches.\n"
     few = shop("list", "Kiosk", "--limit", "1")
     assert (len(few.stdout.splitlines()), few.stderr) == (2, "There are more: --limit 10\n")
 

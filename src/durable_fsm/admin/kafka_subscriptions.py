@@ -1,14 +1,14 @@
-"""Kafka subscriptions at Restate's admin API: what charts declare, what is there, and the way from one to the other."""
+"""Kafka subscriptions at Restate's admin API: compare those that charts declare with those that exist.
+
+`changes` computes the difference; each `Change` makes one step of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self, cast
 
-import httpx
-
+from durable_fsm.admin.client import Admin, AdminRefused, Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json
@@ -17,90 +17,19 @@ from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, s
 from durable_fsm.restate.texts import value_of
 
 BOOTSTRAP = "bootstrap.servers"
+
+# The server's own configuration file spells the same setting in this way.
 STATIC_BOOTSTRAP = "metadata.broker.list"
-"""Where the address of a cluster is that stands in the server's own configuration."""
-
-PATIENCE_SECONDS = 30.0
-_NOT_FOUND = 404
-
-Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
-
-
-class AdminRefused(RuntimeError):
-    """Restate's admin API cannot be reached, or refuses what it is asked. The message says what to do."""
-
-
-class Admin:
-    """Restate's admin API, as far as this project goes. A client that is given is closed with it."""
-
-    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
-        self.url = url.rstrip("/")
-        self._http = http or httpx.Client(timeout=PATIENCE_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
-
-    def clusters(self) -> dict[str, dict[str, str]]:
-        """Settings of the Kafka clusters, by name."""
-        return {cluster["name"]: cluster["properties"] for cluster in self.ask("GET", "/kafka-clusters")["clusters"]}
-
-    def subscriptions(self) -> list[Row]:
-        """All subscriptions, in the order of their ids."""
-        found: list[Row] = self.ask("GET", "/subscriptions")["subscriptions"]
-        return sorted(found, key=lambda subscription: subscription["id"])
-
-    def handlers(self, service: str) -> set[str]:
-        """Names of a service's handlers; empty if it is not registered."""
-        answer = self._send("GET", f"/services/{service}", None)
-        if answer.status_code == _NOT_FOUND:
-            return set()
-        return {handler["name"] for handler in self._read(answer, f"GET /services/{service}")["handlers"]}
-
-    def query(self, sql: str) -> list[Row]:
-        """Ask Restate's SQL tables."""
-        rows: list[Row] = self.ask("POST", "/query", {"query": sql})["rows"]
-        return rows
-
-    def ask(self, method: str, path: str, body: Json = None) -> Any:  # Any: as for Row
-        """Send a request that must succeed.
-
-        Raises:
-            AdminRefused: it does not.
-        """
-        return self._read(self._send(method, path, body), f"{method} {path}")
-
-    def _send(self, method: str, path: str, body: Json) -> httpx.Response:
-        try:
-            return self._http.request(method, f"{self.url}{path}", json=body, headers={"accept": "application/json"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Name it with --admin."
-            raise AdminRefused(problem) from error
-
-    def _read(self, answer: httpx.Response, asked: str) -> Any:  # Any: as for Row
-        try:
-            content: Any = answer.json() if answer.content else {}
-        except ValueError as error:
-            problem = f"What answers at {self.url} is not Restate's admin API. Name it with --admin."
-            raise AdminRefused(problem) from error
-        if answer.is_error:
-            words = cast("Row", content).get("message") if isinstance(content, dict) else None
-            raise AdminRefused(f"Restate refuses {asked}: {words or answer.status_code}")
-        return content
 
 
 @dataclass(frozen=True)
 class Change:
-    """One step from what is there to what is declared: in words, and how it is made.
+    """One step towards the declared subscriptions: its description, and a function that makes it.
 
-    A change that would take records twice is *held back* until an operator asks for it by name.
+    A change that could deliver records twice gives the reason in `held_back`, and waits for `--replace`.
     """
 
-    words: str
+    description: str
     make: Callable[[Admin], object] = field(repr=False, compare=False)
     held_back: str = ""
 
@@ -108,10 +37,14 @@ class Change:
 def changes(
     admin: Admin, charts: Iterable[Chart], brokers: Mapping[str, str], *, replace: bool = False
 ) -> list[Change]:
-    """What has to be done so that every declared topic has its subscription, and no other sinks into these charts.
+    """List the changes after which exactly the declared topics are subscribed to these charts.
+
+    Args:
+        brokers: addresses of Kafka clusters, by name.
+        replace: also make the changes that could deliver records twice.
 
     Raises:
-        AdminRefused: the server cannot be asked, a service is not registered, or a cluster is not known.
+        AdminRefused: the admin API cannot be reached, or does not know a service or a cluster.
     """
     charts, clusters = list(charts), admin.clusters()
     for chart in charts:
@@ -168,7 +101,7 @@ def _move_cluster(name: str, properties: Mapping[str, str], address: str) -> Cha
 
 
 def _subscription_changes(chart: Chart, ours: list[Row], *, replace: bool) -> list[Change]:
-    """What to do about one chart's subscriptions: create, replace where the declaration has changed, delete."""
+    """Create, replace or delete subscriptions of one chart; *ours* are those that exist."""
     found: list[Change] = []
     left = list(ours)
     for source in chart.sources:
@@ -218,7 +151,7 @@ def _delete(subscription: Row, reason: str) -> Change:
 
 
 def _replace(chart: Chart, source: Kafka, subscription: Row, differs: list[str], *, replace: bool) -> Change:
-    """The new one goes on in the group of the old one, from where that has committed its offsets."""
+    # The new subscription joins the consumer group of the old one, so that it continues at the committed offsets.
     group = source.group or subscription["options"]["group.id"]
     create = _create(chart, source, {"group.id": group})
 
@@ -230,12 +163,12 @@ def _replace(chart: Chart, source: Kafka, subscription: Row, differs: list[str],
     return Change(f"replace {subscription['id']}, {source_uri(source)}: {'; '.join(differs)}", make, held)
 
 
-# ── what went wrong ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── dead letters ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class Poison:
-    """What topics and webhooks have brought and nobody could take, and what waits to be taken."""
+    """The events of topics and webhooks that no machine could take: rejected ones, and the number of parked ones."""
 
     chart: str
     total: int
@@ -244,7 +177,7 @@ class Poison:
 
 
 def poison(admin: Admin, chart: Chart) -> Poison:
-    """Read what was rejected, the latest first."""
+    """Read the rejected events, the latest first."""
     name = rejected_name(chart)
     rows = admin.query(f"SELECT key, value_utf8 FROM state WHERE service_name = '{name}'")
     totals = [int(row["value_utf8"]) for row in rows if row["key"] == "total"]

@@ -78,7 +78,7 @@ def as_shown(error: Exception) -> CommandError:
     """What the command line makes of any exception that a command lets out."""
     import httpx
 
-    from durable_fsm.admin.kafka_subscriptions import AdminRefused
+    from durable_fsm.admin.client import AdminRefused
     from durable_fsm.testing.failures import HarnessError
 
     kind = type(error).__name__

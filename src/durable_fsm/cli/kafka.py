@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from durable_fsm.admin.kafka_subscriptions import Admin, Poison, changes, poison
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.kafka_subscriptions import Poison, changes, poison
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.targets import chart_of
@@ -48,12 +49,12 @@ def kafka(
         held = [change for change in found if change.held_back]
         for change in found:
             if change in held:
-                click.echo(f"held back: {change.words} ({change.held_back})", err=True)
+                click.echo(f"held back: {change.description} ({change.held_back})", err=True)
             elif check:
-                click.echo(f"would {change.words}")
+                click.echo(f"would {change.description}")
             else:
                 change.make(api)
-                click.echo(f"done: {change.words}")
+                click.echo(f"done: {change.description}")
     if not found:
         topics = sum(len(chart.sources) for chart in charts)
         click.echo(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from durable_fsm.admin.kafka_subscriptions import Admin, AdminRefused
+from durable_fsm.admin.client import Admin, AdminRefused
 from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected

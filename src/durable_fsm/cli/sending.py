@@ -19,7 +19,7 @@ from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, DurableFSMError
 
 if TYPE_CHECKING:
-    from durable_fsm.admin.inventory import Which
+    from durable_fsm.admin.inventory import Filter
     from durable_fsm.client import SyncClient
 
 AT_ONCE = 8
@@ -74,7 +74,7 @@ def send(
             raise click.UsageError(
                 "With --where, name the MACHINE alone, without --idempotency-key, --delay or --one-way."
             )
-        _send_to_many(place.machine, event, payload, connection, _which(where), yes=yes, run=run, as_json=as_json)
+        _send_to_many(place.machine, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
         return
     if not place.key:
         raise click.UsageError(f"'{place}' names no machine. Write MACHINE/KEY, or say which of them: --where state=…")
@@ -89,8 +89,8 @@ def send(
             show_receipt(receipt, as_json=as_json)
 
 
-def _which(where: Iterable[str]) -> Which:
-    from durable_fsm.admin.inventory import Which
+def _filter(where: Iterable[str]) -> Filter:
+    from durable_fsm.admin.inventory import Filter
 
     found: dict[str, str] = {}
     for text in where:
@@ -98,7 +98,7 @@ def _which(where: Iterable[str]) -> Which:
         if name not in CONDITIONS or not equals or not value:
             raise click.UsageError(f"'{text}' is no condition. Write state=…, status=… or version=….")
         found[name] = value
-    return Which(found.get("state"), found.get("status"), found.get("version"))
+    return Filter(found.get("state"), found.get("status"), found.get("version"))
 
 
 def _send_to_many(
@@ -106,17 +106,17 @@ def _send_to_many(
     event: str,
     payload: object,
     connection: Connection,
-    which: Which,
+    wanted: Filter,
     *,
     yes: bool,
     run: str | None,
     as_json: bool,
 ) -> None:
+    from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import machines_of
-    from durable_fsm.admin.kafka_subscriptions import Admin
 
     with Admin(connection.admin, connection.http()) as admin:
-        keys = [found.key for found in machines_of(admin, machine, which)]
+        keys = [found.key for found in machines_of(admin, machine, wanted)]
     if not yes:
         if as_json:
             show({"machine": machine, "event": event, "would_send_to": keys}, as_json)

@@ -18,8 +18,8 @@ from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.snapshot import Status
 
 if TYPE_CHECKING:
-    from durable_fsm.admin.inventory import Finding
-    from durable_fsm.admin.kafka_subscriptions import Admin
+    from durable_fsm.admin.client import Admin
+    from durable_fsm.admin.diagnosis import Diagnosis
 
 KNOWN = ((1, 7),)
 """Versions of the Restate server, without their last number, on which everything here is tested."""
@@ -54,20 +54,20 @@ def list_machines(
     as_json: bool,
 ) -> None:
     """List the machines of the chart MACHINE, by key, from the server's SQL tables."""
-    from durable_fsm.admin.inventory import Which, machines_of
-    from durable_fsm.admin.kafka_subscriptions import Admin
+    from durable_fsm.admin.client import Admin
+    from durable_fsm.admin.inventory import Filter, machines_of
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
-    which = Which(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
+    wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
     chart = chart_of(target) if target is not None else None
     with Admin(connection.admin, connection.http()) as admin:
-        found = list(itertools.islice(machines_of(admin, machine, which, chart), limit + 1))
+        found = list(itertools.islice(machines_of(admin, machine, wanted, chart), limit + 1))
     rows = [one.row for one in found[:limit]]
     if not as_json:
         empty = [name for name in ("changed", "parked", "stuck") if all(row[name] is None for row in rows)]
         rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
-    show(rows or (rows if as_json else f"No machine of {machine} is like that."), as_json)
+    show(rows or (rows if as_json else f"No machine of {machine} matches."), as_json)
     if len(found) > limit:
         click.echo(f"There are more: --limit {limit * 10}", err=True)
 
@@ -82,11 +82,12 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
     With TARGETS ('module:Name' or 'file.py:Name') also whether their topics have the subscriptions they declare. Exits
     with 1 if anything was found.
     """
-    from durable_fsm.admin.kafka_subscriptions import Admin
+    from durable_fsm.admin.client import Admin
+    from durable_fsm.admin.diagnosis import diagnoses
 
     charts = [chart_of(target) for target in targets]
     with Admin(connection.admin, connection.http()) as admin:
-        found = [*_about_servers(admin, connection), *_about_the_rest(admin)]
+        found = [*_about_servers(admin, connection), *diagnoses(admin)]
         for chart in charts:
             found += _about_topics(admin, chart)
     if as_json:
@@ -100,16 +101,16 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
         sys.exit(DIFFERS)
 
 
-def _about_servers(admin: Admin, connection: Connection) -> Iterator[Finding]:
+def _about_servers(admin: Admin, connection: Connection) -> Iterator[Diagnosis]:
     from httpx import HTTPError
 
-    from durable_fsm.admin.inventory import Finding
+    from durable_fsm.admin.diagnosis import Diagnosis
 
     version = str(admin.ask("GET", "/version")["version"])
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) not in KNOWN:
         known = ", ".join(".".join(map(str, one)) for one in KNOWN)
         what = f"Restate {version} is not a version on which durable-fsm is tested."
-        yield Finding("version", what, f"use Restate {known}, or try your tests on {version}")
+        yield Diagnosis("version", what, f"use Restate {known}, or try your tests on {version}")
     try:
         with connection.http(5) as client:
             answer = client.get(f"{connection.ingress}/restate/health")
@@ -118,28 +119,20 @@ def _about_servers(admin: Admin, connection: Connection) -> Iterator[Finding]:
         problem = str(error) or type(error).__name__
     if problem is not None:
         what = f"The ingress {connection.ingress} cannot be used: {problem}."
-        yield Finding("ingress", what, "start it, or name another with --ingress")
+        yield Diagnosis("ingress", what, "start it, or name another with --ingress")
 
 
-def _about_the_rest(admin: Admin) -> Iterator[Finding]:
-    from durable_fsm.admin import inventory
-
-    for machine in inventory.charts_in(admin):
-        yield from inventory.findings_about_machines(admin, machine)
-    yield from inventory.findings_about_invocations(admin)
-    yield from inventory.findings_about_deployments(admin)
-
-
-def _about_topics(admin: Admin, chart: object) -> Iterator[Finding]:
-    from durable_fsm.admin.inventory import Finding
-    from durable_fsm.admin.kafka_subscriptions import AdminRefused, changes
+def _about_topics(admin: Admin, chart: object) -> Iterator[Diagnosis]:
+    from durable_fsm.admin.client import AdminRefused
+    from durable_fsm.admin.diagnosis import Diagnosis
+    from durable_fsm.admin.kafka_subscriptions import changes
     from durable_fsm.core.chart import Chart
 
     assert isinstance(chart, Chart)
     try:
         pending = changes(admin, [chart], {})
     except AdminRefused as error:
-        yield Finding("subscription", f"{chart.name}: {error}", "durable-fsm kafka TARGET --brokers NAME=HOST:PORT")
+        yield Diagnosis("subscription", f"{chart.name}: {error}", "durable-fsm kafka TARGET --brokers NAME=HOST:PORT")
         return
     for change in pending:
-        yield Finding("subscription", f"{chart.name}: not done yet: {change.words}", "durable-fsm kafka TARGET")
+        yield Diagnosis("subscription", f"{chart.name}: not done yet: {change.description}", "durable-fsm kafka TARGET")

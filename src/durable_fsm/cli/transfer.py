@@ -18,7 +18,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.stored import SNAPSHOT
 
 if TYPE_CHECKING:
-    from durable_fsm.admin.kafka_subscriptions import Admin
+    from durable_fsm.admin.client import Admin
 
 PENDING = ("timers", "activities", "machines", "stopping", "deferred")
 """What of a machine is not only stored, but also under way at its server."""
@@ -40,8 +40,8 @@ def export(machine: str, keys: tuple[str, ...], connection: Connection, *, outpu
     A line holds the snapshot with the latest entries of its history, as the server stores it. Older pages of the
     history, and what is under way (timers, activities), stay where they are.
     """
+    from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import machines_of
-    from durable_fsm.admin.kafka_subscriptions import Admin
 
     missing, written = set(keys), 0
     with Admin(connection.admin, connection.http()) as admin:
@@ -72,7 +72,7 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
     A machine that exists there is refused, and so is one with something under way: a timer that is stored would never
     come, for nobody has armed it. Let such machines come to rest first. Nothing is written before every line was read.
     """
-    from durable_fsm.admin.kafka_subscriptions import Admin
+    from durable_fsm.admin.client import Admin
 
     lines = list(_lines(source))
     with Admin(connection.admin, connection.http()) as admin:
@@ -111,7 +111,7 @@ def _why_not(admin: Admin, line: Line) -> str:
 
 
 def _stored(admin: Admin, line: Line) -> str | None:
-    from durable_fsm.admin.inventory import literal
+    from durable_fsm.admin.client import literal
 
     rows = admin.query(
         f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['machine'])}"

@@ -1,0 +1,87 @@
+"""A client of Restate's admin API, as far as this project needs it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+
+from durable_fsm.core.values import Json
+
+PATIENCE_SECONDS = 30.0
+NOT_FOUND = 404
+
+Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
+
+
+class AdminRefused(RuntimeError):
+    """Restate's admin API cannot be reached, or refuses a request. The message says what to do."""
+
+
+class Admin:
+    """Restate's admin API at *url*. Closes the *http* client that it is given."""
+
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = http or httpx.Client(timeout=PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def clusters(self) -> dict[str, dict[str, str]]:
+        """Properties of each Kafka cluster, by name."""
+        return {cluster["name"]: cluster["properties"] for cluster in self.ask("GET", "/kafka-clusters")["clusters"]}
+
+    def subscriptions(self) -> list[Row]:
+        """All subscriptions, in the order of their ids."""
+        found: list[Row] = self.ask("GET", "/subscriptions")["subscriptions"]
+        return sorted(found, key=lambda subscription: subscription["id"])
+
+    def handlers(self, service: str) -> set[str]:
+        """Names of a service's handlers; empty if the service is not registered."""
+        answer = self._send("GET", f"/services/{service}", None)
+        if answer.status_code == NOT_FOUND:
+            return set()
+        return {handler["name"] for handler in self._read(answer, f"GET /services/{service}")["handlers"]}
+
+    def query(self, sql: str) -> list[Row]:
+        """Query Restate's SQL tables; quote texts with `literal`."""
+        rows: list[Row] = self.ask("POST", "/query", {"query": sql})["rows"]
+        return rows
+
+    def ask(self, method: str, path: str, body: Json = None) -> Any:  # Any: as for Row
+        """Send a request and return the JSON of its answer.
+
+        Raises:
+            AdminRefused: the API cannot be reached, or the answer is an error.
+        """
+        return self._read(self._send(method, path, body), f"{method} {path}")
+
+    def _send(self, method: str, path: str, body: Json) -> httpx.Response:
+        try:
+            return self._http.request(method, f"{self.url}{path}", json=body, headers={"accept": "application/json"})
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Name it with --admin."
+            raise AdminRefused(problem) from error
+
+    def _read(self, answer: httpx.Response, asked: str) -> Any:  # Any: as for Row
+        try:
+            content: Any = answer.json() if answer.content else {}
+        except ValueError as error:
+            problem = f"The server at {self.url} is not Restate's admin API. Name it with --admin."
+            raise AdminRefused(problem) from error
+        if answer.is_error:
+            message = cast("Row", content).get("message") if isinstance(content, dict) else None
+            raise AdminRefused(f"Restate refuses {asked}: {message or answer.status_code}")
+        return content
+
+
+def literal(text: str) -> str:
+    """*text* as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,97 @@
+"""What `durable-fsm doctor` finds at a server: machines, invocations and deployments that need an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from durable_fsm.admin.client import Admin, Row
+from durable_fsm.admin.inventory import UNREADABLE, MachineRow, charts_in, machines_of
+from durable_fsm.core.snapshot import Status
+
+OVERDUE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One problem, and the command that solves it or shows more."""
+
+    kind: str
+    what: str
+    remedy: str
+
+
+def diagnoses(admin: Admin) -> Iterator[Diagnosis]:
+    """Every problem of the server's machines, invocations and deployments."""
+    for machine in charts_in(admin):
+        yield from _machines(admin, machine)
+    yield from _invocations(admin)
+    yield from _deployments(admin)
+
+
+def _machines(admin: Admin, machine: str) -> Iterator[Diagnosis]:
+    now = datetime.now(UTC)
+    for found in machines_of(admin, machine):
+        place = f"{machine}/{found.key}"
+        if found.status == Status.FAILED:
+            failure: Row = found.record.get("failure") or {}
+            message = failure.get("message", "")
+            yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {place} --help")
+        if found.status == UNREADABLE:
+            yield Diagnosis("unreadable", f"{place}: its snapshot cannot be read.", f"durable-fsm show {place}")
+        if found.parked:
+            what = f"{place}: {found.parked} deliveries are parked, because this deployment cannot take them."
+            remedy = f"durable-fsm show {place}; then durable-fsm repair {place} --resend --reason …"
+            yield Diagnosis("parked", what, remedy)
+        if found.stuck is not None:
+            remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {place}"
+            yield Diagnosis("stuck", f"{place}: {found.stuck}", remedy)
+        for event in _overdue(found, now):
+            yield Diagnosis(
+                "overdue", f"{place}: timer '{event}' is overdue.", "is its service running and registered?"
+            )
+
+
+def _overdue(machine: MachineRow, now: datetime) -> list[str]:
+    """Events of timers that were due more than a minute ago."""
+    due: dict[str, int] = machine.record.get("due", {})
+    late = {token for token, at in due.items() if now - datetime.fromtimestamp(at / 1_000, UTC) > OVERDUE}
+    return [timer["event"] for timer in machine.record.get("timers", ()) if timer["token"] in late]
+
+
+def _invocations(admin: Admin) -> Iterator[Diagnosis]:
+    rows = admin.query(
+        "SELECT id, target, status, retry_count, last_failure FROM sys_invocation"
+        " WHERE status IN ('backing-off', 'paused') ORDER BY id LIMIT 100"
+    )
+    for row in rows:
+        why = row["last_failure"] or "no reason is known"
+        if row["status"] == "paused":
+            remedy = f"curl -X PATCH {admin.url}/invocations/{row['id']}/resume"
+            yield Diagnosis("paused", f"{row['target']} is paused: {why}", remedy)
+        else:
+            what = f"{row['target']} is tried again ({row['retry_count']} attempts): {why}"
+            yield Diagnosis("backing-off", what, "start its service, or register where it is: durable-fsm register URL")
+
+
+def _deployments(admin: Admin) -> Iterator[Diagnosis]:
+    """Older deployments, which no new invocation reaches."""
+    latest = {service["deployment_id"] for service in admin.ask("GET", "/services")["services"]}
+    pinned = {
+        row["pinned_deployment_id"]: int(row["many"])
+        for row in admin.query(
+            "SELECT pinned_deployment_id, count(*) AS many FROM sys_invocation WHERE status <> 'completed'"
+            " AND pinned_deployment_id IS NOT NULL GROUP BY pinned_deployment_id"
+        )
+    }
+    for deployment in admin.ask("GET", "/deployments")["deployments"]:
+        id, uri = deployment["id"], deployment.get("uri") or deployment.get("arn")
+        if id in latest:
+            continue
+        if id in pinned:
+            what = f"{pinned[id]} invocations still belong to the older deployment {id} at {uri}."
+            yield Diagnosis("pinned", what, "keep it running until they are over; durable-fsm doctor says when")
+        else:
+            remedy = f"curl -X DELETE '{admin.url}/deployments/{id}?force=true'"
+            yield Diagnosis("stale", f"The older deployment {id} at {uri} has no invocations left.", remedy)
