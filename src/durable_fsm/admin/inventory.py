@@ -9,8 +9,8 @@ from typing import Any
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
+from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.stored import SNAPSHOT, is_mark
-from durable_fsm.restate.texts import value_of
 
 BATCH = 500
 PARKED = "_parked"
@@ -137,7 +137,7 @@ def _machine_row(
 
 def _json(text: Any) -> Any:  # Any: a text or null, and whatever JSON it holds
     try:
-        return value_of(text)
+        return loads(text)
     except (TypeError, ValueError):
         return None
 

@@ -12,9 +12,9 @@ from durable_fsm.admin.client import Admin, AdminRefused, Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.sources.ingestion import INCOMING, rejected_name
 from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
-from durable_fsm.restate.texts import value_of
 
 BOOTSTRAP = "bootstrap.servers"
 
@@ -181,7 +181,7 @@ def poison(admin: Admin, chart: Chart) -> Poison:
     name = rejected_name(chart)
     rows = admin.query(f"SELECT key, value_utf8 FROM state WHERE service_name = '{name}'")
     totals = [int(row["value_utf8"]) for row in rows if row["key"] == "total"]
-    letters: list[Row] = [value_of(row["value_utf8"]) for row in rows if row["key"].startswith("letter-")]
+    letters: list[Row] = [loads(row["value_utf8"]) for row in rows if row["key"].startswith("letter-")]
     letters.sort(key=lambda letter: (letter["at"], letter["source"], letter["number"]), reverse=True)
     [parked] = admin.query(
         "SELECT count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"

@@ -11,8 +11,8 @@ from restate import ObjectSharedContext
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Running, Snapshot
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import load_handles, stop
 from durable_fsm.restate.wire import BYTES, TerminalErrors, read
 
@@ -40,11 +40,11 @@ class Cancelling:
         with TerminalErrors(self.chart.name, ctx.key()):
             running = self._meant(stored.chart, stored.machine, wanted)
         await self.cancel_one(ctx, running.token, tries=0)
-        return text_of({"cancelled": [running.id]})
+        return dumps({"cancelled": [running.id]})
 
     async def later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel an activity that could not be cancelled yet, if it still runs."""
-        request = value_of(body)
+        request = loads(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with TerminalErrors(self.chart.name, ctx.key()):
             machine = Stored.as_it_is(self.chart, text).machine
@@ -59,7 +59,7 @@ class Cancelling:
             stop(ctx, self.chart, token)
             ctx.cancel_invocation(handles[token])
         elif tries < TRIES:
-            body = text_of({"token": token, "tries": tries + 1})
+            body = dumps({"token": token, "tries": tries + 1})
             ctx.generic_send(self.chart.name, LATER, body, key=ctx.key(), send_delay=AGAIN * 2**tries)
 
     def _wanted(self, body: bytes) -> str | None:

@@ -15,10 +15,10 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
 from durable_fsm.restate.deleting import compensate
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, parked_for
 from durable_fsm.restate.waiting import Waiters
 from durable_fsm.restate.wire import BYTES, TerminalErrors
@@ -52,7 +52,7 @@ class Childhood:
 
     async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Begin as the child of another machine; what refuses the beginning is the end of it."""
-        order = value_of(body)
+        order = loads(body)
         parent = Parent(**order["parent"])
 
         def act(turn: Turn) -> str:
@@ -72,20 +72,20 @@ class Childhood:
             reason = reason_of(error)
             message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
             Family(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
-            return text_of({"outcome": "refused", "reason": message})
+            return dumps({"outcome": "refused", "reason": message})
 
     async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
         """End, with everything that belongs to this machine: nobody waits for it any more.
 
         What it has done is undone first. If that fails for good it stays, as a machine that has failed.
         """
-        tries: int = value_of(body)["tries"]
+        tries: int = loads(body)["tries"]
         try:
             visit = await self.enter(ctx)
         except RestateTerminalError as error:
             if reason_of(error) not in UNREADABLE:
                 raise
-            again = text_of({"tries": tries + 1})
+            again = dumps({"tries": tries + 1})
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
         if visit.machine is not None:
@@ -96,7 +96,7 @@ class Childhood:
 
     async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Look after this child: its parent must hear of an end that was lost, whatever an operator has killed."""
-        order = value_of(body)
+        order = loads(body)
         parent, tries = Parent(**order["parent"]), order["tries"]
         family = Family(self.chart, ctx, self.peers)
         try:
@@ -116,13 +116,13 @@ class Childhood:
 
     async def halt(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cut short what holds the key of a machine that is to end, until it has ended."""
-        tries: int = value_of(body)["tries"]
+        tries: int = loads(body)["tries"]
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         if text is None or tries == HALT_TRIES:
             return b""
         with TerminalErrors(self.chart.name, ctx.key()):
             stored = Stored.decode(self.chart, text)
         await self.cut_short(ctx, stored)
-        again = text_of({"tries": tries + 1})
+        again = dumps({"tries": tries + 1})
         ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
         return b""

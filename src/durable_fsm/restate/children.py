@@ -20,8 +20,8 @@ from durable_fsm.core.effects import PARENT, Effect, Post, StartMachine
 from durable_fsm.core.snapshot import Invoked, Snapshot
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TooLarge
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.letters import Letter, Parent, Peers, end_of, lost
-from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import MAX_INPUT
 
 BEGIN, END, CHECK, HALT = "_begin", "_end", "_check", "_halt"
@@ -55,7 +55,7 @@ class Family:
         """
         for effect in effects:
             if isinstance(effect, Post | StartMachine):
-                size = len(text_of(effect.payload if isinstance(effect, Post) else effect.data))
+                size = len(dumps(effect.payload if isinstance(effect, Post) else effect.data))
                 if size > MAX_INPUT:
                     raise TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT)
 
@@ -65,13 +65,13 @@ class Family:
         parent = Parent(self.chart.name, key, effect.token, effect.id)
         order = {"data": effect.data, "parent": plain(parent), "session": session}
         its_key = child_key(key, effect.id, effect.token)
-        ctx.generic_send(effect.chart.name, BEGIN, text_of(order), key=its_key)
+        ctx.generic_send(effect.chart.name, BEGIN, dumps(order), key=its_key)
         look_after(ctx, effect.chart.name, its_key, parent, tries=0)
 
     def check(self, child: Invoked) -> None:
         """Look after a child now: it may have been lost on its way."""
         parent = Parent(self.chart.name, self.ctx.key(), child.token, child.id)
-        body = text_of({"parent": plain(parent), "tries": None})
+        body = dumps({"parent": plain(parent), "tries": None})
         self.ctx.generic_send(child.chart, CHECK, body, key=child_key(self.ctx.key(), child.id, child.token))
 
     def stop(self, token: str) -> None:
@@ -116,7 +116,7 @@ class Family:
 
 
 def look_after(ctx: ObjectContext, chart: str, key: str, parent: Parent, *, tries: int) -> None:
-    body = text_of({"parent": plain(parent), "tries": tries})
+    body = dumps({"parent": plain(parent), "tries": tries})
     delay = min(CHECK_FIRST * (1 << min(tries, 10)), CHECK_LONGEST)
     ctx.generic_send(chart, CHECK, body, key=key, send_delay=delay)
 

@@ -21,9 +21,9 @@ from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.stored import Stored
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, said
 
 PAGE = 20
@@ -93,7 +93,7 @@ class Page:
 def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[Page]]:
     """The record with what was taken, and the pages that have become full with it."""
     entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
-    tail = (*stored.tail, *(msgspec.Raw(text_of(cast("Json", entry))) for entry in entries))
+    tail = (*stored.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
     number = stored.pages
     pages: list[Page] = []
     while len(tail) > PAGE:
@@ -155,7 +155,7 @@ class Record:
     async def drop(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a page, and those before it down to the page `to`, if the request has one."""
         ctx.clear(ENTRIES)
-        to = value_of(body).get("to")
+        to = loads(body).get("to")
         stem, _, number = ctx.key().rpartition("~")
         if to is not None and int(number) > to:
             ctx.generic_send(self.name, "drop", body, key=f"{stem}~{int(number) - 1}")
@@ -192,7 +192,7 @@ def forget(ctx: ObjectContext, chart: Chart, stored: Stored) -> None:
     if history is not None and stored.pages and stored.machine is not None:
         to = (first_kept(history, stored) - 1) // PAGE + 1
         key = page_key(ctx.key(), stored.machine.life, stored.pages)
-        ctx.generic_send(record_name(chart.name), "drop", text_of({"to": to}), key=key)
+        ctx.generic_send(record_name(chart.name), "drop", dumps({"to": to}), key=key)
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -249,8 +249,8 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wan
         calls = [ctx.generic_call(record_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
         for call in calls:
-            entries += value_of(await call)
-    entries += (value_of(bytes(entry)) for entry in stored.tail)
+            entries += loads(await call)
+    entries += (loads(bytes(entry)) for entry in stored.tail)
     return {
         "entries": [shown(entry) for entry in entries if begin <= cast("int", entry["n"]) <= end],
         "first": first,

@@ -35,6 +35,7 @@ from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.deleting import How, compensate, refuse_unclean
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.mailbox import Mailbox
@@ -52,7 +53,6 @@ from durable_fsm.restate.schemas import (
 from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.sources.kafka import RECORD, Topics
 from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import (
     Visit,
     keep_parked,
@@ -252,7 +252,7 @@ class Host:
                     stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
                 except errors.Gone:
                     ctx.clear_all()
-                    return text_of({"machine": self.name, "key": ctx.key(), "outcome": "deleted"})
+                    return dumps({"machine": self.name, "key": ctx.key(), "outcome": "deleted"})
                 if how is How.CLEAN and stored.machine is not None:
                     refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
@@ -316,7 +316,7 @@ class Host:
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
         with TerminalErrors(self.name, ctx.key()):
-            return text_of({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
+            return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
 
     def _as_far_as_possible(self, text: bytes | None) -> tuple[Stored, dict[str, Json]]:
         """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
@@ -370,7 +370,7 @@ class Host:
                 for shown, done in zip(cast("list[dict[str, Any]]", record.get("undo", [])), machine.undo, strict=True)
             ],
             "stopping": record.get("stopping", []),
-            "parked": [value_of(delivery.encode()) for token, delivery in parked.items() if token in waiting],
+            "parked": [loads(delivery.encode()) for token, delivery in parked.items() if token in waiting],
         }
 
     async def _history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
@@ -379,7 +379,7 @@ class Host:
             wanted = Range.decode(self.name, body)
         stored = await self._read(ctx)
         found = await entries_of(ctx, self.chart, stored, wanted)
-        return text_of({"machine": self.name, "key": ctx.key(), **found})
+        return dumps({"machine": self.name, "key": ctx.key(), **found})
 
     async def _read(self, ctx: ObjectSharedContext) -> Stored:
         """What the key holds, for a handler that only reads."""
@@ -417,7 +417,7 @@ class Host:
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
             raise terminal(self._timed_out(ctx.key(), wish))
-        return text_of(told(answer)["receipt"])
+        return dumps(told(answer)["receipt"])
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
         ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
@@ -428,17 +428,17 @@ class Host:
 
     async def _wait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take the event of somebody who waits, and register them."""
-        request = value_of(body)
+        request = loads(body)
         event = Event(request["event"], request["payload"]) if request["event"] is not None else None
         if event is not None:
             report.about(event.name)
             seen(request["payload"])
         visit = await self._enter(ctx)
-        return text_of(await visit.wait(request["until"], request["awakeable"], event))
+        return dumps(await visit.wait(request["until"], request["awakeable"], event))
 
     async def _run(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine for a workflow that waits for its end; null means that it has to wait."""
-        request = value_of(body)
+        request = loads(body)
         data = request["data"]
         with TerminalErrors(self.name, ctx.key()):
             origin = "" if data in (None, {}) else digest_of(canonical(data))
@@ -447,7 +447,7 @@ class Host:
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
         visit = await self._enter(ctx)
-        return text_of(await visit.wait_for_end(act, request["awakeable"]))
+        return dumps(await visit.wait_for_end(act, request["awakeable"]))
 
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
@@ -483,7 +483,7 @@ class Host:
         try:
             visit = await self._enter(ctx, tries=delivery.tries)
             if visit.machine is None:
-                return text_of({"outcome": Outcome.STALE.value})
+                return dumps({"outcome": Outcome.STALE.value})
             end = end_of_life(visit.chart, visit.machine, delivery.token)
             if end is not None:
                 mark = None if end.free else mark_of(visit.chart)
@@ -493,11 +493,11 @@ class Host:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
             if (error.metadata or {}).get("type") == "Gone":
-                return text_of({"outcome": Outcome.STALE.value})
+                return dumps({"outcome": Outcome.STALE.value})
             report.parked(delivery.event.name, error.message, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
-            return text_of({"outcome": "parked", "reason": error.message})
+            return dumps({"outcome": "parked", "reason": error.message})
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:

@@ -17,7 +17,7 @@ from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Json
-from durable_fsm.restate.texts import text_of, value_of
+from durable_fsm.restate.fastjson import dumps, loads
 
 MAIL = "_mail"
 RELAY = "_relay"
@@ -62,11 +62,11 @@ class Letter:
 
     def encode(self) -> bytes:
         members: dict[str, Json] = {item.name: getattr(self, item.name) for item in fields(self)}
-        return text_of({name: value for name, value in members.items() if name == "payload" or value})
+        return dumps({name: value for name, value in members.items() if name == "payload" or value})
 
     @classmethod
     def decode(cls, body: bytes) -> Letter:
-        return cls(**value_of(body))
+        return cls(**loads(body))
 
 
 def end_of(machine: Snapshot, parent: Parent) -> Letter:
@@ -106,12 +106,12 @@ class Peers:
         if chart in self.charts:
             ctx.generic_send(chart, MAIL, letter.encode(), key=key)
         else:
-            body = text_of({"chart": chart, "key": key, "letter": letter.encode().decode()})
+            body = dumps({"chart": chart, "key": key, "letter": letter.encode().decode()})
             ctx.generic_send(sender, RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:
     """Send a letter on to a chart that is served elsewhere; waits until it is."""
-    order = value_of(body)
+    order = loads(body)
     ctx.generic_send(order["chart"], MAIL, order["letter"].encode(), key=order["key"])
     return b""

@@ -24,9 +24,9 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.childhood import UNREADABLE, reason_of
 from durable_fsm.restate.children import END
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import MAIL, Letter, Peers
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
 from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors
 
@@ -45,8 +45,8 @@ class Mailbox:
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a letter, after those that have waited; an empty one is the word to try those again."""
         known = await ctx.get(LETTERS, serde=BYTES)
-        waiting = [Letter.decode(text.encode()) for text in value_of(known or b"[]")]
-        alarm = value_of(body) if body.startswith(b'{"again"') else None
+        waiting = [Letter.decode(text.encode()) for text in loads(known or b"[]")]
+        alarm = loads(body) if body.startswith(b'{"again"') else None
         letters = waiting if alarm is not None else [*waiting, Letter.decode(body)]
         left = list(letters)
         while left and await self._take(ctx, left[0]):
@@ -54,14 +54,14 @@ class Mailbox:
         if left != waiting:
             texts: list[Json] = [letter.encode().decode() for letter in left]
             if left:
-                ctx.set(LETTERS, text_of(texts), serde=BYTES)
+                ctx.set(LETTERS, dumps(texts), serde=BYTES)
             else:
                 ctx.clear(LETTERS)
         if left and (alarm is not None or not waiting):
             tries: int = 0 if alarm is None else alarm["again"]
-            again = text_of({"again": tries + 1})
+            again = dumps({"again": tries + 1})
             ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
-        return text_of({"waiting": len(left)})
+        return dumps({"waiting": len(left)})
 
     async def _take(self, ctx: ObjectContext, letter: Letter) -> bool:
         """Take one letter; False if it has to wait for another deployment."""

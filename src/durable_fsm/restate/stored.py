@@ -22,9 +22,9 @@ from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_
 from durable_fsm.core.migrate import Arrival, take_up
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Changeable
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import Parent
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
 SNAPSHOT = "snapshot"
@@ -36,13 +36,13 @@ PARKED = "parked"
 async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dict[str, Any]:
     """The JSON object under one of these names; empty, if there is none."""
     text: bytes | None = await ctx.get(name, serde=BYTES)
-    members: dict[str, Any] = value_of(text) if text is not None else {}
+    members: dict[str, Any] = loads(text) if text is not None else {}
     return members
 
 
 def mark_of(chart: Chart) -> bytes:
     """What is left of a machine that has ended and whose key is not to be used again."""
-    return text_of({"chart": chart.name, "gone": True})
+    return dumps({"chart": chart.name, "gone": True})
 
 
 def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
@@ -65,7 +65,7 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 def _json_in(chart: Chart, text: bytes) -> Any:  # Any: whatever JSON is stored
     try:
-        return value_of(text)
+        return loads(text)
     except ValueError as error:
         raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
 
@@ -178,7 +178,7 @@ class Stored(Changeable):
             record["waited_for"] = True
         if self.run_by is not None:
             record["run_by"] = plain(self.run_by)
-        text = text_of(record)
+        text = dumps(record)
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)
         return text

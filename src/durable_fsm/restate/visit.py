@@ -44,12 +44,12 @@ from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name
 from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
 from durable_fsm.restate.letters import Parent, Peers
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
 
@@ -383,7 +383,7 @@ class Visit:
         live = tokens_of(self.turn.machine)
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
-            self.ctx.set(HANDLES, text_of(cast("Json", handles)), serde=BYTES)
+            self.ctx.set(HANDLES, dumps(cast("Json", handles)), serde=BYTES)
 
 
 def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = "") -> Job:
@@ -420,7 +420,7 @@ async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, st
 async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
     """Deliveries that could not be taken, by token."""
     record = await members_of(ctx, PARKED)
-    return {token: Delivery.decode(text_of(delivery)) for token, delivery in record.items()}
+    return {token: Delivery.decode(dumps(delivery)) for token, delivery in record.items()}
 
 
 async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
@@ -436,8 +436,8 @@ async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str]
         text = delivery.encode()
         if (live is None or token in live) and len(text) <= room:
             room -= len(text)
-            record[token] = value_of(text)
-    ctx.set(PARKED, text_of(record), serde=BYTES)
+            record[token] = loads(text)
+    ctx.set(PARKED, dumps(record), serde=BYTES)
 
 
 def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:

@@ -22,8 +22,8 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.stored import WAITERS, members_of
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import BYTES, name_of_event, read, receipt, terminal
 
 MOST = 1_000
@@ -72,7 +72,7 @@ class Wish:
         return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
 
     def encode(self, awakeable: str) -> bytes:
-        return text_of({"until": self.until, "event": self.event, "payload": self.payload, "awakeable": awakeable})
+        return dumps({"until": self.until, "event": self.event, "payload": self.payload, "awakeable": awakeable})
 
 
 def _timeout(chart: Chart, wanted: Json) -> timedelta:
@@ -116,7 +116,7 @@ class Waiter:
             return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
         if meets(chart, machine, waiter.until, waiter.token):
             told = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
-            return waiter, {"receipt": value_of(told)}
+            return waiter, {"receipt": loads(told)}
         if machine.status is not Status.RUNNING:
             words = "at its end" if machine.status is Status.DONE else "failed"
             return waiter, refusal(waiter.in_vain(chart, words, active_in(chart, machine)), key)
@@ -198,7 +198,7 @@ class Waiters:
                 }
                 for awakeable, waiter in self.known.items()
             }
-            ctx.set(WAITERS, text_of(cast("Json", record)), serde=BYTES)
+            ctx.set(WAITERS, dumps(cast("Json", record)), serde=BYTES)
         elif self.changed:
             ctx.clear(WAITERS)
         self.changed = False
@@ -210,4 +210,4 @@ def _length(reply: Json) -> int:
 
 def tell(ctx: ObjectContext, answers: dict[str, Json]) -> None:
     for awakeable, answer in answers.items():
-        ctx.resolve_awakeable(awakeable, text_of(answer), serde=BYTES)
+        ctx.resolve_awakeable(awakeable, dumps(answer), serde=BYTES)

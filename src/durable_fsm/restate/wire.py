@@ -23,9 +23,9 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in
 from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import clean, seen
-from durable_fsm.restate.texts import text_of, value_of
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
@@ -187,13 +187,13 @@ def read(chart: str, handler: str, body: bytes) -> Json:
 
 def _value_in(body: bytes) -> Json:
     try:
-        value: Json = value_of(body)
+        value: Json = loads(body)
     except ValueError:
         pass
     else:
         return value
     value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)  # says better what is wrong
-    text_of(value)  # lone surrogates can be read but not stored
+    dumps(value)  # lone surrogates can be read but not stored
     return value
 
 
@@ -233,7 +233,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
         "reply": reply,
     }
     try:
-        text = text_of(record)
+        text = dumps(record)
     except UnicodeEncodeError:
         text = writable(canonical(record)).encode()
     if len(text) > MAX_SNAPSHOT:
@@ -243,7 +243,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
 
 def told(answer: bytes) -> dict[str, Any]:
     """What somebody who has waited is told; raises it, if that is an error."""
-    record: dict[str, Any] = value_of(answer)
+    record: dict[str, Any] = loads(answer)
     if "error" in record:
         error = record["error"]
         raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
@@ -254,7 +254,7 @@ def output_of(end: dict[str, Any]) -> bytes:
     """The output of a machine that has ended; raises its failure, if it has failed."""
     failure = end.get("failure")
     if failure is None:
-        return text_of(end["output"])
+        return dumps(end["output"])
     code = failure.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
     facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
@@ -307,11 +307,11 @@ class Delivery:
             "error": failure_to_json(self.error) if self.error else None,
             "tries": self.tries or None,
         }
-        return text_of({name: value for name, value in record.items() if value is not None})
+        return dumps({name: value for name, value in record.items() if value is not None})
 
     @classmethod
     def decode(cls, body: bytes) -> Delivery:
-        record = value_of(body)
+        record = loads(body)
         error = record.get("error")
         return cls(
             token=record["token"],

@@ -14,7 +14,7 @@ from restate import WorkflowContext, WorkflowSharedContext
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.texts import text_of
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors, output_of, read, told
 
 RUN = "run"
@@ -53,7 +53,7 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
         awakeable, end = ctx.awakeable(serde=BYTES)
         request: dict[str, Json] = {"data": data, "awakeable": awakeable}
         try:
-            answer = await ctx.generic_call(chart.name, "_run", text_of(request), key=ctx.key())
+            answer = await ctx.generic_call(chart.name, "_run", dumps(request), key=ctx.key())
             if answer == b"null":
                 answer = await end
         except RestateTerminalError as error:

@@ -19,7 +19,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.service import Job, dropped, handler_name, runner_name
-from durable_fsm.restate.texts import text_of, value_of
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.wire import Delivery
 
 BYTES = BytesSerde()
@@ -36,13 +36,13 @@ class Watched:
     awaited: bool
 
     def encode(self) -> bytes:
-        return text_of(plain(self))
+        return dumps(plain(self))
 
 
 def start_detached(ctx: ObjectContext, chart: Chart, activity: str, job: Job) -> None:
     """Order detached work. The order is an invocation of its own: to kill a run is to kill what it has sent."""
-    order = {"activity": activity, "job": value_of(job.encode())}
-    ctx.generic_send(runner_name(chart), "_start", text_of(order))
+    order = {"activity": activity, "job": loads(job.encode())}
+    ctx.generic_send(runner_name(chart), "_start", dumps(order))
 
 
 def add_detached(service: restate.Service, chart: Chart) -> None:
@@ -50,7 +50,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
 
     async def start(ctx: restate.Context, body: bytes) -> bytes:
         """Start the run, and its watcher."""
-        order = value_of(body)
+        order = loads(body)
         job = Job(**order["job"])
         handle = ctx.generic_send(runner_name(chart), handler_name(order["activity"]), job.encode())
         run = await handle.invocation_id()
@@ -60,7 +60,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
 
     async def watch(ctx: restate.Context, body: bytes) -> bytes:
         """Wait for the end of the run, and tell of one that it cannot tell of itself."""
-        watched = Watched(**value_of(body))
+        watched = Watched(**loads(body))
         failure = await _end(ctx, watched, chart.activities[watched.activity].deadline)
         if failure is None:
             return b""

@@ -20,7 +20,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.texts import text_of, value_of
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.wire import FOR_EVER, read
 
 PENDING = "pending"
@@ -109,7 +109,7 @@ class Callbacks:
             self.forget(expected)
 
     def _tell(self, handler: str, what: Json) -> None:
-        self.ctx.generic_send(self._companion, handler, text_of(what), key=self._key)
+        self.ctx.generic_send(self._companion, handler, dumps(what), key=self._key)
 
 
 # ── in the companion ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,12 +127,12 @@ def companion(chart: Chart) -> restate.VirtualObject:
     async def note(ctx: ObjectContext, body: bytes) -> bytes:
         """Remember one callback."""
         pending = await _load(ctx)
-        _store(ctx, [*pending, value_of(body)][-MOST:])
+        _store(ctx, [*pending, loads(body)][-MOST:])
         return b""
 
     async def forget(ctx: ObjectContext, body: bytes) -> bytes:
         """Forget one callback, by its id."""
-        id, pending = value_of(body), await _load(ctx)
+        id, pending = loads(body), await _load(ctx)
         _store(ctx, [entry for entry in pending if entry["id"] != id])
         return b""
 
@@ -143,7 +143,7 @@ def companion(chart: Chart) -> restate.VirtualObject:
 
     async def pending(ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Answer with all of them."""
-        return text_of(cast("Json", await _load(ctx)))
+        return dumps(cast("Json", await _load(ctx)))
 
     for handler in (note, forget, clear):
         service.handler(accept="*/*", input_serde=BYTES, output_serde=BYTES)(handler)
@@ -153,20 +153,20 @@ def companion(chart: Chart) -> restate.VirtualObject:
 
 async def _load(ctx: ObjectContext | ObjectSharedContext) -> list[dict[str, str]]:
     stored = await ctx.get(PENDING, serde=BYTES)
-    entries: list[dict[str, str]] = value_of(stored or b"[]")
+    entries: list[dict[str, str]] = loads(stored or b"[]")
     return entries
 
 
 def _store(ctx: ObjectContext, entries: list[dict[str, str]]) -> None:
     if entries:
-        ctx.set(PENDING, text_of(cast("Json", entries)), serde=BYTES)
+        ctx.set(PENDING, dumps(cast("Json", entries)), serde=BYTES)
     else:
         ctx.clear(PENDING)
 
 
 def with_callbacks(activities: Iterable[dict[str, Json]], pending: bytes) -> list[Json]:
     """The running activities as `snapshot` shows them, each with what it expects."""
-    entries: list[dict[str, str]] = value_of(pending)
+    entries: list[dict[str, str]] = loads(pending)
     shown: list[Json] = []
     for running in activities:
         own: list[Json] = [

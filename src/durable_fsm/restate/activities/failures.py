@@ -8,7 +8,7 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
-from durable_fsm.restate.texts import text_of
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.wire import MAX_INPUT, MAX_MESSAGE, writable
 
 CANCELLED = 409
@@ -51,7 +51,7 @@ def sendable(result: object, limit: int) -> Json:
     """
     try:
         value = plain(result)
-        size = len(text_of(value))
+        size = len(dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise TerminalError(f"the result cannot be written as JSON: {error}.") from error
     if size > limit:

@@ -16,7 +16,7 @@ from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
-from durable_fsm.restate.texts import text_of, value_of
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.wire import FOR_EVER
 
 GATE = "gate"
@@ -38,7 +38,7 @@ async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: in
     """
     ticket, admitted = ctx.awakeable(BYTES)
     asked: dict[str, Json] = {"run": ctx.request().id, "ticket": ticket, "limit": limit}
-    ctx.generic_send(limits_name(chart), "enter", text_of(asked), key=activity)
+    ctx.generic_send(limits_name(chart), "enter", dumps(asked), key=activity)
     await admitted
 
 
@@ -66,11 +66,11 @@ class Gate:
     def encode(self) -> bytes:
         inside: list[Json] = [[run, checked] for run, checked in self.inside.items()]  # a list: their order counts
         record: dict[str, Json] = {"limit": self.limit, "inside": inside, "first": self.first, "last": self.last}
-        return text_of(record)
+        return dumps(record)
 
     @classmethod
     def decode(cls, stored: bytes) -> Gate:
-        record = value_of(stored)
+        record = loads(stored)
         return cls(record["limit"], dict(record["inside"]), record["first"], record["last"])
 
 
@@ -83,7 +83,7 @@ class Waiting:
     ticket: str
 
     def encode(self) -> bytes:
-        return text_of({"run": self.run, "ticket": self.ticket})
+        return dumps({"run": self.run, "ticket": self.ticket})
 
 
 class Limits:
@@ -108,7 +108,7 @@ class Limits:
 
     async def enter(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Let a run in, or have it wait; and have its end watched."""
-        asked = value_of(body)
+        asked = loads(body)
         run: str = asked["run"]
         gate = await self._gate(ctx, asked["limit"])
         called = await self._called(ctx, gate)  # the limit may have risen
@@ -164,7 +164,7 @@ class Limits:
         called: list[Waiting] = []
         while gate.has_room and gate.first <= gate.last:
             stored = await ctx.get(f"place {gate.first}", serde=BYTES)
-            if stored is not None and (record := value_of(stored))["run"] != without:
+            if stored is not None and (record := loads(stored))["run"] != without:
                 gate.inside[record["run"]] = False
                 called.append(Waiting(gate.first, record["run"], record["ticket"]))
             gate.first += 1

@@ -41,10 +41,10 @@ from durable_fsm.restate.activities.failures import (
 )
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.limits import admission
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 
 LONGEST_STEP = timedelta(days=1)
@@ -117,11 +117,11 @@ class Job:
         members = cast("dict[str, Json]", plain(self))
         if self.undo is None:
             del members["undo"]
-        return text_of(members)
+        return dumps(members)
 
     @classmethod
     def decode(cls, body: bytes) -> Job:
-        return cls(**value_of(body))
+        return cls(**loads(body))
 
 
 class Context:
@@ -156,14 +156,14 @@ class Context:
                 record = await self._steps.attempt(
                     self._token, name, work, retry=retry, timeout=self._timeout, patient=self._patient
                 )
-            return text_of(record)
+            return dumps(record)
 
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
             options = restate.RunOptions[bytes](serde=BytesSerde())
             running = self.ctx.run_typed(title, attempt, options)
             answer = await (self._patiently(running) if self._patient else self._told(running))
-            record = value_of(answer)
+            record = loads(answer)
             if record.get("stopped"):
                 await self._cancelled()
             if "error" not in record:

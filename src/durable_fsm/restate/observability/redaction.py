@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.redact import Redaction, without
 from durable_fsm.core.values import Json
-from durable_fsm.restate.texts import value_of
+from durable_fsm.restate.fastjson import loads
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ def seen_text(body: bytes) -> None:
     """Remember what somebody sent, if it can be read."""
     if _seen.get() is not None:
         with suppress(ValueError, RecursionError):
-            seen(value_of(body))
+            seen(loads(body))
 
 
 def is_redacting() -> bool:

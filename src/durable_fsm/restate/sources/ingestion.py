@@ -21,9 +21,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
-from durable_fsm.restate.texts import text_of, value_of
 from durable_fsm.restate.visit import parked_for
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, writable
 
@@ -77,11 +77,11 @@ class Arrival:
     tries: int = 0
 
     def encode(self) -> bytes:
-        return text_of(plain(self))
+        return dumps(plain(self))
 
     @classmethod
     def decode(cls, body: bytes) -> Arrival:
-        return cls(**value_of(body))
+        return cls(**loads(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Place:
             problem = f"its decoder returned event '{event}', which events= does not list: {errors.quoted(allowed)}."
             raise self.undecodable(problem)
         try:
-            text = text_of(plain(made.payload))
+            text = dumps(plain(made.payload))
             payload = read(self.service, event, text)
         except (TypeError, ValueError, RecursionError) as error:
             raise self.undecodable(f"the payload of '{event}' cannot be written as JSON: {said(error)}.") from error
@@ -174,7 +174,7 @@ class Intake:
             later = replace(arrival, tries=arrival.tries + 1)
             delay = parked_for(arrival.tries)
             ctx.generic_send(self.chart.name, INCOMING, later.encode(), key=ctx.key(), send_delay=delay)
-            return text_of({"outcome": "parked", "reason": error.message})
+            return dumps({"outcome": "parked", "reason": error.message})
 
 
 def reject(
@@ -197,12 +197,12 @@ def reject(
     }
     if arrival is not None:
         letter["event"] = arrival.event
-        if len(text_of(arrival.payload)) <= LONGEST_PAYLOAD:
+        if len(dumps(arrival.payload)) <= LONGEST_PAYLOAD:
             letter["payload"] = cleaned(arrival.payload)
     message = f"{error.message} It came from {place.place}."
     event = arrival.event if arrival is not None else ""
     report.rejected(event, message, error.status_code, unheard=True, error=letter["type"], **place.facts)
-    ctx.generic_send(rejected_name(chart), "_add", text_of(letter), key=place.source)
+    ctx.generic_send(rejected_name(chart), "_add", dumps(letter), key=place.source)
     return RestateTerminalError(message, error.status_code, metadata={**(error.metadata or {}), **place.facts})
 
 
@@ -227,8 +227,8 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         """Remember one more; the oldest goes."""
         total = await ctx.get("total", serde=JsonSerde[int]()) or 0
         at = datetime.fromtimestamp(await ctx.time(), UTC).isoformat(timespec="seconds")
-        letter = {"number": total + 1, "at": at, **value_of(body)}
-        ctx.set(f"letter-{total % LETTERS:03}", text_of(letter), serde=BYTES)
+        letter = {"number": total + 1, "at": at, **loads(body)}
+        ctx.set(f"letter-{total % LETTERS:03}", dumps(letter), serde=BYTES)
         ctx.set("total", total + 1, serde=JsonSerde[int]())
         return b""
 
@@ -239,8 +239,8 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         for number in range(total, max(total - LETTERS, 0), -1):
             stored = await ctx.get(f"letter-{(number - 1) % LETTERS:03}", serde=BYTES)
             if stored is not None:
-                letters.append(value_of(stored))
-        return text_of({"total": total, "rejected": letters})
+                letters.append(loads(stored))
+        return dumps({"total": total, "rejected": letters})
 
     async def clear(ctx: ObjectContext, body: bytes) -> bytes:
         """Forget what was rejected."""

@@ -15,10 +15,10 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka, Record
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Intake, Place, reject
-from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors
 
 RECORD = "_kafka"
@@ -88,12 +88,12 @@ class Topics:
         except RestateTerminalError as error:
             raise reject(ctx, self.chart, None, place, error) from error
         if found is None:
-            return text_of({"outcome": "skipped"})
+            return dumps({"outcome": "skipped"})
         arrival, key = found
         if self._intake is not None and service == self.chart.name and key == ctx.key():
             return await self._intake.take(ctx, arrival)
         ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key)
-        return text_of({"outcome": "forwarded", "key": key})
+        return dumps({"outcome": "forwarded", "key": key})
 
     def _decoded(self, record: Record, place: Place) -> tuple[Arrival, str] | None:
         """The event of a record and the key of its machine; None skips it."""

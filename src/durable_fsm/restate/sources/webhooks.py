@@ -18,11 +18,11 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Place
-from durable_fsm.restate.texts import text_of
 from durable_fsm.restate.wire import BYTES, FOR_EVER, MAX_INPUT, TerminalErrors, digest_of
 
 LONGEST_ID = 200
@@ -79,10 +79,10 @@ class Webhooks:
             with TerminalErrors(self.name, webhook.name):
                 found = self._decoded(webhook, request)
             if found is None:
-                return text_of({"outcome": "skipped"})
+                return dumps({"outcome": "skipped"})
             arrival, key, id = found
             ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key, idempotency_key=id)
-            return text_of({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": arrival.event})
+            return dumps({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": arrival.event})
 
         handle.__doc__ = webhook.decode.__doc__ or f"Take an event of {webhook.name}."
         return handle

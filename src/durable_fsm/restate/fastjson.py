@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder(order="sorted", enc_hook=_simpler).encode
 _decode = msgspec.json.Decoder[Any]().decode
 
 
-def text_of(value: Json) -> bytes:
+def dumps(value: Json) -> bytes:
     """The canonical JSON text of what `plain` or a chart's type has made of a value, in UTF-8.
 
     Raises:
@@ -37,7 +37,7 @@ def text_of(value: Json) -> bytes:
     return _encode(value)
 
 
-def value_of(text: bytes) -> Any:  # Any: whatever it says
+def loads(text: bytes) -> Any:  # Any: whatever it says
     """What a JSON text says.
 
     Raises:
