@@ -27,14 +27,14 @@ help: ## say what each verb does, and how long it takes
 .PHONY: demo
 demo: $(READY) ## watch machines survive kill -9, on the real server; under a minute; KEEP=1 leaves it running
 	@$(step) "The native Restate server"
-	@$(BIN)/python -m durable_fsm.testing.native
+	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "An order, from cart to door, while its processes are killed (under a minute)"
 	@$(BIN)/python -m machines.order.demo
 
 .PHONY: demo-kafka
 demo-kafka: $(READY) ## watch packages followed by Kafka's records while the server is killed; half a minute; KEEP=1 as above
 	@$(step) "The native Restate server"
-	@$(BIN)/python -m durable_fsm.testing.native
+	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "Packages on their way (half a minute)"
 	@$(BIN)/python -m machines.package_tracker.demo
 
@@ -43,7 +43,7 @@ test: $(READY) lint types ## every check and every test, what CI runs; a quarter
 	@$(step) "mkdocs build --strict"
 	@$(BIN)/mkdocs build --strict --quiet
 	@$(step) "The native Restate server"
-	@$(BIN)/python -m durable_fsm.testing.native
+	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "pytest, SCALE=$(SCALE)"  # inside coverage, not with it inside: our own plugin is imported before any other
 	@mkdir -p build
 	@$(BIN)/coverage erase
@@ -87,7 +87,7 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 
 .PHONY: bench
 bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; half an hour
-	@$(BIN)/python -m durable_fsm.testing.native
+	@$(BIN)/python -m durable_fsm.local.native
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/core.py
 	@$(BIN)/python benchmarks/diagrams.py

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.load import NOTHING, Bench, Contender, Load, Sample
 from benchmarks.serving import plain, served, sizes
-from durable_fsm.testing.process import ServiceProcess
-from durable_fsm.testing.server import RestateServer
+from durable_fsm.local.process import ServiceProcess
+from durable_fsm.local.server import RestateServer
 
 APP = "benchmarks.shapes:app"
 SIZED = {"states": "states of the chart", "data": "KiB of data", "timers": "timers that are pending"}

@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this i
 from benchmarks.load import PRESS
 from benchmarks.serving import BARE, FLOOR, OURS, ROOT
 from durable_fsm.cli.serve import configure_logs
+from durable_fsm.local.server import RestateServer
 from durable_fsm.serving import Draining
 from durable_fsm.testing.served import Served
-from durable_fsm.testing.server import RestateServer
 
 PLAYED = {
     FLOOR: ("benchmarks.floor:app", "HandWritten", {}),

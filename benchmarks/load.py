@@ -23,8 +23,8 @@ from urllib.parse import quote, urlsplit
 
 import uvloop
 
-from durable_fsm.testing.process import ServiceProcess
-from durable_fsm.testing.server import RestateServer
+from durable_fsm.local.process import ServiceProcess
+from durable_fsm.local.server import RestateServer
 
 PRESS = {"by": 1, "note": "a short note that somebody wrote"}
 NOTHING = b"null"

@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks.load import NOTHING, PRESS, Contender
 from benchmarks.shapes import GROWN, SHAPES
 from durable_fsm.frontends import chart_from
-from durable_fsm.testing.process import HOST, ServiceProcess, free_port
-from durable_fsm.testing.server import RestateServer
-from durable_fsm.testing.waiting import wait_until
+from durable_fsm.local.process import HOST, ServiceProcess, free_port
+from durable_fsm.local.server import RestateServer
+from durable_fsm.local.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks" / "peers"

@@ -33,8 +33,8 @@ from benchmarks.load import Bench, Load, Sample, memory_of
 from benchmarks.plots import draw_all
 from benchmarks.report import PAGE, README, README_TABLES, RESULTS, ROOT, TABLES, in_page
 from benchmarks.shapes import SHAPES
-from durable_fsm.testing import native
-from durable_fsm.testing.server import RestateServer
+from durable_fsm.local import native
+from durable_fsm.local.server import RestateServer
 
 ALONE, MANY, ROTATING = Load(1, 1), Load(16, 16), Load(128, 16)
 LOADS = {"1 machine": ALONE, "64 machines": Load(64, 64), "1 machine, 16 clients": Load(1, 16)}

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from benchmarks.serving import HOST, ROOT, SERVERS
-from durable_fsm.testing.process import ServiceProcess, free_port
+from durable_fsm.local.process import ServiceProcess, free_port
 
 IMPORTS = {
     "import durable_fsm": "import durable_fsm",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 
+from durable_fsm.local.failures import HarnessError, NotObserved
 from durable_fsm.testing import RestateCluster
-from durable_fsm.testing.failures import HarnessError, NotObserved
 
 
 @click.command(help=(__doc__ or "").partition("\n")[0])

@@ -15,8 +15,8 @@ import httpx
 import pexpect
 import pytest
 
+from durable_fsm.local.process import port_answers
 from durable_fsm.testing import free_port, wait_until
-from durable_fsm.testing.process import port_answers
 from tests.processes import processes_in
 
 pytestmark = pytest.mark.server

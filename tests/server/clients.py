@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import httpx
 
+from durable_fsm.local.failures import AdminError
 from durable_fsm.testing import wait_until
-from durable_fsm.testing.failures import AdminError
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from durable_fsm.local.failures import AdminError
 from durable_fsm.testing import Deployment, EffectLog, RestateCluster, RestateServer, ServiceProcess, wait_until
-from durable_fsm.testing.failures import AdminError
 from tests.server.clients import answered
 
 pytestmark = pytest.mark.server

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from durable_fsm.local.failures import AdminError
 from durable_fsm.testing import Served
-from durable_fsm.testing.failures import AdminError
 from tests.server.watched import Watched
 
 if TYPE_CHECKING:

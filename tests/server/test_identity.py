@@ -14,8 +14,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from durable_fsm.local.failures import AdminError, ProcessFailed
 from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess
-from durable_fsm.testing.failures import AdminError, ProcessFailed
 from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server

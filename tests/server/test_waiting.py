@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from durable_fsm.errors import TooManyWaiting
+from durable_fsm.local.failures import NotObserved
 from durable_fsm.restate.waiting import MOST, Waiter, Waiters
 from durable_fsm.testing import wait_until
-from durable_fsm.testing.failures import NotObserved
 from tests.building import chart
 from tests.server.clients import answered
 

@@ -15,8 +15,8 @@ import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from durable_fsm.local.cluster import _settings
 from durable_fsm.testing import EffectLog, RestateCluster, RestateServer, ServiceProcess, free_port, wait_until
-from durable_fsm.testing.cluster import _settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -19,9 +19,9 @@ import httpx
 import pytest
 import trustme
 
+from durable_fsm.local.process import port_answers
 from durable_fsm.serving import SERVERS
 from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess, free_port, wait_until
-from durable_fsm.testing.process import port_answers
 
 pytestmark = pytest.mark.server
 

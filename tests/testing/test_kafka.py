@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from durable_fsm.local.process import port_answers
 from durable_fsm.testing import KafkaBroker
-from durable_fsm.testing.process import port_answers
 
 pytestmark = pytest.mark.server
 

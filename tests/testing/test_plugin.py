@@ -15,7 +15,7 @@ from durable_fsm.testing import EffectLog, RestateServer
 from durable_fsm.testing.plugin import Serve
 
 PLUGIN = "durable_fsm.testing.plugin"
-HERE = Path(__file__).parent
+APP = Path(__file__).parents[1] / "local" / "counter_app.py"
 
 
 def test_importing_the_plugin_imports_neither_restate_nor_httpx() -> None:
@@ -31,7 +31,7 @@ def test_importing_the_plugin_imports_neither_restate_nor_httpx() -> None:
 def test_each_test_finds_empty_services_on_the_shared_server(
     restate_server: RestateServer, serve: Serve, turn: int
 ) -> None:
-    serve("counter_app:app")
+    serve("tests.local.counter_app:app")
 
     assert restate_server.call("Counter", "the same key", "add", turn, idempotency_key="the same") == turn
 
@@ -40,7 +40,7 @@ def test_each_test_finds_empty_services_on_the_shared_server(
 def test_services_find_the_effect_log_by_themselves(
     restate_server: RestateServer, serve: Serve, effects: EffectLog
 ) -> None:
-    serve("counter_app:app")
+    serve("tests.local.counter_app:app")
 
     restate_server.call("Shop", "o-1", "buy")
 
@@ -114,7 +114,7 @@ def test_without_a_server_the_fixture_says_what_to_do(tmp_path: Path) -> None:
 
 def run_pytest(place: Path, tests: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run *tests* in a project of its own, beside the counter application."""
-    (place / "counter_app.py").write_text((HERE / "counter_app.py").read_text())
+    (place / "counter_app.py").write_text(APP.read_text())
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", PLUGIN]

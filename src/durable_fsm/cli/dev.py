@@ -20,11 +20,11 @@ import click
 from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError
 from durable_fsm.cli.settings import project
 from durable_fsm.cli.supervise import Home, Signals, Told
-from durable_fsm.testing import native
-from durable_fsm.testing.failures import HarnessError, NotObserved
-from durable_fsm.testing.process import HOST, ServiceProcess, free_port, port_answers
-from durable_fsm.testing.server import RestateServer
-from durable_fsm.testing.waiting import wait_until
+from durable_fsm.local import native
+from durable_fsm.local.failures import HarnessError, NotObserved
+from durable_fsm.local.process import HOST, ServiceProcess, free_port, port_answers
+from durable_fsm.local.server import RestateServer
+from durable_fsm.local.waiting import wait_until
 
 PORTS = {"ingress": 8080, "admin": 9070, "service": 9080}
 LOOKED_AT_SECONDS = 0.1

@@ -79,7 +79,7 @@ def as_shown(error: Exception) -> CommandError:
     import httpx
 
     from durable_fsm.admin.client import AdminRefused
-    from durable_fsm.testing.failures import HarnessError
+    from durable_fsm.local.failures import HarnessError
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):

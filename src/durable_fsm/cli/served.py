@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.describe:
         sys.stdout.write(f"{json.dumps([_description(chart) for chart in charts_of(app)])}\n")
         return 0
+    from durable_fsm.local.serve import serve
     from durable_fsm.serving import DEFAULT
-    from durable_fsm.testing.serve import serve
 
     return serve(app, options.bind, server=DEFAULT)
 

@@ -10,16 +10,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from durable_fsm.testing.cluster import RestateCluster
+    from durable_fsm.local.cluster import RestateCluster
+    from durable_fsm.local.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
+    from durable_fsm.local.process import ServiceProcess, free_port, serve_command
+    from durable_fsm.local.server import Deployment, RestateServer
+    from durable_fsm.local.waiting import wait_until, wait_until_async
     from durable_fsm.testing.diagrams import assert_diagram_fresh
     from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
-    from durable_fsm.testing.failures import AdminError, HarnessError, NativeServerError, NotObserved, ProcessFailed
     from durable_fsm.testing.kafka import KafkaBroker
-    from durable_fsm.testing.process import ServiceProcess, free_port, serve_command
     from durable_fsm.testing.rehearsal import Rehearsal
     from durable_fsm.testing.served import Served
-    from durable_fsm.testing.server import Deployment, RestateServer
-    from durable_fsm.testing.waiting import wait_until, wait_until_async
 
 __all__ = [
     "AdminError",
@@ -47,16 +47,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "cluster": ("RestateCluster",),
-    "diagrams": ("assert_diagram_fresh",),
-    "effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
-    "failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),
-    "kafka": ("KafkaBroker",),
-    "process": ("ServiceProcess", "free_port", "serve_command"),
-    "rehearsal": ("Rehearsal",),
-    "served": ("Served",),
-    "server": ("Deployment", "RestateServer"),
-    "waiting": ("wait_until", "wait_until_async"),
+    "local.cluster": ("RestateCluster",),
+    "local.failures": ("AdminError", "HarnessError", "NativeServerError", "NotObserved", "ProcessFailed"),
+    "local.process": ("ServiceProcess", "free_port", "serve_command"),
+    "local.server": ("Deployment", "RestateServer"),
+    "local.waiting": ("wait_until", "wait_until_async"),
+    "testing.diagrams": ("assert_diagram_fresh",),
+    "testing.effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
+    "testing.kafka": ("KafkaBroker",),
+    "testing.rehearsal": ("Rehearsal",),
+    "testing.served": ("Served",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -64,7 +64,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"durable_fsm.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -25,9 +25,9 @@ from types import TracebackType
 from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from durable_fsm.testing.failures import NotObserved
-from durable_fsm.testing.process import HOST
-from durable_fsm.testing.waiting import PATIENCE, wait_until
+from durable_fsm.local.failures import NotObserved
+from durable_fsm.local.process import HOST
+from durable_fsm.local.waiting import PATIENCE, wait_until
 
 __all__ = ["URL_VARIABLE", "Effect", "EffectLog", "EffectRefused", "Gate", "effect"]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from durable_fsm.testing.failures import HarnessError
-from durable_fsm.testing.process import HOST, ServiceProcess, free_port
-from durable_fsm.testing.waiting import wait_until
+from durable_fsm.local.failures import HarnessError
+from durable_fsm.local.process import HOST, ServiceProcess, free_port
+from durable_fsm.local.waiting import wait_until
 
 __all__ = ["KafkaBroker"]
 

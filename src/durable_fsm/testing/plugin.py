@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from durable_fsm.local.process import ServiceProcess
+    from durable_fsm.local.server import RestateServer
     from durable_fsm.testing.effects import EffectLog
-    from durable_fsm.testing.process import ServiceProcess
     from durable_fsm.testing.served import Served
-    from durable_fsm.testing.server import RestateServer
 
 __all__ = ["Serve", "effects", "fresh_server", "replaying_server", "restate_server", "serve"]
 
@@ -153,9 +153,9 @@ def _bring_back_shared_servers(config: pytest.Config) -> None:
 
 
 def _new_server(config: pytest.Config, *, always_replay: bool) -> RestateServer:
-    from durable_fsm.testing import native
-    from durable_fsm.testing.failures import NativeServerError
-    from durable_fsm.testing.server import RestateServer
+    from durable_fsm.local import native
+    from durable_fsm.local.failures import NativeServerError
+    from durable_fsm.local.server import RestateServer
 
     try:
         binary = native.obtain(lambda news: _tell(config, news))

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from durable_fsm.testing.process import ServiceProcess
-from durable_fsm.testing.server import Deployment, RestateServer
+from durable_fsm.local.process import ServiceProcess
+from durable_fsm.local.server import Deployment, RestateServer
 
 __all__ = ["Served"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from durable_fsm.testing import NativeServerError, free_port, native
+from durable_fsm.local import native
+from durable_fsm.testing import NativeServerError, free_port
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ ln -s {delivers} "$bin/restate-server"
 
 def run_native(place: Path, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "durable_fsm.testing.native"],
+        [sys.executable, "-m", "durable_fsm.local.native"],
         env={**os.environ, "XDG_CACHE_HOME": str(place / "cache"), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from durable_fsm.testing.failures import NotObserved
+from durable_fsm.local.failures import NotObserved
 
 __all__ = ["wait_until", "wait_until_async"]
 

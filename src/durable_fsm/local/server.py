@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import httpx
 
+from durable_fsm.local import native
+from durable_fsm.local.failures import AdminError
+from durable_fsm.local.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
+from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving.discovery import discovered
-from durable_fsm.testing import native
-from durable_fsm.testing.failures import AdminError
-from durable_fsm.testing.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
-from durable_fsm.testing.waiting import wait_until
 
 __all__ = ["Deployment", "RestateServer", "wait_until"]
 

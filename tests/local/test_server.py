@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from durable_fsm.local.process import port_answers
 from durable_fsm.testing import AdminError, EffectLog, RestateServer, ServiceProcess, wait_until, wait_until_async
 from durable_fsm.testing.plugin import Serve
-from durable_fsm.testing.process import port_answers
 
 pytestmark = pytest.mark.server
 

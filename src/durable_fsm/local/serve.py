@@ -1,4 +1,4 @@
-"""Serve one ASGI application in this process alone: `python -m durable_fsm.testing.serve shop:app`.
+"""Serve one ASGI application in this process alone: `python -m durable_fsm.local.serve shop:app`.
 
 It is served by hypercorn, which speaks both versions of HTTP; unlike that one's own command, no worker is started that
 could outlive this process.
@@ -23,7 +23,7 @@ _DRAIN = timedelta(seconds=2)
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m durable_fsm.testing.serve", description="Serve one ASGI application for a test, by hypercorn."
+        prog="python -m durable_fsm.local.serve", description="Serve one ASGI application for a test, by hypercorn."
     )
     parser.add_argument("app", metavar="MODULE:ATTRIBUTE", help="where the application is")
     parser.add_argument("--bind", metavar="HOST:PORT", required=True, help="where to listen")

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from durable_fsm.testing.process import HOST, START_PATIENCE, free_port
-from durable_fsm.testing.server import Deployment, RestateServer, Row
+from durable_fsm.local.process import HOST, START_PATIENCE, free_port
+from durable_fsm.local.server import Deployment, RestateServer, Row
 
 __all__ = ["RestateCluster"]
 

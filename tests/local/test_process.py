@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from durable_fsm.local.process import port_answers
 from durable_fsm.testing import NotObserved, ProcessFailed, ServiceProcess, free_port, wait_until
-from durable_fsm.testing.process import port_answers
 from tests.processes import processes_in
 
 HERE = Path(__file__).parent

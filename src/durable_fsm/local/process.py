@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from durable_fsm.testing import _reaper
-from durable_fsm.testing.failures import ProcessFailed
-from durable_fsm.testing.waiting import wait_until
+from durable_fsm.local import reaper
+from durable_fsm.local.failures import ProcessFailed
+from durable_fsm.local.waiting import wait_until
 
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
@@ -127,7 +127,7 @@ class ServiceProcess:
 
     def pids(self) -> list[int]:
         """All processes of the session that run now: the command and what it started."""
-        return _reaper.members(self.pid)
+        return reaper.members(self.pid)
 
     def log_tail(self, lines: int = _TAIL_LINES) -> str:
         """The last lines of the log."""
@@ -237,9 +237,9 @@ class ServiceProcess:
     def _end(self) -> None:
         assert self._child is not None
         session = self._child.pid
-        _reaper.kill_session(session)
+        reaper.kill_session(session)
         self._child.wait()
-        wait_until(lambda: not _reaper.members(session), _GONE_PATIENCE, f"the end of {self.name}'s processes")
+        wait_until(lambda: not reaper.members(session), _GONE_PATIENCE, f"the end of {self.name}'s processes")
         SESSIONS.ended(session)
         _wait_for_silence(self.port, self)
 
@@ -255,7 +255,7 @@ def serve_command(app: str, port: int, server: Literal["hypercorn"] = "hypercorn
     """
     if importlib.util.find_spec(server) is None:
         raise ProcessFailed(name=app, problem=f"{server} is not installed. Run `pip install {server}`.")
-    return [sys.executable, "-m", "durable_fsm.testing.serve", app, "--bind", f"{HOST}:{port}"]
+    return [sys.executable, "-m", "durable_fsm.local.serve", app, "--bind", f"{HOST}:{port}"]
 
 
 # ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -368,7 +368,7 @@ class _Sessions:
             return
         with self._lock:
             for session, child in self._running.items():
-                _reaper.kill_session(session)
+                reaper.kill_session(session)
                 child.wait()
             self._running.clear()
             if self._reaper is not None and self._reaper.stdin is not None:
@@ -384,7 +384,7 @@ class _Sessions:
         elif self._reaper.poll() is None:
             return self._reaper
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", _reaper.__file__, str(os.getpid())],
+            [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from durable_fsm.testing.failures import NativeServerError
-from durable_fsm.testing.process import SESSIONS
+from durable_fsm.local.failures import NativeServerError
+from durable_fsm.local.process import SESSIONS
 
 __all__ = ["VERSION", "obtain"]
 
@@ -83,9 +83,9 @@ def obtain(say: Say = logger.info) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `python -m durable_fsm.testing.native`; return the exit code."""
+    """Run `python -m durable_fsm.local.native`; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m durable_fsm.testing.native",
+        prog="python -m durable_fsm.local.native",
         description=(
             f"Find the native Restate server {VERSION}, or install it with npm into your cache directory"
             " (fetches about 70 MB, takes 220 MB on disk, half a minute on a common connection). Prints its path."
