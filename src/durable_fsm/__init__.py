@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
     from durable_fsm.core.chart import Chart, History, Retry
     from durable_fsm.core.events import Failure
-    from durable_fsm.core.migrate import OldMachine
+    from durable_fsm.core.migration import OldMachine
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
@@ -59,7 +59,7 @@ _HOMES = {
     "Incoming": "durable_fsm.core.sources",
     "JsonFormatter": "durable_fsm.restate.observability.formatter",
     "Kafka": "durable_fsm.core.sources",
-    "OldMachine": "durable_fsm.core.migrate",
+    "OldMachine": "durable_fsm.core.migration",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.chart",

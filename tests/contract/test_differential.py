@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core import index, plan, run, select
+from durable_fsm.core import index, plan, run, selection
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.snapshot import Snapshot
@@ -92,18 +92,18 @@ MISTAKES = [
     ),
     pytest.param(run, "self.conclude(plan)", "pass", id="nothing runs after a transition"),
     pytest.param(
-        select,
+        selection,
         "if not index.is_descendant(transition.source, other.source):",
         "if index.is_descendant(transition.source, other.source):",
         id="the outer transition preempts the inner one",
     ),
     pytest.param(
-        select,
+        selection,
         "if index.states[ancestor].kind is Kind.COMPOUND and all(",
         "if all(",
         id="a parallel state is a least common ancestor",
     ),
-    pytest.param(select, "transition.internal\n", "False\n", id="internal transitions are external"),
+    pytest.param(selection, "transition.internal\n", "False\n", id="internal transitions are external"),
     pytest.param(
         index,
         "for state in (leaf, *self.ancestors[leaf])",

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core.chart import AfterEnd, Timer
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Send
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.fits import misfit
-from durable_fsm.core.migrate import Migration, migrated, take_up
+from durable_fsm.core.migration import Migration
 from durable_fsm.core.repair import move
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import end_of_life, step
+from durable_fsm.core.upgrade import settle, upgrade
 from durable_fsm.errors import Gone, NotStarted
 from durable_fsm.testing import Rehearsal
 from tests.building import Driven, chart, edge
@@ -37,7 +38,7 @@ def test_the_end_of_a_machine_starts_a_timer_if_its_chart_says_so() -> None:
     [timer] = ended.snapshot.timers
     assert (timer.event, timer.after, timer.state) == ("after_end", DAY, None)
     assert ended.effects == (Cancel(late.token), Send(timer.token, "after_end", DAY))
-    assert misfit(FREE, ended.snapshot) is None
+    assert incompatibility(FREE, ended.snapshot) is None
     assert end_of_life(FREE, ended.snapshot, timer.token) == FREE.after_end
     assert end_of_life(FREE, ended.snapshot, late.token) is None
     assert end_of_life(PLAIN, ended.snapshot, timer.token) is None
@@ -81,9 +82,9 @@ def test_a_migration_gives_a_machine_that_has_ended_what_its_new_chart_says() ->
     [timer] = freed.snapshot.timers
 
     def arrived(new: object, old: object) -> tuple[object, ...]:
-        chart_, machine, arrival = take_up(new, old)  # type: ignore[arg-type]
-        assert arrival is not None
-        after = migrated(chart_, machine, arrival, seed="")
+        chart_, machine, upgraded = upgrade(new, old)  # type: ignore[arg-type]
+        assert upgraded is not None
+        after = settle(chart_, machine, upgraded, seed="")
         return (*(one.event for one in after.snapshot.timers), *after.effects)
 
     way = (Migration("1", "2"),)

@@ -29,7 +29,7 @@ from durable_fsm.core.codec import (
     snapshot_to_json,
 )
 from durable_fsm.core.events import Failure
-from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status
+from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 from tests.building import chart
@@ -191,7 +191,9 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         configuration=draw(leaves),
         data=draw(jsons),
         history=draw(st.dictionaries(names, leaves, max_size=2)),
-        timers=tuple(draw(st.lists(st.builds(Armed, names, names, durations, maybe, maybe, jsons, maybe), max_size=2))),
+        timers=tuple(
+            draw(st.lists(st.builds(PendingSend, names, names, durations, maybe, maybe, jsons, maybe), max_size=2))
+        ),
         activities=tuple(
             draw(st.lists(st.builds(Running, names, names, names, st.integers(), st.booleans()), max_size=2))
         ),
@@ -258,7 +260,7 @@ def with_activity(**changes: object) -> Json:
 
 
 def test_the_records_below_are_readable_before_they_are_spoiled() -> None:
-    assert snapshot_from_json(ORDER, with_timer()).timers == (Armed("t", "e", timedelta(milliseconds=5)),)
+    assert snapshot_from_json(ORDER, with_timer()).timers == (PendingSend("t", "e", timedelta(milliseconds=5)),)
     assert snapshot_from_json(ORDER, with_activity()).activities == (Running("t", "a", "cart", 1),)
 
 

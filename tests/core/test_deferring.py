@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.chart import Chart, EventType
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Failure
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import MOST_DEFERRED, MOST_DEFERRED_BYTES, recall, start, step
 from durable_fsm.core.turn import Turn
@@ -257,10 +257,10 @@ def failing(machine: Snapshot) -> Step:
 
 def test_a_chart_that_no_longer_knows_a_deferred_event_does_not_fit() -> None:
     machine = step(DEFERRING, busy(), Event("ask")).snapshot
-    assert misfit(DEFERRING, machine) is None
+    assert incompatibility(DEFERRING, machine) is None
     later = chart(DESK, *[found for found in EDGES if found.events != ("ask",)])
 
-    assert misfit(later, machine) == "Event 'ask' is deferred, which the chart no longer knows."
+    assert incompatibility(later, machine) == "Event 'ask' is deferred, which the chart no longer knows."
 
 
 # ── ignoring ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -309,15 +309,15 @@ def test_a_name_that_a_sender_made_up_is_not_remembered() -> None:
 def test_a_machine_says_what_it_would_do() -> None:
     made = desk(defers={"busy": ["ask"]}, ignores={"busy": ["close"]}, events=[EventType("other")])
 
-    answers = answers_in(made, busy(made))
+    answers = acceptance_of(made, busy(made))
 
     assert answers == {
-        "ask": Answer.DEFERRED,
-        "begin": Answer.NO,
-        "close": Answer.IGNORED,
-        "other": Answer.NO,
-        "rest": Answer.YES,
-        "write": Answer.YES,
+        "ask": Acceptance.DEFERRED,
+        "begin": Acceptance.NO,
+        "close": Acceptance.IGNORED,
+        "other": Acceptance.NO,
+        "rest": Acceptance.YES,
+        "write": Acceptance.YES,
     }
 
 

@@ -11,9 +11,9 @@ import pytest
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.chart import Activity, Chart, Each, Transition
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Outcome, StartActivity, Step
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.fits import misfit
 from durable_fsm.core.snapshot import Running, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, UnknownWork
@@ -189,14 +189,14 @@ def test_what_is_awaited_passes_through_json() -> None:
 
     assert '"activities":[{"entry":2,"id":"mail","state":null,"token":"life.2.1"}]' in text
     assert snapshot_from_json(machine.chart, json.loads(text)) == machine.snapshot
-    assert misfit(machine.chart, machine.snapshot) is None
+    assert incompatibility(machine.chart, machine.snapshot) is None
 
 
 def test_a_chart_that_no_longer_declares_it_does_not_fit() -> None:
     machine = shop(POST, SENT)
     machine.take("post")
 
-    assert misfit(replace(machine.chart, work=()), machine.snapshot) == (
+    assert incompatibility(replace(machine.chart, work=()), machine.snapshot) == (
         "Work 'mail' is running, which the chart no longer declares."
     )
 

@@ -14,8 +14,8 @@ import pytest
 
 from durable_fsm.core.chart import Activity, Child, Spawn, Timer
 from durable_fsm.core.codec import FORMAT, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.events import Event, Origin
-from durable_fsm.core.fits import misfit
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import step
 from tests.building import action, chart, edge, note
@@ -60,7 +60,7 @@ def test_a_record_is_read_and_written_as_it_was(record: dict[str, Any]) -> None:
     snapshot = snapshot_from_json(GOLDEN, record)
 
     assert snapshot_to_json(snapshot) == record
-    assert misfit(GOLDEN, snapshot) is None
+    assert incompatibility(GOLDEN, snapshot) is None
 
 
 def test_a_machine_goes_on_from_its_record() -> None:

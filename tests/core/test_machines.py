@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core.chart import Callback, Chart, Child, Each, Policies, Spawn, Unexpected
-from durable_fsm.core.check import findings
 from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import PARENT, Cancel, Outcome, Post, StartMachine, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fan_out import at_index
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.lint import findings
 from durable_fsm.core.scope import NOW, Scope
-from durable_fsm.core.snapshot import Armed, Invoked, Snapshot, Status
+from durable_fsm.core.snapshot import ChildMachine, PendingSend, Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
@@ -51,7 +51,7 @@ def office(*edges: object, machines: tuple[Child, ...] = (child("l1"),), **rest:
     return Driven(made)
 
 
-def opened(*edges: object, **rest: object) -> tuple[Driven, Invoked]:
+def opened(*edges: object, **rest: object) -> tuple[Driven, ChildMachine]:
     machine = office(*edges, **rest)  # type: ignore[arg-type]
     machine.take("unlock")
     return machine, machine.snapshot.machines[0]
@@ -71,7 +71,7 @@ def test_a_child_begins_with_its_state_when_the_macrostep_is_at_rest() -> None:
     machine.take("unlock")
 
     assert machine.last.effects == (StartMachine("life.2.1", "l1", LETTER, {"log": []}),)
-    assert machine.snapshot.machines == (Invoked("life.2.1", "l1", "Letter", "open", 0),)
+    assert machine.snapshot.machines == (ChildMachine("life.2.1", "l1", "Letter", "open", 0),)
 
 
 def test_a_child_of_a_state_that_was_only_passed_through_never_begins() -> None:
@@ -267,7 +267,7 @@ def test_a_child_speaks_to_its_parent_at_once_or_later() -> None:
         Post(PARENT, "also", {"n": 1}),
     ]
     (waiting,) = result.snapshot.timers
-    assert waiting == Armed("life.2.1.2.1", "late", SECOND, id="m1", payload={"n": 1}, to=PARENT)
+    assert waiting == PendingSend("life.2.1.2.1", "late", SECOND, id="m1", payload={"n": 1}, to=PARENT)
 
     due = step(made, result.snapshot, Event("timer", origin=Origin.PLATFORM, token=waiting.token))
     assert due.effects == (Post(PARENT, "late", {"n": 1}, "m1"),)
@@ -357,7 +357,7 @@ def test_what_an_exception_carries_comes_with_its_failure_if_it_is_plain(metadat
 
 def test_children_and_messages_come_back_from_json() -> None:
     machine, _ = opened()
-    waiting = (Armed("t", "late", SECOND, to=PARENT),)
+    waiting = (PendingSend("t", "late", SECOND, to=PARENT),)
     snapshot = replace(machine.snapshot, parent="Shop.life", timers=waiting)
 
     assert snapshot_from_json(machine.chart, snapshot_to_json(snapshot)) == snapshot
@@ -368,8 +368,8 @@ def test_a_chart_without_the_state_of_a_child_does_not_fit(change: dict[str, obj
     machine, invoked = opened()
     other = replace(machine.snapshot, machines=(replace(invoked, **change),))  # type: ignore[arg-type]
 
-    assert misfit(machine.chart, machine.snapshot) is None
-    assert misfit(machine.chart, other) == (
+    assert incompatibility(machine.chart, machine.snapshot) is None
+    assert incompatibility(machine.chart, other) == (
         f"Machine 'l1' of state '{change.get('state', 'open')}' is running, which the chart no longer has."
     )
 
@@ -469,7 +469,7 @@ def test_the_outputs_of_several_machines_are_joined_in_order() -> None:
     assert machine.leaves == ("open",)
     assert [child.ended for child in machine.snapshot.machines] == [True, False, True]
     assert snapshot_from_json(machine.chart, snapshot_to_json(machine.snapshot)) == machine.snapshot
-    assert misfit(machine.chart, machine.snapshot) is None
+    assert incompatibility(machine.chart, machine.snapshot) is None
     ends(machine, 1, "second")
 
     assert machine.leaves == ("over",)
@@ -553,14 +553,20 @@ def test_a_list_and_a_single_machine_do_not_fit_each_other() -> None:
     machine = several()
     alone = replace(machine.snapshot, machines=(replace(machine.snapshot.machines[0], part=None),))
 
-    assert misfit(machine.chart, alone) == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
+    assert (
+        incompatibility(machine.chart, alone)
+        == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
+    )
 
 
 def test_a_machine_of_another_chart_does_not_fit() -> None:
     machine = several()
     other = replace(machine.snapshot, machines=(replace(machine.snapshot.machines[0], chart="Parcel"),))
 
-    assert misfit(machine.chart, other) == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
+    assert (
+        incompatibility(machine.chart, other)
+        == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
+    )
 
 
 def test_the_list_of_several_machines_is_exported() -> None:

@@ -13,7 +13,7 @@ from durable_fsm.core.chart import Policies
 from durable_fsm.core.effects import Outcome, Post
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, refusal
-from durable_fsm.core.snapshot import Armed, Status
+from durable_fsm.core.snapshot import PendingSend, Status
 from durable_fsm.core.step import step
 from durable_fsm.errors import EventRejected, Finished
 from tests.building import Driven, action, chart, edge
@@ -55,7 +55,7 @@ def test_a_message_may_wait_and_is_kept_with_its_address() -> None:
     machine.take("go")
 
     (waiting,) = machine.snapshot.timers
-    assert waiting == Armed("life.2.1", "hello", SECOND, payload=1, to="Parcel/p/1")
+    assert waiting == PendingSend("life.2.1", "hello", SECOND, payload=1, to="Parcel/p/1")
     due = step(machine.chart, machine.snapshot, Event("timer", origin=Origin.PLATFORM, token=waiting.token))
     assert due.effects == (Post("Parcel/p/1", "hello", 1),)
 

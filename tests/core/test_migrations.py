@@ -12,10 +12,11 @@ import pytest
 from durable_fsm.core.chart import Activity, Chart, Child, Spawn, Timer
 from durable_fsm.core.effects import Cancel, Send, StartActivity, StartMachine, Step, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.migrate import Arrival, Migration, OldEvent, OldMachine, migrated, path_from, take_up
+from durable_fsm.core.migration import Migration, OldEvent, OldMachine, path_from
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.upgrade import Upgrade, settle, upgrade
 from durable_fsm.errors import MigrationError, VersionError
 from tests.building import Driven, Members, action, chart, edge, fails, note
 
@@ -36,9 +37,9 @@ def newer(version: str, made: Chart, *migrations: Migration, kept: tuple[Chart, 
 
 def moved(new: Chart, old: Snapshot) -> tuple[Snapshot, Step]:
     """The machine as it arrives, and the step that makes it agree with its chart."""
-    taken = take_up(new, old)
-    assert taken.arrival is not None
-    return taken.machine, migrated(taken.chart, taken.machine, taken.arrival, seed="seed")
+    taken = upgrade(new, old)
+    assert taken.upgrade is not None
+    return taken.machine, settle(taken.chart, taken.machine, taken.upgrade, seed="seed")
 
 
 def refusal(new: Chart, old: Snapshot) -> str:
@@ -59,7 +60,7 @@ TO_THIRD = Migration("2", "3", states={"cart": "basket"})
 def test_a_machine_of_the_charts_own_version_is_taken_up_as_it_is() -> None:
     machine = Driven(FIRST).snapshot
 
-    assert take_up(FIRST, machine) == (FIRST, machine, None)
+    assert upgrade(FIRST, machine) == (FIRST, machine, None)
 
 
 def test_migrations_lead_from_version_to_version() -> None:
@@ -81,8 +82,8 @@ def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it() -> None:
     machine = Driven(FIRST)
     machine.take("pay")
 
-    assert take_up(new, Driven(old).snapshot) == (old, Driven(old).snapshot, None)
-    taken = take_up(new, machine.snapshot)
+    assert upgrade(new, Driven(old).snapshot) == (old, Driven(old).snapshot, None)
+    taken = upgrade(new, machine.snapshot)
     assert (taken.chart, taken.machine.configuration) == (old, ("settled",))
     assert [new.of(version) for version in ("2", "3", "1")] == [old, new, new]
 
@@ -91,7 +92,7 @@ def test_a_version_that_nothing_leads_from_is_refused_and_the_answer_says_which_
     new = newer("3", THIRD, TO_THIRD, kept=(newer("2b", SECOND),))
 
     with pytest.raises(VersionError) as caught:
-        take_up(new, Driven(FIRST).snapshot)
+        upgrade(new, Driven(FIRST).snapshot)
 
     assert caught.value.what == (
         "the snapshot was written by chart version '1'; this deployment reads '3', '2', '2b'."
@@ -104,7 +105,7 @@ def test_a_machine_that_does_not_fit_its_own_version_is_refused() -> None:
     machine.take("pay")
 
     with pytest.raises(VersionError, match="in state 'paid', which the chart no longer has"):
-        take_up(SECOND, machine.snapshot)
+        upgrade(SECOND, machine.snapshot)
 
 
 # ── names and data ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,10 +140,10 @@ def test_history_is_renamed_and_forgotten_where_nothing_has_it_any_more() -> Non
 
     _, step = moved(newer("2", new, Migration("1", "2", states={"b": "c", "memory": "last"})), old.snapshot)
     assert step.snapshot.history == {"last": ("c",)}
-    taken = take_up(newer("2", new, Migration("1", "2", states={"memory": "last"})), old.snapshot)
+    taken = upgrade(newer("2", new, Migration("1", "2", states={"memory": "last"})), old.snapshot)
     assert taken.machine.history == {}
-    assert taken.arrival is not None
-    assert taken.arrival.note == {"from": "1", "to": "2", "dropped": ["last"]}
+    assert taken.upgrade is not None
+    assert taken.upgrade.note == {"from": "1", "to": "2", "dropped": ["last"]}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_a_migration_that_is_refused_says_what_to_do() -> None:
     machine.take("pay")
 
     with pytest.raises(MigrationError) as caught:
-        take_up(new, machine.snapshot)
+        upgrade(new, machine.snapshot)
 
     assert caught.value.what == (
         "the migration from version '1' to '2' cannot be done: it leads to state 'paid', which the chart does not have."
@@ -258,11 +259,11 @@ def test_what_a_machine_has_sent_itself_is_kept_if_anybody_knows_it() -> None:
     old = Driven(chart("a", edge("a", "go", actions=[send]), edge("a", "ask"), edge("a", "tell")))
     old.take("go")
 
-    taken = take_up(newer("2", chart("a", edge("a", "ask")), Migration("1", "2")), old.snapshot)
+    taken = upgrade(newer("2", chart("a", edge("a", "ask")), Migration("1", "2")), old.snapshot)
 
     assert [timer.event for timer in taken.machine.timers] == ["ask"]
-    assert taken.arrival is not None
-    assert taken.arrival.dropped == ("tell",)
+    assert taken.upgrade is not None
+    assert taken.upgrade.dropped == ("tell",)
 
 
 # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -368,11 +369,11 @@ def test_detached_work_is_waited_for_as_long_as_the_chart_declares_it() -> None:
 def test_exclusive_work_that_was_found_running_is_lost_before_and_after_a_migration() -> None:
     old = Driven(chart("a\nb", edge("a", "error.invoke.hold", "b"), activities={"a": [job("hold", exclusive=True)]}))
     new = newer("2", old.chart, Migration("1", "2"))
-    taken = take_up(new, old.snapshot)
-    assert taken.arrival is not None
+    taken = upgrade(new, old.snapshot)
+    assert taken.upgrade is not None
 
     turn = Turn(new, taken.machine, seed="seed")
-    turn.migrate(taken.arrival)
+    turn.migrate(taken.upgrade)
     turn.begin()
 
     assert turn.machine.configuration == ("b",)
@@ -405,11 +406,11 @@ def test_deferred_events_are_renamed_or_dropped() -> None:
     old.take("tell", 2)
     new = chart("a\nb", edge("b", "beg"), edge("a", "go", "b"), defers={"a": ["beg"]})
 
-    taken = take_up(newer("2", new, Migration("1", "2", events={"ask": "beg"})), old.snapshot)
+    taken = upgrade(newer("2", new, Migration("1", "2", events={"ask": "beg"})), old.snapshot)
 
     assert [(kept.event, kept.payload) for kept in taken.machine.deferred] == [("beg", 1)]
-    assert taken.arrival is not None
-    assert taken.arrival.dropped == ("tell",)
+    assert taken.upgrade is not None
+    assert taken.upgrade.dropped == ("tell",)
 
 
 LETTER = chart("writing", name="Letter")
@@ -512,8 +513,8 @@ def test_what_a_migration_removes_is_ended() -> None:
     assert [timer.event for timer in step.snapshot.timers] == ["late", "error.invoke.x"]
 
 
-def test_an_arrival_says_where_from() -> None:
-    assert Arrival(("1", "2", "3"), (), frozenset(), ()).note == {"from": "1", "to": "3"}
+def test_an_upgrade_says_where_from() -> None:
+    assert Upgrade(("1", "2", "3"), (), frozenset(), ()).note == {"from": "1", "to": "3"}
 
 
 def test_a_configuration_that_the_chart_does_not_know_is_shown_as_it_is() -> None:

@@ -11,7 +11,7 @@ from durable_fsm.core.chart import Activity, EventType, Timer
 from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, Step, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.snapshot import Armed, Running, Status
+from durable_fsm.core.snapshot import PendingSend, Running, Status
 from durable_fsm.core.step import step
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, InvalidPayload
@@ -61,7 +61,7 @@ def test_a_timer_starts_with_its_state_and_ends_with_it() -> None:
     machine = oven(timers={"hot": [Timer("burn", MINUTE)]})
 
     assert machine.take("heat").effects == (Send("life.2.1", "burn", MINUTE),)
-    assert machine.snapshot.timers == (Armed("life.2.1", "burn", MINUTE, "hot"),)
+    assert machine.snapshot.timers == (PendingSend("life.2.1", "burn", MINUTE, "hot"),)
     assert machine.take("cool").effects == (Cancel("life.2.1"),)
     assert machine.snapshot.timers == ()
 
@@ -134,7 +134,7 @@ def test_a_message_to_oneself_outlives_the_state_that_sent_it() -> None:
     machine = oven(edge("cold", "call", actions=[sending("ring", {"n": 1})]), edge("hot", "ring"))
 
     machine.take("call")
-    assert machine.snapshot.timers == (Armed("life.2.1", "ring", MINUTE, payload={"n": 1}),)
+    assert machine.snapshot.timers == (PendingSend("life.2.1", "ring", MINUTE, payload={"n": 1}),)
     machine.take("heat")
     assert [microstep.event for microstep in arrive(machine, "life.2.1").trace] == ["ring"]
 
@@ -305,7 +305,9 @@ def test_background_work_that_takes_too_long_is_stopped_and_has_failed() -> None
         activities={"hot": [WATCHED]},
     )
     machine.take("heat")
-    assert machine.snapshot.timers == (Armed("life.2.2", "error.invoke.bake", MINUTE, "hot", activity="life.2.1"),)
+    assert machine.snapshot.timers == (
+        PendingSend("life.2.2", "error.invoke.bake", MINUTE, "hot", activity="life.2.1"),
+    )
 
     result = arrive(machine, "life.2.2")
 

@@ -12,14 +12,15 @@ import pytest
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.chart import Activity, Chart, Undo
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.dissolve import DELETING, dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.effects import Outcome, Send, StartActivity, Step, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.fits import misfit
-from durable_fsm.core.migrate import Migration, OldMachine, migrated, take_up
+from durable_fsm.core.migration import Migration, OldMachine
 from durable_fsm.core.repair import move, retry, skip
 from durable_fsm.core.snapshot import Running, Status, Stopping, Undoable
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.upgrade import settle, upgrade
 from durable_fsm.core.values import Json
 from durable_fsm.errors import MigrationError, SnapshotUnreadable
 from tests.building import Driven, action, chart, edge
@@ -856,12 +857,12 @@ def test_a_chart_that_cannot_undo_what_was_done_does_not_take_the_machine_up() -
     stopping = machine.take("cancel").snapshot
     without = chart(TRIP, *EDGES, activities={"car": [CAR], "paying": [PAY], "undoing": [UNDO]})
 
-    assert misfit(trip(), done) is None
-    assert misfit(trip(), stopping) is None
-    assert misfit(without, done) == (
+    assert incompatibility(trip(), done) is None
+    assert incompatibility(trip(), stopping) is None
+    assert incompatibility(without, done) == (
         "Activity 'flight' of state 'flight' is to be undone, which the chart no longer can."
     )
-    assert misfit(without, stopping) == (
+    assert incompatibility(without, stopping) == (
         "Activity 'flight' of state 'flight' is stopping, which the chart no longer has."
     )
 
@@ -885,9 +886,9 @@ def newer(old: Chart, change: Callable[[OldMachine], None] | None = None, **name
 
 def moved(new: Chart, machine: Driven) -> Step:
     """What becomes of a machine under the next version of its chart, and goes on there."""
-    taken = take_up(new, machine.snapshot)
-    assert taken.arrival is not None
-    machine.chart, machine.last = new, migrated(taken.chart, taken.machine, taken.arrival, seed="seed")
+    taken = upgrade(new, machine.snapshot)
+    assert taken.upgrade is not None
+    machine.chart, machine.last = new, settle(taken.chart, taken.machine, taken.upgrade, seed="seed")
     return machine.last
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from statemachine import HistoryState, State, StateChart
 
 from durable_fsm import DefinitionError, Effects, Ids, Retry, activity, after, chart_from, durable, event
-from durable_fsm.core.ask import answers_in
 from durable_fsm.core.chart import Kind
+from durable_fsm.core.questions import acceptance_of
 from durable_fsm.errors import ActionError, EventRejected, UnknownEvent
 from durable_fsm.testing import Rehearsal
 
@@ -262,7 +262,7 @@ def test_guards_are_names_or_boolean_expressions_over_chart_and_data(guard: str,
     guarded = Rehearsal(Guarded)
     guarded.create({"total_cents": total})
 
-    assert answers_in(guarded.chart, guarded.snapshot) == {"go": "yes" if passes else "no"}
+    assert acceptance_of(guarded.chart, guarded.snapshot) == {"go": "yes" if passes else "no"}
 
 
 def test_a_validator_refuses_an_event_with_its_own_words() -> None:
@@ -300,7 +300,7 @@ def test_whether_an_event_is_taken_may_depend_on_its_payload() -> None:
     road = Rehearsal(Road)
     road.create()
 
-    assert answers_in(road.chart, road.snapshot) == {"always": "yes", "go": "depends on payload", "never": "no"}
+    assert acceptance_of(road.chart, road.snapshot) == {"always": "yes", "go": "depends on payload", "never": "no"}
 
 
 # ── self ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

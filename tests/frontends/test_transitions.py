@@ -22,8 +22,8 @@ from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Error, Tags, Timeout, Volatile, add_state_features
 
 from durable_fsm import DefinitionError, Retry, TransitionsConfig, activity, chart_from
-from durable_fsm.core.ask import answers_in
 from durable_fsm.core.chart import Kind
+from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Status
 from durable_fsm.errors import ActionError, DefinitionWarning, EventRejected, Forbidden, InvalidPayload
 from durable_fsm.testing import Rehearsal
@@ -994,7 +994,7 @@ def test_what_would_be_accepted_is_asked_for_each_event_anew() -> None:
     machine = Rehearsal(config(states=["A", "B"], transitions=edges, model=Preparing))
     machine.create()
 
-    assert set(answers_in(machine.chart, machine.snapshot).values()) == {"yes"}
+    assert set(acceptance_of(machine.chart, machine.snapshot).values()) == {"yes"}
     assert machine.data.n == 0
 
 
@@ -1006,7 +1006,7 @@ def test_what_depends_on_the_payload_is_said_to() -> None:
     machine = Rehearsal(config(states=["A", "B"], transitions=[edge], options={"send_event": True}))
     machine.create()
 
-    assert answers_in(machine.chart, machine.snapshot) == {"go": "depends on payload"}
+    assert acceptance_of(machine.chart, machine.snapshot) == {"go": "depends on payload"}
 
 
 def test_what_the_model_does_when_a_timeout_is_over_needs_no_name() -> None:

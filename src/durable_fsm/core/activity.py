@@ -22,7 +22,7 @@ def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartAc
     return f"{chart}/{key}/{life}/{run.id}/{number}{undoing}"
 
 
-class Answer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends
+class PendingAnswer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends
     """Somebody outside is to answer; `await` it for what they sent.
 
     Attributes:
@@ -79,7 +79,7 @@ class ActivityContext(Protocol):
         """Wait; survives restarts."""
         ...
 
-    def callback(self, name: str, *, timeout: timedelta | None = None) -> Answer:
+    def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
         """Expect an answer from outside: `await ctx.callback("signature", timeout=timedelta(days=3))`.
 
         It can be given over HTTP from now on, under the id that stands in the machine's snapshot.

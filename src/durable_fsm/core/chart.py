@@ -15,13 +15,13 @@ from durable_fsm.core.values import Json, Location, ValueType
 
 if TYPE_CHECKING:
     from durable_fsm.core.index import Index
-    from durable_fsm.core.migrate import Migration
+    from durable_fsm.core.migration import Migration
     from durable_fsm.core.plan import Plans
     from durable_fsm.core.redact import Redaction
     from durable_fsm.core.scope import Scope
     from durable_fsm.core.sources import Kafka, Webhook
 
-UNUSUAL = "exported only if it has not its default"
+OMIT_IF_DEFAULT = "exported only if it has not its default"
 """Marks fields of a definition that came later: where they are not used, the chart's digest is what it was."""
 
 ROOT = ""
@@ -143,8 +143,8 @@ class Activity:
     timeout: timedelta | None = None
     limit: int | None = None
     each: Each | None = None
-    undo: Undo | None = field(default=None, metadata={UNUSUAL: True})
-    undoes: str | None = field(default=None, metadata={UNUSUAL: True})
+    undo: Undo | None = field(default=None, metadata={OMIT_IF_DEFAULT: True})
+    undoes: str | None = field(default=None, metadata={OMIT_IF_DEFAULT: True})
 
 
 @dataclass(frozen=True, slots=True)

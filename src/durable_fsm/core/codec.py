@@ -19,7 +19,7 @@ from uuid import UUID
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.events import Failure
-from durable_fsm.core.snapshot import Armed, Deferred, Invoked, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.snapshot import ChildMachine, Deferred, PendingSend, Running, Snapshot, Status, Stopping, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 
@@ -155,7 +155,7 @@ def failure_to_json(failure: Failure) -> dict[str, Json]:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _timer_to_json(timer: Armed) -> dict[str, Json]:
+def _timer_to_json(timer: PendingSend) -> dict[str, Json]:
     record: dict[str, Json] = {
         "token": timer.token,
         "event": timer.event,
@@ -213,7 +213,7 @@ def _deferred_to_json(kept: Deferred) -> Json:
     return {"token": kept.token, "event": kept.event, "payload": kept.payload}
 
 
-def _child_to_json(child: Invoked) -> Json:
+def _child_to_json(child: ChildMachine) -> Json:
     record: dict[str, Json] = {
         "token": child.token,
         "id": child.id,
@@ -317,9 +317,9 @@ def _status(name: str) -> Status:
     return status
 
 
-def _timer_from_json(record: Json) -> Armed:
+def _timer_from_json(record: Json) -> PendingSend:
     fields = _object(record)
-    return Armed(
+    return PendingSend(
         token=_get(fields, "token", str),
         event=_get(fields, "event", str),
         after=_duration(_get(fields, "after_ms", int)),
@@ -374,9 +374,9 @@ def _deferred_from_json(record: Json) -> Deferred:
     return Deferred(_get(fields, "token", str), _get(fields, "event", str), fields.get("payload"))
 
 
-def _child_from_json(record: Json) -> Invoked:
+def _child_from_json(record: Json) -> ChildMachine:
     fields = _object(record)
-    return Invoked(
+    return ChildMachine(
         token=_get(fields, "token", str),
         id=_get(fields, "id", str),
         chart=_get(fields, "chart", str),

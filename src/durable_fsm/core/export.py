@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
-from durable_fsm.core.chart import UNUSUAL, Callback, Chart, Child, Guard
+from durable_fsm.core.chart import OMIT_IF_DEFAULT, Callback, Chart, Child, Guard
 from durable_fsm.core.values import Json
 
 
@@ -71,4 +71,4 @@ def _export(value: object) -> Json:
 
 def _is_unused(item: object, spec: Field[Any]) -> bool:
     """Whether a field that came later has its default: then charts look as they did before it came."""
-    return UNUSUAL in spec.metadata and getattr(item, spec.name) == spec.default
+    return OMIT_IF_DEFAULT in spec.metadata and getattr(item, spec.name) == spec.default

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from durable_fsm.core import select
+from durable_fsm.core import selection
 from durable_fsm.core.chart import Kind, State, Transition
 from durable_fsm.core.index import Index
 
@@ -85,11 +85,11 @@ class Plans:
         """The plan for transitions that are none of the chart's, and which therefore is not kept."""
         index = self.index
         active = index.active(leaves)
-        taken = select.remove_conflicting_transitions(index, active, history, list(enabled))
-        exits = select.compute_exit_set(index, active, history, taken)
+        taken = selection.remove_conflicting_transitions(index, active, history, list(enabled))
+        exits = selection.compute_exit_set(index, active, history, taken)
         exited = index.in_order(exits)[::-1]
         memories = {id: below for state in exited for id, below in self._remembered(state, leaves, active)}
-        entry = select.compute_entry_set(index, {**history, **memories}, taken)
+        entry = selection.compute_entry_set(index, {**history, **memories}, taken)
         entered = index.in_order(entry.states)
         after = active.difference(exited).union(entered)
         return Plan(

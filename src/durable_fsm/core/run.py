@@ -49,8 +49,8 @@ from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.plan import Plan
 from durable_fsm.core.scope import NOW, Scope
-from durable_fsm.core.select import select_transitions
-from durable_fsm.core.snapshot import Armed, Invoked, Running, Snapshot, Status
+from durable_fsm.core.selection import select_transitions
+from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import (
     ActionError,
@@ -181,7 +181,7 @@ class Run:
             if self.chart.policies.unexpected is Unexpected.REJECT and not self.index.knows(event):
                 raise UnknownEvent(chart=self.chart.name, event=event, known=sorted(self.chart.events))
             self.typed(Event(event, content))
-            self.arm(Armed(self.token(), event, max(after, NOW), id=id, payload=content))
+            self.arm(PendingSend(self.token(), event, max(after, NOW), id=id, payload=content))
             return
         address = self.address(written(to))
         if address is None:
@@ -190,7 +190,7 @@ class Run:
             failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata=facts)
             self.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
         elif after > NOW:
-            self.arm(Armed(self.token(), event, after, id=id, payload=content, to=address))
+            self.arm(PendingSend(self.token(), event, after, id=id, payload=content, to=address))
         else:
             self.effects.append(Post(address, event, content, id or ""))
 
@@ -230,7 +230,7 @@ class Run:
         self.tokens += 1
         return f"{self.before.life}.{self.seq}.{self.tokens}"
 
-    def arm(self, timer: Armed) -> None:
+    def arm(self, timer: PendingSend) -> None:
         timer = replace(timer, after=timedelta(milliseconds=milliseconds(timer.after)))
         self.timers[timer.token] = timer
         self.effects.append(Send(timer.token, timer.event, timer.after, timer.at))
@@ -243,20 +243,20 @@ class Run:
             self.scope.state = self.index.states[state]
             moment = self.attempt(timer.when, _moment)
         if isinstance(moment, datetime):
-            self.arm(Armed(self.token(), timer.event, NOW, state, at=moment.astimezone(UTC)))
+            self.arm(PendingSend(self.token(), timer.event, NOW, state, at=moment.astimezone(UTC)))
         elif moment is not None:
-            self.arm(Armed(self.token(), timer.event, max(moment, NOW), state))
+            self.arm(PendingSend(self.token(), timer.event, max(moment, NOW), state))
 
-    def declared(self, armed: Armed) -> Timer | None:
+    def declared(self, armed: PendingSend) -> Timer | None:
         """The timer of a state that this one is, if its chart still has it."""
         timers = self.index.states[armed.state].timers if armed.state is not None else ()
         return next((timer for timer in timers if timer.event == armed.event and armed.activity is None), None)
 
-    def disarm(self, timer: Armed) -> None:
+    def disarm(self, timer: PendingSend) -> None:
         del self.timers[timer.token]
         self.effects.append(Cancel(timer.token))
 
-    def arrived(self, timer: Armed) -> None:
+    def arrived(self, timer: PendingSend) -> None:
         """A timer is over, and the event of this run is what it stands for.
 
         A deadline stops its activity and becomes its failure. A message that has waited is sent. A recurring timer
@@ -393,7 +393,7 @@ class Run:
     def arm_deadline(self, running: Running, activity: Activity) -> None:
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
-            self.arm(Armed(self.token(), late, activity.deadline, running.state, activity=running.token))
+            self.arm(PendingSend(self.token(), late, activity.deadline, running.state, activity=running.token))
 
     def items(self, what: str, id: str, each: Each, found_in: object, most: int) -> tuple[Json, ...] | None:
         """The items of a fan-out. Without any, or with too many, it is over where it would begin."""
@@ -449,15 +449,15 @@ class Run:
     def spawn(self, state: State, place: int, spawn: Spawn, part: int | None = None) -> None:
         token = self.token()
         id = spawn.id or f"{state.id}.{token}"
-        self.machines[token] = Invoked(token, id, spawn.chart.name, state.id, place, part)
+        self.machines[token] = ChildMachine(token, id, spawn.chart.name, state.id, place, part)
         self.effects.append(StartMachine(token, id, spawn.chart, spawn.data))
 
-    def stop_machine(self, child: Invoked) -> None:
+    def stop_machine(self, child: ChildMachine) -> None:
         del self.machines[child.token]
         if not child.ended:
             self.effects.append(StopMachine(child.token))
 
-    def part_ended(self, child: Invoked, each: Each) -> bool:
+    def part_ended(self, child: ChildMachine, each: Each) -> bool:
         """One of several machines is over; whether they all are now, and the event of this run says so.
 
         The first failure is that of all, and the others are stopped, unless they are to settle.
@@ -481,7 +481,7 @@ class Run:
         self.event = self.event.changed(name=name, payload=outcome, invokeid=id)
         return True
 
-    def came_from(self, child: Invoked) -> None:
+    def came_from(self, child: ChildMachine) -> None:
         """The event of this run is a message of a child, or its end."""
         if self.event.origin is Origin.PLATFORM:
             del self.machines[child.token]
@@ -586,7 +586,7 @@ class Run:
         """
         end = self.chart.after_end
         if self.status is Status.DONE and end is not None and not self.timers:
-            self.arm(Armed(self.token(), AFTER_END, max(end.after, MILLISECOND)))
+            self.arm(PendingSend(self.token(), AFTER_END, max(end.after, MILLISECOND)))
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""
@@ -820,7 +820,7 @@ def _succeeded(_: object) -> bool:
     return True
 
 
-def _is_called(timer: Armed, name: str) -> bool:
+def _is_called(timer: PendingSend, name: str) -> bool:
     """Whether an author means this timer: by the id of the send, or by the event of a state's timer."""
     return timer.activity is None and name in (timer.id, timer.event if timer.state is not None else None)
 

@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Armed:
+class PendingSend:
     """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
 
     `id` is the author's name for it, if any; `after` counts from the end of the step that armed it, `at` is an instant
@@ -101,7 +101,7 @@ class Deferred:
 
 
 @dataclass(frozen=True, slots=True)
-class Invoked:
+class ChildMachine:
     """A child machine that has not ended. `place` counts among the machines of its state, from 0.
 
     One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for those of
@@ -135,14 +135,14 @@ class Snapshot(Changeable):
     configuration: tuple[str, ...]
     data: Json
     history: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    timers: tuple[Armed, ...] = ()
+    timers: tuple[PendingSend, ...] = ()
     activities: tuple[Running, ...] = ()
     seq: int = 0
     status: Status = Status.RUNNING
     output: Json = None
     failure: Failure | None = None
     created_from: str = ""
-    machines: tuple[Invoked, ...] = ()
+    machines: tuple[ChildMachine, ...] = ()
     parent: str = ""
     deferred: tuple[Deferred, ...] = ()
     over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])

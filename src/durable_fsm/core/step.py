@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from durable_fsm.core import undo
-from durable_fsm.core.ask import Answer, answers_in
 from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.run import OTHERS, Refused, Run, typed
-from durable_fsm.core.snapshot import Armed, Deferred, Snapshot, Status, Stopping
+from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status, Stopping
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import (
     EventRejected,
@@ -179,7 +179,7 @@ def admit(chart: Chart, event: Event) -> None:
 
 
 def _rejected(chart: Chart, snapshot: Snapshot, event: str, *, reason: str) -> EventRejected:
-    accepted = [name for name, answer in answers_in(chart, snapshot).items() if answer is not Answer.NO]
+    accepted = [name for name, answer in acceptance_of(chart, snapshot).items() if answer is not Acceptance.NO]
     return EventRejected(
         chart=chart.name, event=event, configuration=snapshot.configuration, accepted=accepted, reason=reason
     )
@@ -244,7 +244,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     return run.finish(outcome or Outcome.IGNORED)
 
 
-def _settle(chart: Chart, snapshot: Snapshot, stopping: Stopping, event: Event, deadline: Armed | None) -> Step:
+def _settle(chart: Chart, snapshot: Snapshot, stopping: Stopping, event: Event, deadline: PendingSend | None) -> Step:
     """Take the end of work that was stopped, or the end of the time it had for that. No transition sees it."""
     run = Run.resume(chart, snapshot, event)
     if deadline is None:

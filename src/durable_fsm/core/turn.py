@@ -29,11 +29,11 @@ from durable_fsm.core.effects import (
 )
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.index import Stance
-from durable_fsm.core.migrate import Arrival, migrated
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
 from durable_fsm.core.undo import undone_between
+from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
@@ -125,9 +125,9 @@ class Turn:
 
     # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
 
-    def migrate(self, arrival: Arrival) -> None:
+    def migrate(self, upgrade: Upgrade) -> None:
         """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
-        self.change("migrated", lambda at: migrated(self.chart, at, arrival, seed=self._seed), note=arrival.note)
+        self.change("migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed), note=upgrade.note)
 
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import StartActivity, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.snapshot import Armed, Running, Stopping, Undoable
+from durable_fsm.core.snapshot import PendingSend, Running, Stopping, Undoable
 from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def stopped(run: Run, running: Running) -> bool:
     run.effects.append(StopActivity(running.token))
     if activity.deadline is not None and not any(timer.activity == running.token for timer in run.timers.values()):
         late = f"error.invoke.{activity.id}"
-        run.arm(Armed(run.token(), late, activity.deadline, running.state, activity=running.token))
+        run.arm(PendingSend(run.token(), late, activity.deadline, running.state, activity=running.token))
     return True
 
 
@@ -83,7 +83,7 @@ def settled(run: Run, stopping: Stopping, outcome: Event) -> None:
     resume(run)
 
 
-def overdue(run: Run, stopping: Stopping, deadline: Armed) -> None:
+def overdue(run: Run, stopping: Stopping, deadline: PendingSend) -> None:
     """Work that was stopped has not said in time how it ended: nobody waits for it any longer.
 
     What it should have undone can be undone by somebody else. Only where its success would be news it is remembered.

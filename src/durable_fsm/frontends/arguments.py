@@ -11,8 +11,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from durable_fsm.core.address import is_address
-from durable_fsm.core.ask import Unknown, UnknownPayload
 from durable_fsm.core.events import Event, Failure
+from durable_fsm.core.questions import Unknown, UnknownPayload
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
 from durable_fsm.errors import UnknownWork

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
 
 from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, History, Retry, Undo
-from durable_fsm.core.migrate import Migration
+from durable_fsm.core.migration import Migration
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Location
 

@@ -17,7 +17,7 @@ from durable_fsm.core.address import child_key, is_address, parted
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import PARENT, Effect, Post, StartMachine
-from durable_fsm.core.snapshot import Invoked, Snapshot
+from durable_fsm.core.snapshot import ChildMachine, Snapshot
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.fastjson import dumps
@@ -39,7 +39,7 @@ class Family:
         self.chart = chart
         self.ctx = ctx
         self.peers = peers
-        self._known: dict[str, Invoked] = {}
+        self._known: dict[str, ChildMachine] = {}
 
     def meet(self, machine: Snapshot | None) -> None:
         """Remember who is who, to be found again when they are gone."""
@@ -68,7 +68,7 @@ class Family:
         ctx.generic_send(effect.chart.name, BEGIN, dumps(order), key=its_key)
         look_after(ctx, effect.chart.name, its_key, parent, tries=0)
 
-    def check(self, child: Invoked) -> None:
+    def check(self, child: ChildMachine) -> None:
         """Look after a child now: it may have been lost on its way."""
         parent = Parent(self.chart.name, self.ctx.key(), child.token, child.id)
         body = dumps({"parent": plain(parent), "tries": None})

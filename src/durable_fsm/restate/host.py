@@ -18,12 +18,12 @@ from restate.handler import TypeHint
 
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
-from durable_fsm.core.ask import answers_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_to_json
 from durable_fsm.core.condition import meets
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event
+from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
@@ -327,7 +327,7 @@ class Host:
             taken = Stored.decode(self.chart, text)
         except (errors.VersionError, errors.MigrationError) as error:
             return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
-        return taken, {"stored_version": stored.machine.version} if taken.arrival is not None else {}
+        return taken, {"stored_version": stored.machine.version} if taken.upgrade is not None else {}
 
     @cached_property
     def _with_steps(self) -> frozenset[str]:
@@ -346,7 +346,7 @@ class Host:
         waiting = tokens_of(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", schema_of(chart, event))}
-            for event, answer in ({} if "refused" in refused else answers_in(chart, machine)).items()
+            for event, answer in ({} if "refused" in refused else acceptance_of(chart, machine)).items()
         ]
         return {
             "machine": self.name,

@@ -19,8 +19,8 @@ from restate import ObjectContext, ObjectSharedContext
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_to_json
-from durable_fsm.core.migrate import Arrival, take_up
 from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import Changeable
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import Parent
@@ -106,7 +106,7 @@ class Stored(Changeable):
         due: when timers will be over, by token, in milliseconds since 1970; for people.
         waited_for: whether anybody waits.
         run_by: the machine that runs this one as its child, if any.
-        arrival: how the machine has just come from another version, which the next turn is to settle.
+        upgrade: how the machine has just come from another version, which the next turn is to settle.
     """
 
     chart: Chart
@@ -117,7 +117,7 @@ class Stored(Changeable):
     due: Mapping[str, int] = field(default_factory=dict[str, int])
     waited_for: bool = False
     run_by: Parent | None = None
-    arrival: Arrival | None = None
+    upgrade: Upgrade | None = None
 
     @classmethod
     def decode(cls, chart: Chart, text: bytes | None) -> Stored:
@@ -131,10 +131,10 @@ class Stored(Changeable):
         stored = cls.as_it_is(chart, text)
         if stored.machine is None:
             return stored
-        taken = take_up(chart, stored.machine)
+        taken = upgrade(chart, stored.machine)
         if taken.machine is stored.machine and taken.chart is chart:
             return stored
-        return stored.changed(chart=taken.chart, machine=taken.machine, arrival=taken.arrival)
+        return stored.changed(chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
 
     @classmethod
     def as_it_is(cls, chart: Chart, text: bytes | None) -> Stored:

@@ -192,7 +192,7 @@ class Visit:
     @property
     def _is_unsettled(self) -> bool:
         """Whether there may be anything to settle: a machine at rest, in its own version, has nothing."""
-        return self.stored.arrival is not None or (self.machine is not None and bool(self.machine.activities))
+        return self.stored.upgrade is not None or (self.machine is not None and bool(self.machine.activities))
 
     async def _settle(self) -> None:
         """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
@@ -209,8 +209,8 @@ class Visit:
         if found is None:
             return None
         with self._terminal:
-            if self.stored.arrival is not None:
-                turn.migrate(self.stored.arrival)
+            if self.stored.upgrade is not None:
+                turn.migrate(self.stored.upgrade)
             arrived = turn.snapshot
             turn.begin()
         return found if turn.snapshot is not arrived else None
@@ -316,7 +316,7 @@ class Visit:
             known = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
             armed = {timer.token for timer in machine.timers}
             due = {token: moment for token, moment in known.items() if token in armed}
-        stored = self.stored.changed(machine=machine, arrival=None, due=due, waited_for=bool(self.waiters.known))
+        stored = self.stored.changed(machine=machine, upgrade=None, due=due, waited_for=bool(self.waiters.known))
         if history is None:
             return stored, []
         return recorded(stored, taken, at)

@@ -32,11 +32,11 @@ from durable_fsm.core.effects import (
 )
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, refusal
-from durable_fsm.core.migrate import take_up
 from durable_fsm.core.receipt import Receipt
-from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status, Stopping
+from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.upgrade import upgrade
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
@@ -285,20 +285,20 @@ class Rehearsal:
     def _take_up(self, stored: str | Mapping[str, Any]) -> None:
         record = json.loads(stored) if isinstance(stored, str) else stored
         with locate(self.key):
-            self.chart, machine, arrival = take_up(self.chart, snapshot_from_json(self.chart, plain(record)))
+            self.chart, machine, upgraded = upgrade(self.chart, snapshot_from_json(self.chart, plain(record)))
         self._stored = canonical(snapshot_to_json(machine))
         for timer in machine.timers:
             self._arm(timer)
 
         def act(turn: Turn) -> str:
-            if arrival is not None:
-                turn.migrate(arrival)
+            if upgraded is not None:
+                turn.migrate(upgraded)
             turn.begin()
             return "taken"
 
         self._turn("migrated", act)
 
-    def _arm(self, timer: Send | Armed) -> None:
+    def _arm(self, timer: Send | PendingSend) -> None:
         self._system.armed += 1
         due = self.now + timer.after if timer.at is None else timer.at - self._system.began
         self.due[timer.token] = (due, self._system.armed)

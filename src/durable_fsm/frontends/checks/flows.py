@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.flow import waiting_states
+from durable_fsm.core.lint import waiting_states
 from durable_fsm.core.values import Location
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from durable_fsm.core.chart import ROOT, Chart
-from durable_fsm.core.migrate import Migration, OldMachine, path_from
+from durable_fsm.core.migration import Migration, OldMachine, path_from
 from durable_fsm.core.values import Location
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.checks.purity import REMEDIES, faults

@@ -22,7 +22,7 @@ from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
-from durable_fsm.core.check import findings
+from durable_fsm.core.lint import findings
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem

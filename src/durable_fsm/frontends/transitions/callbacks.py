@@ -9,9 +9,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from durable_fsm.core.ask import UnknownPayload
 from durable_fsm.core.chart import Callback, Guard
 from durable_fsm.core.events import Origin
+from durable_fsm.core.questions import UnknownPayload
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import (

@@ -15,7 +15,7 @@ from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
 from durable_fsm.core.chart import AfterEnd, History
-from durable_fsm.core.migrate import Migration
+from durable_fsm.core.migration import Migration
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem

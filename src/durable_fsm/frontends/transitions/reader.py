@@ -31,7 +31,7 @@ from durable_fsm.core.chart import (
     Transition,
     Unexpected,
 )
-from durable_fsm.core.check import findings
+from durable_fsm.core.lint import findings
 from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.step import PLATFORM_NAMES

@@ -24,7 +24,7 @@ from restate.exceptions import RetryableError
 from restate.serde import BytesSerde
 from restate.server_context import DisconnectedException
 
-from durable_fsm.core.activity import Answer
+from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart, Retry, Undo
 from durable_fsm.core.codec import failure_from_json, milliseconds, plain
 from durable_fsm.core.values import Json
@@ -179,7 +179,7 @@ class Context:
         self._go_on()
         await self._told(self.ctx.sleep(timedelta(milliseconds=milliseconds(duration))))
 
-    def callback(self, name: str, *, timeout: timedelta | None = None) -> Answer:
+    def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
         """See `ActivityContext.callback`."""
         self._go_on()
         return self.callbacks.expect(name, timeout)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
 from durable_fsm.core.index import matches
+from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChartFinding:
     """One suspicion: its kind, what it is about, what to do, and where that was written."""
 
     kind: str
@@ -20,7 +21,7 @@ class Finding:
     location: Location | None = None
 
 
-def findings(chart: Chart) -> list[Finding]:
+def findings(chart: Chart) -> list[ChartFinding]:
     """Everything suspicious, in document order of its kind.
 
     `unreachable` states that nothing leads to; `dead-end` states that are not final and that nothing leaves;
@@ -30,12 +31,12 @@ def findings(chart: Chart) -> list[Finding]:
     return [*_unreachable(chart), *_dead_ends(chart), *_shadowed(chart), *_unhandled(chart)]
 
 
-def _unreachable(chart: Chart) -> Iterator[Finding]:
+def _unreachable(chart: Chart) -> Iterator[ChartFinding]:
     reached = reachable(chart)
     for state in chart.states.values():
         if state.id not in reached and not state.kind.is_history and state.parent in reached:
             what = f"no transition leads to state '{state.id}'."
-            yield Finding("unreachable", what, "Add one, or remove the state.", state.location)
+            yield ChartFinding("unreachable", what, "Add one, or remove the state.", state.location)
 
 
 def reachable(chart: Chart) -> set[str]:
@@ -58,7 +59,7 @@ def reachable(chart: Chart) -> set[str]:
     return reached
 
 
-def _dead_ends(chart: Chart) -> Iterator[Finding]:
+def _dead_ends(chart: Chart) -> Iterator[ChartFinding]:
     """Leaves that neither they themselves nor anything around them can leave, in charts that have an end to reach."""
     if not any(state.kind is Kind.FINAL for state in chart.states.values()):
         return
@@ -67,7 +68,7 @@ def _dead_ends(chart: Chart) -> Iterator[Finding]:
         leaves = any(edge.targets for id in around for edge in chart.index.transitions[id])
         if state.kind is Kind.ATOMIC and not leaves and not _beside_others(chart, state):
             what = f"nothing leaves state '{state.id}', and it is not final."
-            yield Finding("dead-end", what, "Add a transition, or declare it final.", state.location)
+            yield ChartFinding("dead-end", what, "Add a transition, or declare it final.", state.location)
 
 
 def _beside_others(chart: Chart, state: State) -> bool:
@@ -75,7 +76,7 @@ def _beside_others(chart: Chart, state: State) -> bool:
     return any(chart.states[id].kind is Kind.PARALLEL for id in chart.index.ancestors[state.id])
 
 
-def _shadowed(chart: Chart) -> Iterator[Finding]:
+def _shadowed(chart: Chart) -> Iterator[ChartFinding]:
     for edges in chart.index.transitions.values():
         for place, edge in enumerate(edges):
             earlier = next((other for other in edges[:place] if _forestalls(other, edge)), None)
@@ -83,7 +84,7 @@ def _shadowed(chart: Chart) -> Iterator[Finding]:
                 events = f"on '{' '.join(edge.events)}' " if edge.events else ""
                 what = f"the transition {events}from '{edge.source}' to {_targets(edge)} is never taken: one before it"
                 what += f" to {_targets(earlier)} always is."
-                yield Finding("shadowed", what, "Give the first a guard, or remove one.", edge.location)
+                yield ChartFinding("shadowed", what, "Give the first a guard, or remove one.", edge.location)
 
 
 def _forestalls(earlier: Transition, later: Transition) -> bool:
@@ -98,7 +99,7 @@ def _targets(edge: Transition) -> str:
     return ", ".join(f"'{target}'" for target in edge.targets) or "nowhere"
 
 
-def _unhandled(chart: Chart) -> Iterator[Finding]:
+def _unhandled(chart: Chart) -> Iterator[ChartFinding]:
     for state in chart.states.values():
         for activity in state.activities:
             error = f"error.invoke.{activity.id}"
@@ -108,7 +109,7 @@ def _unhandled(chart: Chart) -> Iterator[Finding]:
             ):
                 what = f"no transition takes the failure of activity '{activity.id}': the machine would fail with it."
                 remedy = f"Add error_invoke_{activity.id}, or error_execution for all."
-                yield Finding("unhandled", what, remedy, activity.location)
+                yield ChartFinding("unhandled", what, remedy, activity.location)
         for child in state.machines:
             error = f"error.invoke.{child.id}"
             around = (state.id, *chart.index.ancestors[state.id], *_below(chart, state))
@@ -117,7 +118,7 @@ def _unhandled(chart: Chart) -> Iterator[Finding]:
             ):
                 what = f"no transition takes the failure of machine '{child.id}': this one would fail with it."
                 remedy = f"Add error_invoke_{child.id}, or error_execution for all."
-                yield Finding("unhandled", what, remedy, child.location)
+                yield ChartFinding("unhandled", what, remedy, child.location)
 
 
 def _takes(edge: Transition, events: Iterable[str]) -> bool:
@@ -128,3 +129,36 @@ def _below(chart: Chart, state: State) -> Iterator[str]:
     for child in state.children:
         yield child
         yield from _below(chart, chart.states[child])
+
+
+# ── charts that run without anybody outside ───────────────────────────────────────────────────────────────────────────
+
+
+def waiting_states(chart: Chart) -> Iterator[State]:
+    """The states from which only an event from outside leads on, in document order.
+
+    A state leads on by itself if it, or one around it, has an activity, a timer, a machine of its own, a transition
+    without event, or one that takes what the machine tells itself. A region may also wait for its neighbours.
+    """
+    index = chart.index
+    reached = reachable(chart)
+    for state in chart.states.values():
+        around = [chart.states[id] for id in (state.id, *index.ancestors[state.id])]
+        if state.kind is not Kind.ATOMIC or state.id not in reached:
+            continue
+        if any(one.kind is Kind.PARALLEL for one in around) or any(_goes_on(chart, one) for one in around):
+            continue
+        yield state
+
+
+def _goes_on(chart: Chart, state: State) -> bool:
+    if state.id != ROOT and (state.activities or state.timers or state.machines):
+        return True
+    edges = chart.index.transitions[state.id]
+    return any(not edge.events or any(_is_private(chart, event) for event in edge.events) for edge in edges)
+
+
+def _is_private(chart: Chart, event: str) -> bool:
+    """Whether callbacks of the machine raise it; outcomes are not counted, for they need an activity first."""
+    declared = chart.events.get(event)
+    return declared is not None and not declared.public and not event.startswith(PLATFORM_NAMES)

@@ -1,19 +1,17 @@
-"""Whether a snapshot belongs to a chart."""
+"""Whether a chart can go on with a stored snapshot of its own version."""
 
 from __future__ import annotations
 
 from durable_fsm.core.chart import Chart, Child, Kind
-from durable_fsm.core.snapshot import Invoked, Snapshot, Status
+from durable_fsm.core.snapshot import ChildMachine, Snapshot, Status
 
 
-def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
-    """Why this chart cannot take up that snapshot, as a sentence; None if it can.
+def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
+    """Why this chart cannot go on with a snapshot of its version, as a sentence; None if it can.
 
     Every state, history, timer and activity that the snapshot names must still exist with the same kind. States that
     the chart has gained since do no harm.
     """
-    if snapshot.version != chart.version:
-        return ""
     for leaf in snapshot.configuration:
         state = chart.states.get(leaf)
         if state is None or state.kind not in (Kind.ATOMIC, Kind.FINAL):
@@ -51,7 +49,7 @@ def misfit(chart: Chart, snapshot: Snapshot) -> str | None:
     return None
 
 
-def _differs(declared: Child, child: Invoked) -> bool:
+def _differs(declared: Child, child: ChildMachine) -> bool:
     """Whether it is of another chart, or one is for a list and the other is not."""
     of_another = declared.chart is not None and declared.chart.name != child.chart
     return of_another or (declared.each is None) is not (child.part is None)

@@ -108,7 +108,7 @@ def get_effective_target_states(index: Index, history: History, transition: Tran
 
 
 @dataclass(slots=True)
-class Entry:
+class EntrySet:
     """What taking transitions enters.
 
     Attributes:
@@ -122,7 +122,7 @@ class Entry:
     history: Causes = field(default_factory=Causes)
 
 
-def compute_entry_set(index: Index, history: History, transitions: Iterable[Transition]) -> Entry:
+def compute_entry_set(index: Index, history: History, transitions: Iterable[Transition]) -> EntrySet:
     """The states that taking *transitions* enters, wherever their targets lead."""
     entering = _Entering(index, history)
     for transition in transitions:
@@ -135,12 +135,12 @@ def compute_entry_set(index: Index, history: History, transitions: Iterable[Tran
 
 
 class _Entering:
-    """Collects an `Entry`; *cause* is the transition that leads to a state."""
+    """Collects an `EntrySet`; *cause* is the transition that leads to a state."""
 
     def __init__(self, index: Index, history: History) -> None:
         self.index = index
         self.history = history
-        self.entry = Entry()
+        self.entry = EntrySet()
 
     def add_descendant_states_to_enter(self, id: str, cause: Transition) -> None:
         kind = self.index.states[id].kind

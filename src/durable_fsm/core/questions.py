@@ -15,7 +15,7 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Misfit
 
 
-class Answer(StrEnum):
+class Acceptance(StrEnum):
     """Whether an event would be taken now."""
 
     YES = "yes"
@@ -25,8 +25,8 @@ class Answer(StrEnum):
     IGNORED = "ignored"
 
 
-_STRONGEST = (Answer.YES, Answer.DEPENDS, Answer.DEFERRED, Answer.IGNORED)
-_STANCES = {Stance.DEFER: Answer.DEFERRED, Stance.IGNORE: Answer.IGNORED}
+_STRONGEST = (Acceptance.YES, Acceptance.DEPENDS, Acceptance.DEFERRED, Acceptance.IGNORED)
+_STANCES = {Stance.DEFER: Acceptance.DEFERRED, Stance.IGNORE: Acceptance.IGNORED}
 
 
 class Unknown(LookupError):
@@ -59,48 +59,48 @@ class _Nothing:
     def start(self, work: str, payload: object) -> None: ...
 
 
-def answers_in(chart: Chart, snapshot: Snapshot) -> dict[str, Answer]:
+def acceptance_of(chart: Chart, snapshot: Snapshot) -> dict[str, Acceptance]:
     """Every public event, sorted, and whether the machine would take it now."""
     if snapshot.status is not Status.RUNNING:
-        return dict.fromkeys(chart.public_events, Answer.NO)
+        return dict.fromkeys(chart.public_events, Acceptance.NO)
     try:
         data = chart.data.load(snapshot.data)
     except Misfit:
-        return dict.fromkeys(chart.public_events, Answer.NO)
+        return dict.fromkeys(chart.public_events, Acceptance.NO)
     return {name: _answer(chart, snapshot, data, name) for name in chart.public_events}
 
 
-def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Answer:
+def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Acceptance:
     index = chart.index
     active = index.with_ancestors(snapshot.configuration)
     scope = Scope(chart, Event(name, UnknownPayload()), data, _Nothing(), snapshot, active)
     candidates, stances = index.stances(snapshot.configuration, name)
     answers = {_passes(scope, edge) for of_leaf in candidates for edge in of_leaf}
     answers |= {_STANCES[stance] for stance in stances}
-    return next((answer for answer in _STRONGEST if answer in answers), Answer.NO)
+    return next((answer for answer in _STRONGEST if answer in answers), Acceptance.NO)
 
 
-def _passes(scope: Scope, transition: Transition) -> Answer:
+def _passes(scope: Scope, transition: Transition) -> Acceptance:
     scope.on(transition)
     answers = [_admits(scope, validator) for validator in transition.validators]
     answers += [_says_yes(scope, guard) for guard in transition.guards]
-    if Answer.NO in answers:
-        return Answer.NO
-    return Answer.DEPENDS if Answer.DEPENDS in answers else Answer.YES
+    if Acceptance.NO in answers:
+        return Acceptance.NO
+    return Acceptance.DEPENDS if Acceptance.DEPENDS in answers else Acceptance.YES
 
 
-def _admits(scope: Scope, validator: Callback) -> Answer:
+def _admits(scope: Scope, validator: Callback) -> Acceptance:
     try:
         validator.call(scope)
     except Unknown:
-        return Answer.DEPENDS
+        return Acceptance.DEPENDS
     except Exception:  # noqa: BLE001 - whatever a validator raises is its way to say no
-        return Answer.NO
-    return Answer.YES
+        return Acceptance.NO
+    return Acceptance.YES
 
 
-def _says_yes(scope: Scope, guard: Guard) -> Answer:
+def _says_yes(scope: Scope, guard: Guard) -> Acceptance:
     try:
-        return Answer.YES if bool(guard.call(scope)) is not guard.negated else Answer.NO
+        return Acceptance.YES if bool(guard.call(scope)) is not guard.negated else Acceptance.NO
     except Exception:  # noqa: BLE001 - it stumbles over the missing payload, or would raise for the real event too
-        return Answer.DEPENDS
+        return Acceptance.DEPENDS

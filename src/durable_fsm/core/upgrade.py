@@ -7,121 +7,30 @@ version; then timers and work are made to agree with the states that are active 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import undo
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Effect, Outcome, Step, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Origin
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMachine, OldTimer, path_from
 from durable_fsm.core.run import Run
-from durable_fsm.core.snapshot import Armed, Invoked, Running, Snapshot, Status, Stopping, Undoable
-from durable_fsm.core.values import Json, Location, Misfit
+from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
 
 T = TypeVar("T")
 
 
-# ── what authors write and see ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class OldTimer:
-    """An event that is still to come by itself. `state` is the one whose timer it is; None for what was sent later.
-
-    `to` is the machine to which a message goes when it is due; its event is of that machine's chart, and is not renamed.
-    """
-
-    event: str
-    state: str | None
-    payload: Json
-    token: str
-    to: str | None = None
-
-
-@dataclass(slots=True)
-class OldActivity:
-    """Work that is under way. `state` is None for work that no state waits for."""
-
-    id: str
-    state: str | None
-    token: str
-
-
-@dataclass(slots=True)
-class OldEvent:
-    """An event that was deferred."""
-
-    event: str
-    payload: Json
-    token: str
-
-
-@dataclass(slots=True)
-class OldMachine:
-    """A machine as an earlier version of its chart left it; a migration changes it in place.
-
-    Attributes:
-        version: the one from which this migration leads.
-        status: `running`, `done` or `failed`; it stays.
-        configuration: ids of the active leaves.
-        data: plain JSON; what it is in the end must fit the chart's data type.
-        history: what history states remember, by their ids.
-        timers, activities, deferred: what is pending. Its members may be renamed, and removed: then it is cancelled,
-            stopped or dropped. The chart itself begins what its active states declare and what is not there yet.
-    """
-
-    version: str
-    status: str
-    configuration: list[str]
-    data: Any  # Any: plain JSON, for its author to take apart
-    history: dict[str, list[str]]
-    timers: list[OldTimer]
-    activities: list[OldActivity]
-    deferred: list[OldEvent]
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """The way from one version of a chart to another: names that have changed, and code for everything else.
-
-    Attributes:
-        states, activities, events: new names by old ones. Work that is called like its state is renamed with it.
-        change: changes the machine in place, after the names.
-    """
-
-    source: str
-    to: str
-    states: Mapping[str, str] = field(default_factory=dict[str, str])
-    activities: Mapping[str, str] = field(default_factory=dict[str, str])
-    events: Mapping[str, str] = field(default_factory=dict[str, str])
-    change: Callable[[OldMachine], object] | None = None
-    location: Location | None = field(default=None, compare=False)
-
-
-def path_from(version: str, to: str, migrations: Iterable[Migration]) -> tuple[Migration, ...] | None:
-    """The migrations that lead from one version to another, in order; None if there is no way."""
-    if version == to:
-        return ()
-    by_source = {migration.source: migration for migration in migrations}
-    path: list[Migration] = []
-    while version != to:
-        migration = by_source.pop(version, None)
-        if migration is None:
-            return None
-        path.append(migration)
-        version = migration.to
-    return tuple(path)
-
-
 # ── taking a stored machine up ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Arrival(NamedTuple):
-    """A machine that has just been migrated, and is to be made agree with its chart.
+class Upgrade(NamedTuple):
+    """A machine that has just been settle, and is to be made agree with its chart.
 
     Attributes:
         path: the versions it has come through, its own first.
@@ -142,15 +51,15 @@ class Arrival(NamedTuple):
         return {**note, "dropped": list(self.dropped)} if self.dropped else note
 
 
-class TakenUp(NamedTuple):
+class Upgraded(NamedTuple):
     """A stored machine, the chart under which it lives on, and how it came there, if that was not its own."""
 
     chart: Chart
     machine: Snapshot
-    arrival: Arrival | None = None
+    upgrade: Upgrade | None = None
 
 
-def take_up(chart: Chart, machine: Snapshot) -> TakenUp:
+def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
     """Find the chart for a stored machine: the one to which migrations lead, or one that is kept for it.
 
     Raises:
@@ -162,9 +71,9 @@ def take_up(chart: Chart, machine: Snapshot) -> TakenUp:
         if path:
             return _translated(one, machine, path)
         if path is not None:
-            problem = misfit(one, machine)
+            problem = incompatibility(one, machine)
             if problem is None:
-                return TakenUp(one, machine)
+                return Upgraded(one, machine)
             raise _unserved(chart, machine, problem)
     raise _unserved(chart, machine, "")
 
@@ -174,7 +83,7 @@ def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
     return VersionError(chart=chart.name, stored=machine.version, served=dict.fromkeys(served), problem=problem)
 
 
-def migrated(chart: Chart, machine: Snapshot, arrival: Arrival, *, seed: str) -> Step:
+def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str) -> Step:
     """Make a machine that was just taken up agree with its chart: a macrostep of its own.
 
     What its active states declare and what neither runs nor is over is begun, timers from now on. Then eventless
@@ -185,16 +94,16 @@ def migrated(chart: Chart, machine: Snapshot, arrival: Arrival, *, seed: str) ->
     """
     try:
         run = Run.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed))
-        run.effects.extend(arrival.ended)
+        run.effects.extend(upgrade.ended)
         if run.status is Status.RUNNING:
-            run.resume_work(machines_of=arrival.entered)
+            run.resume_work(machines_of=upgrade.entered)
             run.resume_deadlines()
             undo.resume(run)
             run.complete()
         run.arm_end()
         return run.finish(Outcome.TAKEN)
     except DurableFSMError as error:
-        raise _refusal(chart, arrival.path[0], error.what) from error
+        raise _refusal(chart, upgrade.path[0], error.what) from error
 
 
 def _refusal(chart: Chart, source: str, problem: str) -> MigrationError:
@@ -204,7 +113,7 @@ def _refusal(chart: Chart, source: str, problem: str) -> MigrationError:
 # ── translating ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _translated(chart: Chart, machine: Snapshot, path: tuple[Migration, ...]) -> TakenUp:
+def _translated(chart: Chart, machine: Snapshot, path: tuple[Migration, ...]) -> Upgraded:
     translation = _Translation(chart, machine)
     for migration in path:
         translation.rename(migration)
@@ -294,14 +203,14 @@ class _Translation:
 
     # ── what comes of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def result(self, path: tuple[str, ...]) -> TakenUp:
+    def result(self, path: tuple[str, ...]) -> Upgraded:
         """The machine as its new chart has it, checked; raises MigrationError."""
         try:
             return self._result(path)
         except (TypeError, AttributeError, ValueError) as error:
             raise self.refusal(f"it left something else than it found: {type(error).__name__}: {error}.") from error
 
-    def _result(self, path: tuple[str, ...]) -> TakenUp:
+    def _result(self, path: tuple[str, ...]) -> Upgraded:
         chart, machine = self.chart, self.machine
         leaves = self.configuration()
         active = chart.index.active(leaves)
@@ -339,8 +248,8 @@ class _Translation:
             *(StopMachine(token) for token in _missing(machine.machines, machines)),
         )
         stayed = chart.index.active(tuple(id for id in leaves if id in self.leaves))
-        arrival = Arrival(path, ended, active - stayed, tuple(self.dropped))
-        return TakenUp(chart, after, arrival)
+        upgrade = Upgrade(path, ended, active - stayed, tuple(self.dropped))
+        return Upgraded(chart, after, upgrade)
 
     def configuration(self) -> tuple[str, ...]:
         chart, found = self.chart, list(dict.fromkeys(self.old.configuration))
@@ -428,12 +337,12 @@ class _Translation:
         return old.state in active and any(one.id == old.id for one in self.chart.states[old.state].activities)
 
     def timers(
-        self, active: frozenset[str], jobs: Mapping[str, Running | Stopping], machines: tuple[Invoked, ...]
-    ) -> tuple[Armed, ...]:
+        self, active: frozenset[str], jobs: Mapping[str, Running | Stopping], machines: tuple[ChildMachine, ...]
+    ) -> tuple[PendingSend, ...]:
         """What is still to come, in the order in which it was armed."""
         if self.machine.status is Status.DONE:
             return self.machine.timers if self.chart.after_end is not None else ()
-        kept: dict[str, Armed] = {}
+        kept: dict[str, PendingSend] = {}
         gone = {child.token for child in self.machine.machines} - {child.token for child in machines}
         for old, timer in self.originals(
             self.old.timers, tuple(timer for timer in self.machine.timers if timer.activity is None)
@@ -453,7 +362,7 @@ class _Translation:
                 kept[timer.token] = replace(timer, event=f"error.invoke.{job.id}", state=job.state)
         return tuple(kept[timer.token] for timer in self.machine.timers if timer.token in kept)
 
-    def has_place(self, child: Invoked, active: frozenset[str]) -> bool:
+    def has_place(self, child: ChildMachine, active: frozenset[str]) -> bool:
         return child.state in active and child.place < len(self.chart.states[child.state].machines)
 
     def knows(self, event: str) -> bool:
@@ -491,6 +400,8 @@ def _renamed(name: str | None, names: Mapping[str, str]) -> str | None:
     return None if name is None else names.get(name, name)
 
 
-def _missing(before: tuple[Armed | Invoked, ...], after: tuple[Armed | Invoked, ...]) -> list[str]:
+def _missing(
+    before: tuple[PendingSend | ChildMachine, ...], after: tuple[PendingSend | ChildMachine, ...]
+) -> list[str]:
     kept = {one.token for one in after}
     return [one.token for one in before if one.token not in kept]

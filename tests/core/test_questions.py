@@ -1,20 +1,18 @@
-"""Questions that change nothing: what would be accepted now, and whether a snapshot belongs to a chart."""
+"""Questions that change nothing: what would be accepted now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from durable_fsm.core.ask import Answer, answers_in
-from durable_fsm.core.chart import Activity, EventType
+from durable_fsm.core.chart import EventType
 from durable_fsm.core.events import Failure
-from durable_fsm.core.fits import misfit
+from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.snapshot import Armed, Running, Snapshot, Status
+from durable_fsm.core.snapshot import Status
 from tests.building import Driven, Members, action, chart, edge, guard
 
 Asks = Callable[[Any], object]  # Any: a scope, whose data and payload are whatever the case has
@@ -30,9 +28,9 @@ def refuse(scope: Scope) -> None:
     raise ValueError("not today")
 
 
-def asked(*edges: object) -> dict[str, Answer]:
+def asked(*edges: object) -> dict[str, Acceptance]:
     made = chart(STATES, *edges, data=Members(log=[], total=3))  # type: ignore[arg-type]
-    return answers_in(made, Driven(made).snapshot)
+    return acceptance_of(made, Driven(made).snapshot)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_all_guards_of_a_transition_have_their_say(asks: list[Asks], answer: str
 def test_an_unless_is_the_other_way_round() -> None:
     never = guard(lambda s: True, "closed", negated=True)
 
-    assert asked(edge("cart", "pay", "paid", guards=[never])) == {"pay": Answer.NO}
+    assert asked(edge("cart", "pay", "paid", guards=[never])) == {"pay": Acceptance.NO}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +99,7 @@ def test_any_transition_of_any_active_state_may_accept() -> None:
         edge("cart", "pay", "paid", guards=[no]), edge("cart", "pay", "paid", key="2"), edge("paid", "ship", "cart")
     )
 
-    assert answers == {"pay": Answer.YES, "ship": Answer.NO}
+    assert answers == {"pay": Acceptance.YES, "ship": Acceptance.NO}
 
 
 def test_private_events_are_not_asked_about() -> None:
@@ -112,7 +110,7 @@ def test_private_events_are_not_asked_about() -> None:
         events=[EventType("expire", public=False)],
     )
 
-    assert answers_in(made, Driven(made).snapshot) == {}
+    assert acceptance_of(made, Driven(made).snapshot) == {}
 
 
 @pytest.mark.parametrize(
@@ -126,49 +124,4 @@ def test_private_events_are_not_asked_about() -> None:
 def test_a_machine_that_is_over_or_spoiled_accepts_nothing(changes: dict[str, object]) -> None:
     made = chart(STATES, edge("cart", "pay", "paid"))
 
-    assert answers_in(made, replace(Driven(made).snapshot, **changes)) == {"pay": Answer.NO}  # type: ignore[arg-type]
-
-
-# ── fits ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def work() -> None: ...
-
-
-MADE = chart(STATES, edge("cart", "pay", "paid"), activities={"paid": [Activity("ship", "work", work)]})
-AT_REST = Snapshot("Order", "1", "d", "life", ("cart",), {"log": []})
-SOON = timedelta(seconds=1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({}, None),
-        ({"history": {"kept": ("paid",)}}, None),
-        ({"timers": (Armed("t", "pay", SOON), Armed("t", "pay", SOON, "cart"))}, None),
-        ({"timers": (Armed("t", "error.invoke.ship", SOON, "paid", activity="a"),)}, None),
-        ({"activities": (Running("a", "ship", "paid", 1),)}, None),
-        ({"version": "2"}, ""),
-        ({"configuration": ("gone",)}, "It is in state 'gone', which the chart no longer has as a leaf."),
-        ({"configuration": ("",)}, "It is in state '', which the chart no longer has as a leaf."),
-        ({"history": {"gone": ()}}, "It remembers history 'gone', which the chart no longer has in this form."),
-        ({"history": {"cart": ()}}, "It remembers history 'cart', which the chart no longer has in this form."),
-        ({"history": {"kept": ("gone",)}}, "It remembers history 'kept', which the chart no longer has in this form."),
-        (
-            {"timers": (Armed("t", "pay", SOON, "gone"),)},
-            "A timer of state 'gone' is pending, which the chart no longer has.",
-        ),
-        ({"timers": (Armed("t", "gone", SOON),)}, "Event 'gone' is pending, which the chart no longer knows."),
-        ({"timers": (Armed("t", "of another chart", SOON, to="Parcel/p-1"),)}, None),
-        (
-            {"activities": (Running("a", "gone", "paid", 1),)},
-            "Activity 'gone' of state 'paid' is running, which the chart no longer has.",
-        ),
-        (
-            {"activities": (Running("a", "ship", "gone", 1),)},
-            "Activity 'ship' of state 'gone' is running, which the chart no longer has.",
-        ),
-    ],
-)
-def test_a_snapshot_fits_a_chart_that_still_has_all_it_names(changes: dict[str, object], problem: str | None) -> None:
-    assert misfit(MADE, replace(AT_REST, **changes)) == problem  # type: ignore[arg-type]
+    assert acceptance_of(made, replace(Driven(made).snapshot, **changes)) == {"pay": Acceptance.NO}  # type: ignore[arg-type]

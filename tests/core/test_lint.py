@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from durable_fsm.core.chart import Activity, Chart, Guard, Transition
-from durable_fsm.core.check import findings
+from datetime import timedelta
+
+from durable_fsm.core.chart import Activity, Chart, Child, EventType, Guard, Spawn, Timer, Transition
+from durable_fsm.core.lint import findings, waiting_states
 from tests.building import chart, edge, note
 
 
@@ -112,3 +114,43 @@ def test_an_activity_whose_failure_nothing_takes() -> None:
             activities={"hot": [BAKE]},
         )
         assert told(taken) == []
+
+
+# ── charts that run by themselves ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_an_event_from_outside_leads_on_from_a_waiting_state() -> None:
+    made = chart(
+        """
+        working
+        pausing
+        passing
+        told
+        asking
+        group
+            inside
+        letting
+        both parallel
+            left
+                idle
+        unreachable
+        over final
+        """,
+        edge("working", "done.invoke.work", "pausing"),
+        edge("working", "error.invoke.work", "asking"),
+        edge("pausing", "late", "passing"),
+        edge("passing", "", "told"),
+        edge("told", "hear", "group"),
+        edge("asking", "answer", "over"),
+        edge("asking", "done.invoke.work", "over"),
+        edge("group", "later", "letting"),
+        edge("letting", "error.execution", "both"),
+        edge("letting", "*", "both"),
+        edge("both", "done.state.both", "over"),
+        activities={"working": [Activity("work", "work", work)]},
+        timers={"pausing": [Timer("late", timedelta(1))], "group": [Timer("later", timedelta(1))]},
+        machines={"letting": [Child("other", lambda _: Spawn(chart("a")))]},
+        events=[EventType("hear", public=False)],
+    )
+
+    assert [state.id for state in waiting_states(made)] == ["asking"]
