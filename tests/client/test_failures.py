@@ -15,8 +15,8 @@ WHO = {"chart": "Order", "key": "o-17"}
 RAISED: list[errors.DurableFSMError] = [
     errors.MalformedInput(**WHO, handler="send", problem="it is not UTF-8."),
     errors.Forbidden(**WHO, event="expire"),
-    errors.UnknownEvent(**WHO, event="payed", known=["cancel", "pay"]),
-    errors.EventRejected(**WHO, event="7", configuration=["cart"], accepted=[], reason="not now"),
+    errors.UnknownEvent(**WHO, event="payed", known=("cancel", "pay")),
+    errors.EventRejected(**WHO, event="7", configuration=("cart",), accepted=(), reason="not now"),
     errors.TooManyDeferred(**WHO, event="pay", waiting=100),
     errors.TooManyWaiting(**WHO, waiting=1_000),
     errors.TooLarge(**WHO, size=9, limit=8),
@@ -24,21 +24,21 @@ RAISED: list[errors.DurableFSMError] = [
     errors.Undecodable(**WHO, source="webhook 'w'", problem="no JSON."),
     errors.BadSignature(**WHO, webhook="w", problem="too old."),
     errors.NotStarted(**WHO),
-    errors.AlreadyStarted(**WHO, configuration=["a", "b"]),
-    errors.Finished(**WHO, event="pay", configuration=["paid"]),
+    errors.AlreadyStarted(**WHO, configuration=("a", "b")),
+    errors.Finished(**WHO, event="pay", configuration=("paid",)),
     errors.Gone(**WHO),
-    errors.NotRepairable(**WHO, problem="no such state.", known=["cart"]),
-    errors.NotUndone(**WHO, done=["flight"], ending=["car"]),
-    errors.FlowStuck(**WHO, configuration=["cart"]),
+    errors.NotRepairable(**WHO, problem="no such state.", known=("cart",)),
+    errors.NotUndone(**WHO, done=("flight",), ending=("car",)),
+    errors.FlowStuck(**WHO, configuration=("cart",)),
     errors.WaitTimedOut(**WHO, condition='{"state":"paid"}', after="0:00:01"),
-    errors.WaitInVain(**WHO, condition='{"state":"paid"}', status="failed", configuration=["cart"]),
-    errors.NotRunning(**WHO, activity="true", running=["a"]),
-    errors.VersionError(**WHO, stored="3", served=["4", "5"]),
+    errors.WaitInVain(**WHO, condition='{"state":"paid"}', status="failed", configuration=("cart",)),
+    errors.NotRunning(**WHO, activity="true", running=("a",)),
+    errors.VersionError(**WHO, stored="3", served=("4", "5")),
     errors.MigrationError(**WHO, source="1", to="2", problem="no."),
     errors.SnapshotUnreadable(**WHO, problem="no."),
     errors.SecretMissing(**WHO, webhook="w", variable="SECRET"),
     errors.ActionError(**WHO, event="pay", callback="on_pay", problem="KeyError."),
-    errors.UnknownWork(**WHO, work="pakc", known=["pack"]),
+    errors.UnknownWork(**WHO, work="pakc", known=("pack",)),
 ]
 AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.UnexpectedAnswer}
 """Never an answer of a machine: what is found at import, and by a client."""
@@ -89,7 +89,7 @@ def test_who_gets_no_answer_can_catch_both_ways_in_one() -> None:
 
 
 def test_a_fact_that_nobody_knows_is_not_sent_and_is_nothing() -> None:
-    sent = terminal(errors.NotRunning(**WHO, activity=None, running=[]))
+    sent = terminal(errors.NotRunning(**WHO, activity=None, running=()))
     body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
 
     caught = error_of(sent.status_code, body, chart="Order", key="o-17")

@@ -151,7 +151,7 @@ class Calls:
         """
         if self.chart is None or any(event in (name, name.replace(".", "_")) for name in _events(self.chart)):
             return event
-        known = sorted({name for chart in self.chart.served for name in chart.public_events})
+        known = tuple(sorted({name for chart in self.chart.served for name in chart.public_events}))
         raise UnknownEvent(chart=self.machine, key=self.key, event=event, known=known)
 
     def _plain(self, value: object, subject: str) -> Json:

@@ -1,17 +1,17 @@
-"""The answer of a machine that has refused, as the exception that the machine has raised."""
+"""Rebuild the exception that a machine raised from the HTTP answer that carries it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from inspect import signature
-from typing import Any, cast
+from dataclasses import MISSING, fields
+from typing import Any, cast, get_args, get_type_hints
 
 from durable_fsm import errors
 
 
 def error_of(status: int, body: bytes, *, chart: str, key: str | None) -> errors.DurableFSMError:
-    """The error that *body* tells of, with its attributes; `UnexpectedAnswer` if it is none of ours."""
+    """The error in *body*, with its attributes; `UnexpectedAnswer` if no machine of ours wrote it."""
     try:
         told: object = json.loads(body)
     except ValueError:
@@ -33,14 +33,19 @@ def _members(value: object) -> Mapping[str, Any]:
 
 
 def _built(kind: type[errors.DurableFSMError], metadata: Mapping[str, Any]) -> errors.DurableFSMError:
-    """The exception from its facts: those that are no strings came as JSON."""
+    """The exception from its facts; those that are not strings arrive as JSON texts."""
+    types = get_type_hints(kind)
     facts: dict[str, Any] = {}
-    for name, parameter in signature(kind).parameters.items():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise TypeError(f"{kind.__name__} is not built from facts")
-        if name in metadata:
-            text = str(metadata[name])
-            facts[name] = text if parameter.annotation in ("str", "str | None") else json.loads(text)
-        elif parameter.default is parameter.empty and str(parameter.annotation).endswith("| None"):
-            facts[name] = None  # what is not known is not sent
+    for fact in fields(kind):
+        if not fact.kw_only:
+            raise TypeError(f"{kind.__name__} is not built from facts alone")
+        if fact.name in metadata:
+            text = str(metadata[fact.name])
+            facts[fact.name] = text if types[fact.name] in (str, str | None) else _tuple_or(json.loads(text))
+        elif fact.default is MISSING and type(None) in get_args(types[fact.name]):
+            facts[fact.name] = None  # a fact that is None is not sent
     return kind(**facts)
+
+
+def _tuple_or(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value

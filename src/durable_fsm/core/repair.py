@@ -60,7 +60,7 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
     """
     for target in targets:
         if target == ROOT or target not in chart.states:
-            known = [id for id in chart.states if id != ROOT]
+            known = tuple(id for id in chart.states if id != ROOT)
             raise NotRepairable(chart=chart.name, problem=f"there is no state '{target}'.", known=known)
     edge = Transition("", ROOT, tuple(targets))
     plan = chart.plans.made(snapshot.configuration, snapshot.history, [edge])
@@ -98,7 +98,7 @@ def _running(chart: Chart, snapshot: Snapshot, activity: str) -> Running:
     of_states = [running for running in snapshot.activities if running.state is not None]
     found = next((running for running in of_states if running.id == activity), None)
     if found is None:
-        known = [running.id for running in of_states]
+        known = tuple(running.id for running in of_states)
         what = f"activity '{activity}' neither runs nor has failed."
         raise NotRepairable(chart=chart.name, problem=what, known=known)
     return found

@@ -179,7 +179,7 @@ class Run:
         content = plain(payload)
         if to is None or to == f"#_scxml_{self.before.session}":
             if self.chart.policies.unexpected is Unexpected.REJECT and not self.index.knows(event):
-                raise UnknownEvent(chart=self.chart.name, event=event, known=sorted(self.chart.events))
+                raise UnknownEvent(chart=self.chart.name, event=event, known=tuple(sorted(self.chart.events)))
             self.typed(Event(event, content))
             self.arm(PendingSend(self.token(), event, max(after, NOW), id=id, payload=content))
             return

@@ -179,7 +179,7 @@ def admit(chart: Chart, event: Event) -> None:
 
 
 def _rejected(chart: Chart, snapshot: Snapshot, event: str, *, reason: str) -> EventRejected:
-    accepted = [name for name, answer in acceptance_of(chart, snapshot).items() if answer is not Acceptance.NO]
+    accepted = tuple(name for name, answer in acceptance_of(chart, snapshot).items() if answer is not Acceptance.NO)
     return EventRejected(
         chart=chart.name, event=event, configuration=snapshot.configuration, accepted=accepted, reason=reason
     )

@@ -80,7 +80,7 @@ def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
 
 def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
     served = [one for each in chart.served for one in (each.version, *(way.source for way in each.migrations))]
-    return VersionError(chart=chart.name, stored=machine.version, served=dict.fromkeys(served), problem=problem)
+    return VersionError(chart=chart.name, stored=machine.version, served=tuple(dict.fromkeys(served)), problem=problem)
 
 
 def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str) -> Step:

@@ -4,45 +4,45 @@
     ├── DefinitionError        the author, at import: every problem of a definition, not the first
     │   └── NotDurable             valid in the library it was written for, impossible to host
     ├── EventError             the sender: the machine has not moved
-    │   ├── MalformedInput         the request is not what this handler reads
+    │   ├── MalformedInput         the handler cannot read the request
     │   ├── Forbidden              a private event, sent from outside
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── EventRejected          declared, but not accepted where the machine is now
-    │   ├── TooManyDeferred        declared to wait, and too many wait already
-    │   ├── TooManyWaiting         as many wait for the machine as may
+    │   ├── TooManyDeferred        the event would be deferred, and too many are deferred already
+    │   ├── TooManyWaiting         the limit of callers that wait for one machine is reached
     │   ├── TooLarge               longer than the machine takes
     │   ├── InvalidPayload         the payload or the data does not fit its declared type
-    │   ├── Undecodable            a record or a request of which no event can be made
-    │   └── BadSignature           a request that does not prove who has sent it
+    │   ├── Undecodable            a record or a webhook request cannot be turned into an event
+    │   └── BadSignature           a webhook request does not prove who sent it
     ├── MachineError           the operator
     │   ├── NotStarted             no machine has this key
     │   ├── AlreadyStarted         a machine with other data has this key
     │   ├── Finished               the machine has reached its end
-    │   ├── Gone                   it has, long ago: nothing of it is left
-    │   ├── NotRepairable          the machine has nothing of the kind to be repaired
-    │   ├── FlowStuck              a flow has nothing to wait for, and has not ended
-    │   ├── NotUndone              the machine has done something that deleting it would leave behind
-    │   ├── WaitTimedOut           the machine has not come where somebody waited for it
-    │   ├── WaitInVain             it has ended, failed or been deleted elsewhere
-    │   ├── NotRunning             there is no activity to cancel
+    │   ├── Gone                   the machine ended, and its snapshot is no longer kept
+    │   ├── NotRepairable          the machine does not have what the repair asks for
+    │   ├── FlowStuck              a flow waits for an event from outside, which cannot reach it
+    │   ├── NotUndone              deleting the machine would leave behind work that it has done
+    │   ├── WaitTimedOut           the condition of a wait was not met in time
+    │   ├── WaitInVain             the condition of a wait can no longer be met
+    │   ├── NotRunning             the activity to cancel is not running
     │   ├── VersionError           the snapshot belongs to a chart this deployment does not serve
-    │   ├── MigrationError         the way from the snapshot's version to this one cannot be gone
+    │   ├── MigrationError         the snapshot cannot be migrated to this version
     │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
-    │   └── SecretMissing          requests of a webhook cannot be checked: its secret is not in the environment
+    │   └── SecretMissing          a webhook cannot check its requests: the environment lacks its secret
     ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
     ├── UnknownWork            the author: a callback starts work that the chart does not declare
-    ├── CallError              a client: its call has not been answered by a machine
-    │   ├── NoAnswer               nobody has answered for as long as the client was patient
-    │   └── UnexpectedAnswer       somebody has, with what is no machine's answer
-    └── TerminalError          raised by activities: trying again would not help
-        ├── CallbackTimeout        nobody has answered in time
-        ├── CallbackRejected       somebody outside has said no
-        └── CallbackUnreadable     the answer is no JSON, or too long
+    ├── CallError              the caller: no machine has answered the call
+    │   ├── NoAnswer               no answer came before the client's patience ended
+    │   └── UnexpectedAnswer       the answer does not come from a machine of ours
+    └── TerminalError          raised by activities: another attempt would not help
+        ├── CallbackTimeout        no answer from outside came in time
+        ├── CallbackRejected       the callback was rejected from outside
+        └── CallbackUnreadable     the answer is not JSON, or too long
 
-`DefinitionWarning` is for the author, too: a definition that can run, and hardly does what is wanted.
+`DefinitionWarning` is for the author, too: the definition can run, but probably does not do what its author wants.
 
-Exceptions are built from keyword facts, keep them as attributes and compose their own message. `key` is unknown where
-most of them are raised: the host adds it as they rise, with `locate`.
+Exceptions are built from keyword facts, keep them as attributes and compose their own message. They can be copied and
+pickled. `key` is not known where most of them are raised: the host adds it, the Rehearsal with `locate`.
 """
 
 from __future__ import annotations

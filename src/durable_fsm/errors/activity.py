@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from durable_fsm.errors.base import DurableFSMError
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TerminalError(DurableFSMError):
-    """Raise this in an activity when trying again would not help; its outcome is then `error.invoke.<id>`.
+    """Raise this in an activity when another attempt would not help; its outcome is then `error.invoke.<id>`.
 
     `code` and `metadata` reach the chart with the error; `metadata` must be plain JSON.
     """
 
-    def __init__(self, message: str, *, code: int | None = None, metadata: Mapping[str, object] | None = None) -> None:
-        super().__init__(chart="")
-        self.message = message
-        self.code = code
-        self.metadata = dict(metadata or {})
+    chart: str = field(default_factory=str, init=False)  # unknown to an activity, and sent as ""
+    key: str | None = field(default=None, init=False)
+    message: str = field(kw_only=False)
+    code: int | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def what(self) -> str:
@@ -28,29 +30,43 @@ class TerminalError(DurableFSMError):
         return self.message
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CallbackTimeout(TerminalError):
-    """Nobody has answered a callback in time."""
+    """No answer to a callback came in time."""
 
-    def __init__(self, *, callback: str, after: timedelta) -> None:
-        super().__init__(f"callback '{callback}' was not answered within {after}.", metadata={"callback": callback})
-        self.callback = callback
-        self.after = after
+    message: str = field(init=False)
+    metadata: Mapping[str, object] = field(init=False)
+    callback: str
+    after: timedelta
+
+    def __post_init__(self) -> None:
+        self.message = f"callback '{self.callback}' was not answered within {self.after}."
+        self.metadata = {"callback": self.callback}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CallbackRejected(TerminalError):
-    """Somebody outside has rejected a callback; `reason` is what they wrote."""
+    """A callback was rejected from outside; `reason` is the text that came with it."""
 
-    def __init__(self, *, callback: str, reason: str, code: int | None = None) -> None:
-        super().__init__(f"callback '{callback}' was rejected: {reason}", code=code, metadata={"callback": callback})
-        self.callback = callback
-        self.reason = reason
+    message: str = field(init=False)
+    metadata: Mapping[str, object] = field(init=False)
+    callback: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        self.message = f"callback '{self.callback}' was rejected: {self.reason}"
+        self.metadata = {"callback": self.callback}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CallbackUnreadable(TerminalError):
-    """A callback was answered by what is no JSON, or more of it than an activity takes."""
+    """The answer to a callback is not JSON, or is longer than an activity takes."""
 
-    def __init__(self, *, callback: str, problem: str) -> None:
-        message = f"the answer to callback '{callback}' cannot be read: {problem}"
-        super().__init__(message, metadata={"callback": callback})
-        self.callback = callback
-        self.problem = problem
+    message: str = field(init=False)
+    metadata: Mapping[str, object] = field(init=False)
+    callback: str
+    problem: str
+
+    def __post_init__(self) -> None:
+        self.message = f"the answer to callback '{self.callback}' cannot be read: {self.problem}"
+        self.metadata = {"callback": self.callback}

@@ -1,9 +1,10 @@
-"""What every exception of durable_fsm has: a place, a message, and how ids are printed in it."""
+"""The base of every exception: facts as attributes, a message composed from them, and copies with the same facts."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -11,13 +12,15 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DurableFSMError(Exception):
-    """Base of everything durable_fsm raises; `str()` is where, what and what now, in full sentences."""
+    """Base of everything durable_fsm raises; `str()` is where, what and what now, in full sentences.
 
-    def __init__(self, *, chart: str, key: str | None = None) -> None:
-        super().__init__()
-        self.chart = chart
-        self.key = key
+    Subclasses are dataclasses too: their fields are the facts, keyword-only, and `what` makes a message of them.
+    """
+
+    chart: str
+    key: str | None = None
 
     @property
     def where(self) -> str:
@@ -35,10 +38,14 @@ class DurableFSMError(Exception):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception's own `__reduce__` calls the class with `args`, and keyword facts are not among them.
+        return type(self).__new__, (type(self), *self.args), vars(self)
+
 
 @contextmanager
 def locate(key: str) -> Generator[None]:
-    """Add the machine's key to any of our errors that passes through."""
+    """Add the machine's key to any of our errors that passes through: the core does not know it."""
     try:
         yield
     except DurableFSMError as error:

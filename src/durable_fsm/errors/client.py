@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_fsm.errors.base import DurableFSMError
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CallError(DurableFSMError):
-    """A call to a machine was not answered by it. Whether the machine has moved is not known."""
+    """No machine has answered the call. Whether the machine has moved is not known."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NoAnswer(CallError):
-    """Nobody has answered a call for as long as the client was patient, `waited`, after so many attempts."""
+    """No answer came in `attempts` attempts within the client's patience; `waited` is how long it tried."""
 
-    def __init__(
-        self, *, chart: str, url: str, attempts: int, waited: timedelta, problem: str, key: str | None = None
-    ) -> None:
-        super().__init__(chart=chart, key=key)
-        self.url = url
-        self.attempts = attempts
-        self.waited = waited
-        self.problem = problem
+    url: str
+    attempts: int
+    waited: timedelta
+    problem: str
 
     @property
     def what(self) -> str:
@@ -32,14 +31,13 @@ class NoAnswer(CallError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class UnexpectedAnswer(CallError):
-    """A call was answered by something that is no machine of ours, or of another version; `text` is what it said."""
+    """The answer does not come from a machine of ours, or from another version of one; `text` is what it says."""
 
-    def __init__(self, *, chart: str, status: int, text: str, remedy: str = "", key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.status = status
-        self.text = text
-        self.remedy = remedy
+    status: int
+    text: str
+    remedy: str = ""
 
     @property
     def what(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from durable_fsm.errors.base import DurableFSMError, quoted
@@ -11,7 +10,7 @@ from durable_fsm.errors.base import DurableFSMError, quoted
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a definition: what, what to do about it, and where it was written.
+    """One mistake in a definition: what it is, how to fix it, and where it was written.
 
     `place` is `file:line` where the front-end knows it, otherwise empty.
     """
@@ -25,12 +24,11 @@ class Problem:
         return f"{sentence} ({self.place})" if self.place else sentence
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DefinitionError(DurableFSMError):
     """A definition cannot become a chart. Raised at import, with every problem found."""
 
-    def __init__(self, *, chart: str, problems: Iterable[Problem]) -> None:
-        super().__init__(chart=chart)
-        self.problems = tuple(problems)
+    problems: tuple[Problem, ...]
 
     @property
     def what(self) -> str:
@@ -41,21 +39,21 @@ class DefinitionError(DurableFSMError):
 
 
 class DefinitionWarning(UserWarning):
-    """A definition that can run, and hardly does what its author wants."""
+    """A definition can run, but probably does not do what its author wants."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NotDurable(DefinitionError):
     """The definition is valid in its own library, but cannot be hosted durably."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ActionError(DurableFSMError):
     """A callback raised, and no transition took `error.execution`. The original is `__cause__`."""
 
-    def __init__(self, *, chart: str, event: str, callback: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
-        self.callback = callback
-        self.problem = problem
+    event: str
+    callback: str
+    problem: str
 
     @property
     def what(self) -> str:
@@ -65,13 +63,12 @@ class ActionError(DurableFSMError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class UnknownWork(DurableFSMError):
     """A callback starts work that its chart does not declare."""
 
-    def __init__(self, *, chart: str, work: str, known: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.work = work
-        self.known = tuple(known)
+    work: str
+    known: tuple[str, ...]
 
     @property
     def what(self) -> str:

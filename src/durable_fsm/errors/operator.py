@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from durable_fsm.errors.base import DurableFSMError, quoted
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MachineError(DurableFSMError):
-    """The machine, or what is stored of it, is not in a condition to take the request."""
+    """The machine, or its stored snapshot, cannot take the request as it is now."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NotStarted(MachineError):
     """No machine has this key."""
 
-    def __init__(self, *, chart: str, remedy: str = "Start it with 'create'.", key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.remedy = remedy
+    remedy: str = "Start it with 'create'."
 
     @property
     def what(self) -> str:
         return f"there is no such machine. {self.remedy}"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class AlreadyStarted(MachineError):
     """`create` met a machine that was created with other data. A machine is never reset."""
 
-    def __init__(self, *, chart: str, configuration: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.configuration = tuple(configuration)
+    configuration: tuple[str, ...]
 
     @property
     def what(self) -> str:
@@ -39,13 +38,12 @@ class AlreadyStarted(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Finished(MachineError):
     """The machine has reached its end and takes no more events."""
 
-    def __init__(self, *, chart: str, event: str, configuration: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
-        self.configuration = tuple(configuration)
+    event: str
+    configuration: tuple[str, ...]
 
     @property
     def what(self) -> str:
@@ -55,23 +53,20 @@ class Finished(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Gone(MachineError):
-    """The machine has ended, and nothing of it is left but that."""
-
-    def __init__(self, *, chart: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
+    """The machine has ended, and its snapshot is no longer kept."""
 
     @property
     def what(self) -> str:
         return "the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FlowStuck(MachineError):
-    """A flow has come to rest where only an event from outside would lead on, and nobody can send it one."""
+    """A flow waits for an event from outside, and a flow cannot receive one."""
 
-    def __init__(self, *, chart: str, configuration: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.configuration = tuple(configuration)
+    configuration: tuple[str, ...]
 
     @property
     def what(self) -> str:
@@ -81,35 +76,25 @@ class FlowStuck(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NotRepairable(MachineError):
     """A repair asks for something that the machine does not have. It has not moved."""
 
-    def __init__(self, *, chart: str, problem: str, known: Iterable[str] = (), key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.problem = problem
-        self.known = tuple(known)
+    problem: str
+    known: tuple[str, ...] = ()
 
     @property
     def what(self) -> str:
         return f"{self.problem} There is {quoted(self.known)}." if self.known else self.problem
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NotUndone(MachineError):
-    """Deleting the machine would leave behind what it has done. It was not deleted."""
+    """Deleting the machine would leave behind work that it has done. It was not deleted."""
 
-    def __init__(
-        self,
-        *,
-        chart: str,
-        done: Iterable[str] = (),
-        ending: Iterable[str] = (),
-        problem: str = "",
-        key: str | None = None,
-    ) -> None:
-        super().__init__(chart=chart, key=key)
-        self.done = tuple(done)
-        self.ending = tuple(ending)
-        self.problem = problem
+    done: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def what(self) -> str:
@@ -126,13 +111,12 @@ def _are(ids: tuple[str, ...]) -> str:
     return "is" if len(ids) == 1 else "are"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class WaitTimedOut(MachineError):
     """The condition was not met in time. The machine goes on; an event that came with it may have been taken."""
 
-    def __init__(self, *, chart: str, condition: str, after: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.condition = condition
-        self.after = after
+    condition: str
+    after: str
 
     @property
     def what(self) -> str:
@@ -141,16 +125,13 @@ class WaitTimedOut(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class WaitInVain(MachineError):
     """The condition can no longer be met: the machine has ended, has failed, or was deleted."""
 
-    def __init__(
-        self, *, chart: str, condition: str, status: str, configuration: Iterable[str] = (), key: str | None = None
-    ) -> None:
-        super().__init__(chart=chart, key=key)
-        self.condition = condition
-        self.status = status
-        self.configuration = tuple(configuration)
+    condition: str
+    status: str
+    configuration: tuple[str, ...] = ()
 
     @property
     def what(self) -> str:
@@ -158,13 +139,12 @@ class WaitInVain(MachineError):
         return f"{self.condition} will not be met: the machine is {self.status}{where}."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NotRunning(MachineError):
     """`cancel` found nothing that it may stop."""
 
-    def __init__(self, *, chart: str, activity: str | None, running: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.activity = activity
-        self.running = tuple(running)
+    activity: str | None
+    running: tuple[str, ...]
 
     @property
     def what(self) -> str:
@@ -173,14 +153,13 @@ class NotRunning(MachineError):
         return f"{wanted} is running.{others}"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class VersionError(MachineError):
     """The stored snapshot belongs to a version of the chart that this deployment does not serve. It stays as it is."""
 
-    def __init__(self, *, chart: str, stored: str, served: Iterable[str], problem: str = "", key: str | None = None):
-        super().__init__(chart=chart, key=key)
-        self.stored = stored
-        self.served = tuple(served)
-        self.problem = problem
+    stored: str
+    served: tuple[str, ...]
+    problem: str = ""
 
     @property
     def what(self) -> str:
@@ -191,14 +170,13 @@ class VersionError(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MigrationError(MachineError):
-    """A migration does not lead to a machine of the chart. The snapshot stays as it is."""
+    """A migration does not produce a valid machine of the chart. The snapshot stays as it is."""
 
-    def __init__(self, *, chart: str, source: str, to: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.source = source
-        self.to = to
-        self.problem = problem
+    source: str
+    to: str
+    problem: str
 
     @property
     def what(self) -> str:
@@ -208,25 +186,23 @@ class MigrationError(MachineError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SnapshotUnreadable(MachineError):
-    """What is stored under this key is not a snapshot this build can read. It stays as it is."""
+    """This build cannot read the stored snapshot. It stays as it is."""
 
-    def __init__(self, *, chart: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.problem = problem
+    problem: str
 
     @property
     def what(self) -> str:
         return f"the stored snapshot cannot be read: {self.problem} It was left as it is."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SecretMissing(MachineError):
-    """Requests to a webhook cannot be checked, so none is taken."""
+    """A webhook cannot check its requests, so it refuses all of them."""
 
-    def __init__(self, *, chart: str, webhook: str, variable: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.webhook = webhook
-        self.variable = variable
+    webhook: str
+    variable: str
 
     @property
     def what(self) -> str:

@@ -3,47 +3,45 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from durable_fsm.errors.base import DurableFSMError, quoted
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EventError(DurableFSMError):
-    """The sender can mend this. The machine has not moved."""
+    """The sender can fix this. The machine has not moved."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MalformedInput(EventError):
-    """The request is not what the handler reads: no JSON, or not the object it expects."""
+    """The handler cannot read the request: it is not JSON, or not the object that the handler expects."""
 
-    def __init__(self, *, chart: str, handler: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.handler = handler
-        self.problem = problem
+    handler: str
+    problem: str
 
     @property
     def what(self) -> str:
         return f"the input of '{self.handler}' cannot be read: {self.problem}"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Forbidden(EventError):
-    """The event belongs to the machine itself (a timer, an outcome); nobody else may send it."""
+    """The event belongs to the machine itself (a timer, an outcome) and may not be sent from outside."""
 
-    def __init__(self, *, chart: str, event: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
+    event: str
 
     @property
     def what(self) -> str:
         return f"event '{self.event}' is private: only the machine itself sends it. Declare it public=True to open it."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class UnknownEvent(EventError):
     """The chart declares no such event."""
 
-    def __init__(self, *, chart: str, event: str, known: Iterable[str], key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
-        self.known = tuple(known)
+    event: str
+    known: tuple[str, ...]
 
     @property
     def what(self) -> str:
@@ -52,24 +50,14 @@ class UnknownEvent(EventError):
         return f"there is no event '{self.event}'.{knows}" + (f" Did you mean '{close[0]}'?" if close else "")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EventRejected(EventError):
     """No transition takes the event where the machine is now."""
 
-    def __init__(
-        self,
-        *,
-        chart: str,
-        event: str,
-        configuration: Iterable[str],
-        accepted: Iterable[str],
-        reason: str = "",
-        key: str | None = None,
-    ) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
-        self.configuration = tuple(configuration)
-        self.accepted = tuple(accepted)
-        self.reason = reason
+    event: str
+    configuration: tuple[str, ...]
+    accepted: tuple[str, ...]
+    reason: str = ""
 
     @property
     def what(self) -> str:
@@ -80,26 +68,24 @@ class EventRejected(EventError):
         return f"event '{self.event}' is not accepted in {place} {quoted(self.configuration)}.{reason} {now}"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TooLarge(EventError):
     """The request is longer than the machine takes."""
 
-    def __init__(self, *, chart: str, size: int, limit: int, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.size = size
-        self.limit = limit
+    size: int
+    limit: int
 
     @property
     def what(self) -> str:
         return f"the input has {self.size} bytes; at most {self.limit} are taken. Send a reference to it instead."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TooManyDeferred(EventError):
-    """The event would be kept for later, but the machine keeps as many or as much as it can."""
+    """The event would be deferred, but the machine has reached its limit of deferred events."""
 
-    def __init__(self, *, chart: str, event: str, waiting: int, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.event = event
-        self.waiting = waiting
+    event: str
+    waiting: int
 
     @property
     def what(self) -> str:
@@ -109,58 +95,52 @@ class TooManyDeferred(EventError):
         )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TooManyWaiting(EventError):
-    """As many wait for this machine as may."""
+    """The limit of callers that wait for one machine is reached."""
 
-    def __init__(self, *, chart: str, waiting: int, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.waiting = waiting
+    waiting: int
 
     @property
     def what(self) -> str:
         return f"{self.waiting} wait for this machine already, and no more may. Try again later."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class InvalidPayload(EventError):
     """A payload or a machine's data does not fit its declared type.
 
     `path` is written as in JSONPath: `$.items[2].price`.
     """
 
-    def __init__(
-        self, *, chart: str, subject: str, expected: str, problem: str, path: str = "$", key: str | None = None
-    ) -> None:
-        super().__init__(chart=chart, key=key)
-        self.subject = subject
-        self.expected = expected
-        self.problem = problem
-        self.path = path
+    subject: str
+    expected: str
+    problem: str
+    path: str = "$"
 
     @property
     def what(self) -> str:
         return f"{self.subject} does not fit {self.expected}: {self.problem} at {self.path}."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Undecodable(EventError):
-    """No event can be made of a record of a topic, or of a request to a webhook."""
+    """A record of a topic, or a request to a webhook, cannot be turned into an event."""
 
-    def __init__(self, *, chart: str, source: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.source = source
-        self.problem = problem
+    source: str
+    problem: str
 
     @property
     def what(self) -> str:
         return f"{self.source} cannot be decoded: {self.problem}"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BadSignature(EventError):
-    """A request to a webhook does not prove who has sent it. Nothing of it was read."""
+    """A request to a webhook does not prove who sent it. Its content was not read."""
 
-    def __init__(self, *, chart: str, webhook: str, problem: str, key: str | None = None) -> None:
-        super().__init__(chart=chart, key=key)
-        self.webhook = webhook
-        self.problem = problem
+    webhook: str
+    problem: str
 
     @property
     def what(self) -> str:

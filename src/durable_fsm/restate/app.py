@@ -117,7 +117,7 @@ def _children(chart: Chart) -> list[Chart]:
         if child.chart is None
     ]
     if problems:
-        raise NotDurable(chart=chart.name, problems=problems)
+        raise NotDurable(chart=chart.name, problems=tuple(problems))
     return [child.chart for _, child in declared if child.chart is not None]
 
 

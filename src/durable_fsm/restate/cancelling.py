@@ -79,7 +79,7 @@ class Cancelling:
             if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
                 return one
         names = [one.id for one in running]
-        raise errors.NotRunning(chart=self.chart.name, activity=wanted, running=names)
+        raise errors.NotRunning(chart=self.chart.name, activity=wanted, running=tuple(names))
 
     async def cut_short(self, ctx: ObjectSharedContext, stored: Stored) -> None:
         """Cancel the exclusive activities of a machine that is to end."""

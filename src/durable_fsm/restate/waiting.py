@@ -122,7 +122,7 @@ class Waiter:
             return waiter, refusal(waiter.in_vain(chart, words, active_in(chart, machine)), key)
         return waiter, None
 
-    def in_vain(self, chart: Chart, status: str, configuration: Iterable[str] = ()) -> errors.WaitInVain:
+    def in_vain(self, chart: Chart, status: str, configuration: tuple[str, ...] = ()) -> errors.WaitInVain:
         return errors.WaitInVain(
             chart=chart.name, condition=canonical(self.until), status=status, configuration=configuration
         )

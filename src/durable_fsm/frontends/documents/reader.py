@@ -85,7 +85,7 @@ def _chart(text: str, format: str, name: str, file: Path, reading: _Reading) -> 
     except BadDocument as error:
         place = f"{file}:{error.line}" if error.line else str(file)
         problem = Problem(f"The document cannot be read: {error}", "Mend it.", place)
-        raise DefinitionError(chart=name, problems=[problem]) from error
+        raise DefinitionError(chart=name, problems=(problem,)) from error
     return _Reader(document, document.definition.name or name, file, format, reading).chart()
 
 
@@ -145,7 +145,7 @@ class _Reader:
         for state in top:
             self._state(state, ROOT)
         if self.problems:
-            raise DefinitionError(chart=self.name, problems=self.problems)
+            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         return Chart(
             name=self.name,
             states=self.states,

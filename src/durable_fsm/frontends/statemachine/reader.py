@@ -88,7 +88,7 @@ class _Reader:
     def chart(self) -> Chart:
         if not self.library:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
-            raise DefinitionError(chart=self.name, problems=self.problems)
+            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}
@@ -109,7 +109,7 @@ class _Reader:
         for what, remedy in problems_in(kept.redact, kept.operators_only, types, open_ended=open_ended):
             self.problem(what, remedy)
         if self.problems or data is None:
-            raise DefinitionError(chart=self.name, problems=self.problems)
+            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         chart = Chart(
             name=self.name,
             states=states,
@@ -132,7 +132,7 @@ class _Reader:
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
-            raise DefinitionError(chart=self.name, problems=self.problems)
+            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         self._judge(chart)
         return with_redaction(chart, self.options.redact, self.options.operators_only)
 

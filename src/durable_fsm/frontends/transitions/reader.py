@@ -143,7 +143,7 @@ class _Reader:
         for what, remedy in problems_in(config.redact, config.operators_only, types, open_ended=open_ended):
             self.problem(what, remedy)
         if self.problems or data is None:
-            raise NotDurable(chart=config.name, problems=self.problems)
+            raise NotDurable(chart=config.name, problems=tuple(self.problems))
         chart = Chart(
             name=config.name,
             states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
@@ -172,7 +172,7 @@ class _Reader:
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
-            raise NotDurable(chart=config.name, problems=self.problems)
+            raise NotDurable(chart=config.name, problems=tuple(self.problems))
         self._judge(chart)
         return with_redaction(chart, tuple(config.redact), tuple(config.operators_only))
 
