@@ -59,7 +59,12 @@ PARTS = {
         "epoll",
     ),
     "data and payload": ("pydantic", "durable_fsm/frontends/values"),
-    "the snapshot, read and written": ("durable_fsm/core/codec", "durable_fsm/restate/stored", "msgspec", "json"),
+    "the snapshot, read and written": (
+        "durable_fsm/core/codec",
+        "durable_fsm/restate/machine/storage",
+        "msgspec",
+        "json",
+    ),
     "the record": ("durable_fsm/restate/history",),
     "the log": ("logging", "durable_fsm/restate/observability"),
     "the transition": ("durable_fsm/core/", "durable_fsm/frontends/", "benchmarks/speed_app"),

@@ -16,7 +16,7 @@ from durable_fsm.client.steps import Place, Request, Response, Steps
 from durable_fsm.client.values import Receipt
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
-from durable_fsm.restate import host
+from durable_fsm.restate.machine import object as machine_object
 from durable_fsm.restate.workflows import RUN
 
 PLACE = Place("http://restate", timedelta(seconds=10))
@@ -148,7 +148,7 @@ def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
 
 
 def test_an_event_has_no_handler_where_every_machine_has_one() -> None:
-    assert {name for name in host.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
+    assert {name for name in machine_object.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
 
 
 def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:

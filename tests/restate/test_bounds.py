@@ -13,11 +13,12 @@ import pytest
 from durable_fsm import errors
 from durable_fsm.core import fan_out, step
 from durable_fsm.core.values import Json
-from durable_fsm.restate import history, repairs, waiting, wire
-from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate import history, wire
+from durable_fsm.restate.machine import repairs, waiting
+from durable_fsm.restate.machine.repairs import RepairRequest
+from durable_fsm.restate.machine.transaction import keep_parked
+from durable_fsm.restate.machine.waiting import MOST_BYTES, Waiter, Waiters, WaitRequest
 from durable_fsm.restate.sources import ingestion
-from durable_fsm.restate.visit import keep_parked
-from durable_fsm.restate.waiting import MOST_BYTES, Waiter, Waiters, Wish
 from durable_fsm.restate.wire import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
 from tests.building import chart, edge
 
@@ -64,15 +65,15 @@ def test_a_name_has_an_end() -> None:
     with pytest.raises(errors.MalformedInput, match="has 200 characters at most"):
         name_of_event("Order", "send", "x" * (MAX_NAME + 1))
     with pytest.raises(errors.MalformedInput, match="has 200 characters at most"):
-        Wish.decode(ORDER, json.dumps({"event": "x" * (MAX_NAME + 1), "taken": True}).encode())
+        WaitRequest.decode(ORDER, json.dumps({"event": "x" * (MAX_NAME + 1), "taken": True}).encode())
 
 
 def test_a_reason_has_an_end() -> None:
     body = {"move": "paid", "reason": "x" * repairs.MAX_REASON}
 
-    assert Repair.decode("Order", json.dumps(body).encode()).reason == body["reason"]
+    assert RepairRequest.decode("Order", json.dumps(body).encode()).reason == body["reason"]
     with pytest.raises(errors.MalformedInput, match="a reason has 1,000 characters at most"):
-        Repair.decode("Order", json.dumps({**body, "reason": body["reason"] + "x"}).encode())
+        RepairRequest.decode("Order", json.dumps({**body, "reason": body["reason"] + "x"}).encode())
 
 
 def test_those_who_wait_keep_only_so_much_of_their_replies() -> None:

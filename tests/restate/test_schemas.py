@@ -12,9 +12,10 @@ from statemachine import State, StateChart
 from durable_fsm import chart_from
 from durable_fsm.core.values import Json
 from durable_fsm.errors import MalformedInput
-from durable_fsm.restate.deleting import How
 from durable_fsm.restate.history import Range
-from durable_fsm.restate.repairs import Repair
+from durable_fsm.restate.machine.deletion import DeleteMode
+from durable_fsm.restate.machine.repairs import RepairRequest
+from durable_fsm.restate.machine.waiting import WaitRequest
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
@@ -24,7 +25,6 @@ from durable_fsm.restate.schemas import (
     WAIT_SCHEMA,
     wait_schema,
 )
-from durable_fsm.restate.waiting import Wish
 
 
 class Parcel(StateChart):
@@ -98,9 +98,9 @@ SCHEMAS = {
 }
 READ: dict[str, Callable[[bytes], object]] = {
     "history": lambda body: Range.decode("Parcel", body),
-    "delete": lambda body: How.decode("Parcel", body),
-    "repair": lambda body: Repair.decode("Parcel", body),
-    "wait_for": lambda body: Wish.decode(PARCEL, body),
+    "delete": lambda body: DeleteMode.decode("Parcel", body),
+    "repair": lambda body: RepairRequest.decode("Parcel", body),
+    "wait_for": lambda body: WaitRequest.decode(PARCEL, body),
 }
 
 

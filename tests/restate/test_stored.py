@@ -14,7 +14,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.history import PAGE, recorded
-from durable_fsm.restate.stored import Stored, mark_of
+from durable_fsm.restate.machine.storage import StoredMachine, mark_of
 
 
 @durable(version="1")
@@ -27,15 +27,15 @@ class Lamp(StateChart):
 CHART = chart_from(Lamp)
 
 
-def pressed(times: int) -> tuple[Stored, int]:
+def pressed(times: int) -> tuple[StoredMachine, int]:
     """A lamp that was pressed so often, with its record; and how many pages that has handed on."""
-    stored, pages = Stored(CHART), 0
+    stored, pages = StoredMachine(CHART), 0
     for _ in range(times):
         turn = Turn(CHART, stored.machine, seed="seed")
         turn.autostart(life="life")
         turn.take(Event("press"))
         stored, full = recorded(stored.changed(machine=turn.machine), turn.log, at=5)
-        stored, pages = Stored.decode(CHART, stored.encode()), pages + len(full)
+        stored, pages = StoredMachine.decode(CHART, stored.encode()), pages + len(full)
     return stored, pages
 
 
@@ -43,7 +43,7 @@ def test_a_machine_with_its_record_comes_back_as_it_was() -> None:
     stored, pages = pressed(PAGE + 5)
 
     assert (pages, stored.pages, stored.entries, len(stored.tail)) == (1, 1, PAGE + 6, 6)
-    assert Stored.decode(CHART, stored.encode()) == stored
+    assert StoredMachine.decode(CHART, stored.encode()) == stored
 
 
 def test_what_is_stored_is_one_readable_text() -> None:
@@ -68,7 +68,7 @@ def test_what_is_stored_is_one_readable_text() -> None:
 )
 def test_what_is_no_snapshot_is_refused_with_the_reason(text: bytes, problem: str) -> None:
     with pytest.raises(SnapshotUnreadable) as caught:
-        Stored.decode(CHART, text)
+        StoredMachine.decode(CHART, text)
 
     assert problem in str(caught.value)
 
@@ -79,9 +79,9 @@ def test_a_record_that_is_none_is_refused_with_the_reason() -> None:
     record["log"]["tail"] = 7
 
     with pytest.raises(SnapshotUnreadable, match="Expected `array`, got `int`"):
-        Stored.decode(CHART, msgspec.json.encode(record))
+        StoredMachine.decode(CHART, msgspec.json.encode(record))
 
 
 def test_a_mark_says_that_the_machine_is_gone_for_good() -> None:
     with pytest.raises(Gone):
-        Stored.decode(CHART, mark_of(CHART))
+        StoredMachine.decode(CHART, mark_of(CHART))

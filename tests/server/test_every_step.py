@@ -82,8 +82,8 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             assert answer.status_code == 200, answer.text
             return answer.json()
 
-        wish = {"state": "rested", "event": "begin", "payload": {"effect": key}, "timeout": "60s"}
-        waiting = pool.submit(ask, "wait_for", wish)
+        request = {"state": "rested", "event": "begin", "payload": {"effect": key}, "timeout": "60s"}
+        waiting = pool.submit(ask, "wait_for", request)
         wait_until(lambda: insisted(lambda: server.state("Story", key)), what="the story to begin")
         outcomes = [ask("note", number, name=f"{number}")["outcome"] for number in range(12)]
         told = waiting.result()

@@ -171,8 +171,8 @@ def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it(builds: Builds) 
         assert (machine["version"], machine["data"]["results"]) == (version, [f"{key}-packed-by-{build}"])
     assert accepted == ["begin", "note", "old_only", "pack", "weigh"]
     assert new.post(chart, after, "old_only").status_code == 404
-    wish = new.receipt(chart, before, "wait_for", {"any": [{"state": "waiting"}, {"status": "done"}]})
-    assert wish["outcome"] == "met"
+    request = new.receipt(chart, before, "wait_for", {"any": [{"state": "waiting"}, {"status": "done"}]})
+    assert request["outcome"] == "met"
     new.settled()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from durable_fsm.errors import TooManyWaiting
 from durable_fsm.local.failures import NotObserved
-from durable_fsm.restate.waiting import MOST, Waiter, Waiters
+from durable_fsm.restate.machine.waiting import MOST, Waiter, Waiters
 from durable_fsm.testing import wait_until
 from tests.building import chart
 from tests.server.clients import answered
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
-def asked(host: Host, chart: str, key: str, **wish: object) -> httpx.Response:
-    return host.post(chart, key, "wait_for", wish)
+def asked(host: Host, chart: str, key: str, **request: object) -> httpx.Response:
+    return host.post(chart, key, "wait_for", request)
 
 
 def waiting(host: Host, chart: str, key: str) -> bool:
@@ -33,10 +33,10 @@ def waiting(host: Host, chart: str, key: str) -> bool:
 
 
 @contextmanager
-def somebody(host: Host, chart: str, key: str, **wish: object) -> Iterator[Future[httpx.Response]]:
+def somebody(host: Host, chart: str, key: str, **request: object) -> Iterator[Future[httpx.Response]]:
     """Somebody who waits; in the block they are registered."""
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(asked, host, chart, key, **wish)
+        answer = pool.submit(asked, host, chart, key, **request)
         try:
             wait_until(lambda: answer.done() or waiting(host, chart, key), what="the waiter to be registered")
         except NotObserved:
@@ -232,7 +232,7 @@ def test_a_machine_that_is_not_there_cannot_be_waited_for(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "problem"),
+    ("request", "problem"),
     [
         pytest.param({}, "expected one of 'state'", id="nothing"),
         pytest.param({"state": "sold", "status": "done"}, "expected one of 'state'", id="two"),
@@ -249,8 +249,8 @@ def test_a_machine_that_is_not_there_cannot_be_waited_for(host: Host) -> None:
         pytest.param({"state": "sold", "event": 1}, "'event' is the name of one", id="event"),
     ],
 )
-def test_what_cannot_be_waited_for_is_said_so(awake: Host, wish: dict[str, object], problem: str) -> None:
-    answer = asked(awake, "Ticket", awake.key("ticket"), **wish)
+def test_what_cannot_be_waited_for_is_said_so(awake: Host, request: dict[str, object], problem: str) -> None:
+    answer = asked(awake, "Ticket", awake.key("ticket"), **request)
 
     assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
     assert problem in answer.json()["message"]
@@ -277,7 +277,7 @@ def test_a_machine_has_room_for_so_many() -> None:
 def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
-    wish = {"state": "sold", "timeout": "60s"}
+    request = {"state": "sold", "timeout": "60s"}
     url = host.url("Ticket", ticket, "wait_for")
     headers = {"idempotency-key": f"wait-{ticket}"}
 
@@ -285,7 +285,7 @@ def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
         """As a client would: ask again, under the same key, until there is an answer."""
         while True:
             try:
-                answer = httpx.post(url, json=wish, headers=headers, timeout=30, trust_env=False)
+                answer = httpx.post(url, json=request, headers=headers, timeout=30, trust_env=False)
             except httpx.TransportError:
                 wait_until(lambda: host.server.process.alive, what="the server to be back")
             else:
@@ -313,9 +313,9 @@ def test_the_event_that_came_with_a_wait_is_taken_once_for_one_idempotency_key(h
     counter = host.key("counter")
     url = host.url("Counter", counter, "wait_for")
     headers = {"idempotency-key": counter}
-    wish = {"state": "counting", "event": "increment"}
+    request = {"state": "counting", "event": "increment"}
 
-    answers = [httpx.post(url, json=wish, headers=headers, timeout=20, trust_env=False).json() for _ in range(3)]
+    answers = [httpx.post(url, json=request, headers=headers, timeout=20, trust_env=False).json() for _ in range(3)]
 
     assert [answer["reply"] for answer in answers] == [1, 1, 1]
     assert host.snapshot("Counter", counter)["data"] == {"count": 1}

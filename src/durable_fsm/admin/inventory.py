@@ -10,7 +10,7 @@ from typing import Any
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.stored import SNAPSHOT, is_mark
+from durable_fsm.restate.machine.storage import SNAPSHOT, is_mark
 
 BATCH = 500
 PARKED = "_parked"

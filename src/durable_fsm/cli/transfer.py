@@ -15,7 +15,7 @@ from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.values import Json
-from durable_fsm.restate.stored import SNAPSHOT
+from durable_fsm.restate.machine.storage import SNAPSHOT
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin

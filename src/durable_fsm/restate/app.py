@@ -18,9 +18,9 @@ from durable_fsm.restate.activities.service import Runner, has_steps, runner_nam
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import Record
-from durable_fsm.restate.host import BUILT_IN, Host, handlers_of, is_handler_name
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.letters import Peers
+from durable_fsm.restate.machine.object import BUILT_IN, MachineObject, handlers_of, is_handler_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.sources.ingestion import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
@@ -52,7 +52,7 @@ def services(*definitions: object) -> list[Hosted]:
         for event in chart.public_events:
             if event in BUILT_IN or not is_handler_name(event):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
-        found.append(Host(chart, peers).virtual_object())
+        found.append(MachineObject(chart, peers).virtual_object())
         if chart.policies.history is not None:
             found.append(Record(chart, chart.policies.history).service())
         for one in chart.served:

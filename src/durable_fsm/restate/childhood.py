@@ -14,13 +14,13 @@ from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.children import END, HALT, Family, look_after
-from durable_fsm.restate.deleting import compensate
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.machine.deletion import compensate
+from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
+from durable_fsm.restate.machine.transaction import Transaction, parked_for
+from durable_fsm.restate.machine.waiting import Waiters
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.visit import Visit, parked_for
-from durable_fsm.restate.waiting import Waiters
 from durable_fsm.restate.wire import BYTES, TerminalErrors
 
 HALT_AGAIN = timedelta(milliseconds=100)
@@ -46,9 +46,9 @@ class Childhood:
 
     chart: Chart
     peers: Peers
-    enter: Callable[[ObjectContext], Awaitable[Visit]]
-    remove: Callable[[ObjectContext, Stored, Snapshot, Waiters], Awaitable[bytes]]
-    cut_short: Callable[[ObjectSharedContext, Stored], Awaitable[None]]
+    enter: Callable[[ObjectContext], Awaitable[Transaction]]
+    remove: Callable[[ObjectContext, StoredMachine, Snapshot, Waiters], Awaitable[bytes]]
+    cut_short: Callable[[ObjectSharedContext, StoredMachine], Awaitable[None]]
 
     async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Begin as the child of another machine; what refuses the beginning is the end of it."""
@@ -59,15 +59,15 @@ class Childhood:
             turn.create(order["data"], life=parent.token, created_from="", parent=order["session"])
             return "created"
 
-        visit: Visit | None = None
+        transaction: Transaction | None = None
         try:
-            visit = await self.enter(ctx)
-            if visit.machine is not None:
+            transaction = await self.enter(ctx)
+            if transaction.machine is not None:
                 return b""
-            visit.stored = replace(visit.stored, run_by=parent)
-            return await visit.run("create", act)
+            transaction.stored = replace(transaction.stored, run_by=parent)
+            return await transaction.run("create", act)
         except RestateTerminalError as error:
-            if visit is not None and visit.stored.machine is not None:
+            if transaction is not None and transaction.stored.machine is not None:
                 raise  # it has begun, and is looked after
             reason = reason_of(error)
             message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
@@ -81,17 +81,17 @@ class Childhood:
         """
         tries: int = loads(body)["tries"]
         try:
-            visit = await self.enter(ctx)
+            transaction = await self.enter(ctx)
         except RestateTerminalError as error:
             if reason_of(error) not in UNREADABLE:
                 raise
             again = dumps({"tries": tries + 1})
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
-        if visit.machine is not None:
-            if done_by(visit.machine) or not_ended(visit.chart, visit.machine):
-                await compensate(visit)
-            await self.remove(ctx, visit.stored, visit.turn.machine, visit.waiters)
+        if transaction.machine is not None:
+            if done_by(transaction.machine) or not_ended(transaction.chart, transaction.machine):
+                await compensate(transaction)
+            await self.remove(ctx, transaction.stored, transaction.turn.machine, transaction.waiters)
         return b""
 
     async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -100,13 +100,13 @@ class Childhood:
         parent, tries = Parent(**order["parent"]), order["tries"]
         family = Family(self.chart, ctx, self.peers)
         try:
-            visit = await self.enter(ctx)
-            if visit.machine is None:
+            transaction = await self.enter(ctx)
+            if transaction.machine is None:
                 family.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
                 return b""
-            await visit.run("check", lambda turn: turn.machine.status)
-            if visit.turn.machine.status is not Status.RUNNING:
-                family.report(visit.turn.machine, parent)
+            await transaction.run("check", lambda turn: turn.machine.status)
+            if transaction.turn.machine.status is not Status.RUNNING:
+                family.report(transaction.turn.machine, parent)
                 return b""
         except RestateTerminalError as error:
             log.warning("%s/%s: could not be looked after: %s", self.chart.name, ctx.key(), error.message)
@@ -121,7 +121,7 @@ class Childhood:
         if text is None or tries == HALT_TRIES:
             return b""
         with TerminalErrors(self.chart.name, ctx.key()):
-            stored = Stored.decode(self.chart, text)
+            stored = StoredMachine.decode(self.chart, text)
         await self.cut_short(ctx, stored)
         again = dumps({"tries": tries + 1})
         ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)

@@ -22,8 +22,8 @@ from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.observability.redaction import cleaned
-from durable_fsm.restate.stored import Stored
 from durable_fsm.restate.wire import BYTES, FOR_EVER, read, said
 
 PAGE = 20
@@ -90,7 +90,7 @@ class Page:
     entries: tuple[msgspec.Raw, ...]
 
 
-def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[Page]]:
+def recorded(stored: StoredMachine, taken: list[Taken], at: int) -> tuple[StoredMachine, list[Page]]:
     """The record with what was taken, and the pages that have become full with it."""
     entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
     tail = (*stored.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
@@ -103,7 +103,7 @@ def recorded(stored: Stored, taken: list[Taken], at: int) -> tuple[Stored, list[
     return stored.changed(tail=tail, pages=number, entries=stored.entries + len(entries)), pages
 
 
-def first_kept(history: History, stored: Stored) -> int:
+def first_kept(history: History, stored: StoredMachine) -> int:
     """Number of the first entry that is kept by count."""
     if history.entries is None:
         return 1
@@ -186,7 +186,7 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
             ctx.generic_send(record_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
 
 
-def forget(ctx: ObjectContext, chart: Chart, stored: Stored) -> None:
+def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
     """Have every page of a machine forgotten."""
     history = chart.policies.history
     if history is not None and stored.pages and stored.machine is not None:
@@ -234,7 +234,7 @@ def _is_count(number: Json) -> bool:
     return isinstance(number, int | float) and not isinstance(number, bool) and number >= 0 and number == int(number)
 
 
-async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: Stored, wanted: Range) -> dict[str, Json]:
+async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, wanted: Range) -> dict[str, Json]:
     """The entries in order, the number of the first that may still be there, and where to go on reading."""
     history = chart.policies.history
     first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1

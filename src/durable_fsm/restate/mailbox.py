@@ -26,8 +26,8 @@ from durable_fsm.restate.childhood import UNREADABLE, reason_of
 from durable_fsm.restate.children import END
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.letters import MAIL, Letter, Peers
+from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.visit import Visit, keep_parked, park, parked_for
 from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors
 
 LETTERS = "letters"
@@ -40,7 +40,7 @@ class Mailbox:
 
     chart: Chart
     peers: Peers
-    enter: Callable[[ObjectContext], Awaitable[Visit]]
+    enter: Callable[[ObjectContext], Awaitable[Transaction]]
 
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a letter, after those that have waited; an empty one is the word to try those again."""
@@ -66,7 +66,7 @@ class Mailbox:
     async def _take(self, ctx: ObjectContext, letter: Letter) -> bool:
         """Take one letter; False if it has to wait for another deployment."""
         try:
-            visit = await self.enter(ctx)
+            transaction = await self.enter(ctx)
         except RestateTerminalError as error:
             if reason_of(error) not in UNREADABLE:
                 raise
@@ -74,14 +74,14 @@ class Mailbox:
             return False
         match letter.kind:
             case "event":
-                await self._message(ctx, visit, letter)
+                await self._message(ctx, transaction, letter)
             case "end":
-                await self._end(ctx, visit, letter)
+                await self._end(ctx, transaction, letter)
             case "returned":
-                await self._returned(ctx, visit, letter)
+                await self._returned(ctx, transaction, letter)
         return True
 
-    async def _message(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+    async def _message(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
         """Take a message; what is not taken goes back to its sender."""
         outsider = Event(letter.event, letter.payload, sendid=letter.sendid, sender=letter.sender)
         event = outsider
@@ -94,12 +94,12 @@ class Mailbox:
             return turn.take(event)
 
         try:
-            if letter.token and not self._runs(visit, letter):
+            if letter.token and not self._runs(transaction, letter):
                 return
-            if visit.machine is None and (letter.family or is_child_key(ctx.key())):
+            if transaction.machine is None and (letter.family or is_child_key(ctx.key())):
                 with TerminalErrors(self.chart.name, ctx.key()):
                     raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
-            await visit.run(letter.event, act, autostart=None if letter.family else outsider)
+            await transaction.run(letter.event, act, autostart=None if letter.family else outsider)
         except RestateTerminalError as error:
             reason = reason_of(error)
             if reason is None:  # the platform's own: an operator has ended this invocation
@@ -109,18 +109,18 @@ class Mailbox:
             back = Letter("returned", error=failure_to_json(failure), life=letter.life)
             self.peers.post(ctx, self.chart.name, letter.chart, letter.key, back)
 
-    def _runs(self, visit: Visit, letter: Letter) -> bool:
+    def _runs(self, transaction: Transaction, letter: Letter) -> bool:
         """Whether the child that writes is still wanted. One that is not has missed its end, and is ended again."""
-        children = visit.machine.machines if visit.machine is not None else ()
+        children = transaction.machine.machines if transaction.machine is not None else ()
         if any(child.token == letter.token for child in children):
             return True
         if letter.chart in self.peers.charts:
-            visit.ctx.generic_send(letter.chart, END, b'{"tries":0}', key=letter.key)
+            transaction.ctx.generic_send(letter.chart, END, b'{"tries":0}', key=letter.key)
         return False
 
-    async def _end(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+    async def _end(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
         """Take the end of a child. What cannot be taken now is sent again later, never lost."""
-        if visit.machine is None:
+        if transaction.machine is None:
             return
         failure = failure_from_json(letter.error) if letter.error is not None else None
         delivery = Delivery(letter.token, letter.id, result=letter.payload, error=failure)
@@ -130,18 +130,18 @@ class Mailbox:
             return str(turn.deliver(event))
 
         try:
-            await visit.run(event.name, act)
+            await transaction.run(event.name, act)
         except RestateTerminalError as error:
             if reason_of(error) is None:
                 raise
             park(ctx, self.chart, delivery, tries=0)
             await keep_parked(ctx, [delivery])
 
-    async def _returned(self, ctx: ObjectContext, visit: Visit, letter: Letter) -> None:
+    async def _returned(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
         """Tell this machine that its message was not taken, if it listens; else the log."""
         failure = failure_from_json(letter.error or {})
-        event = came_back_as(visit.chart, failure)
-        machine = visit.machine
+        event = came_back_as(transaction.chart, failure)
+        machine = transaction.machine
         outcome: Outcome | str = Outcome.IGNORED
 
         def act(turn: Turn) -> Outcome | str:
@@ -152,7 +152,7 @@ class Mailbox:
 
         try:
             if machine is not None and machine.life == letter.life and event is not None:
-                await visit.run(event.name, act)
+                await transaction.run(event.name, act)
         except RestateTerminalError as error:
             reason = reason_of(error)
             if reason is None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
-from durable_fsm.restate.host import Host, handlers_of
+from durable_fsm.restate.machine.object import MachineObject, handlers_of
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
@@ -247,7 +247,7 @@ class _Document:
 
 
 def _doc(handler: str) -> str:
-    return str(getattr(Host, handler).__doc__).strip().partition("\n\n")[0]
+    return str(getattr(MachineObject, handler).__doc__).strip().partition("\n\n")[0]
 
 
 def _ref(name: str) -> Schema:

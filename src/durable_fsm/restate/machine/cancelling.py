@@ -12,8 +12,8 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Running, Snapshot
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.stored import SNAPSHOT, Stored
-from durable_fsm.restate.visit import load_handles, stop
+from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
+from durable_fsm.restate.machine.transaction import load_handles, stop
 from durable_fsm.restate.wire import BYTES, TerminalErrors, read
 
 LATER = "_cancel"
@@ -29,7 +29,7 @@ class Cancelling:
     """The handlers of one chart; `read` loads its machine."""
 
     chart: Chart
-    read: Callable[[ObjectSharedContext], Awaitable[Stored]]
+    read: Callable[[ObjectSharedContext], Awaitable[StoredMachine]]
 
     async def cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
@@ -47,7 +47,7 @@ class Cancelling:
         request = loads(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with TerminalErrors(self.chart.name, ctx.key()):
-            machine = Stored.as_it_is(self.chart, text).machine
+            machine = StoredMachine.decode_any_version(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self.cancel_one(ctx, request["token"], tries=request["tries"])
         return b""
@@ -81,7 +81,7 @@ class Cancelling:
         names = [one.id for one in running]
         raise errors.NotRunning(chart=self.chart.name, activity=wanted, running=tuple(names))
 
-    async def cut_short(self, ctx: ObjectSharedContext, stored: Stored) -> None:
+    async def cut_short(self, ctx: ObjectSharedContext, stored: StoredMachine) -> None:
         """Cancel the exclusive activities of a machine that is to end."""
         for running in stored.machine.activities if stored.machine is not None else ():
             if stored.chart.activities[running.id].exclusive and not (running.parked or running.failed):

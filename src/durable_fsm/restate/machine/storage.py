@@ -94,7 +94,7 @@ def tokens_of(machine: Snapshot) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Stored(Changeable):
+class StoredMachine(Changeable):
     """The contents of the key `snapshot`.
 
     Attributes:
@@ -120,7 +120,7 @@ class Stored(Changeable):
     upgrade: Upgrade | None = None
 
     @classmethod
-    def decode(cls, chart: Chart, text: bytes | None) -> Stored:
+    def decode(cls, chart: Chart, text: bytes | None) -> StoredMachine:
         """Read what `encode` wrote, as a machine that the chart, or one that it keeps, can take up.
 
         Raises:
@@ -128,7 +128,7 @@ class Stored(Changeable):
             VersionError: no chart can take the machine up.
             MigrationError: nor can it be brought to one that could.
         """
-        stored = cls.as_it_is(chart, text)
+        stored = cls.decode_any_version(chart, text)
         if stored.machine is None:
             return stored
         taken = upgrade(chart, stored.machine)
@@ -137,7 +137,7 @@ class Stored(Changeable):
         return stored.changed(chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
 
     @classmethod
-    def as_it_is(cls, chart: Chart, text: bytes | None) -> Stored:
+    def decode_any_version(cls, chart: Chart, text: bytes | None) -> StoredMachine:
         """Read what `encode` wrote, whatever version it is of.
 
         Raises:

@@ -16,11 +16,11 @@ from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import runner_name, undo_name
-from durable_fsm.restate.visit import Visit, load_handles
+from durable_fsm.restate.machine.transaction import Transaction, load_handles
 from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors, read
 
 
-class How(StrEnum):
+class DeleteMode(StrEnum):
     """What becomes of that which a machine has done: it must be nothing, or is undone first, or stays."""
 
     CLEAN = "clean"
@@ -28,7 +28,7 @@ class How(StrEnum):
     ABANDON = "abandon"
 
     @classmethod
-    def decode(cls, chart: str, body: bytes) -> How:
+    def decode(cls, chart: str, body: bytes) -> DeleteMode:
         """Read `{"compensate": true}`, `{"abandon": true}`, or nothing.
 
         Raises:
@@ -51,7 +51,7 @@ def refuse_unclean(chart: Chart, machine: Snapshot) -> None:
         raise errors.NotUndone(chart=chart.name, done=done, ending=ending)
 
 
-async def compensate(visit: Visit) -> list[Json]:
+async def compensate(transaction: Transaction) -> list[Json]:
     """Stop the machine, and undo all it has done; the ids of what was undone, in order.
 
     Every undo is saved when it is done: whatever ends this invocation, another one goes on with the rest.
@@ -59,23 +59,23 @@ async def compensate(visit: Visit) -> list[Json]:
     Raises:
         NotUndone: something failed for good, or has not ended. The machine is stopped and keeps what is left.
     """
-    chart, ctx, turn = visit.chart, visit.ctx, visit.turn
-    visit.begin()
+    chart, ctx, turn = transaction.chart, transaction.ctx, transaction.turn
+    transaction.begin()
     with TerminalErrors(chart.name, ctx.key()):
         turn.change("delete", lambda machine: dissolve(chart, machine))
-    await visit.commit()
-    await _ends(visit)
+    await transaction.commit()
+    await _ends(transaction)
     undone: list[Json] = []
     while turn.machine.undo:
         done = turn.machine.undo[-1]
-        failure = await _undo(visit, done)
+        failure = await _undo(transaction, done)
         with TerminalErrors(chart.name, ctx.key()):
             if failure is not None:
                 turn.change("delete", partial(stuck, undone=done, failure=failure))
             else:
                 turn.change("delete", partial(without, undone=done), note={"undone": done.id})
                 undone.append(done.id)
-        await visit.commit()
+        await transaction.commit()
         if failure is not None:
             with TerminalErrors(chart.name, ctx.key()):
                 left = tuple(done.id for done in turn.machine.undo)
@@ -84,9 +84,9 @@ async def compensate(visit: Visit) -> list[Json]:
     return undone
 
 
-async def _ends(visit: Visit) -> None:
+async def _ends(transaction: Transaction) -> None:
     """Wait for the ends of what was stopped; they are attached to, for their deliveries queue behind this invocation."""
-    chart, ctx, turn = visit.chart, visit.ctx, visit.turn
+    chart, ctx, turn = transaction.chart, transaction.ctx, transaction.turn
     handles = await load_handles(ctx)
     for stopping in turn.machine.stopping:
         if stopping.token not in handles:
@@ -100,17 +100,17 @@ async def _ends(visit: Visit) -> None:
             end = Event(f"error.invoke.{stopping.id}", failure, Origin.PLATFORM, token=stopping.token)
         with TerminalErrors(chart.name, ctx.key()):
             turn.deliver(end)
-    await visit.commit()
+    await transaction.commit()
     with TerminalErrors(chart.name, ctx.key()):
         if ending := not_ended(chart, turn.machine):
             raise errors.NotUndone(chart=chart.name, done=(), ending=ending)
 
 
-async def _undo(visit: Visit, done: Undoable) -> Failure | None:
+async def _undo(transaction: Transaction, done: Undoable) -> Failure | None:
     """Have something undone; why it could not be, if it could not."""
-    chart, ctx = visit.chart, visit.ctx
+    chart, ctx = transaction.chart, transaction.ctx
     start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
-    job = visit.job(start, by="delete")
+    job = transaction.job(start, by="delete")
     answer = ctx.generic_call(runner_name(chart), undo_name(done.id), job.encode())
     outcome = Delivery.decode(await answer)
     return outcome.error

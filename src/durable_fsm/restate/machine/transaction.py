@@ -1,4 +1,4 @@
-"""One exclusive invocation's visit to its machine: load, let a turn run, save, perform the effects, answer.
+"""One exclusive invocation's transaction to its machine: load, let a turn run, save, perform the effects, answer.
 
 Between a save and the last send that follows it there is no await, so that no cancellation can part them.
 """
@@ -47,10 +47,10 @@ from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
 from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.machine.storage import HANDLES, PARKED, SNAPSHOT, StoredMachine, members_of, tokens_of
+from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.stored import HANDLES, PARKED, SNAPSHOT, Stored, members_of, tokens_of
-from durable_fsm.restate.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
@@ -70,7 +70,7 @@ class Changes(NamedTuple):
     parked: list[Delivery]
 
 
-class Visit:
+class Transaction:
     """One machine in the hands of one exclusive invocation.
 
     Attributes:
@@ -81,7 +81,9 @@ class Visit:
         family: the machines that it runs, and the one that runs it.
     """
 
-    def __init__(self, ctx: ObjectContext, stored: Stored, waiters: Waiters, peers: Peers, *, tries: int) -> None:
+    def __init__(
+        self, ctx: ObjectContext, stored: StoredMachine, waiters: Waiters, peers: Peers, *, tries: int
+    ) -> None:
         self.chart = stored.chart
         self.ctx = ctx
         self.stored = stored
@@ -94,16 +96,16 @@ class Visit:
         self._logged = 0
 
     @classmethod
-    async def enter(cls, chart: Chart, ctx: ObjectContext, peers: Peers, *, tries: int = 0) -> Visit:
+    async def enter(cls, chart: Chart, ctx: ObjectContext, peers: Peers, *, tries: int = 0) -> Transaction:
         """Load the machine, if there is one.
 
         Args:
             peers: the charts that are served beside this one.
-            tries: how often the delivery that comes with this visit was parked.
+            tries: how often the delivery that comes with this transaction was parked.
         """
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with TerminalErrors(chart.name, ctx.key()):
-            stored = Stored.decode(chart, text)
+            stored = StoredMachine.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
         return cls(ctx, stored, waiters, peers, tries=tries)
 
@@ -307,7 +309,7 @@ class Visit:
         over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, over, parked)
 
-    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[Stored, list[Page]]:
+    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[StoredMachine, list[Page]]:
         """What to store now, and the pages of the record that have become full with what was taken."""
         machine, history = self.turn.machine, self.chart.policies.history
         at = stamp() if history is not None or machine.timers else 0

@@ -10,7 +10,7 @@ from durable_fsm import errors
 from durable_fsm.core import repair
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
-from durable_fsm.restate.stored import tokens_of
+from durable_fsm.restate.machine.storage import tokens_of
 from durable_fsm.restate.wire import Delivery, read
 
 MAX_REASON = 1_000
@@ -25,7 +25,7 @@ SHAPE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class RepairRequest:
     """One repair: its verb, what it is about, and why."""
 
     verb: str
@@ -34,7 +34,7 @@ class Repair:
     reason: str
 
     @classmethod
-    def decode(cls, chart: str, body: bytes) -> Repair:
+    def decode(cls, chart: str, body: bytes) -> RepairRequest:
         """Read `{"retry": "charging", "reason": "the bank is back"}` and the like.
 
         Raises:

@@ -23,7 +23,7 @@ from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.stored import WAITERS, members_of
+from durable_fsm.restate.machine.storage import WAITERS, members_of
 from durable_fsm.restate.wire import BYTES, name_of_event, read, receipt, terminal
 
 MOST = 1_000
@@ -40,7 +40,7 @@ USUAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WaitRequest:
     """What somebody waits for, and the event they send first, if any."""
 
     until: dict[str, Json]
@@ -49,7 +49,7 @@ class Wish:
     timeout: timedelta
 
     @classmethod
-    def decode(cls, chart: Chart, body: bytes) -> Wish:
+    def decode(cls, chart: Chart, body: bytes) -> WaitRequest:
         """Read `{"state": "paid", "event": "checkout", "payload": {…}, "timeout": "30s"}`.
 
         Raises:

@@ -31,17 +31,29 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
 from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import dropped, has_steps
-from durable_fsm.restate.cancelling import LATER, Cancelling
 from durable_fsm.restate.childhood import Childhood
 from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
-from durable_fsm.restate.deleting import How, compensate, refuse_unclean
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
+from durable_fsm.restate.machine.cancelling import LATER, Cancelling
+from durable_fsm.restate.machine.deletion import DeleteMode, compensate, refuse_unclean
+from durable_fsm.restate.machine.repairs import RepairRequest
+from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine, mark_of, tokens_of
+from durable_fsm.restate.machine.transaction import (
+    Transaction,
+    keep_parked,
+    life_of,
+    load_handles,
+    load_parked,
+    park,
+    refuse_childs_key,
+    stop,
+)
+from durable_fsm.restate.machine.waiting import Waiters, WaitRequest, refusal, tell
 from durable_fsm.restate.mailbox import Mailbox
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.repairs import Repair
 from durable_fsm.restate.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
@@ -52,18 +64,6 @@ from durable_fsm.restate.schemas import (
 )
 from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.sources.kafka import RECORD, Topics
-from durable_fsm.restate.stored import SNAPSHOT, Stored, mark_of, tokens_of
-from durable_fsm.restate.visit import (
-    Visit,
-    keep_parked,
-    life_of,
-    load_handles,
-    load_parked,
-    park,
-    refuse_childs_key,
-    stop,
-)
-from durable_fsm.restate.waiting import Waiters, Wish, refusal, tell
 from durable_fsm.restate.wire import (
     BYTES,
     FOR_EVER,
@@ -85,7 +85,7 @@ BUILT_IN = (
 """Handler names that no event can have; such an event is reachable through `send`."""
 
 
-class Host:
+class MachineObject:
     """Hosts one chart."""
 
     def __init__(self, chart: Chart, peers: Peers) -> None:
@@ -194,8 +194,8 @@ class Host:
             raise errors.MalformedInput(chart=self.name, handler="send", problem=problem)
         return name_of_event(self.name, "send", event), request.get("payload")
 
-    def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Awaitable[Visit]:
-        return Visit.enter(self.chart, ctx, self.peers, tries=tries)
+    def _enter(self, ctx: ObjectContext, *, tries: int = 0) -> Awaitable[Transaction]:
+        return Transaction.enter(self.chart, ctx, self.peers, tries=tries)
 
     async def _take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
         event = Event(name, payload)
@@ -205,8 +205,8 @@ class Host:
 
         report.about(name)
         self._refuse_private(ctx, name)
-        visit = await self._enter(ctx)
-        return await visit.run(name, act, autostart=event)
+        transaction = await self._enter(ctx)
+        return await transaction.run(name, act, autostart=event)
 
     def _refuse_private(self, ctx: ObjectContext | ObjectSharedContext, name: str | None) -> None:
         if name in self._private_spellings:
@@ -231,8 +231,8 @@ class Host:
                 refuse_childs_key(self.chart, ctx.key())
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
-        visit = await self._enter(ctx)
-        return await visit.run("create", act)
+        transaction = await self._enter(ctx)
+        return await transaction.run("create", act)
 
     async def _delete(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Delete the machine: its timers, activities and children are stopped, its key is free for a new life.
@@ -240,20 +240,20 @@ class Host:
         What it has done is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
         """
         with TerminalErrors(self.name, ctx.key()):
-            how = How.decode(self.name, body)
-        if how is How.COMPENSATE:
-            visit = await self._enter(ctx)
-            undone = await compensate(visit) if visit.machine is not None else []
-            stored, waiters = visit.stored, visit.waiters
+            how = DeleteMode.decode(self.name, body)
+        if how is DeleteMode.COMPENSATE:
+            transaction = await self._enter(ctx)
+            undone = await compensate(transaction) if transaction.machine is not None else []
+            stored, waiters = transaction.stored, transaction.waiters
         else:
             text = await ctx.get(SNAPSHOT, serde=BYTES)
             with TerminalErrors(self.name, ctx.key()):
                 try:
-                    stored = Stored.as_it_is(self.chart, text)  # also one that no chart here takes up
+                    stored = StoredMachine.decode_any_version(self.chart, text)  # also one that no chart here takes up
                 except errors.Gone:
                     ctx.clear_all()
                     return dumps({"machine": self.name, "key": ctx.key(), "outcome": "deleted"})
-                if how is How.CLEAN and stored.machine is not None:
+                if how is DeleteMode.CLEAN and stored.machine is not None:
                     refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
         with TerminalErrors(self.name, ctx.key()):
@@ -269,7 +269,7 @@ class Host:
     async def _remove(
         self,
         ctx: ObjectContext,
-        stored: Stored,
+        stored: StoredMachine,
         machine: Snapshot,
         waiters: Waiters,
         *,
@@ -318,13 +318,13 @@ class Host:
         with TerminalErrors(self.name, ctx.key()):
             return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
 
-    def _as_far_as_possible(self, text: bytes | None) -> tuple[Stored, dict[str, Json]]:
+    def _as_far_as_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
         """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
-        stored = Stored.as_it_is(self.chart, text)
+        stored = StoredMachine.decode_any_version(self.chart, text)
         if stored.machine is None:
             raise errors.NotStarted(chart=self.name)
         try:
-            taken = Stored.decode(self.chart, text)
+            taken = StoredMachine.decode(self.chart, text)
         except (errors.VersionError, errors.MigrationError) as error:
             return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
         return taken, {"stored_version": stored.machine.version} if taken.upgrade is not None else {}
@@ -337,7 +337,7 @@ class Host:
         return frozenset(one.id for one in activities if has_steps(one) or (undos and one.undoes is not None))
 
     def _view(
-        self, key: str, stored: Stored, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
+        self, key: str, stored: StoredMachine, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
     ) -> dict[str, Json]:
         machine, chart = stored.machine, stored.chart
         assert machine is not None
@@ -381,11 +381,11 @@ class Host:
         found = await entries_of(ctx, self.chart, stored, wanted)
         return dumps({"machine": self.name, "key": ctx.key(), **found})
 
-    async def _read(self, ctx: ObjectSharedContext) -> Stored:
+    async def _read(self, ctx: ObjectSharedContext) -> StoredMachine:
         """What the key holds, for a handler that only reads."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         with TerminalErrors(self.name, ctx.key()):
-            stored = Stored.decode(self.chart, text)
+            stored = StoredMachine.decode(self.chart, text)
             if stored.machine is None:
                 raise errors.NotStarted(chart=self.name)
         return stored
@@ -395,16 +395,16 @@ class Host:
     async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Wait until the machine is somewhere, after an event if one comes along; answers with a receipt."""
         with TerminalErrors(self.name, ctx.key()):
-            wish = Wish.decode(self.chart, body)
-        self._refuse_private(ctx, wish.event)
-        if wish.event is None:
+            request = WaitRequest.decode(self.chart, body)
+        self._refuse_private(ctx, request.event)
+        if request.event is None:
             stored = await self._read(ctx)
             assert stored.machine is not None
-            if meets(stored.chart, stored.machine, wish.until):
+            if meets(stored.chart, stored.machine, request.until):
                 return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
         awakeable, called = ctx.awakeable(serde=BYTES)
-        asked = ctx.generic_call(self.name, "_wait", wish.encode(awakeable), key=ctx.key())
-        clock = ctx.sleep(wish.timeout)
+        asked = ctx.generic_call(self.name, "_wait", request.encode(awakeable), key=ctx.key())
+        clock = ctx.sleep(request.timeout)
         try:
             who, answer = await restate.select(asked=asked, clock=clock)
             if who == "asked" and answer == b"null":
@@ -416,15 +416,15 @@ class Host:
         if who == "clock":
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
-            raise terminal(self._timed_out(ctx.key(), wish))
+            raise terminal(self._timed_out(ctx.key(), request))
         return dumps(told(answer)["receipt"])
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
         ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
 
-    def _timed_out(self, key: str, wish: Wish) -> errors.WaitTimedOut:
-        until = canonical(wish.until)
-        return errors.WaitTimedOut(chart=self.name, key=key, condition=until, after=str(wish.timeout))
+    def _timed_out(self, key: str, request: WaitRequest) -> errors.WaitTimedOut:
+        until = canonical(request.until)
+        return errors.WaitTimedOut(chart=self.name, key=key, condition=until, after=str(request.timeout))
 
     async def _wait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take the event of somebody who waits, and register them."""
@@ -433,8 +433,8 @@ class Host:
         if event is not None:
             report.about(event.name)
             seen(request["payload"])
-        visit = await self._enter(ctx)
-        return dumps(await visit.wait(request["until"], request["awakeable"], event))
+        transaction = await self._enter(ctx)
+        return dumps(await transaction.wait(request["until"], request["awakeable"], event))
 
     async def _run(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine for a workflow that waits for its end; null means that it has to wait."""
@@ -446,14 +446,14 @@ class Host:
         def act(turn: Turn) -> str:
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
-        visit = await self._enter(ctx)
-        return dumps(await visit.wait_for_end(act, request["awakeable"]))
+        transaction = await self._enter(ctx)
+        return dumps(await transaction.wait_for_end(act, request["awakeable"]))
 
     async def _unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget somebody who does not wait any longer."""
-        visit = await self._enter(ctx)
-        if visit.machine is not None:
-            await visit.leave(body.decode())
+        transaction = await self._enter(ctx)
+        if transaction.machine is not None:
+            await transaction.leave(body.decode())
         return b""
 
     # ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -461,10 +461,10 @@ class Host:
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
         with TerminalErrors(self.name, ctx.key()):
-            repair = Repair.decode(self.name, body)
-        visit = await self._enter(ctx)
+            repair = RepairRequest.decode(self.name, body)
+        transaction = await self._enter(ctx)
         parked = await load_parked(ctx) if repair.verb == "resend" else {}
-        return await visit.run("repair", lambda turn: repair.act(turn, parked))
+        return await transaction.run("repair", lambda turn: repair.act(turn, parked))
 
     # ── what arrives by itself ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -481,14 +481,16 @@ class Host:
             return "parked" if outcome is None else outcome.value
 
         try:
-            visit = await self._enter(ctx, tries=delivery.tries)
-            if visit.machine is None:
+            transaction = await self._enter(ctx, tries=delivery.tries)
+            if transaction.machine is None:
                 return dumps({"outcome": Outcome.STALE.value})
-            end = end_of_life(visit.chart, visit.machine, delivery.token)
+            end = end_of_life(transaction.chart, transaction.machine, delivery.token)
             if end is not None:
-                mark = None if end.free else mark_of(visit.chart)
-                return await self._remove(ctx, visit.stored, visit.machine, visit.waiters, mark=mark, by=delivery.token)
-            return await visit.run(delivery.event.name, act)
+                mark = None if end.free else mark_of(transaction.chart)
+                return await self._remove(
+                    ctx, transaction.stored, transaction.machine, transaction.waiters, mark=mark, by=delivery.token
+                )
+            return await transaction.run(delivery.event.name, act)
         except RestateTerminalError as error:
             if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
                 raise
