@@ -20,8 +20,8 @@ from statemachine import State, StateChart
 from durable_fsm import chart_from, durable, event
 from durable_fsm.cli import main
 from durable_fsm.restate.http.openapi import openapi
-from durable_fsm.restate.letters import Peers
 from durable_fsm.restate.machine.object import MachineObject, handlers_of
+from durable_fsm.restate.messages.envelope import Peers
 from durable_fsm.testing import RestateServer, Served
 from machines.order import Order
 from tests.cli.kiosk import Kiosk

@@ -13,13 +13,14 @@ import pytest
 from durable_fsm import errors
 from durable_fsm.core import fan_out, step
 from durable_fsm.core.values import Json
-from durable_fsm.restate import history, wire
+from durable_fsm.restate import history
+from durable_fsm.restate.http import requests
+from durable_fsm.restate.http.requests import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
 from durable_fsm.restate.machine import repairs, waiting
 from durable_fsm.restate.machine.repairs import RepairRequest
 from durable_fsm.restate.machine.transaction import keep_parked
 from durable_fsm.restate.machine.waiting import MOST_BYTES, Waiter, Waiters, WaitRequest
 from durable_fsm.restate.sources import ingestion
-from durable_fsm.restate.wire import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
 from tests.building import chart, edge
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
@@ -31,20 +32,20 @@ def test_the_table_of_limits_says_what_holds() -> None:
     mib, kib = 1024 * 1024, 1024
 
     assert dict(rows) == {
-        "a request": f"{wire.MAX_INPUT // mib} MiB",
-        "its nesting": f"{wire.MAX_DEPTH} levels",
-        "the name of an event": f"{wire.MAX_NAME} characters",
-        "a machine with the tail of its record": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "a request": f"{requests.MAX_INPUT // mib} MiB",
+        "its nesting": f"{requests.MAX_DEPTH} levels",
+        "the name of an event": f"{requests.MAX_NAME} characters",
+        "a machine with the tail of its record": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "events that are deferred": f"{step.MOST_DEFERRED} events",
         "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
         "those who wait for a machine": f"{waiting.MOST:,}",
         "replies that are kept for them": f"{waiting.MOST_BYTES // mib} MiB",
-        "the result of an activity, the answer to a callback": f"{wire.MAX_INPUT // mib} MiB",
-        "the result of a step": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "the result of an activity, the answer to a callback": f"{requests.MAX_INPUT // mib} MiB",
+        "the result of a step": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
-        "an error message, and each text among its facts": f"{wire.MAX_MESSAGE:,} characters",
+        "an error message, and each text among its facts": f"{requests.MAX_MESSAGE:,} characters",
         "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
-        "parked deliveries that operators see": f"{wire.MAX_SNAPSHOT // mib} MiB",
+        "parked deliveries that operators see": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "entries of one answer of history": f"{history.MOST:,} entries",
         "rejected events of a topic or webhook": f"{ingestion.LETTERS} events",
         "a payload among them": f"{ingestion.LONGEST_PAYLOAD // kib} KiB",

@@ -13,10 +13,7 @@ from durable_fsm import chart_from
 from durable_fsm.core.values import Json
 from durable_fsm.errors import MalformedInput
 from durable_fsm.restate.history import Range
-from durable_fsm.restate.machine.deletion import DeleteMode
-from durable_fsm.restate.machine.repairs import RepairRequest
-from durable_fsm.restate.machine.waiting import WaitRequest
-from durable_fsm.restate.schemas import (
+from durable_fsm.restate.http.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
     HISTORY_SCHEMA,
@@ -25,6 +22,9 @@ from durable_fsm.restate.schemas import (
     WAIT_SCHEMA,
     wait_schema,
 )
+from durable_fsm.restate.machine.deletion import DeleteMode
+from durable_fsm.restate.machine.repairs import RepairRequest
+from durable_fsm.restate.machine.waiting import WaitRequest
 
 
 class Parcel(StateChart):

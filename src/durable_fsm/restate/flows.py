@@ -24,9 +24,18 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import runner_name
+from durable_fsm.restate.http.requests import (
+    BYTES,
+    FOR_EVER,
+    Delivery,
+    TerminalErrors,
+    digest_of,
+    output_of,
+    read,
+    terminal,
+)
 from durable_fsm.restate.machine.transaction import delay_of, interruption, job_of, stop, worker_of
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.wire import BYTES, FOR_EVER, Delivery, TerminalErrors, digest_of, output_of, read, terminal
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
 Pending: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture

@@ -21,7 +21,7 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
-from durable_fsm.restate.wire import MAX_SNAPSHOT
+from durable_fsm.restate.http.requests import MAX_SNAPSHOT
 
 CLEANUP = timedelta(seconds=10)
 """How long a step that was stopped may clean up before its activity goes on without waiting for it."""

@@ -20,7 +20,7 @@ from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.service import Job, dropped, handler_name, runner_name
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.wire import Delivery
+from durable_fsm.restate.http.requests import Delivery
 
 BYTES = BytesSerde()
 

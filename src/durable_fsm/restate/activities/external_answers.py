@@ -21,7 +21,7 @@ from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.wire import FOR_EVER, read
+from durable_fsm.restate.http.requests import FOR_EVER, read
 
 PENDING = "pending"
 """K/V key of the companion: `[{"token", "name", "id"}]`, in the order in which they were made."""

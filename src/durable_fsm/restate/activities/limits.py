@@ -17,7 +17,7 @@ from restate.serde import BytesSerde
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.wire import FOR_EVER
+from durable_fsm.restate.http.requests import FOR_EVER
 
 GATE = "gate"
 """K/V key of who is in, and of the places in the queue. The places have keys of their own: `place 17`."""

@@ -42,10 +42,10 @@ from durable_fsm.restate.activities.failures import (
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, Delivery, digest_of
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.wire import FOR_EVER, MAX_INPUT, Delivery, digest_of
 
 LONGEST_STEP = timedelta(days=1)
 

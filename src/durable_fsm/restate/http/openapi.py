@@ -13,8 +13,7 @@ from typing import Any, cast
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
-from durable_fsm.restate.machine.object import MachineObject, handlers_of
-from durable_fsm.restate.schemas import (
+from durable_fsm.restate.http.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
     HISTORY_SCHEMA,
@@ -22,6 +21,7 @@ from durable_fsm.restate.schemas import (
     SEND_SCHEMA,
     wait_schema,
 )
+from durable_fsm.restate.machine.object import MachineObject, handlers_of
 
 Schema = dict[str, Any]  # Any: JSON Schema
 

@@ -16,8 +16,8 @@ from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import runner_name, undo_name
+from durable_fsm.restate.http.requests import BYTES, Delivery, TerminalErrors, read
 from durable_fsm.restate.machine.transaction import Transaction, load_handles
-from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors, read
 
 
 class DeleteMode(StrEnum):

@@ -31,11 +31,28 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
 from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import dropped, has_steps
-from durable_fsm.restate.childhood import Childhood
-from durable_fsm.restate.children import BEGIN, CHECK, END, HALT, Family, shown
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
-from durable_fsm.restate.letters import MAIL, RELAY, Peers, relay
+from durable_fsm.restate.http.requests import (
+    BYTES,
+    FOR_EVER,
+    Delivery,
+    TerminalErrors,
+    digest_of,
+    name_of_event,
+    read,
+    receipt,
+    terminal,
+    told,
+)
+from durable_fsm.restate.http.schemas import (
+    CANCEL_SCHEMA,
+    DELETE_SCHEMA,
+    HISTORY_SCHEMA,
+    REPAIR_SCHEMA,
+    SEND_SCHEMA,
+    wait_schema,
+)
 from durable_fsm.restate.machine.cancelling import LATER, Cancelling
 from durable_fsm.restate.machine.deletion import DeleteMode, compensate, refuse_unclean
 from durable_fsm.restate.machine.repairs import RepairRequest
@@ -51,31 +68,14 @@ from durable_fsm.restate.machine.transaction import (
     stop,
 )
 from durable_fsm.restate.machine.waiting import Waiters, WaitRequest, refusal, tell
-from durable_fsm.restate.mailbox import Mailbox
+from durable_fsm.restate.messages.child_handlers import ChildHandlers
+from durable_fsm.restate.messages.children import BEGIN, CHECK, END, HALT, ChildLinks, shown
+from durable_fsm.restate.messages.envelope import MAIL, RELAY, Peers, relay
+from durable_fsm.restate.messages.inbox import Inbox
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.schemas import (
-    CANCEL_SCHEMA,
-    DELETE_SCHEMA,
-    HISTORY_SCHEMA,
-    REPAIR_SCHEMA,
-    SEND_SCHEMA,
-    wait_schema,
-)
 from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, Intake
 from durable_fsm.restate.sources.kafka import RECORD, Topics
-from durable_fsm.restate.wire import (
-    BYTES,
-    FOR_EVER,
-    Delivery,
-    TerminalErrors,
-    digest_of,
-    name_of_event,
-    read,
-    receipt,
-    terminal,
-    told,
-)
 
 BUILT_IN = (
     "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
@@ -93,8 +93,8 @@ class MachineObject:
         self.name = chart.name
         self.peers = peers
         self._cancelling = Cancelling(chart, self._read)
-        self._as_child = Childhood(chart, peers, self._enter, self._remove, self._cancelling.cut_short)
-        self._mailbox = Mailbox(chart, peers, self._enter)
+        self._child = ChildHandlers(chart, peers, self._enter, self._remove, self._cancelling.cut_short)
+        self._inbox = Inbox(chart, peers, self._enter)
 
     # ── the virtual object ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,13 +121,13 @@ class MachineObject:
             self._add(service, "_run", self._run, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
-        self._add(service, MAIL, self._mailbox.mail, private=True)
+        self._add(service, MAIL, self._inbox.mail, private=True)
         self._add(service, RELAY, relay, private=True)
-        self._add(service, BEGIN, self._as_child.begin, private=True)
-        self._add(service, CHECK, self._as_child.check, private=True)
-        self._add(service, END, self._as_child.end, private=True)
+        self._add(service, BEGIN, self._child.begin, private=True)
+        self._add(service, CHECK, self._child.check, private=True)
+        self._add(service, END, self._child.end, private=True)
         if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
-            self._add(service, HALT, self._as_child.halt, kind="shared", private=True)
+            self._add(service, HALT, self._child.halt, kind="shared", private=True)
         if self.chart.sources or self.chart.webhooks:
             intake = Intake(self.chart, self._take)
             self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
@@ -262,8 +262,8 @@ class MachineObject:
         answer = await self._remove(ctx, stored, stored.machine, waiters, undone=undone)
         parent = stored.run_by
         if parent is not None and stored.machine.status is Status.RUNNING:
-            family = Family(self.chart, ctx, self.peers)
-            family.report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
+            links = ChildLinks(self.chart, ctx, self.peers)
+            links.report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
         return answer
 
     async def _remove(
@@ -292,11 +292,11 @@ class MachineObject:
             ctx.set(SNAPSHOT, mark, serde=BYTES)
         for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
             stop(ctx, self.chart, token)
-        family = Family(self.chart, ctx, self.peers)
-        family.meet(machine)
+        links = ChildLinks(self.chart, ctx, self.peers)
+        links.remember(machine)
         for child in machine.machines:
             if not child.ended:
-                family.stop(child.token)
+                links.stop(child.token)
         if self._with_steps:
             ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
         for token, invocation in handles.items():

@@ -10,8 +10,8 @@ from durable_fsm import errors
 from durable_fsm.core import repair
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
+from durable_fsm.restate.http.requests import Delivery, read
 from durable_fsm.restate.machine.storage import tokens_of
-from durable_fsm.restate.wire import Delivery, read
 
 MAX_REASON = 1_000
 """Longest reason in characters: the machine carries it along for a while."""

@@ -23,9 +23,9 @@ from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import Changeable
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.letters import Parent
+from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
+from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT
 
 SNAPSHOT = "snapshot"
 HANDLES = "handles"

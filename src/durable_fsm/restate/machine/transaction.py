@@ -42,16 +42,16 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name
-from durable_fsm.restate.children import Family
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
-from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
 from durable_fsm.restate.machine.storage import HANDLES, PARKED, SNAPSHOT, StoredMachine, members_of, tokens_of
 from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
+from durable_fsm.restate.messages.children import ChildLinks
+from durable_fsm.restate.messages.envelope import Parent, Peers
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.wire import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
 
 PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
 """How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
@@ -78,7 +78,7 @@ class Transaction:
         stored: what the key held.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
-        family: the machines that it runs, and the one that runs it.
+        links: the machines that it runs, and the one that runs it.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Transaction:
         self.ctx = ctx
         self.stored = stored
         self.waiters = waiters
-        self.family = Family(stored.chart, ctx, peers)
-        self.family.meet(stored.machine)
+        self.links = ChildLinks(stored.chart, ctx, peers)
+        self.links.remember(stored.machine)
         self.turn = Turn(stored.chart, stored.machine, seed=report.invocation(ctx))
         self._terminal = TerminalErrors(stored.chart.name, ctx.key())
         self._tries = tries
@@ -280,13 +280,13 @@ class Transaction:
                 stored, pages = self._next(effects, taken)
                 text = stored.encode()
                 if effects:
-                    self.family.weigh(effects)
+                    self.links.refuse_too_large(effects)
             report.saved(self.machine, taken, turn.machine)
             ctx.set(SNAPSHOT, text, serde=BYTES)
             if self.waiters.changed:
                 self.waiters.write(ctx)
             ended = self._ended()
-            self.family.meet(turn.machine)
+            self.links.remember(turn.machine)
             self._say_what_nobody_gets(taken)
             self.stored = stored
             self._logged = len(turn.log)
@@ -303,9 +303,9 @@ class Transaction:
             tell(ctx, answers)
         for child in again.machines if again is not None else ():
             if child in turn.machine.machines and not child.ended:
-                self.family.check(child)
+                self.links.check(child)
         if ended is not None:
-            self.family.report(turn.machine, ended)
+            self.links.report(turn.machine, ended)
         over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, over, parked)
 
@@ -343,13 +343,13 @@ class Transaction:
                 stop(ctx, self.chart, effect.token)
                 return []
             case StartMachine():
-                self.family.begin(effect, self.turn.machine.session)
+                self.links.begin(effect, self.turn.machine.session)
                 return []
             case StopMachine():
-                self.family.stop(effect.token)
+                self.links.stop(effect.token)
                 return []
             case Post():
-                self.family.post(effect, self.turn.machine, self.stored.run_by)
+                self.links.post(effect, self.turn.machine, self.stored.run_by)
                 return []
             case Cancel() | Reply():
                 return []

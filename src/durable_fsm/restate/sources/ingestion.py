@@ -22,10 +22,10 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read, writable
 from durable_fsm.restate.machine.transaction import parked_for
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
-from durable_fsm.restate.wire import BYTES, FOR_EVER, read, writable
 
 INCOMING = "_incoming"
 """The handler that takes events from elsewhere; what waits there until later is parked."""

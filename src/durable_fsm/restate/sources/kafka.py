@@ -16,10 +16,10 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, TerminalErrors
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Intake, Place, reject
-from durable_fsm.restate.wire import BYTES, FOR_EVER, TerminalErrors
 
 RECORD = "_kafka"
 """The machine's handler for records of its own key."""

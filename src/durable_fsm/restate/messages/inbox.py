@@ -22,20 +22,20 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, returned
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
-from durable_fsm.restate.childhood import UNREADABLE, reason_of
-from durable_fsm.restate.children import END
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.letters import MAIL, Letter, Peers
+from durable_fsm.restate.http.requests import BYTES, Delivery, TerminalErrors
 from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
+from durable_fsm.restate.messages.child_handlers import UNREADABLE, reason_of
+from durable_fsm.restate.messages.children import END
+from durable_fsm.restate.messages.envelope import MAIL, Envelope, Peers
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.wire import BYTES, Delivery, TerminalErrors
 
-LETTERS = "letters"
+WAITING = "letters"
 """K/V key of what waits for a deployment that can read the machine, in order."""
 
 
 @dataclass(frozen=True)
-class Mailbox:
+class Inbox:
     """Takes letters for the machines of one chart; `enter` visits a machine."""
 
     chart: Chart
@@ -43,88 +43,90 @@ class Mailbox:
     enter: Callable[[ObjectContext], Awaitable[Transaction]]
 
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take a letter, after those that have waited; an empty one is the word to try those again."""
-        known = await ctx.get(LETTERS, serde=BYTES)
-        waiting = [Letter.decode(text.encode()) for text in loads(known or b"[]")]
+        """Take an envelope, after those that have waited; an empty one is the word to try those again."""
+        known = await ctx.get(WAITING, serde=BYTES)
+        waiting = [Envelope.decode(text.encode()) for text in loads(known or b"[]")]
         alarm = loads(body) if body.startswith(b'{"again"') else None
-        letters = waiting if alarm is not None else [*waiting, Letter.decode(body)]
-        left = list(letters)
+        envelopes = waiting if alarm is not None else [*waiting, Envelope.decode(body)]
+        left = list(envelopes)
         while left and await self._take(ctx, left[0]):
             del left[0]
         if left != waiting:
-            texts: list[Json] = [letter.encode().decode() for letter in left]
+            texts: list[Json] = [envelope.encode().decode() for envelope in left]
             if left:
-                ctx.set(LETTERS, dumps(texts), serde=BYTES)
+                ctx.set(WAITING, dumps(texts), serde=BYTES)
             else:
-                ctx.clear(LETTERS)
+                ctx.clear(WAITING)
         if left and (alarm is not None or not waiting):
             tries: int = 0 if alarm is None else alarm["again"]
             again = dumps({"again": tries + 1})
             ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
         return dumps({"waiting": len(left)})
 
-    async def _take(self, ctx: ObjectContext, letter: Letter) -> bool:
+    async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
         """Take one letter; False if it has to wait for another deployment."""
         try:
             transaction = await self.enter(ctx)
         except RestateTerminalError as error:
             if reason_of(error) not in UNREADABLE:
                 raise
-            log.warning("%s A letter to it waits.", error.message)
+            log.warning("%s A message to it waits.", error.message)
             return False
-        match letter.kind:
+        match envelope.kind:
             case "event":
-                await self._message(ctx, transaction, letter)
+                await self._message(ctx, transaction, envelope)
             case "end":
-                await self._end(ctx, transaction, letter)
+                await self._end(ctx, transaction, envelope)
             case "returned":
-                await self._returned(ctx, transaction, letter)
+                await self._returned(ctx, transaction, envelope)
         return True
 
-    async def _message(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
+    async def _message(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
         """Take a message; what is not taken goes back to its sender."""
-        outsider = Event(letter.event, letter.payload, sendid=letter.sendid, sender=letter.sender)
+        outsider = Event(envelope.event, envelope.payload, sendid=envelope.sendid, sender=envelope.sender)
         event = outsider
-        if letter.family:
-            session = f"{letter.chart}.{letter.life}"
-            origin, token = Origin.MACHINE, letter.token or None
-            event = Event(letter.event, letter.payload, origin, token=token, sendid=letter.sendid, sender=session)
+        if envelope.family:
+            session = f"{envelope.chart}.{envelope.life}"
+            origin, token = Origin.MACHINE, envelope.token or None
+            event = Event(envelope.event, envelope.payload, origin, token=token, sendid=envelope.sendid, sender=session)
 
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
 
         try:
-            if letter.token and not self._runs(transaction, letter):
+            if envelope.token and not self._runs(transaction, envelope):
                 return
-            if transaction.machine is None and (letter.family or is_child_key(ctx.key())):
+            if transaction.machine is None and (envelope.family or is_child_key(ctx.key())):
                 with TerminalErrors(self.chart.name, ctx.key()):
                     raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
-            await transaction.run(letter.event, act, autostart=None if letter.family else outsider)
+            await transaction.run(envelope.event, act, autostart=None if envelope.family else outsider)
         except RestateTerminalError as error:
             reason = reason_of(error)
             if reason is None:  # the platform's own: an operator has ended this invocation
                 raise
             code = None if error.status_code == 500 else error.status_code
-            failure = returned(reason, error.message, code=code, event=letter.event, to=letter.to, sendid=letter.sendid)
-            back = Letter("returned", error=failure_to_json(failure), life=letter.life)
-            self.peers.post(ctx, self.chart.name, letter.chart, letter.key, back)
+            failure = returned(
+                reason, error.message, code=code, event=envelope.event, to=envelope.to, sendid=envelope.sendid
+            )
+            back = Envelope("returned", error=failure_to_json(failure), life=envelope.life)
+            self.peers.post(ctx, self.chart.name, envelope.chart, envelope.key, back)
 
-    def _runs(self, transaction: Transaction, letter: Letter) -> bool:
+    def _runs(self, transaction: Transaction, envelope: Envelope) -> bool:
         """Whether the child that writes is still wanted. One that is not has missed its end, and is ended again."""
         children = transaction.machine.machines if transaction.machine is not None else ()
-        if any(child.token == letter.token for child in children):
+        if any(child.token == envelope.token for child in children):
             return True
-        if letter.chart in self.peers.charts:
-            transaction.ctx.generic_send(letter.chart, END, b'{"tries":0}', key=letter.key)
+        if envelope.chart in self.peers.charts:
+            transaction.ctx.generic_send(envelope.chart, END, b'{"tries":0}', key=envelope.key)
         return False
 
-    async def _end(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
+    async def _end(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
         """Take the end of a child. What cannot be taken now is sent again later, never lost."""
         if transaction.machine is None:
             return
-        failure = failure_from_json(letter.error) if letter.error is not None else None
-        delivery = Delivery(letter.token, letter.id, result=letter.payload, error=failure)
-        event = delivery.event_of(letter.id)
+        failure = failure_from_json(envelope.error) if envelope.error is not None else None
+        delivery = Delivery(envelope.token, envelope.id, result=envelope.payload, error=failure)
+        event = delivery.event_of(envelope.id)
 
         def act(turn: Turn) -> str:
             return str(turn.deliver(event))
@@ -137,9 +139,9 @@ class Mailbox:
             park(ctx, self.chart, delivery, tries=0)
             await keep_parked(ctx, [delivery])
 
-    async def _returned(self, ctx: ObjectContext, transaction: Transaction, letter: Letter) -> None:
+    async def _returned(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
         """Tell this machine that its message was not taken, if it listens; else the log."""
-        failure = failure_from_json(letter.error or {})
+        failure = failure_from_json(envelope.error or {})
         event = came_back_as(transaction.chart, failure)
         machine = transaction.machine
         outcome: Outcome | str = Outcome.IGNORED
@@ -151,15 +153,17 @@ class Mailbox:
             return outcome
 
         try:
-            if machine is not None and machine.life == letter.life and event is not None:
+            if machine is not None and machine.life == envelope.life and event is not None:
                 await transaction.run(event.name, act)
         except RestateTerminalError as error:
             reason = reason_of(error)
             if reason is None:
                 raise
             if reason != "Finished":
-                again = Letter("returned", error=letter.error, life=letter.life, tries=letter.tries + 1).encode()
-                ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(letter.tries))
+                again = Envelope(
+                    "returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1
+                ).encode()
+                ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
                 return
         if outcome is Outcome.IGNORED:
             came_back(self.chart, ctx.key(), failure)

@@ -13,15 +13,15 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
-from durable_fsm.restate.children import END, HALT, Family, look_after
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.letters import Parent, Peers
+from durable_fsm.restate.http.requests import BYTES, TerminalErrors
 from durable_fsm.restate.machine.deletion import compensate
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
 from durable_fsm.restate.machine.transaction import Transaction, parked_for
 from durable_fsm.restate.machine.waiting import Waiters
+from durable_fsm.restate.messages.children import END, HALT, ChildLinks, look_after
+from durable_fsm.restate.messages.envelope import Parent, Peers
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.wire import BYTES, TerminalErrors
 
 HALT_AGAIN = timedelta(milliseconds=100)
 """When to look again whether a child that is to end holds its key; each further time is twice as long."""
@@ -38,7 +38,7 @@ def reason_of(error: RestateTerminalError) -> str | None:
 
 
 @dataclass(frozen=True)
-class Childhood:
+class ChildHandlers:
     """The handlers of one chart.
 
     `enter` visits the machine, `remove` ends it with all that belongs to it, `cut_short` cancels what holds its key.
@@ -71,7 +71,7 @@ class Childhood:
                 raise  # it has begun, and is looked after
             reason = reason_of(error)
             message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
-            Family(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
+            ChildLinks(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
             return dumps({"outcome": "refused", "reason": message})
 
     async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -98,15 +98,15 @@ class Childhood:
         """Look after this child: its parent must hear of an end that was lost, whatever an operator has killed."""
         order = loads(body)
         parent, tries = Parent(**order["parent"]), order["tries"]
-        family = Family(self.chart, ctx, self.peers)
+        links = ChildLinks(self.chart, ctx, self.peers)
         try:
             transaction = await self.enter(ctx)
             if transaction.machine is None:
-                family.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
+                links.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
                 return b""
             await transaction.run("check", lambda turn: turn.machine.status)
             if transaction.turn.machine.status is not Status.RUNNING:
-                family.report(transaction.turn.machine, parent)
+                links.report(transaction.turn.machine, parent)
                 return b""
         except RestateTerminalError as error:
             log.warning("%s/%s: could not be looked after: %s", self.chart.name, ctx.key(), error.message)

@@ -21,8 +21,8 @@ from durable_fsm.core.snapshot import ChildMachine, Snapshot
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.letters import Letter, Parent, Peers, end_of, lost
-from durable_fsm.restate.wire import MAX_INPUT
+from durable_fsm.restate.http.requests import MAX_INPUT
+from durable_fsm.restate.messages.envelope import Envelope, Parent, Peers, end_of, lost
 
 BEGIN, END, CHECK, HALT = "_begin", "_end", "_check", "_halt"
 
@@ -32,7 +32,7 @@ CHECK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_CHECK_FIRST_SE
 CHECK_LONGEST = timedelta(hours=1)
 
 
-class Family:
+class ChildLinks:
     """The children and the parent of one machine, in the hands of one exclusive invocation."""
 
     def __init__(self, chart: Chart, ctx: ObjectContext, peers: Peers) -> None:
@@ -41,12 +41,12 @@ class Family:
         self.peers = peers
         self._known: dict[str, ChildMachine] = {}
 
-    def meet(self, machine: Snapshot | None) -> None:
+    def remember(self, machine: Snapshot | None) -> None:
         """Remember who is who, to be found again when they are gone."""
         if machine is not None and machine.machines:
             self._known.update((child.token, child) for child in machine.machines)
 
-    def weigh(self, effects: Iterable[Effect]) -> None:
+    def refuse_too_large(self, effects: Iterable[Effect]) -> None:
         """Refuse what the platform could not carry: it would be tried again for ever.
 
         Raises:
@@ -84,7 +84,7 @@ class Family:
 
     def post(self, effect: Post, machine: Snapshot, parent: Parent | None) -> None:
         """Send a message; one for a parent that is none goes nowhere."""
-        letter = Letter(
+        envelope = Envelope(
             "event",
             event=effect.event,
             payload=effect.payload,
@@ -95,13 +95,13 @@ class Family:
             sendid=effect.sendid,
         )
         if is_address(effect.to):
-            self._send(*parted(effect.to), letter)
+            self._send(*parted(effect.to), envelope)
         elif effect.to != PARENT:
             child = self._known[effect.to]
             key = child_key(self.ctx.key(), child.id, child.token)
-            self._send(child.chart, key, replace(letter, to=f"#_{child.id}", family=True))
+            self._send(child.chart, key, replace(envelope, to=f"#_{child.id}", family=True))
         elif parent is not None:
-            self._send(parent.chart, parent.key, replace(letter, family=True, token=parent.token))
+            self._send(parent.chart, parent.key, replace(envelope, family=True, token=parent.token))
 
     def report(self, machine: Snapshot, parent: Parent) -> None:
         """Tell the parent that this machine is over."""
@@ -111,8 +111,8 @@ class Family:
         """Tell the parent that this machine will not come to its end."""
         self._send(parent.chart, parent.key, lost(parent, kind, message))
 
-    def _send(self, chart: str, key: str, letter: Letter) -> None:
-        self.peers.post(self.ctx, self.chart.name, chart, key, letter)
+    def _send(self, chart: str, key: str, envelope: Envelope) -> None:
+        self.peers.post(self.ctx, self.chart.name, chart, key, envelope)
 
 
 def look_after(ctx: ObjectContext, chart: str, key: str, parent: Parent, *, tries: int) -> None:

@@ -34,12 +34,12 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Envelope:
     """An event for another machine, the end of a child for its parent, or a message that comes back to its sender.
 
     `chart`, `key` and `life` are those of the sender, `to` the receiver as the sender has written it. What a child sends
     to its parent has the `token` under which it stands there; whatever goes between the two is in the `family`, and never
-    begins a machine. A letter that comes back carries an `error`, and goes to that `life` alone.
+    begins a machine. An envelope that comes back carries an `error`, and goes to that `life` alone.
     """
 
     kind: Literal["event", "end", "returned"]
@@ -65,19 +65,19 @@ class Letter:
         return dumps({name: value for name, value in members.items() if name == "payload" or value})
 
     @classmethod
-    def decode(cls, body: bytes) -> Letter:
+    def decode(cls, body: bytes) -> Envelope:
         return cls(**loads(body))
 
 
-def end_of(machine: Snapshot, parent: Parent) -> Letter:
+def end_of(machine: Snapshot, parent: Parent) -> Envelope:
     """How a child ended, for its parent."""
     error = failure_to_json(machine.failure) if machine.failure is not None else None
-    return Letter("end", payload=machine.output, error=error, token=parent.token, id=parent.id)
+    return Envelope("end", payload=machine.output, error=error, token=parent.token, id=parent.id)
 
 
-def lost(parent: Parent, kind: str, message: str) -> Letter:
+def lost(parent: Parent, kind: str, message: str) -> Envelope:
     """That a child will not come to its end, for its parent."""
-    return Letter(
+    return Envelope(
         "end", error=failure_to_json(Failure(kind, message, source=parent.id)), token=parent.token, id=parent.id
     )
 
@@ -97,21 +97,21 @@ class Peers:
         served = self.charts[chart].served
         return any(activity.exclusive for one in served for activity in one.activities.values())
 
-    def post(self, ctx: ObjectContext, sender: str, chart: str, key: str, letter: Letter) -> None:
-        """Send a letter.
+    def post(self, ctx: ObjectContext, sender: str, chart: str, key: str, envelope: Envelope) -> None:
+        """Send an envelope.
 
         To send something to a service that is not there blocks whoever does it until it is. So what goes to a chart that
         is served elsewhere, or nowhere, goes by a key of its own.
         """
         if chart in self.charts:
-            ctx.generic_send(chart, MAIL, letter.encode(), key=key)
+            ctx.generic_send(chart, MAIL, envelope.encode(), key=key)
         else:
-            body = dumps({"chart": chart, "key": key, "letter": letter.encode().decode()})
+            body = dumps({"chart": chart, "key": key, "letter": envelope.encode().decode()})
             ctx.generic_send(sender, RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:
-    """Send a letter on to a chart that is served elsewhere; waits until it is."""
+    """Send an envelope on to a chart that is served elsewhere; waits until it is."""
     order = loads(body)
     ctx.generic_send(order["chart"], MAIL, order["letter"].encode(), key=order["key"])
     return b""

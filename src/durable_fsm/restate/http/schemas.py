@@ -8,9 +8,9 @@ from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.condition import MOST
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
+from durable_fsm.restate.http.requests import MAX_NAME
 from durable_fsm.restate.machine.repairs import MAX_REASON, VERBS
 from durable_fsm.restate.machine.waiting import LONGEST
-from durable_fsm.restate.wire import MAX_NAME
 
 _NAME: dict[str, Json] = {"type": "string", "maxLength": MAX_NAME}
 

@@ -1,0 +1,1 @@
+"""What machines send to each other: messages, the beginnings and ends of children, and refusals."""
