@@ -12,14 +12,14 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm.client.calls import BUILT_IN, Calls, segment
-from durable_fsm.client.steps import Place, Request, Response, Steps
+from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress
 from durable_fsm.client.values import Receipt
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
 from durable_fsm.restate.machine import object as machine_object
 from durable_fsm.restate.workflows import RUN
 
-PLACE = Place("http://restate", timedelta(seconds=10))
+INGRESS = Ingress("http://restate", timedelta(seconds=10))
 PLAIN: dict[str, Any] = {"idempotency_key": "i-1", "delay": None}
 
 
@@ -36,13 +36,13 @@ class Bill(StateChart[Any]):
     cancel = open.to.itself(internal=True)
 
 
-CALLS = Calls.to(PLACE, Bill, "b/1")
-BY_NAME = Calls.to(PLACE, "Bill", "b/1")
+CALLS = Calls.to(INGRESS, Bill, "b/1")
+BY_NAME = Calls.to(INGRESS, "Bill", "b/1")
 
 
-def first(steps: Steps[Any]) -> Request:
-    wanted = next(steps)
-    assert isinstance(wanted, Request)
+def first(exchange: Exchange[Any]) -> HttpRequest:
+    wanted = next(exchange)
+    assert isinstance(wanted, HttpRequest)
     return wanted
 
 
@@ -82,7 +82,7 @@ def first(steps: Steps[Any]) -> Request:
         pytest.param(lambda: CALLS.delete(compensate=False, abandon=True), "delete", {"abandon": True}, id="abandon"),
     ],
 )
-def test_a_call_is_one_request(call: Callable[[], Steps[Any]], path: str, body: object) -> None:
+def test_a_call_is_one_request(call: Callable[[], Exchange[Any]], path: str, body: object) -> None:
     request = first(call())
 
     assert (request.method, request.path) == ("POST", f"/Bill/b%2F1/{path}")
@@ -110,7 +110,7 @@ def test_a_misspelt_event_is_found_before_it_is_sent() -> None:
 
     assert str(caught.value) == "Bill/b/1: there is no event 'pya'. It knows: 'cancel', 'pay'. Did you mean 'pay'?"
     assert first(CALLS.send("lapse", None, **PLAIN)).body  # private: the machine says so
-    assert first(Calls.to(PLACE, "Bill", "b").send("pya", None, **PLAIN)).body
+    assert first(Calls.to(INGRESS, "Bill", "b").send("pya", None, **PLAIN)).body
 
 
 def test_a_payload_that_is_no_json_is_found_before_it_is_sent() -> None:
@@ -128,20 +128,20 @@ def test_a_key_is_one_segment_of_the_path(key: str, sent: str) -> None:
 @pytest.mark.parametrize("key", ["", "\ud800"])
 def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"key|surrogates"):
-        Calls.to(PLACE, "Bill", key)
+        Calls.to(INGRESS, "Bill", key)
 
 
 def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
-    steps = CALLS.create(None, idempotency_key=None)
-    next(steps)
+    exchange = CALLS.create(None, idempotency_key=None)
+    next(exchange)
     told = {"machine": "Bill", "key": "b/1", "seq": 0, "event": "create", "outcome": "created", "status": "running"}
 
     with pytest.raises(StopIteration) as end:
-        steps.send(Response(200, json.dumps({**told, "configuration": ["open"], "reply": None}).encode(), {}, 0))
+        exchange.send(HttpResponse(200, json.dumps({**told, "configuration": ["open"], "reply": None}).encode(), {}, 0))
     other = CALLS.create(None, idempotency_key=None)
     next(other)
     with pytest.raises(UnexpectedAnswer, match="a page"):
-        other.send(Response(200, b"a page", {}, 0))
+        other.send(HttpResponse(200, b"a page", {}, 0))
 
     assert isinstance(end.value.value, Receipt)
     assert end.value.value.configuration == ("open",)
@@ -152,15 +152,15 @@ def test_an_event_has_no_handler_where_every_machine_has_one() -> None:
 
 
 def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
-    steps = CALLS.run({"a": 1}, timedelta(hours=2))
+    exchange = CALLS.run({"a": 1}, timedelta(hours=2))
 
-    begun = next(steps)
-    attached = steps.send(Response(202, b'{"invocationId": "i"}', {}, 0))
+    begun = next(exchange)
+    attached = exchange.send(HttpResponse(202, b'{"invocationId": "i"}', {}, 0))
     with pytest.raises(StopIteration) as end:
-        steps.send(Response(200, b'{"paid": true}', {}, 0))
+        exchange.send(HttpResponse(200, b'{"paid": true}', {}, 0))
 
-    assert isinstance(begun, Request)
-    assert isinstance(attached, Request)
+    assert isinstance(begun, HttpRequest)
+    assert isinstance(attached, HttpRequest)
     assert (begun.method, begun.path, begun.body) == ("POST", "/Bill.workflow/b%2F1/run/send", b'{"a":1}')
     assert (attached.method, attached.path) == ("GET", "/restate/workflow/Bill.workflow/b%2F1/attach")
     assert (begun.lasts, attached.lasts) == (timedelta(0), timedelta(hours=2))

@@ -1,6 +1,6 @@
 """Talk to hosted machines over HTTP: `Client` with asyncio, `SyncClient` without, the same calls in both.
 
-What is asked and how answers are read is in `calls`, how often it is tried in `steps`; neither touches the network.
+`calls` says what is sent and how answers are read, `protocol` how often a call is tried: neither touches the network.
 """
 
 from __future__ import annotations

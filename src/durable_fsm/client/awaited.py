@@ -1,4 +1,4 @@
-"""The client with asyncio: every method hands the steps of `calls` to `_take`, and nothing else. `blocking` is its twin: a test compares the two."""
+"""The client with asyncio: every method passes an exchange of `calls` to `_take`, which does the I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 import httpx
 
 from durable_fsm.client.calls import Calls, Invocation, Named
-from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, Steps
+from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpResponse, Ingress, Lost, Pause
 from durable_fsm.client.values import Entry, Receipt, View
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
@@ -59,7 +59,7 @@ class Client:
         Raises:
             ValueError: the URL has no scheme.
         """
-        self._place = Place(url.rstrip("/"), patience)
+        self._ingress = Ingress(url.rstrip("/"), patience)
         self._timeout = timeout
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._own = http is None
@@ -93,36 +93,36 @@ class Client:
             ValueError: the key is empty, or holds half a character.
             DefinitionError: the definition is none.
         """
-        calls = Calls.to(self._place, definition, key)
+        calls = Calls.to(self._ingress, definition, key)
         return TypedMachine(self, calls) if isinstance(definition, type) else NamedMachine(self, calls)
 
     def invocation(self, chart: str, key: str, id: str) -> Sent:
         """An event that was sent one-way, by the id of its invocation."""
-        return Sent(self, Invocation(id, self._place, chart, key))
+        return Sent(self, Invocation(id, self._ingress, chart, key))
 
-    async def _take(self, steps: Steps[T]) -> T:
-        """Do what *steps* want done, until they have a result."""
+    async def _take(self, exchange: Exchange[T]) -> T:
+        """Send and wait as *exchange* asks, until it has a result."""
         answer: Answer = None
         try:
             while True:
-                wanted = steps.send(answer)
-                answer = await self._ask(wanted) if isinstance(wanted, Request) else await self._pause(wanted)
+                wanted = exchange.send(answer)
+                answer = await self._ask(wanted) if isinstance(wanted, HttpRequest) else await self._pause(wanted)
         except StopIteration as end:
             return cast("T", end.value)
 
-    async def _ask(self, wanted: Request) -> Response | Lost:
+    async def _ask(self, wanted: HttpRequest) -> HttpResponse | Lost:
         timeout = httpx.Timeout(self._timeout.total_seconds(), read=(self._timeout + wanted.lasts).total_seconds())
         try:
             answer = await self._http.request(
                 wanted.method,
-                self._place.url + wanted.path,
+                self._ingress.url + wanted.path,
                 content=wanted.body,
                 headers={**wanted.headers, **self._headers},
                 timeout=timeout,
             )
         except httpx.TransportError as error:
             return Lost(f"{type(error).__name__}{f' ({error})' if str(error) else ''}", time.monotonic())
-        return Response(answer.status_code, answer.content, answer.headers, time.monotonic())
+        return HttpResponse(answer.status_code, answer.content, answer.headers, time.monotonic())
 
     async def _pause(self, wanted: Pause) -> Answer:
         await asyncio.sleep(wanted.seconds)
@@ -172,14 +172,14 @@ class Machine:
     @property
     def chart(self) -> str:
         """Name of its chart."""
-        return self._calls.machine
+        return self._calls.chart
 
     @property
     def key(self) -> str:
         return self._calls.key
 
-    async def _take(self, steps: Steps[T]) -> T:
-        return await self._client._take(steps)  # pyright: ignore[reportPrivateUsage]
+    async def _take(self, exchange: Exchange[T]) -> T:
+        return await self._client._take(exchange)  # pyright: ignore[reportPrivateUsage]
 
     async def create(self, data: object = None, *, idempotency_key: str | None = None) -> Receipt:
         """Create the machine with this data; `outcome` is `created`, or `exists` if the same data was given before."""

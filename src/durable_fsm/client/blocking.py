@@ -1,4 +1,4 @@
-"""The client without asyncio: every method hands the steps of `calls` to `_take`, and nothing else. `awaited` is its twin: a test compares the two."""
+"""The client without asyncio: every method hands the exchange of `calls` to `_take`, and nothing else. `awaited` is its twin: a test compares the two."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 import httpx
 
 from durable_fsm.client.calls import Calls, Invocation, Named
-from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, Steps
+from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpResponse, Ingress, Lost, Pause
 from durable_fsm.client.values import Entry, Receipt, View
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
@@ -58,7 +58,7 @@ class SyncClient:
         Raises:
             ValueError: the URL has no scheme.
         """
-        self._place = Place(url.rstrip("/"), patience)
+        self._ingress = Ingress(url.rstrip("/"), patience)
         self._timeout = timeout
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._own = http is None
@@ -92,36 +92,36 @@ class SyncClient:
             ValueError: the key is empty, or holds half a character.
             DefinitionError: the definition is none.
         """
-        calls = Calls.to(self._place, definition, key)
+        calls = Calls.to(self._ingress, definition, key)
         return SyncTypedMachine(self, calls) if isinstance(definition, type) else SyncNamedMachine(self, calls)
 
     def invocation(self, chart: str, key: str, id: str) -> SyncSent:
         """An event that was sent one-way, by the id of its invocation."""
-        return SyncSent(self, Invocation(id, self._place, chart, key))
+        return SyncSent(self, Invocation(id, self._ingress, chart, key))
 
-    def _take(self, steps: Steps[T]) -> T:
-        """Do what *steps* want done, until they have a result."""
+    def _take(self, exchange: Exchange[T]) -> T:
+        """Send and wait as *exchange* asks, until it has a result."""
         answer: Answer = None
         try:
             while True:
-                wanted = steps.send(answer)
-                answer = self._ask(wanted) if isinstance(wanted, Request) else self._pause(wanted)
+                wanted = exchange.send(answer)
+                answer = self._ask(wanted) if isinstance(wanted, HttpRequest) else self._pause(wanted)
         except StopIteration as end:
             return cast("T", end.value)
 
-    def _ask(self, wanted: Request) -> Response | Lost:
+    def _ask(self, wanted: HttpRequest) -> HttpResponse | Lost:
         timeout = httpx.Timeout(self._timeout.total_seconds(), read=(self._timeout + wanted.lasts).total_seconds())
         try:
             answer = self._http.request(
                 wanted.method,
-                self._place.url + wanted.path,
+                self._ingress.url + wanted.path,
                 content=wanted.body,
                 headers={**wanted.headers, **self._headers},
                 timeout=timeout,
             )
         except httpx.TransportError as error:
             return Lost(f"{type(error).__name__}{f' ({error})' if str(error) else ''}", time.monotonic())
-        return Response(answer.status_code, answer.content, answer.headers, time.monotonic())
+        return HttpResponse(answer.status_code, answer.content, answer.headers, time.monotonic())
 
     def _pause(self, wanted: Pause) -> Answer:
         time.sleep(wanted.seconds)
@@ -171,14 +171,14 @@ class SyncMachine:
     @property
     def chart(self) -> str:
         """Name of its chart."""
-        return self._calls.machine
+        return self._calls.chart
 
     @property
     def key(self) -> str:
         return self._calls.key
 
-    def _take(self, steps: Steps[T]) -> T:
-        return self._client._take(steps)  # pyright: ignore[reportPrivateUsage]
+    def _take(self, exchange: Exchange[T]) -> T:
+        return self._client._take(exchange)  # pyright: ignore[reportPrivateUsage]
 
     def create(self, data: object = None, *, idempotency_key: str | None = None) -> Receipt:
         """Create the machine with this data; `outcome` is `created`, or `exists` if the same data was given before."""

@@ -1,4 +1,4 @@
-"""Everything that can be asked of a machine, as steps: what is sent, and what the answer means."""
+"""Every call to a machine as an exchange: the request to send, and the meaning of its answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote
 from uuid import uuid4
 
-from durable_fsm.client.steps import Place, Request, Response, Steps, ask
-from durable_fsm.client.values import Page, Receipt, View
+from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress, ask
+from durable_fsm.client.values import HistoryPage, Receipt, View
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.values import Json
@@ -62,40 +62,40 @@ class Invocation:
     """One call that goes on by itself, by its id at the server."""
 
     id: str
-    place: Place
-    machine: str
+    ingress: Ingress
+    chart: str
     key: str
 
-    def attach(self, timeout: timedelta | None) -> Steps[Receipt]:
+    def attach(self, timeout: timedelta | None) -> Exchange[Receipt]:
         """Wait for its receipt."""
         path = f"/restate/invocation/{quote(self.id, safe='')}/attach"
-        request = Request("GET", path, lasts=timedelta(0) if timeout is None else timeout)
-        answer = yield from ask(self.place, request, chart=self.machine, key=self.key)
-        return Receipt.of(_json(answer, self.machine, self.key))
+        request = HttpRequest("GET", path, lasts=timedelta(0) if timeout is None else timeout)
+        answer = yield from ask(self.ingress, request, chart=self.chart, key=self.key)
+        return Receipt.of(_json(answer, self.chart, self.key))
 
-    def output(self) -> Steps[Receipt | None]:
+    def output(self) -> Exchange[Receipt | None]:
         """Its receipt; None as long as there is none."""
-        request = Request("GET", f"/restate/invocation/{quote(self.id, safe='')}/output")
+        request = HttpRequest("GET", f"/restate/invocation/{quote(self.id, safe='')}/output")
         try:
-            answer = yield from ask(self.place, request, chart=self.machine, key=self.key)
+            answer = yield from ask(self.ingress, request, chart=self.chart, key=self.key)
         except UnexpectedAnswer as error:
             if error.status != NOT_READY:
                 raise
             return None
-        return Receipt.of(_json(answer, self.machine, self.key))
+        return Receipt.of(_json(answer, self.chart, self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
     """Calls to one machine; with its chart, mistakes in names are found before anything is sent."""
 
-    place: Place
-    machine: str
+    ingress: Ingress
+    chart: str
     key: str
-    chart: Chart | None = None
+    definition: Chart | None = None
 
     @classmethod
-    def to(cls, place: Place, definition: object, key: str) -> Calls:
+    def to(cls, ingress: Ingress, definition: object, key: str) -> Calls:
         """Calls to the machine *key* of a definition, or of a chart that is known by name.
 
         Raises:
@@ -103,15 +103,15 @@ class Calls:
         """
         segment(key)
         if isinstance(definition, str):
-            return cls(place, definition, key)
+            return cls(ingress, definition, key)
         chart = chart_from(definition)
-        return cls(place, chart.name, key, chart)
+        return cls(ingress, chart.name, key, chart)
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def send(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
-    ) -> Steps[Receipt]:
+    ) -> Exchange[Receipt]:
         """Send an event and wait for its receipt."""
         if delay:
             sent = yield from self.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
@@ -121,21 +121,21 @@ class Calls:
 
     def tell(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
-    ) -> Steps[Invocation]:
+    ) -> Exchange[Invocation]:
         """Send an event and do not wait for what becomes of it."""
         if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
             raise ValueError("a delay is not negative, and a hundred years at most")
         after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
         handler, body = self._addressed(event, payload)
         answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
-        told = cast("dict[str, Any]", _json(answer, self.machine, self.key))
-        return Invocation(told["invocationId"], self.place, self.machine, self.key)
+        told = cast("dict[str, Any]", _json(answer, self.chart, self.key))
+        return Invocation(told["invocationId"], self.ingress, self.chart, self.key)
 
     def _addressed(self, event: str | Named, payload: object) -> tuple[str, Json]:
         """The event's own handler, where the chart is known and has one, or `send`; and what that takes."""
         sent = self._event(event, payload)
         name = str(sent["event"])
-        open_to_all = self.chart is not None and name in self.chart.public_events
+        open_to_all = self.definition is not None and name in self.definition.public_events
         if open_to_all and name.isidentifier() and name.isascii() and name[0] != "_" and name not in BUILT_IN:
             return name, sent["payload"]
         return "send", sent
@@ -149,10 +149,10 @@ class Calls:
         Raises:
             UnknownEvent: the chart declares no such event.
         """
-        if self.chart is None or any(event in (name, name.replace(".", "_")) for name in _events(self.chart)):
+        if self.definition is None or any(event in (name, name.replace(".", "_")) for name in _events(self.definition)):
             return event
-        known = tuple(sorted({name for chart in self.chart.served for name in chart.public_events}))
-        raise UnknownEvent(chart=self.machine, key=self.key, event=event, known=known)
+        known = tuple(sorted({name for chart in self.definition.served for name in chart.public_events}))
+        raise UnknownEvent(chart=self.chart, key=self.key, event=event, known=known)
 
     def _plain(self, value: object, subject: str) -> Json:
         try:
@@ -160,32 +160,32 @@ class Calls:
             canonical(record).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidPayload(
-                chart=self.machine, key=self.key, subject=subject, expected="JSON", problem=f"{error}"
+                chart=self.chart, key=self.key, subject=subject, expected="JSON", problem=f"{error}"
             ) from error
         return record
 
     # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create(self, data: object, *, idempotency_key: str | None) -> Steps[Receipt]:
+    def create(self, data: object, *, idempotency_key: str | None) -> Exchange[Receipt]:
         """Create the machine."""
         return self._receipt("create", self._plain(data, "data"), idempotency_key=idempotency_key)
 
-    def snapshot(self) -> Steps[View]:
+    def snapshot(self) -> Exchange[View]:
         """Read the machine."""
         answer = yield from self._ask("snapshot", None)
-        return View.of(_json(answer, self.machine, self.key))
+        return View.of(_json(answer, self.chart, self.key))
 
-    def page(self, *, after: int, limit: int) -> Steps[Page]:
+    def page(self, *, after: int, limit: int) -> Exchange[HistoryPage]:
         """Read entries of its history in order."""
         return self._page({"after": after, "limit": limit})
 
-    def latest(self, last: int) -> Steps[Page]:
+    def latest(self, last: int) -> Exchange[HistoryPage]:
         """Read the last entries of its history."""
         return self._page({"last": last})
 
-    def _page(self, wanted: dict[str, Json]) -> Steps[Page]:
+    def _page(self, wanted: dict[str, Json]) -> Exchange[HistoryPage]:
         answer = yield from self._ask("history", wanted)
-        return Page.of(_json(answer, self.machine, self.key))
+        return HistoryPage.of(_json(answer, self.chart, self.key))
 
     def wait_for(
         self,
@@ -199,7 +199,7 @@ class Calls:
         payload: object,
         timeout: timedelta | None,
         idempotency_key: str | None,
-    ) -> Steps[Receipt]:
+    ) -> Exchange[Receipt]:
         """Wait until the machine is somewhere, after an event if one comes along."""
         wish: dict[str, Json] = {} if state is None else {"state": id_of(state)}
         wish |= {name: str(value) for name, value in (("tag", tag), ("status", status)) if value is not None}
@@ -212,16 +212,16 @@ class Calls:
             wish["timeout"] = timeout.total_seconds()
         key = idempotency_key if event is None else idempotency_key or _fresh()
         answer = yield from self._ask("wait_for", wish, idempotency_key=key, lasts=timeout or USUAL_WAIT)
-        return Receipt.of(_json(answer, self.machine, self.key))
+        return Receipt.of(_json(answer, self.chart, self.key))
 
-    def cancel(self, activity: str | Named | None) -> Steps[tuple[str, ...]]:
+    def cancel(self, activity: str | Named | None) -> Exchange[tuple[str, ...]]:
         """Cancel an activity."""
         body: dict[str, Json] | None = None if activity is None else {"activity": id_of(activity)}
         answer = yield from self._ask("cancel", body, idempotency_key=_fresh())
-        told = cast("dict[str, Any]", _json(answer, self.machine, self.key))
+        told = cast("dict[str, Any]", _json(answer, self.chart, self.key))
         return tuple(told["cancelled"])
 
-    def delete(self, *, compensate: bool, abandon: bool) -> Steps[Receipt]:
+    def delete(self, *, compensate: bool, abandon: bool) -> Exchange[Receipt]:
         """Delete the machine."""
         if compensate and abandon:
             raise ValueError("what a machine has done is compensated or abandoned, not both")
@@ -238,7 +238,7 @@ class Calls:
         move: str | Named | Iterable[str | Named] | None,
         resend: bool,
         migrate: bool,
-    ) -> Steps[Receipt]:
+    ) -> Exchange[Receipt]:
         """Repair the machine by hand."""
         body: dict[str, Json] = {"reason": reason}
         body |= {verb: about for verb, about in (("retry", retry), ("skip", skip)) if about is not None}
@@ -252,37 +252,37 @@ class Calls:
 
     # ── as a workflow ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def run(self, data: object, timeout: timedelta | None) -> Steps[Json]:
+    def run(self, data: object, timeout: timedelta | None) -> Exchange[Json]:
         """Begin the workflow, unless it was begun before, and wait for its output."""
         body = self._plain(data, "data")
-        path = f"/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/run/send"
+        path = f"/{quote(f'{self.chart}.workflow', safe='')}/{segment(self.key)}/run/send"
         content = None if body is None else canonical(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
-        yield from ask(self.place, Request("POST", path, content, headers), chart=self.machine, key=self.key)
+        yield from ask(self.ingress, HttpRequest("POST", path, content, headers), chart=self.chart, key=self.key)
         return (yield from self.output(timeout))
 
-    def output(self, timeout: timedelta | None) -> Steps[Json]:
+    def output(self, timeout: timedelta | None) -> Exchange[Json]:
         """Wait for the output of the workflow."""
-        path = f"/restate/workflow/{quote(f'{self.machine}.workflow', safe='')}/{segment(self.key)}/attach"
-        request = Request("GET", path, lasts=timeout or USUAL_WAIT)
-        return _json((yield from ask(self.place, request, chart=self.machine, key=self.key)), self.machine, self.key)
+        path = f"/restate/workflow/{quote(f'{self.chart}.workflow', safe='')}/{segment(self.key)}/attach"
+        request = HttpRequest("GET", path, lasts=timeout or USUAL_WAIT)
+        return _json((yield from ask(self.ingress, request, chart=self.chart, key=self.key)), self.chart, self.key)
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _receipt(self, handler: str, body: Json, *, idempotency_key: str | None = None) -> Steps[Receipt]:
+    def _receipt(self, handler: str, body: Json, *, idempotency_key: str | None = None) -> Exchange[Receipt]:
         answer = yield from self._ask(handler, body, idempotency_key=idempotency_key or _fresh())
-        return Receipt.of(_json(answer, self.machine, self.key))
+        return Receipt.of(_json(answer, self.chart, self.key))
 
     def _ask(
         self, handler: str, body: Json, *, idempotency_key: str | None = None, lasts: timedelta = timedelta(0)
-    ) -> Steps[Response]:
+    ) -> Exchange[HttpResponse]:
         headers = {} if idempotency_key is None else {"idempotency-key": _sendable(idempotency_key)}
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else canonical(body).encode()
-        path = f"/{quote(self.machine, safe='')}/{segment(self.key)}/{handler}"
-        request = Request("POST", path, content, headers, lasts=lasts)
-        return ask(self.place, request, chart=self.machine, key=self.key)
+        path = f"/{quote(self.chart, safe='')}/{segment(self.key)}/{handler}"
+        request = HttpRequest("POST", path, content, headers, lasts=lasts)
+        return ask(self.ingress, request, chart=self.chart, key=self.key)
 
 
 def _condition(wanted: Mapping[str, object]) -> dict[str, Json]:
@@ -299,7 +299,7 @@ def _events(chart: Chart) -> Iterable[str]:
         yield from served.handlers
 
 
-def _json(answer: Response, chart: str, key: str) -> Json:
+def _json(answer: HttpResponse, chart: str, key: str) -> Json:
     try:
         return cast("Json", json.loads(answer.body))
     except ValueError:

@@ -103,14 +103,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HistoryPage:
     """Entries of a history in order; `next` is where to go on, None at the end."""
 
     entries: tuple[Entry, ...]
     next: int | None
 
     @classmethod
-    def of(cls, record: Json) -> Page:
+    def of(cls, record: Json) -> HistoryPage:
         told = _members(record)
         entries = tuple(Entry(one["n"], one.get("event", ""), one) for one in told["entries"])
         return cls(entries, told.get("next"))

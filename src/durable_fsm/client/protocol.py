@@ -23,7 +23,7 @@ UNAVAILABLE = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What to send. `repeatable` says that to send it twice does no more than to send it once.
 
     `lasts` is how long its answer may rightly take beyond the client's timeout.
@@ -45,7 +45,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpResponse:
     """What came back, at which instant of a clock that only goes forward, in seconds."""
 
     status: int
@@ -62,12 +62,12 @@ class Lost:
     at: float
 
 
-Answer: TypeAlias = Response | Lost | None
-Steps: TypeAlias = Generator[Request | Pause, Answer, T]
+Answer: TypeAlias = HttpResponse | Lost | None
+Exchange: TypeAlias = Generator[HttpRequest | Pause, Answer, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Ingress:
     """Where calls go, for messages, and how long one is patient with a server that does not answer."""
 
     url: str
@@ -78,7 +78,7 @@ class Place:
             raise ValueError(f"'{self.url}' is no URL of an ingress; write it as http://localhost:8080")
 
 
-def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps[Response]:
+def ask(ingress: Ingress, request: HttpRequest, *, chart: str, key: str | None) -> Exchange[HttpResponse]:
     """Send *request* until a machine has answered; the answer is a success.
 
     An outage begins with the first failure; an attempt that was held for longer than the patience begins a new one.
@@ -88,7 +88,7 @@ def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps
         UnexpectedAnswer: it was answered by what is no machine of ours.
         DurableFSMError: what the machine has answered.
     """
-    patience = place.patience.total_seconds()
+    patience = ingress.patience.total_seconds()
     pause, attempts, begun, before = FIRST_PAUSE, 0, None, None
     while True:
         answer = yield request
@@ -96,7 +96,7 @@ def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps
         attempts += 1
         problem, limit = _trouble(answer, patience)
         if problem is None:
-            assert isinstance(answer, Response)
+            assert isinstance(answer, HttpResponse)
             if answer.status >= 400:
                 raise error_of(answer.status, answer.body, chart=chart, key=key)
             return answer
@@ -104,10 +104,10 @@ def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps
             begun, pause = answer.at, FIRST_PAUSE
         before = answer.at
         if not request.repeatable or answer.at - begun + pause > limit:
-            if isinstance(answer, Response) and answer.status == 404:
+            if isinstance(answer, HttpResponse) and answer.status == 404:
                 raise UnexpectedAnswer(chart=chart, key=key, status=404, text=problem, remedy=_REGISTER)
             waited = timedelta(seconds=round(answer.at - begun, 3))
-            raise NoAnswer(chart=chart, key=key, url=place.url, attempts=attempts, waited=waited, problem=problem)
+            raise NoAnswer(chart=chart, key=key, url=ingress.url, attempts=attempts, waited=waited, problem=problem)
         yield Pause(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -115,7 +115,7 @@ def ask(place: Place, request: Request, *, chart: str, key: str | None) -> Steps
 _REGISTER = "Check the chart's name; register the deployment that hosts it."
 
 
-def _trouble(answer: Response | Lost, patience: float) -> tuple[str | None, float]:
+def _trouble(answer: HttpResponse | Lost, patience: float) -> tuple[str | None, float]:
     """What is wrong with the way to the machine, and for how many seconds that may last."""
     if isinstance(answer, Lost):
         return answer.problem, patience

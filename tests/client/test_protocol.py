@@ -7,28 +7,28 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.client import SyncClient
-from durable_fsm.client.steps import Answer, Lost, Pause, Place, Request, Response, ask
+from durable_fsm.client.protocol import Answer, HttpRequest, HttpResponse, Ingress, Lost, Pause, ask
 from durable_fsm.errors import EventRejected, NoAnswer, UnexpectedAnswer
 
-PLACE = Place("http://restate", timedelta(seconds=10))
-EVENT = Request("POST", "/Order/o-17/send")
+INGRESS = Ingress("http://restate", timedelta(seconds=10))
+EVENT = HttpRequest("POST", "/Order/o-17/send")
 LOST = "ConnectError"
 UNKNOWN = b'{"message": "service \'Order\' not found"}'
 
 
-def response(status: int, body: bytes = b"{}", source: str = "", at: float = 0.0) -> Response:
-    return Response(status, body, {"x-restate-error-source": source} if source else {}, at)
+def response(status: int, body: bytes = b"{}", source: str = "", at: float = 0.0) -> HttpResponse:
+    return HttpResponse(status, body, {"x-restate-error-source": source} if source else {}, at)
 
 
-def asked(*answers: Answer, request: Request = EVENT) -> list[Request | Pause | Response]:
+def asked(*answers: Answer, request: HttpRequest = EVENT) -> list[HttpRequest | Pause | HttpResponse]:
     """What comes out when these answers go in, a pause being none; its result last."""
-    steps = ask(PLACE, request, chart="Order", key="o-17")
-    out: list[Request | Pause | Response] = [next(steps)]
+    exchange = ask(INGRESS, request, chart="Order", key="o-17")
+    out: list[HttpRequest | Pause | HttpResponse] = [next(exchange)]
     try:
         for answer in answers:
-            out.append(steps.send(answer))
+            out.append(exchange.send(answer))
             while isinstance(out[-1], Pause):
-                out.append(steps.send(None))
+                out.append(exchange.send(None))
     except StopIteration as end:
         out.append(end.value)
     return out
@@ -75,7 +75,7 @@ def test_an_attempt_that_was_held_for_long_begins_a_new_outage() -> None:
 
 def test_a_call_that_may_not_be_repeated_is_made_once() -> None:
     with pytest.raises(NoAnswer, match="asked once"):
-        asked(Lost(LOST, 0), request=Request("POST", "/x", repeatable=False))
+        asked(Lost(LOST, 0), request=HttpRequest("POST", "/x", repeatable=False))
 
 
 def test_a_service_that_stays_unknown_is_not_waited_for_as_long() -> None:
