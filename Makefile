@@ -77,7 +77,8 @@ types: $(READY)
 	@$(BIN)/mypy src $(wildcard machines tests/typing)
 
 .PHONY: format
-format: $(READY) ## let ruff format, and mend what it can; seconds
+format: $(READY) ## generate the blocking client, let ruff format, and mend what it can; seconds
+	@$(BIN)/python -m tests.client.unasync
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 

@@ -1,4 +1,5 @@
-"""The client without asyncio: every method hands the exchange of `calls` to `_take`, and nothing else. `awaited` is its twin: a test compares the two."""
+# Generated from awaited.py by python -m tests.client.unasync. Change that, not this.
+"""The client without asyncio: every method passes an exchange of `calls` to `_take`, which does the I/O."""
 
 from __future__ import annotations
 
@@ -137,7 +138,7 @@ class SyncSent:
 
     @property
     def id(self) -> str:
-        """Restate's id of the invocation; `Client.invocation` finds it again."""
+        """Restate's id of the invocation; `SyncClient.invocation` finds it again."""
         return self._invocation.id
 
     def attach(self, timeout: timedelta | None = None) -> Receipt:
@@ -234,8 +235,7 @@ class SyncMachine:
         """
         read = self._take(self._calls.page(after=after, limit=page) if last is None else self._calls.latest(last))
         while True:
-            for entry in read.entries:  # noqa: UP028 - as its twin has it
-                yield entry
+            yield from read.entries
             if read.next is None:
                 return
             read = self._take(self._calls.page(after=read.next, limit=page))
