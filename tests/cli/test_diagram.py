@@ -13,8 +13,8 @@ import yaml  # type: ignore[import-untyped]
 from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.diagram import to_svg
+from durable_fsm.frontends.locate import locate_chart
 
 LAMP = f"{Path(__file__).parent / 'lamp.py'}:Lamp"
 ROOT = Path(__file__).parents[2]
@@ -390,4 +390,6 @@ def test_the_pictures_of_this_repository_are_fresh(monkeypatch: pytest.MonkeyPat
     result = diagram("--check")
 
     assert result.exit_code == 0, result.stderr
-    assert Path("diagrams/order.svg").read_text() == to_svg(chart_of("machines.order.machine:Order"), theme="auto")
+    assert Path("diagrams/order.svg").read_text() == to_svg(
+        locate_chart("machines.order.machine:Order").chart, theme="auto"
+    )

@@ -113,12 +113,12 @@ def test_a_line_that_cannot_be_followed_ends_the_run_with_code_2(line: str, mess
     [
         (
             "nowhere",
-            "'nowhere' names no definition. Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document.",
+            "'nowhere' does not name a definition. Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document.",
         ),
         ("nowhere:Lamp", "'nowhere' cannot be imported: there is no module 'nowhere'."),
         ("nowhere.py:Lamp", "There is no file 'nowhere.py'."),
         (LAMP.replace(":Lamp", ":Lmap"), "has no 'Lmap'. It has 'Lamp'."),
-        (LAMP.replace(":Lamp", ":NotAChart"), "is no statechart. It has 'Lamp'."),
+        (LAMP.replace(":Lamp", ":NotAChart"), "is not a statechart. It has 'Lamp'."),
     ],
 )
 def test_a_target_that_is_none_says_what_is(target: str, message: str) -> None:

@@ -144,11 +144,14 @@ FENCES = {
     "no such name": ("shop_of_docs:Dor", "'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door'."),
     "no chart": (
         "shop_of_docs:STREETS",
-        "'shop_of_docs:STREETS': 'STREETS' is no statechart. It has 'Door'.",
+        "'shop_of_docs:STREETS': 'shop_of_docs:STREETS' is not a statechart. It has 'Door'.",
     ),
-    "no name": ("shop_of_docs", "'shop_of_docs': this names no definition. Write 'module:Name', 'file.py:Name' or"),
+    "no name": (
+        "shop_of_docs",
+        "'shop_of_docs': 'shop_of_docs' does not name a definition. Write 'module:Name', 'file.py:Name' or",
+    ),
     "no target": ("", "'': the first line names what to draw, as in shop.orders:Order."),
-    "no such file": ("other.py:Door", "'other.py:Door': there is no file 'other.py'."),
+    "no such file": ("other.py:Door", "'other.py:Door': There is no file 'other.py'."),
     "no such document": ("order.scxml", "'order.scxml': 'order.scxml' cannot be read: No such file or directory."),
     "not durable": ("shop_of_docs:Sleepy", "'shop_of_docs:Sleepy': Sleepy: "),
     "no such option": ("shop_of_docs:Door\ncolour: red", "there is no option 'colour'; use theme, depth, active,"),

@@ -11,9 +11,9 @@ import click
 from durable_fsm.cli.dev import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
-from durable_fsm.cli.targets import chart_of, object_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError, DefinitionWarning
+from durable_fsm.frontends.locate import locate_chart, locate_object
 
 
 @click.command()
@@ -69,10 +69,10 @@ def _charts(target: str) -> list[Chart]:
     from durable_fsm.restate.app import charts_of
 
     if ":" in target:
-        hosted = charts_of(object_of(target))
+        hosted = charts_of(locate_object(target))
         if hosted:
             return list(hosted)
-    return [chart_of(target)]
+    return [locate_chart(target).chart]
 
 
 def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above

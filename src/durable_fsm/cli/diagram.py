@@ -11,11 +11,11 @@ from typing import Any, cast
 import click
 
 from durable_fsm.cli.documents import fill
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine
 from durable_fsm.diagram.files import FORMATS, SUFFIXES, content, is_fresh, report
 from durable_fsm.diagram.png import NoFont
+from durable_fsm.frontends.locate import locate_chart
 
 TABLE = "durable_fsm.diagrams"
 
@@ -152,7 +152,7 @@ def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
     """Write or compare one picture; whether it is stale, and whether anything was left out."""
     if _is_document(picture.target):
         return fill(Path(picture.target), check=check)
-    chart = chart_of(picture.target)
+    chart = locate_chart(picture.target).chart
     unknown = [state for state in picture.active if state not in chart.states]
     if unknown:
         raise click.UsageError(

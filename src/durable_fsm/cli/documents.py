@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.blocks import BadBlock, Block, blocks, filled
 from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid
 from durable_fsm.diagram.files import is_fresh
+from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 
 def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
@@ -48,10 +48,10 @@ def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
 
 def _rendered(path: Path, block: Block) -> Export:
     try:
-        chart = chart_of(block.target)
+        chart = locate_chart(block.target).chart
         return _body(chart, block.kind)
-    except click.UsageError as error:
-        raise click.UsageError(f"{path}:{block.line}: {error.message}") from error
+    except TargetNotFound as error:
+        raise click.UsageError(f"{path}:{block.line}: {error}") from error
     except NoEngine as error:
         raise click.ClickException(f"{path}:{block.line}: {error}") from error
 

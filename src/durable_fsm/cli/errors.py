@@ -79,12 +79,15 @@ def as_shown(error: Exception) -> CommandError:
     import httpx
 
     from durable_fsm.admin.client import AdminRefused
+    from durable_fsm.frontends.locate import TargetNotFound
     from durable_fsm.local.failures import HarnessError
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):
         facts = {"machine": error.chart, "key": error.key} if error.chart else {}
         return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
+    if isinstance(error, TargetNotFound):
+        return CommandError(str(error), code=USAGE, kind=kind)
     if isinstance(error, (AdminRefused, HarnessError)):
         return CommandError(str(error), code=SERVER, kind=kind)
     if isinstance(error, httpx.TransportError):

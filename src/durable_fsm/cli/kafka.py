@@ -10,7 +10,7 @@ from durable_fsm.admin.client import Admin
 from durable_fsm.admin.kafka_subscriptions import Poison, changes, poison
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.cli.targets import chart_of
+from durable_fsm.frontends.locate import locate_chart
 
 
 @click.command()
@@ -38,7 +38,7 @@ def kafka(
     A TARGET is 'module:Name' or 'file.py:Name'. Subscriptions of others are left alone. To run it twice changes
     nothing.
     """
-    charts = [chart_of(target) for target in targets]
+    charts = [locate_chart(target).chart for target in targets]
     addresses = dict(map(_address, brokers))
     with Admin(connection.admin, connection.http()) as api:
         if list_poison:

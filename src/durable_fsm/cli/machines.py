@@ -13,9 +13,9 @@ import click
 from durable_fsm.cli.output import json_option, show, words
 from durable_fsm.cli.places import MACHINE, DurationType, PayloadType, Place, reached
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
+from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
     from durable_fsm.client.values import Entry, Receipt, View
@@ -51,7 +51,7 @@ def events(place: Place, connection: Connection, *, target: str | None, as_json:
 def _takers(target: str | None) -> dict[str, list[str]]:
     """By event, the states from which a transition takes it."""
     found: dict[str, list[str]] = {}
-    for edge in chart_of(target).transitions if target is not None else ():
+    for edge in locate_chart(target).chart.transitions if target is not None else ():
         for event in edge.events:
             found.setdefault(event, []).append(edge.source)
     return found

@@ -132,13 +132,13 @@ def _what_is_missing(flavour: str) -> str:
 
 def _drawn(folder: Path, name: str) -> list[str]:
     """The picture's name, if it could be drawn."""
-    from durable_fsm.cli.targets import chart_of
     from durable_fsm.diagram import NoEngine
     from durable_fsm.diagram.files import content
+    from durable_fsm.frontends.locate import locate_chart
 
     before = sys.modules.pop("machine", None), list(sys.path)
     try:
-        picture, _ = content(chart_of(f"{folder / 'machine.py'}:{name}"), "svg", theme="auto")
+        picture, _ = content(locate_chart(f"{folder / 'machine.py'}:{name}").chart, "svg", theme="auto")
     except (NoEngine, ImportError):
         return []
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from durable_fsm.cli.errors import DIFFERS
-from durable_fsm.cli.targets import chart_of
+from durable_fsm.frontends.locate import locate_chart
 
 
 @click.command()
@@ -27,7 +27,10 @@ def openapi(target: str, *, server: str, api_version: str | None, output: Path |
     from durable_fsm.restate.http.openapi import openapi as document
 
     text = (
-        json.dumps(document(chart_of(target), server=server, version=api_version), indent=2, ensure_ascii=False) + "\n"
+        json.dumps(
+            document(locate_chart(target).chart, server=server, version=api_version), indent=2, ensure_ascii=False
+        )
+        + "\n"
     )
     if check and output is None:
         raise click.UsageError("--check compares with a file: name it with --output.")

@@ -17,8 +17,8 @@ import click
 
 from durable_fsm.cli.dev import App, find_app
 from durable_fsm.cli.errors import SERVER, CommandError
-from durable_fsm.cli.targets import object_of
 from durable_fsm.core.durations import duration_of
+from durable_fsm.frontends.locate import locate_object
 from durable_fsm.serving import DEFAULT, SERVERS, Listener, NotInstalled, ServerName, Worker, run, supervise
 from durable_fsm.serving.servers import ensure_installed
 
@@ -209,7 +209,7 @@ def _hosted(target: str, job: Job) -> tuple[Any, bool]:
     """The application that a job serves, and whether it knows ASGI's lifespan."""
     from durable_fsm.restate.app import charts_of, part_of
 
-    app = object_of(target)
+    app = locate_object(target)
     if not callable(app):
         raise click.UsageError(f"'{target}' is no application. Write app = durable_fsm.app(Chart, …).")
     if job.part == "all" and job.protocol == "auto":

@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from durable_fsm.cli.errors import CommandError, as_shown
-from durable_fsm.cli.targets import object_of
 from durable_fsm.core.chart import Chart
+from durable_fsm.frontends.locate import locate_object
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("durable_fsm").setLevel(logging.INFO)
     warnings.showwarning = _tell
     try:
-        app = object_of(options.target)
+        app = locate_object(options.target)
         if not callable(app):
             raise click.UsageError(f"'{options.target}' is no application. Write app = durable_fsm.app(Chart, …).")
     except Exception as error:  # noqa: BLE001 - shown here, once

@@ -9,7 +9,6 @@ from typing import IO, Any, cast
 
 import click
 
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import (
@@ -25,6 +24,7 @@ from durable_fsm.core.effects import (
 )
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
+from durable_fsm.frontends.locate import locate_chart
 from durable_fsm.testing.rehearsal import Rehearsal
 
 OUTCOMES = {
@@ -71,7 +71,7 @@ def simulate(
     data, the outcome, the effects and the trace. A line that cannot be read ends the run with exit code 2.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
-    session = _Session(Rehearsal(chart_of(target, trusted=trusted), key="simulated"))
+    session = _Session(Rehearsal(locate_chart(target, trusted=trusted).chart, key="simulated"))
     try:
         show(session.begin(_parse(data) if data else None))
         for number, line in enumerate(events, 1):

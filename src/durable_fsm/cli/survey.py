@@ -14,8 +14,8 @@ from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.places import DurationType
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.cli.targets import chart_of
 from durable_fsm.core.snapshot import Status
+from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
@@ -60,7 +60,7 @@ def list_machines(
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
     wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
-    chart = chart_of(target) if target is not None else None
+    chart = locate_chart(target).chart if target is not None else None
     with Admin(connection.admin, connection.http()) as admin:
         found = list(itertools.islice(machines_of(admin, machine, wanted, chart), limit + 1))
     rows = [one.row for one in found[:limit]]
@@ -85,7 +85,7 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.diagnosis import diagnoses
 
-    charts = [chart_of(target) for target in targets]
+    charts = [locate_chart(target).chart for target in targets]
     with Admin(connection.admin, connection.http()) as admin:
         found = [*_about_servers(admin, connection), *diagnoses(admin)]
         for chart in charts:

@@ -15,7 +15,8 @@ from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.exports import to_markdown
 from durable_fsm.diagram.theme import DARK, LIGHT, Theme, css
 from durable_fsm.docs.drawing import folded
-from durable_fsm.docs.targets import NotThere, find
+from durable_fsm.errors import DefinitionError
+from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 LIGHT_PAGES = ':root,[data-md-color-scheme="default"],[data-bs-theme="light"],[data-theme="light"]'
 DARK_PAGES = '[data-md-color-scheme="slate"],[data-bs-theme="dark"],[data-theme="dark"]'
@@ -125,14 +126,14 @@ def figure(target: str, options: Mapping[str, str]) -> Figure:
 
 
 def drawable(asked: Figure, paths: Sequence[Path]) -> Drawable:
-    """Find what a figure shows; for *paths* see `find`.
+    """Find what a figure shows; for *paths* see `locate_chart`.
 
     Raises:
         NoFigure: it cannot be found, or lacks a state that should be active.
     """
     try:
-        found = find(asked.target, paths)
-    except NotThere as error:
+        found = locate_chart(asked.target, paths)
+    except (TargetNotFound, DefinitionError) as error:
         raise NoFigure(asked.target, error) from error
     unknown = [state for state in asked.active if state not in found.chart.states]
     if unknown:
