@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import datetime as dates
-import os
 import random
-import secrets
-import threading
 import time
-import uuid
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from random import choice
-from time import sleep
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -23,7 +15,6 @@ from statemachine.exceptions import InvalidDefinition
 
 from durable_fsm import DefinitionError, activity, after, chart_from, durable
 from durable_fsm.errors import DefinitionWarning
-from durable_fsm.frontends.checks.purity import faults
 
 HERE = Path(__file__).name
 
@@ -41,40 +32,6 @@ def problems(cls: type) -> list[tuple[str, str]]:
 
 
 # ── what cannot be repeated ───────────────────────────────────────────────────────────────────────────────────────────
-
-noon = datetime(2026, 1, 1, 12, tzinfo=dates.UTC)
-
-
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [
-        (lambda: [time.time()], ("reads the clock", "time.time")),
-        (lambda: datetime.now(dates.UTC), ("reads the clock", "datetime.now")),
-        (lambda: dates.datetime.now(dates.UTC), ("reads the clock", "dates.datetime.now")),
-        (lambda: [date.today()], ("reads the clock", "date.today")),  # noqa: DTZ011
-        (lambda: sleep(1), ("sleeps", "sleep")),
-        (lambda: [random.random()], ("draws random numbers", "random.random")),
-        (lambda: choice("ab"), ("draws random numbers", "choice")),
-        (lambda: [uuid.uuid4() for _ in "ab"], ("draws random numbers", "uuid.uuid4")),
-        (lambda: [secrets.token_hex()], ("draws random numbers", "secrets.token_hex")),
-        (lambda: os.urandom(1), ("draws random numbers", "os.urandom")),
-        (lambda: [threading.Thread()], ("starts threads", "threading.Thread")),
-    ],
-)
-def test_what_a_callback_does_beside_deciding_is_seen(function: Callable[[], Any], expected: tuple[str, str]) -> None:
-    assert faults(function) == [expected]
-
-
-def test_what_is_repeatable_is_not_suspected() -> None:
-    generator = random.Random(1)
-    unbound: Any
-
-    def pure(event: Any, time: Any = None) -> object:
-        return [noon.year, event.random, time.time, generator.random, datetime(2026, 1, 1), sorted("ab"), unbound]  # noqa: DTZ001
-
-    assert faults(pure) == []
-    assert faults(len) == []
-    unbound = 1
 
 
 class Impure(StateChart):

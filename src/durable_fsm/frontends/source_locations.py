@@ -1,14 +1,22 @@
-"""Where the names of a class body are written, for messages and for links in diagrams."""
+"""Find where the author wrote something: for messages, for links in diagrams, and for checks that read the source."""
 
 from __future__ import annotations
 
 import ast
 import linecache
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from types import CodeType
+from typing import TypeAlias
 
 from durable_fsm.core.values import Location
+
+FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+Span: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""Where a piece of source begins and ends, each as line and column."""
 
 
 def places_in(cls: type) -> dict[str, Location]:
@@ -24,6 +32,25 @@ def place_of(cls: type) -> Location | None:
     """Where a class is written; None for one that is made by a call."""
     file, definition = _definition(cls)
     return Location(file, definition.lineno) if definition is not None else None
+
+
+def source_of(code: CodeType) -> FunctionNode | None:
+    """The syntax tree of a function.
+
+    None where Python has no source: for code that was typed at a prompt, made by `exec`, or compiled from a file that
+    has changed since.
+    """
+    found = [node for node in _functions_in(code.co_filename).get(code.co_firstlineno, ()) if _alike(node, code)]
+    if len(found) < 2:
+        return found[0] if found else None
+    # several lambdas on one line: the one whose body holds all the code, and of lambdas in lambdas the inner one
+    spans = list(_spans(code))
+    bodies = {_span(node.body): node for node in found if isinstance(node, ast.Lambda)}
+    holding = [body for body in bodies if spans and all(body[0] <= start and end <= body[1] for start, end in spans)]
+    return bodies[max(holding)] if holding else None
+
+
+# ── classes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _definition(cls: type) -> tuple[str, ast.ClassDef | None]:
@@ -48,11 +75,8 @@ def _bound_in(cls: type) -> Iterator[tuple[str, Location]]:
 @cache
 def _classes_in(file: str) -> dict[str, ast.ClassDef]:
     """Every class statement of a file by the qualified name of what it makes."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:
-        return {}
-    return dict(_classes(tree, ""))
+    tree = _tree_of(file)
+    return dict(_classes(tree, "")) if tree is not None else {}
 
 
 def _classes(node: ast.AST, path: str) -> Iterator[tuple[str, ast.ClassDef]]:
@@ -65,3 +89,49 @@ def _classes(node: ast.AST, path: str) -> Iterator[tuple[str, ast.ClassDef]]:
                 yield from _classes(child, f"{path}{name}.<locals>.")
             case _:
                 yield from _classes(child, path)
+
+
+# ── functions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _functions_in(file: str) -> Mapping[int, Iterable[FunctionNode]]:
+    """Every function of a file by the line on which Python says it begins: that of its first decorator, if any."""
+    found: defaultdict[int, list[FunctionNode]] = defaultdict(list)
+    tree = _tree_of(file)
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Lambda):
+            found[node.lineno].append(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found[min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])].append(node)
+    return dict(found)
+
+
+def _alike(node: FunctionNode, code: CodeType) -> bool:
+    """Whether this can be the source of the code; it is not if the file has changed since."""
+    name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+    return name == code.co_name and len([*node.args.posonlyargs, *node.args.args]) == code.co_argcount
+
+
+def _spans(code: CodeType) -> Iterator[Span]:
+    """Where the instructions of a code object come from; those that Python adds have no width."""
+    for line, end_line, column, end_column in code.co_positions():
+        if line is None or end_line is None or column is None or end_column is None:
+            continue
+        if (line, column) != (end_line, end_column):
+            yield (line, column), (end_line, end_column)
+
+
+def _span(node: ast.expr) -> Span:
+    end_line, end_column = node.end_lineno, node.end_col_offset
+    assert end_line is not None
+    assert end_column is not None
+    return (node.lineno, node.col_offset), (end_line, end_column)
+
+
+@cache
+def _tree_of(file: str) -> ast.Module | None:
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:
+        return None

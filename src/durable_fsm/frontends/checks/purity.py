@@ -1,22 +1,30 @@
-"""What is seen of a callback without running it: whether it looks at anything but its arguments, and what it starts.
+"""Read the source of a callback, without running it: what does it use beside its arguments, and which work does it start?
 
 Clocks, random numbers, sleeps and threads are faults: a step may run again after a crash, and must then decide the
-same. Only what is written in the function itself is seen.
+same. The check sees what the source of a function names: in the function, in functions and lambdas inside it, and in
+functions and methods of the same module that it calls. It does not see what other modules do, and it does not judge a
+function without source, which was typed at a prompt or made by `exec`.
 """
 
 from __future__ import annotations
 
+import ast
 import datetime
-import dis
+import inspect
 import os
 import random
 import secrets
+import sys
 import threading
 import time
-import types
 import uuid
-from collections.abc import Callable, Iterator
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Sequence
+from types import FunctionType, ModuleType
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
+
+from durable_fsm.frontends.source_locations import FunctionNode, source_of
 
 CLOCK, CHANCE, WAIT, THREAD = "reads the clock", "draws random numbers", "sleeps", "starts threads"
 
@@ -27,90 +35,205 @@ REMEDIES = {
     THREAD: "Make it an activity: State(invoke=activity(...)).",
 }
 
-_MEMBERS: dict[object, dict[str, str]] = {
-    time: dict.fromkeys(("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "localtime", "gmtime"), CLOCK)
-    | {"sleep": WAIT},
-    datetime.datetime: dict.fromkeys(("now", "utcnow", "today"), CLOCK),
-    datetime.date: {"today": CLOCK},
-    uuid: {"uuid1": CHANCE, "uuid4": CHANCE},
-    os: {"urandom": CHANCE},
-    random: {name: CHANCE for name in dir(random) if not name.startswith("_") and name != "Random"},
-    secrets: dict.fromkeys(secrets.__all__, CHANCE),
-    threading: {"Thread": THREAD, "Timer": THREAD},
-}
+_CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+_HARMLESS = {"Random", "compare_digest"}  # Random is given a seed; compare_digest draws nothing
 
 _FUNCTIONS: dict[int, str] = {
-    id(getattr(owner, name)): fault
-    for owner, members in _MEMBERS.items()
-    if isinstance(owner, types.ModuleType)
-    for name, fault in members.items()
+    id(getattr(module, name)): fault
+    for module, fault, names in (
+        (time, CLOCK, ("localtime", "gmtime", *_CLOCKS, *(f"{name}_ns" for name in _CLOCKS))),
+        (time, WAIT, ("sleep",)),
+        (uuid, CHANCE, ("uuid1", "uuid4")),
+        (os, CHANCE, ("urandom",)),
+        (random, CHANCE, {*random.__all__} - _HARMLESS),
+        (secrets, CHANCE, {*secrets.__all__} - _HARMLESS),
+        (threading, THREAD, ("Thread", "Timer")),
+    )
+    for name in names
+}
+"""Faults of functions and classes, by their identity: whatever name an import gives them."""
+
+_METHODS: dict[type, dict[str, str]] = {
+    datetime.datetime: dict.fromkeys(("now", "utcnow", "today"), CLOCK),
+    datetime.date: {"today": CLOCK},
 }
 
+Fault: TypeAlias = tuple[str, str]
+"""What cannot be repeated, and the name by which the source calls it: `("sleeps", "time.sleep")`."""
 
-def faults(function: Callable[..., object]) -> list[tuple[str, str]]:
+Names: TypeAlias = ChainMap[str, object]
+"""What the names of a piece of source mean; None where that is only known when it runs."""
+
+
+def faults(function: object) -> list[Fault]:
     """What a function does that cannot be repeated, and by which call: `("sleeps", "time.sleep")`."""
-    code = getattr(function, "__code__", None)
-    if code is None:
+    function = _plain(function)
+    if function is None:
         return []
-    if code not in _known:
-        _known[code] = list(dict.fromkeys(_found(code, _Names(function))))
-    return _known[code]
+    if function not in _known:
+        _known[function] = list(dict.fromkeys(_Reading(function).faults()))
+    return _known[function]
 
 
-_known: WeakKeyDictionary[types.CodeType, list[tuple[str, str]]] = WeakKeyDictionary()
-"""What was found in a piece of code: many transitions name the same callback."""
+_known: WeakKeyDictionary[FunctionType, list[Fault]] = WeakKeyDictionary()
+"""The faults of functions seen before: many transitions name the same callback."""
 
 
-class _Names:
-    """What the free names of a function stand for now."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self.known: dict[str, object] = dict(getattr(function, "__globals__", {}))
-        code: types.CodeType = getattr(function, "__code__")  # noqa: B009 - functions only, which type checkers cannot see
-        for name, cell in zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False):
-            try:
-                self.known[name] = cell.cell_contents
-            except ValueError:  # not bound yet
-                continue
+def started_by(function: object) -> list[str]:
+    """The names written as `effects.start("name", …)` in a function; others are found when it runs."""
+    function = _plain(function)
+    node = source_of(function.__code__) if function is not None else None
+    return list(dict.fromkeys(_started_in(node))) if node is not None else []
 
 
-def _found(code: types.CodeType, names: _Names) -> Iterator[tuple[str, str]]:
-    holder: object = None
-    path = ""
-    for instruction in dis.get_instructions(code):
-        name = str(instruction.argval)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME"):
-            holder, path = names.known.get(name), name
-            if id(holder) in _FUNCTIONS:
-                yield _FUNCTIONS[id(holder)], path
-        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and path:
-            path = f"{path}.{name}"
-            members = _MEMBERS.get(holder, {}) if isinstance(holder, types.ModuleType | type) else {}
-            if name in members:
-                yield members[name], path
-            holder = getattr(holder, name, None) if isinstance(holder, types.ModuleType | type) else None
-        else:
-            holder, path = None, ""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _found(constant, names)
+def _plain(function: object) -> FunctionType | None:
+    """The function itself, if it is a method of an object; None for what is not written in Python."""
+    function = getattr(function, "__func__", function)
+    return function if isinstance(function, FunctionType) else None
 
 
-def started_by(function: Callable[..., object]) -> list[str]:
-    """The names that stand in `effects.start("name", …)` in a function; others are found when it runs."""
-    code = getattr(function, "__code__", None)
-    return list(dict.fromkeys(_started_in(code))) if code is not None else []
-
-
-def _started_in(code: types.CodeType) -> Iterator[str]:
-    instructions = [found for found in dis.get_instructions(code) if found.opname not in ("CACHE", "PUSH_NULL")]
-    for who, what, name in zip(instructions, instructions[1:], instructions[2:], strict=False):
-        if (
-            (who.argval, what.argval) == ("effects", "start")
-            and name.opname == "LOAD_CONST"
-            and isinstance(name.argval, str)
+def _started_in(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="effects"), attr="start"), args=[ast.Constant(value=str(work)), *_]
         ):
-            yield name.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _started_in(constant)
+            yield work
+        case _:
+            pass
+    for child in ast.iter_child_nodes(node):
+        yield from _started_in(child)
+
+
+class _Reading:
+    """Reads one callback, and the functions of its module that it calls; each of them once."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self.function = function
+        self.seen: set[FunctionType] = set()
+
+    def faults(self) -> Iterator[Fault]:
+        yield from self._of(self.function)
+
+    def _of(self, function: FunctionType) -> Iterator[Fault]:
+        node = source_of(function.__code__)
+        if node is None or function in self.seen:
+            return
+        self.seen.add(function)
+        yield from self._body(node, ChainMap(_names_of(function)), owner=_owner_of(function))
+
+    def _body(self, node: FunctionNode, names: Names, *, owner: object = None) -> Iterator[Fault]:
+        """The code of a function; `owner` is the class of its `self`."""
+        body: Sequence[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
+        arguments = [item.arg for item in ast.walk(node.args) if isinstance(item, ast.arg)]
+        own: dict[str, object] = {**dict.fromkeys(arguments), **dict(_bound_in(body))}
+        if owner is not None and arguments[:1] == ["self"]:
+            own["self"] = owner
+        inner = names.new_child(own)
+        for statement in body:
+            yield from self._read(statement, inner)
+
+    def _read(self, node: ast.AST, names: Names) -> Iterator[Fault]:
+        match node:
+            case ast.Lambda() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+                for outside in (*decorators, *node.args.defaults, *filter(None, node.args.kw_defaults)):
+                    yield from self._read(outside, names)
+                yield from self._body(node, names)
+                return
+            case ast.Name() | ast.Attribute():
+                if (fault := _fault_of(node, names)) is not None:
+                    yield fault, ast.unparse(node)
+            case ast.AnnAssign(annotation=annotation):  # not evaluated in a function
+                for child in ast.iter_child_nodes(node):
+                    if child is not annotation:
+                        yield from self._read(child, names)
+                return
+            case ast.Call(func=called):
+                yield from self._called(_meaning(called, names))
+            case _:
+                pass
+        for child in ast.iter_child_nodes(node):
+            yield from self._read(child, names)
+
+    def _called(self, helper: object) -> Iterator[Fault]:
+        """The faults of a function of the same module, which say in which function they are."""
+        if isinstance(helper, FunctionType) and helper.__module__ == self.function.__module__:
+            for fault, call in self._of(helper):
+                yield fault, call if " in " in call else f"{call} in {helper.__name__}"
+
+
+# ── what names mean ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _names_of(function: FunctionType) -> dict[str, object]:
+    """What the free names of a function mean now."""
+    known = {**function.__globals__}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            known[name] = cell.cell_contents
+        except ValueError:  # not bound yet
+            known[name] = None
+    return known
+
+
+def _owner_of(function: FunctionType) -> object:
+    """The class that a method is written in, if its module has it by its name."""
+    path, _, _ = function.__qualname__.rpartition(".")
+    owner: object = sys.modules.get(function.__module__) if path else None
+    for name in path.split("."):
+        owner = inspect.getattr_static(owner, name, None)
+    return owner if isinstance(owner, type) else None
+
+
+def _bound_in(body: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
+    """The names that this code binds itself; where it imports them, with what they mean."""
+    for node in body:
+        match node:
+            case ast.Import(names=imported):
+                for alias in imported:
+                    name = alias.name if alias.asname else alias.name.partition(".")[0]
+                    yield alias.asname or name, sys.modules.get(name)
+                continue
+            case ast.ImportFrom(module=str(module), names=imported, level=0):
+                for alias in imported:
+                    yield alias.asname or alias.name, inspect.getattr_static(sys.modules.get(module), alias.name, None)
+                continue
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, None
+                continue
+            case ast.Lambda():
+                continue
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.ExceptHandler(name=str(name)):
+                yield name, None
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield name, None
+            case _:
+                pass
+        yield from _bound_in(ast.iter_child_nodes(node))
+
+
+def _meaning(node: ast.AST, names: Names) -> object:
+    """What a name, or a member of a module or class, means: `datetime`, `dates.datetime`. None if that is not known."""
+    match node:
+        case ast.Name(id=name):
+            return names.get(name)
+        case ast.Attribute(value=value, attr=member):
+            return _member(_meaning(value, names), member)
+        case _:
+            return None
+
+
+def _member(holder: object, name: str) -> object:
+    if not isinstance(holder, ModuleType | type):
+        return None
+    found = inspect.getattr_static(holder, name, None)  # static: a module may import what it is asked for
+    return getattr(found, "__func__", None) if isinstance(found, staticmethod | classmethod) else found
+
+
+def _fault_of(node: ast.Name | ast.Attribute, names: Names) -> str | None:
+    """Why what is named here cannot be repeated; None if it can."""
+    if isinstance(node, ast.Attribute) and isinstance(holder := _meaning(node.value, names), type):
+        for base in holder.__mro__:
+            if node.attr in _METHODS.get(base, ()):
+                return _METHODS[base][node.attr]
+    return _FUNCTIONS.get(id(_meaning(node, names)))
