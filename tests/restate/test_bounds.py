@@ -20,7 +20,7 @@ from durable_fsm.restate.machine import repairs, waiting
 from durable_fsm.restate.machine.repairs import RepairRequest
 from durable_fsm.restate.machine.transaction import keep_parked
 from durable_fsm.restate.machine.waiting import MOST_BYTES, Waiter, Waiters, WaitRequest
-from durable_fsm.restate.sources import ingestion
+from durable_fsm.restate.sources import dead_letters
 from tests.building import chart, edge
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
@@ -47,8 +47,8 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "entries of one answer of history": f"{history.MOST:,} entries",
-        "rejected events of a topic or webhook": f"{ingestion.LETTERS} events",
-        "a payload among them": f"{ingestion.LONGEST_PAYLOAD // kib} KiB",
+        "rejected events of a topic or webhook": f"{dead_letters.LETTERS} events",
+        "a payload among them": f"{dead_letters.LONGEST_PAYLOAD // kib} KiB",
     }
 
 

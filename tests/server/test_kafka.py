@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from durable_fsm.restate.sources.ingestion import LETTERS
+from durable_fsm.restate.sources.dead_letters import LETTERS
 from durable_fsm.testing import wait_until
 from tests.server.sources import kafka
 
@@ -103,13 +103,13 @@ def test_where_the_key_is_another_an_object_in_between_keeps_the_order_of_the_re
         (b'{"event": "pay"}', 404, "UnknownEvent", "there is no event 'pay'. It knows: 'close', 'note'."),
         (b'{"event": "audit"}', 403, "Forbidden", "event 'audit' is private"),
         (b'{"event": "done.state.kept"}', 403, "Forbidden", "is private"),
-        (b'{"event": 7}', 422, "Undecodable", "its decoder returned 7 as event, which is no text."),
-        (b'{"event": "\\ud800"}', 422, "Undecodable", "as event, which is no text."),
+        (b'{"event": 7}', 422, "Undecodable", "its decoder returned 7 as event, which is not a text."),
+        (b'{"event": "\\ud800"}', 422, "Undecodable", "as event, which is not a text."),
         (b'{"event": "note", "payload": {"n": "x"}}', 422, "InvalidPayload", "payload of 'note' does not fit Entry"),
         (b'{"event": "note", "payload": "\\ud800"}', 422, "Undecodable", "the payload of 'note' cannot be"),
         (b'{"event": "note", "payload": {"n": NaN}}', 422, "Undecodable", "cannot be written as JSON: TypeError: nan"),
         (b'{"event": "close", "key": ""}', 422, "Undecodable", "the key of its machine is empty."),
-        (b'{"event": "close", "key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is no text."),
+        (b'{"event": "close", "key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is not a text."),
     ],
 )
 def test_a_poison_record_is_told_with_its_place_and_blocks_nothing(

@@ -13,7 +13,8 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.sources.ingestion import INCOMING, rejected_name
+from durable_fsm.restate.sources.dead_letters import rejected_name
+from durable_fsm.restate.sources.ingestion import INCOMING
 from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
 
 BOOTSTRAP = "bootstrap.servers"

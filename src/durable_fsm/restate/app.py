@@ -22,7 +22,7 @@ from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.machine.object import BUILT_IN, MachineObject, handlers_of, is_handler_name
 from durable_fsm.restate.messages.envelope import Peers
 from durable_fsm.restate.observability.logging import log
-from durable_fsm.restate.sources.ingestion import rejected_object
+from durable_fsm.restate.sources.dead_letters import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
 from durable_fsm.restate.sources.webhooks import Webhooks
 from durable_fsm.restate.workflows import workflow

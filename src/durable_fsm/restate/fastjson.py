@@ -20,6 +20,7 @@ class WireRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Base of what our services store or send to each other: one JSON object, without members that have their default.
 
     Decoding ignores unknown members, so that an older build can read what a newer one wrote.
+    Subclasses repeat `frozen=True` for the type checkers.
     """
 
     def encode(self) -> bytes:

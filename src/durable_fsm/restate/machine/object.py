@@ -74,7 +74,7 @@ from durable_fsm.restate.messages.envelope import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.messages.inbox import Inbox
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
-from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, Intake
+from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, EventIngestion
 from durable_fsm.restate.sources.kafka import RECORD, Topics
 
 BUILT_IN = (
@@ -129,9 +129,9 @@ class MachineObject:
         if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
             self._add(service, HALT, self._child.halt, kind="shared", private=True)
         if self.chart.sources or self.chart.webhooks:
-            intake = Intake(self.chart, self._take)
-            self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
-            self._add(service, RECORD, Topics(self.chart, intake).record, private=True)
+            ingestion = EventIngestion(self.chart, self._take)
+            self._add(service, INCOMING, ingestion.incoming, private=True, remembered=REMEMBERED)
+            self._add(service, RECORD, Topics(self.chart, ingestion).record, private=True)
         return service
 
     def _add(

@@ -1,7 +1,8 @@
-"""Kafka's records as events: where subscriptions sink, and how a record finds its machine.
+"""Kafka records as events: where subscriptions end, and how a record finds its machine.
 
-Where the record's key is the machine's, the machine itself takes the record. Where it is not, an object in between,
-keyed by the record's key, hands it on by one-way sends: they arrive in the order in which they were made.
+If the key of a record is the key of its machine, the subscription ends at the machine. Otherwise it ends at a *forwarder*,
+an object with the record's key, which sends the event to the machine. Restate keeps the order of one-way sends between
+two keys, so the events of one record key arrive in order.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, TerminalErrors
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen_text
-from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Intake, Place, reject
+from durable_fsm.restate.sources.ingestion import INCOMING, EventIngestion, IncomingEvent, SourcePosition, reject
 
 RECORD = "_kafka"
-"""The machine's handler for records of its own key."""
+"""The machine's handler for records whose key is its own."""
 
 FORWARD = "_forward"
-"""The handler of the object in between."""
+"""The forwarder's handler for records."""
 
 
 def forwarder_name(chart: Chart) -> str:
-    """Name of the object in between: `Order.kafka`."""
+    """Name of the forwarder: `Order.kafka`."""
     return f"{chart.name}.kafka"
 
 
 def sink_of(chart: Chart, source: Kafka) -> tuple[str, str]:
-    """Service and handler that take a topic's records."""
+    """Service and handler at which the subscription of a topic ends."""
     return (chart.name, RECORD) if source.key is None else (forwarder_name(chart), FORWARD)
 
 
@@ -44,29 +45,28 @@ def source_uri(source: Kafka) -> str:
 
 
 def sink_uri(chart: Chart, source: Kafka) -> str:
-    """How Restate names where a subscription ends: `service://Order/_kafka`."""
+    """How Restate names the end of a subscription: `service://Order/_kafka`."""
     return "service://" + "/".join(sink_of(chart, source))
 
 
 class Topics:
-    """The topics of one chart."""
+    """The topics of one chart. Only the machine's own handler has an *ingestion*; the forwarder sends."""
 
-    def __init__(self, chart: Chart, intake: Intake | None = None) -> None:
+    def __init__(self, chart: Chart, ingestion: EventIngestion | None = None) -> None:
         self.chart = chart
-        self._intake = intake
+        self._ingestion = ingestion
         self._sources = {source.topic: source for source in chart.sources}
 
     def forwarder(self) -> restate.VirtualObject:
-        """The object in between."""
         service = restate.VirtualObject(
             forwarder_name(self.chart),
-            description=f"Finds the machines of {self.chart.name} that Kafka's records are for.",
+            description=f"Sends Kafka records to the machines of {self.chart.name} that they are for.",
             ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
-            """Hand a record on to its machine, in the order of its key."""
+            """Send a record's event to its machine."""
             with report.Watching(self.chart, ctx, ctx.key(), FORWARD):
                 return await self._read(ctx, body, forwarder_name(self.chart))
 
@@ -81,52 +81,51 @@ class Topics:
         seen_text(body)
         with TerminalErrors(service, ctx.key()):
             record = record_of(service, ctx.key(), ctx.request().headers, body)
-        place = place_of(record, service)
+        position = position_of(record, service)
         try:
             with TerminalErrors(service, ctx.key()):
-                found = self._decoded(record, place)
+                found = self._event_of(record, position)
         except RestateTerminalError as error:
-            raise reject(ctx, self.chart, None, place, error) from error
+            raise reject(ctx, self.chart, None, position, error) from error
         if found is None:
             return dumps({"outcome": "skipped"})
-        arrival, key = found
-        if self._intake is not None and service == self.chart.name and key == ctx.key():
-            return await self._intake.take(ctx, arrival)
-        ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key)
+        event, key = found
+        if self._ingestion is not None and key == ctx.key():
+            return await self._ingestion.take(ctx, event)
+        ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key)
         return dumps({"outcome": "forwarded", "key": key})
 
-    def _decoded(self, record: Record, place: Place) -> tuple[Arrival, str] | None:
-        """The event of a record and the key of its machine; None skips it."""
+    def _event_of(self, record: Record, position: SourcePosition) -> tuple[IncomingEvent, str] | None:
+        """The event of a record and the key of its machine; None if the decoder skips the record."""
         source = self._sources.get(record.topic)
         if source is None:
             known = errors.quoted(sorted(self._sources)) or "none"
-            raise place.undecodable(f"this deployment declares no such topic. It declares: {known}.")
-        made = place.asked(source.decode, record)
-        if made is None:
+            raise position.undecodable(f"this deployment declares no such topic. It declares: {known}.")
+        decoded = position.call(source.decode, record)
+        if decoded is None:
             return None
-        arrival, incoming = place.decoded(made, source.events)
+        event, incoming = position.event_of(decoded, source.events)
         key: object = incoming.key
         if key is None:
-            key = place.asked(source.key, record) if source.key is not None else record.key
+            key = position.call(source.key, record) if source.key is not None else record.key
         if not isinstance(key, str):
             what = "it has no key" if key is None else f"its key function returned {type(key).__name__}, not a text"
-            raise place.undecodable(f"{what}, and its decoder gives none. Return Incoming(..., key=...).")
+            raise position.undecodable(f"{what}, and its decoder gives none. Return Incoming(..., key=...).")
         if not key:
-            raise place.undecodable("the key of its machine is empty. Return Incoming(..., key=...).")
-        return arrival, key
+            raise position.undecodable("the key of its machine is empty. Return Incoming(..., key=...).")
+        return event, key
 
 
-def place_of(record: Record, service: str) -> Place:
-    """Where the record can be found again."""
+def position_of(record: Record, service: str) -> SourcePosition:
     facts = {"topic": record.topic, "partition": str(record.partition), "offset": str(record.offset)}
-    return Place(service, f"kafka:{record.topic}", f"record {record.place}", facts)
+    return SourcePosition(service, f"kafka:{record.topic}", f"record {record.place}", facts)
 
 
 def record_of(service: str, key: str, headers: Mapping[str, str], body: bytes) -> Record:
-    """The record as Restate hands it over: *key* is the object's, which is empty for a record without one.
+    """Make a record of an invocation; *key* is the object's, which is empty if the record has no key.
 
     Raises:
-        MalformedInput: it does not come from a subscription.
+        MalformedInput: a subscription did not make this invocation.
     """
     found = {name.lower(): value for name, value in headers.items()}
     try:
@@ -139,5 +138,5 @@ def record_of(service: str, key: str, headers: Mapping[str, str], body: bytes) -
             value=body,
         )
     except (KeyError, ValueError) as error:
-        problem = "it is no record of a Kafka subscription."
+        problem = "it is not a record of a Kafka subscription."
         raise errors.MalformedInput(chart=service, handler=RECORD, problem=problem) from error

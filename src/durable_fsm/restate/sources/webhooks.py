@@ -1,7 +1,7 @@
-"""Webhooks: a public service per chart, to whose handlers providers post their events.
+"""Webhooks: a public service for each chart, with a handler for each provider that posts events.
 
-The signature is checked first, on the bytes as they came. What is accepted is on its way, once for each of the
-provider's ids, when the provider is answered; the machine takes it afterwards.
+A handler checks the signature before anything else, on the bytes as they arrived. It answers the provider when the event
+is on its way; the machine takes the event afterwards. Restate drops a second event with the same id.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import msgspec
 import restate
 
 from durable_fsm import errors
@@ -23,7 +24,7 @@ from durable_fsm.restate.http.requests import BYTES, FOR_EVER, MAX_INPUT, Termin
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
-from durable_fsm.restate.sources.ingestion import INCOMING, Arrival, Place
+from durable_fsm.restate.sources.ingestion import INCOMING, IncomingEvent, SourcePosition
 
 LONGEST_ID = 200
 
@@ -43,7 +44,7 @@ class Webhooks:
     def service(self) -> restate.Service:
         service = restate.Service(
             self.name,
-            description=f"Where providers post events for {self.chart.name}.",
+            description=f"Takes events that providers post for {self.chart.name}.",
             invocation_retry_policy=FOR_EVER,
         )
         for webhook in self.chart.webhooks:
@@ -53,9 +54,9 @@ class Webhooks:
         return service
 
     def _warn(self, webhook: Webhook) -> None:
-        """Tell the log at start what would otherwise be told to the first provider that calls."""
+        # The first provider that calls would learn the same, but operators should know when the service starts.
         if webhook.signature is None:
-            log.warning("%s/%s: anybody may post here: it has no signature", self.name, webhook.name)
+            log.warning("%s/%s: every request is accepted: this webhook has no signature", self.name, webhook.name)
         elif (missing := _missing(webhook)) is not None:
             log.error("%s", self._secret_missing(webhook, missing))
 
@@ -77,24 +78,24 @@ class Webhooks:
                 with TerminalErrors(self.name, webhook.name):
                     self._refuse_old(webhook, signed_at, now)
             with TerminalErrors(self.name, webhook.name):
-                found = self._decoded(webhook, request)
+                found = self._event_of(webhook, request)
             if found is None:
                 return dumps({"outcome": "skipped"})
-            arrival, key, id = found
-            ctx.generic_send(self.chart.name, INCOMING, arrival.encode(), key=key, idempotency_key=id)
-            return dumps({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": arrival.event})
+            event, key, id = found
+            ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key, idempotency_key=id)
+            return dumps({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": event.event})
 
         handle.__doc__ = webhook.decode.__doc__ or f"Take an event of {webhook.name}."
         return handle
 
-    # ── who has sent it ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the signature ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _verify(self, webhook: Webhook, request: Request) -> float | None:
-        """Check the signature; nothing of the request has been read yet.
+        """Check the signature; return when the request was signed, in seconds since 1970, if that must be recent.
 
         Raises:
-            BadSignature: it is not the provider's.
-            SecretMissing: nobody can tell.
+            BadSignature: the signature is missing or wrong.
+            SecretMissing: the secret is not in the environment.
         """
         signature = webhook.signature
         if signature is None:
@@ -104,21 +105,21 @@ class Webhooks:
             log.error("%s", error)
             raise error
         if not isinstance(signature, Signature):
-            self._ask(webhook, signature, request)
+            self._check(webhook, signature, request)
             return None
         try:
             signed_at = signature.signed_at(request, os.environ.get(signature.secret, "").encode())
         except ValueError as error:
-            raise self._bad(webhook, str(error)) from None  # its cause may have seen the secret
-        except Exception as error:  # noqa: BLE001 - a scheme of the author's; whatever it raises is no yes
+            raise self._bad(webhook, str(error)) from None  # its cause may quote the secret
+        except Exception as error:  # noqa: BLE001 - the author's own scheme; any exception refuses the request
             raise self._bad(webhook, f"its signature raised {type(error).__name__}.") from None
         return signed_at if signature.tolerance is not None else None
 
-    def _ask(self, webhook: Webhook, check: Check, request: Request) -> None:
-        """Ask the author's own check; what it says when it raises may hold a secret, and goes nowhere."""
+    def _check(self, webhook: Webhook, check: Check, request: Request) -> None:
         try:
             answer: Any = check(request)  # Any: the author's code
-        except Exception as error:  # noqa: BLE001 - whatever it raises is no yes
+        except Exception as error:  # noqa: BLE001 - any exception refuses the request
+            # No cause and no message: both may quote a secret.
             raise self._bad(webhook, f"its check raised {type(error).__name__}.") from None
         if answer is not True:
             raise self._bad(webhook, "its check says no.")
@@ -138,52 +139,52 @@ class Webhooks:
     def _secret_missing(self, webhook: Webhook, variable: str) -> errors.SecretMissing:
         return errors.SecretMissing(chart=self.name, webhook=webhook.name, variable=variable)
 
-    # ── what it says ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the event ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _decoded(self, webhook: Webhook, request: Request) -> tuple[Arrival, str, str | None] | None:
-        """The event, the key of its machine, and what it is recognised by; None skips it."""
-        place = Place(
-            self.name, f"webhook:{webhook.name}", f"a request to webhook '{webhook.name}'", {"webhook": webhook.name}
-        )
-        made = place.asked(webhook.decode, request)
-        if made is None:
+    def _event_of(self, webhook: Webhook, request: Request) -> tuple[IncomingEvent, str, str | None] | None:
+        """The event, the key of its machine, and its idempotency key; None if the decoder skips the request."""
+        facts = {"webhook": webhook.name}
+        place = f"a request to webhook '{webhook.name}'"
+        position = SourcePosition(self.name, f"webhook:{webhook.name}", place, facts)
+        decoded = position.call(webhook.decode, request)
+        if decoded is None:
             return None
-        arrival, incoming = place.decoded(made, webhook.events)
+        event, incoming = position.event_of(decoded, webhook.events)
         if not incoming.key:
-            raise place.undecodable("its decoder does not say for which machine it is: return Incoming(..., key=...).")
-        if (problem := self._problem(arrival)) is not None:
-            raise place.undecodable(problem)
+            problem = "its decoder does not say for which machine it is: return Incoming(..., key=...)."
+            raise position.undecodable(problem)
+        if (refusal := self._refusal(event)) is not None:
+            raise position.undecodable(refusal)
         if incoming.id is None:
-            return arrival, incoming.key, None
-        told = f"event '{incoming.id}' of webhook '{webhook.name}'"
-        facts = {"webhook": webhook.name, "id": incoming.id}
-        arrival = Arrival(arrival.event, arrival.payload, arrival.source, told, facts)
-        return arrival, incoming.key, _recognised_by(webhook, incoming.id)
+            return event, incoming.key, None
+        place = f"event '{incoming.id}' of webhook '{webhook.name}'"
+        event = msgspec.structs.replace(event, place=place, facts={**facts, "id": incoming.id})
+        return event, incoming.key, _idempotency_key(webhook, incoming.id)
 
-    def _problem(self, arrival: Arrival) -> str | None:
-        """Why no machine of the chart would ever take it, as far as one can say without a machine."""
-        chart, name = self.chart, arrival.event
+    def _refusal(self, event: IncomingEvent) -> str | None:
+        """Why no machine of the chart could ever take the event, as far as the chart alone can tell."""
+        chart, name = self.chart, event.event
         declared = chart.events.get(name)
-        private = [event.name.replace(".", "_") for event in chart.events.values() if not event.public]
+        private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]
         if name in private or not may_come_from_outside(chart, name):
             return errors.Forbidden(chart=chart.name, event=name).what
         if not chart.index.knows(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what
         if declared is not None and declared.payload is not None:
             try:
-                declared.payload.load(plain(arrival.payload))
+                declared.payload.load(plain(event.payload))
             except Misfit as error:
                 return f"payload of '{name}' does not fit {declared.payload.name}: {error.problem} at {error.path}."
         return None
 
 
 def _missing(webhook: Webhook) -> str | None:
-    """The environment variable that is not there, or empty."""
+    """The environment variable of the secret, if it is not set or empty."""
     variable = getattr(webhook.signature, "secret", "")
     return variable if variable and not os.environ.get(variable) else None
 
 
-def _recognised_by(webhook: Webhook, id: str) -> str:
-    """The idempotency key of an id; ids of two webhooks of one machine never meet."""
-    plain_id = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID
-    return f"{webhook.name}/{id}" if plain_id else f"{webhook.name}/sha256/{digest_of(id)}"
+def _idempotency_key(webhook: Webhook, id: str) -> str:
+    """The idempotency key of an event's id. It names the webhook, because two providers may use the same id."""
+    is_plain = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID
+    return f"{webhook.name}/{id}" if is_plain else f"{webhook.name}/sha256/{digest_of(id)}"
