@@ -1,4 +1,4 @@
-"""What `catalogue.toml` says of the applications, and the README's table of them.
+"""Read `catalogue.toml`, the list of applications, and write the README's table of them.
 
 python -m tests.acceptance.catalogue     writes the table
 """
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- applications -->\n", "<!-- /applications -->\n"
 
 @dataclass(frozen=True)
 class Row:
-    """An application of the catalogue; without a machine it is open."""
+    """An application of the catalogue. One without a `machine`, which is its folder in `machines/`, is not written yet."""
 
     id: str
     name: str
@@ -26,20 +26,20 @@ class Row:
     scenarios: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @classmethod
-    def read(cls, row: str, said: Any) -> Row:  # Any: TOML
-        if isinstance(said, str):
-            return cls(row, said)
-        scenarios = tuple((scenario, tuple(tests)) for scenario, tests in said["scenarios"].items())
-        return cls(row, said["name"], said["machine"], said["shows"], scenarios)
+    def read(cls, row: str, entry: Any) -> Row:  # Any: TOML
+        if isinstance(entry, str):
+            return cls(row, entry)
+        scenarios = tuple((scenario, tuple(tests)) for scenario, tests in entry["scenarios"].items())
+        return cls(row, entry["name"], entry["machine"], entry["shows"], scenarios)
 
 
 def rows() -> list[Row]:
     found = tomllib.loads((HERE / "catalogue.toml").read_text())
-    return sorted((Row.read(row, said) for row, said in found.items()), key=lambda row: row.id)
+    return sorted((Row.read(row, entry) for row, entry in found.items()), key=lambda row: row.id)
 
 
 def table() -> str:
-    """The delivered applications, as Markdown."""
+    """The applications that are written, as a Markdown table."""
     lines = ["| | application | shows | scenarios |", "|---|---|---|---|"]
     lines += [
         f"| {row.id} | [{row.name}](machines/{row.machine}) | {row.shows} |"
@@ -51,7 +51,7 @@ def table() -> str:
 
 
 def in_readme(text: str) -> str:
-    """The README with the table as it should be."""
+    """The README with its table brought up to date."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"

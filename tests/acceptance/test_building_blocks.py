@@ -1,4 +1,4 @@
-"""R02, the building blocks: each of them on the real server, in one machine."""
+"""R02, building blocks: one machine uses each of them on the real server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.building_blocks.machine import Blocks, Subscription
-from tests.acceptance.worlds import PATIENCE, Stage, staged
+from tests.acceptance.applications import PATIENCE, Stage, rehearsed, staged
 
 pytestmark = pytest.mark.server
 
 SECONDS = 1.5
-"""How long the machine waits and sleeps here, where five seconds are the usual."""
+"""How long the machine waits and sleeps in these tests; five seconds by default."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactor
 
 
 def begin(stage: Stage, key: str) -> str:
-    """Have a machine wait for its callback; the id to answer."""
+    """Run a machine until it waits for its callback, and return the id to answer."""
     stage.post(f"BuildingBlocks/{key}/run", {"subscription": f"sub-{key}"}, idempotency_key=key).raise_for_status()
     wait_for(stage, key, "awaiting_callback")
     found: list[str] = wait_until(lambda: callbacks(stage, key), PATIENCE, "the callback to be seen")
@@ -54,7 +54,7 @@ def say(stage: Stage, callback: str, word: str) -> httpx.Response:
     return stage.post(f"restate/awakeables/{callback}/resolve", word)
 
 
-def test_every_block_works_although_the_service_dies_while_the_machine_sleeps(stage: Stage) -> None:
+def test_every_block_works_although_the_service_is_killed_while_the_machine_sleeps(stage: Stage) -> None:
     callback = begin(stage, "all")
     assert say(stage, callback, "hello").status_code == 202
     wait_for(stage, "all", "sleeping")
@@ -71,7 +71,7 @@ def test_every_block_works_although_the_service_dies_while_the_machine_sleeps(st
     assert data["receipt"] == charge["answer"]["receipt"]
 
 
-def test_the_message_of_tomorrow_stands_in_restates_books(stage: Stage) -> None:
+def test_a_message_for_tomorrow_is_scheduled_in_restate(stage: Stage) -> None:
     begin(stage, "tomorrow")
 
     scheduled = stage.server.query(
@@ -83,7 +83,7 @@ def test_the_message_of_tomorrow_stands_in_restates_books(stage: Stage) -> None:
     assert "end" in [timer["event"] for timer in snapshot(stage, "tomorrow")["timers"]]
 
 
-def test_a_callback_that_nobody_answers_is_given_up(stage: Stage) -> None:
+def test_a_callback_without_an_answer_times_out(stage: Stage) -> None:
     begin(stage, "silent")
     wait_for(stage, "silent", "timed_out")
 
@@ -91,7 +91,7 @@ def test_a_callback_that_nobody_answers_is_given_up(stage: Stage) -> None:
     assert stage.outside.done("/charges", machine="silent") == []
 
 
-def test_a_repeated_request_is_answered_alike_and_does_nothing(stage: Stage) -> None:
+def test_a_repeated_request_gets_the_same_answer_and_does_nothing(stage: Stage) -> None:
     first = stage.post("BuildingBlocks/twice/run", {"subscription": "sub-twice"}, idempotency_key="twice")
     again = stage.post("BuildingBlocks/twice/run", {"subscription": "sub-twice"}, idempotency_key="twice")
 
@@ -114,7 +114,7 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
     }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
+def test_the_server_does_what_the_rehearsal_does(stage: Stage) -> None:
     subscription = Rehearsal(Subscription, key="sub-told")
     rehearsal = Rehearsal(Blocks, key="told", beside=subscription)
     rehearsal.send("run", {"subscription": "sub-told"})
@@ -127,12 +127,10 @@ def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
     wait_for(stage, "told", "done")
 
     recorded = [step for step in stage.recorded("BuildingBlocks", "told") if any(step)]
-    assert recorded == [
-        step for step in [(one.exited, one.transitions, one.entered) for one in rehearsal.trace] if any(step)
-    ]
+    assert recorded == [step for step in rehearsed(rehearsal) if any(step)]
 
 
-def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
+def test_restate_has_completed_the_requests(stage: Stage) -> None:
     say(stage, begin(stage, "asked"), "hello")
     wait_for(stage, "asked", "done")
 
@@ -145,8 +143,8 @@ def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
     }
 
 
-def test_the_commands_of_the_page_do_what_it_says(stage: Stage) -> None:
-    ran, waited, shown = stage.page(news="sub-page", **{"b-1": "page-1"})
+def test_the_commands_of_the_readme_do_what_it_says(stage: Stage) -> None:
+    ran, waited, shown = stage.run_readme({"news": "sub-page", "b-1": "page-1"})
 
     assert ran["configuration"] == ["calling"]
     assert "awaiting_callback" in waited["configuration"]

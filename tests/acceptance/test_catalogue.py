@@ -1,4 +1,4 @@
-"""No application is said to be there whose scenarios have no tests."""
+"""Check that every scenario of the catalogue has tests, and every application its page, picture and rehearsal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_row_of_the_catalogue_is_named() -> None:
 
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
-def test_each_scenario_of_a_row_has_its_tests(row: Row) -> None:
+def test_each_scenario_names_tests_that_exist(row: Row) -> None:
     assert [scenario for scenario, _ in row.scenarios] == [f"{row.id}.{n + 1}" for n in range(len(row.scenarios))]
     for scenario, tests in row.scenarios:
         assert tests, f"{scenario} has no test"
@@ -36,10 +36,10 @@ def test_each_scenario_of_a_row_has_its_tests(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
-def test_each_row_asks_restate_what_it_completed_and_compares_chart_and_trace(row: Row) -> None:
+def test_each_application_tests_its_chart_its_rehearsal_its_requests_and_its_readme(row: Row) -> None:
     there = named_in(f"test_{row.machine}.py")
 
-    for beginning in ("test_restate_has_completed", "test_the_chart", "test_what_was_recorded", "test_the_commands"):
+    for beginning in ("test_restate_has_completed", "test_the_chart", "test_the_server_does", "test_the_commands"):
         assert any(name.startswith(beginning) for name in there), f"{row.id} has no {beginning}…"
 
 
@@ -81,11 +81,11 @@ for place in sys.argv[1:]:
 
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
-def test_a_chart_is_read_in_a_minute(row: Row) -> None:
+def test_each_chart_file_has_less_than_150_lines(row: Row) -> None:
     assert len((ROOT / "machines" / row.machine / "machine.py").read_text().splitlines()) < 150
 
 
-def test_the_table_of_the_readme_is_fresh() -> None:
+def test_the_table_in_the_readme_is_up_to_date() -> None:
     readme = (ROOT / "README.md").read_text()
 
     assert readme == in_readme(readme), "run: python -m tests.acceptance.catalogue"

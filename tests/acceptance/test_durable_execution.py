@@ -1,4 +1,4 @@
-"""R01, durable execution: a payment and as many subscriptions as the data say, each done once, whatever dies."""
+"""R01, durable execution: a payment and any number of subscriptions are each done once, despite kills."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer
 from machines.durable_execution.machine import Subscribe
-from tests.acceptance.worlds import Stage, staged
+from tests.acceptance.applications import Stage, edges, staged
 
 pytestmark = pytest.mark.server
 
@@ -28,7 +27,7 @@ def wanted(user: str, *subscriptions: str, card: str = "5555") -> dict[str, Any]
     return {"user_id": user, "credit_card": card, "subscriptions": list(subscriptions)}
 
 
-def test_each_step_is_done_once_although_it_fails_and_the_process_dies_in_the_midst(stage: Stage) -> None:
+def test_each_step_is_done_once_although_steps_fail_and_the_service_is_killed(stage: Stage) -> None:
     stage.outside.trouble("/payments", times=2)
     stage.outside.withhold("/subscriptions", after=1)
 
@@ -50,14 +49,14 @@ def test_each_step_is_done_once_although_it_fails_and_the_process_dies_in_the_mi
     assert len(stage.outside.done(user_id="ada")) == 4
 
 
-def test_a_declined_card_is_told_to_the_caller_and_nothing_is_subscribed_to(stage: Stage) -> None:
+def test_a_declined_card_is_reported_to_the_caller_and_nothing_is_subscribed(stage: Stage) -> None:
     answer = stage.post(RUN, wanted("eve", "news", card="4000"))
 
     assert (answer.status_code, answer.json()["message"]) == (402, "the card was declined")
     assert stage.outside.done(user_id="eve") == []
 
 
-def test_what_was_paid_for_stays_paid_if_a_subscription_is_refused_for_good(stage: Stage) -> None:
+def test_the_payment_stays_if_a_subscription_is_refused_for_good(stage: Stage) -> None:
     stage.outside.trouble("/subscriptions", status=410, reason="sold out")
 
     answer = stage.post(RUN, wanted("bob", "news", "chess"))
@@ -67,9 +66,7 @@ def test_what_was_paid_for_stays_paid_if_a_subscription_is_refused_for_good(stag
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Subscribe)
-
-    assert [(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events] == [
+    assert edges(Subscribe) == [
         ("paying", "done.invoke.paying", ("subscribing",)),
         ("paying", "done.invoke.paying", ("done",)),
         ("paying", "error.invoke.paying", ("failed",)),
@@ -79,7 +76,7 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
     ]
 
 
-def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
+def test_the_server_does_what_the_rehearsal_does(stage: Stage) -> None:
     asked: list[str] = []
     answers = {"paying": lambda data: asked.append("pay") or "payment", "subscribing": lambda data: asked.append("sub")}
     rehearsal = Rehearsal(Subscribe, answers=answers)
@@ -96,7 +93,7 @@ def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
     assert (commands.count("Call"), commands[-1]) == (len(asked), "Output")
 
 
-def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
+def test_restate_has_completed_the_requests(stage: Stage) -> None:
     stage.post(RUN, wanted("asked", "news"), idempotency_key="asked")
     stage.post(RUN, wanted("denied", card="4000"), idempotency_key="denied")
 
@@ -109,8 +106,8 @@ def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
     assert "the card was declined" in found["denied"]["completion_failure"]
 
 
-def test_the_commands_of_the_page_do_what_it_says(stage: Stage) -> None:
-    first, again, refused = stage.page(ada="page", **{"s-1": "page-1"})
+def test_the_commands_of_the_readme_do_what_it_says(stage: Stage) -> None:
+    first, again, refused = stage.run_readme({"ada": "page", "s-1": "page-1"})
 
     assert (first, first["subscriptions"]) == (again, 2)
     assert refused["message"] == "the card was declined"

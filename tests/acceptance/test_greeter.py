@@ -1,33 +1,24 @@
-"""R03, the greeter: every greeting is counted once, and answered with its number."""
+"""R03, greeter: every greeting is counted once and answered with its number."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served
+from durable_fsm.testing import Rehearsal, RestateServer
 from machines.greeter.machine import Greeter, ordinal
+from tests.acceptance.applications import Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
-
 
 @dataclass
-class Party:
+class Party(Application):
     """Greeters on one server."""
-
-    served: Served
-    server: RestateServer
 
     def greet(self, name: str, key: str | None = None) -> Any:
         receipt = self.server.call("greeter", name, "greet", {"greeting": "Hi"}, idempotency_key=key)
@@ -43,24 +34,22 @@ class Party:
 
 @pytest.fixture(scope="module")
 def party(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Party]:
-    log = tmp_path_factory.mktemp("party") / "service.log"
-    env = {"DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-    with Served.begin("machines.greeter.service:app", restate_server, log=log, app_dir=ROOT, env=env) as served:
-        yield Party(served, restate_server)
+    with serve("greeter", restate_server, tmp_path_factory.mktemp("party")) as served:
+        yield Party("greeter", served, restate_server)
 
 
 def said(name: str, number: int) -> str:
     return f"{name}: Hi, for the {ordinal(number)} time!"
 
 
-def test_people_are_counted_apart_and_no_count_goes_below_zero(party: Party) -> None:
+def test_people_are_counted_separately_and_no_count_goes_below_zero(party: Party) -> None:
     assert [party.greet("mary"), party.greet("barack")] == [said("mary", 1), said("barack", 1)]
 
     assert [party.ungreet("mary"), party.ungreet("mary")] == [0, 0]
     assert (party.count("mary"), party.count("barack")) == (0, 1)
 
 
-def test_of_fifty_greetings_at_once_each_has_its_own_number(party: Party) -> None:
+def test_each_of_fifty_concurrent_greetings_has_its_own_number(party: Party) -> None:
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: party.greet("crowd"), range(50)))
 
@@ -72,9 +61,7 @@ def test_a_killed_service_forgets_no_greeting_and_counts_none_twice(party: Party
     for number in range(60):
         asked.append(party.server.send("greeter", "killed", "greet", {"greeting": "Hi"}))
         if number in (20, 40):
-            party.served.kill()
-            assert not party.served.process.alive
-            party.served.restart()
+            party.restart()
 
     with ThreadPoolExecutor(20) as pool:
         answers = [f"killed: {answer['reply']}" for answer in pool.map(party.server.output, asked)]
@@ -83,16 +70,14 @@ def test_a_killed_service_forgets_no_greeting_and_counts_none_twice(party: Party
     assert party.count("killed") == 60
 
 
-def test_a_greeting_that_is_repeated_is_counted_once_and_answered_alike(party: Party) -> None:
+def test_a_repeated_greeting_is_counted_once_and_gets_the_same_answer(party: Party) -> None:
     assert [party.greet("echo", key="same") for _ in range(2)] == [said("echo", 1)] * 2
 
     assert party.count("echo") == 1
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Greeter)
-
-    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+    assert set(edges(Greeter)) == {
         ("stranger", "greet", ("acquaintance",)),
         ("acquaintance", "greet", ()),
         ("acquaintance", "ungreet", ("stranger",)),
@@ -101,23 +86,17 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
     }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(party: Party) -> None:
+def test_the_server_does_what_the_rehearsal_does(party: Party) -> None:
     rehearsal = Rehearsal(Greeter, key="told")
     replies = [f"told: {rehearsal.send('greet', {'greeting': 'Hi'}).reply}" for _ in range(2)]
     replies += [rehearsal.send("ungreet").reply for _ in range(3)]
 
     assert [party.greet("told"), party.greet("told"), *(party.ungreet("told") for _ in range(3))] == replies
 
-    entries = party.server.call("greeter", "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert party.recorded("greeter", "told") == rehearsed(rehearsal)
 
 
-def test_restate_has_completed_what_was_asked(party: Party) -> None:
+def test_restate_has_completed_the_requests(party: Party) -> None:
     party.greet("asked")
     party.ungreet("asked")
 
@@ -131,21 +110,10 @@ def test_restate_has_completed_what_was_asked(party: Party) -> None:
     ]
 
 
-def test_the_commands_of_the_page_do_what_it_says(party: Party) -> None:
-    page = (ROOT / "machines/greeter/README.md").read_text().replace("greeter/mary/", "greeter/paige/")
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(party: Party) -> None:
+    answers = party.run_readme({"greeter/mary/": "greeter/paige/"})
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("localhost:8080", party.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    assert [json.loads(text)["reply"] for text in printed] == [
+    assert [answer["reply"] for answer in answers] == [
         "Hi, for the 1st time!",
         "Hello, for the 2nd time!",
         1,

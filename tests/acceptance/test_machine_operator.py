@@ -1,4 +1,4 @@
-"""R09, the machine operator: what is asked of one machine is done in order; other machines do not wait for it.
+"""R09, machine operator: requests for one machine run in order; other machines do not wait for it.
 
 The logbook is a file that the service appends to and that outlives it. The order in which requests are made is the order
 in which Restate has accepted them.
@@ -6,9 +6,6 @@ in which Restate has accepted them.
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,39 +14,36 @@ from typing import Any
 
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.machine_operator.machine import MachineOperator
+from tests.acceptance.applications import Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
 OPERATOR = "machineOperator"
-ROOT = Path(__file__).parents[2]
 WORK = 0.5
-"""What a machine takes to come up or go down here, in seconds."""
+"""How long a machine takes to come up or go down in these tests, in seconds."""
 
 
 @dataclass
-class Hall:
+class Hall(Application):
     """The machines on one server, and their logbook."""
 
-    served: Served
-    server: RestateServer
     logbook: Path
 
     def ask(self, *wanted: tuple[str, str]) -> list[str]:
-        """Hand over requests, as machine and handler, one after another; their invocations."""
+        """Send requests, as machine and handler, one after another, and return their invocations."""
         return [self.server.send(OPERATOR, machine, handler) for machine, handler in wanted]
 
     def answers(self, asked: list[str]) -> list[Any]:
-        """What was replied, when it was."""
+        """Wait for the invocations to complete, and return their replies."""
         return [self.server.output(invocation)["reply"] for invocation in asked]
 
     def configuration(self, machine: str) -> list[str]:
         return self.server.call(OPERATOR, machine, "snapshot")["configuration"]
 
     def lines(self, machine: str) -> list[str]:
-        """What the logbook says of a machine, without its name."""
+        """The lines of the logbook about a machine, without its name."""
         written = self.logbook.read_text().splitlines() if self.logbook.exists() else []
         return [line.removeprefix(f"{machine} ") for line in written if line.startswith(f"{machine} ")]
 
@@ -58,15 +52,9 @@ class Hall:
 def hall(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     place = tmp_path_factory.mktemp("hall")
     logbook = place / "logbook.txt"
-    env = {
-        "MACHINE_WORK_SECONDS": str(WORK),
-        "MACHINE_LOGBOOK": str(logbook),
-        "MACHINES_BROKEN": "broken",
-        "DURABLE_FSM_PAYLOAD_CHECKS": "1",
-    }
-    app = "machines.machine_operator.service:app"
-    with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
-        yield Hall(served, restate_server, logbook)
+    env = {"MACHINE_WORK_SECONDS": str(WORK), "MACHINE_LOGBOOK": str(logbook), "MACHINES_BROKEN": "broken"}
+    with serve("machine_operator", restate_server, place, env) as served:
+        yield Hall("machine_operator", served, restate_server, logbook)
 
 
 def test_requests_for_one_machine_are_answered_in_order_and_other_machines_do_not_wait(hall: Hall) -> None:
@@ -86,7 +74,7 @@ def test_a_machine_torn_down_before_it_was_set_up_is_not_up(hall: Hall) -> None:
     assert hall.answers(asked) == ["not up, cannot be torn down", "now up"]
 
 
-def test_whoever_looks_while_a_machine_comes_up_sees_it_coming_up_at_once(hall: Hall) -> None:
+def test_a_reader_sees_at_once_that_a_machine_is_coming_up(hall: Hall) -> None:
     asked = hall.ask(("seen", "setUp"), ("seen", "tearDown"))
     wait_until(lambda: hall.lines("seen") == ["up begin"])
 
@@ -95,14 +83,12 @@ def test_whoever_looks_while_a_machine_comes_up_sees_it_coming_up_at_once(hall: 
     assert hall.answers(asked) == ["now up", "now down"]
 
 
-def test_a_killed_service_takes_the_work_up_where_it_was(hall: Hall) -> None:
+def test_a_killed_service_resumes_the_work_where_it_was(hall: Hall) -> None:
     began = time.monotonic()
     asked = hall.ask(("killed", "setUp"), ("killed", "tearDown"), ("killed", "tearDown"))
     wait_until(lambda: hall.lines("killed") == ["up begin"])
 
-    hall.served.kill()
-    assert not hall.served.process.alive
-    hall.served.restart()
+    hall.restart()
 
     assert hall.answers(asked) == ["now up", "now down", "not up, cannot be torn down"]
     assert time.monotonic() - began < 12
@@ -115,7 +101,7 @@ def test_a_killed_service_takes_the_work_up_where_it_was(hall: Hall) -> None:
     ], "the line that was being written at the kill may stand there twice; nothing interleaves"
 
 
-def test_a_machine_that_cannot_come_up_stays_down_and_says_so(hall: Hall) -> None:
+def test_a_machine_that_cannot_come_up_stays_down_and_says_why(hall: Hall) -> None:
     asked = hall.ask(("broken", "setUp"), ("broken", "tearDown"))
 
     assert hall.answers(asked) == ["still down: it is broken", "not up, cannot be torn down"]
@@ -123,21 +109,18 @@ def test_a_machine_that_cannot_come_up_stays_down_and_says_so(hall: Hall) -> Non
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(MachineOperator)
 
-    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
-
-    assert {
+    assert set(edges(MachineOperator)) >= {
         ("down", "set_up", ("bringing_up",)),
         ("bringing_up", "done.invoke.bringing_up", ("up",)),
         ("bringing_up", "error.invoke.bringing_up", ("down",)),
         ("up", "tear_down", ("tearing_down",)),
         ("tearing_down", "done.invoke.tearing_down", ("down",)),
-    } <= edges
-    assert {(source, event) for source, event, _ in edges} >= {("up", "set_up"), ("down", "tear_down")}
+    }
+    assert {(source, event) for source, event, _ in edges(MachineOperator)} >= {("up", "set_up"), ("down", "tear_down")}
 
 
-def test_what_was_recorded_is_what_was_rehearsed(hall: Hall) -> None:
+def test_the_server_does_what_the_rehearsal_does(hall: Hall) -> None:
     story = (("setUp", "set_up"), ("setUp", "set_up"), ("tearDown", "tear_down"), ("tearDown", "tear_down"))
     rehearsal = Rehearsal(MachineOperator, answers={"bringing_up": lambda _: None, "tearing_down": lambda _: None})
     for _, event in story:
@@ -145,16 +128,10 @@ def test_what_was_recorded_is_what_was_rehearsed(hall: Hall) -> None:
 
     hall.answers(hall.ask(*(("told", handler) for handler, _ in story)))
 
-    entries = hall.server.call(OPERATOR, "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert hall.recorded(OPERATOR, "told") == rehearsed(rehearsal)
 
 
-def test_restate_has_completed_what_was_asked(hall: Hall) -> None:
+def test_restate_has_completed_the_requests(hall: Hall) -> None:
     hall.answers(hall.ask(("counted", "setUp"), ("counted", "tearDown")))
 
     done = hall.server.query(
@@ -167,20 +144,8 @@ def test_restate_has_completed_what_was_asked(hall: Hall) -> None:
     ]
 
 
-def test_the_commands_of_the_page_do_what_it_says(hall: Hall) -> None:
-    page = (ROOT / "machines/machine_operator/README.md").read_text()
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(hall: Hall) -> None:
+    answers = [*hall.run_readme()]
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("localhost:8080", hall.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    answers = [json.loads(text) for text in printed]
     assert [answer.get("reply") for answer in answers] == ["now up", "already up", None, "now down"]
     assert answers[2]["configuration"] == ["up"]

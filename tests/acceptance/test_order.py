@@ -1,38 +1,30 @@
-"""The order lifecycle: called off wherever it is, what was done for it is undone, once; counted by the world outside."""
+"""The order lifecycle: calling an order off undoes once what was done for it, as the services outside count it."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, free_port, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.order import Order
+from tests.acceptance.applications import Application, edges, rehearsed, serve, world
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=20)
 HOLD = 1.5
 GOOD, DECLINED, CHALLENGED = "5555 1111", "4000 1111", "3000 1234"
 
 
 @dataclass
-class Shop:
-    """Orders on one server, and what the world outside has counted of them."""
+class Shop(Application):
+    """Orders on one server, and the services outside that count what was done for them."""
 
-    served: Served
-    server: RestateServer
     outside: ServiceProcess
 
     def send(self, key: str, event: str, payload: object = None) -> Any:
@@ -53,7 +45,7 @@ class Shop:
         httpx.post(f"{self.outside.url}/withhold", json={"card": card}, timeout=5).raise_for_status()
 
     def counted(self, key: str) -> dict[str, Any]:
-        """What was done for one order: goods put aside and back, cents charged and given back, invoices and credits."""
+        """What was done for one order: goods reserved and released, cents charged and refunded, invoices and credit notes."""
         book = httpx.get(f"{self.outside.url}/ledger", timeout=5).json()
         aside = [one["reservation"] for one in book["reservations"] if one["order"] == key]
         charges = [one for one in book["charges"] if one["order"] == key]
@@ -84,17 +76,10 @@ def all_undone(*, charged: bool, invoiced: bool = False) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def shop(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     place = tmp_path_factory.mktemp("shop")
-    port = free_port()
-    command = [sys.executable, "-m", "machines.order.outside", "--port", str(port)]
-    outside = ServiceProcess(command, port=port, log=place / "outside.log", cwd=ROOT, name="the world outside")
-    try:
-        outside.start().wait_ready()
-        env = {"OUTSIDE_URL": outside.url, "ORDER_HOLD_SECONDS": str(HOLD), "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-        app = "machines.order.service:app"
-        with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
-            yield Shop(served, restate_server, outside)
-    finally:
-        outside.close()
+    with world("order", place, "outside") as outside:
+        env = {"OUTSIDE_URL": outside.url, "ORDER_HOLD_SECONDS": str(HOLD)}
+        with serve("order", restate_server, place, env) as served:
+            yield Shop("order", served, restate_server, outside)
 
 
 def test_an_order_is_fulfilled_and_paid_back_in_part_and_then_whole(shop: Shop) -> None:
@@ -131,14 +116,14 @@ def test_a_challenged_customer_is_charged_when_they_have_proved_who_they_are(sho
     assert shop.counted("challenged")["charged"] == [4200]
 
 
-def test_an_order_that_nobody_pays_expires_and_its_goods_go_back(shop: Shop) -> None:
+def test_an_unpaid_order_expires_and_its_goods_go_back(shop: Shop) -> None:
     shop.order("unpaid", DECLINED)
     shop.wait_for("unpaid", "expired")
 
     assert shop.counted("unpaid") == all_undone(charged=False)
 
 
-def test_what_is_sold_out_costs_nothing(shop: Shop) -> None:
+def test_a_sold_out_item_is_not_charged(shop: Shop) -> None:
     shop.order("rare", name="unicorn")
     shop.wait_for("rare", "sold_out")
 
@@ -167,7 +152,7 @@ def test_a_paid_order_is_called_off(shop: Shop) -> None:
     assert shop.counted("paid") == all_undone(charged=True, invoiced=True)
 
 
-def test_a_charge_whose_answer_is_lost_is_given_back_when_the_order_is_called_off_and_the_service_dies(
+def test_a_charge_whose_answer_is_lost_is_refunded_when_the_order_is_called_off_and_the_service_killed(
     shop: Shop,
 ) -> None:
     card = "5555 7777"
@@ -177,9 +162,7 @@ def test_a_charge_whose_answer_is_lost_is_given_back_when_the_order_is_called_of
     assert "charging" in shop.states("lost")
 
     asked = shop.server.send("Order", "lost", "call_off")
-    shop.served.kill()
-    assert not shop.served.process.alive
-    shop.served.restart()
+    shop.restart()
 
     shop.server.output(asked)
     shop.wait_for("lost", "cancelled")
@@ -199,10 +182,7 @@ def test_a_shipped_order_is_not_called_off_and_stays_paid(shop: Shop) -> None:
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Order)
-
-    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
-    assert {
+    assert set(edges(Order)) >= {
         ("reserving", "done.invoke.reserving", ("charging",)),
         ("charging", "done.invoke.charging", ("challenged",)),
         ("charging", "done.invoke.charging", ("fulfilment",)),
@@ -211,10 +191,10 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
         ("payment", "call_off", ("cancelling",)),
         ("fulfilment", "call_off", ("cancelling",)),
         ("fulfilled", "refund", ("refunding",)),
-    } <= edges
+    }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(shop: Shop) -> None:
+def test_the_server_does_what_the_rehearsal_does(shop: Shop) -> None:
     answers = {
         "reserving": lambda _: "reservation-1",
         "charging": lambda _: {"receipt": "charge-1"},
@@ -230,16 +210,10 @@ def test_what_was_recorded_is_what_was_rehearsed(shop: Shop) -> None:
     shop.send("told", "ship", {"tracking": "T-3"})
     shop.wait_for("told", "fulfilled")
 
-    entries = shop.server.call("Order", "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert shop.recorded("Order", "told") == rehearsed(rehearsal)
 
 
-def test_restate_has_completed_what_was_asked(shop: Shop) -> None:
+def test_restate_has_completed_the_requests(shop: Shop) -> None:
     shop.order("counted")
     shop.wait_for("counted", "paid")
 
@@ -251,20 +225,8 @@ def test_restate_has_completed_what_was_asked(shop: Shop) -> None:
     assert {("add_item", "success"), ("checkout", "success"), ("_deliver", "success")} <= answered
 
 
-def test_the_commands_of_the_page_do_what_it_says(shop: Shop) -> None:
-    page = (ROOT / "machines/order/README.md").read_text()
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(shop: Shop) -> None:
+    answers = [*shop.run_readme()]
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("$INGRESS", shop.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    answers = [json.loads(text) for text in printed]
     assert [answer.get("reply") for answer in answers[:2]] == [1200, 1200]
     assert answers[2]["data"]["address"] == "12 Harbour Street"

@@ -1,15 +1,12 @@
-"""R11, the package tracker: HTTP and Kafka meet in one machine, in order, and what is wrong holds nobody up."""
+"""R11, package tracker: one machine takes HTTP requests and Kafka records in order; a bad record delays no other."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,12 +15,12 @@ from click.testing import CliRunner
 
 from durable_fsm import chart_from
 from durable_fsm.cli import main
-from durable_fsm.testing import KafkaBroker, Rehearsal, RestateServer, Served, wait_until
+from durable_fsm.testing import KafkaBroker, Rehearsal, RestateServer, wait_until
 from machines.package_tracker.machine import Package
+from tests.acceptance.applications import Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 TRACKER, TOPIC = "package-tracker", "package-location-updates"
 PATIENCE = timedelta(seconds=30)
 
@@ -33,11 +30,9 @@ def scan(location: str) -> dict[str, str]:
 
 
 @dataclass
-class Road:
+class Road(Application):
     """Packages on a server of their own, and the broker that scanners write to."""
 
-    served: Served
-    server: RestateServer
     broker: KafkaBroker
 
     def register(self, *packages: str) -> None:
@@ -58,7 +53,7 @@ class Road:
         wait_until(lambda: self.way(package) == list(way), PATIENCE, what=f"{package} to have come by {way}")
 
     def failure(self, package: str) -> str:
-        """Why the one record of a package was not taken."""
+        """Why the one record of a package was refused."""
         query = (
             "SELECT completion_failure FROM sys_invocation WHERE completion_result = 'failure'"
             f" AND target_service_name = '{TRACKER}' AND target_service_key = '{package}' AND target_handler_name = '_kafka'"
@@ -71,12 +66,11 @@ class Road:
 @pytest.fixture(scope="module")
 def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     place = tmp_path_factory.mktemp("road")
-    env = {"TRACKER_SESSION_MS": "2000", "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-    app = "machines.package_tracker.service:app"
+    env = {"TRACKER_SESSION_MS": "2000"}
     with (
         RestateServer() as server,
         KafkaBroker(log=place / "broker.log") as broker,
-        Served.begin(app, server, log=place / "service.log", app_dir=ROOT, env=env) as served,
+        serve("package_tracker", server, place, env) as served,
     ):
         broker.create(TOPIC)
         made = CliRunner(env=env).invoke(
@@ -91,7 +85,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
             ],
         )
         assert made.exit_code == 0, made.output
-        yield Road(served, server, broker)
+        yield Road("package_tracker", served, server, broker)
 
 
 def test_a_package_is_registered_over_http_and_followed_by_records(road: Road) -> None:
@@ -103,7 +97,7 @@ def test_a_package_is_registered_over_http_and_followed_by_records(road: Road) -
     assert road.package("followed")["data"]["destination"] == "Oslo"
 
 
-def test_a_package_that_nobody_registered_is_reported_and_holds_nobody_up(road: Road) -> None:
+def test_a_record_of_an_unregistered_package_is_reported_and_delays_no_other(road: Road) -> None:
     road.register("behind")
 
     road.seen("unknown", "Malmö")
@@ -114,7 +108,7 @@ def test_a_package_that_nobody_registered_is_reported_and_holds_nobody_up(road: 
     assert road.server.query("SELECT key FROM state WHERE service_key = 'unknown'") == []
 
 
-def test_a_record_that_is_no_scan_is_reported_and_not_tried_again(road: Road) -> None:
+def test_a_malformed_record_is_reported_and_not_retried(road: Road) -> None:
     road.register("torn")
 
     road.broker.produce(TOPIC, "torn", '{"timestamp":')
@@ -124,7 +118,7 @@ def test_a_record_that_is_no_scan_is_reported_and_not_tried_again(road: Road) ->
     assert "It came from record package-location-updates[" in road.failure("torn")
 
 
-def test_whoever_asks_does_not_wait_for_a_hundred_records(road: Road) -> None:
+def test_a_reader_does_not_wait_for_a_hundred_records(road: Road) -> None:
     road.register("busy")
     stations = [f"station {number}" for number in range(100)]
 
@@ -162,8 +156,7 @@ def test_a_killed_service_loses_no_record_and_takes_none_twice(road: Road) -> No
 
     road.seen("unserved", *stations)
     wait_until(lambda: road.way("unserved"), PATIENCE)
-    road.served.kill()
-    road.served.restart()
+    road.restart()
 
     road.wait_for("unserved", *stations)
 
@@ -181,17 +174,15 @@ def test_registering_a_package_again_changes_nothing(road: Road) -> None:
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Package)
-
-    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+    assert set(edges(Package)) == {
         ("unregistered", "register", ("in_transit",)),
         ("in_transit", "update_location", ("delivered",)),
         ("in_transit", "update_location", ()),
     }
-    assert [source.topic for source in chart.sources] == [TOPIC]
+    assert [source.topic for source in chart_from(Package).sources] == [TOPIC]
 
 
-def test_what_was_recorded_is_what_was_rehearsed(road: Road) -> None:
+def test_the_server_does_what_the_rehearsal_does(road: Road) -> None:
     rehearsal = Rehearsal(Package, key="told")
     rehearsal.send("register", {"destination": "Oslo"})
     for location in ("Malmö", "Oslo"):
@@ -201,17 +192,11 @@ def test_what_was_recorded_is_what_was_rehearsed(road: Road) -> None:
     road.seen("told", "Malmö", "Oslo")
     wait_until(lambda: road.package("told")["leaves"] == ["delivered"], PATIENCE)
 
-    entries = road.server.call(TRACKER, "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert road.recorded(TRACKER, "told") == rehearsed(rehearsal)
     assert road.package("told")["data"] == rehearsal.data.model_dump(mode="json")
 
 
-def test_restate_has_completed_what_http_and_kafka_asked(road: Road) -> None:
+def test_restate_has_completed_the_requests_from_http_and_kafka(road: Road) -> None:
     road.register("counted")
     road.seen("counted", "Malmö")
     road.wait_for("counted", "Malmö")
@@ -224,20 +209,8 @@ def test_restate_has_completed_what_http_and_kafka_asked(road: Road) -> None:
     assert {("registerPackage", "success", "ingress"), ("_kafka", "success", "subscription")} <= taken
 
 
-def test_the_commands_of_the_page_do_what_it_says(road: Road) -> None:
-    page = (ROOT / "machines/package_tracker/README.md").read_text()
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(road: Road) -> None:
+    answers = [*road.run_readme()]
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("$INGRESS", road.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    answers = [json.loads(text) for text in printed]
     assert [answer["configuration"] for answer in answers] == [["in_transit"]] * 3
     assert [one["location"] for one in answers[2]["data"]["locations"]] == ["Malmö"]

@@ -1,16 +1,14 @@
-"""R14, payments with accounts: made at most once, paid back at most once, whatever dies meanwhile; then forgotten.
+"""R14, payments with accounts: paid at most once, refunded at most once despite kills, and then forgotten.
 
-What was taken is read from the account, a machine of its own.
+The balance is read from the account, which is a machine of its own.
 """
 
 from __future__ import annotations
 
-import json
 import random
-import shlex
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,24 +17,19 @@ from typing import Any
 import httpx
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.payments.data import SAY
 from machines.payments.machine import Payment
+from tests.acceptance.applications import Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
-APP = "machines.payments.service:app"
 PATIENCE = timedelta(seconds=20)
 
 
 @dataclass
-class Bank:
+class Bank(Application):
     """Payments and accounts on one server."""
-
-    served: Served
-    server: RestateServer
 
     def open(self, account: str) -> None:
         self.server.call("accounts", account, "deposit", {"cents": 1000})
@@ -45,7 +38,7 @@ class Bank:
         return self.server.call("accounts", account, "snapshot")["data"]["balance"]
 
     def wait_for(self, account: str, balance: int) -> None:
-        """Paying back is a message of its own, which arrives a moment after the answer."""
+        """Wait for a balance: a refund is a message between machines, which arrives a moment after the answer."""
         wait_until(lambda: self.balance(account) == balance, PATIENCE)
 
     def make(self, payment: str, account: str, cents: int = 100, key: str | None = None) -> Any:
@@ -59,19 +52,17 @@ class Bank:
         return self.server.call("payments", payment, "snapshot")["leaves"]
 
 
-def serve(server: RestateServer, place: Path, remembered: str) -> Served:
-    env = {
-        "RESTATE_INGRESS_URL": server.ingress_url,
-        "PAYMENT_REMEMBERED_SECONDS": remembered,
-        "DURABLE_FSM_PAYLOAD_CHECKS": "1",
-    }
-    return Served.begin(APP, server, log=place / "service.log", app_dir=ROOT, env=env)
+@contextmanager
+def opened(server: RestateServer, place: Path, remembered: str) -> Iterator[Bank]:
+    env = {"RESTATE_INGRESS_URL": server.ingress_url, "PAYMENT_REMEMBERED_SECONDS": remembered}
+    with serve("payments", server, place, env) as served:
+        yield Bank("payments", served, server)
 
 
 @pytest.fixture(scope="module")
 def bank(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
-    with serve(restate_server, tmp_path_factory.mktemp("bank"), "86400") as served:
-        yield Bank(served, restate_server)
+    with opened(restate_server, tmp_path_factory.mktemp("bank"), "86400") as bank:
+        yield bank
 
 
 def test_a_payment_is_made_once_and_paid_back_once(bank: Bank) -> None:
@@ -98,7 +89,7 @@ def test_a_payment_called_off_before_it_was_made_is_prevented(bank: Bank) -> Non
     assert bank.balance("ben") == 1000
 
 
-def test_a_payment_that_is_not_covered_is_made_when_it_is(bank: Bank) -> None:
+def test_a_payment_that_was_not_covered_can_be_made_once_it_is(bank: Bank) -> None:
     bank.open("cem")
 
     assert bank.make("p-3", "cem", 5000) == SAY.insufficient
@@ -108,7 +99,7 @@ def test_a_payment_that_is_not_covered_is_made_when_it_is(bank: Bank) -> None:
     assert (bank.make("p-3", "cem", 5000), bank.balance("cem")) == (SAY.paid, 1000)
 
 
-def test_no_amount_is_negative_and_no_state_comes_of_one(bank: Bank) -> None:
+def test_a_negative_amount_is_refused_and_stores_nothing(bank: Bank) -> None:
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bank.make("p-4", "dora", -1)
 
@@ -116,7 +107,7 @@ def test_no_amount_is_negative_and_no_state_comes_of_one(bank: Bank) -> None:
     assert bank.server.state("payments", "p-4") == bank.server.state("accounts", "dora") == {}
 
 
-def test_a_repeated_request_is_answered_as_the_first_one(bank: Bank) -> None:
+def test_a_repeated_request_gets_the_first_answer(bank: Bank) -> None:
     bank.open("eve")
 
     assert [bank.make("p-5", "eve", key="same") for _ in range(3)] == [SAY.paid] * 3
@@ -133,8 +124,7 @@ def test_a_storm_of_orders_and_cancellations_leaves_every_cent_accounted_for(ban
         body = {"account": "storm", "cents": 10} if handler == "makePayment" else None
         asked.append(bank.server.send("payments", payment, handler, body))
         if n in (25, 50, 75):
-            bank.served.kill()
-            bank.served.restart()
+            bank.restart()
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(bank.server.output, asked))
 
@@ -143,7 +133,7 @@ def test_a_storm_of_orders_and_cancellations_leaves_every_cent_accounted_for(ban
     bank.wait_for("storm", 1000 - 10 * made)
 
 
-def test_what_was_recorded_is_what_was_rehearsed(bank: Bank) -> None:
+def test_the_server_does_what_the_rehearsal_does(bank: Bank) -> None:
     bank.open("gil")
     rehearsal = Rehearsal(Payment, answers={"charging": lambda _: True})
     rehearsal.send("make", {"account": "gil", "cents": 100})
@@ -152,16 +142,10 @@ def test_what_was_recorded_is_what_was_rehearsed(bank: Bank) -> None:
     bank.make("p-7", "gil")
     bank.call_off("p-7")
 
-    entries = bank.server.call("payments", "p-7", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert bank.recorded("payments", "p-7") == rehearsed(rehearsal)
 
 
-def test_a_settled_payment_is_to_be_forgotten_in_a_day_whatever_happens_to_it_then(bank: Bank) -> None:
+def test_a_settled_payment_is_scheduled_to_be_forgotten_in_a_day_even_if_it_is_called_off(bank: Bank) -> None:
     bank.open("hal")
     bank.make("p-8", "hal")
 
@@ -178,7 +162,7 @@ def test_a_settled_payment_is_to_be_forgotten_in_a_day_whatever_happens_to_it_th
     assert due() == [when]
 
 
-def test_restate_has_completed_what_was_asked(bank: Bank) -> None:
+def test_restate_has_completed_the_requests(bank: Bank) -> None:
     bank.open("ida")
     bank.make("p-9", "ida")
     bank.call_off("p-9")
@@ -191,42 +175,27 @@ def test_restate_has_completed_what_was_asked(bank: Bank) -> None:
     assert {("makePayment", "success"), ("cancelPayment", "success")} <= answered
 
 
-def test_the_commands_of_the_page_do_what_it_says(bank: Bank) -> None:
-    page = (ROOT / "machines/payments/README.md").read_text()
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(bank: Bank) -> None:
+    answers = bank.run_readme()
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("localhost:8080", bank.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    assert [json.loads(text)["reply"] for text in printed] == [1000, SAY.paid, SAY.already, SAY.cancelled]
+    assert [answer["reply"] for answer in answers] == [1000, SAY.paid, SAY.already, SAY.cancelled]
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Payment)
-
-    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
-    assert {
+    assert set(edges(Payment)) >= {
         ("new", "make", ("charging",)),
         ("charging", "done.invoke.charging", ("settled",)),
         ("charging", "done.invoke.charging", ("new",)),
         ("new", "call_off", ("cancelled",)),
         ("completed", "call_off", ("cancelled",)),
         ("settled", "forget", ("expired",)),
-    } <= edges
+    }
 
 
-def test_a_settled_payment_is_forgotten_even_if_restate_dies_meanwhile(
+def test_a_settled_payment_is_forgotten_even_if_restate_is_killed_meanwhile(
     fresh_server: RestateServer, tmp_path: Path
 ) -> None:
-    with serve(fresh_server, tmp_path, "2") as served:
-        bank = Bank(served, fresh_server)
+    with opened(fresh_server, tmp_path, "2") as bank:
         bank.open("fay")
         bank.make("p-6", "fay")
 

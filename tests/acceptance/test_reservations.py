@@ -1,32 +1,25 @@
-"""R05, reservations: a client outside calls machines, and may call again without reserving again."""
+"""R05, reservations: a client outside calls machines, and may repeat a call without reserving again."""
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.reservations.machine import Product
+from tests.acceptance.applications import ROOT, Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
-
 
 @dataclass
-class Street:
+class Street(Application):
     """The shop's application, and its machines on a server."""
 
-    served: Served
-    server: RestateServer
     shop: ServiceProcess
 
     def reserve(self, product: str, reservation: str, timeout: float = 30) -> bool:
@@ -39,7 +32,7 @@ class Street:
         return found
 
     def asked(self, product: str, *conditions: str) -> int:
-        """How many calls of a product Restate knows of."""
+        """The number of `reserve` calls of a product that Restate has."""
         of_product = ("target_service_name = 'product'", f"target_service_key = '{product}'")
         where = " AND ".join((*of_product, "target_handler_name = 'reserve'", *conditions))
         return len(self.server.query(f"SELECT id FROM sys_invocation WHERE {where}"))
@@ -54,29 +47,27 @@ def street(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFacto
         app_dir=ROOT,
         env={"RESTATE_INGRESS_URL": restate_server.ingress_url},
     )
-    env = {"DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-    app = "machines.reservations.service:app"
     try:
-        with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
+        with serve("reservations", restate_server, place) as served:
             shop.start().wait_ready()
-            yield Street(served, restate_server, shop)
+            yield Street("reservations", served, restate_server, shop)
     finally:
         shop.close()
 
 
-def test_the_first_has_it_and_hears_so_again(street: Street) -> None:
+def test_the_first_customer_gets_the_product_and_the_same_answer_again(street: Street) -> None:
     assert [street.reserve("lamp", number) for number in ("one", "two", "one")] == [True, False, True]
     assert street.asked("lamp") == 2
 
 
-def test_of_twenty_that_want_it_at_once_one_has_it(street: Street) -> None:
+def test_one_of_twenty_concurrent_customers_gets_the_product(street: Street) -> None:
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda number: street.reserve("rush", f"r-{number}"), range(20)))
 
     assert sorted(answers) == [False] * 19 + [True]
 
 
-def test_whoever_asked_while_the_service_was_dead_has_it_once(street: Street) -> None:
+def test_a_reservation_asked_for_while_the_service_is_down_is_granted_once(street: Street) -> None:
     street.served.kill()
     assert not street.served.process.alive
     with ThreadPoolExecutor(2) as pool:
@@ -90,7 +81,7 @@ def test_whoever_asked_while_the_service_was_dead_has_it_once(street: Street) ->
     assert (street.states("dead"), street.asked("dead")) == (["reserved"], 1)
 
 
-def test_a_customer_who_gave_up_waiting_asks_again_and_joins_what_is_under_way(street: Street) -> None:
+def test_a_customer_who_timed_out_asks_again_and_joins_the_pending_request(street: Street) -> None:
     street.served.kill()
     with pytest.raises(httpx.ReadTimeout):
         street.reserve("patience", "one", timeout=0.5)
@@ -103,47 +94,28 @@ def test_a_customer_who_gave_up_waiting_asks_again_and_joins_what_is_under_way(s
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Product)
-
-    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+    assert set(edges(Product)) == {
         ("available", "reserve", ("reserved",)),
         ("reserved", "reserve", ()),
     }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(street: Street) -> None:
+def test_the_server_does_what_the_rehearsal_does(street: Street) -> None:
     rehearsal = Rehearsal(Product, key="told")
     replies = [rehearsal.send("reserve").reply for _ in range(2)]
 
     assert [street.reserve("told", "one"), street.reserve("told", "two")] == replies
 
-    entries = street.server.call("product", "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert street.recorded("product", "told") == rehearsed(rehearsal)
 
 
-def test_restate_has_completed_what_was_asked(street: Street) -> None:
+def test_restate_has_completed_the_requests(street: Street) -> None:
     street.reserve("asked", "one")
 
     assert street.asked("asked", "status = 'completed'", "completion_result = 'success'") == 1
 
 
-def test_the_commands_of_the_page_do_what_it_says(street: Street) -> None:
-    page = (ROOT / "machines/reservations/README.md").read_text().replace("/lamp/", "/page/")
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(street: Street) -> None:
+    answers = [*street.run_readme({"/lamp/": "/page/", "localhost:8000": street.shop.url})]
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("localhost:8000", street.shop.url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    assert printed == [b'{"reserved": true}', b'{"reserved": false}', b'{"reserved": true}']
+    assert answers == [{"reserved": True}, {"reserved": False}, {"reserved": True}]

@@ -1,4 +1,4 @@
-"""R04, signing up: once for an id, decided by the first click, whenever that comes.
+"""R04, signing up: once per id, decided by the first click, early or late.
 
 Users and mail are files that the service writes and that outlive it.
 """
@@ -6,8 +6,6 @@ Users and mail are files that the service writes and that outlive it.
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,25 +16,23 @@ import httpx
 import pytest
 
 from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.signup.machine import Signup
+from tests.acceptance.applications import Application, edges, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 WORKFLOW = "usersignup.workflow"
 SLOW = 0.5
-"""How long it takes here until a mail is known to be sent, in seconds."""
+"""How long sending a mail takes in these tests, in seconds."""
 PATIENCE = timedelta(seconds=20)
 ADA = {"name": "Ada", "email": "ada@example.org"}
 
 
 @dataclass
-class Site:
+class Site(Application):
     """Sign-ups on one server, and the outbox."""
 
-    served: Served
-    server: RestateServer
     place: Path
 
     def run(self, user: str) -> dict[str, Any]:
@@ -50,13 +46,13 @@ class Site:
         return httpx.get(url, timeout=30, trust_env=False)
 
     def kept(self, folder: str, user: str) -> list[str]:
-        """What was written down of a user, without their id."""
+        """The texts written about a user, without their id."""
         place = self.place / folder
         texts = [one.read_text() for one in place.iterdir() if not one.suffix] if place.exists() else []
         return [text.removeprefix(f"{user} ") for text in texts if text.startswith(f"{user} ")]
 
     def secret(self, user: str) -> str:
-        """The secret, as it stands in the mail."""
+        """The secret in the mail to a user."""
         [mail] = wait_until(lambda: self.kept("outbox", user), PATIENCE, f"the mail to {user}")
         return mail.split()[-1]
 
@@ -75,10 +71,9 @@ class Site:
 @pytest.fixture(scope="module")
 def site(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     place = tmp_path_factory.mktemp("site")
-    env = {"SIGNUP_PLACE": str(place), "SIGNUP_MAIL_SECONDS": str(SLOW), "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-    app = "machines.signup.service:app"
-    with Served.begin(app, restate_server, log=place / "log", app_dir=ROOT, env=env) as served:
-        yield Site(served, restate_server, place)
+    env = {"SIGNUP_PLACE": str(place), "SIGNUP_MAIL_SECONDS": str(SLOW)}
+    with serve("signup", restate_server, place, env) as served:
+        yield Site("signup", served, restate_server, place)
 
 
 def test_an_id_signs_up_once_and_gets_one_mail(site: Site) -> None:
@@ -92,7 +87,7 @@ def test_an_id_signs_up_once_and_gets_one_mail(site: Site) -> None:
     assert (len(site.kept("users", "once")), len(site.kept("outbox", "once"))) == (1, 1)
 
 
-def test_a_wrong_secret_is_no_verification(site: Site) -> None:
+def test_a_wrong_secret_does_not_verify(site: Site) -> None:
     site.run("wrong")
     site.wait_for("wrong", "awaiting_click")
 
@@ -100,20 +95,18 @@ def test_a_wrong_secret_is_no_verification(site: Site) -> None:
     assert site.result("wrong").json() is False
 
 
-def test_the_right_secret_verifies_although_the_service_was_killed_while_it_waited(site: Site) -> None:
+def test_the_right_secret_verifies_although_the_service_was_killed_while_waiting_for_it(site: Site) -> None:
     site.run("killed")
     site.wait_for("killed", "awaiting_click")
 
-    site.served.kill()
-    assert not site.served.process.alive
-    site.served.restart()
+    site.restart()
 
     assert site.click("killed", site.secret("killed")).status_code == 200
     assert site.result("killed").json() is True
     assert (len(site.kept("users", "killed")), len(site.kept("outbox", "killed"))) == (1, 1)
 
 
-def test_a_click_before_the_mail_is_known_to_be_sent_counts(site: Site) -> None:
+def test_a_click_that_comes_before_the_mail_is_confirmed_counts(site: Site) -> None:
     site.run("early")
     clicked = site.click("early", site.secret("early"))
 
@@ -131,7 +124,7 @@ def test_the_first_click_decides(site: Site) -> None:
     assert site.result("twice").json() is True
 
 
-def test_the_secret_is_in_no_history_and_no_log(site: Site) -> None:
+def test_the_secret_appears_in_neither_history_nor_log(site: Site) -> None:
     site.run("hidden")
     secret = site.secret("hidden")
     site.wait_for("hidden", "awaiting_click")
@@ -143,24 +136,21 @@ def test_the_secret_is_in_no_history_and_no_log(site: Site) -> None:
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Signup)
-
-    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
-    assert {
+    assert set(edges(Signup)) >= {
         ("creating_user", "done.invoke.creating_user", ("sending_email",)),
         ("sending_email", "done.invoke.sending_email", ("awaiting_click",)),
         ("awaiting_click", "click", ("verified",)),
         ("awaiting_click", "click", ("rejected",)),
         ("awaiting_click", "abort", ("aborted",)),
         ("awaiting_click", "expire", ("expired",)),
-    } <= edges
-    assert {state.id for state in chart.states.values() if "click" in state.defers} == {
+    }
+    assert {state.id for state in chart_from(Signup).states.values() if "click" in state.defers} == {
         "creating_user",
         "sending_email",
     }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(site: Site) -> None:
+def test_the_server_does_what_the_rehearsal_does(site: Site) -> None:
     rehearsal = Rehearsal(Signup, key="told")
     rehearsal.create(ADA)
     rehearsal.finish("creating_user")
@@ -172,16 +162,10 @@ def test_what_was_recorded_is_what_was_rehearsed(site: Site) -> None:
     site.click("told", site.secret("told"))
     assert site.result("told").json() is rehearsal.output
 
-    entries = site.server.call("usersignup", "told", "history")["entries"]
-    recorded = [
-        (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
-        for entry in entries
-        for step in entry["steps"]
-    ]
-    assert recorded == [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+    assert site.recorded("usersignup", "told") == rehearsed(rehearsal)
 
 
-def test_restate_has_completed_what_was_asked(site: Site) -> None:
+def test_restate_has_completed_the_requests(site: Site) -> None:
     site.run("asked")
     site.wait_for("asked", "awaiting_click")
     site.click("asked", site.secret("asked"))
@@ -195,15 +179,10 @@ def test_restate_has_completed_what_was_asked(site: Site) -> None:
     assert {(WORKFLOW, "run", "success"), (WORKFLOW, "click", "success")} <= answered
 
 
-def test_the_commands_of_the_page_do_what_it_says(site: Site) -> None:
-    page = (ROOT / "machines/signup/README.md").read_text().replace("/ada/", "/paige/")
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(site: Site) -> None:
+    commands = site.run_readme({"/ada/": "/paige/"})
 
-    printed = []
-    for command in commands:
-        argv = [*shlex.split(command.replace("localhost:8080", site.server.ingress_url)), "-sS", "--noproxy", "*"]
-        printed.append(json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=20).stdout))
-        if argv[1].endswith("run/send"):
-            site.wait_for("paige", "awaiting_click")
-
-    assert (printed[0]["status"], printed[1]["configuration"], printed[2]) == ("Accepted", ["rejected"], False)
+    assert next(commands)["status"] == "Accepted"
+    site.wait_for("paige", "awaiting_click")
+    assert next(commands)["configuration"] == ["rejected"]
+    assert [*commands] == [False]

@@ -1,4 +1,4 @@
-"""R06, the task queue: handed over at once, done once, fetched from anywhere.
+"""R06, task queue: submitting returns at once, the task runs once, any process fetches the result.
 
 The logbook is a file that the service appends to and that outlives it.
 """
@@ -6,7 +6,6 @@ The logbook is a file that the service appends to and that outlives it.
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 import time
@@ -19,24 +18,21 @@ from typing import Any
 import httpx
 import pytest
 
-from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, Served, wait_until
+from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.task_queue.machine import Task
+from tests.acceptance.applications import Application, edges, serve
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 WORKER = "AsyncTaskWorker.flow"
 WORK = 1.0
-"""What a task takes here, in seconds."""
+"""How long a task takes in these tests, in seconds."""
 
 
 @dataclass
-class Queue:
+class Queue(Application):
     """Tasks on one server, and their logbook."""
 
-    served: Served
-    server: RestateServer
     logbook: Path
 
     def hand_over(self, number: str, *, delay: str = "", **body: object) -> dict[str, Any]:
@@ -59,7 +55,7 @@ class Queue:
         return answer.json()
 
     def done(self, task: str) -> int:
-        """How often a task was done."""
+        """How many times a task was done."""
         return self.logbook.read_text().splitlines().count(task) if self.logbook.exists() else 0
 
 
@@ -67,13 +63,13 @@ class Queue:
 def queue(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     place = tmp_path_factory.mktemp("queue")
     logbook = place / "logbook.txt"
-    env = {"TASK_SECONDS": str(WORK), "TASK_LOGBOOK": str(logbook), "DURABLE_FSM_PAYLOAD_CHECKS": "1"}
-    app = "machines.task_queue.service:app"
-    with Served.begin(app, restate_server, log=place / "service.log", app_dir=ROOT, env=env) as served:
-        yield Queue(served, restate_server, logbook)
+    with serve(
+        "task_queue", restate_server, place, {"TASK_SECONDS": str(WORK), "TASK_LOGBOOK": str(logbook)}
+    ) as served:
+        yield Queue("task_queue", served, restate_server, logbook)
 
 
-def test_a_task_is_handed_over_before_it_is_done_and_done_once(queue: Queue) -> None:
+def test_submitting_a_task_returns_at_once_and_the_task_runs_once(queue: Queue) -> None:
     began = time.monotonic()
     first = queue.hand_over("t-1")
     handed_over = time.monotonic() - began
@@ -86,7 +82,7 @@ def test_a_task_is_handed_over_before_it_is_done_and_done_once(queue: Queue) -> 
     assert queue.done("t-1") == 1
 
 
-def test_a_delayed_task_is_done_in_time_although_restate_dies_meanwhile(queue: Queue) -> None:
+def test_a_delayed_task_runs_on_time_although_restate_is_killed_meanwhile(queue: Queue) -> None:
     handed = queue.hand_over("later", delay="2s")
     due = datetime.fromisoformat(handed["executionTime"])
     assert abs(due - datetime.now(UTC) - timedelta(seconds=2)) < timedelta(seconds=1)
@@ -101,10 +97,9 @@ def test_a_delayed_task_is_done_in_time_although_restate_dies_meanwhile(queue: Q
     assert queue.done("later") == 1
 
 
-def test_a_task_may_have_a_delay_of_its_own_and_outlives_a_killed_service(queue: Queue) -> None:
+def test_a_task_with_a_delay_of_its_own_survives_a_killed_service(queue: Queue) -> None:
     queue.hand_over("own", delay_seconds=0.5)
-    queue.served.kill()
-    queue.served.restart()
+    queue.restart()
 
     assert queue.result("own") == "Finished own: sort"
     assert queue.done("own") == 1
@@ -119,7 +114,7 @@ def test_another_process_fetches_the_result_by_number(queue: Queue) -> None:
     assert json.loads(other.stdout) == queue.result("shared") == "Finished shared: sort"
 
 
-def test_a_task_that_is_cancelled_before_its_time_never_runs(queue: Queue) -> None:
+def test_a_task_cancelled_before_it_is_due_never_runs(queue: Queue) -> None:
     handed = queue.hand_over("cancelled", delay="1h")
 
     queue.server.cancel(handed["invocationId"])
@@ -136,16 +131,14 @@ def test_an_impossible_task_fails_and_says_so(queue: Queue) -> None:
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Task)
-
-    assert {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events} == {
+    assert set(edges(Task)) == {
         ("queued", "begin", ("running",)),
         ("running", "done.invoke.running", ("done",)),
         ("running", "error.invoke.running", ("failed",)),
     }
 
 
-def test_what_was_recorded_is_what_was_rehearsed(queue: Queue) -> None:
+def test_the_server_does_what_the_rehearsal_does(queue: Queue) -> None:
     rehearsal = Rehearsal(Task, answers={"running": lambda data: f"Finished {data.id}: {data.task}"})
     rehearsal.create({"id": "told", "task": "sort"})
     rehearsal.advance(timedelta(0))
@@ -163,7 +156,7 @@ def test_what_was_recorded_is_what_was_rehearsed(queue: Queue) -> None:
     )
 
 
-def test_restate_has_completed_what_was_asked(queue: Queue) -> None:
+def test_restate_has_completed_the_requests(queue: Queue) -> None:
     queue.hand_over("asked")
     queue.result("asked")
 
@@ -174,19 +167,8 @@ def test_restate_has_completed_what_was_asked(queue: Queue) -> None:
     assert done == [{"completion_result": "success"}]
 
 
-def test_the_commands_of_the_page_do_what_it_says(queue: Queue) -> None:
-    page = (ROOT / "machines/task_queue/README.md").read_text().replace("t-1", "page-1").replace("t-2", "page-2")
-    commands = [line for line in page.splitlines() if line.startswith("curl ")]
+def test_the_commands_of_the_readme_do_what_it_says(queue: Queue) -> None:
+    answers = [*queue.run_readme({"t-1": "page-1", "t-2": "page-2"})]
 
-    printed = [
-        subprocess.run(
-            [*shlex.split(command.replace("localhost:8080", queue.server.ingress_url)), "-sS", "--noproxy", "*"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        ).stdout
-        for command in commands
-    ]
-
-    assert json.loads(printed[2]) == "Finished page-1: sort"
-    assert "executionTime" in json.loads(printed[1])
+    assert answers[2] == "Finished page-1: sort"
+    assert "executionTime" in answers[1]

@@ -1,4 +1,4 @@
-"""R07, booking a trip: all of it is booked, or what was done is undone, once, the latest first, whatever dies."""
+"""R07, trip booking: everything is booked, or what was done is undone once, the latest first, despite kills."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.trip_booking.machine import Trip
-from tests.acceptance.worlds import PATIENCE, Stage, staged
+from tests.acceptance.applications import PATIENCE, Stage, edges, rehearsed, staged
 
 pytestmark = pytest.mark.server
 
@@ -38,11 +38,11 @@ def wanted(trip: str, card: str = "5555", place: str = "Oslo") -> dict[str, Any]
 
 
 def done_for(stage: Stage, trip: str) -> list[str]:
-    """What was done outside for a trip, in order: requests carry its key in their idempotency key."""
+    """The requests done outside for a trip, in order. Their idempotency keys contain its key."""
     return [one["path"] for one in stage.outside.ledger() if f"/{trip}/" in one["key"]]
 
 
-def test_a_bank_that_is_busy_three_times_undoes_nothing_and_charges_once(stage: Stage) -> None:
+def test_three_busy_answers_of_the_bank_undo_nothing_and_charge_once(stage: Stage) -> None:
     stage.outside.trouble("/payments/charge", times=3)
 
     answer = stage.post(run("busy"), wanted("busy"))
@@ -52,7 +52,7 @@ def test_a_bank_that_is_busy_three_times_undoes_nothing_and_charges_once(stage: 
     assert done_for(stage, "busy") == BOOKED
 
 
-def test_a_declined_card_undoes_both_reservations_and_the_caller_hears_why(stage: Stage) -> None:
+def test_a_declined_card_undoes_both_reservations_and_the_caller_is_told_why(stage: Stage) -> None:
     answer = stage.post(run("declined"), wanted("declined", card="4000"))
 
     assert (answer.status_code, answer.json()["message"]) == (402, "the card was declined")
@@ -68,7 +68,7 @@ def test_without_a_car_only_the_flight_is_cancelled(stage: Stage) -> None:
     assert done_for(stage, "sunk") == ["/flights/reserve", "/flights/cancel"]
 
 
-def test_a_service_that_dies_while_it_undoes_goes_on_with_the_rest(stage: Stage) -> None:
+def test_a_service_killed_while_it_undoes_finishes_undoing(stage: Stage) -> None:
     stage.outside.withhold("/payments/refund")
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(stage.post, run("killed"), wanted("killed", card="4000"))
@@ -79,7 +79,7 @@ def test_a_service_that_dies_while_it_undoes_goes_on_with_the_rest(stage: Stage)
     assert done_for(stage, "killed") == ["/flights/reserve", "/cars/reserve", *UNDONE]
 
 
-def test_a_run_that_is_cancelled_while_it_pays_is_undone_and_answered_with_that(stage: Stage) -> None:
+def test_a_run_cancelled_while_it_pays_is_undone_and_answers_cancelled(stage: Stage) -> None:
     stage.outside.withhold("/payments/charge")
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(stage.post, run("cancelled"), wanted("cancelled"))
@@ -103,7 +103,7 @@ def test_a_trip_is_booked_once(stage: Stage) -> None:
     assert done_for(stage, "once") == BOOKED
 
 
-def test_a_confirmation_that_is_refused_undoes_all_of_it_and_pays_back(stage: Stage) -> None:
+def test_a_refused_confirmation_undoes_everything_and_refunds(stage: Stage) -> None:
     stage.outside.trouble("/cars/confirm", status=410, reason="the car has broken down")
 
     answer = stage.post(run("broken"), wanted("broken"))
@@ -113,10 +113,7 @@ def test_a_confirmation_that_is_refused_undoes_all_of_it_and_pays_back(stage: St
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
-    chart = chart_from(Trip)
-
-    edges = {(edge.source, event, edge.targets) for edge in chart.transitions for event in edge.events}
-    assert edges >= {
+    assert set(edges(Trip)) >= {
         ("reserving_flight", "done.invoke.reserving_flight", ("reserving_car",)),
         ("reserving_car", "done.invoke.reserving_car", ("paying",)),
         ("paying", "done.invoke.paying", ("confirming",)),
@@ -125,11 +122,11 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
         ("booking", "call_off", ("compensating",)),
         ("compensating", "done.invoke.compensating", ("failed",)),
     }
-    undos = {id: work.undo.name for id, work in chart.activities.items() if work.undo is not None}
+    undos = {id: work.undo.name for id, work in chart_from(Trip).activities.items() if work.undo is not None}
     assert undos == {"reserving_flight": "cancel_flight", "reserving_car": "cancel_car", "paying": "refund"}
 
 
-def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
+def test_the_server_does_what_the_rehearsal_does(stage: Stage) -> None:
     rehearsal = Rehearsal(Trip, key="told")
     rehearsal.create(wanted("told", card="4000"))
     rehearsal.finish("reserving_flight", "flight-1")
@@ -144,11 +141,7 @@ def test_what_was_recorded_is_what_was_rehearsed(stage: Stage) -> None:
     assert recorded == [step for step in rehearsed(rehearsal) if any(step)]
 
 
-def rehearsed(rehearsal: Rehearsal) -> list[tuple[tuple[str, ...], ...]]:
-    return [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
-
-
-def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
+def test_restate_has_completed_the_requests(stage: Stage) -> None:
     stage.post(run("asked"), wanted("asked"))
     stage.post(run("denied"), wanted("denied", card="4000"))
 
@@ -160,7 +153,7 @@ def test_restate_has_completed_what_was_asked(stage: Stage) -> None:
     assert (results["asked"], results["denied"]) == ("success", "failure")
 
 
-def test_a_card_number_is_in_no_history_and_no_log(stage: Stage) -> None:
+def test_the_card_number_appears_in_neither_history_nor_log(stage: Stage) -> None:
     stage.post(run("hidden"), wanted("hidden", card="4000-9876-1234"))
 
     history = stage.server.call("BookingWorkflow", "hidden", "history")
@@ -168,8 +161,8 @@ def test_a_card_number_is_in_no_history_and_no_log(stage: Stage) -> None:
     assert "9876" not in stage.served.process.log_tail(10_000)
 
 
-def test_the_commands_of_the_page_do_what_it_says(stage: Stage) -> None:
-    booked, refused, ledger = stage.page(**{"t-1": "page-1", "t-2": "page-2"})
+def test_the_commands_of_the_readme_do_what_it_says(stage: Stage) -> None:
+    booked, refused, ledger = stage.run_readme({"t-1": "page-1", "t-2": "page-2", "localhost:9090": stage.outside.url})
 
     assert booked.keys() == {"flight", "car", "charge"}
     assert refused["message"] == "the card was declined"

@@ -1,0 +1,150 @@
+"""Serve an application of `machines/` on a real server, and read what it did.
+
+Some applications call services outside, of which `machines/` has small fakes: real HTTP services with a ledger of what
+was asked of them. They run in processes of their own, so that they outlive the server and the application when a test
+kills these.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from durable_fsm import chart_from
+from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = timedelta(seconds=20)
+
+Steps = list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
+"""Microsteps, each as the states it left, the transitions it took and the states it entered."""
+
+
+def serve(name: str, server: RestateServer, place: Path, env: Mapping[str, str] | None = None) -> Served:
+    """Serve `machines/<name>` from a process of its own, registered at the server; its log is `place / "log"`."""
+    given = {"DURABLE_FSM_PAYLOAD_CHECKS": "1", **(env or {})}
+    return Served.begin(f"machines.{name}.service:app", server, log=place / "log", app_dir=ROOT, env=given)
+
+
+@contextmanager
+def world(name: str, place: Path, module: str = "world") -> Iterator[ServiceProcess]:
+    """Run the services outside that an application calls: `machines/<name>/<module>.py`."""
+    port = free_port()
+    command = [sys.executable, "-m", f"machines.{name}.{module}", "--port", str(port)]
+    process = ServiceProcess(command, port=port, log=place / f"{module}.log", cwd=ROOT, name=f"the world of {name}")
+    try:
+        yield process.start().wait_ready()
+    finally:
+        process.close()
+
+
+def edges(definition: Any) -> list[tuple[str, str, tuple[str, ...]]]:  # Any: what a front-end takes
+    """The transitions of a chart, in document order: source, event, targets."""
+    return [(edge.source, event, edge.targets) for edge in chart_from(definition).transitions for event in edge.events]
+
+
+def rehearsed(rehearsal: Rehearsal) -> Steps:
+    """What a rehearsal did, to be compared with `Application.recorded`."""
+    return [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
+
+
+@dataclass
+class Application:
+    """An application of `machines/` on a server. `name` is its folder."""
+
+    name: str
+    served: Served
+    server: RestateServer
+
+    def restart(self) -> None:
+        """Kill the service, see that it is dead, and start it again."""
+        self.served.kill()
+        assert not self.served.process.alive
+        self.served.restart()
+
+    def recorded(self, chart: str, key: str) -> Steps:
+        """The microsteps in a machine's history."""
+        entries = self.server.call(chart, key, "history")["entries"]
+        return [
+            (tuple(step.get("exited", ())), tuple(step.get("transitions", ())), tuple(step.get("entered", ())))
+            for entry in entries
+            for step in entry.get("steps", ())
+        ]
+
+    def run_readme(self, instead: Mapping[str, str] | None = None) -> Iterator[Any]:
+        """Run the curl commands of the README one by one, with some texts replaced, and yield each answer's JSON.
+
+        Commands with an ellipsis are left out: a person has to fill in something first.
+        """
+        addresses = dict.fromkeys(("localhost:8080", "$INGRESS"), self.server.ingress_url)
+        page = (ROOT / "machines" / self.name / "README.md").read_text()
+        for line in page.splitlines():
+            if not line.startswith("curl ") or "…" in line:
+                continue
+            command = line
+            for old, new in {**(instead or {}), **addresses}.items():
+                command = command.replace(old, new)
+            argv = [*shlex.split(command), "-sS", "--noproxy", "*"]
+            yield json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=40).stdout)
+
+
+@dataclass
+class Outside:
+    """The services outside of one application: what was done there, and what shall go wrong there."""
+
+    process: ServiceProcess
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+    def ledger(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/ledger", timeout=5, trust_env=False).json()
+        return found
+
+    def done(self, path: str = "", **body: object) -> list[dict[str, Any]]:
+        """The requests done at this path whose bodies have these fields."""
+        return [one for one in self.ledger() if path in ("", one["path"]) and body.items() <= one["body"].items()]
+
+    def wait_done(self, path: str, **body: object) -> dict[str, Any]:
+        """The first such request; waits until it was done."""
+        return wait_until(lambda: self.done(path, **body), PATIENCE, f"{path} of {body}")[0]
+
+    def trouble(self, path: str, *, status: int = 503, reason: str = "not now", times: int = 1) -> None:
+        """Refuse the next requests at this path."""
+        self._ask("/trouble", {"path": path, "status": status, "reason": reason, "times": times})
+
+    def withhold(self, path: str, *, after: int = 0) -> None:
+        """Let *after* requests at this path pass; do what the next one asks, and never answer it."""
+        self._ask("/withhold", {"path": path, "after": after})
+
+    def _ask(self, path: str, body: dict[str, object]) -> None:
+        httpx.post(f"{self.url}{path}", json=body, timeout=5, trust_env=False).raise_for_status()
+
+
+@dataclass
+class Stage(Application):
+    """An application on a server, together with the services that it calls."""
+
+    outside: Outside
+
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(f"{self.server.ingress_url}/{path}", json=body, headers=named, timeout=40, trust_env=False)
+
+
+@contextmanager
+def staged(name: str, server: RestateServer, place: Path, env: Mapping[str, str] | None = None) -> Iterator[Stage]:
+    """Serve `machines/<name>` and the services that it calls."""
+    with world(name, place) as outside, serve(name, server, place, {"WORLD_URL": outside.url, **(env or {})}) as served:
+        yield Stage(name, served, server, Outside(outside))
