@@ -128,7 +128,7 @@ def lend(names: Iterable[str], place: Path) -> None:
 
 def test_no_two_applications_of_the_server_tests_serve_charts_of_one_name() -> None:
     chart = re.compile(r"^(?:class (\w+)\([^)]*StateChart\b.*\)|(\w+) = TransitionsConfig\()", re.MULTILINE)
-    apps = [*(ROOT / "tests/server").glob("*_app.py"), ROOT / "tests/server/charts.py"]
+    apps = [one for pattern in ("*_app.py", "*charts.py") for one in (ROOT / "tests/server").glob(pattern)]
 
     homes: dict[str, set[str]] = {}
     for app in apps:

@@ -1,4 +1,4 @@
-"""What a client has to know while servers die."""
+"""Repeat a request until it is answered, for tests that kill the service or its server."""
 
 from __future__ import annotations
 

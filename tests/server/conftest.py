@@ -1,4 +1,4 @@
-"""What the server tests share: the charts of `charts.py`, hosted on two real servers for the whole run.
+"""Fixtures of the server tests: their applications, each hosted on two real servers for the whole run.
 
 `host` runs a test on both: one lets attempts stay open, the other suspends and replays them at every await. Keys are
 never used twice, so tests need not clean up. Whatever a test has killed is started again before the next one.
@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
+from tests.server.every_step import SERVERS, Killer
 from tests.server.sources import Sources
 from tests.server.watched import Watched
 
@@ -130,6 +131,24 @@ class Host:
         except AssertionError:
             raise AssertionError(f"{chart}/{key} is not in '{state}': {seen}") from None
         return seen
+
+    def answer(self, callback: str, verb: str, body: str) -> None:
+        """Answer a callback of an activity over HTTP, as a program outside would: `resolve` or `reject`."""
+        kind = "application/json" if verb == "resolve" else "text/plain"
+        url = f"{self.server.ingress_url}/restate/awakeables/{callback}/{verb}"
+        given = self.client.post(url, content=body, headers={"content-type": kind})
+        assert given.status_code == 202, given.text
+
+    # ── the effect log ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def effects_of(self, name: str) -> list[str]:
+        """Keys of the effects of this name, in order."""
+        return [entry.key for entry in self.effects.entries(name)]
+
+    def wait_for_effect(self, name: str) -> str:
+        """The key of the first effect of this name; waits for it."""
+        found: list[str] = wait_until(lambda: self.effects_of(name), what=f"the effect {name}")
+        return found[0]
 
     # ── an operator ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,6 +268,7 @@ def hosted(
 
 
 awake, replaying, host = hosted("", "charts:charts_app")
+bench_awake, bench_replaying, bench = hosted("bench", "work_app:work_app")
 fan_awake, fan_replaying, fan = hosted("fan", "fan_app:app")
 family_awake, family_replaying, family = hosted("family", "family_app:app", **LOOKED_AFTER)
 ends_awake, ends_replaying, ends = hosted("ends", "ends_app:ends_app")
@@ -273,6 +293,14 @@ def dice() -> random.Random:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
     print(f"SEED={seed}")  # shown with a failure
     return random.Random(seed)
+
+
+@pytest.fixture(params=SERVERS)
+def killer(
+    request: pytest.FixtureRequest, effect_log: EffectLog, tmp_path: Path, scale: int, dice: random.Random
+) -> Killer:
+    """Kills at durable steps, on each of the two servers in turn."""
+    return Killer(request.param, request.getfixturevalue(request.param), effect_log, tmp_path, scale, dice)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A service that kills itself, or its server: SIGKILL to a whole process group, at a durable step that the test chose.
+"""Let a served application kill itself, or its server, at a durable step that the test chose, by SIGKILL.
 
 `install()` is for applications that tests serve. The environment says what to do:
 

@@ -1,4 +1,4 @@
-"""Charts whose machines end: kept, freed, gone; begun by `create` only; and run as workflows."""
+"""Charts whose machines end and are kept, deleted or gone; charts that need `create`; workflows and flows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines that run machines and write to each other, as one application served by a process of its own.
+"""Machines that run child machines and send each other messages, as one application served by a process of its own.
 
 As in `charts.py`, work is done to the test's effect log, under names that come from the machine's data.
 """

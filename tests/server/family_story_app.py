@@ -1,23 +1,15 @@
-"""A machine with two children that all write to each other, for a service that dies at any of its durable steps."""
+"""A machine with two children that all send each other messages, for `test_every_step_of_a_family.py`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm import ActivityContext, Effects, activity, app, event, machine
 from durable_fsm.testing import effect
-
-if TYPE_CHECKING:
-    from tests.server import dying
-else:
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
-    import dying
+from tests.server import dying
 
 dying.install()
 

@@ -1,4 +1,4 @@
-"""Charts that undo what they have done, as one application served by a process of its own.
+"""Charts that undo completed work, as one application served by a process of its own.
 
 As in `charts.py`, work is done to the test's effect log, under names that come from the machine's data: `t-1-flight` is
 booked, `t-1-flight-undo` cancelled. The key of an effect is the stable id of the booking, for both.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from pydantic import BaseModel
@@ -29,14 +28,7 @@ from durable_fsm import (
 )
 from durable_fsm.testing import EffectRefused
 from durable_fsm.testing.effects import URL_VARIABLE
-
-if TYPE_CHECKING:
-    from tests.server import dying
-else:
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
-    import dying
+from tests.server import dying
 
 dying.install()
 

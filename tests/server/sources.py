@@ -1,4 +1,4 @@
-"""What the tests of topics and webhooks share: their charts on both servers, each with a broker of its own."""
+"""Host the charts of `sources_app.py` with a Kafka broker, and produce to it; the fixture `sources`."""
 
 from __future__ import annotations
 

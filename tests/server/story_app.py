@@ -1,24 +1,15 @@
-"""One machine that does a bit of everything, for a service that dies at any of its durable steps."""
+"""One machine that does a bit of everything, for `test_every_step.py`."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm import ActivityContext, Effects, History, Retry, activity, after, app, defer, durable, event
 from durable_fsm.testing import effect
-
-if TYPE_CHECKING:
-    from tests.server import dying
-else:
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
-    import dying
+from tests.server import dying
 
 dying.install()
 

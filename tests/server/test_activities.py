@@ -1,4 +1,4 @@
-"""Work on the outside world: counted outside, stopped with its state, retried honestly, never waited for in vain."""
+"""Activities: counted by the effect log outside, stopped with their state, retried, and never without an outcome."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ pytestmark = pytest.mark.server
 OUTAGE_SECONDS = 4
 
 
-def effects_of(host: Host, name: str) -> list[str]:
-    """Keys of the effects of this name, in order."""
-    return [entry.key for entry in host.effects.entries(name)]
-
-
 # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -35,11 +30,11 @@ def test_the_result_of_an_activity_reaches_its_chart(host: Host) -> None:
     machine = host.wait_in("Order", order, "paid")
     assert machine["data"]["result"] == f"done {order}"
     assert machine["activities"] == machine["timers"] == []
-    assert effects_of(host, order) == [f"Order/{order}/{machine['life']}/charging/2"]
+    assert host.effects_of(order) == [f"Order/{order}/{machine['life']}/charging/2"]
     wait_until(lambda: not host.scheduled("Order", order), what="the deadline's end")
 
 
-def test_a_machine_answers_while_its_work_is_done_in_the_background(host: Host) -> None:
+def test_a_machine_answers_while_its_activity_runs(host: Host) -> None:
     order = host.key("order")
 
     with host.effects.hold(f"before:{order}") as gate:
@@ -52,7 +47,7 @@ def test_a_machine_answers_while_its_work_is_done_in_the_background(host: Host) 
     host.wait_in("Order", order, "paid")
 
 
-def test_work_is_stopped_when_its_state_is_left(awake: Host) -> None:
+def test_an_activity_is_stopped_when_its_state_is_left(awake: Host) -> None:
     host, order = awake, awake.key("order")
 
     with host.effects.hold(f"before:{order}") as gate:
@@ -64,11 +59,11 @@ def test_work_is_stopped_when_its_state_is_left(awake: Host) -> None:
 
     host.settled()
     assert host.snapshot("Order", order)["configuration"] == ["cart"]
-    assert effects_of(host, order) == []
+    assert host.effects_of(order) == []
     assert host.scheduled("Order", order) == []
 
 
-def test_work_is_stopped_by_the_end_of_its_machine(awake: Host) -> None:
+def test_an_activity_is_stopped_when_its_machine_ends(awake: Host) -> None:
     host, order = awake, awake.key("order")
 
     with host.effects.hold(f"before:{order}") as gate:
@@ -78,10 +73,10 @@ def test_work_is_stopped_by_the_end_of_its_machine(awake: Host) -> None:
         assert host.receipt("Order", order, "cancel_order")["status"] == "done"
         wait_until(lambda: host.server.status(job["id"]) == "completed", what="the end of the work")
 
-    assert effects_of(host, order) == []
+    assert host.effects_of(order) == []
 
 
-def test_entering_a_state_again_begins_its_work_anew_under_another_stable_id(host: Host) -> None:
+def test_entering_a_state_again_starts_its_activity_anew_under_another_stable_id(host: Host) -> None:
     order = host.key("order")
 
     with host.effects.hold(f"before:{order}") as gate:
@@ -90,11 +85,11 @@ def test_entering_a_state_again_begins_its_work_anew_under_another_stable_id(hos
         host.receipt("Order", order, "charge_again")
         machine = host.wait_in("Order", order, "paid")
 
-    assert effects_of(host, order) == [f"Order/{order}/{machine['life']}/charging/3"]
+    assert host.effects_of(order) == [f"Order/{order}/{machine['life']}/charging/3"]
     assert machine["data"]["result"] == f"done {order}"
 
 
-def test_an_outcome_of_a_former_life_touches_nothing(host: Host) -> None:
+def test_an_outcome_of_an_earlier_life_of_the_key_changes_nothing(host: Host) -> None:
     order, again = host.key("order"), host.key("effect")
 
     with host.effects.hold(f"after:{order}-thread") as gate:
@@ -111,10 +106,10 @@ def test_an_outcome_of_a_former_life_touches_nothing(host: Host) -> None:
 
     assert host.stored("Workshop", order) == before
     assert host.snapshot("Workshop", order)["life"] != life
-    assert len(effects_of(host, again)) == 1
+    assert len(host.effects_of(again)) == 1
 
 
-def test_work_that_outlasts_its_deadline_is_stopped_and_has_failed(host: Host) -> None:
+def test_an_activity_that_exceeds_its_deadline_is_stopped_and_has_failed(host: Host) -> None:
     order = host.key("late")
 
     began = time.monotonic()
@@ -125,10 +120,10 @@ def test_work_that_outlasts_its_deadline_is_stopped_and_has_failed(host: Host) -
     assert machine["data"]["error"].startswith("deadline: activity 'late' was not over after 0:00:00.4")
     [job] = host.jobs("Workshop", order)
     wait_until(lambda: host.server.status(job["id"]) == "completed", what="the end of the work")
-    assert len(effects_of(host, order)) == 1
+    assert len(host.effects_of(order)) == 1
 
 
-def test_work_whose_invocation_is_killed_ends_with_its_deadline(host: Host) -> None:
+def test_an_activity_whose_invocation_is_killed_fails_at_its_deadline(host: Host) -> None:
     order = host.key("late")
     host.receipt("Workshop", order, "try_late", {"effect": order})
     [job] = wait_until(lambda: host.jobs("Workshop", order), what="the work to begin")
@@ -141,7 +136,7 @@ def test_work_whose_invocation_is_killed_ends_with_its_deadline(host: Host) -> N
 # ── retries ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_failed_work_is_tried_as_often_as_its_author_said(host: Host) -> None:
+def test_a_failing_activity_is_tried_as_often_as_its_retry_says(host: Host) -> None:
     order = host.key("order")
     host.effects.fail_next(order, times=100)
 
@@ -152,7 +147,7 @@ def test_failed_work_is_tried_as_often_as_its_author_said(host: Host) -> None:
     assert host.effects.arrived(order) == 3
 
 
-def test_work_that_fails_twice_and_succeeds_has_succeeded(host: Host) -> None:
+def test_an_activity_that_fails_twice_and_then_succeeds_has_succeeded(host: Host) -> None:
     order = host.key("order")
     host.effects.fail_next(order, times=2)
 
@@ -160,10 +155,10 @@ def test_work_that_fails_twice_and_succeeds_has_succeeded(host: Host) -> None:
 
     host.wait_in("Order", order, "paid")
     assert host.effects.arrived(order) == 3
-    assert len(effects_of(host, order)) == 1
+    assert len(host.effects_of(order)) == 1
 
 
-def test_an_outage_between_attempts_costs_none_of_them(host: Host) -> None:
+def test_an_outage_between_attempts_does_not_count_as_an_attempt(host: Host) -> None:
     """A platform's own counter would use up three attempts in these four seconds, and the work would never run again."""
     work = host.key("work")
     host.effects.fail_next(work, times=100)
@@ -182,17 +177,17 @@ def test_an_outage_between_attempts_costs_none_of_them(host: Host) -> None:
     assert host.effects.arrived(work) == 3
 
 
-def test_a_terminal_error_is_not_tried_again_and_arrives_with_its_facts(host: Host) -> None:
+def test_a_terminal_error_is_not_retried_and_keeps_code_and_metadata(host: Host) -> None:
     work = host.key("work")
 
     host.receipt("Workshop", work, "try_hopeless", {"effect": work})
 
     machine = host.wait_in("Workshop", work, "finished")
     assert machine["data"]["error"] == "TerminalError: this cannot work (418, {'reason': 'teapot'})"
-    assert effects_of(host, work) == ["once"]
+    assert host.effects_of(work) == ["once"]
 
 
-def test_a_step_that_is_done_is_not_done_again_after_a_kill(host: Host) -> None:
+def test_a_completed_step_is_not_repeated_after_a_kill(host: Host) -> None:
     work = host.key("work")
 
     with host.effects.hold(f"before:{work}-second") as gate:
@@ -203,17 +198,17 @@ def test_a_step_that_is_done_is_not_done_again_after_a_kill(host: Host) -> None:
 
     machine = host.wait_in("Workshop", work, "finished")
     assert machine["data"]["result"] == f"done {work}-first, done {work}-second"
-    assert len(effects_of(host, f"{work}-first")) == 1
-    assert len(set(effects_of(host, f"{work}-second"))) == 1
+    assert len(host.effects_of(f"{work}-first")) == 1
+    assert len(set(host.effects_of(f"{work}-second"))) == 1
 
 
-def test_a_plain_function_does_its_work_in_a_thread(host: Host) -> None:
+def test_a_plain_function_runs_in_a_thread(host: Host) -> None:
     work = host.key("work")
 
     host.receipt("Workshop", work, "try_threaded", {"effect": work})
 
     host.wait_in("Workshop", work, "finished")
-    assert effects_of(host, work) == ["thread"]
+    assert host.effects_of(work) == ["thread"]
 
 
 def test_a_result_may_be_zero(host: Host) -> None:
@@ -225,7 +220,7 @@ def test_a_result_may_be_zero(host: Host) -> None:
 
 
 @pytest.mark.parametrize("kind", ["speechless", "failing_badly", "wordless"])
-def test_what_cannot_be_written_is_an_error_and_not_tried_for_ever(host: Host, kind: str) -> None:
+def test_a_result_that_cannot_be_encoded_is_an_error_and_not_retried_for_ever(host: Host, kind: str) -> None:
     work = host.key(kind)
 
     host.receipt("Workshop", work, f"try_{kind}", {"effect": work})
@@ -234,7 +229,7 @@ def test_what_cannot_be_written_is_an_error_and_not_tried_for_ever(host: Host, k
     host.settled()
 
 
-def test_an_outcome_that_nothing_waits_for_is_recorded_and_changes_nothing_else(host: Host) -> None:
+def test_an_outcome_without_a_transition_is_recorded_and_changes_nothing_else(host: Host) -> None:
     work = host.key("work")
     host.receipt("Workshop", work, "try_careless", {"effect": work})
 
@@ -243,7 +238,7 @@ def test_an_outcome_that_nothing_waits_for_is_recorded_and_changes_nothing_else(
     assert (machine["configuration"], machine["status"], machine["seq"]) == (["careless"], "running", 3)
 
 
-def test_an_error_that_nothing_waits_for_fails_the_machine_visibly(host: Host) -> None:
+def test_an_error_without_a_transition_fails_the_machine_visibly(host: Host) -> None:
     work = host.key("work")
     host.effects.fail_next(work, times=100)
     host.receipt("Workshop", work, "try_careless", {"effect": work})
@@ -270,7 +265,7 @@ def _without_activities(host: Host, key: str) -> dict[str, Any]:
 # ── exclusive ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_event_that_meets_exclusive_work_waits_and_is_judged_afterwards(host: Host) -> None:
+def test_an_event_during_an_exclusive_activity_waits_and_is_taken_afterwards(host: Host) -> None:
     door = host.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -284,11 +279,11 @@ def test_an_event_that_meets_exclusive_work_waits_and_is_judged_afterwards(host:
 
     assert host.server.output(pushed)["configuration"] == ["opened"]
     assert host.server.output(walked)["reply"] == "through"
-    assert len(effects_of(host, door)) == 1
+    assert len(host.effects_of(door)) == 1
     host.settled()
 
 
-def test_exclusive_work_is_finished_after_the_death_of_the_service(host: Host) -> None:
+def test_an_exclusive_activity_finishes_after_the_service_was_killed(host: Host) -> None:
     door = host.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -301,7 +296,7 @@ def test_exclusive_work_is_finished_after_the_death_of_the_service(host: Host) -
     assert host.snapshot("Door", door)["data"]["rounds"] == 1
 
 
-def test_exclusive_work_that_fails_as_often_as_it_may_has_failed(host: Host) -> None:
+def test_an_exclusive_activity_without_attempts_left_has_failed(host: Host) -> None:
     door = host.key("door")
     host.effects.fail_next(door, times=100)
 
@@ -312,7 +307,7 @@ def test_exclusive_work_that_fails_as_often_as_it_may_has_failed(host: Host) -> 
 
 
 @pytest.mark.parametrize("how", ["kill", "cancel"])
-def test_exclusive_work_whose_runner_is_ended_has_failed(awake: Host, how: str) -> None:
+def test_an_exclusive_activity_whose_invocation_is_ended_has_failed(awake: Host, how: str) -> None:
     host, door = awake, awake.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -327,7 +322,7 @@ def test_exclusive_work_whose_runner_is_ended_has_failed(awake: Host, how: str) 
     assert host.receipt("Door", door, "push", {"effect": host.key("door")})["configuration"] == ["opened"]
 
 
-def test_exclusive_work_whose_machine_is_cancelled_has_failed_and_the_event_is_answered(awake: Host) -> None:
+def test_cancelling_the_machine_fails_its_exclusive_activity_and_answers_the_event(awake: Host) -> None:
     host, door = awake, awake.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -340,7 +335,7 @@ def test_exclusive_work_whose_machine_is_cancelled_has_failed_and_the_event_is_a
     host.settled()
 
 
-def test_exclusive_work_whose_machine_is_killed_is_lost_and_the_next_event_finds_that(host: Host) -> None:
+def test_killing_the_machine_loses_its_exclusive_activity_and_the_next_event_finds_that(host: Host) -> None:
     door = host.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -356,7 +351,7 @@ def test_exclusive_work_whose_machine_is_killed_is_lost_and_the_next_event_finds
     host.settled()
 
 
-def test_what_was_lost_stays_settled_even_if_the_event_that_finds_it_is_refused(host: Host) -> None:
+def test_a_lost_activity_stays_settled_even_if_the_event_that_finds_it_is_refused(host: Host) -> None:
     door = host.key("door")
 
     with host.effects.hold(f"before:{door}") as gate:
@@ -370,7 +365,7 @@ def test_what_was_lost_stays_settled_even_if_the_event_that_finds_it_is_refused(
     assert host.snapshot("Door", door)["configuration"] == ["stuck"]
 
 
-def test_timers_that_were_killed_with_a_turn_are_armed_again_by_the_next(host: Host) -> None:
+def test_timers_killed_with_a_turn_are_armed_again_by_the_next_turn(host: Host) -> None:
     vault = host.key("vault")
 
     with host.effects.hold(f"before:{vault}") as gate:
@@ -384,7 +379,7 @@ def test_timers_that_were_killed_with_a_turn_are_armed_again_by_the_next(host: H
     host.wait_in("Vault", vault, "outside")
 
 
-def test_work_in_a_state_with_a_timer_leaves_the_timer_alone(host: Host) -> None:
+def test_an_exclusive_activity_does_not_disturb_the_timer_of_its_state(host: Host) -> None:
     vault = host.key("vault")
 
     receipt = host.receipt("Vault", vault, "push", {"effect": vault})
@@ -394,7 +389,7 @@ def test_work_in_a_state_with_a_timer_leaves_the_timer_alone(host: Host) -> None
     assert [row["status"] for row in host.invocations("Vault", vault, target_handler_name="_deliver")] == ["completed"]
 
 
-def test_many_pushes_of_one_door_open_it_once(host: Host) -> None:
+def test_many_concurrent_pushes_open_the_door_once(host: Host) -> None:
     door = host.key("door")
 
     answers = host.together([("Door", door, "push", {"effect": door})] * 10)
@@ -402,4 +397,4 @@ def test_many_pushes_of_one_door_open_it_once(host: Host) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
     refused = next(answer.json() for answer in answers if answer.status_code == 409)
     assert json.loads(refused["metadata"]["configuration"]) == ["opened"]
-    assert len(effects_of(host, door)) == 1
+    assert len(host.effects_of(door)) == 1

@@ -1,4 +1,4 @@
-"""What clients are told: receipts, refusals, schemas."""
+"""What clients get back: receipts, refusals and schemas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARCEL = {"weight": 3, "to": {"street": "Main", "number": 1}}
 # ── receipts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_receipt_says_what_became_of_the_event_and_where_the_machine_is(host: Host) -> None:
+def test_a_receipt_has_the_outcome_of_the_event_and_the_configuration(host: Host) -> None:
     review = host.key("a/b ü %2F?")
 
     host.receipt("Review", review, "approve_law")
@@ -39,7 +39,7 @@ def test_a_receipt_says_what_became_of_the_event_and_where_the_machine_is(host: 
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_snapshot_says_all_there_is_to_know(host: Host) -> None:
+def test_a_snapshot_has_configuration_status_data_and_accepted_events(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "buy")
 
@@ -51,7 +51,7 @@ def test_a_snapshot_says_all_there_is_to_know(host: Host) -> None:
     assert machine["data"] == {"count": 0}
 
 
-def test_sets_are_written_in_one_order_under_any_hash_seed(host: Host) -> None:
+def test_sets_are_written_in_sorted_order_under_any_hash_seed(host: Host) -> None:
     parcel = host.key("parcel")
     host.receipt("Delivery", parcel, "create", PARCEL)
     tags = [f"tag {number}" for number in range(20)]
@@ -66,7 +66,7 @@ def test_sets_are_written_in_one_order_under_any_hash_seed(host: Host) -> None:
 # ── create, delete, autostart ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_create_makes_a_machine_once_and_never_resets_it(host: Host) -> None:
+def test_create_starts_a_machine_once_and_never_resets_it(host: Host) -> None:
     parcel = host.key("parcel")
 
     created = host.receipt("Delivery", parcel, "create", PARCEL)
@@ -95,7 +95,7 @@ def test_a_machine_whose_data_has_no_defaults_is_not_started_by_an_event(host: H
     assert refused.json()["metadata"]["type"] == "NotStarted"
 
 
-def test_a_machine_that_wants_create_first_is_not_started_by_an_event(host: Host) -> None:
+def test_a_chart_with_create_first_is_not_started_by_an_event(host: Host) -> None:
     strict = host.key("strict")
 
     refused = host.post("Strict", strict, "begin")
@@ -116,7 +116,7 @@ def test_a_refused_event_starts_no_machine(host: Host) -> None:
 
 
 @pytest.mark.parametrize("event", ["walk", "done.invoke.starting"])
-def test_an_event_that_no_machine_would_take_does_not_start_one_that_begins_with_work(host: Host, event: str) -> None:
+def test_a_refused_event_does_not_start_a_machine_that_begins_with_an_activity(host: Host, event: str) -> None:
     greedy = host.key("greedy")
 
     refused = host.post("Greedy", greedy, "send", {"event": event})
@@ -125,7 +125,7 @@ def test_an_event_that_no_machine_would_take_does_not_start_one_that_begins_with
     assert host.stored("Greedy", greedy) == {}
 
 
-def test_a_deleted_machine_is_gone_and_its_key_begins_a_new_life(host: Host) -> None:
+def test_a_deleted_machine_is_gone_and_its_key_starts_a_new_life(host: Host) -> None:
     counter = host.key("counter")
     host.receipt("Counter", counter, "increment")
     life = host.snapshot("Counter", counter)["life"]
@@ -166,7 +166,7 @@ def test_a_finished_machine_takes_no_more_events(host: Host) -> None:
         ("Talkative", "say"),
     ],
 )
-def test_nobody_outside_may_send_what_belongs_to_the_machine(host: Host, chart: str, event: str) -> None:
+def test_platform_events_and_private_events_cannot_be_sent_from_outside(host: Host, chart: str, event: str) -> None:
     key = host.key("private")
 
     by_send = host.post(chart, key, "send", {"event": event, "payload": "x"})
@@ -179,21 +179,21 @@ def test_nobody_outside_may_send_what_belongs_to_the_machine(host: Host, chart: 
 
 
 @pytest.mark.parametrize("handler", ["_deliver", "_parked"])
-def test_nobody_outside_may_deliver(host: Host, handler: str) -> None:
+def test_private_handlers_cannot_be_called_from_outside(host: Host, handler: str) -> None:
     answer = host.post("Oven", host.key("oven"), handler, {"token": "x"})
 
     assert answer.status_code == 400  # Restate's own: the handler is not public
     assert answer.json()["source"] == "ingress"
 
 
-def test_nobody_outside_may_run_an_activity(host: Host) -> None:
+def test_activities_cannot_be_called_from_outside(host: Host) -> None:
     answer = host.client.post(f"{host.server.ingress_url}/Order.activities/charging", json={})
 
     assert answer.status_code == 400
     assert answer.json()["source"] == "ingress"
 
 
-def test_an_unknown_event_is_answered_with_what_was_probably_meant(host: Host) -> None:
+def test_an_unknown_event_is_answered_with_the_nearest_name(host: Host) -> None:
     refused = host.post("Ticket", host.key("ticket"), "send", {"event": "bye"})
 
     assert refused.status_code == 404
@@ -201,7 +201,7 @@ def test_an_unknown_event_is_answered_with_what_was_probably_meant(host: Host) -
     assert json.loads(refused.json()["metadata"]["known"]) == ["buy", "use"]
 
 
-def test_every_refusal_is_one_sentence_with_typed_facts_and_no_stack_trace(host: Host) -> None:
+def test_every_refusal_has_a_message_and_typed_facts_and_no_stack_trace(host: Host) -> None:
     ticket, parcel = host.key("ticket"), host.key("parcel")
     host.receipt("Delivery", parcel, "create", PARCEL)
     refusals = [
@@ -226,7 +226,7 @@ def test_every_refusal_is_one_sentence_with_typed_facts_and_no_stack_trace(host:
 # ── callbacks that fail ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_callback_that_raises_leaves_the_machine_as_it_was_to_the_byte(host: Host) -> None:
+def test_a_callback_that_raises_leaves_the_stored_machine_unchanged_to_the_byte(host: Host) -> None:
     fragile = host.key("fragile")
     host.receipt("Fragile", fragile, "create")
     before = host.stored("Fragile", fragile)
@@ -239,7 +239,7 @@ def test_a_callback_that_raises_leaves_the_machine_as_it_was_to_the_byte(host: H
 
 
 @pytest.mark.parametrize("event", ["hum", "sing"])
-def test_a_callback_that_returns_what_has_no_form_in_json_fails_and_blocks_nothing(host: Host, event: str) -> None:
+def test_a_reply_that_json_cannot_hold_is_an_error_and_changes_nothing(host: Host, event: str) -> None:
     babbler = host.key("babbler")
     host.receipt("Babbler", babbler, "create")
     before = host.stored("Babbler", babbler)
@@ -248,14 +248,14 @@ def test_a_callback_that_returns_what_has_no_form_in_json_fails_and_blocks_nothi
     assert host.stored("Babbler", babbler) == before
 
 
-def test_half_a_character_in_a_reply_is_answered_as_a_question_mark(host: Host) -> None:
+def test_an_unpaired_surrogate_in_a_reply_is_answered_as_a_question_mark(host: Host) -> None:
     assert host.receipt("Babbler", host.key("babbler"), "babble")["reply"] == "half a character: ?"
 
 
 # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_openapi_shows_each_events_payload(host: Host) -> None:
+def test_openapi_shows_the_payload_of_each_event(host: Host) -> None:
     answer = host.client.get(f"{host.server.admin_url}/services/Delivery/openapi")
 
     api = answer.json()
@@ -274,7 +274,7 @@ def test_openapi_shows_each_events_payload(host: Host) -> None:
     assert schemas["historyRequest"]["properties"].keys() == {"after", "limit", "last"}
 
 
-def test_a_machine_is_readable_while_it_is_written(host: Host) -> None:
+def test_a_machine_can_be_read_while_it_takes_events(host: Host) -> None:
     counter = host.key("counter")
 
     answers = host.together([("Counter", counter, "increment", None), ("Counter", counter, "snapshot", None)] * 20)

@@ -1,4 +1,4 @@
-"""Machines that machines run: begun with their state, heard of when they end, and stopped with everything of theirs."""
+"""Child machines: they start with a state of their parent, report how they end, and stop with that state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gone(host: Host, chart: str, key: str) -> bool:
 # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_child_begins_with_data_and_its_output_comes_back(family: Host) -> None:
+def test_a_child_starts_with_data_and_its_output_reaches_its_parent(family: Host) -> None:
     office = begin(family, cents=500)
 
     letter = only_child(family, office)
@@ -53,7 +53,7 @@ def test_a_child_begins_with_data_and_its_output_comes_back(family: Host) -> Non
     assert (ended["status"], ended["configuration"]) == ("done", ["sent"])
 
 
-def test_parent_and_child_show_each_other(family: Host) -> None:
+def test_the_snapshots_of_parent_and_child_name_each_other(family: Host) -> None:
     office = begin(family)
 
     letter = only_child(family, office)
@@ -68,7 +68,7 @@ def test_parent_and_child_show_each_other(family: Host) -> None:
     assert token.startswith(machine["life"])
 
 
-def test_the_failure_of_a_child_comes_back(family: Host) -> None:
+def test_the_failure_of_a_child_reaches_its_parent(family: Host) -> None:
     office = begin(family)
 
     family.receipt("Office", office, "tell", "fail")
@@ -78,7 +78,7 @@ def test_the_failure_of_a_child_comes_back(family: Host) -> None:
     assert error["message"] == f"{office} is torn"
 
 
-def test_a_child_that_its_data_do_not_let_begin_has_failed(family: Host) -> None:
+def test_a_child_whose_data_do_not_fit_has_failed(family: Host) -> None:
     office = begin(family, cents="many")
 
     error = family.wait_in("Office", office, "failed")["data"]["error"]
@@ -89,7 +89,7 @@ def test_a_child_that_its_data_do_not_let_begin_has_failed(family: Host) -> None
     family.settled()
 
 
-def test_a_configuration_of_transitions_runs_machines_too(family: Host) -> None:
+def test_a_transitions_configuration_runs_child_machines_too(family: Host) -> None:
     key = begin(family, chart="PostRoom")
     letter = only_child(family, key, "PostRoom")
 
@@ -98,7 +98,7 @@ def test_a_configuration_of_transitions_runs_machines_too(family: Host) -> None:
     assert family.wait_in("PostRoom", key, "done")["data"]["result"]["name"] == key
 
 
-def test_an_end_that_a_callback_fails_on_waits_for_the_next_deployment(family: Host) -> None:
+def test_the_end_of_a_child_that_a_callback_fails_on_waits_for_the_next_deployment(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
 
@@ -113,7 +113,7 @@ def test_an_end_that_a_callback_fails_on_waits_for_the_next_deployment(family: H
     family.settled()
 
 
-def test_a_document_runs_the_machine_that_stands_in_it(family: Host) -> None:
+def test_a_document_runs_the_child_machine_that_it_contains(family: Host) -> None:
     shop = family.key("shop")
     family.receipt("shop", shop, "create")
     wait_until(lambda: family.snapshot("shop", shop)["data"]["counted"] == 500, what="the child to be ready")
@@ -126,7 +126,7 @@ def test_a_document_runs_the_machine_that_stands_in_it(family: Host) -> None:
 # ── the end of a state ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_child_is_stopped_with_its_state_and_so_is_its_work(family: Host) -> None:
+def test_a_child_and_its_activity_are_stopped_when_the_state_of_the_parent_is_left(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
 
@@ -142,7 +142,7 @@ def test_a_child_is_stopped_with_its_state_and_so_is_its_work(family: Host) -> N
     assert family.snapshot("Office", office)["configuration"] == ["idle"]
 
 
-def test_a_child_that_holds_its_key_is_cut_short(family: Host) -> None:
+def test_a_child_in_an_exclusive_activity_is_stopped_at_once(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
 
@@ -167,7 +167,7 @@ def test_children_of_children_are_stopped_too(family: Host) -> None:
     family.settled()
 
 
-def test_an_output_goes_up_from_child_to_parent_to_their_parent(family: Host) -> None:
+def test_an_output_passes_from_grandchild_to_child_to_parent(family: Host) -> None:
     ministry = begin(family, chart="Ministry", cents=3)
     office = only_child(family, ministry, "Ministry")
     letter = only_child(family, office, "DeafOffice")
@@ -178,7 +178,7 @@ def test_an_output_goes_up_from_child_to_parent_to_their_parent(family: Host) ->
     assert result == {"name": ministry, "cents": 3, "heard": [], "where": ""}
 
 
-def test_a_child_that_is_left_in_the_same_turn_never_begins(family: Host) -> None:
+def test_a_child_whose_state_is_left_in_the_same_turn_never_starts(family: Host) -> None:
     office = family.key("office")
 
     receipt = family.receipt("Office", office, "touch", {"name": office})
@@ -199,7 +199,7 @@ def test_a_machine_that_ends_stops_its_children(family: Host) -> None:
     wait_until(lambda: gone(family, "Letter", letter), what="the child to be gone")
 
 
-def test_each_entry_has_a_child_of_its_own(family: Host) -> None:
+def test_each_entry_of_a_state_starts_a_child_of_its_own(family: Host) -> None:
     office = begin(family)
     former = only_child(family, office)
 
@@ -212,7 +212,7 @@ def test_each_entry_has_a_child_of_its_own(family: Host) -> None:
     assert family.wait_in("Office", office, "done")
 
 
-def test_what_a_former_child_still_sends_changes_nothing(family: Host) -> None:
+def test_messages_of_an_earlier_child_change_nothing(family: Host) -> None:
     """The former child is held while it has things to send; its parent enters the state again meanwhile."""
     office = begin(family)
     former = only_child(family, office)
@@ -239,7 +239,7 @@ def mail(host: Host, chart: str, key: str, letter: dict[str, Any]) -> None:
     host.receipt("Postman", f"{chart}/{key}", "bring", letter)
 
 
-def test_nobody_but_its_parent_begins_a_child(family: Host) -> None:
+def test_only_its_parent_starts_a_child(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
     family.receipt("Office", office, "back")
@@ -258,7 +258,7 @@ def test_nobody_but_its_parent_begins_a_child(family: Host) -> None:
 # ── deleting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_parent_that_is_deleted_takes_its_children_along(family: Host) -> None:
+def test_deleting_a_parent_stops_its_children(family: Host) -> None:
     ministry = begin(family, chart="Ministry")
     office = only_child(family, ministry, "Ministry")
     letter = only_child(family, office, "DeafOffice")
@@ -270,7 +270,7 @@ def test_a_parent_that_is_deleted_takes_its_children_along(family: Host) -> None
     assert gone(family, "Ministry", ministry)
 
 
-def test_a_child_that_is_deleted_has_failed(family: Host) -> None:
+def test_deleting_a_child_is_a_failure_for_its_parent(family: Host) -> None:
     office = begin(family)
     letter = only_child(family, office)
 
@@ -280,7 +280,7 @@ def test_a_child_that_is_deleted_has_failed(family: Host) -> None:
     assert error == {"type": "deleted", "message": "machine 'letter' was deleted.", "metadata": None}
 
 
-def test_the_end_of_a_child_does_not_reach_the_next_life_of_its_parent(family: Host) -> None:
+def test_the_end_of_a_child_does_not_reach_a_later_life_of_its_parent(family: Host) -> None:
     office = family.key("office")
     for _ in range(5):
         family.receipt("Office", office, "begin", {"name": office})
@@ -317,7 +317,7 @@ def test_a_parent_may_stop_while_its_child_ends_in_either_order(family: Host, sc
 # ── what operators do ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_child_that_is_lost_before_it_begins_has_failed(family: Host) -> None:
+def test_a_child_that_is_lost_before_it_starts_has_failed(family: Host) -> None:
     """Its key is emptied behind everybody's back: as if its beginning had been killed."""
     office = begin(family)
     letter = only_child(family, office)
@@ -342,7 +342,7 @@ def waiting_mail(host: Host, office: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["status"] != "completed"]
 
 
-def test_an_end_that_an_operator_kills_on_its_way_comes_all_the_same(family: Host) -> None:
+def test_the_end_of_a_child_arrives_even_if_an_operator_kills_its_delivery(family: Host) -> None:
     office = family.key("office")
     with family.effects.hold(f"before:{office}-dawdle") as gate:
         watch(family, office)
@@ -357,7 +357,7 @@ def test_an_end_that_an_operator_kills_on_its_way_comes_all_the_same(family: Hos
     assert family.wait_in("Office", office, "done")["data"]["result"]["name"] == office
 
 
-def test_children_of_a_turn_that_was_killed_are_looked_after(family: Host) -> None:
+def test_a_child_started_by_a_killed_turn_is_found_to_be_lost(family: Host) -> None:
     """The turn is killed with what it has sent; the child's beginning is undone behind everybody's back."""
     office = family.key("office")
     with family.effects.hold(f"before:{office}-dawdle") as gate:
@@ -374,7 +374,7 @@ def test_children_of_a_turn_that_was_killed_are_looked_after(family: Host) -> No
     family.settled()
 
 
-def test_a_child_that_nobody_wants_any_more_is_ended_when_it_writes(family: Host) -> None:
+def test_an_orphaned_child_is_ended_when_it_writes(family: Host) -> None:
     """Its parent is deleted behind everybody's back: as if the word to end had been killed."""
     office = begin(family)
     letter = only_child(family, office)
@@ -402,7 +402,7 @@ def spread(host: Host, count: int, event: str = "spread") -> tuple[str, list[str
     return office, [child["key"] for child in children(host, office)]
 
 
-def test_a_machine_for_each_item_and_their_outputs_in_order(family: Host) -> None:
+def test_a_child_for_each_item_gives_the_outputs_in_order(family: Host) -> None:
     office, keys = spread(family, 20)
     assert [key.split("/")[1] for key in keys] == [f"many.{number}" for number in range(20)]
 
@@ -416,7 +416,7 @@ def test_a_machine_for_each_item_and_their_outputs_in_order(family: Host) -> Non
     family.settled()
 
 
-def test_the_first_failure_stops_the_other_machines(family: Host) -> None:
+def test_the_first_failed_child_stops_the_others(family: Host) -> None:
     office, keys = spread(family, 5)
     family.settled()
 
@@ -430,7 +430,7 @@ def test_the_first_failure_stops_the_other_machines(family: Host) -> None:
     assert family.snapshot("Office", office)["machines"] == []
 
 
-def test_machines_may_settle_whatever_becomes_of_the_others(family: Host) -> None:
+def test_children_may_all_settle_even_if_some_fail(family: Host) -> None:
     office, keys = spread(family, 3, "settle")
     family.settled()
 
@@ -445,7 +445,7 @@ def test_machines_may_settle_whatever_becomes_of_the_others(family: Host) -> Non
     assert second["error"]["message"] == f"{office}-1 is torn"
 
 
-def test_no_items_are_done_at_once(family: Host) -> None:
+def test_children_for_no_items_are_done_at_once(family: Host) -> None:
     office = family.key("office")
 
     receipt = family.receipt("Office", office, "spread", {"name": office, "letters": []})

@@ -49,7 +49,7 @@ def client(shop: Host) -> Iterator[SyncClient]:
         yield found
 
 
-def test_a_machine_takes_an_event_and_shows_where_it_is(shop: Host, client: SyncClient) -> None:
+def test_the_client_sends_an_event_and_reads_the_machine(shop: Host, client: SyncClient) -> None:
     seat = client.machine(Seat, shop.key("seat"))
 
     receipt = seat.send(Seat.book, MAIN_STREET)
@@ -61,7 +61,7 @@ def test_a_machine_takes_an_event_and_shows_where_it_is(shop: Host, client: Sync
     assert {one.event: one.accepts for one in view.events} == {"book": "no", "use": "yes"}
 
 
-def test_the_same_calls_are_made_with_asyncio(shop: Host) -> None:
+def test_the_asyncio_client_makes_the_same_calls(shop: Host) -> None:
     async def story() -> list[object]:
         async with Client(shop.server.ingress_url) as client:
             seat = client.machine("Seat", shop.key("seat"))
@@ -72,7 +72,7 @@ def test_the_same_calls_are_made_with_asyncio(shop: Host) -> None:
     assert asyncio.run(story())[2][-2:] == ["book", "use"]
 
 
-def test_a_machine_that_refuses_raises_here_what_it_raised_there(shop: Host, client: SyncClient) -> None:
+def test_a_refusal_raises_the_error_of_the_machine_in_the_client(shop: Host, client: SyncClient) -> None:
     seat = client.machine("Seat", shop.key("seat"))
     with pytest.raises(errors.InvalidPayload) as invalid:
         seat.send("book", {"street": "Main Street", "number": 0})
@@ -117,7 +117,7 @@ def test_a_key_may_be_any_text(shop: Host, client: SyncClient, key: str) -> None
     assert shop.stored("Tally", key)
 
 
-def test_an_event_sent_one_way_has_its_receipt_later(shop: Host, client: SyncClient) -> None:
+def test_the_receipt_of_a_one_way_event_can_be_fetched_later(shop: Host, client: SyncClient) -> None:
     tally = client.machine("Tally", shop.key("tally"))
 
     sent = tally.tell("increment", delay=timedelta(milliseconds=300))
@@ -129,7 +129,7 @@ def test_an_event_sent_one_way_has_its_receipt_later(shop: Host, client: SyncCli
     assert tally.send("increment", delay=timedelta(milliseconds=1)).reply == 2
 
 
-def test_an_event_sent_one_way_is_refused_to_who_attaches(shop: Host, client: SyncClient) -> None:
+def test_attaching_to_a_refused_one_way_event_raises_its_error(shop: Host, client: SyncClient) -> None:
     sent = client.machine(Seat, shop.key("seat")).tell(Seat.use)
 
     with pytest.raises(errors.EventRejected) as rejected:
@@ -138,7 +138,7 @@ def test_an_event_sent_one_way_is_refused_to_who_attaches(shop: Host, client: Sy
     assert rejected.value.accepted == ("book",)
 
 
-def test_somebody_waits_for_a_machine(shop: Host, client: SyncClient) -> None:
+def test_the_client_waits_for_a_state_of_a_machine(shop: Host, client: SyncClient) -> None:
     seat = client.machine(Seat, shop.key("seat"))
 
     there = seat.wait_for(state=Seat.booked, event=Seat.book, payload=MAIN_STREET, timeout=timedelta(seconds=9))
@@ -150,7 +150,9 @@ def test_somebody_waits_for_a_machine(shop: Host, client: SyncClient) -> None:
     assert late.value.condition == '{"state":"used"}'
 
 
-def test_an_event_is_taken_once_though_everything_dies_while_it_is_sent(shop: Host, client: SyncClient) -> None:
+def test_an_event_is_taken_once_although_service_and_server_are_killed_while_it_is_sent(
+    shop: Host, client: SyncClient
+) -> None:
     tally = client.machine("Tally", shop.key("tally"))
     tally.send("increment")
     found: list[object] = []
@@ -168,7 +170,9 @@ def test_an_event_is_taken_once_though_everything_dies_while_it_is_sent(shop: Ho
     assert tally.snapshot().data == {"count": 2}
 
 
-def test_a_row_of_events_is_taken_once_each_though_everything_dies_amidst_them(shop: Host, client: SyncClient) -> None:
+def test_each_of_many_events_is_taken_once_although_service_and_server_are_killed_meanwhile(
+    shop: Host, client: SyncClient
+) -> None:
     tally = client.machine(Tally, shop.key("tally"))
     replies: list[object] = []
 
@@ -190,7 +194,7 @@ def test_a_row_of_events_is_taken_once_each_though_everything_dies_amidst_them(s
     assert tally.snapshot().data == {"count": 100}
 
 
-def test_an_activity_tells_another_machine_once_however_often_it_is_begun(shop: Host, client: SyncClient) -> None:
+def test_an_activity_sends_to_another_machine_once_however_often_it_is_retried(shop: Host, client: SyncClient) -> None:
     tally = client.machine(Tally, shop.key("tally"))
     messenger = client.machine(Messenger, shop.key("messenger"))
     shop.effects.fail_next(tally.key, times=2)  # it has told already when it fails
@@ -203,7 +207,7 @@ def test_an_activity_tells_another_machine_once_however_often_it_is_begun(shop: 
     assert tally.snapshot().data == {"count": 5}
 
 
-def test_a_machine_is_created_moved_and_deleted(shop: Host, client: SyncClient) -> None:
+def test_the_client_creates_repairs_and_deletes_a_machine(shop: Host, client: SyncClient) -> None:
     seat = client.machine(Seat, shop.key("seat"))
     created = [seat.create({"count": 3}).outcome for _ in range(2)]
     moved = seat.repair(move=Seat.booked, reason="booked at the counter")
@@ -215,7 +219,7 @@ def test_a_machine_is_created_moved_and_deleted(shop: Host, client: SyncClient) 
         seat.delete()
 
 
-def test_work_is_cancelled(shop: Host, client: SyncClient) -> None:
+def test_the_client_cancels_an_activity(shop: Host, client: SyncClient) -> None:
     holder = client.machine(Holder, shop.key("holder"))
     with shop.effects.hold(f"before:{holder.key}") as gate:
         holder.send(Holder.begin, Errand(tally=holder.key))
@@ -228,7 +232,7 @@ def test_work_is_cancelled(shop: Host, client: SyncClient) -> None:
         holder.cancel("holding")
 
 
-def test_who_calls_a_chart_that_nobody_hosts_is_told_what_to_do(shop: Host) -> None:
+def test_calling_a_chart_that_is_not_deployed_says_what_to_do(shop: Host) -> None:
     with (
         SyncClient(shop.server.ingress_url, patience=timedelta(milliseconds=300)) as client,
         pytest.raises(errors.UnexpectedAnswer, match="register the deployment that hosts it"),
@@ -236,7 +240,7 @@ def test_who_calls_a_chart_that_nobody_hosts_is_told_what_to_do(shop: Host) -> N
         client.machine("Nobody", "k").send("go")
 
 
-def test_the_page_about_the_client_is_true(shop: Host) -> None:
+def test_the_examples_of_the_client_page_run(shop: Host) -> None:
     page = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     names: dict[str, Any] = {"__name__": "page"}
@@ -250,7 +254,7 @@ def test_the_page_about_the_client_is_true(shop: Host) -> None:
         assert chart_from(names[chart.__name__]) == chart_from(chart)
 
 
-def test_what_a_machine_has_done_is_undone_when_its_caller_says_so(sagas_awake: Host) -> None:
+def test_delete_undoes_completed_work_if_the_caller_asks_for_it(sagas_awake: Host) -> None:
     trip = sagas_awake.key("trip")
     with SyncClient(sagas_awake.server.ingress_url) as client:
         booking = client.machine("Booking", trip)
@@ -267,7 +271,7 @@ def test_what_a_machine_has_done_is_undone_when_its_caller_says_so(sagas_awake: 
 
 
 @pytest.mark.parametrize("victim", ["service", "server"])
-def test_what_dies_while_an_event_is_taken_costs_its_sender_time_only(host: Host, victim: str) -> None:
+def test_a_kill_while_an_event_is_taken_costs_its_sender_only_time(host: Host, victim: str) -> None:
     key = host.key("door")
     answers: list[Any] = []
     with SyncClient(host.server.ingress_url) as client, host.effects.hold(f"after:{key}") as gate:

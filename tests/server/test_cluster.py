@@ -1,4 +1,4 @@
-"""A cluster of three nodes, each of which is killed once: nothing lost, nothing twice."""
+"""A cluster of three nodes, each of which is killed once: no event is lost or taken twice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cluster() -> Iterator[RestateCluster]:
         yield cluster
 
 
-def test_the_script_runs_a_cluster_until_it_is_told_to_end(tmp_path: Path, effect_log: EffectLog) -> None:
+def test_the_script_runs_a_cluster_until_sigterm(tmp_path: Path, effect_log: EffectLog) -> None:
     app_dir, log = Path(__file__).parent, tmp_path / "service.log"
     with ServiceProcess.serving("charts:charts_app", log=log, env=effect_log.env, app_dir=app_dir) as service:
         command = [sys.executable, "-u", str(SCRIPT), "--register", service.url]
@@ -82,7 +82,7 @@ class Sender:
             return reply
 
 
-def test_each_node_dies_once_and_nothing_is_lost_or_doubled(
+def test_nothing_is_lost_or_doubled_when_each_node_is_killed_once(
     cluster: RestateCluster, effect_log: EffectLog, tmp_path: Path, dice: random.Random, scale: int
 ) -> None:
     """Events, timers and activities are under way whenever a node dies: 5,000 events at SCALE=10."""

@@ -1,4 +1,4 @@
-"""Many senders, one machine."""
+"""Many clients send to one machine at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 SENDERS = 100
 
 
-def test_of_a_hundred_buyers_one_gets_the_ticket_and_the_others_are_told_where_it_is(host: Host) -> None:
+def test_one_of_a_hundred_buyers_gets_the_ticket_and_the_others_are_told_that_it_is_sold(host: Host) -> None:
     ticket = host.key("ticket")
 
     answers = host.together([("Ticket", ticket, "buy", None)] * SENDERS)
@@ -31,7 +31,7 @@ def test_of_a_hundred_buyers_one_gets_the_ticket_and_the_others_are_told_where_i
     assert host.snapshot("Ticket", ticket)["seq"] == 2  # entered, bought
 
 
-def test_of_a_hundred_buyers_of_a_patient_ticket_the_others_are_ignored(host: Host) -> None:
+def test_a_chart_that_ignores_unexpected_events_ignores_all_but_one_of_a_hundred_buyers(host: Host) -> None:
     ticket = host.key("ticket")
 
     answers = host.together([("PatientTicket", ticket, "buy", None)] * SENDERS)
@@ -50,7 +50,7 @@ def test_a_hundred_increments_are_counted_from_one_to_a_hundred(host: Host) -> N
     assert host.snapshot("Counter", counter)["data"] == {"count": SENDERS}
 
 
-def test_a_repeated_request_with_the_same_idempotency_key_is_answered_again_and_taken_once(host: Host) -> None:
+def test_a_repeated_request_with_the_same_idempotency_key_is_taken_once_and_gets_the_same_answer(host: Host) -> None:
     counter = host.key("counter")
     url, headers = host.url("Counter", counter, "increment"), {"idempotency-key": counter}
 

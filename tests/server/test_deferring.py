@@ -1,4 +1,4 @@
-"""Events that wait until their machine is free, through crashes, in order."""
+"""Deferred events: taken in order once their machine can take them, despite crashes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_deferred_events_are_taken_in_order_and_once_across_crashes(host: Host) 
     assert machine["deferred"] == []
 
 
-def test_deferred_events_outlive_the_server(awake: Host) -> None:
+def test_deferred_events_survive_a_kill_of_the_server(awake: Host) -> None:
     host, desk = awake, awake.key("desk")
     host.receipt("Desk", desk, "begin")
     host.receipt("Desk", desk, "ask", "first")
@@ -49,7 +49,7 @@ def test_the_payload_of_a_deferred_event_is_checked_when_it_is_sent(host: Host) 
     assert host.snapshot("Desk", desk)["deferred"] == []
 
 
-def test_an_ignored_event_is_ignored_and_one_that_nobody_mentions_is_rejected(host: Host) -> None:
+def test_a_listed_event_is_ignored_and_an_unlisted_one_is_rejected(host: Host) -> None:
     desk = host.key("desk")
     assert host.receipt("Desk", desk, "hum")["outcome"] == "ignored"
     assert host.receipt("Desk", desk, "begin")["outcome"] == "taken"
@@ -59,7 +59,7 @@ def test_an_ignored_event_is_ignored_and_one_that_nobody_mentions_is_rejected(ho
     assert host.post("Desk", desk, "forbidden").status_code == 409
 
 
-def test_a_snapshot_says_what_would_wait_and_what_would_be_ignored(host: Host) -> None:
+def test_a_snapshot_says_which_events_would_be_deferred_or_ignored(host: Host) -> None:
     desk = host.key("desk")
     host.receipt("Desk", desk, "begin")
 
@@ -76,7 +76,7 @@ def test_a_snapshot_says_what_would_wait_and_what_would_be_ignored(host: Host) -
     }
 
 
-def test_a_machine_has_room_for_so_many(awake: Host) -> None:
+def test_a_machine_defers_only_so_many_events(awake: Host) -> None:
     host, desk = awake, awake.key("desk")
     host.receipt("Desk", desk, "begin")
     answers = host.together([("Desk", desk, "ask", f"{number}") for number in range(MOST_DEFERRED + 3)])
@@ -88,7 +88,7 @@ def test_a_machine_has_room_for_so_many(awake: Host) -> None:
     assert len(host.snapshot("Desk", desk)["data"]["asked"]) == MOST_DEFERRED
 
 
-def test_the_end_of_a_machine_ends_the_waiting(host: Host) -> None:
+def test_the_end_of_a_machine_drops_its_deferred_events(host: Host) -> None:
     desk = host.key("desk")
     host.receipt("Desk", desk, "begin")
     host.receipt("Desk", desk, "close")

@@ -1,4 +1,4 @@
-"""Charts of every front-end, hosted alike: events, outside work and timers, and a service that is killed in between."""
+"""Charts of every front-end on a real server: events, activities and timers, with a kill of the service in between."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
-def test_a_configuration_of_transitions_is_a_durable_machine(host: Host) -> None:
+def test_a_transitions_configuration_is_hosted_as_a_durable_machine(host: Host) -> None:
     lamp = host.key("lamp")
 
     assert host.receipt("Lamp", lamp, "press", {"by": 2})["configuration"] == ["on", "on_bright"]
@@ -31,7 +31,7 @@ def test_a_configuration_of_transitions_is_a_durable_machine(host: Host) -> None
     assert "Guard 'is_new' says no." in refused.json()["message"]
 
 
-def test_a_document_is_a_durable_machine(host: Host) -> None:
+def test_a_document_is_hosted_as_a_durable_machine(host: Host) -> None:
     gate = host.key("gate")
 
     assert host.receipt("Turnstile", gate, "coin", {"cents": 60})["configuration"] == ["locked"]
@@ -42,7 +42,7 @@ def test_a_document_is_a_durable_machine(host: Host) -> None:
     assert locked["data"] == {"cents": 0}
 
 
-def test_a_class_with_plain_attributes_may_do_its_work_in_a_method(host: Host) -> None:
+def test_a_class_with_plain_attributes_may_have_a_method_as_activity(host: Host) -> None:
     kettle = host.key("kettle")
 
     host.receipt("Kettle", kettle, "heat", {"litres": 2})

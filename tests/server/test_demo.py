@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.server
-def test_the_story_ends_well_and_leaves_nothing_running() -> None:
+def test_make_demo_succeeds_and_leaves_no_process_running() -> None:
     told, left = played("machines.order.demo")
 
     assert told.returncode == 0, told.stdout + told.stderr
@@ -25,7 +25,7 @@ def test_the_story_ends_well_and_leaves_nothing_running() -> None:
 
 
 @pytest.mark.server
-def test_the_story_with_kafka_ends_well_and_leaves_nothing_running() -> None:
+def test_make_demo_kafka_succeeds_and_leaves_no_process_running() -> None:
     told, left = played("machines.package_tracker.demo")
 
     assert told.returncode == 0, told.stdout + told.stderr

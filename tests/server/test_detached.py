@@ -1,4 +1,4 @@
-"""Work that callbacks start and no state waits for: done once, whatever becomes of the machine."""
+"""Detached work, which callbacks start and no state waits for: done once, even after its machine is gone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def the_run(host: Host, activity: str) -> str:
     return str(row["id"])
 
 
-def test_its_outcome_comes_back_to_a_chart_that_listens(fan: Host) -> None:
+def test_the_outcome_of_detached_work_reaches_a_chart_with_a_transition_for_it(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
 
     with fan.effects.hold(f"before:{mail}") as gate:
@@ -58,7 +58,7 @@ def test_its_outcome_comes_back_to_a_chart_that_listens(fan: Host) -> None:
     fan.settled()
 
 
-def test_it_costs_the_machine_one_send(fan: Host) -> None:
+def test_detached_work_costs_the_machine_one_send(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
     fan.receipt("Shop", shop, "create")
 
@@ -69,7 +69,7 @@ def test_it_costs_the_machine_one_send(fan: Host) -> None:
     when(fan, shop, result=[f"done {mail}"])
 
 
-def test_what_is_started_twice_is_done_twice(fan: Host) -> None:
+def test_detached_work_started_twice_is_done_twice(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
 
     fan.receipt("Shop", shop, "mail_twice", {"effect": mail})
@@ -79,7 +79,7 @@ def test_what_is_started_twice_is_done_twice(fan: Host) -> None:
     assert sorted(keys_of(fan, mail)) == [f"{stem}/2.1", f"{stem}/2.2"]
 
 
-def test_a_chart_that_does_not_listen_is_told_nothing(fan: Host) -> None:
+def test_a_chart_without_a_transition_gets_no_outcome_of_detached_work(fan: Host) -> None:
     shop, note = fan.key("shop"), fan.key("note")
 
     with fan.effects.hold(f"before:{note}") as gate:
@@ -93,7 +93,7 @@ def test_a_chart_that_does_not_listen_is_told_nothing(fan: Host) -> None:
     assert fan.stored("Shop", shop) == before
 
 
-def test_a_failure_that_nothing_takes_is_logged(fan: Host) -> None:
+def test_a_failure_of_detached_work_without_a_transition_is_logged(fan: Host) -> None:
     shop, note = fan.key("shop"), fan.key("note")
     fan.effects.fail_next(note, times=3)
 
@@ -105,7 +105,7 @@ def test_a_failure_that_nothing_takes_is_logged(fan: Host) -> None:
     assert fan.snapshot("Shop", shop)["status"] == "running"
 
 
-def test_a_failure_comes_back_to_a_chart_that_listens(fan: Host) -> None:
+def test_the_failure_of_detached_work_reaches_a_chart_with_a_transition_for_it(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
     fan.effects.fail_next(mail, times=3)
 
@@ -120,7 +120,7 @@ def _life(host: Host, shop: str) -> str:
 
 
 @pytest.mark.parametrize("ends", ["done", "failed"])
-def test_it_outlives_the_state_and_its_end_is_dropped_where_nothing_takes_it(fan: Host, ends: str) -> None:
+def test_detached_work_outlives_its_state_and_an_outcome_without_a_transition_is_dropped(fan: Host, ends: str) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
     if ends == "failed":
         fan.effects.fail_next(mail, times=3)
@@ -138,7 +138,7 @@ def test_it_outlives_the_state_and_its_end_is_dropped_where_nothing_takes_it(fan
     assert fan.receipt("Shop", shop, "come_back")["configuration"] == ["open"]
 
 
-def test_it_outlives_the_machine(fan: Host) -> None:
+def test_detached_work_outlives_its_machine(fan: Host) -> None:
     shop, mail, last = fan.key("shop"), fan.key("mail"), fan.key("mail")
 
     with fan.effects.hold(f"before:{mail}") as gate, fan.effects.hold(f"before:{last}") as last_gate:
@@ -156,7 +156,7 @@ def test_it_outlives_the_machine(fan: Host) -> None:
     assert fan.stored("Shop", shop) == before
 
 
-def test_it_may_fan_out(fan: Host) -> None:
+def test_detached_work_may_fan_out(fan: Host) -> None:
     shop, letter = fan.key("shop"), fan.key("letter")
 
     fan.receipt("Shop", shop, "write", {"effect": letter, "items": ["ann", "bob"]})
@@ -165,7 +165,7 @@ def test_it_may_fan_out(fan: Host) -> None:
     assert sorted(keys_of(fan, letter)) == ["ann", "bob"]
 
 
-def test_it_has_a_deadline_if_its_author_says_so(fan: Host) -> None:
+def test_detached_work_may_have_a_deadline(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
 
     fan.receipt("Shop", shop, "dawdle", {"effect": mail})
@@ -175,7 +175,7 @@ def test_it_has_a_deadline_if_its_author_says_so(fan: Host) -> None:
     assert len(keys_of(fan, mail)) == 1
 
 
-def test_it_is_reported_if_it_is_killed(fan: Host) -> None:
+def test_detached_work_that_is_killed_is_reported(fan: Host) -> None:
     shop, mail = fan.key("shop"), fan.key("mail")
 
     with fan.effects.hold(f"before:{mail}") as gate:
@@ -188,7 +188,7 @@ def test_it_is_reported_if_it_is_killed(fan: Host) -> None:
     fan.settled()
 
 
-def test_a_name_that_nothing_declares_fails_the_step(fan: Host) -> None:
+def test_starting_undeclared_detached_work_fails_the_step(fan: Host) -> None:
     shop = fan.key("shop")
     fan.receipt("Shop", shop, "create")
     before = fan.stored("Shop", shop)
@@ -202,7 +202,7 @@ def test_a_name_that_nothing_declares_fails_the_step(fan: Host) -> None:
     assert fan.stored("Shop", shop) == before
 
 
-def test_a_configuration_of_transitions_starts_work_too(fan: Host) -> None:
+def test_a_transitions_configuration_starts_detached_work_too(fan: Host) -> None:
     kiosk, mail = fan.key("kiosk"), fan.key("mail")
 
     fan.receipt("Kiosk", kiosk, "mail", {"effect": mail})
@@ -212,7 +212,9 @@ def test_a_configuration_of_transitions_starts_work_too(fan: Host) -> None:
 
 @pytest.mark.parametrize("victim", ["service", "server", "both"])
 @pytest.mark.parametrize("server", ["fan_awake", "fan_replaying"])
-def test_kills_lose_no_work(server: str, victim: str, request: pytest.FixtureRequest, dice: random.Random) -> None:
+def test_kills_lose_no_detached_work(
+    server: str, victim: str, request: pytest.FixtureRequest, dice: random.Random
+) -> None:
     host: Host = request.getfixturevalue(server)
     shop, mail = host.key("shop"), host.key("mail")
 

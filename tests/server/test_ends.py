@@ -1,4 +1,4 @@
-"""What becomes of machines that have ended, and of keys that nobody has created."""
+"""Finished machines: kept, deleted after a time or replaced by a tombstone; and keys of machines that do not exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def restart(host: Host) -> None:
     host.served.restart()
 
 
-def test_a_key_is_free_a_while_after_the_end_of_its_machine(ends: Host) -> None:
+def test_a_key_is_free_some_time_after_its_machine_ended(ends: Host) -> None:
     key = ends.key("freed")
     ends.receipt("Freed", key, "increment")
 
@@ -40,7 +40,7 @@ def test_a_key_is_free_a_while_after_the_end_of_its_machine(ends: Host) -> None:
     ends.settled()
 
 
-def test_a_machine_that_is_gone_leaves_a_mark_that_answers_410(ends: Host) -> None:
+def test_a_machine_that_is_gone_leaves_a_tombstone_that_answers_410(ends: Host) -> None:
     key = ends.key("gone")
 
     ends.receipt("Gone", key, "close")
@@ -60,7 +60,7 @@ def test_a_machine_that_is_gone_leaves_a_mark_that_answers_410(ends: Host) -> No
     ends.settled()
 
 
-def test_the_end_of_a_former_life_touches_no_later_one(ends: Host) -> None:
+def test_the_deletion_timer_of_an_earlier_life_does_not_delete_a_later_one(ends: Host) -> None:
     key = ends.key("again")
     ends.receipt("Long", key, "close")
     [timer] = ends.snapshot("Long", key)["timers"]
@@ -77,7 +77,7 @@ def test_the_end_of_a_former_life_touches_no_later_one(ends: Host) -> None:
     assert len(ends.scheduled("Long", key)) == 1
 
 
-def test_a_machine_that_is_moved_back_to_life_is_not_deleted(ends: Host) -> None:
+def test_a_finished_machine_that_is_moved_back_is_not_deleted(ends: Host) -> None:
     key = ends.key("moved")
     ends.receipt("Freed", key, "close")
 
@@ -88,7 +88,7 @@ def test_a_machine_that_is_moved_back_to_life_is_not_deleted(ends: Host) -> None
     assert ends.snapshot("Freed", key)["timers"] == []
 
 
-def test_a_machine_that_must_be_created_is_not_begun_by_an_event(ends: Host) -> None:
+def test_a_configuration_with_create_first_is_not_started_by_an_event(ends: Host) -> None:
     key = ends.key("strict")
 
     refused = ends.post("StrictConfig", key, "close")

@@ -1,4 +1,4 @@
-"""What can be reached from outside, and what somebody could do with it."""
+"""What can be called from outside, and that nothing private can."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def answer_from_outside(host: Host, service: str, kind: str, handler: str) -> st
     return OPEN
 
 
-def test_what_is_open_is_what_the_documentation_says(watched: Watched) -> None:
+def test_the_open_handlers_are_those_that_the_documentation_lists(watched: Watched) -> None:
     told = documented("Everything")
     seen = {
         (service, handler): answer_from_outside(watched.host, service, kind, handler)
@@ -72,14 +72,14 @@ def test_what_is_open_is_what_the_documentation_says(watched: Watched) -> None:
     assert {place for place in told if place[1] != "*"} <= seen.keys()
 
 
-def test_what_begins_with_an_underscore_is_closed_everywhere(watched: Watched) -> None:
+def test_handlers_that_begin_with_an_underscore_are_closed_everywhere(watched: Watched) -> None:
     for chart in ("Everything", "Closed", "Worker", "Wallet", "Till", "Careless"):
         for service, kind, handler in served(watched.host, chart):
             if handler.startswith("_"):
                 assert answer_from_outside(watched.host, service, kind, handler) == CLOSED, (service, handler)
 
 
-def test_operators_only_leaves_events_and_webhooks_open_and_nothing_else(watched: Watched) -> None:
+def test_operators_only_leaves_just_events_and_webhooks_open(watched: Watched) -> None:
     seen = {
         handler
         for service, kind, handler in served(watched.host, "Closed")
@@ -89,7 +89,7 @@ def test_operators_only_leaves_events_and_webhooks_open_and_nothing_else(watched
     assert seen == EVENTS | HOOKS
 
 
-def test_both_front_ends_close_handlers(watched: Watched) -> None:
+def test_both_front_ends_can_close_handlers(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("till")
     host.receipt("Till", key, "close")
 
@@ -99,7 +99,7 @@ def test_both_front_ends_close_handlers(watched: Watched) -> None:
     assert host.snapshot("Till", key)["configuration"] == ["shut"]
 
 
-def test_operators_reach_what_is_closed_by_a_service_of_their_own(watched: Watched) -> None:
+def test_operators_reach_closed_handlers_through_a_service_of_their_own(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("till")
     host.receipt("Till", key, "close")
     request = {"machine": "Till", "key": key, "repair": {"move": "open", "reason": "closed too early"}}
@@ -135,7 +135,7 @@ def test_operators_reach_what_is_closed_by_a_service_of_their_own(watched: Watch
         "timer",
     ],
 )
-def test_no_spelling_of_a_private_event_is_taken(watched: Watched, event: str) -> None:
+def test_a_private_event_is_refused_in_every_spelling(watched: Watched, event: str) -> None:
     host, key = watched.host, watched.host.key("spelling")
     host.receipt("Everything", key, "create")
     before = host.stored("Everything", key)
@@ -151,7 +151,7 @@ def test_no_spelling_of_a_private_event_is_taken(watched: Watched, event: str) -
     "event",
     ["", " error.execution", "ERROR.execution", "error\x00.execution", "＊", "*", "_deliver", "create", "delete"],
 )
-def test_what_only_looks_like_one_is_no_event_at_all(watched: Watched, event: str) -> None:
+def test_a_name_that_only_resembles_an_event_is_unknown(watched: Watched, event: str) -> None:
     host, key = watched.host, watched.host.key("spelling")
     host.receipt("Everything", key, "create")
 
@@ -162,7 +162,7 @@ def test_what_only_looks_like_one_is_no_event_at_all(watched: Watched, event: st
 
 
 @pytest.mark.parametrize("key", ["~", "a~b~1", "/", "..", "%2F", "'; DROP", "{}", "\x00", "a\nb", "𝄞", "x" * 1_000])
-def test_no_key_is_taken_for_anything_but_a_key(watched: Watched, key: str) -> None:
+def test_a_key_is_never_interpreted_as_anything_else(watched: Watched, key: str) -> None:
     host, mine = watched.host, watched.host.key(key)
 
     for _ in range(12):  # a page of the history is handed on, under a key made of this one

@@ -1,4 +1,4 @@
-"""One activity for each of many items: in order, a few at a time, each done once, and stopped together."""
+"""Fan-out, one activity for each of many items: limited, each done once, results in order, stopped together."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def test_each_item_is_done_once_under_its_own_id(fan: Host, event: str, activity
     fan.settled()
 
 
-def test_many_items_give_their_results_in_order(fan: Host) -> None:
+def test_the_results_of_many_items_are_in_order(fan: Host) -> None:
     crowd = begin(fan, [*range(60)], "twice")
 
     assert fan.wait_in("Crowd", crowd, "done", PATIENCE)["data"]["result"] == [*range(0, 120, 2)]
 
 
-def test_a_function_may_take_the_data_too(fan: Host) -> None:
+def test_an_item_function_may_take_the_data_too(fan: Host) -> None:
     crowd = begin(fan, [5, 6], "know")
 
     assert fan.wait_in("Crowd", crowd, "done", PATIENCE)["data"]["result"] == [f"{crowd} 5 0", f"{crowd} 6 1"]
 
 
-def test_only_so_many_items_are_under_way_together(fan: Host) -> None:
+def test_only_so_many_items_run_concurrently(fan: Host) -> None:
     name = fan.key("item")
 
     with fan.effects.hold(f"before:{name}", times=3) as gate:
@@ -88,7 +88,7 @@ def test_only_so_many_items_are_under_way_together(fan: Host) -> None:
     assert sorted(keys_of(fan, name)) == ids(machine, "handling", 8)
 
 
-def test_nothing_to_do_is_done_at_once(fan: Host) -> None:
+def test_a_fan_out_over_no_items_is_done_at_once(fan: Host) -> None:
     crowd = fan.key("crowd")
 
     receipt = fan.receipt("Crowd", crowd, "begin", {"effect": crowd, "items": []})
@@ -98,7 +98,7 @@ def test_nothing_to_do_is_done_at_once(fan: Host) -> None:
     assert fan.jobs("Crowd", crowd) == []
 
 
-def test_too_much_to_do_is_an_error(fan: Host) -> None:
+def test_a_fan_out_over_too_many_items_is_an_error(fan: Host) -> None:
     crowd = fan.key("crowd")
 
     receipt = fan.receipt("Crowd", crowd, "begin", {"effect": crowd, "items": [0] * (MOST_ITEMS + 1)})
@@ -112,7 +112,7 @@ def test_too_much_to_do_is_an_error(fan: Host) -> None:
 # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_first_failure_stops_the_others(fan_awake: Host) -> None:
+def test_the_first_failed_item_stops_the_others(fan_awake: Host) -> None:
     host, name = fan_awake, fan_awake.key("item")
     slow, bad, never = f"{name}-slow", f"{name}-bad", f"{name}-never"
     host.effects.fail_next(bad, times=3)
@@ -133,7 +133,7 @@ def test_the_first_failure_stops_the_others(fan_awake: Host) -> None:
     assert keys_of(host, slow) == keys_of(host, never) == []
 
 
-def test_a_failure_arrives_with_its_facts_and_its_index(fan: Host) -> None:
+def test_a_failed_item_keeps_code_and_metadata_and_has_its_index(fan: Host) -> None:
     name = fan.key("item")
 
     crowd = begin(fan, [name, name, "hopeless", name])
@@ -147,7 +147,7 @@ def test_a_failure_arrives_with_its_facts_and_its_index(fan: Host) -> None:
     fan.settled()
 
 
-def test_items_may_settle_whatever_becomes_of_the_others(fan: Host) -> None:
+def test_items_may_all_settle_even_if_some_fail(fan: Host) -> None:
     name = fan.key("item")
 
     crowd = begin(fan, [name, "hopeless", name, name, name], "settle")
@@ -212,7 +212,7 @@ def _waiting(host: Host) -> int:
 
 @pytest.mark.parametrize("server", ["fan_awake", "fan_replaying"])
 @pytest.mark.parametrize(("event", "activity"), [("begin", "handling"), ("hold", "holding")])
-def test_kills_lose_no_item_and_double_none(
+def test_kills_lose_no_item_and_repeat_none(
     server: str, event: str, activity: str, request: pytest.FixtureRequest, dice: random.Random, scale: int
 ) -> None:
     host: Host = request.getfixturevalue(server)

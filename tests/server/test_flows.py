@@ -1,4 +1,4 @@
-"""Charts as flows: from beginning to end within one invocation, without a key."""
+"""Charts as flows: they run from start to end within one invocation, without a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
-def test_a_flow_answers_with_its_output_and_each_effect_has_one_stable_id(ends: Host) -> None:
+def test_a_flow_answers_with_its_output_and_repeats_no_effect_under_another_stable_id(ends: Host) -> None:
     name = ends.key("flow")
 
     with ends.effects.hold(f"before:{name}-packed") as gate:
@@ -34,13 +34,13 @@ def test_a_flow_answers_with_its_output_and_each_effect_has_one_stable_id(ends: 
     assert ends.server.query("SELECT * FROM state WHERE service_name = 'Dispatch'") == []
 
 
-def test_the_end_of_a_flow_may_be_a_failure_that_its_chart_handles(ends: Host) -> None:
+def test_a_flow_may_end_with_a_failure_that_its_chart_handles(ends: Host) -> None:
     assert ends.server.call("Dispatch.flow", None, "run", {"effect": ends.key("hard"), "fails": 9}) == {
         "error": "no van today"
     }
 
 
-def test_two_runs_have_nothing_in_common(ends: Host) -> None:
+def test_two_runs_of_a_flow_share_nothing(ends: Host) -> None:
     name = ends.key("twice")
 
     for _ in range(2):
@@ -49,7 +49,7 @@ def test_two_runs_have_nothing_in_common(ends: Host) -> None:
     assert len(set(ends.effects.counts(f"{name}-packed"))) == 2
 
 
-def test_a_timer_of_a_flow_stops_work_that_takes_too_long(ends: Host) -> None:
+def test_a_timer_of_a_flow_stops_an_activity_that_takes_too_long(ends: Host) -> None:
     name = ends.key("late")
 
     with ends.effects.hold(f"before:{name}-packed") as held:
@@ -58,20 +58,20 @@ def test_a_timer_of_a_flow_stops_work_that_takes_too_long(ends: Host) -> None:
     assert ends.effects.entries(f"{name}-packed") == ()
 
 
-def test_a_flow_that_would_wait_for_ever_fails(ends: Host) -> None:
+def test_a_flow_that_can_never_continue_fails(ends: Host) -> None:
     answer = ends.client.post(f"{ends.server.ingress_url}/Doomed.flow/run", json={"effect": ends.key("stuck")})
 
     assert (answer.status_code, answer.json()["metadata"]["type"]) == (500, "FlowStuck")
     assert "the flow waits in 'packed', 'idle' for an event from outside" in answer.json()["message"]
 
 
-def test_data_that_does_not_fit_begins_nothing(ends: Host) -> None:
+def test_a_flow_with_invalid_data_starts_nothing(ends: Host) -> None:
     answer = ends.client.post(f"{ends.server.ingress_url}/Dispatch.flow/run", json={"fails": 1})
 
     assert (answer.status_code, answer.json()["metadata"]["type"]) == (422, "InvalidPayload")
 
 
-def test_a_flow_that_is_cancelled_stops_its_work(ends: Host) -> None:
+def test_a_cancelled_flow_stops_its_activity(ends: Host) -> None:
     name = ends.key("cancelled")
 
     with ends.effects.hold(f"before:{name}-packed") as gate:

@@ -1,4 +1,4 @@
-"""The record of what a machine has done: all of it, in order, for as long as its chart says, at no cost to events."""
+"""The history of a machine: complete, in order, kept as long as its chart says, at a constant cost per event."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pages(host: Host, chart: str, key: str) -> list[int]:
     return sorted(int(row["service_key"].rpartition("~")[2]) for row in rows)
 
 
-def test_an_entry_says_what_happened(host: Host) -> None:
+def test_a_history_entry_says_what_happened(host: Host) -> None:
     order = host.key("order")
     host.receipt("Order", order, "checkout", {"effect": order})
     host.wait_in("Order", order, "paid")
@@ -53,7 +53,7 @@ def test_an_entry_says_what_happened(host: Host) -> None:
     assert (done["event"], done["seq"]) == ("done.invoke.charging", 3)
 
 
-def test_every_macrostep_of_a_turn_has_an_entry(host: Host) -> None:
+def test_every_macrostep_of_a_turn_has_a_history_entry(host: Host) -> None:
     desk = host.key("desk")
     host.receipt("Desk", desk, "begin")
     host.receipt("Desk", desk, "ask", "one")
@@ -70,7 +70,7 @@ def test_every_macrostep_of_a_turn_has_an_entry(host: Host) -> None:
     ]
 
 
-def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
+def test_the_history_is_read_in_pages_across_crashes(host: Host) -> None:
     counter = host.key("counter")
     for _ in range(3):
         for _ in range(15):
@@ -100,7 +100,7 @@ def test_the_record_is_read_in_pages_across_crashes(host: Host) -> None:
     assert pages(host, "Counter", counter) == [1, 2]
 
 
-def test_a_record_that_is_to_be_short_forgets_its_beginning(host: Host) -> None:
+def test_a_history_with_a_limit_of_entries_forgets_its_beginning(host: Host) -> None:
     diary = host.key("diary")
     write(host, "Diary", diary, 5 * PAGE + 3)
     host.settled()
@@ -112,7 +112,7 @@ def test_a_record_that_is_to_be_short_forgets_its_beginning(host: Host) -> None:
     assert pages(host, "Diary", diary) == [4, 5]
 
 
-def test_a_record_may_be_forgotten_with_time(awake: Host) -> None:
+def test_a_history_with_an_age_forgets_old_entries(awake: Host) -> None:
     host, diary = awake, awake.key("diary")
     write(host, "Fleeting", diary, 2 * PAGE)
 
@@ -122,7 +122,7 @@ def test_a_record_may_be_forgotten_with_time(awake: Host) -> None:
     assert [entry["n"] for entry in entries] == [2 * PAGE + 1]  # what the machine itself still has
 
 
-def test_a_chart_may_keep_no_record(host: Host) -> None:
+def test_a_chart_may_keep_no_history(host: Host) -> None:
     diary = host.key("diary")
     write(host, "Silent", diary, PAGE + 1)
 
@@ -132,7 +132,7 @@ def test_a_chart_may_keep_no_record(host: Host) -> None:
     assert "log" not in host.stored("Silent", diary)["snapshot"]
 
 
-def test_a_deleted_machine_leaves_no_record(host: Host) -> None:
+def test_a_deleted_machine_leaves_no_history(host: Host) -> None:
     diary = host.key("diary")
     write(host, "Diary", diary, 4 * PAGE)
     wait_until(lambda: pages(host, "Diary", diary) == [3, 4], what="the last pages to be kept")
@@ -145,7 +145,7 @@ def test_a_deleted_machine_leaves_no_record(host: Host) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"after": -1}, {"last": 1, "limit": 2}, {"first": 1}, {"last": True}, [1], "all"])
-def test_what_cannot_be_read_is_said_so(awake: Host, wanted: object) -> None:
+def test_an_invalid_range_of_the_history_is_refused_with_the_reason(awake: Host, wanted: object) -> None:
     diary = awake.key("diary")
     write(awake, "Silent", diary, 1)
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_is_said_so(awake: Host, wanted: object) -> None:
 # ── what it costs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_record_costs_events_the_same_however_long_it_is(awake: Host, scale: int) -> None:
+def test_an_event_costs_the_same_however_long_the_history_is(awake: Host, scale: int) -> None:
     """At SCALE=10 after ten thousand events, otherwise after a thousand."""
     host, counter = awake, awake.key("counter")
     sizes: list[int] = []
@@ -191,7 +191,7 @@ def stamping(
         yield host
 
 
-def test_entries_and_timers_say_when(stamping: Host) -> None:
+def test_history_entries_and_timers_have_times(stamping: Host) -> None:
     host, order, began = stamping, stamping.key("order"), time.time() * 1_000
     host.receipt("Order", order, "checkout", {"effect": order})
     door = host.key("door")

@@ -1,4 +1,4 @@
-"""Requests are signed by the one, checked by the other: a real server with a key of its own, and impostors."""
+"""Request identity: a real server signs its requests, and the service refuses requests with another signature."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def signed_by(signing: Signing) -> Mapping[str, str]:
     return seen[0]
 
 
-def test_a_server_whose_key_is_known_works_as_ever(guarded: Host) -> None:
+def test_requests_of_a_server_with_a_known_key_are_accepted(guarded: Host) -> None:
     key = guarded.key("signed")
 
     assert guarded.receipt("Counter", key, "increment")["reply"] == 1
@@ -121,7 +121,9 @@ def test_a_request_signed_by_another_key_is_refused_and_nothing_runs(
     assert (answer.status_code, answer.content) == (401, b"")
 
 
-def test_our_own_signature_is_what_makes_the_difference(guarded: Host, ours: Signing) -> None:
+def test_a_request_is_accepted_with_a_valid_signature_and_refused_with_a_forged_one(
+    guarded: Host, ours: Signing
+) -> None:
     headers = dict(signed_by(ours))
     signature = headers[SIGNATURE]
 
@@ -135,13 +137,15 @@ def test_our_own_signature_is_what_makes_the_difference(guarded: Host, ours: Sig
     assert ask("") == 401
 
 
-def test_a_server_that_does_not_sign_cannot_register_it(guarded: Host, awake: Host, another: Signing) -> None:
+def test_a_server_without_a_signing_key_cannot_register_the_service(
+    guarded: Host, awake: Host, another: Signing
+) -> None:
     for stranger in (awake.server, another.server):
         with pytest.raises(AdminError, match="401"):
             stranger.register(guarded.served.url)
 
 
-def test_only_one_of_several_keys_need_be_the_servers(
+def test_one_of_several_identity_keys_is_enough(
     ours: Signing, another: Signing, effect_log: EffectLog, tmp_path: Path, hosting: type[Host]
 ) -> None:
     keys = f"{another.public},{ours.public}"  # a key is changed by naming both for a while

@@ -1,4 +1,4 @@
-"""What an event costs: read from the journal that Restate keeps of its invocation."""
+"""What an event costs, read from the journal that Restate keeps of its invocation."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def test_a_refused_event_writes_nothing(host: Host) -> None:
     assert host.journal(refused.headers["x-restate-id"]) == ["Input", "GetEagerState", "Output"]
 
 
-def test_a_timer_costs_its_send_and_the_handle_that_can_cancel_it(host: Host) -> None:
+def test_a_timer_costs_a_send_and_its_handle(host: Host) -> None:
     assert journal_of(host, "Cellar", host.key("cellar"), "fill") == [
         *PURE[:-1], "OneWayCall", "OneWayCall", *HANDLES, "Output"
     ]  # fmt: skip
 
 
-def test_a_timer_too_short_to_be_cancelled_costs_its_send_only(host: Host) -> None:
+def test_a_timer_too_short_to_be_cancelled_costs_only_a_send(host: Host) -> None:
     assert journal_of(host, "Forgetful", host.key("oven"), "bake") == [*PURE[:-1], "OneWayCall", "Output"]
 
 
-def test_an_activity_costs_its_send_and_that_of_its_deadline(host: Host) -> None:
+def test_an_activity_costs_a_send_and_one_for_its_deadline(host: Host) -> None:
     order = host.key("order")
 
     journal = journal_of(host, "Order", order, "checkout", {"effect": order})
@@ -71,7 +71,7 @@ def test_an_activity_costs_its_send_and_that_of_its_deadline(host: Host) -> None
     assert journal == [*PURE[:-1], "OneWayCall", "OneWayCall", *HANDLES, "Output"]
 
 
-def test_an_exclusive_activity_costs_a_call_between_two_writes_and_the_handle_that_can_cancel_it(host: Host) -> None:
+def test_an_exclusive_activity_costs_a_call_between_two_writes_and_its_handle(host: Host) -> None:
     door = host.key("door")
 
     journal = journal_of(host, "Door", door, "push", {"effect": door})
@@ -79,13 +79,13 @@ def test_an_exclusive_activity_costs_a_call_between_two_writes_and_the_handle_th
     assert journal == [*PURE[:-1], "Call", *HANDLES, "SetState", "Output"]
 
 
-def test_events_that_a_machine_sends_itself_at_once_cost_nothing(host: Host) -> None:
+def test_immediate_events_that_a_machine_sends_itself_cost_nothing(host: Host) -> None:
     journal = journal_of(host, "Talkative", host.key("talk"), "talk")
 
     assert journal == [*PURE[:-1], "OneWayCall", *HANDLES, "Output"]  # the one send is for later
 
 
-def test_a_page_of_the_record_costs_a_send_once_it_is_full(host: Host) -> None:
+def test_a_full_page_of_the_history_costs_one_send(host: Host) -> None:
     counter = host.key("counter")
 
     journals = [journal_of(host, "Counter", counter, "increment") for _ in range(2 * PAGE + 1)]

@@ -1,4 +1,4 @@
-"""Kafka's records as events: in order, once, and whatever cannot be taken is told and blocks nothing."""
+"""Kafka records as events: taken once and in order; a record that cannot be taken is reported and blocks nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def failure_of(sources: Sources, key: str, handler: str = "_kafka", chart: str =
 # ── taken like events ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_records_are_events_of_the_machine_that_their_key_names(sources: Sources) -> None:
+def test_a_record_is_an_event_of_the_machine_with_its_key(sources: Sources) -> None:
     one, other = sources.host.key("ledger"), sources.host.key("lädger/?")
 
     sources.broker.produce_all("entries", [sources.entry(one, 1), sources.entry(other, 1), sources.entry(one, 2)])
@@ -48,7 +48,7 @@ def test_records_are_events_of_the_machine_that_their_key_names(sources: Sources
     sources.wait_log(other, ["1"])
 
 
-def test_records_are_events_of_a_configuration_of_transitions(sources: Sources) -> None:
+def test_a_record_is_an_event_of_a_transitions_configuration(sources: Sources) -> None:
     lamp = sources.host.key("lamp")
 
     sources.broker.produce("presses", lamp, None)
@@ -56,7 +56,7 @@ def test_records_are_events_of_a_configuration_of_transitions(sources: Sources) 
     sources.host.wait_in("TopicLamp", lamp, "on")
 
 
-def test_a_decoder_may_name_another_machine(sources: Sources) -> None:
+def test_a_decoder_may_choose_another_machine(sources: Sources) -> None:
     named, keyless = sources.host.key("named"), sources.host.key("keyless")
 
     for key in (sources.host.key("record"), None):
@@ -68,7 +68,7 @@ def test_a_decoder_may_name_another_machine(sources: Sources) -> None:
     sources.wait_log(keyless, ["1", "2"])
 
 
-def test_where_the_key_is_another_an_object_in_between_keeps_the_order_of_the_records_key(sources: Sources) -> None:
+def test_records_routed_to_another_key_keep_the_order_of_their_own_key(sources: Sources) -> None:
     pages = [sources.host.key("page") for _ in range(5)]
     visitors = [sources.host.key("visitor") for _ in range(10)]
 
@@ -112,7 +112,7 @@ def test_where_the_key_is_another_an_object_in_between_keeps_the_order_of_the_re
         (b'{"event": "close", "key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is not a text."),
     ],
 )
-def test_a_poison_record_is_told_with_its_place_and_blocks_nothing(
+def test_a_poison_record_is_reported_with_its_offset_and_blocks_nothing(
     sources: Sources, value: bytes, status: int, type_: str, reason: str
 ) -> None:
     key = sources.host.key("poisoned")
@@ -130,7 +130,7 @@ def test_a_poison_record_is_told_with_its_place_and_blocks_nothing(
     assert f"It came from {place_of(place)}." in sources.host.served.process.log.read_text()
 
 
-def test_an_event_that_is_not_accepted_where_the_machine_is_is_poison(sources: Sources) -> None:
+def test_a_record_with_an_event_that_is_not_accepted_is_poison(sources: Sources) -> None:
     key = sources.host.key("closed")
 
     sources.broker.produce_all("entries", [sources.entry(key, 1), sources.entry(key, 1, event="close")])
@@ -151,7 +151,7 @@ def test_a_record_without_a_key_is_poison_unless_its_decoder_gives_one(sources: 
     assert "it has no key, and its decoder gives none" in letter["reason"]
 
 
-def test_what_a_source_does_not_list_and_what_is_no_event_are_poison(sources: Sources) -> None:
+def test_a_record_with_an_event_that_the_source_does_not_list_is_poison(sources: Sources) -> None:
     key = sources.host.key("strange")
     unread = sources.broker.produce("clicks", key, json.dumps({"payload": {"n": 1}}))
     no_text = sources.broker.produce("clicks", key, json.dumps({"payload": {"n": 1}, "page": 5}))
@@ -181,7 +181,7 @@ def test_the_latest_rejected_records_are_kept_until_they_are_cleared(sources_awa
     assert kept() == {"total": 0, "rejected": []}
 
 
-def test_a_record_that_another_version_cannot_take_is_parked_and_taken_by_the_next(sources: Sources) -> None:
+def test_a_record_that_this_version_cannot_take_is_parked_and_taken_by_the_next(sources: Sources) -> None:
     key = sources.host.key("parcel")
     sources.broker.produce("parcels", *sources.entry(key, 1))
     sources.wait_log(key, ["1"], "Parcel")
@@ -202,7 +202,7 @@ def test_a_record_that_another_version_cannot_take_is_parked_and_taken_by_the_ne
     sources.host.settled()
 
 
-def test_nobody_outside_may_bring_a_record(sources: Sources) -> None:
+def test_the_handlers_for_records_cannot_be_called_from_outside(sources: Sources) -> None:
     for service, handler in (("Ledger", "_kafka"), ("Ledger", "_incoming"), ("Ledger.kafka", "_forward")):
         refused = sources.host.post(service, "x", handler, {})
         assert (refused.status_code, refused.headers["x-restate-error-source"]) == (400, "ingress")
@@ -211,7 +211,7 @@ def test_nobody_outside_may_bring_a_record(sources: Sources) -> None:
 # ── what the platform cannot take ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_key_that_is_no_utf8_stops_its_topic_until_a_new_group_begins_behind_it(
+def test_a_key_that_is_not_utf8_stops_its_topic_until_a_new_group_starts_behind_it(
     sources_awake: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As docs/kafka.md says, step by step."""
@@ -261,7 +261,7 @@ def _commit(sources: Sources, group: str, partition: int, offset: int) -> None:
 # ── kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_double_a_record(
+def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_repeat_a_record(
     sources: Sources, scale: int, dice: random.Random
 ) -> None:
     """Half of the records are on their way when service and server die, one after the other and together."""

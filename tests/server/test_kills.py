@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of everything: nothing lost, nothing twice in the state, effects under one stable id."""
+"""SIGKILL at random moments: no event is lost or taken twice, and each effect keeps one stable id."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Story:
 
 
 @pytest.mark.parametrize("server", ["awake", "replaying"])
-def test_kills_lose_nothing_and_double_nothing(
+def test_kills_lose_no_event_and_repeat_none(
     server: str, request: pytest.FixtureRequest, scale: int, dice: random.Random
 ) -> None:
     host: Host = request.getfixturevalue(server)

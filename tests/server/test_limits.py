@@ -1,4 +1,4 @@
-"""A limit holds over all machines, in order, whoever is killed; and whoever waits can be stopped."""
+"""Limits on concurrent activities: they hold over all machines, in order of arrival, despite kills."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def put_inside(host: Host, activity: str, run: str) -> None:
     wait_until(lambda: "gate" in host.stored("Narrow.limits", activity), what="the gate to be written")
 
 
-def test_no_more_run_at_once_than_the_limit_allows(fan: Host) -> None:
+def test_no_more_activities_run_at_once_than_the_limit_allows(fan: Host) -> None:
     name = fan.key("crowd")
     keys = [fan.key("busy") for _ in range(MACHINES)]
 
@@ -82,7 +82,7 @@ def test_no_more_run_at_once_than_the_limit_allows(fan: Host) -> None:
     assert fan.stored("Busy.limits", "working") == {}
 
 
-def test_who_comes_first_is_let_in_first(fan: Host) -> None:
+def test_waiting_activities_run_in_the_order_of_their_arrival(fan: Host) -> None:
     name = fan.key("queue")
     keys = [fan.key("narrow") for _ in range(6)]
 
@@ -102,7 +102,7 @@ def test_who_comes_first_is_let_in_first(fan: Host) -> None:
 
 
 @pytest.mark.parametrize("server", ["fan_awake", "fan_replaying"])
-def test_kills_lose_nobody_and_let_nobody_in_too_early(
+def test_kills_lose_no_waiting_activity_and_start_none_too_early(
     server: str, request: pytest.FixtureRequest, dice: random.Random, scale: int
 ) -> None:
     host: Host = request.getfixturevalue(server)
@@ -129,7 +129,7 @@ def test_kills_lose_nobody_and_let_nobody_in_too_early(
         assert host.stored("Busy.limits", "working") == {}
 
 
-def test_work_that_fails_makes_room(fan: Host) -> None:
+def test_a_failed_activity_frees_its_slot(fan: Host) -> None:
     name, keys = fan.key("failing"), [fan.key("narrow"), fan.key("narrow")]
     fan.effects.fail_next(f"{name}-in", times=3)
 
@@ -144,7 +144,7 @@ def _end(host: Host, key: str) -> str:
     return state if state in ("done", "failed") else ""
 
 
-def test_work_that_is_killed_makes_room_at_once(fan: Host) -> None:
+def test_a_killed_activity_frees_its_slot_at_once(fan: Host) -> None:
     name, holder, other = fan.key("killed"), fan.key("narrow"), fan.key("narrow")
 
     with fan.effects.hold(f"before:{name}-out") as gate:
@@ -160,7 +160,7 @@ def test_work_that_is_killed_makes_room_at_once(fan: Host) -> None:
 
 
 @pytest.mark.parametrize("how", ["stopped by its machine", "killed by an operator"])
-def test_who_waits_no_longer_leaves_the_queue(fan: Host, how: str) -> None:
+def test_a_stopped_activity_leaves_the_queue_of_its_limit(fan: Host, how: str) -> None:
     name = fan.key("leaving")
     holder, leaver, other = fan.key("narrow"), fan.key("narrow"), fan.key("narrow")
 
@@ -183,7 +183,7 @@ def test_who_waits_no_longer_leaves_the_queue(fan: Host, how: str) -> None:
     assert fan.stored("Narrow.limits", "working") == {}
 
 
-def test_a_deadline_counts_while_the_work_waits(fan: Host) -> None:
+def test_a_deadline_runs_while_the_activity_waits_for_its_limit(fan: Host) -> None:
     name, holder, other = fan.key("late"), fan.key("narrow"), fan.key("narrow")
 
     with fan.effects.hold(f"before:{name}-out") as gate:
@@ -199,7 +199,7 @@ def test_a_deadline_counts_while_the_work_waits(fan: Host) -> None:
     assert fan.stored("Narrow.limits", "hurrying") == {}
 
 
-def test_exclusive_work_waits_for_its_turn_too(fan: Host) -> None:
+def test_an_exclusive_activity_waits_for_its_limit_too(fan: Host) -> None:
     name, holder, other = fan.key("exclusive"), fan.key("narrow"), fan.key("narrow")
 
     with fan.effects.hold(f"before:{name}-out") as gate:
@@ -214,7 +214,7 @@ def test_exclusive_work_waits_for_its_turn_too(fan: Host) -> None:
     fan.settled()
 
 
-def test_a_run_that_was_killed_as_it_came_in_is_found_by_who_waits(fan_awake: Host) -> None:
+def test_a_slot_of_a_run_killed_while_it_entered_is_freed_by_the_next_waiter(fan_awake: Host) -> None:
     """Its watcher dies with it if the kill meets the one moment; here the gate is written as it then stands."""
     host, name, other = fan_awake, fan_awake.key("gone"), fan_awake.key("narrow")
     gone = host.server.send("Narrow", host.key("narrow"), "create")

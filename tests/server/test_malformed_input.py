@@ -1,4 +1,4 @@
-"""Whatever arrives at the ingress: an answer with a declared status, no blocked key, nothing left behind."""
+"""Malformed and random input: it gets an answer with a declared status, blocks no key and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class Fuzz:
         return Request(f"/Delivery/{key}/{self.dice.choice(HANDLERS)}", self.body(), self.typed())
 
 
-def test_no_input_blocks_a_machine_or_is_answered_by_surprise(host: Host, scale: int, dice: random.Random) -> None:
+def test_no_input_blocks_a_machine_or_gets_an_undeclared_status(host: Host, scale: int, dice: random.Random) -> None:
     """A hundred lines of nonsense, and the next valid event is taken at once."""
     keys = [host.key("fuzz") for _ in range(10)] + [f"{key}-{host.key()}" for key in KEYS if len(key) < 100]
     for key in keys[::2]:
@@ -245,7 +245,7 @@ def _bytes(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("body", NO_JSON)
-def test_a_body_that_is_no_json_is_refused_as_such(awake: Host, body: bytes) -> None:
+def test_a_body_that_is_not_valid_json_is_refused_with_that_reason(awake: Host, body: bytes) -> None:
     answer = awake.client.post(awake.url("Counter", awake.key("no-json"), "increment"), content=body, headers=JSON)
 
     assert answer.status_code == 400, answer.text
@@ -253,7 +253,7 @@ def test_a_body_that_is_no_json_is_refused_as_such(awake: Host, body: bytes) -> 
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH, MAX_DEPTH + 1, 10_000])
-def test_nesting_has_a_limit_that_is_ours(awake: Host, levels: int) -> None:
+def test_a_body_nested_too_deeply_is_refused_by_the_service(awake: Host, levels: int) -> None:
     body = b"[" * levels + b"]" * levels
 
     answer = awake.client.post(awake.url("Counter", awake.key("deep"), "increment"), content=body, headers=JSON)
@@ -262,7 +262,7 @@ def test_nesting_has_a_limit_that_is_ours(awake: Host, levels: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_INPUT, 422), (MAX_INPUT + 1, 413), (LIMIT_OF_INGRESS + 1, 413)])
-def test_length_has_a_limit_that_is_ours_and_one_of_the_ingress(awake: Host, size: int, status: int) -> None:
+def test_a_body_that_is_too_long_is_refused_by_the_service_or_the_ingress(awake: Host, size: int, status: int) -> None:
     body = b'"' + b"x" * (size - 2) + b'"'
 
     answer = awake.client.post(awake.url("Delivery", awake.key("large"), "create"), content=body, headers=JSON)
@@ -270,7 +270,7 @@ def test_length_has_a_limit_that_is_ours_and_one_of_the_ingress(awake: Host, siz
     assert answer.status_code == status, answer.text[:300]
 
 
-def test_an_input_without_body_and_content_type_is_nothing(awake: Host) -> None:
+def test_a_request_without_body_and_content_type_has_no_payload(awake: Host) -> None:
     assert awake.client.post(awake.url("Counter", awake.key("empty"), "increment")).json()["reply"] == 1
 
 

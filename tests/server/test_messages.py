@@ -1,4 +1,4 @@
-"""Messages between machines: in order, exactly once, whoever crashes; what is not taken comes back."""
+"""Messages between machines: in order and exactly once despite crashes; one that is not taken returns to its sender."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def came_back(host: Host, key: str) -> dict[str, Any]:
 # ── to any machine ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_message_begins_a_machine_as_an_event_from_outside_would(family: Host) -> None:
+def test_a_message_starts_a_machine_as_an_event_from_outside_would(family: Host) -> None:
     other = family.key("friend")
 
     write(family, other, number=5)
@@ -45,7 +45,7 @@ def test_a_message_begins_a_machine_as_an_event_from_outside_would(family: Host)
     assert family.snapshot("Friend", other)["parent"] is None
 
 
-def test_a_message_may_be_sent_later_and_be_called_off_by_nobody_but_its_sender(family: Host) -> None:
+def test_a_delayed_message_can_be_cancelled_only_by_its_sender(family: Host) -> None:
     other = family.key("friend")
 
     sender = write(family, other, after=0.3)
@@ -56,7 +56,7 @@ def test_a_message_may_be_sent_later_and_be_called_off_by_nobody_but_its_sender(
     assert family.snapshot("Friend", sender)["timers"] == []
 
 
-def test_a_message_that_is_not_taken_comes_back(family: Host) -> None:
+def test_a_message_that_is_not_taken_returns_to_its_sender(family: Host) -> None:
     other = family.key("friend")
     family.receipt("Friend", other, "sleep")
 
@@ -82,26 +82,28 @@ def test_a_message_that_is_not_taken_comes_back(family: Host) -> None:
         ("stumble", None, "ActionError"),
     ],
 )
-def test_whatever_is_wrong_with_a_message_comes_back(family: Host, event: str, number: Any, error: str) -> None:
+def test_a_message_returns_to_its_sender_whatever_is_wrong_with_it(
+    family: Host, event: str, number: Any, error: str
+) -> None:
     sender = write(family, family.key("friend"), event, number)
 
     assert came_back(family, sender)["type"] == error
 
 
-def test_a_machine_that_has_ended_takes_no_message(family: Host) -> None:
+def test_a_message_to_a_finished_machine_returns_to_its_sender(family: Host) -> None:
     other = family.key("friend")
     family.receipt("Friend", other, "go")
 
     assert came_back(family, write(family, other))["type"] == "Finished"
 
 
-def test_a_machine_that_must_be_created_takes_no_message_before(family: Host) -> None:
+def test_a_message_to_a_machine_that_must_be_created_first_returns_to_its_sender(family: Host) -> None:
     sender = write(family, family.key("letter"), chart="Letter")
 
     assert came_back(family, sender)["type"] == "NotStarted"
 
 
-def test_what_comes_back_to_one_who_does_not_listen_is_in_the_log(family: Host) -> None:
+def test_a_returned_message_without_a_transition_is_logged(family: Host) -> None:
     other = family.key("friend")
     family.receipt("Friend", other, "sleep")
 
@@ -114,7 +116,7 @@ def test_what_comes_back_to_one_who_does_not_listen_is_in_the_log(family: Host) 
     assert f"Deaf/{sender}: message 'ping' to Friend/{other} came back: Friend/{other}: event 'ping' is not" in log
 
 
-def test_what_comes_back_does_not_reach_the_next_life_of_its_sender(family: Host) -> None:
+def test_a_returned_message_does_not_reach_a_later_life_of_its_sender(family: Host) -> None:
     sender, other = family.key("friend"), family.key("friend")
     family.receipt("Friend", sender, "create")
     letter = {"kind": "returned", "error": {"type": "X", "message": "x", "metadata": {}}, "life": "another"}
@@ -125,7 +127,7 @@ def test_what_comes_back_does_not_reach_the_next_life_of_its_sender(family: Host
     assert heard(family, other) == []
 
 
-def test_a_message_to_a_chart_that_nobody_serves_blocks_nothing(
+def test_a_message_to_a_chart_that_is_not_deployed_blocks_nothing(
     hosting: type[Host], effect_log: Any, fresh_server: Any, tmp_path: Any
 ) -> None:
     with hosting.on(fresh_server, effect_log, tmp_path / "first.log", "family_app:app") as host:
@@ -142,7 +144,7 @@ def test_a_message_to_a_chart_that_nobody_serves_blocks_nothing(
 # ── in order, exactly once ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_many_messages_arrive_in_order_from_every_sender(family: Host) -> None:
+def test_messages_of_each_sender_arrive_in_order(family: Host) -> None:
     other = family.key("friend")
     senders = [family.key("friend") for _ in range(4)]
 
@@ -157,7 +159,7 @@ def test_many_messages_arrive_in_order_from_every_sender(family: Host) -> None:
         assert number == 0 or at[number] <= at[number - 1]
 
 
-def test_machines_answer_each_other_to_and_fro(family: Host) -> None:
+def test_two_machines_answer_each_other_many_times(family: Host) -> None:
     pairs = [(family.key("friend"), family.key("friend")) for _ in range(4)]
 
     family.together([("Friend", one, "rally", {"to": other, "number": 49}) for one, other in pairs])
@@ -169,7 +171,7 @@ def test_machines_answer_each_other_to_and_fro(family: Host) -> None:
 
 
 @pytest.mark.parametrize("server", ["family_awake", "family_replaying"])
-def test_no_message_is_lost_or_doubled_though_both_ends_and_the_server_die(
+def test_no_message_is_lost_or_repeated_although_both_services_and_the_server_are_killed(
     server: str, request: pytest.FixtureRequest, dice: random.Random, scale: int
 ) -> None:
     host: Host = request.getfixturevalue(server)
@@ -202,7 +204,7 @@ def test_no_message_is_lost_or_doubled_though_both_ends_and_the_server_die(
 # ── waiting for a deployment ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_a_deployment_cannot_read_waits_in_order(family: Host) -> None:
+def test_messages_that_a_deployment_cannot_read_wait_in_order(family: Host) -> None:
     other = family.key("friend")
     family.receipt("Friend", other, "create")
     whole = family.stored("Friend", other)["snapshot"]
@@ -262,7 +264,7 @@ def test_the_last_message_of_a_child_arrives_before_its_end(family: Host) -> Non
         assert family.wait_in("Office", key, "done")["data"]["heard"] == [9]
 
 
-def test_what_a_child_does_not_take_comes_back(family: Host) -> None:
+def test_a_message_that_a_child_does_not_take_returns_to_its_parent(family: Host) -> None:
     key, letter = office(family)
 
     family.receipt("Office", key, "tell", "nonsense")
@@ -273,7 +275,7 @@ def test_what_a_child_does_not_take_comes_back(family: Host) -> None:
     assert back["message"].startswith(f"Letter/{letter}: event 'nonsense' is not accepted in state 'written'.")
 
 
-def test_what_a_parent_does_not_take_is_in_the_log_of_a_child_that_does_not_listen(family: Host) -> None:
+def test_a_message_that_a_parent_does_not_take_is_logged_by_its_child(family: Host) -> None:
     _, letter = office(family)
 
     family.receipt("Letter", letter, "tell", "nonsense")
@@ -284,7 +286,7 @@ def test_what_a_parent_does_not_take_is_in_the_log_of_a_child_that_does_not_list
     assert f"Letter/{letter}: message 'nonsense' to #_parent came back: " in log
 
 
-def test_a_message_to_a_child_that_has_ended_comes_back(family: Host) -> None:
+def test_a_message_to_a_finished_child_returns_to_its_parent(family: Host) -> None:
     key = family.key("office")
     letters = [{"name": f"{key}-{number}"} for number in range(2)]
     family.receipt("Office", key, "spread", {"name": key, "letters": letters})

@@ -1,4 +1,4 @@
-"""Whatever breaks in an author's code, nobody outside learns where: no traceback, no path of a file, no line of code."""
+"""Errors in an author's code: answers contain no traceback, no path of a file and no line of code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CASES: list[tuple[str, object, int, str]] = [
 
 
 @pytest.mark.parametrize(("handler", "body", "status", "words"), CASES)
-def test_an_answer_says_what_broke_and_not_where(
+def test_an_error_answer_says_what_failed_without_a_traceback(
     watched: Watched, handler: str, body: object, status: int, words: str
 ) -> None:
     host, key = watched.host, watched.host.key("broken")
@@ -56,7 +56,7 @@ def test_an_answer_says_what_broke_and_not_where(
     assert not TRACES.search(told), told
 
 
-def test_neither_does_a_webhook(watched: Watched) -> None:
+def test_an_error_answer_of_a_webhook_has_no_traceback_either(watched: Watched) -> None:
     answer = watched.host.client.post(f"{watched.host.server.ingress_url}/Careless.webhooks/shop", json={})
 
     assert answer.status_code == 422
@@ -64,7 +64,7 @@ def test_neither_does_a_webhook(watched: Watched) -> None:
     assert not TRACES.search(answer.text + json.dumps(failures(watched, "Careless.webhooks")))
 
 
-def test_work_that_breaks_leaves_its_words_and_nothing_else(watched: Watched) -> None:
+def test_a_failed_activity_leaves_its_message_and_no_traceback(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("broken")
 
     host.receipt("Careless", key, "work")
@@ -75,7 +75,7 @@ def test_work_that_breaks_leaves_its_words_and_nothing_else(watched: Watched) ->
     assert not TRACES.search(view + json.dumps(failures(watched, "Careless.activities")))
 
 
-def test_the_log_does_say_where(watched: Watched) -> None:
+def test_the_log_has_the_traceback(watched: Watched) -> None:
     key = watched.host.key("broken")
 
     watched.host.post("Careless", key, "typed", {"n": 13})

@@ -1,4 +1,4 @@
-"""An outage that outlasts the server's own patience."""
+"""An outage that lasts longer than the server's own retries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def impatient(hosting: type[Host], effect_log: EffectLog, tmp_path: Path) -> Ite
         yield host
 
 
-def test_an_outage_pauses_nothing_however_many_attempts_it_costs(impatient: Host) -> None:
+def test_an_outage_pauses_no_invocation_however_many_attempts_it_costs(impatient: Host) -> None:
     """A paused invocation would wait for an operator, and block its key."""
     host, order = impatient, impatient.key("order")
 

@@ -1,4 +1,4 @@
-"""Deliveries that a deployment cannot take: parked, in nobody's way, and taken by the next deployment."""
+"""Parked deliveries: a deployment cannot take them, other events pass them, and the next deployment takes them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_timer_that_another_version_cannot_read_waits_for_the_next_deployment(
     assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
 
 
-def test_a_timer_that_meets_an_unreadable_snapshot_waits_until_it_is_mended(host: Host) -> None:
+def test_a_timer_of_an_unreadable_machine_waits_until_the_snapshot_is_repaired(host: Host) -> None:
     work = host.key("work")
     host.receipt("Fragile", work, "wait")
     whole = host.stored("Fragile", work)["snapshot"]
@@ -86,7 +86,7 @@ def test_a_timer_that_meets_an_unreadable_snapshot_waits_until_it_is_mended(host
     assert host.wait_in("Fragile", work, "done")["data"]["rounds"] == 1
 
 
-def test_a_parked_delivery_waits_longer_each_time_and_does_not_multiply(host: Host) -> None:
+def test_a_parked_delivery_is_retried_with_growing_delays_and_only_once_each(host: Host) -> None:
     work = host.key("work")
     host.receipt("Fragile", work, "wait")
     whole = host.stored("Fragile", work)["snapshot"]
@@ -104,7 +104,9 @@ def test_a_parked_delivery_waits_longer_each_time_and_does_not_multiply(host: Ho
     assert parked(host, work) == []
 
 
-def test_the_outcome_of_exclusive_work_that_a_callback_fails_on_is_parked_and_the_key_is_free(host: Host) -> None:
+def test_the_outcome_of_an_exclusive_activity_that_a_callback_fails_on_is_parked_and_the_key_is_free(
+    host: Host,
+) -> None:
     work = host.key("work")
 
     with host.effects.hold(f"before:{work}") as gate:

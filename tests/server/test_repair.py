@@ -1,4 +1,4 @@
-"""What an operator does by hand: with a reason, on the record, and as durable as everything else."""
+"""Repairs by an operator: they need a reason, are in the history, and are as durable as an event."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_failed_activity_runs_again_under_its_stable_id(host: Host) -> None:
     assert last(host, "Workshop", work)["note"] == {"retry": "careless", "reason": WHY}
 
 
-def test_a_failed_activity_is_answered_for(host: Host) -> None:
+def test_an_operator_gives_the_result_of_a_failed_activity(host: Host) -> None:
     work = failed(host)
 
     answer = repair(host, "Workshop", work, skip="careless", result="cash").json()
@@ -58,7 +58,7 @@ def test_a_failed_activity_is_answered_for(host: Host) -> None:
     assert not host.effects.entries(work)
 
 
-def test_an_activity_that_does_not_get_on_is_begun_again(host: Host) -> None:
+def test_an_operator_restarts_an_activity_that_is_stuck(host: Host) -> None:
     order = host.key("order")
     with host.effects.hold(f"before:{order}") as gate:
         host.receipt("Order", order, "checkout", {"effect": order})
@@ -73,7 +73,7 @@ def test_an_activity_that_does_not_get_on_is_begun_again(host: Host) -> None:
     assert {entry.key.rpartition("/")[2] for entry in host.effects.entries(order)} == {"2"}
 
 
-def test_a_machine_is_moved(host: Host) -> None:
+def test_an_operator_moves_a_machine_to_another_state(host: Host) -> None:
     order = host.key("order")
     with host.effects.hold(f"before:{order}") as gate:
         host.receipt("Order", order, "checkout", {"effect": order})
@@ -87,7 +87,7 @@ def test_a_machine_is_moved(host: Host) -> None:
     assert last(host, "Order", order)["steps"][0]["entered"] == ["cart"]
 
 
-def test_a_repair_outlives_a_crash(host: Host) -> None:
+def test_a_repair_survives_a_crash(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "buy")
     host.receipt("Ticket", ticket, "use")
@@ -98,7 +98,7 @@ def test_a_repair_outlives_a_crash(host: Host) -> None:
     assert host.receipt("Ticket", ticket, "use")["status"] == "done"
 
 
-def test_what_is_parked_is_taken_at_once_when_it_is_sent_again(host: Host) -> None:
+def test_an_operator_retries_parked_deliveries_at_once(host: Host) -> None:
     work = host.key("work")
     with host.effects.hold(f"before:{work}") as gate:
         host.receipt("Fragile", work, "begin", {"effect": work})
@@ -134,7 +134,9 @@ def test_what_is_parked_is_taken_at_once_when_it_is_sent_again(host: Host) -> No
         pytest.param({"move": "sold", "reason": " "}, 400, "needs a reason", id="no reason"),
     ],
 )
-def test_what_cannot_be_repaired_is_said_so(awake: Host, what: dict[str, object], status: int, problem: str) -> None:
+def test_an_impossible_repair_is_refused_with_the_reason(
+    awake: Host, what: dict[str, object], status: int, problem: str
+) -> None:
     ticket = awake.key("ticket")
     awake.receipt("Ticket", ticket, "create")
     before = awake.stored("Ticket", ticket)
@@ -146,5 +148,5 @@ def test_what_cannot_be_repaired_is_said_so(awake: Host, what: dict[str, object]
     assert awake.stored("Ticket", ticket) == before
 
 
-def test_a_machine_that_is_not_there_cannot_be_repaired(awake: Host) -> None:
+def test_a_machine_that_does_not_exist_cannot_be_repaired(awake: Host) -> None:
     assert repair(awake, "Ticket", awake.key("ticket"), move="sold").status_code == 404

@@ -1,44 +1,19 @@
-"""Sagas on a real server: what was done is undone from the end, whatever dies meanwhile, and nothing else is."""
+"""Sagas on a real server: completed work is undone in reverse order despite kills, and nothing else is undone."""
 
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from durable_fsm.testing import wait_until
+from tests.server.trips import PATIENCE, REFUSED, STEPS, book, keys_of, order_of, refuse
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server
-
-PATIENCE = timedelta(seconds=60)
-STEPS = ("flight", "car", "payment")
-REFUSED = 402
-
-
-def book(host: Host, chart: str = "Booking", event: str = "book") -> str:
-    trip = host.key("trip")
-    host.server.send(chart, trip, event, {"effect": trip})
-    return trip
-
-
-def refuse(host: Host, trip: str, step: str) -> None:
-    """Let a step of a trip that is not booked yet fail for good."""
-    host.effects.fail_next(f"{trip}-{step}", status=REFUSED)
-
-
-def keys_of(host: Host, name: str) -> list[str]:
-    return [entry.key for entry in host.effects.entries(name)]
-
-
-def order_of(host: Host, trip: str) -> list[str]:
-    """What was done for a trip, in order: `["flight", "car", "flight-undo"]`."""
-    wanted = {f"{trip}-{step}{undo}" for step in STEPS for undo in ("", "-undo")}
-    return [entry.name.removeprefix(f"{trip}-") for entry in host.effects.entries() if entry.name in wanted]
 
 
 def booked_and_refused(host: Host, chart: str = "Booking", step: str = "payment") -> tuple[str, dict[str, Any]]:
@@ -53,7 +28,7 @@ def booked_and_refused(host: Host, chart: str = "Booking", step: str = "payment"
 
 
 @pytest.mark.parametrize("chart", ["Booking", "Hurried"])
-def test_what_was_done_is_undone_in_reverse_order(sagas: Host, chart: str) -> None:
+def test_completed_work_is_undone_in_reverse_order(sagas: Host, chart: str) -> None:
     trip, machine = booked_and_refused(sagas, chart)
 
     done = [step for step in STEPS if chart == "Booking" or step != "car"]
@@ -74,14 +49,14 @@ def test_what_was_done_is_undone_in_reverse_order(sagas: Host, chart: str) -> No
     sagas.settled()
 
 
-def test_only_what_was_done_is_undone(sagas: Host) -> None:
+def test_only_completed_work_is_undone(sagas: Host) -> None:
     trip, machine = booked_and_refused(sagas, step="car")
 
     assert order_of(sagas, trip) == ["flight", "flight-undo"]
     assert machine["data"]["undone"] == ["flight"]
 
 
-def test_what_was_done_can_be_seen(sagas_awake: Host) -> None:
+def test_a_snapshot_lists_the_work_that_can_be_undone(sagas_awake: Host) -> None:
     trip = book(sagas_awake)
 
     machine = sagas_awake.wait_in("Booking", trip, "booked")
@@ -102,7 +77,7 @@ def test_what_was_done_can_be_seen(sagas_awake: Host) -> None:
     ]
 
 
-def test_what_fails_for_a_while_is_tried_again_and_nothing_is_undone(sagas: Host) -> None:
+def test_a_transient_error_is_retried_and_undoes_nothing(sagas: Host) -> None:
     trip = sagas.key("trip")
     for step in STEPS:
         sagas.effects.fail_next(f"{trip}-{step}", times=2)
@@ -114,7 +89,7 @@ def test_what_fails_for_a_while_is_tried_again_and_nothing_is_undone(sagas: Host
     assert [sagas.effects.arrived(f"{trip}-{step}") for step in STEPS] == [3, 3, 3]
 
 
-def test_what_is_registered_first_is_undone_although_its_answer_was_lost(sagas: Host) -> None:
+def test_work_is_undone_although_its_answer_was_lost(sagas: Host) -> None:
     trip = sagas.key("trip")
 
     with sagas.effects.hold(f"after:{trip}-payment") as gate:
@@ -129,7 +104,7 @@ def test_what_is_registered_first_is_undone_although_its_answer_was_lost(sagas: 
     assert keys_of(sagas, f"{trip}-payment-undo") == keys_of(sagas, f"{trip}-payment")
 
 
-def test_both_front_ends_undo(sagas: Host) -> None:
+def test_both_front_ends_can_undo(sagas: Host) -> None:
     parcel = sagas.key("parcel")
     sagas.receipt("Consignment", parcel, "send_off", {"effect": parcel})
     sagas.wait_in("Consignment", parcel, "sent")
@@ -145,7 +120,7 @@ def test_both_front_ends_undo(sagas: Host) -> None:
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
-def test_what_ends_after_it_was_stopped_is_undone_if_it_was_done(sagas: Host, succeeds: bool) -> None:
+def test_work_that_completes_after_it_was_stopped_is_undone(sagas: Host, succeeds: bool) -> None:
     trip = sagas.key("trip")
     with sagas.effects.hold(f"{'after' if succeeds else 'before'}:{trip}-flight") as gate:
         sagas.server.send("Booking", trip, "book", {"effect": trip})
@@ -169,7 +144,7 @@ def test_what_ends_after_it_was_stopped_is_undone_if_it_was_done(sagas: Host, su
     sagas.settled()
 
 
-def test_what_has_ended_before_it_was_stopped_is_undone(sagas_awake: Host) -> None:
+def test_work_that_completed_before_it_was_stopped_is_undone(sagas_awake: Host) -> None:
     trip = book(sagas_awake)
     sagas_awake.wait_in("Booking", trip, "booked")
 
@@ -194,7 +169,7 @@ def test_a_stopped_payment_is_refunded_however_it_ends(sagas: Host) -> None:
     assert order_of(sagas, trip)[-3:] == ["payment-undo", "car-undo", "flight-undo"]
 
 
-def test_what_an_operator_kills_is_not_waited_for_beyond_its_deadline(sagas: Host) -> None:
+def test_an_undo_does_not_wait_for_killed_work_beyond_its_deadline(sagas: Host) -> None:
     trip = sagas.key("trip")
     with sagas.effects.hold(f"before:{trip}-car") as gate:
         sagas.server.send("Hurried", trip, "drive", {"effect": trip})
@@ -225,7 +200,7 @@ def test_cancelled_work_is_undone(sagas: Host, chart: str, step: str, undone: li
 
 
 @pytest.mark.parametrize("by", ["handler", "platform"])
-def test_cancelled_work_that_was_done_nonetheless_counts_as_done(sagas: Host, by: str) -> None:
+def test_cancelled_work_that_completed_nonetheless_counts_as_done(sagas: Host, by: str) -> None:
     trip = sagas.key("trip")
     refuse(sagas, trip, "payment")
     with sagas.effects.hold(f"after:{trip}-flight") as gate:
@@ -247,7 +222,7 @@ def test_cancelled_work_that_was_done_nonetheless_counts_as_done(sagas: Host, by
 
 
 @pytest.mark.parametrize("chart", ["Booking", "Hurried"])
-def test_undoing_that_fails_half_way_goes_on_with_the_rest(sagas: Host, chart: str) -> None:
+def test_an_undo_that_fails_half_way_continues_with_the_rest(sagas: Host, chart: str) -> None:
     trip = sagas.key("trip")
     refuse(sagas, trip, "payment")
     sagas.effects.fail_next(f"{trip}-flight-undo", times=3)
@@ -266,7 +241,7 @@ def test_undoing_that_fails_half_way_goes_on_with_the_rest(sagas: Host, chart: s
     assert sagas.effects.arrived(f"{trip}-flight-undo") == 4
 
 
-def test_an_undo_that_is_stopped_half_way_is_not_done_twice(sagas: Host) -> None:
+def test_an_undo_stopped_half_way_is_not_repeated(sagas: Host) -> None:
     trip = sagas.key("trip")
     refuse(sagas, trip, "payment")
     with sagas.effects.hold(f"after:{trip}-car-undo") as gate:
@@ -283,7 +258,7 @@ def test_an_undo_that_is_stopped_half_way_is_not_done_twice(sagas: Host) -> None
     assert [len(keys_of(sagas, f"{trip}-{step}-undo")) for step in STEPS] == [1, 1, 1]
 
 
-def test_what_was_done_by_one_build_is_undone_by_the_next(sagas_awake: Host) -> None:
+def test_work_completed_by_one_build_is_undone_by_the_next(sagas_awake: Host) -> None:
     trip = book(sagas_awake)
     sagas_awake.wait_in("Booking", trip, "booked")
 
@@ -298,119 +273,11 @@ def test_what_was_done_by_one_build_is_undone_by_the_next(sagas_awake: Host) -> 
     assert keys_of(sagas_awake, f"{trip}-flight-undo-1") == []
 
 
-# ── deleting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_machine_that_has_done_something_is_not_deleted(sagas: Host) -> None:
-    trip = book(sagas)
-    sagas.wait_in("Booking", trip, "booked")
-
-    answer = sagas.post("Booking", trip, "delete")
-
-    assert answer.status_code == 409
-    assert answer.json()["metadata"]["type"] == "NotUndone"
-    assert answer.json()["message"] == (
-        f"Booking/{trip}: 'flight', 'car', 'paying' are done and not undone."
-        ' Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to leave it behind.'
-    )
-    assert sagas.snapshot("Booking", trip)["configuration"] == ["booked"]
-
-
-def test_a_machine_that_may_do_something_is_not_deleted(sagas_awake: Host) -> None:
-    trip = sagas_awake.key("trip")
-    with sagas_awake.effects.hold(f"before:{trip}-flight") as gate:
-        sagas_awake.server.send("Booking", trip, "book", {"effect": trip})
-        gate.wait_reached()
-
-        running = sagas_awake.post("Booking", trip, "delete")
-        sagas_awake.receipt("Booking", trip, "keep")
-        stopping = sagas_awake.post("Booking", trip, "delete")
-
-    for answer in (running, stopping):
-        assert answer.status_code == 409
-        assert "'flight' is not over, and may be done nonetheless." in answer.json()["message"]
-
-
-def test_a_machine_is_undone_and_deleted_and_its_key_is_free(sagas: Host) -> None:
-    trip = book(sagas)
-    sagas.wait_in("Booking", trip, "booked")
-
-    receipt = sagas.receipt("Booking", trip, "delete", {"compensate": True})
-
-    assert (receipt["outcome"], receipt["reply"]) == ("deleted", ["paying", "car", "flight"])
-    assert order_of(sagas, trip) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
-    assert sagas.stored("Booking", trip) == {}
-    sagas.receipt("Booking", trip, "book", {"effect": trip})
-    machine = sagas.wait_in("Booking", trip, "booked")
-    assert [done["id"] for done in machine["undo"]] == ["flight", "car", "paying"]
-    sagas.settled()
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_work_under_way_is_stopped_and_undone_before_its_machine_is_deleted(sagas: Host, moment: str) -> None:
-    trip = sagas.key("trip")
-    with sagas.effects.hold(f"{moment}:{trip}-car") as gate:
-        sagas.server.send("Booking", trip, "book", {"effect": trip})
-        gate.wait_reached()
-
-        sagas.server.send("Booking", trip, "delete", {"compensate": True})
-        wait_until(lambda: sagas.snapshot("Booking", trip)["stopping"], what="the car to be stopping")
-        gate.open()
-        wait_until(lambda: not sagas.snapshot("Booking", trip), PATIENCE, "the machine to be gone")
-
-    assert order_of(sagas, trip) == ["flight", "car", "car-undo", "flight-undo"]
-    sagas.settled()
-    assert sagas.stored("Booking", trip) == {}
-
-
-def test_a_machine_that_cannot_be_undone_stays_and_may_be_abandoned(sagas: Host) -> None:
-    trip = book(sagas)
-    sagas.wait_in("Booking", trip, "booked")
-    sagas.effects.fail_next(f"{trip}-car-undo", times=6)
-
-    for undone in (["payment-undo"], ["payment-undo"]):
-        answer = sagas.post("Booking", trip, "delete", {"compensate": True})
-        assert answer.status_code == 409
-        assert answer.json()["message"].startswith(
-            f"Booking/{trip}: 'car' could not be undone: Effect '{trip}-car-undo' for "
-        )
-        assert order_of(sagas, trip) == [*STEPS, *undone]
-    machine = sagas.snapshot("Booking", trip)
-    assert (machine["status"], machine["failure"]["source"]) == ("failed", "car")
-    assert [done["id"] for done in machine["undo"]] == ["flight", "car"]
-
-    assert sagas.receipt("Booking", trip, "delete", {"abandon": True})["outcome"] == "deleted"
-    assert order_of(sagas, trip) == [*STEPS, "payment-undo"]
-
-
-def test_a_machine_that_has_ended_keeps_what_it_has_done_and_can_be_deleted_or_undone(sagas_awake: Host) -> None:
-    kept, undone = book(sagas_awake), book(sagas_awake)
-    for trip in (kept, undone):
-        sagas_awake.wait_in("Booking", trip, "booked")
-        sagas_awake.receipt("Booking", trip, "keep")
-        machine = sagas_awake.snapshot("Booking", trip)
-        assert (machine["status"], [done["id"] for done in machine["undo"]]) == ("done", ["flight", "car", "paying"])
-
-    sagas_awake.receipt("Booking", kept, "delete")
-    sagas_awake.receipt("Booking", undone, "delete", {"compensate": True})
-
-    assert order_of(sagas_awake, kept) == [*STEPS]
-    assert order_of(sagas_awake, undone) == [*STEPS, "payment-undo", "car-undo", "flight-undo"]
-
-
-@pytest.mark.parametrize("body", [{"compensate": False}, {"abandon": True, "compensate": True}, [], "now"])
-def test_what_deleting_shall_do_must_be_said_clearly(sagas_awake: Host, body: object) -> None:
-    answer = sagas_awake.post("Booking", sagas_awake.key("trip"), "delete", body)
-
-    assert answer.status_code == 400
-    assert 'expected nothing, {"compensate": true} or {"abandon": true}.' in answer.json()["message"]
-
-
 # ── ends that come from elsewhere ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_child_that_is_stopped_undoes_what_it_has_done_before_it_is_gone(sagas: Host, moment: str) -> None:
+def test_a_stopped_child_undoes_its_work_before_it_is_deleted(sagas: Host, moment: str) -> None:
     trip = sagas.key("trip")
     with sagas.effects.hold(f"{moment}:{trip}-car") as gate:
         sagas.receipt("Agency", trip, "create", {"effect": trip})
@@ -427,7 +294,7 @@ def test_a_child_that_is_stopped_undoes_what_it_has_done_before_it_is_gone(sagas
 
 
 @pytest.mark.parametrize("mode", ["workflow", "flow"])
-def test_a_run_that_is_cancelled_undoes_what_it_has_done(sagas: Host, mode: str) -> None:
+def test_a_cancelled_run_undoes_its_work(sagas: Host, mode: str) -> None:
     trip = sagas.key("trip")
     with sagas.effects.hold(f"before:{trip}-car") as gate:
         run = sagas.server.send(f"Tour.{mode}", trip if mode == "workflow" else None, "run", {"effect": trip})
@@ -443,7 +310,7 @@ def test_a_run_that_is_cancelled_undoes_what_it_has_done(sagas: Host, mode: str)
     sagas.settled()
 
 
-def test_a_flow_that_fails_undoes_what_it_has_done(sagas: Host) -> None:
+def test_a_failed_flow_undoes_its_work(sagas: Host) -> None:
     trip = sagas.key("trip")
     refuse(sagas, trip, "car")
 
@@ -458,7 +325,7 @@ def test_a_flow_that_fails_undoes_what_it_has_done(sagas: Host) -> None:
 
 
 @pytest.mark.parametrize("server", ["sagas_awake", "sagas_replaying"])
-def test_kills_undo_everything_that_was_booked_as_often_as_it_was_booked(
+def test_despite_kills_every_booking_is_undone_once(
     server: str, request: pytest.FixtureRequest, dice: random.Random, scale: int
 ) -> None:
     host: Host = request.getfixturevalue(server)

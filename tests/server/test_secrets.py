@@ -1,4 +1,4 @@
-"""What a chart redacts is never repeated: not in an answer, not in a record, not in a log, whoever quotes it."""
+"""Redacted values appear in no answer, no history and no log, even if an error message quotes them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def filled(watched: Watched) -> str:
     return key
 
 
-def test_words_of_the_authors_own_code_lose_what_they_quote(watched: Watched, filled: str) -> None:
+def test_error_messages_of_the_authors_code_are_redacted(watched: Watched, filled: str) -> None:
     host = watched.host
 
     leak = host.post("Wallet", filled, "leak")
@@ -55,7 +55,7 @@ def test_words_of_the_authors_own_code_lose_what_they_quote(watched: Watched, fi
     assert not quotes(everything_but_data(watched, "Wallet", filled))
 
 
-def test_a_value_that_does_not_fit_is_not_described(watched: Watched) -> None:
+def test_a_redacted_value_that_does_not_fit_is_not_described(watched: Watched) -> None:
     key = watched.host.key("wallet")
     number = "0999-8888-7777"
 
@@ -69,7 +69,7 @@ def test_a_value_that_does_not_fit_is_not_described(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("how", ["raise", "refuse", "outside"])
-def test_work_that_fails_with_a_secret_on_its_lips_is_logged_without(watched: Watched, how: str) -> None:
+def test_an_activity_that_fails_with_a_secret_in_its_message_is_logged_without_it(watched: Watched, how: str) -> None:
     host, key = watched.host, watched.host.key("wallet")
 
     host.receipt("Wallet", key, "fill", {**CARD, "how": how})
@@ -82,7 +82,7 @@ def test_work_that_fails_with_a_secret_on_its_lips_is_logged_without(watched: Wa
     assert not quotes(everything_but_data(watched, "Wallet", key))
 
 
-def test_history_tells_why_a_deferred_event_was_dropped_without_the_secret(watched: Watched) -> None:
+def test_the_history_says_why_a_deferred_event_was_dropped_without_the_secret(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("wallet")
 
     host.receipt("Wallet", key, "fill", {**CARD, "how": "wait"})
@@ -131,7 +131,7 @@ def test_the_list_of_rejected_events_shows_payloads_without_secrets(watched: Wat
     assert not quotes(everything_but_data(watched, "Wallet", key))
 
 
-def test_both_front_ends_redact(watched: Watched) -> None:
+def test_both_front_ends_can_redact(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("till")
 
     answer = host.post("Till", key, "pay", CARD)
@@ -141,6 +141,6 @@ def test_both_front_ends_redact(watched: Watched) -> None:
     assert not quotes(watched.text())
 
 
-def test_data_and_what_is_stored_still_hold_it(watched: Watched, filled: str) -> None:
+def test_the_snapshot_and_the_stored_data_still_have_the_secret(watched: Watched, filled: str) -> None:
     assert watched.host.snapshot("Wallet", filled)["data"]["card_number"] == NUMBER
     assert json.loads(watched.host.stored("Wallet", filled)["snapshot"])["data"]["card_number"] == NUMBER

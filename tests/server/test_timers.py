@@ -1,4 +1,4 @@
-"""Timers: late, never early, never twice, and gone with their state."""
+"""Timers: perhaps late, never early, never twice, and cancelled with their state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_timer_fires_once_and_not_early(host: Host) -> None:
     assert outcomes(host, "Oven", oven) == ["taken"]
 
 
-def test_as_many_deliveries_are_scheduled_as_timers_are_in_the_snapshot(host: Host) -> None:
+def test_each_timer_in_the_snapshot_has_one_scheduled_delivery(host: Host) -> None:
     cellar = host.key("cellar")
 
     host.receipt("Cellar", cellar, "fill")
@@ -57,7 +57,7 @@ def test_as_many_deliveries_are_scheduled_as_timers_are_in_the_snapshot(host: Ho
     assert sorted(json.loads(host.stored("Cellar", cellar)["handles"])) == sorted(timer["token"] for timer in timers)
 
 
-def test_timers_are_cancelled_for_real_when_their_state_is_left(host: Host) -> None:
+def test_the_sends_of_timers_are_cancelled_when_their_state_is_left(host: Host) -> None:
     cellar = host.key("cellar")
     host.receipt("Cellar", cellar, "fill")
 
@@ -68,7 +68,7 @@ def test_timers_are_cancelled_for_real_when_their_state_is_left(host: Host) -> N
     assert json.loads(host.stored("Cellar", cellar)["handles"]) == {}
 
 
-def test_entering_a_state_again_arms_its_timers_anew_and_cancels_the_old_ones(host: Host) -> None:
+def test_entering_a_state_again_cancels_its_timers_and_arms_new_ones(host: Host) -> None:
     cellar = host.key("cellar")
     host.receipt("Cellar", cellar, "fill")
     before = {row["id"] for row in host.scheduled("Cellar", cellar)}
@@ -91,7 +91,7 @@ def test_a_timer_counts_from_the_last_entry_of_its_state(host: Host) -> None:
     assert baked["data"] == {"count": 1}
 
 
-def test_a_timer_that_was_not_worth_cancelling_is_dropped_when_it_arrives(host: Host) -> None:
+def test_a_short_timer_that_was_not_cancelled_is_dropped_when_it_arrives(host: Host) -> None:
     oven = host.key("oven")
     host.receipt("Forgetful", oven, "bake")
     host.receipt("Forgetful", oven, "open")
@@ -103,7 +103,7 @@ def test_a_timer_that_was_not_worth_cancelling_is_dropped_when_it_arrives(host: 
     assert "handles" not in host.stored("Forgetful", oven)
 
 
-def test_timers_of_a_former_life_touch_nothing(host: Host) -> None:
+def test_timers_of_an_earlier_life_change_nothing(host: Host) -> None:
     oven = host.key("oven")
     host.receipt("Forgetful", oven, "bake")
     host.receipt("Forgetful", oven, "delete")
@@ -117,7 +117,7 @@ def test_timers_of_a_former_life_touch_nothing(host: Host) -> None:
     assert host.stored("Forgetful", oven) == before
 
 
-def test_a_timer_of_a_deleted_machine_creates_nothing(host: Host) -> None:
+def test_a_timer_of_a_deleted_machine_does_not_start_it_again(host: Host) -> None:
     oven = host.key("oven")
     host.receipt("Forgetful", oven, "bake")
     host.receipt("Forgetful", oven, "delete")
@@ -137,7 +137,7 @@ def test_deleting_a_machine_cancels_its_timers(host: Host) -> None:
     assert host.stored("Cellar", cellar) == {}
 
 
-def test_a_machine_sends_itself_events_at_once_in_order_and_later(host: Host) -> None:
+def test_events_that_a_machine_sends_itself_are_taken_in_order_and_when_due(host: Host) -> None:
     talk = host.key("talk")
 
     receipt = host.receipt("Talkative", talk, "talk")
@@ -150,7 +150,7 @@ def test_a_machine_sends_itself_events_at_once_in_order_and_later(host: Host) ->
     assert deliveries(host, "Talkative", talk) == ["completed"]
 
 
-def test_timers_survive_the_death_of_service_and_server(host: Host) -> None:
+def test_timers_survive_a_kill_of_service_and_server(host: Host) -> None:
     ovens = [host.key("oven") for _ in range(4)]
 
     sent = time.monotonic()
@@ -171,7 +171,7 @@ def test_timers_survive_the_death_of_service_and_server(host: Host) -> None:
 # ── computed, set to an instant, recurring, renewed ───────────────────────────────────────────────────────────────────
 
 
-def test_a_computed_timer_takes_its_length_from_the_data(host: Host) -> None:
+def test_a_computed_timer_takes_its_duration_from_the_data(host: Host) -> None:
     clock, sent = host.key("clock"), time.monotonic()
     host.receipt("Clock", clock, "nap", {"seconds": 0.5})
 
@@ -181,7 +181,7 @@ def test_a_computed_timer_takes_its_length_from_the_data(host: Host) -> None:
     assert time.monotonic() - sent >= 0.5
 
 
-def test_a_timer_is_set_to_an_instant(host: Host) -> None:
+def test_a_timer_fires_at_an_instant(host: Host) -> None:
     clock, at = host.key("clock"), datetime.now(UTC) + timedelta(seconds=1)
     host.receipt("Clock", clock, "nap", {"at": at.isoformat()})
 
@@ -193,14 +193,14 @@ def test_a_timer_is_set_to_an_instant(host: Host) -> None:
     assert datetime.now(UTC) >= at
 
 
-def test_an_instant_that_is_past_is_over_at_once(host: Host) -> None:
+def test_a_timer_for_an_instant_in_the_past_fires_at_once(host: Host) -> None:
     clock = host.key("clock")
     host.receipt("Clock", clock, "nap", {"at": "2001-01-01T00:00:00+00:00"})
 
     host.wait_in("Clock", clock, "rung")
 
 
-def test_a_recurring_timer_comes_again_and_again_until_its_state_is_left(host: Host) -> None:
+def test_a_recurring_timer_fires_until_its_state_is_left(host: Host) -> None:
     clock, sent = host.key("clock"), time.monotonic()
     host.receipt("Clock", clock, "begin")
 
@@ -249,7 +249,9 @@ def _napping(host: Host, count: int) -> tuple[list[str], datetime]:
         patience *= 3
 
 
-def test_every_timer_of_many_machines_fires_once_and_not_early_though_the_server_dies(awake: Host, scale: int) -> None:
+def test_every_timer_of_many_machines_fires_once_and_not_early_although_the_server_is_killed(
+    awake: Host, scale: int
+) -> None:
     """A thousand machines at SCALE=10, otherwise two hundred; the server is killed while all of them wait."""
     host, count = awake, max(200, 100 * scale)
     clocks, at = _napping(host, count)

@@ -1,4 +1,4 @@
-"""Two builds of a chart side by side: machines that migrate, live on as they were, or wait for a better deployment."""
+"""Two builds of a chart side by side: machines migrate, stay on their version, or wait for another deployment."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def timers(machine: dict[str, Any]) -> dict[str, str]:
     return {timer["event"]: timer["token"] for timer in machine["timers"] if "activity" not in timer}
 
 
-def test_machines_of_the_build_before_migrate_and_what_they_have_begun_goes_on(builds: Builds) -> None:
+def test_machines_of_an_earlier_build_migrate_and_their_work_continues(builds: Builds) -> None:
     chart = builds.chart
     old = builds.begin("first")
     waiting, packing, seen, done = (old.key(name) for name in ("waiting", "packing", "seen", "done"))
@@ -120,7 +120,7 @@ def test_machines_of_the_build_before_migrate_and_what_they_have_begun_goes_on(b
     wait_until(lambda: len(new.invocations(chart, waiting, status="scheduled")) == len(live), what=f"{scheduled}")
 
 
-def test_a_migration_waits_for_exclusive_work_of_the_build_before(builds: Builds) -> None:
+def test_a_migration_waits_for_an_exclusive_activity_of_the_earlier_build(builds: Builds) -> None:
     chart = builds.chart
     old = builds.begin("first")
     key = old.key("weighing")
@@ -147,7 +147,7 @@ def test_a_migration_waits_for_exclusive_work_of_the_build_before(builds: Builds
     assert len(set(new.effects.counts(f"{key}-weighed"))) == 1
 
 
-def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it(builds: Builds) -> None:
+def test_a_machine_continues_under_an_earlier_version_that_is_still_deployed(builds: Builds) -> None:
     chart = builds.chart
     old = builds.begin("first")
     before, begun, after = (old.key(name) for name in ("before", "begun", "after"))
@@ -176,7 +176,7 @@ def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it(builds: Builds) 
     new.settled()
 
 
-def test_a_machine_that_no_deployment_takes_stays_as_it_is_can_be_read_and_heals(builds: Builds) -> None:
+def test_a_machine_that_no_deployment_takes_stays_unchanged_and_readable_until_one_does(builds: Builds) -> None:
     chart = builds.chart
     old = builds.begin("first")
     key, other = old.key("waiting"), old.key("deleted")

@@ -1,4 +1,4 @@
-"""Waiting for a machine: told as soon as it is there, told why it will not be, and through every crash."""
+"""`wait_for`: a client is answered when the machine meets the condition, or when it never will, despite crashes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def told(answer: Future[httpx.Response]) -> dict[str, Any]:
 # ── told ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_machine_that_is_there_already_answers_at_once(host: Host) -> None:
+def test_waiting_for_a_state_that_is_active_answers_at_once(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "buy")
 
@@ -64,7 +64,7 @@ def test_a_machine_that_is_there_already_answers_at_once(host: Host) -> None:
     assert not waiting(host, "Ticket", ticket)
 
 
-def test_somebody_who_waits_is_told_when_the_machine_is_there(host: Host) -> None:
+def test_a_waiting_client_is_answered_when_the_machine_reaches_the_state(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
 
@@ -76,7 +76,7 @@ def test_somebody_who_waits_is_told_when_the_machine_is_there(host: Host) -> Non
     host.settled()
 
 
-def test_an_event_is_taken_and_its_consequences_awaited_in_one(host: Host) -> None:
+def test_one_request_sends_an_event_and_waits_for_a_state(host: Host) -> None:
     order = host.key("order")
 
     answer = asked(host, "Order", order, state="paid", event="checkout", payload={"effect": order}).json()
@@ -94,7 +94,7 @@ def test_the_condition_is_judged_after_the_event(host: Host) -> None:
     assert (answer["outcome"], answer["reply"], answer["seq"]) == ("taken", 1, 2)
 
 
-def test_a_rejected_event_answers_at_once(host: Host) -> None:
+def test_waiting_with_a_rejected_event_answers_at_once(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
 
@@ -112,7 +112,7 @@ def test_a_rejected_event_answers_at_once(host: Host) -> None:
         pytest.param({"any": [{"state": "on_hold"}, {"state": "paid"}]}, id="any"),
     ],
 )
-def test_what_can_be_waited_for(host: Host, until: dict[str, object]) -> None:
+def test_a_client_can_wait_for_each_kind_of_condition(host: Host, until: dict[str, object]) -> None:
     order = host.key("order")
 
     with host.effects.hold(f"before:{order}") as gate:
@@ -124,7 +124,7 @@ def test_what_can_be_waited_for(host: Host, until: dict[str, object]) -> None:
             assert told(answer)["configuration"] == ["paid"]
 
 
-def test_several_may_wait_for_different_things(host: Host) -> None:
+def test_several_clients_may_wait_for_different_conditions(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
 
@@ -157,7 +157,7 @@ def test_the_sender_of_a_deferred_event_may_wait_for_its_outcome(host: Host) -> 
     assert (receipt["event"], receipt["outcome"], receipt["reply"]) == ("ask", "taken", 2)
 
 
-def test_the_sender_of_a_deferred_event_that_fails_is_told_so_and_nobody_else(host: Host) -> None:
+def test_the_failure_of_a_deferred_event_is_told_only_to_its_sender(host: Host) -> None:
     desk = host.key("desk")
     host.receipt("Desk", desk, "begin")
     host.receipt("Desk", desk, "ask", "first")
@@ -175,7 +175,7 @@ def test_the_sender_of_a_deferred_event_that_fails_is_told_so_and_nobody_else(ho
 # ── told why not ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_waits_too_long_is_told_so_and_forgotten(host: Host) -> None:
+def test_a_client_that_waits_too_long_gets_a_timeout_and_is_forgotten(host: Host) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
 
@@ -199,7 +199,9 @@ def throw_away(host: Host, ticket: str) -> None:
 
 
 @pytest.mark.parametrize(("act", "word"), [(use, "at its end"), (throw_away, "deleted")])
-def test_who_waits_in_vain_is_told_so(host: Host, act: Callable[[Host, str], None], word: str) -> None:
+def test_a_client_that_waits_in_vain_is_answered_when_the_machine_ends(
+    host: Host, act: Callable[[Host, str], None], word: str
+) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
 
@@ -211,7 +213,7 @@ def test_who_waits_in_vain_is_told_so(host: Host, act: Callable[[Host, str], Non
     assert f"will not be met: the machine is {word}" in response.json()["message"]
 
 
-def test_who_waits_for_a_machine_that_fails_is_told_so(host: Host) -> None:
+def test_a_client_that_waits_for_a_failing_machine_is_answered_when_it_fails(host: Host) -> None:
     work = host.key("work")
     host.effects.fail_next(work, times=3)
 
@@ -220,19 +222,19 @@ def test_who_waits_for_a_machine_that_fails_is_told_so(host: Host) -> None:
     assert (answer.status_code, answer.json()["metadata"]["status"]) == (412, "failed")
 
 
-def test_a_machine_that_has_ended_elsewhere_answers_at_once(host: Host) -> None:
+def test_waiting_for_a_machine_that_ended_in_another_state_answers_at_once(host: Host) -> None:
     ticket = host.key("ticket")
     use(host, ticket)
 
     assert asked(host, "Ticket", ticket, state="sold").status_code == 412
 
 
-def test_a_machine_that_is_not_there_cannot_be_waited_for(host: Host) -> None:
+def test_waiting_for_a_machine_that_does_not_exist_is_refused(host: Host) -> None:
     assert asked(host, "Ticket", host.key("ticket"), state="sold").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("request", "problem"),
+    ("asks", "problem"),
     [
         pytest.param({}, "expected one of 'state'", id="nothing"),
         pytest.param({"state": "sold", "status": "done"}, "expected one of 'state'", id="two"),
@@ -249,20 +251,20 @@ def test_a_machine_that_is_not_there_cannot_be_waited_for(host: Host) -> None:
         pytest.param({"state": "sold", "event": 1}, "'event' is the name of one", id="event"),
     ],
 )
-def test_what_cannot_be_waited_for_is_said_so(awake: Host, request: dict[str, object], problem: str) -> None:
-    answer = asked(awake, "Ticket", awake.key("ticket"), **request)
+def test_an_impossible_condition_is_refused_with_the_reason(awake: Host, asks: dict[str, object], problem: str) -> None:
+    answer = asked(awake, "Ticket", awake.key("ticket"), **asks)
 
     assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
     assert problem in answer.json()["message"]
 
 
-def test_a_private_event_cannot_be_sent_by_waiting(awake: Host) -> None:
+def test_a_private_event_cannot_be_sent_through_wait_for(awake: Host) -> None:
     answer = asked(awake, "Order", awake.key("order"), state="paid", event="done_invoke_charging")
 
     assert answer.status_code == 403
 
 
-def test_a_machine_has_room_for_so_many() -> None:
+def test_only_so_many_clients_may_wait_for_a_machine() -> None:
     made = chart("free")
     waiters = Waiters({str(number): Waiter({"settled": True}) for number in range(MOST)})
 
@@ -274,7 +276,7 @@ def test_a_machine_has_room_for_so_many() -> None:
 
 
 @pytest.mark.parametrize("victim", ["service", "server"])
-def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
+def test_a_waiting_client_is_answered_after_a_crash(host: Host, victim: str) -> None:
     ticket = host.key("ticket")
     host.receipt("Ticket", ticket, "create")
     request = {"state": "sold", "timeout": "60s"}
@@ -309,7 +311,7 @@ def test_who_waits_is_told_after_a_crash(host: Host, victim: str) -> None:
     assert [row["target_handler_name"] for row in host.invocations("Ticket", ticket)].count("wait_for") == 1
 
 
-def test_the_event_that_came_with_a_wait_is_taken_once_for_one_idempotency_key(host: Host) -> None:
+def test_an_event_sent_with_a_wait_is_taken_once_per_idempotency_key(host: Host) -> None:
     counter = host.key("counter")
     url = host.url("Counter", counter, "wait_for")
     headers = {"idempotency-key": counter}

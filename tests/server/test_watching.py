@@ -1,4 +1,4 @@
-"""What operators see of machines: one record, one span and one count for each thing that really happens."""
+"""Observability: one log record, one span and one count for each thing that really happens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_event_is_logged_once_with_what_it_did(watched: Watched) -> None:
     assert all(row["duration_ms"] >= 0 and row["invocation"].startswith("inv_") for row in taken)
 
 
-def test_an_activity_is_logged_from_its_begin_to_its_end(watched: Watched) -> None:
+def test_an_activity_is_logged_from_its_start_to_its_end(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("activity")
 
     host.receipt("Worker", key, "begin", {"fail": 2})
@@ -55,7 +55,7 @@ def test_an_activity_is_logged_from_its_begin_to_its_end(watched: Watched) -> No
     assert rows[1]["message"] == f"Worker/{key}: attempt 1 of 'work' in activity 'working' failed: RuntimeError: try 1"
 
 
-def test_exclusive_work_is_logged_as_often_as_it_happens(watched: Watched) -> None:
+def test_each_attempt_of_an_exclusive_activity_is_logged_once(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("held")
 
     assert host.receipt("Worker", key, "hold", {"fail": 9})["configuration"] == ["failed"]
@@ -72,7 +72,7 @@ def test_exclusive_work_is_logged_as_often_as_it_happens(watched: Watched) -> No
     ]
 
 
-def test_what_is_stopped_rejected_deferred_and_ignored_is_logged(watched: Watched) -> None:
+def test_stopped_activities_and_rejected_deferred_and_ignored_events_are_logged(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("all")
 
     host.receipt("Worker", key, "wait")
@@ -107,7 +107,7 @@ def test_what_is_stopped_rejected_deferred_and_ignored_is_logged(watched: Watche
     assert ended["outcome"] == "stopped"
 
 
-def test_a_deferred_event_is_logged_when_it_is_kept_and_when_it_is_taken(watched: Watched) -> None:
+def test_a_deferred_event_is_logged_when_it_is_deferred_and_when_it_is_taken(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("deferred")
 
     host.receipt("Worker", key, "begin", {"fail": 9})
@@ -119,7 +119,7 @@ def test_a_deferred_event_is_logged_when_it_is_kept_and_when_it_is_taken(watched
     assert story(ends) == [("deferred", "end", "deferred"), ("taken", "end", "taken")]
 
 
-def test_what_is_parked_is_logged_each_time(watched: Watched) -> None:
+def test_a_parked_delivery_is_logged_each_time(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("parked")
 
     host.receipt("Worker", key, "begin", {"fail": 0})
@@ -133,7 +133,7 @@ def test_what_is_parked_is_logged_each_time(watched: Watched) -> None:
     assert "the snapshot was written by chart version '1'" in first["message"]
 
 
-def test_a_key_with_a_line_break_makes_no_second_line(watched: Watched) -> None:
+def test_a_key_with_a_line_break_is_logged_on_one_line(watched: Watched) -> None:
     key = watched.host.key("two\nlines")
 
     watched.host.receipt("Worker", key, "note")
@@ -143,7 +143,7 @@ def test_a_key_with_a_line_break_makes_no_second_line(watched: Watched) -> None:
     assert watched.logged(key)[0]["message"].startswith("Worker/two\\nlines-")
 
 
-def test_every_kind_of_record_stands_in_the_documentation(watched: Watched) -> None:
+def test_every_kind_of_log_record_is_documented(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("kinds")
     host.receipt("Worker", key, "note")
     host.post("Worker", key, "history", {"last": -1})
@@ -160,7 +160,7 @@ def test_every_kind_of_record_stands_in_the_documentation(watched: Watched) -> N
 # ── spans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_spans_stand_under_the_trace_of_the_server(watched: Watched) -> None:
+def test_spans_belong_to_the_trace_of_the_server(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("traced")
     trace_id = f"{int.from_bytes(key.encode()[-8:]):032x}"
     caller = f"00-{trace_id}-00f067aa0ba902b7-01"
@@ -208,7 +208,7 @@ def test_spans_stand_under_the_trace_of_the_server(watched: Watched) -> None:
     assert begin["start_time"] <= begin["end_time"]
 
 
-def test_work_that_holds_its_machine_stands_in_the_trace_of_its_event(watched: Watched) -> None:
+def test_an_exclusive_activity_is_in_the_trace_of_its_event(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("held")
 
     host.receipt("Worker", key, "hold", {"fail": 0})
@@ -225,7 +225,7 @@ def test_work_that_holds_its_machine_stands_in_the_trace_of_its_event(watched: W
     assert len({span["context"]["trace_id"] for span in spans}) == 1
 
 
-def test_a_span_of_an_event_that_was_refused_for_a_fault_is_an_error(watched: Watched) -> None:
+def test_the_span_of_an_event_that_failed_is_an_error(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("fault")
 
     assert host.post("Careless", key, "action").status_code == 500
@@ -238,7 +238,7 @@ def test_a_span_of_an_event_that_was_refused_for_a_fault_is_an_error(watched: Wa
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_happens_is_counted_once(watched: Watched) -> None:
+def test_each_metric_counts_each_occurrence_once(watched: Watched) -> None:
     host = watched.host
     watched.uncounted()
 

@@ -1,4 +1,4 @@
-"""Webhooks: who has sent it is checked before it is read, once is once, and the answer comes before the work."""
+"""Webhooks: the signature is checked first, each event is taken once, and the answer does not wait for the machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def told(answer: httpx.Response) -> tuple[int, str, str]:
 # ── accepted ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_signed_request_is_answered_and_then_taken(sources: Sources) -> None:
+def test_a_signed_request_is_answered_before_its_event_is_taken(sources: Sources) -> None:
     key = sources.host.key("signed")
     body = body_of(key)
 
@@ -93,7 +93,7 @@ def test_the_answer_does_not_wait_for_the_machine(sources: Sources) -> None:
     assert sources.log(key, "Parcel") == ["1", "2"]
 
 
-def test_a_second_event_of_the_same_id_is_not_taken(sources: Sources) -> None:
+def test_a_second_event_with_the_same_id_is_not_taken(sources: Sources) -> None:
     key, other = sources.host.key("twice"), sources.host.key("twice")
 
     for id in ("evt_1", "evt_1", "evt_2", "ü" * 300, "ü" * 300, "x" * 3_000, "x" * 3_000):
@@ -118,7 +118,7 @@ def test_events_without_an_id_are_all_taken_and_pings_are_answered(sources: Sour
     sources.wait_log(key, ["1", "1"])
 
 
-def test_an_event_that_the_machine_does_not_accept_is_told_and_kept(sources: Sources) -> None:
+def test_an_event_that_the_machine_does_not_accept_is_reported_and_kept(sources: Sources) -> None:
     key = sources.host.key("late")
     sources.host.receipt("Ledger", key, "close")
 
@@ -130,7 +130,7 @@ def test_an_event_that_the_machine_does_not_accept_is_told_and_kept(sources: Sou
     assert (letter["event"], letter["payload"]) == ("note", {"n": 7})
 
 
-def test_a_service_that_dies_after_its_answer_loses_and_doubles_nothing(sources: Sources) -> None:
+def test_a_service_killed_after_its_answer_loses_and_repeats_no_event(sources: Sources) -> None:
     keys = [sources.host.key("killed") for _ in range(10)]
 
     for number, key in enumerate(keys):
@@ -148,7 +148,7 @@ def test_a_service_that_dies_after_its_answer_loses_and_doubles_nothing(sources:
 # ── refused ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_not_signed_as_it_should_be_is_refused_and_nothing_is_written(sources: Sources) -> None:
+def test_a_request_with_a_wrong_signature_is_refused_and_writes_nothing(sources: Sources) -> None:
     key = sources.host.key("forged")
     body = body_of(key)
     good, stamped = github(body)["X-Hub-Signature-256"], stripe(body)["Stripe-Signature"]
@@ -216,14 +216,16 @@ def test_one_of_several_signatures_is_enough(sources: Sources) -> None:
         (b'{"key": "' + b"x" * 1024 * 1024 + b'"}', 413, "TooLarge", "at most 1048576 are taken"),
     ],
 )
-def test_what_cannot_be_decoded_is_refused(sources: Sources, body: bytes, status: int, type_: str, reason: str) -> None:
+def test_a_request_that_cannot_be_decoded_is_refused(
+    sources: Sources, body: bytes, status: int, type_: str, reason: str
+) -> None:
     answer = post(sources, "github", body, github(body))
 
     assert told(answer)[:2] == (status, type_)
     assert reason in told(answer)[2]
 
 
-def test_without_its_secret_a_webhook_refuses_everybody(sources: Sources) -> None:
+def test_a_webhook_without_its_secret_refuses_every_request(sources: Sources) -> None:
     body = body_of("nobody")
 
     status, type_, message = told(post(sources, "forgotten", body, stripe(body, "")))
@@ -267,7 +269,7 @@ def test_no_secret_is_ever_written(sources: Sources) -> None:
         assert not [text for text in everything if any(word in text for word in spelled)]
 
 
-def test_the_ingress_answers_some_requests_itself(sources: Sources) -> None:
+def test_the_ingress_itself_refuses_some_requests(sources: Sources) -> None:
     client, url = sources.host.client, f"{sources.host.server.ingress_url}/Ledger.webhooks/open"
     body = body_of("nobody")
 

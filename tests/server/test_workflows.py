@@ -21,7 +21,7 @@ def failure(host: Host, run: str) -> dict[str, Any]:
     return {"status": caught.value.response.status_code, **caught.value.response.json()}
 
 
-def test_a_run_answers_with_the_machines_output_however_often_it_is_interrupted(ends: Host) -> None:
+def test_a_run_answers_with_the_output_of_its_machine_however_often_it_is_interrupted(ends: Host) -> None:
     key = ends.key("booked")
 
     with ends.effects.hold(f"before:{key}") as gate:
@@ -59,7 +59,7 @@ def test_events_reach_the_machine_through_the_workflow_and_through_the_object(en
     assert [ends.server.output(run) for run in runs] == [{"price": 501}, {"price": 502}]
 
 
-def test_a_run_that_is_over_at_once_answers_at_once(ends: Host) -> None:
+def test_a_run_that_ends_at_once_answers_at_once(ends: Host) -> None:
     assert ends.server.call("Instant.workflow", ends.key("instant"), "run", {}) == 42
 
 
@@ -75,7 +75,7 @@ def test_a_run_fails_as_its_machine_fails(ends: Host) -> None:
 
 
 @pytest.mark.parametrize(("body", "status"), [({}, 422), ({"effect": 1}, 422), ("nothing", 422)], ids=str)
-def test_a_run_whose_data_does_not_fit_fails_and_begins_nothing(ends: Host, body: object, status: int) -> None:
+def test_a_run_with_invalid_data_fails_and_starts_nothing(ends: Host, body: object, status: int) -> None:
     key = ends.key("unfit")
 
     answer = ends.post("Lodging.workflow", key, "run", body)
@@ -84,14 +84,14 @@ def test_a_run_whose_data_does_not_fit_fails_and_begins_nothing(ends: Host, body
     assert ends.stored("Lodging", key) == {}
 
 
-def test_a_run_on_a_key_that_has_another_machine_is_refused(ends: Host) -> None:
+def test_a_run_on_a_key_of_another_machine_is_refused(ends: Host) -> None:
     key = ends.key("other")
     ends.receipt("Rash", key, "create", {"effect": key})
 
     assert ends.post("Rash.workflow", key, "run", {"effect": "else"}).status_code == 409
 
 
-def test_a_run_on_a_key_that_has_a_machine_with_the_same_data_joins_it(ends: Host) -> None:
+def test_a_run_on_a_key_of_a_machine_with_the_same_data_joins_it(ends: Host) -> None:
     key = ends.key("joined")
     ends.receipt("Lodging", key, "create", {"effect": key})
     ends.wait_in("Lodging", key, "asking")
@@ -104,7 +104,7 @@ def test_a_run_on_a_key_that_has_a_machine_with_the_same_data_joins_it(ends: Hos
 
 
 @pytest.mark.parametrize("chart", ["Lodging", "Rash"])
-def test_a_run_that_is_cancelled_deletes_its_machine_and_stops_its_work(ends: Host, chart: str) -> None:
+def test_a_cancelled_run_stops_its_activity_and_deletes_its_machine(ends: Host, chart: str) -> None:
     key = ends.key("cancelled")
 
     with ends.effects.hold(f"before:{key}") as gate:
@@ -118,7 +118,7 @@ def test_a_run_that_is_cancelled_deletes_its_machine_and_stops_its_work(ends: Ho
     ends.settled()
 
 
-def test_a_run_whose_machine_is_deleted_fails(ends: Host) -> None:
+def test_a_run_fails_if_its_machine_is_deleted(ends: Host) -> None:
     key = ends.key("deleted")
     run = ends.server.send("Lodging.workflow", key, "run", {"effect": key})
     ends.wait_in("Lodging", key, "asking")

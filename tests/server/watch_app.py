@@ -1,4 +1,4 @@
-"""Charts that are watched and attacked: what they redact, what they close, and code that breaks wherever it can.
+"""Charts for the tests of logs, traces, redaction and exposure, with code that fails wherever it can.
 
 Whatever the process logs, traces and counts is written to files, one JSON object a line.
 """

@@ -1,4 +1,4 @@
-"""The charts of `watch_app.py` and what their process writes of them: logs, spans and counts."""
+"""Read what the process of `watch_app.py` writes: logs, spans and counts. The fixture `watched` gives it to tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts whose activities are stopped, timed, fed and answered: hosted by `test_activities_whole.py`.
+"""Charts with activities that are stopped, time out, have inputs or wait for external answers; the fixture `bench`.
 
 `WORK_BUILD` says which build of the chart `Report` and of its activity this process serves.
 """

@@ -1,0 +1,140 @@
+"""Tell a story again and again, and kill the service or its server at a different durable step each time.
+
+A `Killer` first tells the story without a death, while `dying.py` logs every durable step. Then it chooses steps to die
+at, and tells the story once for each; the story asserts that it always ends in the same way.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
+from tests.server.clients import insisted
+
+HERE = Path(__file__).parent
+MOMENTS = ("at", "after")
+VICTIMS = ("service", "server")
+SERVERS = ("restate_server", "replaying_server")
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is told, and by which application.
+
+    Attributes:
+        tell: tells the story for machines whose keys begin with a name, and asserts how it ends.
+        pending: SQL condition for invocations of the story that have to end before the next telling.
+        needs: kinds of durable steps that the story must have.
+        dies_at: kinds of steps to die at; all that occur, if empty.
+        enough: share of the deaths that must happen. The number of steps differs a little between tellings, so not
+            every telling reaches the step that was chosen.
+    """
+
+    app: str
+    tell: Callable[[RestateServer, EffectLog, str], None]
+    pending: str
+    needs: Collection[str]
+    dies_at: Collection[str] = ()
+    enough: float = 0.9
+
+
+@contextmanager
+def mortal(server: RestateServer, effects: EffectLog, folder: Path, app: str, **env: str) -> Iterator[Served]:
+    """Serve the story's application. If it or its server dies, start that again."""
+    log = folder / "steps"
+    over = threading.Event()
+    with Served.begin(
+        app,
+        server,
+        log=folder / "service.log",
+        app_dir=HERE,
+        env={**effects.env, "DURABLE_FSM_PAYLOAD_CHECKS": "1", "DYING_LOG": str(log), **env},
+    ) as served:
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                if not server.process.alive:
+                    server.start()
+                if not served.process.alive:
+                    served.restart()
+
+        def victim() -> int | None:
+            return server.process.pid if "DYING_PID" in env else served.process.pid
+
+        first = victim()
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            yield served
+            if log.with_suffix(".died").exists():
+                # A moment after the last step may be while we tidy up.
+                wait_until(lambda: victim() != first, what="the victim to be back")
+        finally:
+            over.set()
+            watching.join()
+
+
+@dataclass(frozen=True)
+class Killer:
+    """Kills at durable steps, on the server that the fixture `name` gives."""
+
+    name: str
+    server: RestateServer
+    effects: EffectLog
+    folder: Path
+    scale: int
+    dice: random.Random
+
+    def die_at_every_step(self, story: Story, some: Callable[[Sequence[str]], Sequence[str]]) -> None:
+        """Tell the story once without a death, then once for each death, and check that nearly all deaths happened.
+
+        At SCALE=10 there is a death for each kind, step, moment and victim; otherwise *some* chooses among the kinds, and
+        chance picks one death of each chosen kind.
+        """
+        steps = self._steps_of(story)
+        kinds = sorted(story.dies_at or steps)
+        wanted = kinds if self.scale >= 10 else some(kinds)
+        deaths = [death for kind in wanted for death in self._deaths(kind, steps[kind])]
+        died = sum(self._tell_with(story, number, *death) for number, death in enumerate(deaths))
+        print(f"{died} of {len(deaths)} deaths among {sum(steps.values())} steps: {dict(sorted(steps.items()))}")
+        assert died >= story.enough * len(deaths)
+
+    def _steps_of(self, story: Story) -> Counter[str]:
+        whole = self.folder / "whole"
+        whole.mkdir()
+        with mortal(self.server, self.effects, whole, story.app):
+            story.tell(self.server, self.effects, self._name(story, "whole"))
+        steps = Counter((whole / "steps").read_text().split())
+        assert set(story.needs) <= steps.keys(), f"the story has no {set(story.needs) - steps.keys()}"
+        return steps
+
+    def _deaths(self, kind: str, steps: int) -> list[tuple[str, str]]:
+        """Where to die, as `DYING_AT` says it, and who dies. The last steps are not reached in every telling."""
+        reached = range(1, max(1, steps * 3 // 4) + 1)
+        every = [(f"{kind}:{step}:{moment}", victim) for step in reached for moment in MOMENTS for victim in VICTIMS]
+        return every if self.scale >= 10 else [self.dice.choice(every)]
+
+    def _tell_with(self, story: Story, number: int, death: str, victim: str) -> bool:
+        """Tell the story with a death; whether it happened."""
+        folder = self.folder / f"{number}"
+        folder.mkdir()
+        print(f"the {victim} dies: {death}")  # shown with a failure
+        env = {"DYING_PID": str(self.server.process.pid)} if victim == "server" else {}
+        with mortal(self.server, self.effects, folder, story.app, DYING_AT=death, **env):
+            story.tell(self.server, self.effects, self._name(story, number))
+            wait_until(lambda: self._is_settled(story), timedelta(seconds=20), "everything to end")
+        return (folder / "steps.died").exists()
+
+    def _is_settled(self, story: Story) -> bool:
+        return not insisted(lambda: self.server.query(f"SELECT id FROM sys_invocation WHERE {story.pending}"))
+
+    def _name(self, story: Story, telling: object) -> str:
+        """What keys and effects of a telling begin with: no two tellings share any."""
+        return f"{story.app.partition(':')[0]}-{self.name}-{telling}"
