@@ -20,8 +20,8 @@ from transitions.extensions import HierarchicalGraphMachine
 from transitions.extensions.states import Timeout, add_state_features
 
 from durable_fsm import activity, after, chart_from
-from durable_fsm.diagram.engine import program
 from durable_fsm.diagram.exports import Export, to_mermaid
+from durable_fsm.diagram.layout.engine import program
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"

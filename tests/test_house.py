@@ -62,8 +62,6 @@ LONG_NOT_YET = {
     "tests/core/test_undo.py",
     "tests/frontends/test_documents.py",
     "tests/frontends/test_transitions.py",
-    "tests/server/charts.py",
-    "tests/server/test_activities_whole.py",
 }
 
 SAME_NAME_ON_PURPOSE: dict[str, str] = {}

@@ -343,7 +343,7 @@ def test_a_block_that_nothing_can_lay_out_is_told_with_its_line(
 ) -> None:
     path = tmp_path / "page.md"
     path.write_text(f"<!-- fsm: {LAMP} svg -->\n<!-- /fsm -->\n")
-    monkeypatch.setattr("durable_fsm.diagram.engine.program", lambda: "/nowhere/dot")
+    monkeypatch.setattr("durable_fsm.diagram.layout.engine.program", lambda: "/nowhere/dot")
 
     result = diagram(str(path))
 

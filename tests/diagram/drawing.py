@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from durable_fsm.diagram.geometry import Path, Point, Rect
-from durable_fsm.diagram.text import width
+from durable_fsm.diagram.fonts import width
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZES = {"name": 13.0, "title": 15.0, "region-name": 10.0, "tag-name": 10.0, "count": 10.0}

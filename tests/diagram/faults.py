@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from durable_fsm.core.chart import ROOT, Chart
-from durable_fsm.diagram.geometry import Path, Point, Rect
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect
 from tests.diagram.drawing import Box, Drawing, Line
 
 TOUCH = 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from durable_fsm.diagram import NoEngine, to_svg
-from durable_fsm.diagram.engine import OVERRIDE, place, program
+from durable_fsm.diagram.layout.engine import OVERRIDE, place, program
 from tests.building import chart
 
 GRAPH = 'digraph { node [shape=box]; edge [arrowhead=none]; a -> b [id="e"] }'

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pytest
 
 from durable_fsm.core.chart import Activity, Chart, Child, Timer
-from durable_fsm.diagram.engine import program
 from durable_fsm.diagram.exports import to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
 from durable_fsm.diagram.exports.export import name_of
+from durable_fsm.diagram.layout.engine import program
 from tests.building import chart, edge, guard, note
 from tests.diagram.random_charts import random_chart
 from tests.diagram.study import STUDY, study

@@ -14,7 +14,7 @@ import pytest
 import resvg_py
 
 from durable_fsm.diagram import to_png, to_svg
-from durable_fsm.diagram.engine import OVERRIDE
+from durable_fsm.diagram.layout.engine import OVERRIDE
 from durable_fsm.diagram.png import png_of
 from durable_fsm.frontends import chart_from
 from machines.order.machine import Order

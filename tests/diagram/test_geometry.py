@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from durable_fsm.diagram.geometry import Path, Rect, at, joined, merged, split
-from durable_fsm.diagram.lanes import Turn, across, lanes, room_for
+from durable_fsm.diagram.layout.geometry import Path, Rect, at, joined, merged, split
+from durable_fsm.diagram.layout.lanes import Turn, across, lanes, room_for
 
 BOX = Rect(0, 0, 10, 10)
 CURVE = ((0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 20.0))

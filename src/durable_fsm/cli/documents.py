@@ -9,9 +9,9 @@ import click
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
-from durable_fsm.diagram.blocks import BadBlock, Block, blocks, filled
 from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid
 from durable_fsm.diagram.files import is_fresh
+from durable_fsm.diagram.markdown_blocks import BadBlock, Block, blocks, filled
 from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.diagram.engine import NoEngine
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import Graph
+from durable_fsm.diagram.layout.engine import NoEngine
 from durable_fsm.diagram.svg import to_svg
 
 __all__ = ["Graph", "NoEngine", "graph_of", "to_png", "to_svg"]

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from types import ModuleType
 
-from durable_fsm.diagram.text import FAMILY
+from durable_fsm.diagram.fonts import FAMILY
 
 INTER = "fontpkg_inter"
 

@@ -9,10 +9,11 @@ from html import escape
 from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.values import Location
 from durable_fsm.diagram.extract import graph_of
-from durable_fsm.diagram.geometry import Path, Point, Rect, at, split
+from durable_fsm.diagram.fonts import width
 from durable_fsm.diagram.graph import Edge, Part, Role
-from durable_fsm.diagram.layout import DrawnDot, DrawnEdge, DrawnState, Picture, picture
-from durable_fsm.diagram.measure import (
+from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Picture, picture
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at, split
+from durable_fsm.diagram.layout.sizes import (
     BOLD_ROLES,
     CHIP,
     ICON,
@@ -27,7 +28,6 @@ from durable_fsm.diagram.measure import (
     line,
 )
 from durable_fsm.diagram.stamp import link, stamp
-from durable_fsm.diagram.text import width
 from durable_fsm.diagram.theme import Theme, css
 
 MARGIN, HEADING = 18.0, 40.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from durable_fsm.diagram.text import FAMILY
+from durable_fsm.diagram.fonts import FAMILY
 
 Theme: TypeAlias = Literal["light", "dark", "auto", "vars"]
 

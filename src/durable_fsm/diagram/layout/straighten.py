@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from durable_fsm.diagram.geometry import Point, at
-from durable_fsm.diagram.place import Item, Placed
-from durable_fsm.diagram.plan import LEFT, End, Piece
+from durable_fsm.diagram.layout.geometry import Point, at
+from durable_fsm.diagram.layout.graphviz_layout import Item, Placed
+from durable_fsm.diagram.layout.plan import LEFT, End, Piece
 
 FURTHEST = 40.0
 """How far a state may be moved in one go."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_fsm.diagram import engine
-from durable_fsm.diagram.geometry import Path, Point, Rect
-from durable_fsm.diagram.plan import BOTTOM, TOP, End, Scope
+from durable_fsm.diagram.layout import engine
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect
+from durable_fsm.diagram.layout.plan import BOTTOM, TOP, End, Scope
 
 GRAPH = {
     "rankdir": "TB",

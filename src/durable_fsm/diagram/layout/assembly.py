@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from durable_fsm.core.chart import ROOT, Kind
-from durable_fsm.diagram.geometry import Path, Rect, joined
 from durable_fsm.diagram.graph import Edge, Graph, Initial, Node, Part, Role
-from durable_fsm.diagram.measure import (
+from durable_fsm.diagram.layout.geometry import Path, Rect, joined
+from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place
+from durable_fsm.diagram.layout.plan import BAR, TOP, Plan, Wire
+from durable_fsm.diagram.layout.route import route
+from durable_fsm.diagram.layout.sizes import (
     DOT,
     HISTORY,
     LOOP,
@@ -21,10 +24,7 @@ from durable_fsm.diagram.measure import (
     pill_size,
     region_size,
 )
-from durable_fsm.diagram.place import Item, Placed, place
-from durable_fsm.diagram.plan import BAR, TOP, Plan, Wire
-from durable_fsm.diagram.route import route
-from durable_fsm.diagram.straighten import straighten
+from durable_fsm.diagram.layout.straighten import straighten
 
 SIDE, ABOVE, BELOW = 16.0, 16.0, 16.0
 

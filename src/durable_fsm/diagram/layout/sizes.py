@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from durable_fsm.core.chart import Kind
+from durable_fsm.diagram.fonts import width
 from durable_fsm.diagram.graph import Edge, Node, Part, Role, Row
-from durable_fsm.diagram.text import width
 
 SMALL, NAME, REGION, TITLE = 11.0, 13.0, 10.0, 15.0
 WRAP, LOOP_WRAP = 150.0, 120.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from durable_fsm.diagram.geometry import Point, Segment
+from durable_fsm.diagram.layout.geometry import Point, Segment
 
 LEVEL = 40.0
 """Lines that go further sideways than this run level, in a lane; shorter ones are an S."""

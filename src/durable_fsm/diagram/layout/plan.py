@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial
-from durable_fsm.diagram.measure import Block, label_of
+from durable_fsm.diagram.layout.sizes import Block, label_of
 
 TOP, BOTTOM, LEFT = "top", "bottom", "left"
 ACROSS = "across "

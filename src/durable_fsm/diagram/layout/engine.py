@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from durable_fsm.diagram.geometry import Point
+from durable_fsm.diagram.layout.geometry import Point
 
 OVERRIDE = "DURABLE_FSM_DOT"
 

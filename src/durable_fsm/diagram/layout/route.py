@@ -10,11 +10,11 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from durable_fsm.diagram.geometry import Path, Point, Rect, Segment, merged
-from durable_fsm.diagram.lanes import LEVEL, Turn, across, bow, ess, lanes, room_for
-from durable_fsm.diagram.place import Item, Placed
-from durable_fsm.diagram.plan import LEFT, End, Piece
-from durable_fsm.diagram.straighten import passing
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect, Segment, merged
+from durable_fsm.diagram.layout.graphviz_layout import Item, Placed
+from durable_fsm.diagram.layout.lanes import LEVEL, Turn, across, bow, ess, lanes, room_for
+from durable_fsm.diagram.layout.plan import LEFT, End, Piece
+from durable_fsm.diagram.layout.straighten import passing
 
 GAP = 9.0
 HARM = 10_000.0

@@ -1,0 +1,1 @@
+"""Lay a graph out: where each box, label and line of its picture is."""
