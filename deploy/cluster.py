@@ -1,9 +1,9 @@
-"""Three native Restate servers as one cluster on this machine, until Ctrl-C: to see machines outlive a node.
+"""Run three native Restate servers as one cluster on this machine, until Ctrl-C, to watch machines survive a dead node.
 
     python deploy/cluster.py --register http://localhost:9080
 
-Every partition is kept by two nodes and the metadata by three, so any one node may be killed (its process id is printed)
-and started again. On several machines the same settings hold, with addresses that these can reach: see `deploy/README.md`.
+Two nodes keep each partition, and three keep the metadata, so you may kill any one node (its process id is printed) and
+start it again. On several hosts use the same settings, with addresses that they can reach: see `deploy/README.md`.
 """
 
 from __future__ import annotations

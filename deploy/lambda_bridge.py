@@ -1,10 +1,10 @@
-"""A stand-in for AWS Lambda on this machine: each HTTP request becomes an event, handled by a process of its own.
+"""Imitate AWS Lambda on this machine: each HTTP request becomes an event, handled by a separate process.
 
     python deploy/lambda_bridge.py machines.greeter.service:app --port 9080
     durable-fsm register http://localhost:9080 --http1
 
-The module is imported once, with AWS_LAMBDA_FUNCTION_NAME set, as Lambda does; each event is then handled by a fork of that
-process, which ends with its answer. So nothing can be carried from one to the next but what Restate keeps.
+The module is imported once, with AWS_LAMBDA_FUNCTION_NAME set, as Lambda does. A fork of that process then handles each event,
+and ends with its answer. So only Restate can keep anything between two events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 SECONDS = 30
-"""How long one event may take, as the function's timeout would say."""
+"""Time limit of one event, like the timeout of a Lambda function."""
 
 
 class Bridge(ForkingMixIn, HTTPServer):
@@ -50,7 +50,7 @@ class Event(BaseHTTPRequestHandler):
         self.call()
 
     def call(self) -> None:
-        """Make an event of it, hand that to the function, and send what it returns."""
+        """Turn the request into an event, call the function with it, and send the result."""
         signal.alarm(SECONDS)
         body = b"".join(self.chunks())
         answer = self.server.function(

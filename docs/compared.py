@@ -76,10 +76,10 @@ class Drone(StateChart):
 
 @add_state_features(Timeout)
 class TransitionsDrone(HierarchicalGraphMachine):
-    """The same for transitions, which has timeouts, and neither history nor outside work."""
+    """The same for transitions, which has timeouts, but neither history states nor outside work."""
 
 
-TransitionsDrone.state_cls.separator = "."  # names with an underscore need another one than the usual
+TransitionsDrone.state_cls.separator = "."  # the usual separator is an underscore, which our names contain
 
 
 STATES: list[Any] = [
@@ -157,7 +157,7 @@ def of_transitions() -> str:
 
 
 def of_mermaid() -> Export:
-    """Our own export: what Mermaid's language can say of the chart, and what it cannot."""
+    """Our own export: the parts that Mermaid's language can express, and those it cannot."""
     return to_mermaid(chart_from(Drone))
 
 
@@ -186,7 +186,7 @@ def mermaid_program() -> str:
 
 
 def pictured(name: str, body: str, script: str = "") -> None:
-    """Write docs/pictures/<name>.png: what Chromium shows of the SVG in a page, in its own size."""
+    """Write docs/pictures/<name>.png: the SVG as Chromium shows it in a page, at its own size."""
     from tests.diagram.browser import Browser
     from tests.docs.chromium import Chromium
 
