@@ -13,7 +13,7 @@ from statemachine import State, StateChart
 
 from durable_fsm.client.calls import BUILT_IN, Calls, segment
 from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress
-from durable_fsm.client.values import Receipt
+from durable_fsm.core.receipt import Receipt
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
 from durable_fsm.restate.machine import object as machine_object

@@ -18,7 +18,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
-    from durable_fsm.client.values import Entry, Receipt, View
+    from durable_fsm.client import Entry, Receipt, View
 
 Facts = dict[str, Any]  # Any: JSON of what a machine has answered
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from durable_fsm.client.awaited import Client, Machine, NamedMachine, Sent, TypedMachine
 from durable_fsm.client.blocking import SyncClient, SyncMachine, SyncNamedMachine, SyncSent, SyncTypedMachine
-from durable_fsm.client.values import Accepts, Entry, Receipt, View
+from durable_fsm.client.values import Accepts, Entry, View
+from durable_fsm.core.receipt import Receipt
 
 __all__ = [
     "Accepts",

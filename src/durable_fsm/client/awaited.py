@@ -14,8 +14,9 @@ import httpx
 
 from durable_fsm.client.calls import Calls, Invocation, Named
 from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpResponse, Ingress, Lost, Pause
-from durable_fsm.client.values import Entry, Receipt, View
+from durable_fsm.client.values import Entry, View
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress, ask
-from durable_fsm.client.values import HistoryPage, Receipt, View
+from durable_fsm.client.values import HistoryPage, View, receipt_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends import chart_from
@@ -71,7 +72,7 @@ class Invocation:
         path = f"/restate/invocation/{quote(self.id, safe='')}/attach"
         request = HttpRequest("GET", path, lasts=timedelta(0) if timeout is None else timeout)
         answer = yield from ask(self.ingress, request, chart=self.chart, key=self.key)
-        return Receipt.of(_json(answer, self.chart, self.key))
+        return receipt_in(_json(answer, self.chart, self.key))
 
     def output(self) -> Exchange[Receipt | None]:
         """Its receipt; None as long as there is none."""
@@ -82,7 +83,7 @@ class Invocation:
             if error.status != NOT_READY:
                 raise
             return None
-        return Receipt.of(_json(answer, self.chart, self.key))
+        return receipt_in(_json(answer, self.chart, self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ class Calls:
             wish["timeout"] = timeout.total_seconds()
         key = idempotency_key if event is None else idempotency_key or _fresh()
         answer = yield from self._ask("wait_for", wish, idempotency_key=key, lasts=timeout or USUAL_WAIT)
-        return Receipt.of(_json(answer, self.chart, self.key))
+        return receipt_in(_json(answer, self.chart, self.key))
 
     def cancel(self, activity: str | Named | None) -> Exchange[tuple[str, ...]]:
         """Cancel an activity."""
@@ -271,7 +272,7 @@ class Calls:
 
     def _receipt(self, handler: str, body: Json, *, idempotency_key: str | None = None) -> Exchange[Receipt]:
         answer = yield from self._ask(handler, body, idempotency_key=idempotency_key or _fresh())
-        return Receipt.of(_json(answer, self.chart, self.key))
+        return receipt_in(_json(answer, self.chart, self.key))
 
     def _ask(
         self, handler: str, body: Json, *, idempotency_key: str | None = None, lasts: timedelta = timedelta(0)

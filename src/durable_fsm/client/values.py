@@ -1,4 +1,4 @@
-"""What a caller is told, as values."""
+"""The answers of a machine's handlers, as values."""
 
 from __future__ import annotations
 
@@ -6,42 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
 
 Record = dict[str, Any]  # Any: JSON whose shape the host has made
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the sender of an event is told.
-
-    `outcome` is `taken`, `ignored` or `deferred` for an event; `created` or `exists`, `deleted`, `repaired`, `met` for
-    other calls. `configuration` lists the active states; `reply` is what the machine's action returned.
-    """
-
-    machine: str
-    key: str
-    seq: int
-    event: str
-    outcome: str
-    configuration: tuple[str, ...]
-    status: Status
-    reply: Json = None
-
-    @classmethod
-    def of(cls, record: Json) -> Receipt:
-        told = _members(record)
-        return cls(
-            machine=told["machine"],
-            key=told["key"],
-            seq=told.get("seq", 0),
-            event=told.get("event", ""),
-            outcome=told["outcome"],
-            configuration=tuple(told.get("configuration", ())),
-            status=Status(told.get("status", Status.DONE)),
-            reply=told.get("reply"),
-        )
+def receipt_in(record: Json) -> Receipt:
+    """The receipt that a handler answered with; a machine that was deleted has only its key and the outcome."""
+    told = _members(record)
+    return Receipt(
+        machine=told["machine"],
+        key=told["key"],
+        seq=told.get("seq", 0),
+        event=told.get("event", ""),
+        outcome=told["outcome"],
+        configuration=tuple(told.get("configuration", ())),
+        status=Status(told.get("status", Status.DONE)),
+        reply=told.get("reply"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the sender of an event is told."""
+"""The answer to the sender of an event."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from durable_fsm.core.values import Json
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to one event; slim, without the machine's data.
+    """The answer to one event, or to another call that may change the machine; without the machine's data.
 
     Attributes:
         machine: name of the chart.
         seq: macrosteps taken so far.
-        outcome: `taken`, `ignored` or `stale`; `created`, `exists` and `deleted` for the handlers of that kind.
+        outcome: `taken`, `ignored`, `deferred` or `stale` for an event; `created`, `exists`, `deleted`, `repaired` or
+            `met` for other calls.
         configuration: ids of all active states in document order.
         reply: what the last transition action of the turn returned, if anything.
     """
