@@ -62,7 +62,7 @@ async def press(ctx: ObjectContext, body: bytes) -> bytes:
     blob["seq"] += 1
     ctx.set("snapshot", json.dumps(blob, sort_keys=True, separators=(",", ":")).encode(), serde=BYTES)
     receipt = {
-        "machine": "Ours",
+        "chart": "Ours",
         "key": ctx.key(),
         "seq": blob["seq"],
         "event": "press",

@@ -25,7 +25,7 @@ def test_a_chart_without_problems_is_counted() -> None:
     result = CliRunner().invoke(main, ["check", LAMP, "--json"])
 
     [told] = json.loads(result.stdout)
-    assert (result.exit_code, told["machine"], told["problems"]) == (0, "Lamp", [])
+    assert (result.exit_code, told["chart"], told["problems"]) == (0, "Lamp", [])
     assert (told["states"], told["events"]) == (3, 2)
 
 

@@ -76,7 +76,7 @@ def test_an_error_is_json_where_the_answer_would_be(monkeypatch: pytest.MonkeyPa
         "error": "Gone",
         "message": str(errors.Gone(**HERE)),
         "exit_code": 5,
-        "machine": "Order",
+        "chart": "Order",
         "key": "o-17",
     }
 

@@ -203,7 +203,7 @@ def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
             assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
     for folder in folders:
         [told] = json.loads(run("check", "--json", cwd=folder).stdout)
-        assert (told["machine"], told["problems"], told["warnings"]) == ("BoatTrip", [], [])
+        assert (told["chart"], told["problems"], told["warnings"]) == ("BoatTrip", [], [])
 
 
 @pytest.mark.parametrize(

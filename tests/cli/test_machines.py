@@ -165,10 +165,14 @@ def test_send_takes_a_payload_from_anywhere_and_shows_the_receipt(shop: Shop, tm
         (["Kiosk/wrong", "nightfall"], 4, "is private"),
         (["Kiosk/wrong", "sell", "blue"], 2, "it is no JSON"),
         (["Kiosk/wrong", "sell", "@nowhere"], 2, "'nowhere' cannot be read"),
-        (["Kiosk", "sell"], 2, "'Kiosk' names no machine. Write MACHINE/KEY, or say which of them: --where state=…"),
+        (
+            ["Kiosk", "sell"],
+            2,
+            "'Kiosk' does not name a machine. Write CHART/KEY, or say which of them: --where state=…",
+        ),
         (["Kiosk/wrong", "sell", "--yes"], 2, "--yes and --run belong to --where."),
         (["Kiosk", "sell", "--where", "colour=blue"], 2, "'colour=blue' is no condition."),
-        (["Kiosk/wrong", "sell", "--where", "state=open"], 2, "name the MACHINE alone"),
+        (["Kiosk/wrong", "sell", "--where", "state=open"], 2, "name the CHART alone"),
         (["Nobody/x", "sell"], 7, "service 'Nobody' not found"),
     ],
 )

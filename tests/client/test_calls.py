@@ -134,7 +134,7 @@ def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
 def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
     exchange = CALLS.create(None, idempotency_key=None)
     next(exchange)
-    told = {"machine": "Bill", "key": "b/1", "seq": 0, "event": "create", "outcome": "created", "status": "running"}
+    told = {"chart": "Bill", "key": "b/1", "seq": 0, "event": "create", "outcome": "created", "status": "running"}
 
     with pytest.raises(StopIteration) as end:
         exchange.send(HttpResponse(200, json.dumps({**told, "configuration": ["open"], "reply": None}).encode(), {}, 0))

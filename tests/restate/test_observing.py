@@ -73,7 +73,7 @@ def test_a_record_has_what_happened_as_attributes(kept: Kept) -> None:
         "logger": "durable_fsm",
         "message": f"{ORDER.name}/o-17: 'pay': cart → paid",
         "kind": "taken",
-        "machine": ORDER.name,
+        "chart": ORDER.name,
         "key": "o-17",
         "event": "pay",
         "outcome": "taken",

@@ -27,7 +27,7 @@ def test_a_receipt_has_the_outcome_of_the_event_and_the_configuration(host: Host
     answer = host.post("Review", review, "approve_money")
 
     assert answer.json() == {
-        "machine": "Review",
+        "chart": "Review",
         "key": review,
         "seq": 3,
         "event": "approve_money",

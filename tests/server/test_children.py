@@ -28,7 +28,7 @@ def children(host: Host, key: str, chart: str = "Office") -> list[dict[str, Any]
 def only_child(host: Host, key: str, chart: str = "Office") -> str:
     """The key of the one child, once it has begun."""
     [child] = children(host, key, chart)
-    wait_until(lambda: host.snapshot(child["machine"], child["key"]), what="the child to begin")
+    wait_until(lambda: host.snapshot(child["chart"], child["key"]), what="the child to begin")
     return child["key"]
 
 
@@ -61,10 +61,10 @@ def test_the_snapshots_of_parent_and_child_name_each_other(family: Host) -> None
     machine = family.snapshot("Office", office)
     token = machine["machines"][0]["key"].rpartition("/")[2]
     assert machine["machines"] == [
-        {"id": "letter", "machine": "Letter", "key": f"{office}/letter/{token}", "state": "writing", "ended": False}
+        {"id": "letter", "chart": "Letter", "key": f"{office}/letter/{token}", "state": "writing", "ended": False}
     ]
     assert machine["parent"] is None
-    assert family.snapshot("Letter", letter)["parent"] == {"machine": "Office", "key": office, "id": "letter"}
+    assert family.snapshot("Letter", letter)["parent"] == {"chart": "Office", "key": office, "id": "letter"}
     assert token.startswith(machine["life"])
 
 

@@ -54,7 +54,7 @@ def test_the_client_sends_an_event_and_reads_the_machine(shop: Host, client: Syn
 
     receipt = seat.send(Seat.book, MAIN_STREET)
 
-    assert (receipt.machine, receipt.key, receipt.event) == ("Seat", seat.key, "book")
+    assert (receipt.chart, receipt.key, receipt.event) == ("Seat", seat.key, "book")
     assert (receipt.outcome, receipt.configuration, receipt.status) == ("taken", ("booked",), "running")
     view = client.machine("Seat", seat.key).snapshot()
     assert (view.configuration, view.data) == (("booked",), {"count": 0})

@@ -102,7 +102,7 @@ def test_both_front_ends_can_close_handlers(watched: Watched) -> None:
 def test_operators_reach_closed_handlers_through_a_service_of_their_own(watched: Watched) -> None:
     host, key = watched.host, watched.host.key("till")
     host.receipt("Till", key, "close")
-    request = {"machine": "Till", "key": key, "repair": {"move": "open", "reason": "closed too early"}}
+    request = {"chart": "Till", "key": key, "repair": {"move": "open", "reason": "closed too early"}}
 
     def ask(token: str) -> int:
         url = f"{host.server.ingress_url}/Desk/repair"

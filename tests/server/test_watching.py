@@ -32,7 +32,7 @@ def test_each_event_is_logged_once_with_what_it_did(watched: Watched) -> None:
         ("done.invoke.working", ["working"], ["resting"], 3),
         ("wake", ["resting"], ["idle"], 4),
     ]
-    assert {(row["machine"], row["level"], row["logger"]) for row in taken} == {("Worker", "INFO", "durable_fsm")}
+    assert {(row["chart"], row["level"], row["logger"]) for row in taken} == {("Worker", "INFO", "durable_fsm")}
     assert taken[1]["message"] == f"Worker/{key}: 'begin': idle → working"
     assert all(row["duration_ms"] >= 0 and row["invocation"].startswith("inv_") for row in taken)
 
@@ -196,7 +196,7 @@ def test_spans_belong_to_the_trace_of_the_server(watched: Watched) -> None:
     assert (
         begin["attributes"].items()
         >= {
-            "durable_fsm.machine": "Worker",
+            "durable_fsm.chart": "Worker",
             "durable_fsm.key": key,
             "durable_fsm.event": "begin",
             "durable_fsm.outcome": "taken",
@@ -252,13 +252,13 @@ def test_each_metric_counts_each_occurrence_once(watched: Watched) -> None:
 
     def counts() -> tuple[int, ...]:
         return (
-            watched.counts("durable_fsm.events", machine="Worker", event="begin", outcome="taken"),
-            watched.counts("durable_fsm.events", machine="Worker", event="done.invoke.working", outcome="taken"),
-            watched.counts("durable_fsm.events", machine="Worker", event="stop", outcome="rejected"),
-            watched.counts("durable_fsm.events", machine="Worker", event="(unknown)", outcome="rejected"),
-            watched.counts("durable_fsm.activities", machine="Worker", activity="working", outcome="done"),
-            watched.counts("durable_fsm.activities", machine="Worker", activity="working", outcome="failed"),
-            watched.counts("durable_fsm.retries", machine="Worker", activity="working"),
+            watched.counts("durable_fsm.events", chart="Worker", event="begin", outcome="taken"),
+            watched.counts("durable_fsm.events", chart="Worker", event="done.invoke.working", outcome="taken"),
+            watched.counts("durable_fsm.events", chart="Worker", event="stop", outcome="rejected"),
+            watched.counts("durable_fsm.events", chart="Worker", event="(unknown)", outcome="rejected"),
+            watched.counts("durable_fsm.activities", chart="Worker", activity="working", outcome="done"),
+            watched.counts("durable_fsm.activities", chart="Worker", activity="working", outcome="failed"),
+            watched.counts("durable_fsm.retries", chart="Worker", activity="working"),
         )
 
     wait_until(lambda: counts() == (3, 2, 3, 3, 2, 1, 3), what=f"counts, {counts()}, to be right")

@@ -65,7 +65,7 @@ def test_a_signed_request_is_answered_before_its_event_is_taken(sources: Sources
     for answer in (by_github, by_stripe, by_shop, by_token):
         assert (answer.status_code, answer.json()) == (
             200,
-            {"outcome": "accepted", "machine": "Ledger", "key": key, "event": "note"},
+            {"outcome": "accepted", "chart": "Ledger", "key": key, "event": "note"},
         )
         assert answer.headers["content-type"] == "application/json"
     sources.wait_log(key, ["1"] * 4)

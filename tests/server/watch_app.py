@@ -428,7 +428,7 @@ async def repair(ctx: restate.Context, request: dict[str, Any]) -> str:
     if not hmac.compare_digest(ctx.request().headers.get("x-token", "").encode(), b"let me in"):
         raise restate.TerminalError("no operator", 401)
     body = json.dumps(request["repair"]).encode()
-    return (await ctx.generic_call(request["machine"], "repair", body, key=request["key"])).decode()
+    return (await ctx.generic_call(request["chart"], "repair", body, key=request["key"])).decode()
 
 
 desk_app = restate.app([desk])

@@ -24,16 +24,16 @@ class Diagnosis:
 
 def diagnoses(admin: Admin) -> Iterator[Diagnosis]:
     """Every problem of the server's machines, invocations and deployments."""
-    for machine in charts_in(admin):
-        yield from _machines(admin, machine)
+    for chart in charts_in(admin):
+        yield from _machines(admin, chart)
     yield from _invocations(admin)
     yield from _deployments(admin)
 
 
-def _machines(admin: Admin, machine: str) -> Iterator[Diagnosis]:
+def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
     now = datetime.now(UTC)
-    for found in machines_of(admin, machine):
-        place = f"{machine}/{found.key}"
+    for found in machines_of(admin, chart):
+        place = f"{chart}/{found.key}"
         if found.status == Status.FAILED:
             failure: Row = found.record.get("failure") or {}
             message = failure.get("message", "")

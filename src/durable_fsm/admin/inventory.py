@@ -29,7 +29,7 @@ class MachineRow:
         record: the stored snapshot.
     """
 
-    machine: str
+    chart: str
     key: str
     status: str
     version: str
@@ -86,22 +86,22 @@ def charts_in(admin: Admin) -> list[str]:
 
 
 def machines_of(
-    admin: Admin, machine: str, wanted: Filter | None = None, chart: Chart | None = None
+    admin: Admin, chart: str, wanted: Filter | None = None, definition: Chart | None = None
 ) -> Iterator[MachineRow]:
     """The machines of a chart in the order of their keys, read in batches while the caller iterates."""
-    parked = _parked_deliveries(admin, machine)
-    stuck = _stuck_invocations(admin, machine)
+    parked = _parked_deliveries(admin, chart)
+    stuck = _stuck_invocations(admin, chart)
     after = ""
     while True:
         rows = admin.query(
-            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(machine)} AND key = '{SNAPSHOT}'"
+            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key = '{SNAPSHOT}'"
             f" AND service_key > {literal(after)} ORDER BY service_key LIMIT {BATCH}"
         )
         for row in rows:
             key, stored = row["service_key"], _json(row["value_utf8"])
             if is_mark(stored):  # the machine has ended, and its key stays taken
                 continue
-            found = _machine_row(machine, key, stored, chart, parked.get(key, 0), stuck.get(key))
+            found = _machine_row(chart, key, stored, definition, parked.get(key, 0), stuck.get(key))
             if wanted is None or wanted.admits(found):
                 yield found
         if len(rows) < BATCH:
@@ -110,10 +110,10 @@ def machines_of(
 
 
 def _machine_row(
-    machine: str,
+    chart: str,
     key: str,
     stored: Any,  # Any: whatever JSON is stored
-    chart: Chart | None,
+    definition: Chart | None,
     parked: int,
     stuck: str | None,
 ) -> MachineRow:
@@ -123,11 +123,11 @@ def _machine_row(
         record, leaves = {}, ()
     tail = record.get("log", {}).get("tail", ())
     return MachineRow(
-        machine=machine,
+        chart=chart,
         key=key,
         status=str(record.get("status", UNREADABLE)),
         version=str(record.get("version", "")),
-        states=_active(chart, leaves),
+        states=_active(definition, leaves),
         changed=_instant(tail[-1].get("at")) if tail else None,
         parked=parked,
         stuck=stuck,
@@ -155,20 +155,20 @@ def _active(chart: Chart | None, leaves: Iterable[str]) -> tuple[str, ...]:
     return tuple(chart.index.in_order(chart.index.with_ancestors(tuple(known))))
 
 
-def _parked_deliveries(admin: Admin, machine: str) -> dict[str, int]:
+def _parked_deliveries(admin: Admin, chart: str) -> dict[str, int]:
     """How many deliveries are parked, by key."""
     rows = admin.query(
         "SELECT target_service_key, count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"
-        f" AND target_service_name = {literal(machine)} AND target_handler_name = '{PARKED}' GROUP BY target_service_key"
+        f" AND target_service_name = {literal(chart)} AND target_handler_name = '{PARKED}' GROUP BY target_service_key"
     )
     return {row["target_service_key"]: int(row["parked"]) for row in rows}
 
 
-def _stuck_invocations(admin: Admin, machine: str) -> dict[str, str]:
+def _stuck_invocations(admin: Admin, chart: str) -> dict[str, str]:
     """Why the invocation that holds a key is backing off or paused, by key."""
     rows = admin.query(
         "SELECT target_service_key, target_handler_name, status, last_failure FROM sys_invocation"
-        f" WHERE target_service_name = {literal(machine)} AND status IN ('backing-off', 'paused')"
+        f" WHERE target_service_name = {literal(chart)} AND status IN ('backing-off', 'paused')"
     )
     return {
         row["target_service_key"]: f"{row['target_handler_name']} is {row['status']}: {row['last_failure'] or '?'}"

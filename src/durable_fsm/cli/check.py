@@ -50,11 +50,11 @@ def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
             names = [chart.name for chart in charts]
     warned = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, DefinitionWarning)))
     if problems:
-        return [{"target": target, "machine": names[0], "problems": problems, "warnings": warned}]
+        return [{"target": target, "chart": names[0], "problems": problems, "warnings": warned}]
     return [
         {
             "target": target,
-            "machine": chart.name,
+            "chart": chart.name,
             "states": len(chart.states) - 1,
             "events": len(chart.public_events),
             "activities": len(chart.activities),
@@ -78,10 +78,10 @@ def _charts(target: str) -> list[Chart]:
 def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above
     problems, warned = one["problems"], one["warnings"]
     if problems:
-        click.echo(f"{one['machine']}: {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+        click.echo(f"{one['chart']}: {len(problems)} problem{'' if len(problems) == 1 else 's'}")
     else:
         click.echo(
-            f"{one['machine']}: {one['states']} states, {one['events']} public events, {one['activities']} activities,"
+            f"{one['chart']}: {one['states']} states, {one['events']} public events, {one['activities']} activities,"
             " no problem"
         )
     for words in problems:

@@ -332,7 +332,7 @@ def _python_path(folder: Path) -> str:
 
 
 def _machines(charts: list[dict[str, Any]]) -> str:  # Any: JSON of `served`
-    return ", ".join(f"{chart['machine']} ({_count(chart)})" for chart in charts) or "no machine of ours"
+    return ", ".join(f"{chart['chart']} ({_count(chart)})" for chart in charts) or "no machine of ours"
 
 
 def _count(chart: dict[str, Any]) -> str:  # Any: as above
@@ -351,11 +351,11 @@ def _screen(run: _Run, charts: list[dict[str, Any]]) -> str:  # Any: as above
         "",
     ]
     for chart in charts:
-        lines.append(f"  {chart['machine']}  {_count(chart)}")
+        lines.append(f"  {chart['chart']}  {_count(chart)}")
         for event in chart["events"]:
             body = "-X POST" if event["example"] is None else f"--json '{json.dumps(event['example'])}'"
             lines.append(
-                f"    {event['event']:<16} curl {run.server.ingress_url}/{chart['machine']}/one/{event['event']} {body}"
+                f"    {event['event']:<16} curl {run.server.ingress_url}/{chart['chart']}/one/{event['event']} {body}"
             )
     lines += ["", "Ready. Ctrl-C ends it.", ""]
     return "\n".join(lines)

@@ -84,7 +84,7 @@ def as_shown(error: Exception) -> CommandError:
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):
-        facts = {"machine": error.chart, "key": error.key} if error.chart else {}
+        facts = {"chart": error.chart, "key": error.key} if error.chart else {}
         return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
     if isinstance(error, TargetNotFound):
         return CommandError(str(error), code=USAGE, kind=kind)

@@ -32,7 +32,7 @@ Facts = dict[str, Any]  # Any: JSON of what a machine has answered
 @click.option("--chart", "target", metavar="TARGET", help="Its definition, to say which states take the others.")
 @json_option
 def events(place: Place, connection: Connection, *, target: str | None, as_json: bool) -> None:
-    """Say what MACHINE/KEY accepts now, and why not the rest."""
+    """Say what CHART/KEY accepts now, and why not the rest."""
     with reached(connection, place) as machine:
         view = machine.snapshot()
     takers = _takers(target)
@@ -75,7 +75,7 @@ def _title(schema: Json) -> str | None:
 @connected
 @json_option
 def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None:
-    """Show MACHINE/KEY: where it is, its data, what it waits for."""
+    """Show CHART/KEY: where it is, its data, what it waits for."""
     with reached(connection, place) as machine:
         view = machine.snapshot()
     if as_json:
@@ -97,7 +97,7 @@ def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None
         "accepts": [one.event for one in view.events if one.accepts != "no"],
         "timers": [f"{one['event']} at {one['due'] or '?'}" for one in view.timers],
         "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
-        "machines": [f"{one['machine']}/{one['key']}" for one in record.get("machines", ())],
+        "machines": [f"{one['chart']}/{one['key']}" for one in record.get("machines", ())],
         "to be undone": [one["id"] for one in record.get("undo", ())],
         "stopping": [one["id"] for one in record.get("stopping", ())],
         "deferred": [one["event"] for one in record.get("deferred", ())],
@@ -116,7 +116,7 @@ def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None
 @click.option("--after", type=click.IntRange(min=0), help="All entries behind this one instead.")
 @json_option
 def history(place: Place, connection: Connection, *, last: int, after: int | None, as_json: bool) -> None:
-    """Show what MACHINE/KEY has done, oldest first."""
+    """Show what CHART/KEY has done, oldest first."""
     with reached(connection, place) as machine:
         found = list(machine.history(last=last) if after is None else machine.history(after=after))
     if as_json:
@@ -145,7 +145,7 @@ def _row(entry: Entry) -> Facts:
 @click.option("--interval", type=DurationType(), default="500ms", show_default=True, help="How often to look.")
 @json_option
 def watch(place: Place, connection: Connection, *, interval: timedelta, as_json: bool) -> None:
-    """Print what MACHINE/KEY does, as it does it, until it ends or you press Ctrl-C.
+    """Print what CHART/KEY does, as it does it, until it ends or you press Ctrl-C.
 
     With --json each entry is one line.
     """
@@ -197,7 +197,7 @@ def wait(
     timeout: timedelta,
     as_json: bool,
 ) -> None:
-    """Wait until MACHINE/KEY is somewhere; exits with 5 if that takes too long, or can never be."""
+    """Wait until CHART/KEY is somewhere; exits with 5 if that takes too long, or can never be."""
     if [state, tag, status, settled or None].count(None) != 3:
         raise click.UsageError("Say one thing to wait for: --state, --tag, --status or --settled.")
     with reached(connection, place) as machine:
@@ -213,7 +213,7 @@ def wait(
 @click.option("--activity", metavar="ID", help="The activity to cancel; the exclusive one that runs, if not given.")
 @json_option
 def cancel(place: Place, connection: Connection, *, activity: str | None, as_json: bool) -> None:
-    """Cancel what MACHINE/KEY is doing; its outcome is an error of type 'cancelled'."""
+    """Cancel what CHART/KEY is doing; its outcome is an error of type 'cancelled'."""
     with reached(connection, place) as machine:
         cancelled = machine.cancel(activity)
     show({"cancelled": list(cancelled)} if as_json else f"{place}: cancelled {words(list(cancelled))}", as_json)
@@ -227,7 +227,7 @@ def cancel(place: Place, connection: Connection, *, activity: str | None, as_jso
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(place: Place, connection: Connection, *, compensate: bool, abandon: bool, yes: bool, as_json: bool) -> None:
-    """Delete MACHINE/KEY: what it has begun is stopped, its data are gone, its key is free."""
+    """Delete CHART/KEY: what it has begun is stopped, its data are gone, its key is free."""
     if compensate and abandon:
         raise click.UsageError("What it has done is either undone (--compensate) or stays (--abandon).")
     if not yes:
@@ -261,7 +261,7 @@ def repair(
     migrate: bool,
     as_json: bool,
 ) -> None:
-    """Mend MACHINE/KEY by hand. Do one thing, and say why."""
+    """Mend CHART/KEY by hand. Do one thing, and say why."""
     if [bool(one) for one in (retry, skip, move, resend, migrate)].count(True) != 1:
         raise click.UsageError("Say one thing to do: --retry, --skip, --move, --resend or --migrate.")
     with reached(connection, place) as machine:

@@ -82,7 +82,7 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
     if not missing:
         written += _drawn(folder, words["Name"])
     if as_json:
-        show({"directory": str(folder), "machine": words["Name"], "files": written}, as_json)
+        show({"directory": str(folder), "chart": words["Name"], "files": written}, as_json)
         return
     click.echo(f"{words['Name']} is in {folder}/: {', '.join(written)}")
     if missing:

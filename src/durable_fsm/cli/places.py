@@ -24,11 +24,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command t
 class Place(NamedTuple):
     """A machine: its chart and its key, which may hold slashes itself; without a key, all machines of a chart."""
 
-    machine: str
+    chart: str
     key: str
 
     def __str__(self) -> str:
-        return f"{self.machine}/{self.key}" if self.key else self.machine
+        return f"{self.chart}/{self.key}" if self.key else self.chart
 
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ else:  # older versions of click have no arguments here
 class PlaceType(_Places):
     """`Order/o-17`."""
 
-    name = "machine/key"
+    name = "chart/key"
 
     def __init__(self, *, keyless: bool = False) -> None:
         self._keyless = keyless
@@ -51,10 +51,10 @@ class PlaceType(_Places):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Place:  # Any: click's own
         """Split it at its first slash."""
-        machine, _, key = str(value).partition("/")
-        if not machine or not (key or self._keyless):
-            self.fail(f"'{value}' names no machine. Write MACHINE/KEY, as in Order/o-17.", param, ctx)
-        return Place(machine, key)
+        chart, _, key = str(value).partition("/")
+        if not chart or not (key or self._keyless):
+            self.fail(f"'{value}' does not name a machine. Write CHART/KEY, as in Order/o-17.", param, ctx)
+        return Place(chart, key)
 
 
 class DurationType(_Durations):
@@ -92,7 +92,7 @@ class PayloadType(_Payloads):
             self.fail(f"it is no JSON ({error}). A text needs quotes of its own: '\"blue\"'.", param, ctx)
 
 
-MACHINE = click.argument("place", metavar="MACHINE/KEY", type=PlaceType())
+MACHINE = click.argument("place", metavar="CHART/KEY", type=PlaceType())
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def calling(connection: Connection) -> Generator[SyncClient]:
 def reached(connection: Connection, place: Place) -> Generator[SyncNamedMachine]:
     """One machine."""
     with calling(connection) as client:
-        yield client.machine(place.machine, place.key)
+        yield client.machine(place.chart, place.key)
 
 
 PATIENCE = timedelta(seconds=5)

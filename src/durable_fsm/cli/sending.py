@@ -32,7 +32,7 @@ CONDITIONS = ("state", "status", "version")
 
 
 @click.command("send")
-@click.argument("place", metavar="MACHINE/KEY", type=PlaceType(keyless=True))
+@click.argument("place", metavar="CHART/KEY", type=PlaceType(keyless=True))
 @click.argument("event")
 @click.argument("payload", type=PayloadType(), required=False)
 @connected
@@ -43,7 +43,7 @@ CONDITIONS = ("state", "status", "version")
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Send it to all machines of MACHINE in this state, or with this status or version; may be given several times.",
+    help="Send it to all machines of CHART in this state, or with this status or version; may be given several times.",
 )
 @click.option("--yes", is_flag=True, help="With --where: do it. Otherwise it is only said what would be done.")
 @click.option("--run", metavar="ID", help="With --where: go on with this run; nothing is sent twice.")
@@ -62,22 +62,24 @@ def send(
     run: str | None,
     as_json: bool,
 ) -> None:
-    """Send EVENT to MACHINE/KEY and show what became of it.
+    """Send EVENT to CHART/KEY and show what became of it.
 
     PAYLOAD is JSON; '-' reads it from standard input, '@file' from a file.
 
-    With --where, MACHINE stands alone and EVENT goes to all its machines that are there: first the command says which
-    those are, with --yes it does it. A run that was interrupted goes on with --run ID and the same conditions.
+    With --where, give CHART alone. EVENT then goes to all its machines that match: the command lists them, and with
+    --yes it sends. --run ID and the same conditions continue a run that was interrupted.
     """
     if where:
         if place.key or idempotency_key or delay or one_way:
             raise click.UsageError(
-                "With --where, name the MACHINE alone, without --idempotency-key, --delay or --one-way."
+                "With --where, name the CHART alone, without --idempotency-key, --delay or --one-way."
             )
-        _send_to_many(place.machine, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
+        _send_to_many(place.chart, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
         return
     if not place.key:
-        raise click.UsageError(f"'{place}' names no machine. Write MACHINE/KEY, or say which of them: --where state=…")
+        raise click.UsageError(
+            f"'{place}' does not name a machine. Write CHART/KEY, or say which of them: --where state=…"
+        )
     if yes or run:
         raise click.UsageError("--yes and --run belong to --where.")
     with reached(connection, place) as machine:
@@ -102,7 +104,7 @@ def _filter(where: Iterable[str]) -> Filter:
 
 
 def _send_to_many(
-    machine: str,
+    chart: str,
     event: str,
     payload: object,
     connection: Connection,
@@ -116,21 +118,21 @@ def _send_to_many(
     from durable_fsm.admin.inventory import machines_of
 
     with Admin(connection.admin, connection.http()) as admin:
-        keys = [found.key for found in machines_of(admin, machine, wanted)]
+        keys = [found.key for found in machines_of(admin, chart, wanted)]
     if not yes:
         if as_json:
-            show({"machine": machine, "event": event, "would_send_to": keys}, as_json)
+            show({"chart": chart, "event": event, "would_send_to": keys}, as_json)
         else:
             more = f", and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-            click.echo(f"Would send '{event}' to {len(keys)} machines of {machine}: {words(keys[:SHOWN])}{more}.")
+            click.echo(f"Would send '{event}' to {len(keys)} machines of {chart}: {words(keys[:SHOWN])}{more}.")
             click.echo("Add --yes to do it.")
         return
     run = run or uuid.uuid4().hex[:12]
     if not as_json:
-        click.echo(f"Run {run}: sending '{event}' to {len(keys)} machines of {machine}.", err=True)
+        click.echo(f"Run {run}: sending '{event}' to {len(keys)} machines of {chart}.", err=True)
     try:
         with calling(connection) as client:
-            results = _all(client, machine, event, payload, keys, run)
+            results = _all(client, chart, event, payload, keys, run)
     except (KeyboardInterrupt, CallError):
         click.echo(f"Interrupted. Go on with: --run {run}", err=True)
         raise
@@ -146,12 +148,12 @@ def _send_to_many(
         sys.exit(DIFFERS)
 
 
-def _all(client: SyncClient, machine: str, event: str, payload: object, keys: list[str], run: str) -> list[str | None]:
+def _all(client: SyncClient, chart: str, event: str, payload: object, keys: list[str], run: str) -> list[str | None]:
     """Why each was refused; None where it was not. What nobody answers ends it all."""
 
     def one(key: str) -> str | None:
         try:
-            client.machine(machine, key).send(event, payload, idempotency_key=f"{run}/{key}")
+            client.machine(chart, key).send(event, payload, idempotency_key=f"{run}/{key}")
         except CallError:
             raise
         except DurableFSMError as error:

@@ -57,7 +57,7 @@ def _description(chart: Chart) -> dict[str, Any]:  # Any: JSON
     events = {name: chart.events[name] for name in chart.public_events}
     schemas = {name: event.payload.schema() if event.payload else None for name, event in events.items()}
     return {
-        "machine": chart.name,
+        "chart": chart.name,
         "states": len(chart.states) - 1,
         "events": [{"event": name, "example": example(schema)} for name, schema in schemas.items()],
     }

@@ -187,7 +187,7 @@ def effect_to_json(effect: Effect) -> Json:
         case StopActivity():
             return {"effect": "stop_activity", "token": effect.token}
         case StartMachine():
-            return {"effect": "start_machine", "machine": effect.id, "chart": effect.chart.name, "data": effect.data}
+            return {"effect": "start_machine", "id": effect.id, "chart": effect.chart.name, "data": effect.data}
         case StopMachine():
             return {"effect": "stop_machine", "token": effect.token}
         case Post():

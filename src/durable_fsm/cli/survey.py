@@ -26,7 +26,7 @@ KNOWN = ((1, 7),)
 
 
 @click.command("list")
-@click.argument("machine")
+@click.argument("name", metavar="CHART")
 @connected
 @click.option("--state", help="Only those in this state; with --chart also one that has states inside.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only those with this status.")
@@ -39,7 +39,7 @@ KNOWN = ((1, 7),)
 @click.option("--chart", "target", metavar="TARGET", help="Their definition, to know states around states.")
 @json_option
 def list_machines(
-    machine: str,
+    name: str,
     connection: Connection,
     *,
     state: str | None,
@@ -53,7 +53,7 @@ def list_machines(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """List the machines of the chart MACHINE, by key, from the server's SQL tables."""
+    """List the machines of CHART, by key, from the server's SQL tables."""
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import Filter, machines_of
 
@@ -62,12 +62,12 @@ def list_machines(
     wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
     chart = locate_chart(target).chart if target is not None else None
     with Admin(connection.admin, connection.http()) as admin:
-        found = list(itertools.islice(machines_of(admin, machine, wanted, chart), limit + 1))
+        found = list(itertools.islice(machines_of(admin, name, wanted, chart), limit + 1))
     rows = [one.row for one in found[:limit]]
     if not as_json:
         empty = [name for name in ("changed", "parked", "stuck") if all(row[name] is None for row in rows)]
         rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
-    show(rows or (rows if as_json else f"No machine of {machine} matches."), as_json)
+    show(rows or (rows if as_json else f"No machine of {name} matches."), as_json)
     if len(found) > limit:
         click.echo(f"There are more: --limit {limit * 10}", err=True)
 

@@ -30,12 +30,12 @@ Line = dict[str, Any]  # Any: JSON
 
 
 @click.command("export")
-@click.argument("machine")
+@click.argument("chart")
 @click.argument("keys", nargs=-1)
 @connected
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; standard output, if not given.")
-def export(machine: str, keys: tuple[str, ...], connection: Connection, *, output: Path | None) -> None:
-    """Write the machines of the chart MACHINE, or those with these KEYS, one line of JSON each.
+def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output: Path | None) -> None:
+    """Write the machines of CHART, or those with these KEYS, one line of JSON each.
 
     A line holds the snapshot with the latest entries of its history, as the server stores it. Older pages of the
     history, and what is under way (timers, activities), stay where they are.
@@ -47,18 +47,18 @@ def export(machine: str, keys: tuple[str, ...], connection: Connection, *, outpu
     with Admin(connection.admin, connection.http()) as admin:
         stream: IO[str] = sys.stdout if output is None else output.open("w", encoding="utf-8")
         try:
-            for found in machines_of(admin, machine):
+            for found in machines_of(admin, chart):
                 if not keys or found.key in keys:
-                    line = {"format": FORMAT, "machine": machine, "key": found.key, "snapshot": found.record}
+                    line = {"format": FORMAT, "chart": chart, "key": found.key, "snapshot": found.record}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
                     written += 1
                     missing.discard(found.key)
         finally:
             if output is not None:
                 stream.close()
-    click.echo(f"{written} machines of {machine} written.", err=True)
+    click.echo(f"{written} machines of {chart} written.", err=True)
     if missing:
-        raise CommandError(f"There is no machine of {machine} with the key {', '.join(sorted(missing))}.", code=DIFFERS)
+        raise CommandError(f"There is no machine of {chart} with the key {', '.join(sorted(missing))}.", code=DIFFERS)
 
 
 @click.command("import")
@@ -76,11 +76,11 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
 
     lines = list(_lines(source))
     with Admin(connection.admin, connection.http()) as admin:
-        refused = {f"{line['machine']}/{line['key']}": why for line in lines if (why := _why_not(admin, line))}
+        refused = {f"{line['chart']}/{line['key']}": why for line in lines if (why := _why_not(admin, line))}
         if refused and not skip:
             told = "\n".join(f"  {place}: {why}" for place, why in refused.items())
             raise CommandError(f"Nothing was imported. Leave these out with --skip:\n{told}", code=DIFFERS)
-        taken = [line for line in lines if f"{line['machine']}/{line['key']}" not in refused]
+        taken = [line for line in lines if f"{line['chart']}/{line['key']}" not in refused]
         for line in taken:
             _bring(admin, line)
     if as_json:
@@ -96,14 +96,14 @@ def _lines(source: IO[str]) -> Iterator[Line]:
                 line = json.loads(text)
                 if line["format"] != FORMAT or not isinstance(line["snapshot"], dict):
                     raise ValueError("it is of another format")
-                yield {"machine": str(line["machine"]), "key": str(line["key"]), "snapshot": line["snapshot"]}
+                yield {"chart": str(line["chart"]), "key": str(line["key"]), "snapshot": line["snapshot"]}
             except (ValueError, KeyError, TypeError) as error:
                 raise click.UsageError(f"Line {number} is none that export has written: {error}.") from error
 
 
 def _why_not(admin: Admin, line: Line) -> str:
-    if not admin.handlers(line["machine"]):
-        return f"no service '{line['machine']}' is registered. Try durable-fsm register."
+    if not admin.handlers(line["chart"]):
+        return f"no service '{line['chart']}' is registered. Try durable-fsm register."
     if _stored(admin, line) is not None:
         return "there is such a machine. Delete it first."
     pending = [name for name in PENDING if line["snapshot"].get(name)]
@@ -114,7 +114,7 @@ def _stored(admin: Admin, line: Line) -> str | None:
     from durable_fsm.admin.client import literal
 
     rows = admin.query(
-        f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['machine'])}"
+        f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['chart'])}"
         f" AND service_key = {literal(line['key'])} AND key = '{SNAPSHOT}'"
     )
     return rows[0]["value_utf8"] if rows else None
@@ -126,9 +126,9 @@ def _bring(admin: Admin, line: Line) -> None:
 
     text = canonical(line["snapshot"])
     state: Json = {"object_key": line["key"], "new_state": {SNAPSHOT: list[Json](text.encode())}}
-    admin.ask("POST", f"/services/{line['machine']}/state", state)
+    admin.ask("POST", f"/services/{line['chart']}/state", state)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _stored(admin, line) != text:
         if time.monotonic() > deadline:
-            raise CommandError(f"{line['machine']}/{line['key']} was not stored in time.", code=DIFFERS)
+            raise CommandError(f"{line['chart']}/{line['key']} was not stored in time.", code=DIFFERS)
         time.sleep(0.05)

@@ -17,7 +17,7 @@ def receipt_in(record: Json) -> Receipt:
     """The receipt that a handler answered with; a machine that was deleted has only its key and the outcome."""
     told = _members(record)
     return Receipt(
-        machine=told["machine"],
+        chart=told["chart"],
         key=told["key"],
         seq=told.get("seq", 0),
         event=told.get("event", ""),
@@ -41,7 +41,7 @@ class Accepts:
 class View:
     """A machine as `snapshot` shows it; `record` is all of it, as it came."""
 
-    machine: str
+    chart: str
     key: str
     version: str
     life: str
@@ -60,7 +60,7 @@ class View:
     def of(cls, record: Json) -> View:
         told = _members(record)
         return cls(
-            machine=told["machine"],
+            chart=told["chart"],
             key=told["key"],
             version=told["version"],
             life=told["life"],

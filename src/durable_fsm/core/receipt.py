@@ -15,7 +15,7 @@ class Receipt:
     """The answer to one event, or to another call that may change the machine; without the machine's data.
 
     Attributes:
-        machine: name of the chart.
+        chart: name of the chart.
         seq: macrosteps taken so far.
         outcome: `taken`, `ignored`, `deferred` or `stale` for an event; `created`, `exists`, `deleted`, `repaired` or
             `met` for other calls.
@@ -23,7 +23,7 @@ class Receipt:
         reply: what the last transition action of the turn returned, if anything.
     """
 
-    machine: str
+    chart: str
     key: str
     seq: int
     event: str

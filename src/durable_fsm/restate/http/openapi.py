@@ -50,7 +50,7 @@ RECEIPT: Schema = {
     "type": "object",
     "description": "What became of a request, and where the machine is now.",
     "properties": {
-        "machine": {"type": "string"},
+        "chart": {"type": "string"},
         "key": {"type": "string"},
         "seq": {"type": "integer", "description": "Macrosteps taken so far."},
         "event": {"type": "string"},
@@ -59,7 +59,7 @@ RECEIPT: Schema = {
         "status": {"enum": [status.value for status in Status]},
         "reply": {"description": "What the transition's action returned."},
     },
-    "required": ["machine", "key", "outcome"],
+    "required": ["chart", "key", "outcome"],
 }
 
 ERROR: Schema = {
@@ -150,7 +150,7 @@ class _Document:
         self.post("send", "Send any event", _doc("_send"), self.named(SEND_SCHEMA), EVENT, required=True)
         self.post("delete", "Delete", _doc("_delete"), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
         self.post("repair", "Repair", _doc("_repair"), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True)
-        snapshot: Schema = {"type": "object", "required": ["machine", "key", "status", "configuration", "data"]}
+        snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
         self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, asked=False)
         self.post(
             "wait_for", "Wait", _doc("_wait_for"), self.named(wait_schema(chart)), (*EVENT, 408, 412), required=True

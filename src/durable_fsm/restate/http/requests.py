@@ -223,7 +223,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
         TooLarge: the reply makes it longer than `MAX_SNAPSHOT`.
     """
     record: dict[str, Json] = {
-        "machine": chart.name,
+        "chart": chart.name,
         "key": key,
         "seq": machine.seq,
         "event": event,

@@ -252,7 +252,7 @@ class MachineObject:
                     stored = StoredMachine.decode_any_version(self.chart, text)  # also one that no chart here takes up
                 except errors.Gone:
                     ctx.clear_all()
-                    return dumps({"machine": self.name, "key": ctx.key(), "outcome": "deleted"})
+                    return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
                 if how is DeleteMode.CLEAN and stored.machine is not None:
                     refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
@@ -349,7 +349,7 @@ class MachineObject:
             for event, answer in ({} if "refused" in refused else acceptance_of(chart, machine)).items()
         ]
         return {
-            "machine": self.name,
+            "chart": self.name,
             "key": key,
             "version": machine.version,
             "life": machine.life,
@@ -379,7 +379,7 @@ class MachineObject:
             wanted = Range.decode(self.name, body)
         stored = await self._read(ctx)
         found = await entries_of(ctx, self.chart, stored, wanted)
-        return dumps({"machine": self.name, "key": ctx.key(), **found})
+        return dumps({"chart": self.name, "key": ctx.key(), **found})
 
     async def _read(self, ctx: ObjectSharedContext) -> StoredMachine:
         """What the key holds, for a handler that only reads."""

@@ -126,12 +126,12 @@ def shown(machine: Snapshot, key: str, parent: Parent | None) -> dict[str, Json]
     children: list[Json] = [
         {
             "id": child.id,
-            "machine": child.chart,
+            "chart": child.chart,
             "key": child_key(key, child.id, child.token),
             "state": child.state,
             "ended": child.ended,
         }
         for child in machine.machines
     ]
-    above: Json = None if parent is None else {"machine": parent.chart, "key": parent.key, "id": parent.id}
+    above: Json = None if parent is None else {"chart": parent.chart, "key": parent.key, "id": parent.id}
     return {"machines": children, "parent": above}

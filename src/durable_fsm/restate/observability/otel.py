@@ -14,10 +14,10 @@ from durable_fsm.restate.observability.logging import LOGGER
 Attributes = Mapping[str, str | int | bool | list[str]]
 
 COUNTERS = {
-    "durable_fsm.events": "Events, by machine, event and outcome.",
-    "durable_fsm.activities": "Activities that have ended, by machine, activity and outcome.",
-    "durable_fsm.retries": "Attempts of activities that failed and are repeated, by machine and activity.",
-    "durable_fsm.parked": "Deliveries that could not be taken and are sent again later, by machine and event.",
+    "durable_fsm.events": "Events, by chart, event and outcome.",
+    "durable_fsm.activities": "Activities that have ended, by chart, activity and outcome.",
+    "durable_fsm.retries": "Attempts of activities that failed and are repeated, by chart and activity.",
+    "durable_fsm.parked": "Deliveries that could not be taken and are sent again later, by chart and event.",
 }
 
 

@@ -228,7 +228,7 @@ def stepping(activity: Activity, step: str) -> Generator[None]:
     if watch is None or not telemetry.is_traced():
         yield
         return
-    facts = {"durable_fsm.machine": watch.chart.name, "durable_fsm.key": watch.key, "durable_fsm.activity": activity.id}
+    facts = {"durable_fsm.chart": watch.chart.name, "durable_fsm.key": watch.key, "durable_fsm.activity": activity.id}
     with telemetry.spanning(f"{watch.chart.name} {activity.id}: {step}", {**facts, "durable_fsm.step": step}):
         yield
 
@@ -244,7 +244,7 @@ def _tell(
     """Write the record, make the span, count; once for each real event."""
     if is_replaying():
         return
-    facts = {"kind": kind, "machine": watch.chart.name, "key": watch.key, **facts, "invocation": watch.invocation}
+    facts = {"kind": kind, "chart": watch.chart.name, "key": watch.key, **facts, "invocation": watch.invocation}
     if log.isEnabledFor(level):
         facts["duration_ms"] = round((time.time_ns() - watch.began) / 1_000_000, 3)
         words = f"{watch.chart.name}/{watch.key}: {message}"
@@ -264,7 +264,7 @@ def _labels(chart: Chart, facts: dict[str, Any]) -> dict[str, str]:
     labels = {name: str(facts[name]) for name in _LABELS if name in facts}
     if "event" in labels:
         labels["event"] = _known(chart, facts)
-    return {"machine": chart.name, **labels}
+    return {"chart": chart.name, **labels}
 
 
 def _known(chart: Chart, facts: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ class Webhooks:
                 return dumps({"outcome": "skipped"})
             event, key, id = found
             ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key, idempotency_key=id)
-            return dumps({"outcome": "accepted", "machine": self.chart.name, "key": key, "event": event.event})
+            return dumps({"outcome": "accepted", "chart": self.chart.name, "key": key, "event": event.event})
 
         handle.__doc__ = webhook.decode.__doc__ or f"Take an event of {webhook.name}."
         return handle
