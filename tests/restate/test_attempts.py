@@ -12,7 +12,7 @@ import pytest
 
 from durable_fsm.core.chart import Retry
 from durable_fsm.restate.activities import attempts
-from durable_fsm.restate.activities.attempts import REMEMBERED, Record, Steps
+from durable_fsm.restate.activities.attempts import REMEMBERED, Attempt, RunningAttempts
 
 MOMENT = timedelta(milliseconds=50)
 ONCE = Retry(attempts=1)
@@ -22,14 +22,14 @@ class Bench:
     """One job with the token `t`; notes what its steps do."""
 
     def __init__(self) -> None:
-        self.steps = Steps()
+        self.attempts = RunningAttempts()
         self.log: list[str] = []
         self.begun = asyncio.Event()
 
     def attempt(
         self, step: Callable[[], Any], *, timeout: timedelta | None = None, retry: Retry = ONCE
-    ) -> asyncio.Task[Record]:
-        return asyncio.create_task(self.steps.attempt("t", "step", step, retry=retry, timeout=timeout))
+    ) -> asyncio.Task[Attempt]:
+        return asyncio.create_task(self.attempts.run("t", "step", step, retry, timeout=timeout))
 
     async def hang(self) -> None:
         try:
@@ -58,18 +58,18 @@ def test_a_step_that_is_stopped_cleans_up_however_often_it_is_told() -> None:
     async def story(bench: Bench) -> None:
         attempt = bench.attempt(bench.hang)
         await bench.begun.wait()
-        bench.steps.stop("t")
+        bench.attempts.stop("t")
         await asyncio.sleep(0)
-        bench.steps.stop("t")
-        assert await attempt == {"stopped": True}
+        bench.attempts.stop("t")
+        assert await attempt == Attempt(stopped=True)
 
     assert run(story).log == ["cleaning", "clean"]
 
 
 def test_a_step_that_begins_after_its_job_was_stopped_does_nothing() -> None:
     async def story(bench: Bench) -> None:
-        bench.steps.stop("t")
-        assert await bench.attempt(bench.quick) == {"stopped": True}
+        bench.attempts.stop("t")
+        assert await bench.attempt(bench.quick) == Attempt(stopped=True)
 
     assert run(story).log == []
 
@@ -78,11 +78,11 @@ def test_a_job_that_knows_has_its_step_ended_and_may_do_more() -> None:
     async def story(bench: Bench) -> None:
         attempt = bench.attempt(bench.hang)
         await bench.begun.wait()
-        await bench.steps.stopped("t")
+        await bench.attempts.end("t")
         assert bench.log == ["cleaning", "clean"]
         assert (await asyncio.gather(attempt, return_exceptions=True))[0].__class__ is asyncio.CancelledError
-        bench.steps.stop("t")  # late
-        assert await bench.attempt(bench.quick) == {"result": 1}
+        bench.attempts.stop("t")  # late
+        assert await bench.attempt(bench.quick) == Attempt(result=1)
 
     run(story)
 
@@ -102,10 +102,10 @@ def test_the_end_of_the_platforms_attempt_ends_the_step() -> None:
 def test_a_step_that_takes_too_long_has_failed_when_it_has_cleaned_up() -> None:
     async def story(bench: Bench) -> None:
         late = {"type": "timeout", "message": "step 'step' was not over after 0:00:00.050000.", "source": ""}
-        assert await bench.attempt(bench.hang, timeout=MOMENT) == {"error": late, "terminal": False}
+        assert await bench.attempt(bench.hang, timeout=MOMENT) == Attempt(error=late)
         assert bench.log == ["cleaning", "clean"]
         final = await bench.attempt(bench.hang, timeout=MOMENT, retry=Retry(give_up_on=(TimeoutError,)))
-        assert final["terminal"] is True
+        assert final.terminal is True
 
     run(story)
 
@@ -121,7 +121,7 @@ def test_a_clean_up_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
             await over.wait()
 
     async def story(bench: Bench) -> None:
-        assert "error" in await bench.attempt(cling, timeout=MOMENT)
+        assert (await bench.attempt(cling, timeout=MOMENT)).error
         over.set()
 
     run(story)
@@ -135,8 +135,8 @@ def test_a_plain_function_is_given_up_and_runs_on() -> None:
         gone.set()
 
     async def story(bench: Bench) -> None:
-        record = await bench.attempt(block, timeout=MOMENT)
-        assert "error" in record
+        late = await bench.attempt(block, timeout=MOMENT)
+        assert late.error
         assert not gone.is_set()
         go.set()
         assert await asyncio.to_thread(gone.wait, 10)
@@ -149,20 +149,17 @@ def test_a_step_that_cancels_itself_has_failed() -> None:
         raise asyncio.CancelledError
 
     async def story(bench: Bench) -> None:
-        record = await bench.attempt(give_up)
-        assert record == {
-            "error": {"type": "CancelledError", "message": "step 'step' cancelled itself.", "source": ""},
-            "terminal": False,
-        }
+        failure = {"type": "CancelledError", "message": "step 'step' cancelled itself.", "source": ""}
+        assert await bench.attempt(give_up) == Attempt(error=failure)
 
     run(story)
 
 
 def test_what_was_told_to_many_jobs_is_forgotten_in_time() -> None:
     async def story(bench: Bench) -> None:
-        bench.steps.stop("t")
+        bench.attempts.stop("t")
         for number in range(REMEMBERED):
-            bench.steps.stop(f"other-{number}")
-        assert await bench.attempt(bench.quick) == {"result": 1}
+            bench.attempts.stop(f"other-{number}")
+        assert await bench.attempt(bench.quick) == Attempt(result=1)
 
     run(story)

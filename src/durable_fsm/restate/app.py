@@ -11,10 +11,12 @@ import restate
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
+from durable_fsm.restate.activities.job import activities_name
 from durable_fsm.restate.activities.limits import Limits
-from durable_fsm.restate.activities.service import Runner, has_steps, runner_name
+from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import Record
@@ -57,7 +59,7 @@ def services(*definitions: object) -> list[Hosted]:
             found.append(Record(chart, chart.policies.history).service())
         for one in chart.served:
             if one.activities:
-                runner = Runner(one).service()
+                runner = ActivityService(one).service()
                 if one.work:
                     add_detached(runner, one)
                 found.append(runner)
@@ -160,7 +162,7 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     charts = charts_of(hosted)
     if not charts:
         raise ValueError("it was not made by durable_fsm.app.")
-    runners = {runner_name(one) for chart in charts for one in chart.served}
+    runners = {activities_name(one) for chart in charts for one in chart.served}
     wanted = [one for one in services(*charts) if part == "all" or (one.name in runners) == (part == "runners")]
     if not wanted:
         raise ValueError("its charts have no activities: there is nothing to be served apart.")

@@ -22,8 +22,8 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
-from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.activities.service import runner_name
+from durable_fsm.restate.activities.failures import interruption, is_cancellation
+from durable_fsm.restate.activities.job import activities_name
 from durable_fsm.restate.http.requests import (
     BYTES,
     FOR_EVER,
@@ -34,7 +34,7 @@ from durable_fsm.restate.http.requests import (
     read,
     terminal,
 )
-from durable_fsm.restate.machine.transaction import delay_of, interruption, job_of, stop, worker_of
+from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
 from durable_fsm.restate.observability.logging import log
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
@@ -158,7 +158,7 @@ class _Flow:
 
     def _begin(self, start: StartActivity, *, by: str = "") -> None:
         job = job_of(self.chart, self.key, self.turn.machine, start, background=False, by=by)
-        call = self.ctx.generic_call(runner_name(self.chart), worker_of(start), job.encode())
+        call = self.ctx.generic_call(activities_name(self.chart), worker_of(start), job.encode())
         self.calls[start.token] = start, call
         self.pending[start.token] = call
 
@@ -191,5 +191,5 @@ class _Flow:
         try:
             return Delivery.decode(await call).event
         except RestateTerminalError as error:
-            failure = interruption(start, error)
+            failure = interruption(f"activity '{start.id}'", error, lost=f"could not be called: {error.message}")
             return Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=token)

@@ -1,13 +1,12 @@
-"""Detached work: activities that a callback starts, that no state waits for, and that nothing of the machine stops.
+"""Detached work: activities that a callback starts, that no state waits for, and that no transition stops.
 
-The machine sends one order and forgets it. Two things come of that order: the run itself, which brings its own outcome,
-and a watcher beside it, which brings what the run cannot: that it was killed, or has outlasted its deadline.
+The machine sends one order and forgets it. The order starts two invocations: the run, which delivers its own outcome, and a
+watcher, which delivers what the run cannot: that it was killed, or is not over by its deadline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 import restate
@@ -16,18 +15,24 @@ from restate import TerminalError as RestateTerminalError
 from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.events import Failure
-from durable_fsm.restate.activities.service import Job, dropped, handler_name, runner_name
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.activities.failures import interruption
+from durable_fsm.restate.activities.job import ActivityJob, activities_name, handler_name
+from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import Delivery
 
 BYTES = BytesSerde()
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A run that is under way, and what its machine is to be told about."""
+class DetachedOrder(WireRecord, frozen=True):
+    activity: str
+    job: ActivityJob
+
+
+class DetachedRun(WireRecord, frozen=True):
+    """A run that a watcher is attached to; `awaited` if the machine waits for its outcome."""
 
     run: str
     activity: str
@@ -35,42 +40,38 @@ class Watched:
     token: str
     awaited: bool
 
-    def encode(self) -> bytes:
-        return dumps(plain(self))
 
-
-def start_detached(ctx: ObjectContext, chart: Chart, activity: str, job: Job) -> None:
-    """Order detached work. The order is an invocation of its own: to kill a run is to kill what it has sent."""
-    order = {"activity": activity, "job": loads(job.encode())}
-    ctx.generic_send(runner_name(chart), "_start", dumps(order))
+def start_detached(ctx: ObjectContext, chart: Chart, activity: str, job: ActivityJob) -> None:
+    """Order detached work."""
+    # The order is an invocation of its own, because killing an invocation also kills the calls and sends it made.
+    ctx.generic_send(activities_name(chart), "_start", DetachedOrder(activity, job).encode())
 
 
 def add_detached(service: restate.Service, chart: Chart) -> None:
-    """Add to a runner what detached work needs."""
+    """Add the handlers of detached work to the service of the chart's activities."""
 
     async def start(ctx: restate.Context, body: bytes) -> bytes:
-        """Start the run, and its watcher."""
-        order = loads(body)
-        job = Job(**order["job"])
-        handle = ctx.generic_send(runner_name(chart), handler_name(order["activity"]), job.encode())
-        run = await handle.invocation_id()
-        watched = Watched(run, order["activity"], job.key, job.token, awaited=job.background)
-        ctx.generic_send(runner_name(chart), "_watch", watched.encode())
+        """Start the run and its watcher."""
+        order = DetachedOrder.decode(body)
+        job = order.job
+        handle = ctx.generic_send(activities_name(chart), handler_name(order.activity), job.encode())
+        run = DetachedRun(await handle.invocation_id(), order.activity, job.key, job.token, awaited=job.background)
+        ctx.generic_send(activities_name(chart), "_watch", run.encode())
         return b""
 
     async def watch(ctx: restate.Context, body: bytes) -> bytes:
-        """Wait for the end of the run, and tell of one that it cannot tell of itself."""
-        watched = Watched(**loads(body))
-        failure = await _end(ctx, watched, chart.activities[watched.activity].deadline)
+        """Wait for the end of the run, and deliver a failure that the run cannot deliver."""
+        run = DetachedRun.decode(body)
+        failure = await _failure_of(ctx, run, chart.activities[run.activity].deadline)
         if failure is None:
             return b""
-        outcome = Delivery(watched.token, watched.activity, error=failure)
-        if watched.awaited:
-            ctx.generic_send(chart.name, "_deliver", outcome.encode(), key=watched.key)
+        outcome = Delivery(run.token, run.activity, error=failure)
+        if run.awaited:
+            ctx.generic_send(chart.name, "_deliver", outcome.encode(), key=run.key)
         else:
-            dropped(chart, watched.key, outcome)
+            log_dropped_failure(chart, run.key, outcome)
         if failure.type == "deadline":
-            ctx.cancel_invocation(watched.run)
+            ctx.cancel_invocation(run.run)
         return b""
 
     handlers: tuple[tuple[str, Callable[[restate.Context, bytes], Awaitable[bytes]]], ...] = (
@@ -81,18 +82,17 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
         service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)(handle)
 
 
-async def _end(ctx: restate.Context, watched: Watched, deadline: timedelta | None) -> Failure | None:
-    """Why the run has ended without an outcome of its own, or must end now; None if it has brought one."""
-    end = ctx.attach_invocation(watched.run, serde=BYTES)
+async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelta | None) -> Failure | None:
+    """Why the run ended without delivering an outcome, or must end now; None if it has delivered one."""
+    end = ctx.attach_invocation(run.run, serde=BYTES)
     if deadline is None:
         await restate.wait_completed(end)
     else:
         ended, _ = await restate.wait_completed(end, ctx.sleep(timedelta(milliseconds=milliseconds(deadline))))
         if end not in ended:
-            return Failure("deadline", f"work '{watched.activity}' was not over after {deadline}.")
+            return Failure("deadline", f"work '{run.activity}' was not over after {deadline}.")
     try:
         await end
     except RestateTerminalError as error:
-        kind = error.message if error.message in ("cancelled", "killed") else "lost"
-        return Failure(kind, f"work '{watched.activity}' was {kind}.", error.status_code)
+        return interruption(f"work '{run.activity}'", error)
     return None

@@ -1,7 +1,7 @@
-"""Answers from outside that activities wait for, and the object that knows of them.
+"""Callbacks of activities: answers from outside that an activity waits for, and the object that lists them.
 
-What is expected stands in a companion object of the chart, one for each machine, and not in the machine itself: an
-exclusive activity holds the machine's key, and whoever is to answer must be able to look meanwhile.
+The list is a *companion* object of the chart, one for each machine, and not part of the machine's own state: an exclusive
+activity holds the machine's key, and the person who is to answer must be able to read the list meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable
 from datetime import timedelta
 from typing import Any, cast
 
+import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
@@ -20,16 +21,28 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, read
 
 PENDING = "pending"
-"""K/V key of the companion: `[{"token", "name", "id"}]`, in the order in which they were made."""
+"""K/V key of the companion: its `PendingCallback`s, in the order in which they were made."""
 
 MOST = 1_000
-"""How many of one machine are shown; older ones can still be answered."""
+"""How many callbacks of one machine are listed: the latest. Older ones can still be answered."""
 
 BYTES = BytesSerde()
+
+
+class PendingCallback(WireRecord, frozen=True):
+    """A callback that is not answered yet; `token` is that of the job that waits."""
+
+    token: str
+    name: str
+    id: str
+
+
+_decode_all = msgspec.json.Decoder(list[PendingCallback]).decode
+_encode_all = msgspec.json.Encoder(order="sorted").encode
 
 
 def companion_name(chart: Chart) -> str:
@@ -40,29 +53,29 @@ def companion_name(chart: Chart) -> str:
 # ── in an activity ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Expected:
-    """The `Answer` of one callback."""
+class ExternalAnswer:
+    """See `PendingAnswer`."""
 
-    def __init__(self, callbacks: Callbacks, name: str, timeout: timedelta | None) -> None:
-        ctx = callbacks.ctx
+    def __init__(self, owner: ExternalAnswers, name: str, timeout: timedelta | None) -> None:
+        ctx = owner.ctx
         self.name = name
         self.id, self._answer = ctx.awakeable(serde=BYTES)
+        self._owner = owner
         self._timeout = timeout
-        self._late = None if timeout is None else ctx.sleep(timedelta(milliseconds=milliseconds(timeout)))
-        self._callbacks = callbacks
+        self._clock = None if timeout is None else ctx.sleep(timedelta(milliseconds=milliseconds(timeout)))
 
     def __await__(self) -> Generator[Any, Any, Json]:
         return self._wait().__await__()
 
     async def _wait(self) -> Json:
         try:
-            body = await self._first()
+            body = await self._answer_in_time()
         except RestateTerminalError as error:
-            self._callbacks.forget(self)
+            self._owner.forget(self)
             if is_cancellation(error):
                 raise
             raise errors.CallbackRejected(callback=self.name, reason=error.message, code=error.status_code) from error
-        self._callbacks.forget(self)
+        self._owner.forget(self)
         if body is None:
             assert self._timeout is not None
             raise errors.CallbackTimeout(callback=self.name, after=self._timeout)
@@ -73,77 +86,76 @@ class Expected:
         except errors.TooLarge as error:
             raise errors.CallbackUnreadable(callback=self.name, problem=error.what) from error
 
-    async def _first(self) -> bytes | None:
-        """What was answered; None if the time is over before that."""
-        if self._late is None:
+    async def _answer_in_time(self) -> bytes | None:
+        """The answer; None if the timeout ends first."""
+        if self._clock is None:
             return await self._answer
-        first, value = await restate.select(answer=self._answer, late=self._late)
+        first, value = await restate.select(answer=self._answer, clock=self._clock)
         return cast("bytes", value) if first == "answer" else None
 
 
-class Callbacks:
-    """What one job expects from outside."""
+class ExternalAnswers:
+    """The callbacks of one job; keeps the companion's list up to date."""
 
     def __init__(self, ctx: restate.Context, chart: Chart, key: str, token: str) -> None:
         self.ctx = ctx
         self._companion = companion_name(chart)
         self._key = key
         self._token = token
-        self._open: dict[str, Expected] = {}
+        self._open: dict[str, ExternalAnswer] = {}
 
-    def expect(self, name: str, timeout: timedelta | None) -> Expected:
-        """Make a callback, and let it be seen."""
-        expected = Expected(self, name, timeout)
-        self._open[expected.id] = expected
-        self._tell("note", {"token": self._token, "name": name, "id": expected.id})
-        return expected
+    def expect(self, name: str, timeout: timedelta | None) -> ExternalAnswer:
+        """Make a callback and list it."""
+        answer = ExternalAnswer(self, name, timeout)
+        self._open[answer.id] = answer
+        self._send("note", PendingCallback(self._token, name, answer.id).encode())
+        return answer
 
-    def forget(self, expected: Expected) -> None:
-        """It was answered, or nobody waits for it any more."""
-        if self._open.pop(expected.id, None):
-            self._tell("forget", expected.id)
+    def forget(self, answer: ExternalAnswer) -> None:
+        """Remove a callback from the list: it was answered, or the activity does not wait for it any more."""
+        if self._open.pop(answer.id, None):
+            self._send("forget", dumps(answer.id))
 
     def forget_all(self) -> None:
-        """The job is over."""
-        for expected in list(self._open.values()):
-            self.forget(expected)
+        """Remove all callbacks of the job from the list: the job is over."""
+        for answer in list(self._open.values()):
+            self.forget(answer)
 
-    def _tell(self, handler: str, what: Json) -> None:
-        self.ctx.generic_send(self._companion, handler, dumps(what), key=self._key)
+    def _send(self, handler: str, body: bytes) -> None:
+        self.ctx.generic_send(self._companion, handler, body, key=self._key)
 
 
 # ── in the companion ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def companion(chart: Chart) -> restate.VirtualObject:
-    """The object that knows what the machines of *chart* expect."""
+    """The object that lists the pending callbacks of a chart's machines."""
     service = restate.VirtualObject(
         companion_name(chart),
-        description=f"Knows which answers the activities of {chart.name} wait for.",
+        description=f"Lists the callbacks that activities of {chart.name} wait for.",
         ingress_private=True,
         invocation_retry_policy=FOR_EVER,
     )
 
     async def note(ctx: ObjectContext, body: bytes) -> bytes:
-        """Remember one callback."""
-        pending = await _load(ctx)
-        _store(ctx, [*pending, loads(body)][-MOST:])
+        """Add a callback."""
+        _store(ctx, [*await _load(ctx), PendingCallback.decode(body)][-MOST:])
         return b""
 
     async def forget(ctx: ObjectContext, body: bytes) -> bytes:
-        """Forget one callback, by its id."""
-        id, pending = loads(body), await _load(ctx)
-        _store(ctx, [entry for entry in pending if entry["id"] != id])
+        """Remove a callback, by its id."""
+        id = loads(body)
+        _store(ctx, [entry for entry in await _load(ctx) if entry.id != id])
         return b""
 
     async def clear(ctx: ObjectContext, body: bytes) -> bytes:
-        """Forget all: the machine is deleted."""
+        """Remove all callbacks: the machine is deleted."""
         ctx.clear_all()
         return b""
 
     async def pending(ctx: ObjectSharedContext, body: bytes) -> bytes:
-        """Answer with all of them."""
-        return dumps(cast("Json", await _load(ctx)))
+        """Answer with all callbacks."""
+        return _encode_all(await _load(ctx))
 
     for handler in (note, forget, clear):
         service.handler(accept="*/*", input_serde=BYTES, output_serde=BYTES)(handler)
@@ -151,26 +163,23 @@ def companion(chart: Chart) -> restate.VirtualObject:
     return service
 
 
-async def _load(ctx: ObjectContext | ObjectSharedContext) -> list[dict[str, str]]:
+async def _load(ctx: ObjectContext | ObjectSharedContext) -> list[PendingCallback]:
     stored = await ctx.get(PENDING, serde=BYTES)
-    entries: list[dict[str, str]] = loads(stored or b"[]")
-    return entries
+    return _decode_all(stored) if stored else []
 
 
-def _store(ctx: ObjectContext, entries: list[dict[str, str]]) -> None:
+def _store(ctx: ObjectContext, entries: list[PendingCallback]) -> None:
     if entries:
-        ctx.set(PENDING, dumps(cast("Json", entries)), serde=BYTES)
+        ctx.set(PENDING, _encode_all(entries), serde=BYTES)
     else:
         ctx.clear(PENDING)
 
 
 def with_callbacks(activities: Iterable[dict[str, Json]], pending: bytes) -> list[Json]:
-    """The running activities as `snapshot` shows them, each with what it expects."""
-    entries: list[dict[str, str]] = loads(pending)
+    """The running activities as `snapshot` shows them, each with its callbacks."""
+    entries = _decode_all(pending)
     shown: list[Json] = []
     for running in activities:
-        own: list[Json] = [
-            {"name": entry["name"], "id": entry["id"]} for entry in entries if entry["token"] == running["token"]
-        ]
+        own: list[Json] = [{"name": entry.name, "id": entry.id} for entry in entries if entry.token == running["token"]]
         shown.append({**running, "callbacks": own} if own else running)
     return shown

@@ -1,4 +1,4 @@
-"""What activities leave behind, in a form that can be stored whatever their authors put into it."""
+"""Failures of activities, in a form that can be stored whatever their authors put into them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CANCELLED = 409
 
 
 class ItemFailed(Exception):
-    """An item of a fan-out has failed for good, and so has the whole; the failure says which."""
+    """An item of a fan-out has failed for good, and the fan-out with it."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -32,22 +32,27 @@ class Failed(TerminalError):
 
 
 def is_cancellation(error: RestateTerminalError) -> bool:
-    """Whether this is the platform's word that the invocation is cancelled; it comes once."""
+    """Whether Restate raised the error because the invocation is cancelled. It does so once."""
     return error.message == "cancelled" and error.status_code == CANCELLED
 
 
 def cancellation() -> RestateTerminalError:
-    """What the platform raises in an invocation that is cancelled."""
+    """The error that Restate raises in a cancelled invocation."""
     return RestateTerminalError("cancelled", CANCELLED)
 
 
-def sendable(result: object, limit: int) -> Json:
-    """What an activity or a step returned, as plain JSON of at most *limit* bytes.
+def interruption(what: str, error: RestateTerminalError, *, lost: str = "was lost.") -> Failure:
+    """How work failed whose invocation brought no outcome: an operator cancelled or killed it, or else it was *lost*."""
+    if error.message in ("cancelled", "killed"):
+        return Failure(error.message, f"{what} was {error.message}.", error.status_code)
+    return Failure("lost", f"{what} {lost}", error.status_code)
 
-    Whatever else reached the journal would be tried again for ever by the platform.
+
+def sendable(result: object, limit: int) -> Json:
+    """Turn what an activity or a step returned into plain JSON of at most *limit* bytes.
 
     Raises:
-        TerminalError: it has no such form.
+        TerminalError: it has no such form. Restate would retry an entry that cannot be written for ever.
     """
     try:
         value = plain(result)
@@ -62,28 +67,28 @@ def sendable(result: object, limit: int) -> Json:
 
 
 def failure_of(error: Exception) -> Failure:
-    """An exception as the chart sees it, in a form that can be stored whatever the author put into it."""
+    """The failure that the chart sees for an exception of an author's code."""
     if isinstance(error, Failed | ItemFailed):
         return error.failure
-    name = type(error).__name__
     if isinstance(error, RestateTerminalError) and error.message in ("cancelled", "killed"):
-        return Failure(error.message, f"the activity was {error.message}.", error.status_code)
+        return interruption("the activity", error)
+    name, message = type(error).__name__, _message_of(error)
     if isinstance(error, TerminalError):
-        return Failure(name, _words_of(error), error.code, _facts_of(error))
+        return Failure(name, message, error.code, _metadata_of(error))
     if isinstance(error, RestateTerminalError):
-        return Failure(name, _words_of(error), error.status_code, _facts_of(error))
-    return Failure(name, _words_of(error))
+        return Failure(name, message, error.status_code, _metadata_of(error))
+    return Failure(name, message)
 
 
-def _words_of(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001 - its author's code too
+    except Exception:  # noqa: BLE001 - __str__ is the author's code too
         words = ""
     return writable(words[:MAX_MESSAGE]) or type(error).__name__
 
 
-def _facts_of(error: TerminalError | RestateTerminalError) -> Json:
+def _metadata_of(error: TerminalError | RestateTerminalError) -> Json:
     try:
         return sendable(error.metadata, MAX_INPUT) or None
     except TerminalError:

@@ -1,7 +1,8 @@
-"""Fan-out: one activity run once for each of many items, each by an invocation of its own.
+"""Fan-out: one activity run once for each of many items, each in an invocation of its own.
 
-An item has its own journal, its own attempts and its own stable id; here they are only started, a few at a time, and
-their ends put together. What happens next depends on nothing but the order in which their ends were journaled.
+An item has its own journal, its own attempts and its own stable id. The fan-out only starts the items, a few at a time,
+and collects their outcomes. Its next step depends only on the order in which Restate journaled these outcomes, so
+a replay does the same.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.events import Failure
 from durable_fsm.core.fan_out import at_index
 from durable_fsm.core.values import Json
-from durable_fsm.restate.activities.failures import ItemFailed
+from durable_fsm.restate.activities.failures import ItemFailed, interruption
 from durable_fsm.restate.http.requests import Delivery
 
-Start = Callable[[int, Json], RestateDurableCallFuture[bytes]]
-"""Calls the run of one item, given its index and itself."""
+StartItem = Callable[[int, Json], RestateDurableCallFuture[bytes]]
+"""Calls the run of one item, given its index and the item."""
 
 
-async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: Start) -> list[Json]:
+async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: StartItem) -> list[Json]:
     """Run all items, `each.at_once` of them together; return their results in the order of the items.
 
     Raises:
-        ItemFailed: the first failure, where items are not to settle; the others have been stopped.
+        ItemFailed: an item failed, unless items are to settle. The others were cancelled, and have ended.
     """
     waiting = deque(enumerate(items))
     running: dict[restate.RestateDurableFuture[bytes], tuple[int, RestateDurableCallFuture[bytes]]] = {}
@@ -44,10 +45,10 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
         for end in ended:
             index, _ = running.pop(end)
             outcome = await _outcome_of(end)
-            if outcome.error is None:
-                results[index] = {"status": "done", "result": outcome.result} if each.settle else outcome.result
-            elif each.settle:
-                results[index] = {"status": "failed", "error": failure_to_json(outcome.error)}
+            if each.settle:
+                results[index] = _settled(outcome)
+            elif outcome.error is None:
+                results[index] = outcome.result
             elif failed is None:
                 failed = at_index(index, outcome.error)
                 waiting.clear()
@@ -58,10 +59,14 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
     return results
 
 
+def _settled(outcome: Delivery) -> Json:
+    if outcome.error is None:
+        return {"status": "done", "result": outcome.result}
+    return {"status": "failed", "error": failure_to_json(outcome.error)}
+
+
 async def _outcome_of(call: restate.RestateDurableFuture[bytes]) -> Delivery:
-    """How the run of an item ended; one that an operator killed has failed like any other."""
     try:
         return Delivery.decode(await call)
     except RestateTerminalError as error:
-        kind = error.message if error.message in ("cancelled", "killed") else "lost"
-        return Delivery("", error=Failure(kind, f"the item was {kind}.", error.status_code))
+        return Delivery("", error=interruption("the item", error))

@@ -1,32 +1,82 @@
 """Limits: how many runs of one activity are under way at once, over all machines of a chart.
 
-Each limited activity has an object of its own, which keeps who is in and who waits, first come first served. A run is in
-as long as its invocation lasts: a watcher is attached to that, and hears of its end whatever the end is (done, failed,
-cancelled, killed). So nothing has to be given back by those who may not live to do it, and no lease runs out under one
-who is still at work, however long the service is down.
+Each limited activity has an object of its own, which lets runs in, first come first served. A run is in until its
+invocation ends: a *watcher* is attached to the invocation and reports its end, however it ended (done, failed, cancelled,
+killed). So a run that dies gives its slot back, and no lease can expire under a run that is still at work, however long
+the service is down.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
 
 GATE = "gate"
-"""K/V key of who is in, and of the places in the queue. The places have keys of their own: `place 17`."""
+"""K/V key of the `LimitState`. A waiting run has two keys beside it: `place 17` has the run, `run <id>` its place."""
 
 BYTES = BytesSerde()
 
 
+class EntryRequest(WireRecord, frozen=True):
+    """A run that asks to be let in, the ticket by which it is let in, and the limit that its deployment declares."""
+
+    run: str
+    ticket: str
+    limit: int
+
+
+class QueuedRun(WireRecord, frozen=True):
+    """A run that waits for its turn."""
+
+    run: str
+    ticket: str
+
+
+class LimitState(WireRecord, frozen=True):
+    """The runs that are inside, and the places of those that wait: `first` to `last`, some of which may be empty by now.
+
+    `limit` is what the newest run asked for. `inside` has, for each invocation, whether a second watcher was sent; it is
+    a list because the order counts.
+    """
+
+    limit: int
+    inside: list[tuple[str, bool]]
+    first: int
+    last: int
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.inside) < self.limit
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.inside and self.first > self.last
+
+    def let_in(self, run: str) -> LimitState:
+        return msgspec.structs.replace(self, inside=[*self.inside, (run, False)])
+
+    def without(self, run: str) -> LimitState:
+        return msgspec.structs.replace(self, inside=[one for one in self.inside if one[0] != run])
+
+
+class AdmittedRun(NamedTuple):
+    """A run that may go on now; its place in the queue is 0 if it did not wait."""
+
+    place: int
+    run: str
+    ticket: str
+
+
 def limits_name(chart: Chart) -> str:
-    """Name of the object that keeps the limits: `Order.limits`; its keys are ids of activities."""
+    """Name of the object that keeps the limits: `Order.limits`. Its keys are ids of activities."""
     return f"{chart.name}.limits"
 
 
@@ -37,53 +87,9 @@ async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: in
         restate.TerminalError: cancelled meanwhile; its place in the queue is given up.
     """
     ticket, admitted = ctx.awakeable(BYTES)
-    asked: dict[str, Json] = {"run": ctx.request().id, "ticket": ticket, "limit": limit}
-    ctx.generic_send(limits_name(chart), "enter", dumps(asked), key=activity)
+    request = EntryRequest(ctx.request().id, ticket, limit)
+    ctx.generic_send(limits_name(chart), "enter", request.encode(), key=activity)
     await admitted
-
-
-@dataclass(slots=True)
-class Gate:
-    """Who is in, and which places are taken: from `first` to `last`, but for those who have gone.
-
-    `limit` is what the newest run asked for. `inside` maps invocations to whether a second watcher was sent.
-    """
-
-    limit: int
-    inside: dict[str, bool]
-    first: int = 1
-    last: int = 0
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.inside) < self.limit
-
-    @property
-    def is_quiet(self) -> bool:
-        """Nobody is in, nobody waits."""
-        return not self.inside and self.first > self.last
-
-    def encode(self) -> bytes:
-        inside: list[Json] = [[run, checked] for run, checked in self.inside.items()]  # a list: their order counts
-        record: dict[str, Json] = {"limit": self.limit, "inside": inside, "first": self.first, "last": self.last}
-        return dumps(record)
-
-    @classmethod
-    def decode(cls, stored: bytes) -> Gate:
-        record = loads(stored)
-        return cls(record["limit"], dict(record["inside"]), record["first"], record["last"])
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One who waits, and the ticket by which it is called in."""
-
-    place: int
-    run: str
-    ticket: str
-
-    def encode(self) -> bytes:
-        return dumps({"run": self.run, "ticket": self.ticket})
 
 
 class Limits:
@@ -97,7 +103,7 @@ class Limits:
         service = restate.VirtualObject(
             self.name,
             description=f"Keeps the limits of {self.chart.name}'s activities.",
-            enable_lazy_state=True,  # a long queue is not loaded to let one in
+            enable_lazy_state=True,  # letting one run in need not load a long queue
             ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
@@ -107,91 +113,84 @@ class Limits:
         return service
 
     async def enter(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Let a run in, or have it wait; and have its end watched."""
-        asked = loads(body)
-        run: str = asked["run"]
-        gate = await self._gate(ctx, asked["limit"])
-        called = await self._called(ctx, gate)  # the limit may have risen
-        watched = [run]
-        if gate.has_room:
-            gate.inside[run] = False
-            called.append(Waiting(0, run, asked["ticket"]))
+        """Let a run in or queue it, and watch for its end."""
+        request = EntryRequest.decode(body)
+        state = await self._load(ctx, request.limit)
+        state, admitted = await self._admit_waiting(ctx, state)  # the limit may have risen
+        watched = [request.run]
+        if state.has_room:
+            state = state.let_in(request.run)
+            admitted.append(AdmittedRun(0, request.run, request.ticket))
         else:
-            gate.last += 1
-            waiting = Waiting(gate.last, run, asked["ticket"])
-            ctx.set(f"place {gate.last}", waiting.encode(), serde=BYTES)
-            ctx.set(f"run {run}", str(gate.last).encode(), serde=BYTES)
-            watched += self._second_watch(gate)
-        self._save(ctx, gate, called)
-        for one in watched:
-            ctx.generic_send(self.name, "watch", one.encode(), key=ctx.key())
+            place = state.last + 1
+            ctx.set(f"place {place}", QueuedRun(request.run, request.ticket).encode(), serde=BYTES)
+            ctx.set(f"run {request.run}", str(place).encode(), serde=BYTES)
+            state = msgspec.structs.replace(state, last=place)
+            # If a run is killed while it enters, its watcher dies with it, and its slot would never be freed. So each run
+            # that has to wait sends a second watcher for the run that has been in longest with only one.
+            oldest = next((run for run, has_second in state.inside if not has_second), None)
+            if oldest is not None:
+                state = msgspec.structs.replace(
+                    state, inside=[(run, has_second or run == oldest) for run, has_second in state.inside]
+                )
+                watched.append(oldest)
+        self._save(ctx, state, admitted)
+        for run in watched:
+            ctx.generic_send(self.name, "watch", run.encode(), key=ctx.key())
         return b""
 
     async def leave(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """A run is over: forget it, and call in who is next. May be told more than once."""
+        """A run has ended: forget it, and let the next one in. Two watchers may report the same end."""
         run = body.decode()
         stored = await ctx.get(GATE, serde=BYTES)
         if stored is None:
             return b""
-        gate = Gate.decode(stored)
+        state = LimitState.decode(stored)
         place = await ctx.get(f"run {run}", serde=BYTES)
-        if gate.inside.pop(run, None) is None and place is None:
+        if place is None and all(run != inside for inside, _ in state.inside):
             return b""
-        called = await self._called(ctx, gate, without=run)
+        state, admitted = await self._admit_waiting(ctx, state.without(run), ended=run)
         if place is not None:
             ctx.clear(f"place {place.decode()}")
             ctx.clear(f"run {run}")
-        self._save(ctx, gate, called)
+        self._save(ctx, state, admitted)
         return b""
 
     async def watch(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
-        """Wait for the end of a run, whatever it is, and tell the gate."""
+        """Wait for the end of a run, and report it."""
         end = ctx.attach_invocation(body.decode(), serde=BYTES)
         await restate.wait_completed(end)
         ctx.generic_send(self.name, "leave", body, key=ctx.key())
         return b""
 
-    # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _gate(self, ctx: ObjectContext, limit: int) -> Gate:
+    async def _load(self, ctx: ObjectContext, limit: int) -> LimitState:
         stored = await ctx.get(GATE, serde=BYTES)
-        gate = Gate(limit, {}) if stored is None else Gate.decode(stored)
-        gate.limit = limit
-        return gate
+        if stored is None:
+            return LimitState(limit, inside=[], first=1, last=0)
+        return msgspec.structs.replace(LimitState.decode(stored), limit=limit)
 
-    async def _called(self, ctx: ObjectContext, gate: Gate, *, without: str = "") -> list[Waiting]:
-        """Those whose turn it is now, in order; nothing is written yet."""
-        called: list[Waiting] = []
-        while gate.has_room and gate.first <= gate.last:
-            stored = await ctx.get(f"place {gate.first}", serde=BYTES)
-            if stored is not None and (record := loads(stored))["run"] != without:
-                gate.inside[record["run"]] = False
-                called.append(Waiting(gate.first, record["run"], record["ticket"]))
-            gate.first += 1
-        return called
+    async def _admit_waiting(
+        self, ctx: ObjectContext, state: LimitState, *, ended: str = ""
+    ) -> tuple[LimitState, list[AdmittedRun]]:
+        """Let waiting runs in while there is room, except one that has *ended*. Nothing is written yet."""
+        admitted: list[AdmittedRun] = []
+        while state.has_room and state.first <= state.last:
+            stored = await ctx.get(f"place {state.first}", serde=BYTES)
+            if stored is not None and (queued := QueuedRun.decode(stored)).run != ended:
+                admitted.append(AdmittedRun(state.first, queued.run, queued.ticket))
+                state = state.let_in(queued.run)
+            state = msgspec.structs.replace(state, first=state.first + 1)
+        return state, admitted
 
-    def _save(self, ctx: ObjectContext, gate: Gate, called: list[Waiting]) -> None:
-        """Write who is in, then tell them: no await in between."""
-        for one in called:
+    def _save(self, ctx: ObjectContext, state: LimitState, admitted: list[AdmittedRun]) -> None:
+        """Write the state, then tell the runs that are let in: no await in between."""
+        for one in admitted:
             if one.place:
                 ctx.clear(f"place {one.place}")
                 ctx.clear(f"run {one.run}")
-        if gate.is_quiet:
+        if state.is_empty:
             ctx.clear(GATE)
         else:
-            ctx.set(GATE, gate.encode(), serde=BYTES)
-        for one in called:
+            ctx.set(GATE, state.encode(), serde=BYTES)
+        for one in admitted:
             ctx.resolve_awakeable(one.ticket, b"", serde=BYTES)
-
-    @staticmethod
-    def _second_watch(gate: Gate) -> list[str]:
-        """Who has been in longest and has one watcher only, where somebody must wait.
-
-        To kill a run is to kill what it has sent: at the very moment of its `enter`, its watcher too. Who comes later
-        would then wait for one that is long gone.
-        """
-        for run, checked in gate.inside.items():
-            if not checked:
-                gate.inside[run] = True
-                return [run]
-        return []

@@ -15,7 +15,7 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.activities.service import runner_name, undo_name
+from durable_fsm.restate.activities.job import activities_name, undo_handler_name
 from durable_fsm.restate.http.requests import BYTES, Delivery, TerminalErrors, read
 from durable_fsm.restate.machine.transaction import Transaction, load_handles
 
@@ -111,6 +111,6 @@ async def _undo(transaction: Transaction, done: Undoable) -> Failure | None:
     chart, ctx = transaction.chart, transaction.ctx
     start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
     job = transaction.job(start, by="delete")
-    answer = ctx.generic_call(runner_name(chart), undo_name(done.id), job.encode())
+    answer = ctx.generic_call(activities_name(chart), undo_handler_name(done.id), job.encode())
     outcome = Delivery.decode(await answer)
     return outcome.error

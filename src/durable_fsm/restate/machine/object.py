@@ -28,9 +28,10 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
+from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
 from durable_fsm.restate.activities.failures import CANCELLED
-from durable_fsm.restate.activities.service import dropped, has_steps
+from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.http.requests import (
@@ -477,7 +478,7 @@ class MachineObject:
         def act(turn: Turn) -> str:
             outcome = turn.deliver(delivery.event)
             if outcome is Outcome.IGNORED:
-                dropped(self.chart, ctx.key(), delivery)
+                log_dropped_failure(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value
 
         try:

@@ -33,15 +33,22 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
-from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.detached import start_detached
-from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.activities.service import STOP, Job, handler_name, runner_name, undo_name
+from durable_fsm.restate.activities.failures import interruption, is_cancellation
+from durable_fsm.restate.activities.job import (
+    STOP,
+    ActivityJob,
+    RunToUndo,
+    activities_name,
+    handler_name,
+    undo_handler_name,
+)
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
@@ -228,7 +235,7 @@ class Transaction:
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
         changes = self._save()
-        answer = self.ctx.generic_call(runner_name(self.chart), worker_of(call), self.job(call).encode())
+        answer = self.ctx.generic_call(activities_name(self.chart), worker_of(call), self.job(call).encode())
         changes.sent[call.token] = answer
         try:
             try:
@@ -239,9 +246,14 @@ class Transaction:
                     raise
             return Delivery.decode(await answer).event  # what can be undone ends with its own outcome
         except RestateTerminalError as error:
-            return Event(f"error.invoke.{call.id}", interruption(call, error), Origin.PLATFORM, token=call.token)
+            return Event(
+                f"error.invoke.{call.id}",
+                interruption(f"activity '{call.id}'", error, lost=f"could not be called: {error.message}"),
+                Origin.PLATFORM,
+                token=call.token,
+            )
 
-    def job(self, start: StartActivity, *, by: str = "") -> Job:
+    def job(self, start: StartActivity, *, by: str = "") -> ActivityJob:
         """The order of what is to be started, *by* what undoes where the machine itself does not wait for it."""
         machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
@@ -337,7 +349,7 @@ class Transaction:
                 start_detached(ctx, self.chart, effect.id, self.job(effect))
                 return []  # nothing stops it
             case StartActivity():
-                handle = ctx.generic_send(runner_name(self.chart), worker_of(effect), self.job(effect).encode())
+                handle = ctx.generic_send(activities_name(self.chart), worker_of(effect), self.job(effect).encode())
                 return [(effect.token, handle)]
             case StopActivity():
                 stop(ctx, self.chart, effect.token)
@@ -388,15 +400,17 @@ class Transaction:
             self.ctx.set(HANDLES, dumps(cast("Json", handles)), serde=BYTES)
 
 
-def job_of(chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = "") -> Job:
-    """The order to run an activity, or to undo what it has done; see `Job`."""
+def job_of(
+    chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = ""
+) -> ActivityJob:
+    """The job of running an activity, or of undoing a run of it."""
     given = start.detached or chart.activities[start.id].input is not None
-    undo: dict[str, Json] | None = None
+    undo: RunToUndo | None = None
     if start.undo is not None:
         asked = next((running.id for running in machine.activities if running.token == start.token), "")
         original = stable_id(chart.name, key, machine.life, start.undo)
-        undo = {"by": by or asked, "original": original, "result": start.undo.result}
-    return Job(
+        undo = RunToUndo(by or asked, original, start.undo.result)
+    return ActivityJob(
         key,
         start.token,
         stable_id(chart.name, key, machine.life, start),
@@ -460,7 +474,7 @@ def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Char
     """
     if not chart.activities:
         return
-    ctx.generic_send(runner_name(chart), STOP, token.encode())
+    ctx.generic_send(activities_name(chart), STOP, token.encode())
 
 
 def refuse_childs_key(chart: Chart, key: str) -> None:
@@ -471,7 +485,7 @@ def refuse_childs_key(chart: Chart, key: str) -> None:
 
 def worker_of(start: StartActivity) -> str:
     """Name of the handler that runs it: the work of the activity, or its undo."""
-    return handler_name(start.id) if start.undo is None else undo_name(start.id)
+    return handler_name(start.id) if start.undo is None else undo_handler_name(start.id)
 
 
 def delay_of(send: Send) -> timedelta:
@@ -484,10 +498,3 @@ def delay_of(send: Send) -> timedelta:
 def _due(send: Send, at: int) -> int:
     """When it will be delivered, in milliseconds since 1970."""
     return int(send.at.timestamp() * 1_000) if send.at is not None else at + milliseconds(send.after)
-
-
-def interruption(call: StartActivity, error: RestateTerminalError) -> Failure:
-    """What becomes of an exclusive activity whose call brought no outcome."""
-    if error.message in ("cancelled", "killed"):
-        return Failure(error.message, f"activity '{call.id}' was {error.message}.", error.status_code)
-    return Failure("lost", f"activity '{call.id}' could not be called: {error.message}", error.status_code)

@@ -1,0 +1,78 @@
+"""Calls of the functions that authors write for activities, with the arguments that their signatures ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
+
+from durable_fsm.core.chart import Activity, Chart, Undo
+from durable_fsm.restate.activities.context import JobContext
+from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
+
+
+def has_steps(activity: Activity) -> bool:
+    """Whether the activity or its undo takes a context: only then it is made of steps, and may wait for callbacks."""
+    return takes_context(activity) or (activity.undo is not None and "ctx" in _asked_by(activity.undo))
+
+
+def takes_context(activity: Activity) -> bool:
+    parameters = _parameters(activity.run)
+    return len(parameters) > 1 or parameters == ["ctx"]
+
+
+def takes_data_with_item(activity: Activity) -> bool:
+    """Whether the function of a fan-out takes the data beside the item: `(ctx, item, data)`."""
+    return len(_parameters(activity.run)) > 2
+
+
+async def call_work(context: JobContext, chart: Chart, activity: Activity, job: ActivityJob) -> object:
+    """Call the work of an activity; a function without a context is one step."""
+    given: list[object] = [] if job.part is None else [job.item]
+    if job.part is None or takes_data_with_item(activity):
+        given.append(job.data if job.given else chart.data.load(job.data))
+    accepted = len(_parameters(activity.run))
+    if takes_context(activity):
+        work = cast("Callable[..., Awaitable[object]]", activity.run)
+        return await work(*(context, *given)[:accepted])
+    return await context.run(activity.id, activity.run, *given[:accepted])
+
+
+async def call_undo(context: JobContext, chart: Chart, undo: Undo, job: ActivityJob, run: RunToUndo) -> None:
+    """Call the undo of an activity; a function without a context is one step."""
+    asked = _asked_by(undo)
+    values: dict[str, object] = {"ctx": context, "result": run.result, "original": run.original}
+    if "data" in asked:
+        values["data"] = chart.data.load(job.data)
+    call: Callable[[], object] = partial(undo.run, **{name: values[name] for name in asked})
+    if "ctx" in asked:
+        await cast("Awaitable[object]", call())
+    else:
+        await context.run(undo.name, _without_result(call))
+
+
+def _without_result(call: Callable[[], object]) -> Callable[[], object]:
+    """The same call, returning nothing: an undo may return what has no form in JSON."""
+
+    async def awaited(result: Awaitable[object]) -> None:
+        await result
+
+    def plain() -> object:
+        result = call()
+        return awaited(cast("Awaitable[object]", result)) if inspect.isawaitable(result) else None
+
+    async def coroutine() -> None:
+        await cast("Awaitable[object]", call())
+
+    # A step that is not a coroutine function runs in a thread; an async undo must stay in the event loop.
+    return coroutine if inspect.iscoroutinefunction(call) else plain
+
+
+def _asked_by(undo: Undo) -> list[str]:
+    """The names that an undo takes, of those that it may take."""
+    return [name for name in _parameters(undo.run) if name in ("ctx", "data", "result", "original")]
+
+
+def _parameters(function: Callable[..., object]) -> list[str]:
+    return list(inspect.signature(function).parameters)
