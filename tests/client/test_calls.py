@@ -1,4 +1,4 @@
-"""What is sent for a call, by table; and what is refused before anything is sent."""
+"""The request of each call, by table, and the mistakes that are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_call_is_one_request(call: Callable[[], Exchange[Any]], path: str, bod
     assert ("content-type" in request.headers) == (body is not None)
 
 
-def test_what_changes_a_machine_has_an_idempotency_key_of_its_own() -> None:
+def test_a_call_that_changes_a_machine_has_an_idempotency_key_of_its_own() -> None:
     made = [first(CALLS.send("pay", 1, idempotency_key=None, delay=None)) for _ in range(2)]
 
     assert len({request.headers["idempotency-key"] for request in made}) == 2
@@ -99,7 +99,7 @@ def test_what_changes_a_machine_has_an_idempotency_key_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("key", ["ключ", "a\nb", " a", "a ", "\x00"])
-def test_an_idempotency_key_that_no_header_carries_is_refused_before_anything_is_sent(key: str) -> None:
+def test_an_idempotency_key_that_a_header_cannot_carry_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"idempotency key '.*' cannot be sent: .*quote"):
         next(CALLS.send("pay", 1, idempotency_key=key, delay=None))
 
@@ -113,7 +113,7 @@ def test_a_misspelt_event_is_found_before_it_is_sent() -> None:
     assert first(Calls.to(INGRESS, "Bill", "b").send("pya", None, **PLAIN)).body
 
 
-def test_a_payload_that_is_no_json_is_found_before_it_is_sent() -> None:
+def test_a_payload_that_is_not_json_is_found_before_it_is_sent() -> None:
     with pytest.raises(InvalidPayload, match="payload of 'pay' does not fit JSON"):
         next(CALLS.send("pay", float("nan"), **PLAIN))
 
@@ -131,7 +131,7 @@ def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
         Calls.to(INGRESS, "Bill", key)
 
 
-def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
+def test_a_receipt_is_read_and_any_other_answer_is_an_error() -> None:
     exchange = CALLS.create(None, idempotency_key=None)
     next(exchange)
     told = {"chart": "Bill", "key": "b/1", "seq": 0, "event": "create", "outcome": "created", "status": "running"}
@@ -147,11 +147,11 @@ def test_a_receipt_is_read_and_what_is_none_is_said() -> None:
     assert end.value.value.configuration == ("open",)
 
 
-def test_an_event_has_no_handler_where_every_machine_has_one() -> None:
+def test_the_client_knows_the_handlers_that_every_machine_has() -> None:
     assert {name for name in machine_object.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
 
 
-def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
+def test_a_workflow_is_started_one_way_and_then_attached_to() -> None:
     exchange = CALLS.run({"a": 1}, timedelta(hours=2))
 
     begun = next(exchange)
@@ -168,6 +168,6 @@ def test_a_workflow_is_begun_without_waiting_and_then_attached_to() -> None:
 
 
 @pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(days=36_501)])
-def test_a_delay_is_one_that_the_server_can_keep(delay: timedelta) -> None:
-    with pytest.raises(ValueError, match="a delay is not negative, and a hundred years at most"):
+def test_a_delay_that_the_server_cannot_keep_is_refused(delay: timedelta) -> None:
+    with pytest.raises(ValueError, match="a delay must be between 0 and 36,500 days"):
         next(CALLS.tell("pay", 1, idempotency_key=None, delay=delay))

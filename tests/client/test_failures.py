@@ -1,4 +1,4 @@
-"""Errors cross the wire: what a machine raises is what its caller catches."""
+"""Errors cross the wire: a caller catches the exception that the machine raised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAISED: list[errors.DurableFSMError] = [
     errors.TooManyWaiting(**WHO, waiting=1_000),
     errors.TooLarge(**WHO, size=9, limit=8),
     errors.InvalidPayload(**WHO, subject="payload", expected="Payment", problem="expected int", path="$.a[0]"),
-    errors.Undecodable(**WHO, source="webhook 'w'", problem="no JSON."),
+    errors.Undecodable(**WHO, source="webhook 'w'", problem="not JSON."),
     errors.BadSignature(**WHO, webhook="w", problem="too old."),
     errors.NotStarted(**WHO),
     errors.AlreadyStarted(**WHO, configuration=("a", "b")),
@@ -41,7 +41,7 @@ RAISED: list[errors.DurableFSMError] = [
     errors.UnknownWork(**WHO, work="pakc", known=("pack",)),
 ]
 AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.UnexpectedAnswer}
-"""Never an answer of a machine: what is found at import, and by a client."""
+"""Never an answer of a machine: found at import, or by a client."""
 
 
 @pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
@@ -54,7 +54,7 @@ def test_an_error_arrives_as_it_was_raised(raised: errors.DurableFSMError) -> No
     assert (type(caught), str(caught), vars(caught)) == (type(raised), str(raised), vars(raised))
 
 
-def test_every_error_that_a_machine_answers_with_is_tried() -> None:
+def test_the_samples_have_every_error_that_a_machine_answers_with() -> None:
     of_activities = {kind for kind in STATUS if issubclass(kind, errors.TerminalError)}
 
     assert {type(raised) for raised in RAISED} == STATUS.keys() - AT_HOME - of_activities
@@ -74,21 +74,30 @@ def test_every_error_that_a_machine_answers_with_is_tried() -> None:
         pytest.param(b"", "", id="nothing"),
     ],
 )
-def test_an_answer_that_is_no_machines_keeps_its_status_and_its_text(body: bytes, text: str) -> None:
+def test_an_answer_from_elsewhere_keeps_its_status_and_its_text(body: bytes, text: str) -> None:
     caught = error_of(500, body, chart="Order", key="o-17")
 
     assert isinstance(caught, errors.UnexpectedAnswer)
     assert (caught.status, caught.text, caught.where) == (500, text, "Order/o-17")
 
 
-def test_who_gets_no_answer_can_catch_both_ways_in_one() -> None:
+def test_an_error_of_a_callback_is_built_from_the_facts_that_its_author_gave() -> None:
+    raised = errors.CallbackRejected(callback="approval", reason="too expensive", code=409)
+    body = json.dumps({"message": str(raised), "metadata": terminal(raised).metadata}).encode()
+
+    caught = error_of(500, body, chart="Order", key="o-17")
+
+    assert (type(caught), str(caught), vars(caught)) == (type(raised), str(raised), vars(raised))
+
+
+def test_one_class_catches_a_missing_and_an_unexpected_answer() -> None:
     lost = errors.NoAnswer(**WHO, url="http://x", attempts=1, waited=timedelta(0), problem="ReadTimeout")
 
     assert isinstance(lost, errors.CallError)
     assert isinstance(error_of(500, b"", **WHO), errors.CallError)
 
 
-def test_a_fact_that_nobody_knows_is_not_sent_and_is_nothing() -> None:
+def test_a_fact_that_is_none_is_not_sent_and_arrives_as_none() -> None:
     sent = terminal(errors.NotRunning(**WHO, activity=None, running=()))
     body = json.dumps({"message": sent.message, "metadata": sent.metadata}).encode()
 

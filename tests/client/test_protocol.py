@@ -1,4 +1,4 @@
-"""What a client does about servers that are away: no network and no clock, only values."""
+"""How a client repeats calls while servers are away: no network and no clock, only values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def response(status: int, body: bytes = b"{}", source: str = "", at: float = 0.0
 
 
 def asked(*answers: Answer, request: HttpRequest = EVENT) -> list[HttpRequest | Pause | HttpResponse]:
-    """What comes out when these answers go in, a pause being none; its result last."""
+    """The yielded requests and pauses and the result for these answers; a pause needs none."""
     exchange = ask(INGRESS, request, chart="Order", key="o-17")
     out: list[HttpRequest | Pause | HttpResponse] = [next(exchange)]
     try:
@@ -63,7 +63,7 @@ def test_patience_ends_with_an_error_that_says_where_and_what_now() -> None:
 
     assert str(caught.value) == (
         "Order/o-17: no answer from http://restate, asked 3 times within 10 s: ConnectError. Whether the machine has moved"
-        " is not known: call again with the same idempotency key, when it can be reached."
+        " is not known: call again with the same idempotency key when the server can be reached."
     )
 
 

@@ -109,7 +109,7 @@ def test_a_rehearsal_frees_its_key_or_is_gone() -> None:
         _ = freed.snapshot
     freed.create()
     assert freed.configuration == ("a",)
-    with pytest.raises(Gone, match=r"nothing of it is kept\. Use another key; 'delete' frees this one"):
+    with pytest.raises(Gone, match=r"its snapshot is no longer kept\. Use another key; 'delete' frees this one"):
         gone.create()
     with pytest.raises(Gone):
         _ = gone.snapshot

@@ -135,7 +135,9 @@ def test_a_machine_keeps_a_hundred_events_at_most() -> None:
     for number in range(MOST_DEFERRED):
         machine = step(DEFERRING, machine, Event("ask", number)).snapshot
 
-    with pytest.raises(TooManyDeferred, match="event 'ask' would be deferred, but 100 events wait already") as caught:
+    with pytest.raises(
+        TooManyDeferred, match="event 'ask' cannot be deferred: 100 events are deferred already"
+    ) as caught:
         step(DEFERRING, machine, Event("ask"))
     assert caught.value.waiting == MOST_DEFERRED
 

@@ -136,7 +136,7 @@ def test_a_machine_that_has_ended_takes_nothing() -> None:
     over = replace(CART, status=Status.DONE, configuration=("over",))
 
     assert refused("pay", over) == (
-        "Finished: Order: the machine has ended in 'over'; it takes no 'pay' any more. Its snapshot can still be read;"
+        "Finished: Order: the machine has ended in 'over' and no longer takes 'pay'. Its snapshot can still be read;"
         " 'delete' frees the key."
     )
     assert refused("payed", over).startswith("UnknownEvent")
@@ -246,8 +246,8 @@ PROBLEM = errors.Problem("state 'paid' can never be left.", "Add a transition fr
             "Order: no activity 'charge' is running. Running now: 'look'. Name one: {\"activity\": id}.",
         ),
         (
-            errors.MalformedInput(chart="Order", handler="send", problem="it is no JSON."),
-            "Order: the input of 'send' cannot be read: it is no JSON.",
+            errors.MalformedInput(chart="Order", handler="send", problem="it is not valid JSON."),
+            "Order: the input of 'send' cannot be read: it is not valid JSON.",
         ),
         (
             errors.TooLarge(chart="Order", size=9, limit=5),

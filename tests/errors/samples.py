@@ -21,7 +21,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.NotDurable(
         chart="Order", problems=(Problem("on_enter_paid sleeps.", "Make it an activity, or a timer.", "order.py:20"),)
     ),
-    errors.MalformedInput(**HERE, handler="send", problem="it is no JSON."),
+    errors.MalformedInput(**HERE, handler="send", problem="it is not valid JSON."),
     errors.Forbidden(**HERE, event="expire"),
     errors.UnknownEvent(**HERE, event="payed", known=("cancel", "pay")),
     errors.EventRejected(**HERE, event="pay", configuration=("cart",), accepted=("checkout",)),
@@ -45,7 +45,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.NotRunning(**HERE, activity=None, running=("charging",)),
     errors.VersionError(**HERE, stored="3", served=("4", "5")),
     errors.MigrationError(**HERE, source="3", to="4", problem="state 'paid' has no place in it."),
-    errors.SnapshotUnreadable(**HERE, problem="it is no JSON."),
+    errors.SnapshotUnreadable(**HERE, problem="it is not valid JSON."),
     errors.SecretMissing(**HERE, webhook="stripe", variable="STRIPE_SECRET"),
     errors.ActionError(**HERE, event="pay", callback="on_pay (order.py:30)", problem="KeyError: 'total'."),
     errors.UnknownWork(**HERE, work="mial", known=("mail",)),
@@ -60,7 +60,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.TerminalError("the card was declined", code=402),
     errors.CallbackTimeout(callback="approval", after=timedelta(hours=1)),
     errors.CallbackRejected(callback="approval", reason="too expensive"),
-    errors.CallbackUnreadable(callback="approval", problem="it is no JSON."),
+    errors.CallbackUnreadable(callback="approval", problem="it is not valid JSON."),
 )
 
 

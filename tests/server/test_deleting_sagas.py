@@ -42,7 +42,7 @@ def test_a_machine_with_running_work_is_not_deleted(sagas_awake: Host) -> None:
 
     for answer in (running, stopping):
         assert answer.status_code == 409
-        assert "'flight' is not over, and may be done nonetheless." in answer.json()["message"]
+        assert "'flight' has not ended, and may still succeed." in answer.json()["message"]
 
 
 def test_delete_with_compensate_undoes_the_work_and_frees_the_key(sagas: Host) -> None:

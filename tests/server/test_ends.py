@@ -53,7 +53,7 @@ def test_a_machine_that_is_gone_leaves_a_tombstone_that_answers_410(ends: Host) 
         answer = ends.post("Gone", key, handler, body)
         assert (answer.status_code, answer.json()["metadata"]["type"]) == (410, "Gone"), handler
     assert answer.json()["message"] == (
-        f"Gone/{key}: the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
+        f"Gone/{key}: the machine has ended, and its snapshot is no longer kept. Use another key; 'delete' frees this one."
     )
     assert ends.receipt("Gone", key, "delete")["outcome"] == "deleted"
     assert ends.receipt("Gone", key, "create")["outcome"] == "created"

@@ -268,7 +268,7 @@ def test_only_so_many_clients_may_wait_for_a_machine() -> None:
     made = chart("free")
     waiters = Waiters({str(number): Waiter({"settled": True}) for number in range(MOST)})
 
-    with pytest.raises(TooManyWaiting, match="1000 wait for this machine already"):
+    with pytest.raises(TooManyWaiting, match="1000 callers wait for this machine already"):
         waiters.add(made, "one more", Waiter({"settled": True}))
 
 

@@ -33,8 +33,8 @@ T = TypeVar("T")
 class SyncClient:
     """Calls machines through Restate's ingress, without asyncio.
 
-    Every call that changes something has an idempotency key, so it is repeated while servers are away without being
-    done twice: on connection errors, on 502, 503 and 504, and while a server that begins knows no services yet.
+    Every call that changes something has an idempotency key, so it can be repeated without being done twice. Calls are
+    repeated on connection errors, on 502, 503 and 504, and while a server that has just started does not know the service.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class SyncClient:
             token: sent as `Authorization: Bearer …`.
             verify: whether, or how, the server's certificate is checked.
             timeout: of one attempt, unless the call itself waits longer.
-            patience: how long calls are repeated while nobody answers.
-            http: a client of httpx to use instead of an own one; `verify` is then its matter, and so is to close it.
+            patience: how long a call is repeated while no server answers.
+            http: an httpx client to use instead of an own one; `verify` is then ignored, and the caller closes the client.
 
         Raises:
             ValueError: the URL has no scheme.
@@ -73,7 +73,7 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections, unless they are somebody else's."""
+        """Close the connections, unless the caller passed the httpx client."""
         if self._own:
             self._http.close()
 
@@ -91,8 +91,8 @@ class SyncClient:
                 transitions, a chart, or the name of one.
 
         Raises:
-            ValueError: the key is empty, or holds half a character.
-            DefinitionError: the definition is none.
+            ValueError: the key is empty, or has an unpaired surrogate.
+            DefinitionError: the definition cannot become a chart.
         """
         calls = Calls.to(self._ingress, definition, key)
         return SyncTypedMachine(self, calls) if isinstance(definition, type) else SyncNamedMachine(self, calls)
@@ -149,8 +149,8 @@ class SyncSent:
             timeout: how long it may take beyond the client's own patience.
 
         Raises:
-            EventError, MachineError: the machine has refused the event.
-            CallError: no receipt has come.
+            EventError, MachineError: the machine refused the event.
+            CallError: no receipt came in time.
         """
         return self._client._take(self._invocation.attach(timeout))  # pyright: ignore[reportPrivateUsage]
 
@@ -160,10 +160,10 @@ class SyncSent:
 
 
 class SyncMachine:
-    """What can be asked of every machine; made by `SyncClient.machine`.
+    """A handle on one machine with the calls that every machine takes; made by `SyncClient.machine`.
 
-    Every call raises the exceptions of `durable_fsm.errors` that the machine has raised, with their attributes, and
-    `CallError` if no machine has answered.
+    Every call raises the exception of `durable_fsm.errors` that the machine raised, with its attributes, or `CallError` if
+    no machine answered.
     """
 
     def __init__(self, client: SyncClient, calls: Calls) -> None:
@@ -206,12 +206,12 @@ class SyncMachine:
         """Wait until the machine is in a state, has a tag or a status, or has settled; exactly one is given.
 
         Args:
-            any_of: several of them, one of which is enough: `[{"state": "paid"}, {"status": "failed"}]`.
-            event: sent first, with its payload; only what comes after it counts.
+            any_of: several conditions, one of which is enough: `[{"state": "paid"}, {"status": "failed"}]`.
+            event: sent first, with its payload; the condition must be met after it.
             timeout: one hour, unless given.
 
         Raises:
-            WaitTimedOut, WaitInVain: the machine did not come there.
+            WaitTimedOut, WaitInVain: the condition was not met.
         """
         wait = self._calls.wait_for(
             state=state,
@@ -227,12 +227,12 @@ class SyncMachine:
         return self._take(wait)
 
     def history(self, *, after: int = 0, last: int | None = None, page: int = 100) -> Iterator[Entry]:
-        """Read what the machine has done, oldest first, page by page as it is iterated.
+        """Read the machine's history, oldest entry first; pages are fetched during iteration.
 
         Args:
-            after: number of the entry to begin behind.
-            last: only so many of the latest entries.
-            page: entries that are fetched at once.
+            after: number of an entry; only later entries are read.
+            last: read only this many of the latest entries.
+            page: entries to fetch in one request.
         """
         read = self._take(self._calls.page(after=after, limit=page) if last is None else self._calls.latest(last))
         while True:
@@ -242,15 +242,15 @@ class SyncMachine:
             read = self._take(self._calls.page(after=read.next, limit=page))
 
     def cancel(self, activity: str | Named | None = None) -> tuple[str, ...]:
-        """Cancel the running exclusive activity, or the one that is named; the ids of what is cancelled."""
+        """Cancel the running exclusive activity, or *activity*; returns the ids of the cancelled activities."""
         return self._take(self._calls.cancel(activity))
 
     def delete(self, *, compensate: bool = False, abandon: bool = False) -> Receipt:
-        """Stop what the machine has begun, and free its key.
+        """Stop the machine's activities and children, and free its key.
 
         Args:
-            compensate: undo first what its activities have done.
-            abandon: leave what they have done as it is.
+            compensate: undo the completed work of its activities first.
+            abandon: keep the completed work.
         """
         return self._take(self._calls.delete(compensate=compensate, abandon=abandon))
 
@@ -265,10 +265,10 @@ class SyncMachine:
         resend: bool = False,
         migrate: bool = False,
     ) -> Receipt:
-        """Mend the machine by hand: retry or skip an activity, move it, resend what is parked, or migrate it.
+        """Repair the machine: retry or skip an activity, move it, resend its parked deliveries, or migrate it.
 
         Args:
-            result: of the activity that is skipped.
+            result: of the skipped activity.
             reason: kept in the machine's history.
         """
         repair = self._calls.repair(
@@ -277,15 +277,15 @@ class SyncMachine:
         return self._take(repair)
 
     def run(self, data: object = None, *, timeout: timedelta | None = None) -> Json:
-        """Run the machine as a workflow, or join the run that there is, until it ends; its output.
+        """Run the machine as a workflow, or join the run of its key; returns its output when it ends.
 
         Args:
-            timeout: how long that may take beyond the client's own patience; one hour, unless given.
+            timeout: how long the run may take beyond the client's own patience; one hour, unless given.
         """
         return self._take(self._calls.run(data, timeout))
 
     def output(self, *, timeout: timedelta | None = None) -> Json:
-        """Wait for the output of its workflow, which somebody has begun."""
+        """Wait for the output of its workflow, which must have been started."""
         return self._take(self._calls.output(timeout))
 
     def _send(
@@ -301,7 +301,7 @@ class SyncMachine:
 
 
 class SyncNamedMachine(SyncMachine):
-    """A machine whose events are named by texts; payloads are anything that is JSON, or a model."""
+    """A machine whose events are named by strings; a payload is JSON or a model."""
 
     def send(
         self,
@@ -311,12 +311,12 @@ class SyncNamedMachine(SyncMachine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event; answers when the machine has taken it.
+        """Send an event and wait until the machine has taken it.
 
         Args:
-            idempotency_key: the same key again, within a day, gets the same receipt and does nothing; a fresh one if
+            idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
                 none is given.
-            delay: the server keeps the event for so long; the call lasts as much longer.
+            delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
             UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
@@ -331,7 +331,7 @@ class SyncNamedMachine(SyncMachine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> SyncSent:
-        """Send an event one-way: answers when the server has stored it; raises what `send` raises only to who attaches."""
+        """Send an event one-way and wait until the server has stored it; `SyncSent.attach` raises what `send` would raise."""
         return self._tell(event, payload, idempotency_key, delay)
 
 
@@ -371,12 +371,12 @@ class SyncTypedMachine(SyncMachine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event; answers when the machine has taken it.
+        """Send an event and wait until the machine has taken it.
 
         Args:
-            idempotency_key: the same key again, within a day, gets the same receipt and does nothing; a fresh one if
+            idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
                 none is given.
-            delay: the server keeps the event for so long; the call lasts as much longer.
+            delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
             UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
@@ -416,5 +416,5 @@ class SyncTypedMachine(SyncMachine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> SyncSent:
-        """Send an event one-way: answers when the server has stored it; raises what `send` raises only to who attaches."""
+        """Send an event one-way and wait until the server has stored it; `SyncSent.attach` raises what `send` would raise."""
         return self._tell(cast("Named", event), payload, idempotency_key, delay)

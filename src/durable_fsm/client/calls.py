@@ -20,16 +20,16 @@ from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends import chart_from
 
 NOT_READY = 470
-"""What Restate says of the output of an invocation that goes on."""
+"""Restate's status for the output of an invocation that is still running."""
 
 BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
 """Handlers that every machine has; an event of such a name goes through `send`."""
 
 LONGEST_DELAY = timedelta(days=36_500)
-"""Restate hangs up on a delay that leads beyond the year 9999."""
+"""Restate closes the connection on a delay that leads beyond the year 9999."""
 
 USUAL_WAIT = timedelta(hours=1)
-"""How long the host lets somebody wait who does not say."""
+"""How long the host waits when the caller gives no timeout."""
 
 
 class Named(Protocol):
@@ -40,27 +40,27 @@ class Named(Protocol):
 
 
 def id_of(named: str | Named) -> str:
-    """The id of a state or an event; a text is one. An event of python-statemachine is both."""
+    """The id of a state or an event; a string is its own id. An event of python-statemachine is both."""
     found = getattr(named, "id", named)
     return str(found)
 
 
 def segment(key: str) -> str:
-    """*key* as one segment of a path, whatever it holds.
+    """Encode *key* as one segment of a path.
 
     Raises:
-        ValueError: it is empty, or has half a character in it.
+        ValueError: it is empty, or has an unpaired surrogate.
     """
     if not key:
-        raise ValueError("a machine's key has one character at least")
+        raise ValueError("a machine's key must not be empty")
     if set(key) == {"."}:
-        return "%2E" * len(key)  # nobody on the way may take it for a step up
+        return "%2E" * len(key)  # a proxy must not resolve it as a relative path
     return quote(key, safe="")
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One call that goes on by itself, by its id at the server."""
+    """One call that continues at the server without its caller, by its id there."""
 
     id: str
     ingress: Ingress
@@ -75,7 +75,7 @@ class Invocation:
         return receipt_in(_json(answer, self.chart, self.key))
 
     def output(self) -> Exchange[Receipt | None]:
-        """Its receipt; None as long as there is none."""
+        """Read its receipt; None while it is running."""
         request = HttpRequest("GET", f"/restate/invocation/{quote(self.id, safe='')}/output")
         try:
             answer = yield from ask(self.ingress, request, chart=self.chart, key=self.key)
@@ -88,7 +88,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls to one machine; with its chart, mistakes in names are found before anything is sent."""
+    """Calls to one machine; with its definition, mistakes in names are found before anything is sent."""
 
     ingress: Ingress
     chart: str
@@ -97,7 +97,7 @@ class Calls:
 
     @classmethod
     def to(cls, ingress: Ingress, definition: object, key: str) -> Calls:
-        """Calls to the machine *key* of a definition, or of a chart that is known by name.
+        """Prepare calls to the machine *key* of a definition, or of a chart that is known by name.
 
         Raises:
             ValueError: the key cannot be sent.
@@ -123,9 +123,9 @@ class Calls:
     def tell(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
     ) -> Exchange[Invocation]:
-        """Send an event and do not wait for what becomes of it."""
+        """Send an event without waiting for its receipt."""
         if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
-            raise ValueError("a delay is not negative, and a hundred years at most")
+            raise ValueError("a delay must be between 0 and 36,500 days")
         after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
         handler, body = self._addressed(event, payload)
         answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
@@ -133,7 +133,7 @@ class Calls:
         return Invocation(told["invocationId"], self.ingress, self.chart, self.key)
 
     def _addressed(self, event: str | Named, payload: object) -> tuple[str, Json]:
-        """The event's own handler, where the chart is known and has one, or `send`; and what that takes."""
+        """The handler and its body: the event's own handler, if the definition has one, or `send`."""
         sent = self._event(event, payload)
         name = str(sent["event"])
         open_to_all = self.definition is not None and name in self.definition.public_events
@@ -145,7 +145,7 @@ class Calls:
         return {"event": self._known(id_of(event)), "payload": self._plain(payload, f"payload of '{id_of(event)}'")}
 
     def _known(self, event: str) -> str:
-        """*event* itself; a private one is the host's to refuse.
+        """Check that the chart declares *event*; the host refuses private ones.
 
         Raises:
             UnknownEvent: the chart declares no such event.
@@ -201,7 +201,7 @@ class Calls:
         timeout: timedelta | None,
         idempotency_key: str | None,
     ) -> Exchange[Receipt]:
-        """Wait until the machine is somewhere, after an event if one comes along."""
+        """Wait for a condition, and send an event first if there is one."""
         wish: dict[str, Json] = {} if state is None else {"state": id_of(state)}
         wish |= {name: str(value) for name, value in (("tag", tag), ("status", status)) if value is not None}
         wish |= {"settled": True} if settled else {}
@@ -225,7 +225,7 @@ class Calls:
     def delete(self, *, compensate: bool, abandon: bool) -> Exchange[Receipt]:
         """Delete the machine."""
         if compensate and abandon:
-            raise ValueError("what a machine has done is compensated or abandoned, not both")
+            raise ValueError("give compensate=True or abandon=True, not both")
         body: Json = {"compensate": True} if compensate else {"abandon": True} if abandon else None
         return self._receipt("delete", body)
 
@@ -254,7 +254,7 @@ class Calls:
     # ── as a workflow ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, data: object, timeout: timedelta | None) -> Exchange[Json]:
-        """Begin the workflow, unless it was begun before, and wait for its output."""
+        """Start the workflow, unless it was started before, and wait for its output."""
         body = self._plain(data, "data")
         path = f"/{quote(f'{self.chart}.workflow', safe='')}/{segment(self.key)}/run/send"
         content = None if body is None else canonical(body).encode()
@@ -309,7 +309,7 @@ def _json(answer: HttpResponse, chart: str, key: str) -> Json:
 
 
 def _sendable(idempotency_key: str) -> str:
-    """The key itself, if a header can carry it as it is: what is changed on the way would not be the same key again.
+    """Check that a header carries the key unchanged: a key that changes on its way would not be the same key again.
 
     Raises:
         ValueError: it holds more than printable ASCII, or begins or ends with a space.
@@ -317,8 +317,8 @@ def _sendable(idempotency_key: str) -> str:
     if idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key == idempotency_key.strip():
         return idempotency_key
     raise ValueError(
-        f"the idempotency key {idempotency_key!r} cannot be sent: it has printable ASCII characters only, and no space"
-        " at its ends; encode it, for instance with urllib.parse.quote"
+        f"the idempotency key {idempotency_key!r} cannot be sent: it must have printable ASCII characters only, and no"
+        " space at its ends; encode it, for instance with urllib.parse.quote"
     )
 
 

@@ -37,6 +37,8 @@ def _built(kind: type[errors.DurableFSMError], metadata: Mapping[str, Any]) -> e
     types = get_type_hints(kind)
     facts: dict[str, Any] = {}
     for fact in fields(kind):
+        if not fact.init:
+            continue
         if not fact.kw_only:
             raise TypeError(f"{kind.__name__} is not built from facts alone")
         if fact.name in metadata:

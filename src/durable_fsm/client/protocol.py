@@ -1,4 +1,4 @@
-"""One call as a generator: requests and pauses come out, what became of them goes in. No network and no clock here."""
+"""One call as a generator: it yields requests and pauses and receives their answers. No network and no clock here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
 WARMING_UP = 5.0
-"""Seconds for which a server that begins may say that it knows no such service."""
+"""Seconds for which a server that has just started may answer that it does not know the service."""
 
 UNAVAILABLE = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What to send. `repeatable` says that to send it twice does no more than to send it once.
+    """A request to send.
 
-    `lasts` is how long its answer may rightly take beyond the client's timeout.
+    Attributes:
+        repeatable: sending it twice has the same effect as sending it once.
+        lasts: how long its answer may take beyond the client's timeout.
     """
 
     method: str
@@ -46,7 +48,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back, at which instant of a clock that only goes forward, in seconds."""
+    """An answer; `at` is the time of a monotonic clock, in seconds."""
 
     status: int
     body: bytes
@@ -56,7 +58,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came: what the network said, and when."""
+    """No answer came: the network's error, and the time of a monotonic clock, in seconds."""
 
     problem: str
     at: float
@@ -68,25 +70,25 @@ Exchange: TypeAlias = Generator[HttpRequest | Pause, Answer, T]
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """Where calls go, for messages, and how long one is patient with a server that does not answer."""
+    """Restate's ingress, and how long calls are repeated while it does not answer."""
 
     url: str
     patience: timedelta
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"'{self.url}' is no URL of an ingress; write it as http://localhost:8080")
+            raise ValueError(f"'{self.url}' is not a URL of Restate's ingress; write it as http://localhost:8080")
 
 
 def ask(ingress: Ingress, request: HttpRequest, *, chart: str, key: str | None) -> Exchange[HttpResponse]:
-    """Send *request* until a machine has answered; the answer is a success.
+    """Send *request* until a machine has answered; returns its answer, if that is a success.
 
-    An outage begins with the first failure; an attempt that was held for longer than the patience begins a new one.
+    An outage begins with the first failure. An attempt that took longer than the patience begins a new one.
 
     Raises:
-        NoAnswer: nobody has answered in time, or to repeat the request would not be safe.
-        UnexpectedAnswer: it was answered by what is no machine of ours.
-        DurableFSMError: what the machine has answered.
+        NoAnswer: no answer came in time, or the request is not repeatable.
+        UnexpectedAnswer: the answer does not come from a machine of ours.
+        DurableFSMError: the machine answered with this error.
     """
     patience = ingress.patience.total_seconds()
     pause, attempts, begun, before = FIRST_PAUSE, 0, None, None
@@ -116,7 +118,7 @@ _REGISTER = "Check the chart's name; register the deployment that hosts it."
 
 
 def _trouble(answer: HttpResponse | Lost, patience: float) -> tuple[str | None, float]:
-    """What is wrong with the way to the machine, and for how many seconds that may last."""
+    """The problem on the way to the machine, if any, and how many seconds it may last."""
     if isinstance(answer, Lost):
         return answer.problem, patience
     said = answer.headers.get("x-restate-error-source", "")
@@ -128,7 +130,7 @@ def _trouble(answer: HttpResponse | Lost, patience: float) -> tuple[str | None, 
 
 
 def text_of(body: bytes) -> str:
-    """The message of an error, or the beginning of what came instead."""
+    """The message of an error, or the beginning of the body if it has none."""
     try:
         return str(json.loads(body)["message"])
     except (ValueError, TypeError, KeyError):

@@ -10,7 +10,7 @@ from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
 
-Record = dict[str, Any]  # Any: JSON whose shape the host has made
+Record = dict[str, Any]  # Any: JSON of a shape that the host defines
 
 
 def receipt_in(record: Json) -> Receipt:
@@ -30,7 +30,10 @@ def receipt_in(record: Json) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """Whether a machine takes an event now: `yes`, `no`, or what it depends on; `payload` is its JSON schema."""
+    """Whether a machine takes an event now, `yes`, `no`, `depends on payload`, `deferred` or `ignored`.
+
+    `payload` is the JSON schema of its payload.
+    """
 
     event: str
     accepts: str
@@ -39,7 +42,7 @@ class Accepts:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A machine as `snapshot` shows it; `record` is all of it, as it came."""
+    """A machine as `snapshot` shows it; `record` is the whole answer."""
 
     chart: str
     key: str
@@ -79,7 +82,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a machine's history: its number, the event, and all of it as it came."""
+    """One entry of a machine's history: its number and event; `record` is the whole entry."""
 
     n: int
     event: str
@@ -88,7 +91,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Entries of a history in order; `next` is where to go on, None at the end."""
+    """Entries of a history in order; the next page begins after entry `next`, which is None at the end."""
 
     entries: tuple[Entry, ...]
     next: int | None

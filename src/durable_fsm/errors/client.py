@@ -27,7 +27,7 @@ class NoAnswer(CallError):
         often = "once" if self.attempts == 1 else f"{self.attempts} times"
         return (
             f"no answer from {self.url}, asked {often} within {self.waited.total_seconds():g} s: {self.problem}."
-            " Whether the machine has moved is not known: call again with the same idempotency key, when it can be reached."
+            " Whether the machine has moved is not known: call again with the same idempotency key when the server can be reached."
         )
 
 

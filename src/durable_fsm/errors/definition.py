@@ -59,7 +59,7 @@ class ActionError(DurableFSMError):
     def what(self) -> str:
         return (
             f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
-            " Mend the callback, or give the chart a transition for 'error.execution'."
+            " Fix the callback, or give the chart a transition for 'error.execution'."
         )
 
 

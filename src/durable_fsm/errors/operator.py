@@ -48,7 +48,7 @@ class Finished(MachineError):
     @property
     def what(self) -> str:
         return (
-            f"the machine has ended in {quoted(self.configuration)}; it takes no '{self.event}' any more."
+            f"the machine has ended in {quoted(self.configuration)} and no longer takes '{self.event}'."
             " Its snapshot can still be read; 'delete' frees the key."
         )
 
@@ -59,7 +59,7 @@ class Gone(MachineError):
 
     @property
     def what(self) -> str:
-        return "the machine has ended, and nothing of it is kept. Use another key; 'delete' frees this one."
+        return "the machine has ended, and its snapshot is no longer kept. Use another key; 'delete' frees this one."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -71,7 +71,7 @@ class FlowStuck(MachineError):
     @property
     def what(self) -> str:
         return (
-            f"the flow waits in {quoted(self.configuration)} for an event from outside, and nobody can send it one."
+            f"the flow waits in {quoted(self.configuration)} for an event from outside, and a flow cannot receive one."
             " Run the chart as a workflow."
         )
 
@@ -102,13 +102,17 @@ class NotUndone(MachineError):
         if self.done:
             facts.append(f"{quoted(self.done)} {_are(self.done)} done and not undone.")
         if self.ending:
-            facts.append(f"{quoted(self.ending)} {_are(self.ending)} not over, and may be done nonetheless.")
+            facts.append(f"{quoted(self.ending)} {_have(self.ending)} not ended, and may still succeed.")
         remedy = 'Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to leave it behind.'
         return " ".join([*facts, remedy])
 
 
 def _are(ids: tuple[str, ...]) -> str:
     return "is" if len(ids) == 1 else "are"
+
+
+def _have(ids: tuple[str, ...]) -> str:
+    return "has" if len(ids) == 1 else "have"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -182,7 +186,7 @@ class MigrationError(MachineError):
     def what(self) -> str:
         return (
             f"the migration from version '{self.source}' to '{self.to}' cannot be done: {self.problem}"
-            " The snapshot was left as it is. Mend the migration and deploy again."
+            " The snapshot was left as it is. Fix the migration and deploy again."
         )
 
 

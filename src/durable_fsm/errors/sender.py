@@ -90,8 +90,8 @@ class TooManyDeferred(EventError):
     @property
     def what(self) -> str:
         return (
-            f"event '{self.event}' would be deferred, but {self.waiting} events wait already and there is no room for it."
-            " Send it again later."
+            f"event '{self.event}' cannot be deferred: {self.waiting} events are deferred already, and the machine has no"
+            " room for more. Send it again later."
         )
 
 
@@ -103,7 +103,7 @@ class TooManyWaiting(EventError):
 
     @property
     def what(self) -> str:
-        return f"{self.waiting} wait for this machine already, and no more may. Try again later."
+        return f"{self.waiting} callers wait for this machine already, which is the limit. Try again later."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
