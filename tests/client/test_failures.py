@@ -9,7 +9,7 @@ import pytest
 
 from durable_fsm import errors
 from durable_fsm.client.failures import error_of
-from durable_fsm.restate.http.requests import STATUS, terminal
+from durable_fsm.restate.http.errors import STATUS, terminal
 
 WHO = {"chart": "Order", "key": "o-17"}
 RAISED: list[errors.DurableFSMError] = [

@@ -15,7 +15,8 @@ from durable_fsm.core import fan_out, step
 from durable_fsm.core.values import Json
 from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
-from durable_fsm.restate.http.requests import MAX_MESSAGE, MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event, terminal
+from durable_fsm.restate.http.errors import MAX_MESSAGE, terminal
+from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event
 from durable_fsm.restate.machine import repairs, waiting
 from durable_fsm.restate.machine.repairs import RepairRequest
 from durable_fsm.restate.machine.transaction import keep_parked
@@ -43,7 +44,7 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "the result of an activity, the answer to a callback": f"{requests.MAX_INPUT // mib} MiB",
         "the result of a step": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
-        "an error message, and each text among its facts": f"{requests.MAX_MESSAGE:,} characters",
+        "an error message, and each text among its facts": f"{MAX_MESSAGE:,} characters",
         "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "entries of one answer of history": f"{history.MOST:,} entries",

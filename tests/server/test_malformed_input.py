@@ -15,7 +15,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from durable_fsm.restate.http.requests import MAX_DEPTH, MAX_INPUT, STATUS
+from durable_fsm.restate.http.errors import STATUS
+from durable_fsm.restate.http.requests import MAX_DEPTH, MAX_INPUT
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host

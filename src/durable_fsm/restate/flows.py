@@ -24,16 +24,8 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
 from durable_fsm.restate.activities.job import activities_name
-from durable_fsm.restate.http.requests import (
-    BYTES,
-    FOR_EVER,
-    Delivery,
-    TerminalErrors,
-    digest_of,
-    output_of,
-    read,
-    terminal,
-)
+from durable_fsm.restate.http.errors import TerminalErrors, terminal
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, digest_of, output_of, read
 from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
 from durable_fsm.restate.observability.logging import log
 

@@ -22,7 +22,8 @@ from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read, said
+from durable_fsm.restate.http.errors import said
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read
 from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.observability.redaction import cleaned
 

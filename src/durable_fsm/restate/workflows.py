@@ -15,7 +15,8 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, TerminalErrors, output_of, read, told
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, output_of, read, told
 
 RUN = "run"
 """The workflow's own handler; no event can be sent under this name."""

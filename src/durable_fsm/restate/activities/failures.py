@@ -9,7 +9,8 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import MAX_INPUT, MAX_MESSAGE, writable
+from durable_fsm.restate.http.errors import MAX_MESSAGE, writable
+from durable_fsm.restate.http.requests import MAX_INPUT
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled."""

@@ -12,7 +12,8 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Running, Snapshot
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, TerminalErrors, read
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, read
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
 from durable_fsm.restate.machine.transaction import load_handles, stop
 

@@ -34,18 +34,8 @@ from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
-from durable_fsm.restate.http.requests import (
-    BYTES,
-    FOR_EVER,
-    Delivery,
-    TerminalErrors,
-    digest_of,
-    name_of_event,
-    read,
-    receipt,
-    terminal,
-    told,
-)
+from durable_fsm.restate.http.errors import TerminalErrors, terminal
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, digest_of, name_of_event, read, receipt, told
 from durable_fsm.restate.http.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,

@@ -52,7 +52,8 @@ from durable_fsm.restate.activities.job import (
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
-from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, TerminalErrors, digest_of, receipt
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt
 from durable_fsm.restate.machine.storage import HANDLES, PARKED, SNAPSHOT, StoredMachine, members_of, tokens_of
 from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.messages.children import ChildLinks

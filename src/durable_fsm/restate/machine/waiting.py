@@ -23,7 +23,8 @@ from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, name_of_event, read, receipt, terminal
+from durable_fsm.restate.http.errors import terminal
+from durable_fsm.restate.http.requests import BYTES, name_of_event, read, receipt
 from durable_fsm.restate.machine.storage import WAITERS, members_of
 
 MOST = 1_000

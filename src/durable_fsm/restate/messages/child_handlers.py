@@ -14,7 +14,8 @@ from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, TerminalErrors
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.deletion import compensate
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
 from durable_fsm.restate.machine.transaction import Transaction, parked_for

@@ -23,7 +23,8 @@ from durable_fsm.core.mail import came_back_as, returned
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, Delivery, TerminalErrors
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, Delivery
 from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
 from durable_fsm.restate.messages.child_handlers import UNREADABLE, reason_of
 from durable_fsm.restate.messages.children import END

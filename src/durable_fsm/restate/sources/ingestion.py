@@ -22,7 +22,8 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps
-from durable_fsm.restate.http.requests import read, writable
+from durable_fsm.restate.http.errors import writable
+from durable_fsm.restate.http.requests import read
 from durable_fsm.restate.machine.transaction import parked_for
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen

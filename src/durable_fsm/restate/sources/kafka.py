@@ -17,7 +17,8 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, TerminalErrors
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.sources.ingestion import INCOMING, EventIngestion, IncomingEvent, SourcePosition, reject

@@ -20,7 +20,8 @@ from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, MAX_INPUT, TerminalErrors, digest_of
+from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, MAX_INPUT, digest_of
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
