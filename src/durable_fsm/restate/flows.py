@@ -24,10 +24,11 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
 from durable_fsm.restate.activities.job import activities_name
-from durable_fsm.restate.http.errors import TerminalErrors, terminal
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, digest_of, output_of, read
+from durable_fsm.restate.http.errors import Located
+from durable_fsm.restate.http.requests import FOR_EVER, Delivery, digest_of, output_of, read
 from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.registration import register
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
 Pending: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture
@@ -45,7 +46,7 @@ def flow(chart: Chart) -> restate.Service:
         description=f"Runs {chart.name} from its beginning to its end, without a key.",
         invocation_retry_policy=FOR_EVER,
     )
-    service.handler("run", accept="*/*", input_serde=BYTES, output_serde=BYTES)(_run(chart))
+    register(service, "run", _run(chart), chart=chart)
     return service
 
 
@@ -71,8 +72,9 @@ class _Flow:
     async def run(self, body: bytes) -> bytes:
         """Run to the end. Whatever ends it before, a cancellation above all, stops its work and undoes what is done."""
         try:
-            return await self._run(body)
-        except RestateTerminalError:
+            with Located(self.chart.name, self.key):
+                return await self._run(body)
+        except (errors.DurableFSMError, RestateTerminalError):
             if self.turn.snapshot is not None and self.turn.machine.status is not Status.DONE:
                 await self._give_up()
             raise
@@ -80,15 +82,13 @@ class _Flow:
     async def _give_up(self) -> None:
         """Stop the work that is under way, wait for the end of what may have to be undone, and undo what was done."""
         turn = self.turn
-        with TerminalErrors(self.chart.name, self.key):
-            turn.change("run", lambda machine: dissolve(self.chart, machine))
+        turn.change("run", lambda machine: dissolve(self.chart, machine))
         for token in list(self.calls):
             await self._stop(token)
         for stopping in turn.machine.stopping:
             if stopping.token in self.calls:
                 event = await self._end_of(stopping.token)
-                with TerminalErrors(self.chart.name, self.key):
-                    turn.deliver(event)
+                turn.deliver(event)
         while turn.machine.undo:
             done = turn.machine.undo[-1]
             start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
@@ -98,23 +98,20 @@ class _Flow:
                 left = quoted([done.id for done in turn.machine.undo])
                 log.error("%s/%s: not undone: %s: %s", self.chart.name, self.key, left, event.payload.message)
                 return
-            with TerminalErrors(self.chart.name, self.key):
-                turn.change("run", partial(without, undone=done))
+            turn.change("run", partial(without, undone=done))
 
     async def _run(self, body: bytes) -> bytes:
         turn = self.turn
-        with TerminalErrors(self.chart.name, self.key):
-            data = read(self.chart.name, "run", body)
-            turn.create(data, life=self.key, created_from="")
+        data = read(self.chart.name, "run", body)
+        turn.create(data, life=self.key, created_from="")
         await self._go_on()
         while turn.machine.status is Status.RUNNING:
             if not self.pending:
-                raise terminal(errors.FlowStuck(chart=self.chart.name, configuration=turn.machine.configuration))
+                raise errors.FlowStuck(chart=self.chart.name, configuration=turn.machine.configuration)
             ended, _ = await restate.wait_completed(*self.pending.values())
             token = next(token for token, future in self.pending.items() if future in ended)
             event = await self._event_of(token)
-            with TerminalErrors(self.chart.name, self.key):
-                turn.deliver(event)
+            turn.deliver(event)
             await self._go_on()
         machine = turn.machine
         failure = failure_to_json(machine.failure) if machine.failure is not None else None
@@ -123,11 +120,10 @@ class _Flow:
     async def _go_on(self) -> None:
         """Drain what follows, and begin and end what the machine asks for."""
         while True:
-            with TerminalErrors(self.chart.name, self.key):
-                call = self.turn.next_call()
-                effects = self.turn.take_effects()
-                if self.turn.trouble is not None:
-                    raise self.turn.trouble
+            call = self.turn.next_call()
+            effects = self.turn.take_effects()
+            if self.turn.trouble is not None:
+                raise self.turn.trouble
             for effect in effects:
                 match effect:
                     case Send():
@@ -145,8 +141,7 @@ class _Flow:
             self._begin(call)
             await restate.wait_completed(self.pending[call.token])
             event = await self._event_of(call.token)
-            with TerminalErrors(self.chart.name, self.key):
-                self.turn.deliver(event)
+            self.turn.deliver(event)
 
     def _begin(self, start: StartActivity, *, by: str = "") -> None:
         job = job_of(self.chart, self.key, self.turn.machine, start, background=False, by=by)

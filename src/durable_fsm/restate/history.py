@@ -26,6 +26,7 @@ from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read
 from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.observability.redaction import cleaned
+from durable_fsm.restate.registration import register
 
 PAGE = 20
 """Entries of a page."""
@@ -122,6 +123,7 @@ class Record:
     """The pages of all machines of one chart: a virtual object, one page a key."""
 
     def __init__(self, chart: Chart, history: History) -> None:
+        self.chart = chart
         self.name = record_name(chart.name)
         self.history = history
 
@@ -133,8 +135,7 @@ class Record:
             invocation_retry_policy=FOR_EVER,
         )
         for handler in (self.put, self.get, self.drop):
-            register = service.handler(handler.__name__, accept="*/*", input_serde=BYTES, output_serde=BYTES)
-            register(_function(handler))
+            register(service, handler.__name__, handler, chart=self.chart, retried=True)
         return service
 
     async def put(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -161,15 +162,6 @@ class Record:
         if to is not None and int(number) > to:
             ctx.generic_send(self.name, "drop", body, key=f"{stem}~{int(number) - 1}")
         return b""
-
-
-def _function(method: Any) -> Any:  # Any: contexts differ by handler
-    async def handler(ctx: Any, body: bytes) -> bytes:
-        answer: bytes = await method(ctx, body)
-        return answer
-
-    handler.__doc__ = method.__doc__
-    return handler
 
 
 def page_key(key: str, life: str, number: int) -> str:

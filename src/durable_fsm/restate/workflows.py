@@ -15,8 +15,8 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.errors import TerminalErrors
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, output_of, read, told
+from durable_fsm.restate.registration import register
 
 RUN = "run"
 """The workflow's own handler; no event can be sent under this name."""
@@ -34,23 +34,18 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
         description=f"Runs a machine of {chart.name} from its beginning to its end.",
         invocation_retry_policy=FOR_EVER,
     )
-    private = "create" in chart.operators_only or None  # who may not create a machine may not run one
-    service.main(RUN, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private)(_run(chart))
+    private = "create" in chart.operators_only  # to run a machine is to create one
+    register(service, RUN, _run(chart), chart=chart, main=True, private=private)
     for name in ("send", *handlers):
         if name != RUN:
-            private = name in chart.operators_only or None
-            register = service.handler(
-                name, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private
-            )
-            register(_forward(chart, name))
+            register(service, name, _forward(chart, name), chart=chart, private=name in chart.operators_only)
     return service
 
 
 def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
     async def run(ctx: WorkflowContext, body: bytes) -> bytes:
         """Create the machine with this data, and wait for its end; answers with its output."""
-        with TerminalErrors(chart.name, ctx.key()):
-            data = read(chart.name, RUN, body)
+        data = read(chart.name, RUN, body)
         awakeable, end = ctx.awakeable(serde=BYTES)
         request: dict[str, Json] = {"data": data, "awakeable": awakeable}
         try:

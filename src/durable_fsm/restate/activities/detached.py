@@ -22,6 +22,7 @@ from durable_fsm.restate.activities.job import ActivityJob, activities_name, han
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import Delivery
+from durable_fsm.restate.registration import register
 
 BYTES = BytesSerde()
 
@@ -79,7 +80,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
         ("_watch", watch),
     )
     for name, handle in handlers:
-        service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)(handle)
+        register(service, name, handle, chart=chart, retried=True)
 
 
 async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelta | None) -> Failure | None:

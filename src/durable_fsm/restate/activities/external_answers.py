@@ -23,6 +23,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, read
+from durable_fsm.restate.registration import register
 
 PENDING = "pending"
 """K/V key of the companion: its `PendingCallback`s, in the order in which they were made."""
@@ -158,8 +159,8 @@ def companion(chart: Chart) -> restate.VirtualObject:
         return _encode_all(await _load(ctx))
 
     for handler in (note, forget, clear):
-        service.handler(accept="*/*", input_serde=BYTES, output_serde=BYTES)(handler)
-    service.handler(kind="shared", accept="*/*", input_serde=BYTES, output_serde=BYTES)(pending)
+        register(service, handler.__name__, handler, chart=chart, retried=True)
+    register(service, "pending", pending, chart=chart, retried=True, kind="shared")
     return service
 
 

@@ -18,6 +18,7 @@ from restate.serde import BytesSerde
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
+from durable_fsm.restate.registration import register
 
 GATE = "gate"
 """K/V key of the `LimitState`. A waiting run has two keys beside it: `place 17` has the run, `run <id>` its place."""
@@ -108,8 +109,8 @@ class Limits:
             invocation_retry_policy=FOR_EVER,
         )
         for name, handle in (("enter", self.enter), ("leave", self.leave)):
-            service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)(handle)
-        service.handler("watch", kind="shared", accept="*/*", input_serde=BYTES, output_serde=BYTES)(self.watch)
+            register(service, name, handle, chart=self.chart, retried=True)
+        register(service, "watch", self.watch, chart=self.chart, retried=True, kind="shared")
         return service
 
     async def enter(self, ctx: ObjectContext, body: bytes) -> bytes:

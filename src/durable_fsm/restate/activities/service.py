@@ -18,9 +18,7 @@ from functools import partial
 import msgspec
 import restate
 from restate import TerminalError as RestateTerminalError
-from restate.exceptions import RetryableError
 from restate.serde import BytesSerde
-from restate.server_context import DisconnectedException
 
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.values import Json
@@ -39,10 +37,12 @@ from durable_fsm.restate.activities.job import (
     undo_handler_name,
 )
 from durable_fsm.restate.activities.limits import admission
+from durable_fsm.restate.http.errors import RETRIED_BY_PLATFORM
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, Delivery
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen
+from durable_fsm.restate.registration import register
 
 LONGEST_STEP = timedelta(days=1)
 
@@ -73,9 +73,8 @@ class ActivityService:
             if activity.undo is not None:
                 names.append(undo_handler_name(activity.id))
             for name in names:
-                register = service.handler(name, accept="*/*", input_serde=BYTES, output_serde=BYTES)
-                register(self._handler(activity))
-        service.handler(STOP, accept="*/*", input_serde=BYTES, output_serde=BYTES)(self._stop)
+                register(service, name, self._handler(activity), chart=self.chart, retried=True)
+        register(service, STOP, self._stop, chart=self.chart, retried=True)
         return service
 
     async def _stop(self, ctx: restate.Context, body: bytes) -> bytes:
@@ -117,7 +116,7 @@ class ActivityService:
         try:
             result = await self._result(context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
-        except (DisconnectedException, RetryableError):  # Restate's own: it will retry the invocation
+        except RETRIED_BY_PLATFORM:
             raise
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything; outside a step it is final
             if not isinstance(error, TerminalError | RestateTerminalError | ItemFailed):

@@ -6,7 +6,12 @@ Inside the host an error stays the exception that it is. The wrapper of every ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from restate import TerminalError as RestateTerminalError
+from restate.exceptions import RetryableError
+from restate.server_context import DisconnectedException
+from restate.vm import VMException  # type: ignore[attr-defined]  # its own module is private
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
@@ -55,12 +60,40 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 """HTTP status of every error; a test walks the tree."""
 
 
-class TerminalErrors:
-    """Turns every exception of a block into a terminal error with its status: retrying would change nothing.
+# What may rise where the host awaits or calls Restate's context, and must reach the SDK unchanged:
+# - TerminalError: a journaled failure, or this invocation was cancelled;
+# - RetryableError: the host asks for another attempt, see `ALL_OR_RETRY`;
+# - DisconnectedException: the connection to Restate is gone, another attempt follows;
+# - VMException: the journal does not fit what the code does, for example after a redeployment.
+# A suspension, and an attempt that ends early, are `BaseException`s: no `except Exception` sees them.
+RETRIED_BY_PLATFORM = (RetryableError, DisconnectedException, VMException)
+PLATFORM_ERRORS = (RestateTerminalError, *RETRIED_BY_PLATFORM)
+"""Exceptions of Restate's SDK, which nothing of ours may translate."""
 
-    The block must not await: only what Restate raises at an await may be retried. An event passes through a dozen of
-    these, so that this is no generator.
-    """
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class InternalError(errors.DurableFSMError):
+    """The code of the host or of the chart's types raised something unexpected."""
+
+    exception: str
+
+    @property
+    def what(self) -> str:
+        return f"an internal error ({self.exception}). The machine has not moved; see the log."
+
+
+def located(error: Exception, chart: str, key: str) -> errors.DurableFSMError:
+    """Give an error its place. An unexpected exception is logged, and becomes an `InternalError`."""
+    if isinstance(error, errors.DurableFSMError):
+        error.key = error.key or key
+        return error
+    name = type(error).__name__
+    log.exception("%s/%s: unexpected %s", chart, key, name, exc_info=error)
+    return InternalError(chart=chart, key=key, exception=name)
+
+
+class Located:
+    """A block whose exceptions are handled right behind it: each becomes one of ours; Restate's own pass."""
 
     __slots__ = ("chart", "key")
 
@@ -72,15 +105,30 @@ class TerminalErrors:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, RestateTerminalError):
-            return
-        if isinstance(error, errors.DurableFSMError):
-            error.key = error.key or self.key
-            raise terminal(error) from error
-        name = type(error).__name__
-        log.exception("%s/%s: unexpected %s", self.chart, self.key, name, exc_info=error)
-        message = f"{self.chart}/{self.key}: an internal error ({name}). The machine has not moved; see the log."
-        raise RestateTerminalError(message, 500, metadata={"type": "InternalError"}) from error
+        if isinstance(error, Exception) and not isinstance(error, PLATFORM_ERRORS):
+            ours = located(error, self.chart, self.key)
+            if ours is not error:
+                raise ours from error
+
+
+class _AllOrRetry:
+    """A block that writes state and sends: if it breaks in between, Restate runs the invocation again.
+
+    Restate does not roll back. An answer after half of a block would leave a snapshot that claims timers and work which
+    were never sent.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, PLATFORM_ERRORS):
+            raise RetryableError(f"while saving: {error!r}") from error
+
+
+ALL_OR_RETRY = _AllOrRetry()
 
 
 def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
@@ -91,7 +139,17 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
     texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
     metadata = {"type": type(error).__name__, **{name: clean(writable(text)) for name, text in texts.items()}}
-    return RestateTerminalError(said(str(error)), STATUS[type(error)], metadata=metadata)
+    return RestateTerminalError(message_of(error), status_of(error), metadata=metadata)
+
+
+def status_of(error: errors.DurableFSMError) -> int:
+    """HTTP status of an error; 500 for an `InternalError`, which no other package knows."""
+    return STATUS.get(type(error), 500)
+
+
+def message_of(error: errors.DurableFSMError) -> str:
+    """The message of an error, as it may be told."""
+    return said(str(error))
 
 
 def said(text: str) -> str:

@@ -12,7 +12,6 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Running, Snapshot
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.errors import TerminalErrors
 from durable_fsm.restate.http.requests import BYTES, read
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
 from durable_fsm.restate.machine.transaction import load_handles, stop
@@ -34,12 +33,10 @@ class Cancelling:
 
     async def cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
-        with TerminalErrors(self.chart.name, ctx.key()):
-            wanted = self._wanted(body)
+        wanted = self._wanted(body)
         stored = await self.read(ctx)
         assert stored.machine is not None
-        with TerminalErrors(self.chart.name, ctx.key()):
-            running = self._meant(stored.chart, stored.machine, wanted)
+        running = self._meant(stored.chart, stored.machine, wanted)
         await self.cancel_one(ctx, running.token, tries=0)
         return dumps({"cancelled": [running.id]})
 
@@ -47,8 +44,7 @@ class Cancelling:
         """Cancel an activity that could not be cancelled yet, if it still runs."""
         request = loads(body)
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with TerminalErrors(self.chart.name, ctx.key()):
-            machine = StoredMachine.decode_any_version(self.chart, text).machine
+        machine = StoredMachine.decode_any_version(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self.cancel_one(ctx, request["token"], tries=request["tries"])
         return b""

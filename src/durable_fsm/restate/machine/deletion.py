@@ -16,7 +16,6 @@ from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.job import activities_name, undo_handler_name
-from durable_fsm.restate.http.errors import TerminalErrors
 from durable_fsm.restate.http.requests import BYTES, Delivery, read
 from durable_fsm.restate.machine.transaction import Transaction, load_handles
 
@@ -60,28 +59,25 @@ async def compensate(transaction: Transaction) -> list[Json]:
     Raises:
         NotUndone: something failed for good, or has not ended. The machine is stopped and keeps what is left.
     """
-    chart, ctx, turn = transaction.chart, transaction.ctx, transaction.turn
+    chart, turn = transaction.chart, transaction.turn
     transaction.begin()
-    with TerminalErrors(chart.name, ctx.key()):
-        turn.change("delete", lambda machine: dissolve(chart, machine))
+    turn.change("delete", lambda machine: dissolve(chart, machine))
     await transaction.commit()
     await _ends(transaction)
     undone: list[Json] = []
     while turn.machine.undo:
         done = turn.machine.undo[-1]
         failure = await _undo(transaction, done)
-        with TerminalErrors(chart.name, ctx.key()):
-            if failure is not None:
-                turn.change("delete", partial(stuck, undone=done, failure=failure))
-            else:
-                turn.change("delete", partial(without, undone=done), note={"undone": done.id})
-                undone.append(done.id)
+        if failure is not None:
+            turn.change("delete", partial(stuck, undone=done, failure=failure))
+        else:
+            turn.change("delete", partial(without, undone=done), note={"undone": done.id})
+            undone.append(done.id)
         await transaction.commit()
         if failure is not None:
-            with TerminalErrors(chart.name, ctx.key()):
-                left = tuple(done.id for done in turn.machine.undo)
-                problem = f"'{done.id}' could not be undone: {failure.message}"
-                raise errors.NotUndone(chart=chart.name, done=left, problem=problem)
+            left = tuple(done.id for done in turn.machine.undo)
+            problem = f"'{done.id}' could not be undone: {failure.message}"
+            raise errors.NotUndone(chart=chart.name, done=left, problem=problem)
     return undone
 
 
@@ -99,12 +95,10 @@ async def _ends(transaction: Transaction) -> None:
                 raise
             failure = Failure("lost", f"activity '{stopping.id}' has not said how it ended: {error.message}")
             end = Event(f"error.invoke.{stopping.id}", failure, Origin.PLATFORM, token=stopping.token)
-        with TerminalErrors(chart.name, ctx.key()):
-            turn.deliver(end)
+        turn.deliver(end)
     await transaction.commit()
-    with TerminalErrors(chart.name, ctx.key()):
-        if ending := not_ended(chart, turn.machine):
-            raise errors.NotUndone(chart=chart.name, done=(), ending=ending)
+    if ending := not_ended(chart, turn.machine):
+        raise errors.NotUndone(chart=chart.name, done=(), ending=ending)
 
 
 async def _undo(transaction: Transaction, done: Undoable) -> Failure | None:

@@ -14,7 +14,6 @@ from typing import Any, cast
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
-from restate.handler import TypeHint
 
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
@@ -30,11 +29,10 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
-from durable_fsm.restate.activities.failures import CANCELLED
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
-from durable_fsm.restate.http.errors import TerminalErrors, terminal
+from durable_fsm.restate.http.errors import ALL_OR_RETRY, Located, message_of
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, digest_of, name_of_event, read, receipt, told
 from durable_fsm.restate.http.schemas import (
     CANCEL_SCHEMA,
@@ -49,6 +47,7 @@ from durable_fsm.restate.machine.deletion import DeleteMode, compensate, refuse_
 from durable_fsm.restate.machine.repairs import RepairRequest
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine, mark_of, tokens_of
 from durable_fsm.restate.machine.transaction import (
+    Act,
     Transaction,
     keep_parked,
     life_of,
@@ -65,6 +64,7 @@ from durable_fsm.restate.messages.envelope import MAIL, RELAY, Peers, relay
 from durable_fsm.restate.messages.inbox import Inbox
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
+from durable_fsm.restate.registration import Handle, register
 from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, EventIngestion
 from durable_fsm.restate.sources.kafka import RECORD, Topics
 
@@ -120,50 +120,39 @@ class MachineObject:
         if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
             self._add(service, HALT, self._child.halt, kind="shared", private=True)
         if self.chart.sources or self.chart.webhooks:
-            ingestion = EventIngestion(self.chart, self._take)
-            self._add(service, INCOMING, ingestion.incoming, private=True, remembered=REMEMBERED)
-            self._add(service, RECORD, Topics(self.chart, ingestion).record, private=True)
+            intake = EventIngestion(self.chart, self._take)
+            self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
+            self._add(service, RECORD, Topics(self.chart, intake).record, private=True)
         return service
 
     def _add(
         self,
         service: restate.VirtualObject,
         name: str,
-        handle: Callable[[Any, bytes], Awaitable[bytes]],  # Any: exclusive and shared contexts differ by handler
+        handle: Handle,
         *,
-        schema: dict[str, Json] | None = None,
-        doc: str = "",
         kind: str = "exclusive",
         private: bool = False,
         remembered: timedelta | None = None,
-        takes: str | None = None,
+        **options: Any,
     ) -> None:
-        async def handler(ctx: Any, body: bytes) -> bytes:
-            with report.Watching(self.chart, ctx, ctx.key(), name, takes=takes):
-                return await handle(ctx, body)
-
-        handler.__doc__ = doc or handle.__doc__
-        register = service.handler(
+        private = private or name in self.chart.operators_only
+        register(
+            service,
             name,
-            kind="shared" if kind == "shared" else "exclusive",
-            accept="*/*",
-            input_serde=BYTES,
-            output_serde=BYTES,
-            ingress_private=private or name in self.chart.operators_only or None,
+            handle,
+            chart=self.chart,
+            private=private,
+            kind=kind,
             idempotency_retention=remembered,
+            **options,
         )
-        register(handler)
-        published = schema
-        if published is not None:
-            hint = TypeHint[Any](annotation=object, generate_json_schema=lambda: cast("dict[str, Any]", published))
-            service.handlers[name].handler_io.input_type = hint
 
     # ── handlers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _event_handler(self, event: str) -> Callable[[ObjectContext, bytes], Awaitable[bytes]]:
         async def take(ctx: ObjectContext, body: bytes) -> bytes:
-            with TerminalErrors(self.name, ctx.key()):
-                payload = read(self.name, event, body)
+            payload = read(self.name, event, body)
             return await self._take(ctx, event, payload)
 
         take.__doc__ = f"Send '{event}'; answers with a receipt."
@@ -171,8 +160,7 @@ class MachineObject:
 
     async def _send(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Send any public event: `{"event": name, "payload": …}`; answers with a receipt."""
-        with TerminalErrors(self.name, ctx.key()):
-            event, payload = self._read_send(body)
+        event, payload = self._read_send(body)
         return await self._take(ctx, event, payload)
 
     def _read_send(self, body: bytes) -> tuple[str, Json]:
@@ -195,14 +183,13 @@ class MachineObject:
             return turn.take(event)
 
         report.about(name)
-        self._refuse_private(ctx, name)
+        self._refuse_private(name)
         transaction = await self._enter(ctx)
         return await transaction.run(name, act, autostart=event)
 
-    def _refuse_private(self, ctx: ObjectContext | ObjectSharedContext, name: str | None) -> None:
+    def _refuse_private(self, name: str | None) -> None:
         if name in self._private_spellings:
-            with TerminalErrors(self.name, ctx.key()):
-                raise errors.Forbidden(chart=self.name, event=name)
+            raise errors.Forbidden(chart=self.name, event=name)
 
     @cached_property
     def _private_spellings(self) -> frozenset[str]:
@@ -213,9 +200,8 @@ class MachineObject:
 
     async def _create(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""
-        with TerminalErrors(self.name, ctx.key()):
-            data = read(self.name, "create", body)
-            origin = "" if data in (None, {}) else digest_of(canonical(data))
+        data = read(self.name, "create", body)
+        origin = "" if data in (None, {}) else digest_of(canonical(data))
 
         def act(turn: Turn) -> str:
             if turn.snapshot is None:
@@ -230,26 +216,23 @@ class MachineObject:
 
         What it has done is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
         """
-        with TerminalErrors(self.name, ctx.key()):
-            how = DeleteMode.decode(self.name, body)
+        how = DeleteMode.decode(self.name, body)
         if how is DeleteMode.COMPENSATE:
             transaction = await self._enter(ctx)
             undone = await compensate(transaction) if transaction.machine is not None else []
             stored, waiters = transaction.stored, transaction.waiters
         else:
             text = await ctx.get(SNAPSHOT, serde=BYTES)
-            with TerminalErrors(self.name, ctx.key()):
-                try:
-                    stored = StoredMachine.decode_any_version(self.chart, text)  # also one that no chart here takes up
-                except errors.Gone:
-                    ctx.clear_all()
-                    return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
-                if how is DeleteMode.CLEAN and stored.machine is not None:
-                    refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
+            try:
+                stored = StoredMachine.decode_any_version(self.chart, text)  # also one that no chart here takes up
+            except errors.Gone:
+                ctx.clear_all()
+                return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
+            if how is DeleteMode.CLEAN and stored.machine is not None:
+                refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             undone, waiters = None, await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        with TerminalErrors(self.name, ctx.key()):
-            if stored.machine is None:
-                raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
         answer = await self._remove(ctx, stored, stored.machine, waiters, undone=undone)
         parent = stored.run_by
         if parent is not None and stored.machine.status is Status.RUNNING:
@@ -272,42 +255,40 @@ class MachineObject:
 
         What is left of it is a *mark*, if there is one.
         """
-        with TerminalErrors(self.name, ctx.key()):
-            answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
-            waiting = sorted(waiters.known.items())
-            answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
+        answer = receipt(self.chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
+        waiting = sorted(waiters.known.items())
+        answers = {id: refusal(waiter.in_vain(self.chart, "deleted"), ctx.key()) for id, waiter in waiting}
         handles = await load_handles(ctx)
         report.deleted(machine)
-        ctx.clear_all()
-        if mark is not None:
-            ctx.set(SNAPSHOT, mark, serde=BYTES)
-        for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
-            stop(ctx, self.chart, token)
-        links = ChildLinks(self.chart, ctx, self.peers)
-        links.remember(machine)
-        for child in machine.machines:
-            if not child.ended:
-                links.stop(child.token)
-        if self._with_steps:
-            ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
-        for token, invocation in handles.items():
-            if token != by:
-                ctx.cancel_invocation(invocation)
-        forget(ctx, self.chart, stored)
-        tell(ctx, answers)
+        with ALL_OR_RETRY:
+            ctx.clear_all()
+            if mark is not None:
+                ctx.set(SNAPSHOT, mark, serde=BYTES)
+            for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
+                stop(ctx, self.chart, token)
+            links = ChildLinks(self.chart, ctx, self.peers)
+            links.remember(machine)
+            for child in machine.machines:
+                if not child.ended:
+                    links.stop(child.token)
+            if self._with_steps:
+                ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
+            for token, invocation in handles.items():
+                if token != by:
+                    ctx.cancel_invocation(invocation)
+            forget(ctx, self.chart, stored)
+            tell(ctx, answers)
         return answer
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with TerminalErrors(self.name, ctx.key()):
-            stored, refused = self._as_far_as_possible(text)
+        stored, refused = self._as_far_as_possible(text)
         parked = await load_parked(ctx)
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
-        with TerminalErrors(self.name, ctx.key()):
-            return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
+        return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
 
     def _as_far_as_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
         """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
@@ -366,8 +347,7 @@ class MachineObject:
 
     async def _history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read what the machine has done: `{"after": 0, "limit": 100}` in order, or `{"last": 20}`."""
-        with TerminalErrors(self.name, ctx.key()):
-            wanted = Range.decode(self.name, body)
+        wanted = Range.decode(self.name, body)
         stored = await self._read(ctx)
         found = await entries_of(ctx, self.chart, stored, wanted)
         return dumps({"chart": self.name, "key": ctx.key(), **found})
@@ -375,19 +355,17 @@ class MachineObject:
     async def _read(self, ctx: ObjectSharedContext) -> StoredMachine:
         """What the key holds, for a handler that only reads."""
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with TerminalErrors(self.name, ctx.key()):
-            stored = StoredMachine.decode(self.chart, text)
-            if stored.machine is None:
-                raise errors.NotStarted(chart=self.name)
+        stored = StoredMachine.decode(self.chart, text)
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name)
         return stored
 
     # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Wait until the machine is somewhere, after an event if one comes along; answers with a receipt."""
-        with TerminalErrors(self.name, ctx.key()):
-            request = WaitRequest.decode(self.chart, body)
-        self._refuse_private(ctx, request.event)
+        request = WaitRequest.decode(self.chart, body)
+        self._refuse_private(request.event)
         if request.event is None:
             stored = await self._read(ctx)
             assert stored.machine is not None
@@ -407,7 +385,7 @@ class MachineObject:
         if who == "clock":
             await asked.cancel_invocation()  # as long as it has not begun, its event is not taken
             self._stop_waiting(ctx, awakeable)
-            raise terminal(self._timed_out(ctx.key(), request))
+            raise self._timed_out(ctx.key(), request)
         return dumps(told(answer)["receipt"])
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
@@ -431,8 +409,7 @@ class MachineObject:
         """Create the machine for a workflow that waits for its end; null means that it has to wait."""
         request = loads(body)
         data = request["data"]
-        with TerminalErrors(self.name, ctx.key()):
-            origin = "" if data in (None, {}) else digest_of(canonical(data))
+        origin = "" if data in (None, {}) else digest_of(canonical(data))
 
         def act(turn: Turn) -> str:
             return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
@@ -451,8 +428,7 @@ class MachineObject:
 
     async def _repair(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
-        with TerminalErrors(self.name, ctx.key()):
-            repair = RepairRequest.decode(self.name, body)
+        repair = RepairRequest.decode(self.name, body)
         transaction = await self._enter(ctx)
         parked = await load_parked(ctx) if repair.verb == "resend" else {}
         return await transaction.run("repair", lambda turn: repair.act(turn, parked))
@@ -461,8 +437,7 @@ class MachineObject:
 
     async def _deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take a timer or an outcome. What cannot be taken now is sent again later, never lost."""
-        with TerminalErrors(self.name, ctx.key()):
-            delivery = Delivery.decode(body)
+        delivery = Delivery.decode(body)
         seen(delivery.result)
 
         def act(turn: Turn) -> str:
@@ -472,25 +447,28 @@ class MachineObject:
             return "parked" if outcome is None else outcome.value
 
         try:
-            transaction = await self._enter(ctx, tries=delivery.tries)
-            if transaction.machine is None:
-                return dumps({"outcome": Outcome.STALE.value})
-            end = end_of_life(transaction.chart, transaction.machine, delivery.token)
-            if end is not None:
-                mark = None if end.free else mark_of(transaction.chart)
-                return await self._remove(
-                    ctx, transaction.stored, transaction.machine, transaction.waiters, mark=mark, by=delivery.token
-                )
-            return await transaction.run(delivery.event.name, act)
-        except RestateTerminalError as error:
-            if error.status_code == CANCELLED:  # none of ours that meets a delivery has it
-                raise
-            if (error.metadata or {}).get("type") == "Gone":
-                return dumps({"outcome": Outcome.STALE.value})
-            report.parked(delivery.event.name, error.message, delivery.tries)
+            with Located(self.name, ctx.key()):
+                return await self._take_delivery(ctx, delivery, act)
+        except errors.Gone:
+            return dumps({"outcome": Outcome.STALE.value})
+        except errors.DurableFSMError as error:
+            reason = message_of(error)
+            report.parked(delivery.event.name, reason, delivery.tries)
             park(ctx, self.chart, delivery, tries=delivery.tries)
             await keep_parked(ctx, [delivery])
-            return dumps({"outcome": "parked", "reason": error.message})
+            return dumps({"outcome": "parked", "reason": reason})
+
+    async def _take_delivery(self, ctx: ObjectContext, delivery: Delivery, act: Act) -> bytes:
+        transaction = await self._enter(ctx, tries=delivery.tries)
+        if transaction.machine is None:
+            return dumps({"outcome": Outcome.STALE.value})
+        end = end_of_life(transaction.chart, transaction.machine, delivery.token)
+        if end is not None:
+            mark = None if end.free else mark_of(transaction.chart)
+            return await self._remove(
+                ctx, transaction.stored, transaction.machine, transaction.waiters, mark=mark, by=delivery.token
+            )
+        return await transaction.run(delivery.event.name, act)
 
 
 def handlers_of(chart: Chart) -> dict[str, str]:

@@ -52,7 +52,7 @@ from durable_fsm.restate.activities.job import (
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
-from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.errors import ALL_OR_RETRY
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt
 from durable_fsm.restate.machine.storage import HANDLES, PARKED, SNAPSHOT, StoredMachine, members_of, tokens_of
 from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
@@ -99,7 +99,6 @@ class Transaction:
         self.links = ChildLinks(stored.chart, ctx, peers)
         self.links.remember(stored.machine)
         self.turn = Turn(stored.chart, stored.machine, seed=report.invocation(ctx))
-        self._terminal = TerminalErrors(stored.chart.name, ctx.key())
         self._tries = tries
         self._logged = 0
 
@@ -112,8 +111,7 @@ class Transaction:
             tries: how often the delivery that comes with this transaction was parked.
         """
         text = await ctx.get(SNAPSHOT, serde=BYTES)
-        with TerminalErrors(chart.name, ctx.key()):
-            stored = StoredMachine.decode(chart, text)
+        stored = StoredMachine.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
         return cls(ctx, stored, waiters, peers, tries=tries)
 
@@ -128,10 +126,9 @@ class Transaction:
         What is settled stays so, whatever becomes of the event.
         """
         outcome = await self._run(act, autostart)
-        with self._terminal:
-            answer = receipt(
-                self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
-            )
+        answer = receipt(
+            self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
+        )
         if outcome in (Outcome.IGNORED, Outcome.STALE):
             report.unchanged(event, str(outcome))
         await self.commit()
@@ -154,22 +151,20 @@ class Transaction:
             return machine.status
 
         await self._run(act, event)
-        with self._terminal:
-            if not waiter.token and event is not None:
-                waiter = replace(waiter, reply=self.turn.reply)
-            waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
-            if answer is None:
-                self.waiters.add(self.chart, awakeable, waiter)
+        if not waiter.token and event is not None:
+            waiter = replace(waiter, reply=self.turn.reply)
+        waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
+        if answer is None:
+            self.waiters.add(self.chart, awakeable, waiter)
         await self.commit()
         return answer
 
     async def wait_for_end(self, act: Act, awakeable: str) -> Json:
         """Act, and register somebody who waits for the machine's end; the answer is as for `wait`."""
         await self._run(act, None)
-        with self._terminal:
-            waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
-            if answer is None:
-                self.waiters.add(self.chart, awakeable, waiter)
+        waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
+        if answer is None:
+            self.waiters.add(self.chart, awakeable, waiter)
         await self.commit()
         return answer
 
@@ -184,17 +179,15 @@ class Transaction:
         if self._is_unsettled:
             await self._settle()
         if autostart is not None and turn.snapshot is None:
-            with self._terminal:
-                refuse_childs_key(self.chart, self.ctx.key())
-                turn.autostart(life=life_of(self.ctx))
-                call = turn.next_call()
-                if call is not None:
-                    # The call saves the new machine first. An event that no state takes must not start one.
-                    admit(self.chart, autostart)
-            await self._drain(call)
-        with self._terminal:
-            outcome = act(turn)
+            refuse_childs_key(self.chart, self.ctx.key())
+            turn.autostart(life=life_of(self.ctx))
             call = turn.next_call()
+            if call is not None:
+                # The call saves the new machine first. An event that no state takes must not start one.
+                admit(self.chart, autostart)
+            await self._drain(call)
+        outcome = act(turn)
+        call = turn.next_call()
         if call is not None:
             await self._drain(call)
         return outcome
@@ -208,8 +201,7 @@ class Transaction:
         """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
         again = self.begin()
         if self.turn.changed:
-            with self._terminal:
-                call = self.turn.next_call()
+            call = self.turn.next_call()
             await self._drain(call)
             await self.commit(again=again)
 
@@ -218,25 +210,24 @@ class Transaction:
         turn, found = self.turn, self.machine
         if found is None:
             return None
-        with self._terminal:
-            if self.stored.upgrade is not None:
-                turn.migrate(self.stored.upgrade)
-            arrived = turn.snapshot
-            turn.begin()
+        if self.stored.upgrade is not None:
+            turn.migrate(self.stored.upgrade)
+        arrived = turn.snapshot
+        turn.begin()
         return found if turn.snapshot is not arrived else None
 
     async def _drain(self, call: StartActivity | None) -> None:
         """Let the turn run on, through its exclusive activities, of which *call* is the next."""
         while call is not None:
             outcome = await self._call(call)
-            with self._terminal:
-                self.turn.deliver(outcome)
-                call = self.turn.next_call()
+            self.turn.deliver(outcome)
+            call = self.turn.next_call()
 
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
+        job = self.job(call).encode()
         changes = self._save()
-        answer = self.ctx.generic_call(activities_name(self.chart), worker_of(call), self.job(call).encode())
+        answer = self.ctx.generic_call(activities_name(self.chart), worker_of(call), job)
         changes.sent[call.token] = answer
         try:
             try:
@@ -270,7 +261,8 @@ class Transaction:
         """
         changes = self._save(again=again)
         if any(changes):
-            with suppress(RestateTerminalError):  # cancelled, but the event has been taken: its sender is told so
+            # If this invocation is cancelled here, the event was taken all the same, and its sender is told so.
+            with suppress(RestateTerminalError), ALL_OR_RETRY:
                 await self._keep_handles(changes)
 
     def _save(self, *, again: Snapshot | None = None) -> Changes:
@@ -286,39 +278,42 @@ class Transaction:
             parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
         answers: dict[str, Json] = {}
         pages: list[Page] = []
+        taken: list[Taken] = []
+        stored, text = None, b""
         if turn.changed or self.waiters.changed:
             taken = turn.log[self._logged :]
-            with self._terminal:
-                answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, taken)
-                stored, pages = self._next(effects, taken)
-                text = stored.encode()
-                if effects:
-                    self.links.refuse_too_large(effects)
+            answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, taken)
+            stored, pages = self._next(effects, taken)
+            text = stored.encode()
+            if effects:
+                self.links.refuse_too_large(effects)
             report.saved(self.machine, taken, turn.machine)
-            ctx.set(SNAPSHOT, text, serde=BYTES)
-            if self.waiters.changed:
-                self.waiters.write(ctx)
-            ended = self._ended()
-            self.links.remember(turn.machine)
-            self._say_what_nobody_gets(taken)
-            self.stored = stored
-            self._logged = len(turn.log)
-            turn.saved()
-        for delivery in parked:
-            report.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
-            park(ctx, self.chart, delivery, tries=self._tries)
         sent: dict[str, Handle] = {}
-        for effect in effects:
-            sent.update(self._perform(effect))
-        if pages:
-            hand_on(ctx, self.chart, turn.machine.life, pages)
-        if answers:
-            tell(ctx, answers)
-        for child in again.machines if again is not None else ():
-            if child in turn.machine.machines and not child.ended:
-                self.links.check(child)
-        if ended is not None:
-            self.links.report(turn.machine, ended)
+        with ALL_OR_RETRY:
+            if stored is not None:
+                ctx.set(SNAPSHOT, text, serde=BYTES)
+                if self.waiters.changed:
+                    self.waiters.write(ctx)
+                ended = self._ended()
+                self.links.remember(turn.machine)
+                self._say_what_nobody_gets(taken)
+                self.stored = stored
+                self._logged = len(turn.log)
+                turn.saved()
+            for delivery in parked:
+                report.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
+                park(ctx, self.chart, delivery, tries=self._tries)
+            for effect in effects:
+                sent.update(self._perform(effect))
+            if pages:
+                hand_on(ctx, self.chart, turn.machine.life, pages)
+            if answers:
+                tell(ctx, answers)
+            for child in again.machines if again is not None else ():
+                if child in turn.machine.machines and not child.ended:
+                    self.links.check(child)
+            if ended is not None:
+                self.links.report(turn.machine, ended)
         over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, over, parked)
 

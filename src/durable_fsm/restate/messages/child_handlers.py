@@ -13,8 +13,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
+from durable_fsm.errors import DurableFSMError, MigrationError, SnapshotUnreadable, VersionError
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.deletion import compensate
 from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
@@ -29,13 +30,8 @@ HALT_AGAIN = timedelta(milliseconds=100)
 
 HALT_TRIES = 12
 
-UNREADABLE = ("VersionError", "MigrationError", "SnapshotUnreadable")
-"""What another deployment mends: whatever meets it waits."""
-
-
-def reason_of(error: RestateTerminalError) -> str | None:
-    """Name of our exception behind it; None if it is the platform's own."""
-    return (error.metadata or {}).get("type")
+UNREADABLE = (VersionError, MigrationError, SnapshotUnreadable)
+"""Errors that another deployment mends: what meets one of them waits."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +58,20 @@ class ChildHandlers:
 
         transaction: Transaction | None = None
         try:
-            transaction = await self.enter(ctx)
-            if transaction.machine is not None:
-                return b""
-            transaction.stored = replace(transaction.stored, run_by=parent)
-            return await transaction.run("create", act)
-        except RestateTerminalError as error:
+            with Located(self.chart.name, ctx.key()):
+                transaction = await self.enter(ctx)
+                if transaction.machine is not None:
+                    return b""
+                transaction.stored = replace(transaction.stored, run_by=parent)
+                return await transaction.run("create", act)
+        except (DurableFSMError, RestateTerminalError) as error:
             if transaction is not None and transaction.stored.machine is not None:
                 raise  # it has begun, and is looked after
-            reason = reason_of(error)
-            message = error.message if reason else f"machine '{parent.id}' was cancelled when it was to begin."
-            ChildLinks(self.chart, ctx, self.peers).report_lost(parent, reason or "cancelled", message)
+            if isinstance(error, DurableFSMError):
+                reason, message = type(error).__name__, message_of(error)
+            else:
+                reason, message = "cancelled", f"machine '{parent.id}' was cancelled when it was to begin."
+            ChildLinks(self.chart, ctx, self.peers).report_lost(parent, reason, message)
             return dumps({"outcome": "refused", "reason": message})
 
     async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -83,9 +82,7 @@ class ChildHandlers:
         tries: int = loads(body)["tries"]
         try:
             transaction = await self.enter(ctx)
-        except RestateTerminalError as error:
-            if reason_of(error) not in UNREADABLE:
-                raise
+        except UNREADABLE:
             again = dumps({"tries": tries + 1})
             ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
@@ -101,16 +98,18 @@ class ChildHandlers:
         parent, tries = Parent(**order["parent"]), order["tries"]
         links = ChildLinks(self.chart, ctx, self.peers)
         try:
-            transaction = await self.enter(ctx)
-            if transaction.machine is None:
-                links.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
-                return b""
-            await transaction.run("check", lambda turn: turn.machine.status)
-            if transaction.turn.machine.status is not Status.RUNNING:
-                links.report(transaction.turn.machine, parent)
-                return b""
-        except RestateTerminalError as error:
-            log.warning("%s/%s: could not be looked after: %s", self.chart.name, ctx.key(), error.message)
+            with Located(self.chart.name, ctx.key()):
+                transaction = await self.enter(ctx)
+                if transaction.machine is None:
+                    links.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
+                    return b""
+                await transaction.run("check", lambda turn: turn.machine.status)
+                if transaction.turn.machine.status is not Status.RUNNING:
+                    links.report(transaction.turn.machine, parent)
+                    return b""
+        except (DurableFSMError, RestateTerminalError) as error:
+            problem = message_of(error) if isinstance(error, DurableFSMError) else error.message
+            log.warning("%s/%s: could not be looked after: %s", self.chart.name, ctx.key(), problem)
         if tries is not None:
             look_after(ctx, self.chart.name, ctx.key(), parent, tries=tries + 1)
         return b""
@@ -121,8 +120,7 @@ class ChildHandlers:
         text = await ctx.get(SNAPSHOT, serde=BYTES)
         if text is None or tries == HALT_TRIES:
             return b""
-        with TerminalErrors(self.chart.name, ctx.key()):
-            stored = StoredMachine.decode(self.chart, text)
+        stored = StoredMachine.decode(self.chart, text)
         await self.cut_short(ctx, stored)
         again = dumps({"tries": tries + 1})
         ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)

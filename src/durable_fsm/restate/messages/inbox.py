@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from restate import ObjectContext
-from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
@@ -23,10 +22,10 @@ from durable_fsm.core.mail import came_back_as, returned
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.errors import TerminalErrors
+from durable_fsm.restate.http.errors import Located, message_of, status_of
 from durable_fsm.restate.http.requests import BYTES, Delivery
 from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
-from durable_fsm.restate.messages.child_handlers import UNREADABLE, reason_of
+from durable_fsm.restate.messages.child_handlers import UNREADABLE
 from durable_fsm.restate.messages.children import END
 from durable_fsm.restate.messages.envelope import MAIL, Envelope, Peers
 from durable_fsm.restate.observability.logging import log
@@ -67,11 +66,10 @@ class Inbox:
     async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
         """Take one letter; False if it has to wait for another deployment."""
         try:
-            transaction = await self.enter(ctx)
-        except RestateTerminalError as error:
-            if reason_of(error) not in UNREADABLE:
-                raise
-            log.warning("%s A message to it waits.", error.message)
+            with Located(self.chart.name, ctx.key()):
+                transaction = await self.enter(ctx)
+        except UNREADABLE as error:
+            log.warning("%s A message to it waits.", message_of(error))
             return False
         match envelope.kind:
             case "event":
@@ -95,19 +93,21 @@ class Inbox:
             return turn.take(event)
 
         try:
-            if envelope.token and not self._runs(transaction, envelope):
-                return
-            if transaction.machine is None and (envelope.family or is_child_key(ctx.key())):
-                with TerminalErrors(self.chart.name, ctx.key()):
+            with Located(self.chart.name, ctx.key()):
+                if envelope.token and not self._runs(transaction, envelope):
+                    return
+                if transaction.machine is None and (envelope.family or is_child_key(ctx.key())):
                     raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
-            await transaction.run(envelope.event, act, autostart=None if envelope.family else outsider)
-        except RestateTerminalError as error:
-            reason = reason_of(error)
-            if reason is None:  # the platform's own: an operator has ended this invocation
-                raise
-            code = None if error.status_code == 500 else error.status_code
+                await transaction.run(envelope.event, act, autostart=None if envelope.family else outsider)
+        except errors.DurableFSMError as error:
+            status = status_of(error)
             failure = returned(
-                reason, error.message, code=code, event=envelope.event, to=envelope.to, sendid=envelope.sendid
+                type(error).__name__,
+                message_of(error),
+                code=None if status == 500 else status,
+                event=envelope.event,
+                to=envelope.to,
+                sendid=envelope.sendid,
             )
             back = Envelope("returned", error=failure_to_json(failure), life=envelope.life)
             self.peers.post(ctx, self.chart.name, envelope.chart, envelope.key, back)
@@ -133,10 +133,9 @@ class Inbox:
             return str(turn.deliver(event))
 
         try:
-            await transaction.run(event.name, act)
-        except RestateTerminalError as error:
-            if reason_of(error) is None:
-                raise
+            with Located(self.chart.name, ctx.key()):
+                await transaction.run(event.name, act)
+        except errors.DurableFSMError:
             park(ctx, self.chart, delivery, tries=0)
             await keep_parked(ctx, [delivery])
 
@@ -154,18 +153,15 @@ class Inbox:
             return outcome
 
         try:
-            if machine is not None and machine.life == envelope.life and event is not None:
-                await transaction.run(event.name, act)
-        except RestateTerminalError as error:
-            reason = reason_of(error)
-            if reason is None:
-                raise
-            if reason != "Finished":
-                again = Envelope(
-                    "returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1
-                ).encode()
-                ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
-                return
+            with Located(self.chart.name, ctx.key()):
+                if machine is not None and machine.life == envelope.life and event is not None:
+                    await transaction.run(event.name, act)
+        except errors.Finished:
+            pass
+        except errors.DurableFSMError:
+            again = Envelope("returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1).encode()
+            ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
+            return
         if outcome is Outcome.IGNORED:
             came_back(self.chart, ctx.key(), failure)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import restate
@@ -14,6 +13,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER
+from durable_fsm.restate.registration import register
 
 LETTERS = 100
 """How many rejected events are kept for each topic and webhook: the latest."""
@@ -86,10 +86,9 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         ctx.clear_all()
         return b""
 
-    options: dict[str, Any] = {"accept": "*/*", "input_serde": BYTES, "output_serde": BYTES}
-    service.handler("_add", ingress_private=True, enable_lazy_state=True, **options)(add)
-    service.handler("list", kind="shared", enable_lazy_state=True, **options)(list_)
-    service.handler("clear", **options)(clear)
+    register(service, "_add", add, chart=chart, retried=True, private=True, enable_lazy_state=True)
+    register(service, "list", list_, chart=chart, retried=True, kind="shared", enable_lazy_state=True)
+    register(service, "clear", clear, chart=chart, retried=True)
     return service
 
 

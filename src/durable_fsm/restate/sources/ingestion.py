@@ -22,7 +22,7 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps
-from durable_fsm.restate.http.errors import writable
+from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal, writable
 from durable_fsm.restate.http.requests import read
 from durable_fsm.restate.machine.transaction import parked_for
 from durable_fsm.restate.observability import report
@@ -35,16 +35,14 @@ INCOMING = "_incoming"
 REMEMBERED = timedelta(days=7)
 """How long Restate drops a second event of the same id; providers try again for some days."""
 
-PARKED = frozenset(
-    {
-        "VersionError",
-        "MigrationError",
-        "SnapshotUnreadable",
-        "ActionError",
-        "UnknownWork",
-        "TooManyDeferred",
-        "InternalError",
-    }
+PARKED = (
+    errors.VersionError,
+    errors.MigrationError,
+    errors.SnapshotUnreadable,
+    errors.ActionError,
+    errors.UnknownWork,
+    errors.TooManyDeferred,
+    InternalError,
 )
 """Errors after which an event is parked: another deployment, or the same one later, may take it."""
 
@@ -149,18 +147,17 @@ class EventIngestion:
     async def take(self, ctx: ObjectContext, event: IncomingEvent) -> bytes:
         """Let the machine take the event; park or reject it if the machine cannot."""
         try:
-            return await self._take(ctx, event.event, event.payload)
-        except RestateTerminalError as error:
-            reason = (error.metadata or {}).get("type")
-            if reason is None:  # Restate's own error: an operator has ended this invocation
-                raise
-            if reason not in PARKED:
-                raise reject(ctx, self.chart, ctx.key(), event, error) from error
-            report.parked(event.event, f"{error.message} It came from {event.place}.", event.tries)
+            with Located(self.chart.name, ctx.key()):
+                return await self._take(ctx, event.event, event.payload)
+        except PARKED as error:
+            reason = message_of(error)
+            report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
             again = msgspec.structs.replace(event, tries=event.tries + 1)
             delay = parked_for(event.tries)
             ctx.generic_send(self.chart.name, INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
-            return dumps({"outcome": "parked", "reason": error.message})
+            return dumps({"outcome": "parked", "reason": reason})
+        except errors.DurableFSMError as error:
+            raise reject(ctx, self.chart, ctx.key(), event, error) from error
 
 
 def reject(
@@ -168,17 +165,18 @@ def reject(
     chart: Chart,
     key: str | None,
     rejected: IncomingEvent | SourcePosition,
-    error: RestateTerminalError,
+    error: errors.DurableFSMError,
 ) -> RestateTerminalError:
     """Log an event that no machine will take, and keep it as a dead letter; return the error to raise."""
+    told = terminal(error)
     letter = DeadLetter(
         source=rejected.source,
         place=rejected.place,
         facts=dict(rejected.facts),
         key=key,
-        status=error.status_code,
-        type=(error.metadata or {}).get("type"),
-        reason=error.message[:LONGEST_REASON],
+        status=told.status_code,
+        type=type(error).__name__,
+        reason=told.message[:LONGEST_REASON],
     )
     event = ""
     if isinstance(rejected, IncomingEvent):
@@ -186,7 +184,7 @@ def reject(
         letter = msgspec.structs.replace(letter, event=event)
         if len(dumps(rejected.payload)) <= LONGEST_PAYLOAD:
             letter = msgspec.structs.replace(letter, payload=cleaned(rejected.payload))
-    message = f"{error.message} It came from {rejected.place}."
-    report.rejected(event, message, error.status_code, unheard=True, error=letter.type, **rejected.facts)
+    message = f"{told.message} It came from {rejected.place}."
+    report.rejected(event, message, told.status_code, unheard=True, error=letter.type, **rejected.facts)
     keep(ctx, chart, letter)
-    return RestateTerminalError(message, error.status_code, metadata={**(error.metadata or {}), **rejected.facts})
+    return RestateTerminalError(message, told.status_code, metadata={**(told.metadata or {}), **rejected.facts})

@@ -11,16 +11,15 @@ from collections.abc import Mapping
 
 import restate
 from restate import ObjectContext
-from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.errors import TerminalErrors
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER
-from durable_fsm.restate.observability import report
+from durable_fsm.restate.http.errors import Located
+from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.observability.redaction import seen_text
+from durable_fsm.restate.registration import register
 from durable_fsm.restate.sources.ingestion import INCOMING, EventIngestion, IncomingEvent, SourcePosition, reject
 
 RECORD = "_kafka"
@@ -68,10 +67,9 @@ class Topics:
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
             """Send a record's event to its machine."""
-            with report.Watching(self.chart, ctx, ctx.key(), FORWARD):
-                return await self._read(ctx, body, forwarder_name(self.chart))
+            return await self._read(ctx, body, service.name)
 
-        service.handler(FORWARD, accept="*/*", input_serde=BYTES, output_serde=BYTES)(forward)
+        register(service, FORWARD, forward, chart=self.chart, where=service.name)
         return service
 
     async def record(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -80,13 +78,12 @@ class Topics:
 
     async def _read(self, ctx: ObjectContext, body: bytes, service: str) -> bytes:
         seen_text(body)
-        with TerminalErrors(service, ctx.key()):
-            record = record_of(service, ctx.key(), ctx.request().headers, body)
+        record = record_of(service, ctx.key(), ctx.request().headers, body)
         position = position_of(record, service)
         try:
-            with TerminalErrors(service, ctx.key()):
+            with Located(service, ctx.key()):
                 found = self._event_of(record, position)
-        except RestateTerminalError as error:
+        except errors.DurableFSMError as error:
             raise reject(ctx, self.chart, None, position, error) from error
         if found is None:
             return dumps({"outcome": "skipped"})

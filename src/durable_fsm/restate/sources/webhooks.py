@@ -20,11 +20,10 @@ from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.errors import TerminalErrors
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, MAX_INPUT, digest_of
-from durable_fsm.restate.observability import report
+from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, digest_of
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
+from durable_fsm.restate.registration import register
 from durable_fsm.restate.sources.ingestion import INCOMING, IncomingEvent, SourcePosition
 
 LONGEST_ID = 200
@@ -49,8 +48,8 @@ class Webhooks:
             invocation_retry_policy=FOR_EVER,
         )
         for webhook in self.chart.webhooks:
-            register = service.handler(webhook.name, accept="*/*", input_serde=BYTES, output_serde=BYTES)
-            register(self._handler(webhook))
+            handle, doc = self._handler(webhook), webhook.decode.__doc__
+            register(service, webhook.name, handle, chart=self.chart, where=self.name, key=webhook.name, doc=doc)
             self._warn(webhook)
         return service
 
@@ -62,32 +61,24 @@ class Webhooks:
             log.error("%s", self._secret_missing(webhook, missing))
 
     def _handler(self, webhook: Webhook) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
-        async def handle(ctx: restate.Context, body: bytes) -> bytes:
-            with report.Watching(self.chart, ctx, "", webhook.name):
-                return await take(ctx, body)
-
         async def take(ctx: restate.Context, body: bytes) -> bytes:
             seen_text(body)
             headers = {name.lower(): value for name, value in ctx.request().headers.items()}
             request = Request(webhook.name, headers, body)
-            with TerminalErrors(self.name, webhook.name):
-                if len(body) > MAX_INPUT:
-                    raise errors.TooLarge(chart=self.name, size=len(body), limit=MAX_INPUT)
-                signed_at = self._verify(webhook, request)
+            if len(body) > MAX_INPUT:
+                raise errors.TooLarge(chart=self.name, size=len(body), limit=MAX_INPUT)
+            signed_at = self._verify(webhook, request)
             if signed_at is not None:
-                now = await ctx.time()
-                with TerminalErrors(self.name, webhook.name):
-                    self._refuse_old(webhook, signed_at, now)
-            with TerminalErrors(self.name, webhook.name):
-                found = self._event_of(webhook, request)
+                self._refuse_old(webhook, signed_at, await ctx.time())
+            found = self._event_of(webhook, request)
             if found is None:
                 return dumps({"outcome": "skipped"})
             event, key, id = found
             ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key, idempotency_key=id)
             return dumps({"outcome": "accepted", "chart": self.chart.name, "key": key, "event": event.event})
 
-        handle.__doc__ = webhook.decode.__doc__ or f"Take an event of {webhook.name}."
-        return handle
+        take.__doc__ = f"Take an event of {webhook.name}."
+        return take
 
     # ── the signature ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,76 @@
+"""How every handler of every service is registered: bytes in and out, watched, and with one boundary for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+import restate
+from restate.handler import TypeHint
+from restate.serde import BytesSerde
+
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.values import Json
+from durable_fsm.errors import DurableFSMError
+from durable_fsm.restate.http.errors import PLATFORM_ERRORS, located, terminal
+from durable_fsm.restate.observability.report import Watching
+
+BYTES = BytesSerde()
+
+Service: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
+Handle: TypeAlias = Callable[[Any, bytes], Awaitable[bytes]]  # Any: the kind of context differs by service and handler
+
+
+def register(
+    service: Service,
+    name: str,
+    handle: Handle,
+    *,
+    chart: Chart,
+    where: str | None = None,
+    key: str | None = None,
+    takes: str | None = None,
+    retried: bool = False,
+    main: bool = False,
+    private: bool = False,
+    schema: dict[str, Json] | None = None,
+    doc: str | None = None,
+    **options: Any,
+) -> None:
+    """Add a handler to a service.
+
+    The ingress checks nothing, not even a content type, so every handler takes bytes and reads them itself. An error of
+    ours is translated here, once; what Restate raises passes.
+
+    Args:
+        where: the name at the beginning of messages, if it is not the chart's.
+        key: the key behind it, if it is not the object's.
+        takes: the event that the handler takes, for the log of a refusal.
+        retried: whether Restate runs the handler again after an unexpected exception. Otherwise that is an answer, 500.
+        main: whether it is the main handler of a workflow.
+        private: whether the ingress refuses callers.
+        schema: of the request, for discovery.
+        doc: for discovery; the handler's own docstring, if there is none.
+        options: of Restate's own decorator.
+    """
+    place = where or chart.name
+
+    async def handler(ctx: Any, body: bytes) -> bytes:
+        with Watching(chart, ctx, ctx.key(), name, takes=takes):
+            try:
+                return await handle(ctx, body)
+            except PLATFORM_ERRORS:
+                raise
+            except Exception as error:
+                if retried and not isinstance(error, DurableFSMError):
+                    raise
+                raise terminal(located(error, place, ctx.key() if key is None else key)) from error
+
+    handler.__doc__ = doc or handle.__doc__
+    decorator: Any = getattr(service, "main" if main else "handler")
+    decorator(name, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private or None, **options)(
+        handler
+    )
+    if schema is not None:
+        hint = TypeHint[Any](annotation=object, generate_json_schema=lambda: cast("dict[str, Any]", schema))
+        service.handlers[name].handler_io.input_type = hint
