@@ -171,8 +171,8 @@ def test_a_machine_continues_under_an_earlier_version_that_is_still_deployed(bui
         assert (machine["version"], machine["data"]["results"]) == (version, [f"{key}-packed-by-{build}"])
     assert accepted == ["begin", "note", "old_only", "pack", "weigh"]
     assert new.post(chart, after, "old_only").status_code == 404
-    request = new.receipt(chart, before, "wait_for", {"any": [{"state": "waiting"}, {"status": "done"}]})
-    assert request["outcome"] == "met"
+    met = new.receipt(chart, before, "wait_for", {"any": [{"state": "waiting"}, {"status": "done"}]})
+    assert met["outcome"] == "met"
     new.settled()
 
 
