@@ -46,7 +46,6 @@ DUPLICATES_NOT_YET = {
     "Turn",
     "Work",
     "_Reader",
-    "_Writer",
 }
 LONG_NOT_YET = {
     "src/durable_fsm/core/migrate.py",

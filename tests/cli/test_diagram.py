@@ -178,7 +178,7 @@ def test_strict_fails_where_a_format_leaves_something_out(tmp_path: Path) -> Non
     )
     result = diagram(str(document), "--format", "mermaid")
     assert result.exit_code == 0
-    assert "left out: That 'h' is a history: Mermaid has none, and draws a state." in result.stderr
+    assert "left out: 'h' is a history state; Mermaid has none and draws a plain state." in result.stderr
 
     assert diagram(str(document), "--format", "mermaid", "--strict").exit_code == 1
     assert diagram(str(document), "--format", "dot", "--strict").exit_code == 0
@@ -335,7 +335,9 @@ def test_what_a_block_leaves_out_is_told_with_its_line(tmp_path: Path) -> None:
     result = diagram(str(path), "--strict")
 
     assert result.exit_code == 1
-    assert f"{path}:1: left out: That 'h_air' is a history: Mermaid has none, and draws a state.\n" in result.stderr
+    assert (
+        f"{path}:1: left out: 'h_air' is a history state; Mermaid has none and draws a plain state.\n" in result.stderr
+    )
 
 
 def test_a_block_that_nothing_can_lay_out_is_told_with_its_line(

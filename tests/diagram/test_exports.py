@@ -96,8 +96,8 @@ def test_forks_inner_ends_and_initial_actions_are_told() -> None:
     )
     assert set(to_mermaid(made).lost) == {
         "The fork from 'a' to x1, y1.",
-        "That 'x1' is final.",
-        "What 'x' does on its way in: / begin.",
+        "'x1' is final.",
+        "The initial actions of 'x': / begin.",
     }
     assert set(to_plantuml(made).lost) == set(to_mermaid(made).lost)
 
@@ -190,8 +190,8 @@ def test_dot_tells_where_a_line_cannot_end_at_a_border() -> None:
     made = chart(NESTED, edge("one", "up", "left"), edge("left", "down", "two"), edge("idle", "go", "one", "three"))
 
     assert to_dot(made).lost == (
-        "That the transition from 'one' to 'left' ends at the border of 'left'.",
-        "That the transition from 'left' to 'two' begins at the border of 'left'.",
+        "The transition from 'one' to 'left' ends at the border of 'left'.",
+        "The transition from 'left' to 'two' begins at the border of 'left'.",
     )
 
 
@@ -214,7 +214,7 @@ def test_dot_draws_a_beginning_in_several_states_as_a_bar_and_tells_of_what_is_t
 
     assert sum(edge.get("label") == "/ begin" for edge in edges) == 1
     assert len(edges) == 2 + 3
-    assert to_dot(made).lost == ("The transition ' → over: stop', which Order takes wherever it is.",)
+    assert to_dot(made).lost == ("The transition ' → over: stop', which Order takes in every state.",)
 
 
 def test_names_that_mean_something_in_dot_are_only_names() -> None:
@@ -258,7 +258,7 @@ def test_a_guard_of_scxml_is_a_variable_that_holds() -> None:
 
     assert 'cond="(has_items) and (not is_late) and (not (n &gt; len(items)))"' in export.text
     assert re.findall(r'<data id="(\w+)" expr="1" />', export.text) == ["has_items", "is_late", "n", "items"]
-    assert "What guards ask: 'has_items', 'is_late', 'n', 'items' always hold." in export.lost
+    assert "The guards: 'has_items', 'is_late', 'n', 'items' are always true." in export.lost
 
 
 def test_a_guard_that_is_no_expression_becomes_a_variable_and_that_is_told() -> None:
@@ -299,15 +299,15 @@ def test_what_scxml_has_no_place_for_is_told() -> None:
     )
 
     assert to_scxml(made).lost == (
-        "That 'check' may reject 'go' in 'a'.",
-        "That 'ask' runs before states are left.",
-        "That 'tell' runs after states are entered.",
-        "That activity 'work' holds the machine until it is over.",
-        "What activity 'work' does, how often it is tried, and when it is given up.",
-        "What 'b' leaves behind: the result of bill.",
-        "What Order itself does: greet.",
-        "The transition 'stop', which Order takes wherever it is.",
-        "That events are rejected where nothing takes them: they are dropped.",
+        "'check' may reject 'go' in 'a'.",
+        "'ask' runs before states are left.",
+        "'tell' runs after states are entered.",
+        "Activity 'work' is exclusive.",
+        "The work, the retries and the deadline of activity 'work'.",
+        "The output of 'b': the result of bill.",
+        "The action greet of Order itself.",
+        "The transition 'stop', which Order takes in every state.",
+        "Events without a transition are rejected; there they are dropped.",
     )
 
 
@@ -320,8 +320,8 @@ def test_machines_of_machines_are_invoked_by_name_and_that_is_told() -> None:
     made = chart("a", machines={"a": [child]})
 
     assert '<invoke type="urn:x-durable-fsm:machine" autoforward="true">' in to_scxml(made).text
-    assert "Which machine 'parcel' begins: the chart decides that while it runs." in to_scxml(made).lost
-    assert "Which machine 'parcel' begins: the chart decides that while it runs." in to_xstate(made).lost
+    assert "The chart of machine 'parcel', which is chosen at run time." in to_scxml(made).lost
+    assert "The chart of machine 'parcel', which is chosen at run time." in to_xstate(made).lost
 
 
 def test_timers_that_are_computed_or_come_again_and_events_that_wait_are_told() -> None:
@@ -335,10 +335,10 @@ def test_timers_that_are_computed_or_come_again_and_events_that_wait_are_told() 
     states = {**made.states, "a": replace(made.states["a"], defers=("pay", "ship"))}
     made = replace(made, states={**states, "": replace(states[""], defers=("*",))})
     told = {
-        "That 'a' raises 'due' when 'due_at' says.",
-        "That 'a' raises 'tick' again and again.",
-        "That 'a' keeps 'pay', 'ship' for later.",
-        "That 'Order' keeps '*' for later.",
+        "'a' raises 'due' at the time that 'due_at' computes.",
+        "'a' raises 'tick' again and again.",
+        "'a' defers 'pay', 'ship'.",
+        "'Order' defers '*'.",
     }
 
     assert told <= set(to_scxml(made).lost)
@@ -443,14 +443,14 @@ def test_what_xstate_cannot_say_is_told() -> None:
 
     assert to_xstate(made).lost == (
         "The transition from 'idle' on 'error.execution' to over.",
-        "That 'check' may reject 'go' in 'idle'.",
-        "That 'idle' asks '*' before 'go'.",
-        "That 'idle' raises 'late' after 1000 ms, for others to take.",
-        "That 'left' begins in two, one: it begins in 'two'.",
-        "That the transition from 'one' to three leaves 'outer': it stays active.",
-        "What is done on the way to the default of 'back': begin.",
-        "What 'over' leaves behind: the result of bill.",
-        "That events are rejected where nothing takes them: they are dropped.",
+        "'check' may reject 'go' in 'idle'.",
+        "'idle' tries '*' before 'go'.",
+        "'idle' raises 'late' after 1000 ms, for transitions of other states.",
+        "'left' begins in two, one; there it begins in 'two'.",
+        "The transition from 'one' to three leaves 'outer'; there it stays active.",
+        "The actions on the way to the default of 'back': begin.",
+        "The output of 'over': the result of bill.",
+        "Events without a transition are rejected; there they are dropped.",
     )
 
 

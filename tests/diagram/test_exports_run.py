@@ -283,7 +283,7 @@ def test_a_state_that_leads_to_itself_is_left_and_entered_in_xstate_too(xstate: 
 
 def without_what_xstate_leaves_out(chart: Chart) -> Chart:
     """The chart without the transitions that the export says it bends: those between regions."""
-    bent = re.findall(r"the transition from '(\w+)' to ([\w, ]+) leaves", " ".join(to_xstate(chart).lost))
+    bent = re.findall(r"The transition from '(\w+)' to ([\w, ]+) leaves", " ".join(to_xstate(chart).lost))
     edges = tuple(edge for edge in chart.transitions if (edge.source, ", ".join(edge.targets)) not in bent)
     return replace(chart, transitions=edges)
 

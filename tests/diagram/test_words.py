@@ -93,6 +93,6 @@ def test_states_say_what_undoes_their_work_and_what_they_undo() -> None:
     assert "| undoing | undo lending |" in text
     assert "| holding | undo, exclusive everything |" in text
     lost = to_scxml(chart_from(Shelf)).lost
-    assert "That fetch_back undoes what activity 'lent' has done." in lost
-    assert "That 'undoing' undoes what was done in lending." in lost
-    assert "That 'holding' undoes what was done in the whole chart." in to_xstate(chart_from(Shelf)).lost
+    assert "fetch_back undoes activity 'lent'." in lost
+    assert "'undoing' undoes the completed work of lending." in lost
+    assert "'holding' undoes the completed work of the whole chart." in to_xstate(chart_from(Shelf)).lost

@@ -1,4 +1,4 @@
-"""A chart as text for other tools: each format says what it had to leave out."""
+"""A chart as text for other tools. Each export lists what it had to leave out."""
 
 from durable_fsm.diagram.exports.dot import to_dot
 from durable_fsm.diagram.exports.export import Export

@@ -1,4 +1,4 @@
-"""Graphviz's language, with its own look: for tools that lay out themselves."""
+"""The language of Graphviz, for tools that lay out by themselves; our own pictures do not use this export."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from durable_fsm.core.chart import ROOT, Chart, Kind
-from durable_fsm.diagram.exports.export import Export, labelled, words, written
+from durable_fsm.diagram.exports.export import Export, exported, labelled, words
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node
 from durable_fsm.diagram.theme import LIGHT
@@ -17,29 +17,29 @@ COLOURS = {EdgeKind.AFTER: "after", EdgeKind.DONE: "done", EdgeKind.ERROR: "erro
 
 
 def to_dot(chart: Chart, *, depth: int | None = None) -> Export:
-    """The chart for Graphviz: states in states as clusters, colours of the light theme.
+    """Write the chart for Graphviz: nested states as clusters, in the colours of the light theme.
 
     Args:
         depth: how many levels of states are drawn; deeper ones are folded into their ancestor.
     """
-    return _Writer(graph_of(chart, depth=depth)).export()
+    return _DotWriter(graph_of(chart, depth=depth)).export()
 
 
-class _Writer:
+class _DotWriter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lost: list[str] = []
         self.inside: dict[str, list[tuple[Edge, Label]]] = {parent: [] for parent in graph.children}
         for edge, label in labelled(graph):
             if edge.source == ROOT:
-                self.lost.append(f"The transition '{label.tooltip}', which {graph.name} takes wherever it is.")
+                self.lost.append(f"The transition '{label.tooltip}', which {graph.name} takes in every state.")
             else:
                 self.inside[self._home(edge)].append((edge, label))
 
     def export(self) -> Export:
         body = [*self._looks(), *self._inside(ROOT)]
         lines = [f"digraph {_quoted(self.graph.name)} {{", *(f"  {line}" for line in body), "}"]
-        return Export(written(lines), tuple(dict.fromkeys(self.lost)))
+        return exported(lines, self.lost)
 
     def _looks(self) -> Iterator[str]:
         title = "\n".join(filter(None, (self.graph.title, self.graph.summary)))
@@ -89,83 +89,83 @@ class _Writer:
             yield f"{dot} -> {bar} [{_list(label=words(initial.actions), arrowhead='none')}]"
             dot = bar
         for target in targets:
-            said = {"label": words(initial.actions)} if len(targets) == 1 and initial.actions else {}
-            yield f"{dot} -> {self._end(target)} [{_list(**said, **self._into(initial.parent, target))}]"
+            labelled_as = {"label": words(initial.actions)} if len(targets) == 1 and initial.actions else {}
+            yield f"{dot} -> {self._end(target)} [{_list(**labelled_as, **self._into(initial.parent, target))}]"
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _edge(self, edge: Edge, label: Label) -> Iterator[str]:
         source, target = edge.source, edge.targets[0]
         ends = {**self._out_of(source, target), **self._into(source, target)}
-        self._tell_bent(source, target)
-        yield f"{self._end(source)} -> {self._end(target)} [{_list(**self._said(edge, label), **ends)}]"
+        self._say_bent(source, target)
+        yield f"{self._end(source)} -> {self._end(target)} [{_list(**self._attributes(edge, label), **ends)}]"
 
     def _fork(self, edge: Edge, label: Label) -> Iterator[str]:
         bar = _quoted(f"fork {label.key}")
-        said = self._said(edge, label)
+        attributes = self._attributes(edge, label)
         yield f"{bar} [{_BAR}]"
-        yield f"{self._end(edge.source)} -> {bar} [{_list(**said, arrowhead='none', **self._out_of(edge.source, ''))}]"
+        yield f"{self._end(edge.source)} -> {bar} [{_list(**attributes, arrowhead='none', **self._out_of(edge.source, ''))}]"
         for target in edge.targets:
-            self._tell_bent(edge.source, target)
+            self._say_bent(edge.source, target)
             ends = self._into(edge.source, target)
-            yield f"{bar} -> {self._end(target)} [{_list(color=said['color'], **ends)}]"
+            yield f"{bar} -> {self._end(target)} [{_list(color=attributes['color'], **ends)}]"
 
     def _home(self, edge: Edge) -> str:
-        """The innermost cluster around a whole transition, which makes room for its label."""
+        """The innermost cluster around the transition: Graphviz makes room for its label there."""
         ends = (edge.source, *edge.targets)
         lineages = [self.graph.lineage(id)[: None if self.graph.by_id[id].children else -1] for id in ends]
         shared: list[str] = [level[0] for level in zip(*lineages, strict=False) if len(set(level)) == 1]
         return shared[-1]
 
     @staticmethod
-    def _said(edge: Edge, label: Label) -> dict[str, str]:
+    def _attributes(edge: Edge, label: Label) -> dict[str, str]:
         colour = LIGHT[COLOURS.get(edge.kind, "edge")]
         style = {"style": "dashed"} if edge.kind is EdgeKind.DEFAULT else {}
         return {"label": words(label.parts), "tooltip": label.tooltip, "color": colour, **style}
 
     def _end(self, id: str) -> str:
-        """The node an edge is tied to; that of a cluster is a point inside it."""
+        """The node that an edge is tied to; for a cluster, an invisible point inside it."""
         return _anchor(id) if self.graph.by_id[id].children else _quoted(id)
 
     def _out_of(self, source: str, target: str) -> dict[str, str]:
-        """Cut the edge off at the border of the cluster it leaves."""
+        """Attributes that cut the edge off at the border of the cluster that it leaves."""
         leaves = self.graph.by_id[source].children and not self._holds(source, target)
         return {"ltail": _name_of_cluster(source)} if leaves else {}
 
     def _into(self, source: str, target: str) -> dict[str, str]:
-        """Cut the edge off at the border of the cluster it enters."""
+        """Attributes that cut the edge off at the border of the cluster that it enters."""
         enters = self.graph.by_id[target].children and not self._holds(target, source)
         return {"lhead": _name_of_cluster(target)} if enters else {}
 
     def _holds(self, outer: str, inner: str) -> bool:
         return bool(inner) and outer in self.graph.lineage(inner)
 
-    def _tell_bent(self, source: str, target: str) -> None:
-        """Graphviz cannot end a line at the border of a cluster that it comes from, nor begin one there."""
+    def _say_bent(self, source: str, target: str) -> None:
+        # Graphviz cannot begin or end a line at the border of a cluster around its other end.
         if self.graph.by_id[source].children and self._holds(source, target):
-            self.lost.append(f"That the transition from '{source}' to '{target}' begins at the border of '{source}'.")
+            self.lost.append(f"The transition from '{source}' to '{target}' begins at the border of '{source}'.")
         elif self.graph.by_id[target].children and self._holds(target, source):
-            self.lost.append(f"That the transition from '{source}' to '{target}' ends at the border of '{target}'.")
+            self.lost.append(f"The transition from '{source}' to '{target}' ends at the border of '{target}'.")
 
 
 # ── pieces of the language ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _lines(node: Node) -> list[str]:
-    """What stands below a state's name."""
+    """The lines below the name of a state."""
     kind = ["regions, all active"] if node.kind is Kind.PARALLEL else []
     tags = [f"tags {', '.join(node.tags)}"] if node.tags else []
     return [*kind, *(words(row) for row in node.rows), *tags]
 
 
 def _html(name: str, rows: Iterable[str]) -> str:
-    """A label with the name in bold."""
+    """An HTML-like label with the name in bold."""
     lines = [f"<B>{escape(name)}</B>", *map(escape, rows)]
     return f"<{lines[0]}>" if len(lines) == 1 else f"<{''.join(line + LEFT for line in lines)}>"
 
 
 def _quoted(text: str) -> str:
-    """A string of the language; different texts give different ones."""
+    """A quoted string; different texts give different strings."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

@@ -1,4 +1,4 @@
-"""What an export returns, and the words that all of them share."""
+"""What every export returns, and the sentences about left-out parts that several exports share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from durable_fsm.core.chart import Activity, Chart, State
+from durable_fsm.core.chart import Activity, Chart, Child, State, Transition, Unexpected
 from durable_fsm.diagram.graph import Edge, Graph, Label, Row
 
 
@@ -16,15 +16,20 @@ class Export:
 
     Attributes:
         text: the document, with a newline at its end.
-        lost: a sentence for everything that the language cannot say. No edge is ever bent to make up for it.
+        lost: a sentence for each part that the language cannot express. Such a part is left out, never approximated.
     """
 
     text: str
     lost: tuple[str, ...] = ()
 
 
+def exported(lines: Iterable[str], lost: Iterable[str] = ()) -> Export:
+    """An export of these lines; a sentence that was said twice is said once."""
+    return Export("\n".join(lines) + "\n", tuple(dict.fromkeys(lost)))
+
+
 def words(row: Row) -> str:
-    """`checkout [has_items] / reserve`."""
+    """A row as plain text: `checkout [has_items] / reserve`."""
     return " ".join(part.text for part in row)
 
 
@@ -41,20 +46,40 @@ def labelled(graph: Graph) -> Iterator[tuple[Edge, Label]]:
     yield from sorted(found, key=lambda pair: pair[1].number)
 
 
+# ── sentences about what is left out ──────────────────────────────────────────────────────────────────────────────────
+
+
 def deferred(chart: Chart, state: State) -> list[str]:
-    """A sentence for the events that a state keeps for later, which other languages lose."""
     if not state.defers:
         return []
     names = ", ".join(f"'{name}'" for name in state.defers)
-    return [f"That '{state.id or chart.name}' keeps {names} for later."]
+    return [f"'{state.id or chart.name}' defers {names}."]
 
 
-def undone(activity: Activity) -> list[str]:
-    """A sentence for what an activity undoes, or for what undoes it."""
+def callbacks_of(edge: Transition) -> list[str]:
+    """Validators, and callbacks that run before states are left or after states are entered."""
+    lost = [f"'{check.name}' may reject '{' '.join(edge.events)}' in '{edge.source}'." for check in edge.validators]
+    for when, callbacks in (("before states are left", edge.before), ("after states are entered", edge.after)):
+        lost += [f"'{callback.name}' runs {when}." for callback in callbacks if edge.targets]
+    return lost
+
+
+def details_of(activity: Activity, details: str) -> list[str]:
+    """That an activity is exclusive, the *details* that the language lacks, and what it undoes or what undoes it."""
+    lost = [f"Activity '{activity.id}' is exclusive."] if activity.exclusive else []
+    lost.append(f"{details} of activity '{activity.id}'.")
     if activity.undoes is not None:
-        return [f"That '{activity.id}' undoes what was done in {activity.undoes or 'the whole chart'}."]
-    return [f"That {activity.undo.name} undoes what activity '{activity.id}' has done."] if activity.undo else []
+        lost.append(f"'{activity.id}' undoes the completed work of {activity.undoes or 'the whole chart'}.")
+    elif activity.undo:
+        lost.append(f"{activity.undo.name} undoes activity '{activity.id}'.")
+    return lost
 
 
-def written(lines: Iterable[str]) -> str:
-    return "\n".join(lines) + "\n"
+def chart_of(child: Child) -> str:
+    return f"The chart of machine '{child.name}', which is chosen at run time."
+
+
+def rejection(chart: Chart) -> list[str]:
+    if chart.policies.unexpected is not Unexpected.REJECT:
+        return []
+    return ["Events without a transition are rejected; there they are dropped."]

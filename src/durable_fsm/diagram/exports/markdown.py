@@ -1,27 +1,27 @@
-"""Every transition of a chart as a row of a Markdown table."""
+"""The transition table: every transition of a chart as a row of a Markdown table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from durable_fsm.core.chart import ROOT, Chart, Transition
-from durable_fsm.diagram.exports.export import Export, written
+from durable_fsm.diagram.exports.export import Export, exported, words
 from durable_fsm.diagram.words import Words
 
 HEADING = ("state", "event", "guard", "action", "target")
 
 
 def to_markdown(chart: Chart) -> Export:
-    """The transition table: state, event, guard, action, target; then what states do by themselves.
+    """Write a table of transitions, with state, event, guard, action and target, and one of what states do themselves.
 
-    It is what a person compares when a picture has changed, so it shows everything that a picture shows.
+    People compare this table when a picture has changed, so it contains everything that a picture shows.
     """
     lines = [_row(HEADING), _row(["---"] * len(HEADING))]
     lines += [_row(cells) for cells in _transitions(chart)]
     states = list(_states(chart))
     if states:
         lines += ["", _row(("state", "does")), _row(("---", "---")), *map(_row, states)]
-    return Export(written(lines))
+    return exported(lines)
 
 
 def _transitions(chart: Chart) -> Iterator[tuple[str, ...]]:
@@ -44,7 +44,7 @@ def _states(chart: Chart) -> Iterator[tuple[str, str]]:
     talk = Words(chart)
     for state in chart.states.values():
         for row in talk.rows(state, ()):
-            yield state.id or chart.name, " ".join(part.text for part in row)
+            yield state.id or chart.name, words(row)
         if state.tags:
             yield state.id, f"tags {', '.join(sorted(state.tags))}"
         if state.id != ROOT and state.kind.value not in ("atomic", "compound"):

@@ -1,4 +1,4 @@
-"""SCXML, W3C's language of statecharts: for interpreters and editors that know it.
+"""SCXML, the statechart language of the W3C, for interpreters and editors that read it.
 
 https://www.w3.org/TR/scxml/
 """
@@ -22,13 +22,21 @@ from durable_fsm.core.chart import (
     State,
     Timer,
     Transition,
-    Unexpected,
 )
-from durable_fsm.diagram.exports.export import Export, deferred, name_of, undone
+from durable_fsm.diagram.exports.export import (
+    Export,
+    callbacks_of,
+    chart_of,
+    deferred,
+    details_of,
+    exported,
+    name_of,
+    rejection,
+)
 
 NAMESPACE = "http://www.w3.org/2005/07/scxml"
 OURS = "urn:x-durable-fsm"
-"""The namespace of what SCXML has no attribute for, which other readers pass over: `fsm:name` and `fsm:tags`."""
+"""The namespace of our attributes `fsm:name` and `fsm:tags`, which other readers ignore."""
 
 TAGS = {
     Kind.PARALLEL: "parallel",
@@ -39,16 +47,16 @@ TAGS = {
 
 
 def to_scxml(chart: Chart) -> Export:
-    """The chart as an SCXML document that safe readers take: it names code, and holds none.
+    """Write the chart as an SCXML document that names code but contains none, so that it is safe to read.
 
-    A guard is a condition (`cond="has_items"`) over variables that the document declares and that hold until a host
-    says otherwise. An action is a `<log>` with its name, an activity an `<invoke>` of our own type, a timer a `<send>`
-    on entry that the exit cancels.
+    A guard is a condition (`cond="has_items"`) over variables; the document declares them as true, and a host may set
+    them. An action is a `<log>` with its name, an activity an `<invoke>` of our own type, a timer a `<send>` on entry
+    that the exit cancels.
     """
-    return _Writer(chart).export()
+    return _ScxmlWriter(chart).export()
 
 
-class _Writer:
+class _ScxmlWriter:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         self.lost: list[str] = []
@@ -61,21 +69,21 @@ class _Writer:
         root.set("initial", self._ids(chart.index.initial[ROOT].targets))
         for child in chart.root.children:
             root.append(self._state(chart.states[child]))
-        self._tell_of_the_root(chart.root)
+        self._say_root(chart.root)
         if self.questions:
             root.insert(0, self._variables())
-        self._tell_of_policies()
+        self.lost += rejection(chart)
         ET.indent(root)
         text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
-        return Export(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n', tuple(dict.fromkeys(self.lost)))
+        return exported(['<?xml version="1.0" encoding="UTF-8"?>', text], self.lost)
 
     def _variables(self) -> ET.Element:
-        """The variables that guards ask for: all of them hold, so that the document runs as it is."""
+        """Declare the variables of the guards; all of them are true, so that the document can run."""
         model = ET.Element("datamodel")
         for name in self.questions:
             ET.SubElement(model, "data", {"id": name, "expr": "1"})
         names = ", ".join(f"'{name}'" for name in self.questions)
-        self.lost.append(f"What guards ask: {names} always hold.")
+        self.lost.append(f"The guards: {names} are always true.")
         return model
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +114,7 @@ class _Writer:
         return element
 
     def _default(self, state: State) -> ET.Element:
-        """Where a compound state begins, and a history state the first time."""
+        """The transition to where a compound state begins, or a history state leads the first time."""
         initial = self.chart.index.initial[state.id]
         element = ET.Element("transition", {"target": self._ids(initial.targets)})
         element.extend(_log("action", action) for action in initial.actions)
@@ -121,18 +129,18 @@ class _Writer:
         for tag, content in (("onentry", entry), ("onexit", leaving)):
             if content:
                 ET.SubElement(element, tag).extend(content)
-        self._tell_of_timers(state)
+        self._say_timers(state)
         self.lost += deferred(self.chart, state)
         if state.done:
             names = ", ".join(action.name for action in state.done)
-            self.lost.append(f"What '{state.id}' leaves behind: the result of {names}.")
+            self.lost.append(f"The output of '{state.id}': the result of {names}.")
 
-    def _tell_of_timers(self, state: State) -> None:
+    def _say_timers(self, state: State) -> None:
         for timer in state.timers:
             if timer.when is not None:
-                self.lost.append(f"That '{state.id}' raises '{timer.event}' when '{timer.when.name}' says.")
+                self.lost.append(f"'{state.id}' raises '{timer.event}' at the time that '{timer.when.name}' computes.")
             if timer.recurring:
-                self.lost.append(f"That '{state.id}' raises '{timer.event}' again and again.")
+                self.lost.append(f"'{state.id}' raises '{timer.event}' again and again.")
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,21 +156,15 @@ class _Writer:
                 element.set("type", "internal")
         for label, actions in (("before", edge.before), ("action", edge.actions), ("after", edge.after)):
             element.extend(_log(label, action) for action in actions)
-        self._tell_of(edge)
+        self.lost += callbacks_of(edge)
         return element
-
-    def _tell_of(self, edge: Transition) -> None:
-        for validator in edge.validators:
-            self.lost.append(f"That '{validator.name}' may reject '{' '.join(edge.events)}' in '{edge.source}'.")
-        for when, actions in (("before states are left", edge.before), ("after states are entered", edge.after)):
-            self.lost += [f"That '{action.name}' runs {when}." for action in actions if edge.targets]
 
     def _condition(self, guards: tuple[Guard, ...]) -> str:
         asked = [self._question(guard) for guard in guards]
         return asked[0] if len(asked) == 1 else " and ".join(f"({question})" for question in asked)
 
     def _question(self, guard: Guard) -> str:
-        """The guard as an expression: its name, if that is one, or a variable made of it."""
+        """The guard as an expression: its name if that is an expression, or else a variable named after it."""
         name = " ".join(guard.name.split())
         try:
             tree = ast.parse(name, mode="eval")
@@ -181,10 +183,7 @@ class _Writer:
     def _activity(self, activity: Activity) -> ET.Element:
         element = ET.Element("invoke", {"type": f"{OURS}:activity", "id": _id(activity.id)})
         ET.SubElement(element, "param", {"name": "activity", "expr": repr(activity.name)})
-        if activity.exclusive:
-            self.lost.append(f"That activity '{activity.id}' holds the machine until it is over.")
-        self.lost.append(f"What activity '{activity.id}' does, how often it is tried, and when it is given up.")
-        self.lost += undone(activity)
+        self.lost += details_of(activity, "The work, the retries and the deadline")
         return element
 
     def _machine(self, child: Child) -> ET.Element:
@@ -192,24 +191,18 @@ class _Writer:
         ET.SubElement(element, "param", {"name": "machine", "expr": repr(child.name)})
         if child.finalize:
             ET.SubElement(element, "finalize").extend(_log("action", action) for action in child.finalize)
-        self.lost.append(f"Which machine '{child.name}' begins: the chart decides that while it runs.")
+        self.lost.append(chart_of(child))
         return element
 
-    # ── what there is no place for ────────────────────────────────────────────────────────────────────────────────────
-
-    def _tell_of_the_root(self, root: State) -> None:
-        """`<scxml>` has neither actions nor transitions."""
+    def _say_root(self, root: State) -> None:
+        """Say what the root has and `<scxml>` cannot have: actions, transitions, timers and activities."""
         self.lost += deferred(self.chart, root)
         own: Iterable[Callback] = (*root.entry, *root.exit, *self.chart.index.initial[ROOT].actions)
-        self.lost += [f"What {self.chart.name} itself does: {callback.name}." for callback in own]
+        self.lost += [f"The action {callback.name} of {self.chart.name} itself." for callback in own]
         for edge in self.chart.index.transitions[ROOT]:
-            self.lost.append(f"The transition '{edge.key}', which {self.chart.name} takes wherever it is.")
-        self.lost += [f"That {self.chart.name} itself raises '{timer.event}'." for timer in root.timers]
-        self.lost += [f"That {self.chart.name} itself runs '{activity.id}'." for activity in root.activities]
-
-    def _tell_of_policies(self) -> None:
-        if self.chart.policies.unexpected is Unexpected.REJECT:
-            self.lost.append("That events are rejected where nothing takes them: they are dropped.")
+            self.lost.append(f"The transition '{edge.key}', which {self.chart.name} takes in every state.")
+        self.lost += [f"{self.chart.name} itself raises '{timer.event}'." for timer in root.timers]
+        self.lost += [f"{self.chart.name} itself runs '{activity.id}'." for activity in root.activities]
 
     @staticmethod
     def _ids(ids: Iterable[str]) -> str:
@@ -220,7 +213,7 @@ class _Writer:
 
 
 def _id(id: str) -> str:
-    """An id without white space, which separates ids here."""
+    """An id without white space, which separates ids in SCXML."""
     return name_of(id) if re.search(r"\s", id) else id
 
 
@@ -238,14 +231,14 @@ def _send_ids(state: State) -> Iterator[str]:
 
 
 def _delay(length: timedelta) -> str:
-    """As CSS writes times, in the largest unit of the two that needs no fraction if there is one: `900s`, `1500ms`."""
+    """A duration as CSS writes it: whole seconds, or else milliseconds: `900s`, `1500ms`."""
     if length % timedelta(seconds=1) == timedelta(0):
         return f"{length // timedelta(seconds=1)}s"
     return f"{length / timedelta(milliseconds=1):.15g}ms"
 
 
 def _variables(tree: ast.Expression) -> list[str]:
-    """The names that an expression asks for, without those that SCXML brings or that are called."""
+    """The variables of an expression: not those that SCXML provides, and not the functions that are called."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
     return [node.id for node in names if not node.id.startswith("_event")]

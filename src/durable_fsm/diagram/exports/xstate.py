@@ -1,4 +1,4 @@
-"""XState's JSON: the configuration that `createMachine` of version 5 takes.
+"""XState's JSON, the configuration for `createMachine` of version 5.
 
 https://stately.ai/docs/machines
 """
@@ -9,9 +9,18 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 
-from durable_fsm.core.chart import ROOT, Chart, Guard, Kind, State, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, Guard, Kind, State, Transition
 from durable_fsm.core.values import Json
-from durable_fsm.diagram.exports.export import Export, deferred, name_of, undone
+from durable_fsm.diagram.exports.export import (
+    Export,
+    callbacks_of,
+    chart_of,
+    deferred,
+    details_of,
+    exported,
+    name_of,
+    rejection,
+)
 
 TYPES = {
     Kind.PARALLEL: "parallel",
@@ -24,7 +33,7 @@ PREFIXES = {
     "error.invoke.": "xstate.error.actor.",
     "done.state.": "xstate.done.state.",
 }
-"""How events of the platform begin, and how they begin there."""
+"""Prefixes of platform events, and those of XState."""
 
 FAMILIES = {
     "done.invoke": "xstate.done.actor.*",
@@ -36,37 +45,34 @@ FAMILIES = {
 PLATFORM = ("done.", "error.")
 
 SPECIAL = frozenset(".#\\")
-"""What a key cannot hold: XState splits paths at dots, and `#` begins an id."""
+"""Characters that a key cannot contain: XState splits paths at dots, and `#` begins an id."""
 
 Node = dict[str, Json]
 
 
 def to_xstate(chart: Chart) -> Export:
-    """The chart as JSON for `createMachine(config)` or `setup({guards, actions, actors}).createMachine(config)`.
+    """Write the chart as JSON for `createMachine(config)` or `setup({guards, actions, actors}).createMachine(config)`.
 
-    Guards, actions and activities are names, to be implemented there. A negated guard is
-    `{"type": "not", "params": {"guard": "has_items"}}`, several are `{"type": "and", "params": {"guards": […]}}`; `not`
-    and `and` are implemented like any other. The names of states are their descriptions.
+    Guards, actions and activities are names; you implement them in XState. A negated guard is
+    `{"type": "not", "params": {"guard": "has_items"}}`, several are `{"type": "and", "params": {"guards": […]}}`; you
+    implement `not` and `and` like any other guard. The names of states become their descriptions.
     """
-    return _Writer(chart).export()
+    return _XStateWriter(chart).export()
 
 
-class _Writer:
+class _XStateWriter:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         self.lost: list[str] = []
         self.root = _key(chart.name)
-        self.owners = {activity.id: state.id for state in chart.states.values() for activity in state.activities}
 
     def export(self) -> Export:
         config: Node = {"id": self.root}
         if self.chart.doc.strip():
             config["description"] = self.chart.doc.strip()
         config.update(self._node(self.chart.root))
-        if self.chart.policies.unexpected is Unexpected.REJECT:
-            self.lost.append("That events are rejected where nothing takes them: they are dropped.")
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        return Export(f"{text}\n", tuple(dict.fromkeys(self.lost)))
+        self.lost += rejection(self.chart)
+        return exported([json.dumps(config, indent=2, ensure_ascii=False)], self.lost)
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,45 +94,41 @@ class _Writer:
         node.update(self._behaviour(state))
         if state.children:
             node["states"] = {self._own_key(id): self._node(self.chart.states[id]) for id in state.children}
-        self._tell_of(state)
+        self._say_details(state)
         return node
 
     def _history(self, state: State) -> Node:
         initial = self.chart.index.initial[state.id]
         if initial.actions:
             names = ", ".join(action.name for action in initial.actions)
-            self.lost.append(f"What is done on the way to the default of '{state.id}': {names}.")
+            self.lost.append(f"The actions on the way to the default of '{state.id}': {names}.")
         kind = "deep" if state.kind is Kind.DEEP_HISTORY else "shallow"
         return {"history": kind, "target": self._targets(initial.targets)}
 
     def _initial(self, state: State) -> Json:
-        """The child that a compound state begins in; XState begins nowhere deeper."""
+        """The child that a compound state begins in; XState cannot begin in a deeper state."""
         initial = self.chart.index.initial[state.id]
         inner = [child for child in state.children if self._lies_in(initial.targets[0], child)]
         if initial.targets != (inner[0],):
             where = ", ".join(initial.targets)
-            self.lost.append(f"That '{state.id or self.chart.name}' begins in {where}: it begins in '{inner[0]}'.")
+            self.lost.append(f"'{state.id or self.chart.name}' begins in {where}; there it begins in '{inner[0]}'.")
         key = self._own_key(inner[0])
         return {"target": key, "actions": _names(initial)} if _names(initial) else key
 
     def _lies_in(self, id: str, ancestor: str) -> bool:
         return id == ancestor or self.chart.index.is_descendant(id, ancestor)
 
-    def _tell_of(self, state: State) -> None:
-        self.lost += [f"What '{state.id}' leaves behind: the result of {action.name}." for action in state.done]
+    def _say_details(self, state: State) -> None:
+        self.lost += [f"The output of '{state.id}': the result of {action.name}." for action in state.done]
         self.lost += deferred(self.chart, state)
         for activity in state.activities:
-            if activity.exclusive:
-                self.lost.append(f"That activity '{activity.id}' holds the machine until it is over.")
-            self.lost.append(f"How often activity '{activity.id}' is tried, and when it is given up.")
-            self.lost += undone(activity)
-        for child in state.machines:
-            self.lost.append(f"Which machine '{child.name}' begins: the chart decides that while it runs.")
+            self.lost += details_of(activity, "The retries and the deadline")
+        self.lost += map(chart_of, state.machines)
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _behaviour(self, state: State) -> Node:
-        """`invoke`, `on`, `after`, `always` and `onDone` of a state, transitions in document order in each."""
+        """The members `invoke`, `on`, `after`, `always` and `onDone` of a state; transitions in document order in each."""
         on: dict[str, list[Json]] = {}
         after: dict[str, list[Json]] = {}
         always: list[Json] = []
@@ -145,8 +147,8 @@ class _Writer:
                 elif not delays or self._is_public(event):
                     for name in self._events(event, edge):
                         on.setdefault(name, []).append(written)
-        self._tell_of_order(state, [*on])
-        self._tell_of_timers(state)
+        self._say_order(state, [*on])
+        self._say_timers(state)
         members: dict[str, Json] = {"invoke": self._invoke(state, on)}
         members |= {"on": {name: _one(edges) for name, edges in on.items()}}
         members |= {"after": {delay: _one(edges) for delay, edges in after.items()}}
@@ -154,7 +156,7 @@ class _Writer:
         return {name: member for name, member in members.items() if member}
 
     def _invoke(self, state: State, on: dict[str, list[Json]]) -> Json:
-        """The activities, with the transitions that take their outcomes, which `on` then lacks."""
+        """The activities with the transitions for their outcomes, which are removed from `on`."""
         found: list[Json] = []
         for activity in state.activities:
             invoke: Node = {"id": activity.id, "src": activity.name}
@@ -177,15 +179,12 @@ class _Writer:
             written["actions"] = actions
         if self._reenters(edge):
             written["reenter"] = True
-        self._tell_of_regions(edge)
-        for validator in edge.validators:
-            self.lost.append(f"That '{validator.name}' may reject '{' '.join(edge.events)}' in '{edge.source}'.")
-        for when, callbacks in (("before states are left", edge.before), ("after states are entered", edge.after)):
-            self.lost += [f"That '{callback.name}' runs {when}." for callback in callbacks if edge.targets]
+        self._say_regions(edge)
+        self.lost += callbacks_of(edge)
         return written
 
     def _reenters(self, edge: Transition) -> bool:
-        """Whether a transition leaves its own state, though it leads, or may lead, there or further in."""
+        """Whether a transition to its own state, or into it, leaves that state first."""
         if not edge.targets or edge.source == ROOT:
             return False
         if not all(self._may_stay(edge.source, target) for target in edge.targets):
@@ -193,17 +192,17 @@ class _Writer:
         return not self._stays_inside(edge)
 
     def _stays_inside(self, edge: Transition) -> bool:
-        """Whether SCXML takes an internal transition as one: its source stays active."""
+        """Whether the source of an internal transition stays active, as SCXML defines it."""
         inside = all(self.chart.index.is_descendant(target, edge.source) for target in edge.targets)
         return edge.internal and inside and self.chart.states[edge.source].kind is Kind.COMPOUND
 
     def _may_stay(self, source: str, target: str) -> bool:
-        """Whether the target is the source or in it; what a history around the source remembers may be."""
+        """Whether the target is the source or inside it, or a history state around it that may lead there."""
         state = self.chart.states[target]
         return self._lies_in(target, source) or (state.kind.is_history and self._lies_in(source, state.parent or ROOT))
 
-    def _tell_of_regions(self, edge: Transition) -> None:
-        """XState stays in the parallel state around a transition between its regions; SCXML leaves that, too."""
+    def _say_regions(self, edge: Transition) -> None:
+        """Say that SCXML leaves the parallel state around a transition between its regions, and XState does not."""
         states = self.chart.states
         if not edge.targets or edge.source == ROOT:
             return
@@ -215,7 +214,7 @@ class _Writer:
         if states[around[0]].kind is Kind.PARALLEL and not self._stays_inside(edge):
             where = ", ".join(edge.targets)
             self.lost.append(
-                f"That the transition from '{edge.source}' to {where} leaves '{around[0]}': it stays active."
+                f"The transition from '{edge.source}' to {where} leaves '{around[0]}'; there it stays active."
             )
 
     @staticmethod
@@ -230,7 +229,7 @@ class _Writer:
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _events(self, descriptor: str, edge: Transition) -> Iterator[str]:
-        """A descriptor as XState writes it; several, or none if there is no such event."""
+        """The descriptors that XState uses for one of ours: several, or none if it has no such event."""
         plain = descriptor if descriptor == "*" else descriptor.removesuffix("*").removesuffix(".")
         prefix = next((prefix for prefix in PREFIXES if plain.startswith(prefix)), None)
         if plain in FAMILIES:
@@ -249,22 +248,22 @@ class _Writer:
     def _is_public(self, event: str) -> bool:
         return event in self.chart.public_events
 
-    def _tell_of_order(self, state: State, names: list[str]) -> None:
-        """XState asks the most precise descriptor first, SCXML the first."""
+    def _say_order(self, state: State, names: list[str]) -> None:
+        """Say where the order of descriptors matters: XState tries the most precise first, SCXML the first in the document."""
         for place, name in enumerate(names):
             later = [other for other in names[place + 1 :] if _covers(name, other)]
-            self.lost += [f"That '{state.id}' asks '{name}' before '{other}'." for other in later]
+            self.lost += [f"'{state.id}' tries '{name}' before '{other}'." for other in later]
 
-    def _tell_of_timers(self, state: State) -> None:
+    def _say_timers(self, state: State) -> None:
         taken = {event for edge in self.chart.index.transitions[state.id] for event in edge.events}
         for timer in state.timers:
             what = f"'{state.id or self.chart.name}' raises '{timer.event}'"
             if timer.when is not None:
-                self.lost.append(f"That {what} when '{timer.when.name}' says.")
+                self.lost.append(f"{what} at the time that '{timer.when.name}' computes.")
             elif timer.event not in taken:
-                self.lost.append(f"That {what} after {_milliseconds(timer.after)} ms, for others to take.")
+                self.lost.append(f"{what} after {_milliseconds(timer.after)} ms, for transitions of other states.")
             if timer.recurring:
-                self.lost.append(f"That {what} again and again.")
+                self.lost.append(f"{what} again and again.")
 
     # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,7 +272,7 @@ class _Writer:
         return written[0] if len(written) == 1 else written
 
     def _path(self, id: str) -> str:
-        """The id that XState gives to a state: `Order.payment.charging`."""
+        """The id that XState gives a state: `Order.payment.charging`."""
         inside = [above for above in reversed(self.chart.index.ancestors[id]) if above != ROOT]
         return ".".join([self.root, *map(self._own_key, (*inside, id))])
 
@@ -287,7 +286,7 @@ def _key(name: str) -> str:
 
 
 def _covers(general: str, precise: str) -> bool:
-    """Whether one descriptor takes all that another takes, and more."""
+    """Whether one descriptor matches every event that another matches, and more."""
     if general == precise or not general.endswith("*"):
         return False
     return f"{precise}.".startswith(general.removesuffix("*"))
@@ -298,7 +297,7 @@ def _names(edge: Transition) -> list[Json]:
 
 
 def _one(edges: list[Json]) -> Json:
-    """A transition alone needs no array."""
+    """A single transition without its array."""
     return edges[0] if len(edges) == 1 else edges
 
 
