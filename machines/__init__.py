@@ -1,1 +1,1 @@
-"""Applications as statecharts: each directory runs alone, and is an acceptance test of the framework."""
+"""Applications as statecharts. Each directory runs alone, and is an acceptance test of the framework."""

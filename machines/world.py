@@ -1,11 +1,11 @@
-"""A small world outside: an HTTP service in a process of its own that does what it is asked once, and remembers it.
+"""An outside service for the examples, in a separate process: it does each request once, and records it.
 
     POST /<something>   with an idempotency-key header: 201 with an answer; 409 with the first one, if it knows the key
-    GET  /ledger        all that was done, in order: [{"path", "key", "body", "answer"}]
-    POST /trouble       {"path", "status", "reason", "times"}: the next so many requests there are refused
-    POST /withhold      {"path", "after"}: the request there after so many others is done, and its answer withheld
+    GET  /ledger        everything it did, in order: [{"path", "key", "body", "answer"}]
+    POST /trouble       {"path", "status", "reason", "times"}: it refuses the next requests to that path
+    POST /withhold      {"path", "after"}: it does a request to that path, but sends no answer
 
-Applications say what can be asked for, and what is answered: `serve({"/charges": charge})`. `ask` is their way to it.
+An application defines the paths and the answers: `serve({"/charges": charge})`. Its activities call `ask`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from durable_fsm import TerminalError
 
 Answer: TypeAlias = tuple[int, dict[str, Any]]
 Deed: TypeAlias = Callable[["World", str, dict[str, Any]], Answer]
-"""What is done for a request, given its key and its body."""
+"""Handles a request, given its key and its body."""
 
 FINAL = {400, 402, 404, 410}
-"""Refusals that stay the same however often one asks; everything else is tried again."""
+"""Statuses that a retry does not change; all others are retried."""
 
 
 async def ask(path: str, body: Mapping[str, object], *, key: str) -> Any:  # Any: JSON
-    """Ask the world at WORLD_URL; return its answer, also where it knows this key.
+    """Send a request to WORLD_URL; return the answer, also the first answer if the key is known.
 
     Raises:
-        TerminalError: it refuses for good.
-        httpx.HTTPError: it refuses for now, or cannot be reached.
+        TerminalError: the service refuses for good.
+        httpx.HTTPError: the service refuses for now, or cannot be reached.
     """
     async with httpx.AsyncClient(base_url=os.environ["WORLD_URL"], timeout=30, trust_env=False) as world:
         answer = await world.post(path, json=body, headers={"idempotency-key": key})
@@ -47,7 +47,7 @@ async def ask(path: str, body: Mapping[str, object], *, key: str) -> Any:  # Any
 
 
 class World:
-    """What can be done, what was done, and what is to go wrong. Every method is called under `lock`."""
+    """The handlers, the ledger, and the requests to refuse. Hold `lock` to call a method."""
 
     def __init__(self, deeds: Mapping[str, Deed]) -> None:
         self.deeds = deeds
@@ -57,11 +57,11 @@ class World:
         self.withheld: dict[str, int] = {}
 
     def count(self, path: str) -> int:
-        """How often this was done."""
+        """Count the requests to *path* that were done."""
         return sum(done["path"] == path for done in self.ledger)
 
     def take(self, path: str, key: str, body: dict[str, Any]) -> Answer:
-        """Do what a request asks for, unless it was done before, or is to be refused."""
+        """Do what a request asks for, unless it was done before, or must be refused."""
         if path not in self.deeds or not key:
             return 400, {
                 "reason": "an idempotency-key header is needed" if path in self.deeds else f"there is no {path}"
@@ -79,7 +79,7 @@ class World:
         return status, answer
 
     def keeps_silent(self, path: str) -> bool:
-        """Whether what was just done there is not to be answered."""
+        """True if the answer to the request just done must be withheld."""
         left = self.withheld.pop(path, None)
         if left:
             self.withheld[path] = left - 1
@@ -87,9 +87,9 @@ class World:
 
 
 def serve(deeds: Mapping[str, Deed], description: str | None) -> None:
-    """Serve these deeds on the port that the command line names."""
+    """Serve the handlers on the port of the command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=9090, help="where to listen on the loopback; 9090 if not given")
+    parser.add_argument("--port", type=int, default=9090, help="port on the loopback interface; 9090 by default")
     Gate.world = World(deeds)
     ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), Gate).serve_forever()
 
@@ -117,7 +117,7 @@ class Gate(BaseHTTPRequestHandler):
                 answer = self.world.take(self.path, self.headers.get("idempotency-key", ""), body)
                 silent = answer[0] == 201 and self.world.keeps_silent(self.path)
         if silent:
-            self.connection.recv(1)  # until the caller goes away: it shall not learn of what was done
+            self.connection.recv(1)  # wait until the caller hangs up: it must not learn that the request was done
             return
         self._answer(*answer)
 

@@ -1,1 +1,1 @@
-"""What durable machines are made of, each once."""
+"""The building blocks of durable machines, each once."""

@@ -1,4 +1,4 @@
-"""What the two machines do outside."""
+"""The outside work of the two machines."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Request(BaseModel):
 
 
 async def create(ctx: ActivityContext, data: SubscriptionData) -> str:
-    """Subscribe; answer with the number."""
+    """Subscribe; return the number."""
     answer = await ctx.run("create", ask, "/subscriptions", {"subscription": ctx.key}, key=ctx.stable_id)
     return str(answer["number"])
 
 
 async def hear(ctx: ActivityContext, data: BlocksData) -> object:
-    """Wait until somebody says a word; the id to say it to is in the machine's snapshot."""
+    """Wait for a word from outside; the machine's snapshot lists the id of the callback."""
     return await ctx.callback("word")
 
 
 async def charge(ctx: ActivityContext, data: BlocksData) -> str:
-    """Charge the account; its bank knows a repeat by the stable id."""
+    """Charge the account; the bank recognises a repeated request by its stable id."""
     answer = await ctx.run("charge", ask, "/charges", {"machine": ctx.key, "word": data.word}, key=ctx.stable_id)
     return str(answer["receipt"])

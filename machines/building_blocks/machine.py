@@ -1,4 +1,4 @@
-"""A chart in which every state is a building block, and the machine that it talks to."""
+"""A chart with one building block per state, and the machine that it exchanges messages with."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from durable_fsm import Effects, Failure, activity, after, durable, event
 from machines.building_blocks.activities import BlocksData, Request, SubscriptionData, charge, create, hear
 
 PAUSE = timedelta(seconds=float(os.environ.get("BLOCKS_SECONDS", "5")))
-"""How long a callback is waited for, and how long the machine sleeps: five seconds, or what the environment says."""
+"""How long the machine waits for the callback, and how long it sleeps: five seconds, or BLOCKS_SECONDS."""
 
 DAY = timedelta(days=1)
 
 
 @durable(name="SubscriptionService", version="1")
 class Subscription(StateChart[SubscriptionData]):
-    """A subscription. Whoever asks for it is answered; whoever just orders it is not."""
+    """A subscription. `ask` is answered with a message, `order` is not."""
 
     idle = State(initial=True)
     creating = State(invoke=activity(create, exclusive=True))
@@ -44,7 +44,7 @@ class Subscription(StateChart[SubscriptionData]):
 
 
 def answer(data: SubscriptionData, effects: Effects, event: str, what: str) -> None:
-    """Tell whoever has asked, if somebody has."""
+    """Answer the sender of the last `ask`, if there is one."""
     if data.asked_by:
         effects.send(event, what, to=data.asked_by)
         data.asked_by = ""
@@ -52,7 +52,7 @@ def answer(data: SubscriptionData, effects: Effects, event: str, what: str) -> N
 
 @durable(name="BuildingBlocks", version="1")
 class Blocks(StateChart[BlocksData]):
-    """Each state is one of the things that durable machines are made of."""
+    """Each state shows one building block of durable machines."""
 
     new = State(initial=True)
     calling = State("Calling: a message, and its answer")

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.building_blocks.service:app`."""
+"""The application to serve: `hypercorn machines.building_blocks.service:app`."""
 
 import durable_fsm
 from machines.building_blocks.machine import Blocks, Subscription

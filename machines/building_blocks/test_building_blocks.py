@@ -15,7 +15,7 @@ def subscription() -> Rehearsal:
 
 @pytest.fixture
 def blocks(subscription: Rehearsal) -> Rehearsal:
-    """A machine that has been answered, and waits for its callback."""
+    """A machine that got its answer, and waits for its callback."""
     blocks = Rehearsal(Blocks, key="b", beside=subscription)
     blocks.send("run", {"subscription": "news"})
     assert blocks.configuration == ("calling",)
@@ -23,7 +23,7 @@ def blocks(subscription: Rehearsal) -> Rehearsal:
     return blocks
 
 
-def test_one_block_after_the_other(blocks: Rehearsal, subscription: Rehearsal) -> None:
+def test_it_goes_through_one_block_after_the_other(blocks: Rehearsal, subscription: Rehearsal) -> None:
     waiting = blocks.configuration
     subscription.finish("creating", "subscription-2")
     blocks.finish("awaiting_callback", "hello")
@@ -37,13 +37,13 @@ def test_one_block_after_the_other(blocks: Rehearsal, subscription: Rehearsal) -
     assert subscription.configuration == ("cancelled",)
 
 
-def test_a_callback_is_not_awaited_for_ever(blocks: Rehearsal) -> None:
+def test_a_callback_times_out(blocks: Rehearsal) -> None:
     blocks.advance(PAUSE)
 
     assert (blocks.configuration, blocks.running) == (("over", "timed_out"), ())
 
 
-def test_who_runs_it_again_calls_off_what_was_to_end_the_subscription(
+def test_running_it_again_cancels_the_message_that_would_end_the_subscription(
     blocks: Rehearsal, subscription: Rehearsal
 ) -> None:
     blocks.advance(PAUSE)
@@ -52,7 +52,7 @@ def test_who_runs_it_again_calls_off_what_was_to_end_the_subscription(
     assert "end" not in blocks.timers
 
 
-def test_a_refusal_is_an_answer(subscription: Rehearsal) -> None:
+def test_a_refused_subscription_is_answered_with_the_reason(subscription: Rehearsal) -> None:
     blocks = Rehearsal(Blocks, key="b", beside=subscription)
     blocks.send("run", {"subscription": "news"})
     subscription.fail("creating", "there is no such thing", code=404)

@@ -1,6 +1,6 @@
-"""The world outside of the building blocks: what is subscribed to, and a bank account.
+"""The outside services of the building blocks: subscriptions and a bank account.
 
-`python -m machines.building_blocks.world` serves it.
+`python -m machines.building_blocks.world` serves them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Several steps outside, each done once, whatever crashes."""
+"""Several outside steps, each done once, through every crash."""

@@ -1,4 +1,4 @@
-"""What subscribing does outside."""
+"""The outside work of a subscription."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class SubscriptionData(BaseModel):
 
 
 async def create_payment(ctx: ActivityContext, data: SubscriptionData) -> str:
-    """Have the user pay from now on; answer with the payment's reference."""
+    """Create the recurring payment; return its reference."""
     request = {"user_id": data.user_id, "credit_card": data.credit_card, "payment_id": data.payment_id}
     answer = await ctx.run("pay", ask, "/payments", request, key=data.payment_id)
     return str(answer["payment"])
 
 
 async def create_subscription(ctx: ActivityContext, data: SubscriptionData) -> None:
-    """Subscribe to the one whose turn it is."""
+    """Subscribe to the next item of the list."""
     wanted = data.subscriptions[data.begun - 1]
     request = {"user_id": data.user_id, "subscription": wanted, "payment": data.payment, "payment_id": data.payment_id}
     await ctx.run("subscribe", ask, "/subscriptions", request, key=ctx.stable_id)

@@ -1,4 +1,4 @@
-"""The chart of subscribing. What it does outside is in `activities`."""
+"""The chart of the subscriptions. Its outside work is in `activities`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from machines.durable_execution.activities import SubscriptionData, create_payme
 
 @durable(name="SubscriptionService", version="1", flow=True)
 class Subscribe(StateChart[SubscriptionData]):
-    """A user pays once, and is subscribed to one thing after the other. It runs as a flow, without a key."""
+    """A user pays once, and is subscribed to a list of items, one by one. It runs as a flow, without a key."""
 
     paying = State(initial=True, invoke=activity(create_payment))
     subscribing = State(invoke=activity(create_subscription))

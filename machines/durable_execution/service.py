@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.durable_execution.service:app`."""
+"""The application to serve: `hypercorn machines.durable_execution.service:app`."""
 
 import durable_fsm
 from machines.durable_execution.machine import Subscribe

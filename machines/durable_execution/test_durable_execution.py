@@ -17,7 +17,7 @@ def subscribe() -> Rehearsal:
     return subscribe
 
 
-def test_one_pays_first_and_is_then_subscribed_to_one_after_the_other(subscribe: Rehearsal) -> None:
+def test_the_payment_comes_first_then_one_subscription_after_the_other(subscribe: Rehearsal) -> None:
     subscribe.finish("paying", "payment-1")
     assert (subscribe.configuration, subscribe.data.begun) == (("subscribing",), 1)
     subscribe.finish("subscribing")
@@ -27,7 +27,7 @@ def test_one_pays_first_and_is_then_subscribed_to_one_after_the_other(subscribe:
     assert (subscribe.configuration, subscribe.output) == (("done",), {"payment": "payment-1", "subscriptions": 2})
 
 
-def test_whoever_wants_nothing_pays_all_the_same() -> None:
+def test_an_empty_list_of_subscriptions_is_paid_too() -> None:
     subscribe = Rehearsal(Subscribe)
     subscribe.create(WANTED | {"subscriptions": []})
     subscribe.finish("paying", "payment-1")
@@ -35,7 +35,7 @@ def test_whoever_wants_nothing_pays_all_the_same() -> None:
     assert subscribe.configuration == ("done",)
 
 
-def test_a_declined_card_ends_it_with_that(subscribe: Rehearsal) -> None:
+def test_a_declined_card_ends_the_flow_with_that_failure(subscribe: Rehearsal) -> None:
     subscribe.fail("paying", "the card was declined", code=402)
 
     assert subscribe.configuration == ("failed",)

@@ -1,6 +1,6 @@
-"""The world outside of subscriptions: a recurring payment, and what it pays for.
+"""The outside services of the subscriptions: a recurring payment, and the subscriptions it pays for.
 
-`python -m machines.durable_execution.world` serves it; cards that begin with 4000 are declined.
+`python -m machines.durable_execution.world` serves them; cards that begin with 4000 are declined.
 """
 
 from __future__ import annotations

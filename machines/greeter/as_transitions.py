@@ -1,4 +1,4 @@
-"""The greeter once more, in the vocabulary of transitions. A test compares the two."""
+"""The same greeter as a configuration of transitions. A test compares the two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from machines.greeter.machine import GreeterData, Greeting, ordinal
 
 
 class Greeted(GreeterData):
-    """The model: what is known, and the callbacks."""
+    """The model: data and callbacks."""
 
     def is_last(self) -> bool:
         return self.count == 1

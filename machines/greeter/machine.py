@@ -1,4 +1,4 @@
-"""The greeter's chart. It needs nobody outside."""
+"""The greeter's chart. It has no outside work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GreeterData(BaseModel):
 
 @durable(name="greeter", version="1")
 class Greeter(StateChart[GreeterData]):
-    """Greets one person, and knows how often; a greeting can be taken back."""
+    """Greets one person and counts the greetings; a greeting can be taken back."""
 
     stranger = State(initial=True)
     acquaintance = State()
@@ -46,6 +46,6 @@ class Greeter(StateChart[GreeterData]):
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th."""
+    """Write a number as 1st, 2nd, 3rd, 4th, 11th."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

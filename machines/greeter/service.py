@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.greeter.service:app`."""
+"""The application to serve: `hypercorn machines.greeter.service:app`."""
 
 import durable_fsm
 from machines.greeter.machine import Greeter

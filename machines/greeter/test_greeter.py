@@ -8,7 +8,7 @@ from durable_fsm.testing import Rehearsal
 from machines.greeter.machine import Greeter, ordinal
 
 
-def test_it_counts_and_forgets_and_never_goes_below_zero() -> None:
+def test_greetings_are_counted_and_taken_back_but_never_below_zero() -> None:
     mary = Rehearsal(Greeter, key="mary")
 
     assert [mary.send("greet", {"greeting": "Hi"}).reply for _ in range(2)] == [
@@ -22,5 +22,5 @@ def test_it_counts_and_forgets_and_never_goes_below_zero() -> None:
 @pytest.mark.parametrize(
     ("number", "word"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")]
 )
-def test_numbers_are_said_as_people_say_them(number: int, word: str) -> None:
+def test_a_number_has_its_english_ending(number: int, word: str) -> None:
     assert ordinal(number) == word

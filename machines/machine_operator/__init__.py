@@ -1,1 +1,1 @@
-"""Machines that are set up and torn down, each one thing at a time."""
+"""Machines that are set up and torn down, one request at a time for each."""

@@ -1,4 +1,4 @@
-"""The slow work on a machine, of which the hall keeps a logbook."""
+"""The slow work on a machine, recorded in a logbook."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from durable_fsm import ActivityContext, TerminalError
 
 WORK = timedelta(seconds=float(os.environ.get("MACHINE_WORK_SECONDS", "5")))
-"""How long a machine takes to come up or to go down."""
+"""How long it takes to bring a machine up or to tear it down."""
 
 LOGBOOK = Path(os.environ.get("MACHINE_LOGBOOK", "logbook.txt"))
 BROKEN = frozenset(os.environ.get("MACHINES_BROKEN", "").split())
 
 
 async def bring_up(ctx: ActivityContext) -> None:
-    """Bring it up, slowly. A broken machine does not come up, however often one tries."""
+    """Bring the machine up, slowly. With a broken machine that fails for good."""
     await work(ctx, "up")
 
 
 async def take_down(ctx: ActivityContext) -> None:
-    """Take it down, slowly."""
+    """Tear the machine down, slowly."""
     await work(ctx, "down")
 
 
 async def work(ctx: ActivityContext, direction: str) -> None:
-    """Write into the logbook, work, write again."""
+    """Write a line into the logbook, work, write another line."""
     await ctx.run("begin", note, f"{ctx.key} {direction} begin")
     await ctx.sleep(WORK)
     if ctx.key in BROKEN:
@@ -35,7 +35,7 @@ async def work(ctx: ActivityContext, direction: str) -> None:
 
 
 def note(line: str) -> None:
-    """Append a line that survives whatever happens next. A line may stand there twice after a crash."""
+    """Append a line and flush it to disk. After a crash the logbook may have a line twice."""
     with LOGBOOK.open("a", encoding="utf-8") as book:
         book.write(f"{line}\n")
         book.flush()

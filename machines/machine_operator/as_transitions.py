@@ -1,4 +1,4 @@
-"""The operator once more, in the vocabulary of transitions. A test compares the two."""
+"""The same operator as a configuration of transitions. A test compares the two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from machines.machine_operator.activities import bring_up, take_down
 
 
 class Operated(BaseModel):
-    """The model: nothing is known but the state; and the callbacks."""
+    """The model: callbacks, and no data."""
 
     def say_already_up(self, effects: Effects) -> None:
         effects.reply("already up")

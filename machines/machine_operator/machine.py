@@ -1,4 +1,4 @@
-"""The operator's chart. How a machine is brought up and taken down is in `activities`."""
+"""The operator's chart. The work on a machine is in `activities`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from machines.machine_operator.activities import bring_up, take_down
 
 @durable(name="machineOperator", version="1", handlers={"setUp": "set_up", "tearDown": "tear_down"})
 class MachineOperator(StateChart):
-    """One machine of the hall. While it changes, whoever else wants something of it waits for their turn."""
+    """One machine of the hall. While it is set up or torn down, other requests wait in order."""
 
     down = State(initial=True)
     bringing_up = State(invoke=activity(bring_up, exclusive=True))

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.machine_operator.service:app`."""
+"""The application to serve: `hypercorn machines.machine_operator.service:app`."""
 
 import durable_fsm
 from machines.machine_operator.machine import MachineOperator

@@ -10,11 +10,11 @@ from machines.machine_operator.machine import MachineOperator
 
 @pytest.fixture
 def machine() -> Rehearsal:
-    """A machine that is down, and whose work is done at once."""
+    """A machine that is down, and whose work takes no time."""
     return Rehearsal(MachineOperator, answers={"bringing_up": lambda _: None, "tearing_down": lambda _: None})
 
 
-def test_who_sets_up_or_tears_down_is_answered_when_the_work_is_done(machine: Rehearsal) -> None:
+def test_a_request_is_answered_when_its_work_is_done(machine: Rehearsal) -> None:
     answers = [machine.send(event).reply for event in ("set_up", "set_up", "tear_down", "tear_down")]
 
     assert answers == ["now up", "already up", "now down", "not up, cannot be torn down"]

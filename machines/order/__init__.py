@@ -1,4 +1,4 @@
-"""An order lifecycle: cart, payment, hold, shipping, refund."""
+"""The lifecycle of an order: cart, payment, hold, shipping, refund."""
 
 from machines.order.machine import Order
 

@@ -1,4 +1,4 @@
-"""What an order knows, and what its events bring."""
+"""The data of an order, and the payloads of its events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Checkout(Payment):
 
 
 class Proof(BaseModel):
-    """What the customer was told by their bank, and types in."""
+    """The code that the customer got from their bank."""
 
     code: str = Field(min_length=1)
 
@@ -32,13 +32,13 @@ class Parcel(BaseModel):
 
 
 class Complaint(BaseModel):
-    """Something is to be paid back: so much of it, or all that is left."""
+    """A request for a refund: an amount, or all that is left."""
 
     cents: int | None = Field(default=None, gt=0)
 
 
 class Charge(TypedDict, total=False):
-    """How the bank answers: with a receipt, or with a challenge to the customer."""
+    """The bank's answer: a receipt, or a challenge to the customer."""
 
     receipt: str
     challenge: str

@@ -1,10 +1,10 @@
-"""The story of `make demo`: orders are placed over HTTP while the processes they depend on are killed.
+"""The story of `make demo`: place orders over HTTP, and kill the processes that they depend on.
 
     python -m machines.order.demo [--keep]
 
-A real Restate server, the order service and the world outside (warehouse, bank, bookkeeper) run as processes of their
-own, on free ports of the loopback. The service dies by SIGKILL in the middle of a charge, the Restate server while a
-timer runs. At the end the bank is asked what it charged.
+A real Restate server, the order service and the outside services (warehouse, bank, bookkeeper) run as separate
+processes, on free ports of the loopback interface. The demo kills the service with SIGKILL in the middle of a charge,
+and the Restate server while a timer runs. At the end it asks the bank for its charges.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GOOD, BAD = "5555 1111", "4000 0002"
 
 
 class Shop:
-    """The three processes, and what a customer can do with them."""
+    """The three processes, and the requests of a customer."""
 
     def __init__(self, place: Path) -> None:
         root = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ class Shop:
             process.close()
 
     def send(self, key: str, event: str, payload: object = None) -> dict[str, Any]:
-        """One event over HTTP; the receipt. The idempotency key makes it safe to ask again after a crash."""
+        """Send one event over HTTP; return the receipt. The idempotency key makes it safe to repeat after a crash."""
         place = f"{self.server.ingress_url}/Order/{key}/{event}"
         answer = httpx.post(place, json=payload, headers={"idempotency-key": f"{key}/{event}"}, timeout=30)
         answer.raise_for_status()
@@ -175,11 +175,11 @@ ENDS = {
     "gil": ("abandoned", None),
     "hua": ("paid", 640),
 }
-"""How every order must end, and what must have been charged for it, in cents."""
+"""The state in which every order must end, and the charge for it, in cents."""
 
 
 def faults(shop: Shop) -> list[str]:
-    """Whatever did not end as it must; asked of Restate and of the world outside."""
+    """List the orders that did not end as they must, according to Restate and to the outside services."""
     ledger = shop.ledger()
     found: list[str] = []
     for key, (state, cents) in ENDS.items():
@@ -190,7 +190,7 @@ def faults(shop: Shop) -> list[str]:
         if charged != ([] if cents is None else [cents]):
             found.append(f"order {key} was charged {charged}, not once {cents}")
     if not ledger["repeats"]:
-        found.append("the bank refused no repeated request, so the kill hit nothing")
+        found.append("the bank refused no repeated request, so the kill hit no charge")
     if len(ledger["refunds"]) != 1:
         found.append(f"there were {len(ledger['refunds'])} refunds, not 1")
     if len(ledger["releases"]) != 2:
@@ -204,7 +204,7 @@ def faults(shop: Shop) -> list[str]:
 
 
 def tell(shop: Shop, console: Console) -> None:
-    """Play the story, one line and one step of the bar a chapter."""
+    """Play the story. Each chapter prints a line and advances the bar."""
     columns = (
         BarColumn(20),
         TextColumn("{task.completed}/{task.total}"),
@@ -222,7 +222,7 @@ def tell(shop: Shop, console: Console) -> None:
 
 
 def show(shop: Shop, console: Console) -> None:
-    """Orders as Restate knows them, charges as the bank counted them."""
+    """Print the orders from Restate, with the charges from the bank."""
     ledger = shop.ledger()
     table = Table(title="Orders and charges")
     for column in ("order", "ended", "total", "charged", "times", "repeats refused"):
@@ -239,8 +239,8 @@ def show(shop: Shop, console: Console) -> None:
 def keep(shop: Shop, console: Console) -> None:
     """Leave everything running until Ctrl-C or SIGTERM."""
     ingress, admin = shop.server.ingress_url, shop.server.admin_url
-    console.print(f"\nIt all keeps running.\n  send events to   {ingress}/Order/<key>/<event>")
-    console.print(f"  look at Restate  {admin}/ui/\n  the outside      {shop.outside.url}/ledger\n\nTry:")
+    console.print(f"\nEverything keeps running.\n  send events to   {ingress}/Order/<key>/<event>")
+    console.print(f"  look at Restate  {admin}/ui/\n  outside world    {shop.outside.url}/ledger\n\nTry:")
     item = '{"name": "book", "cents": 1200}'
     console.print(f"  curl {ingress}/Order/you/add_item --json '{item}'", soft_wrap=True)
     console.print(f"  curl {ingress}/Order/you/snapshot --json null", soft_wrap=True)
@@ -252,7 +252,7 @@ def keep(shop: Shop, console: Console) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
-    parser.epilog = "--keep, or KEEP=1, leaves everything running afterwards and prints where."
+    parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
@@ -268,23 +268,23 @@ def main() -> int:
 
 
 def play(shop: Shop, console: Console, *, kept: bool) -> int:
-    """Tell the story, and say whether it ended as it must."""
+    """Play the story; return 0 if it ended as it must."""
     tell(shop, console)
     show(shop, console)
     found = faults(shop)
     if found:
-        console.print("It did not end as it must:\n  " + "\n  ".join(found), style="red")
+        console.print("The story did not end as it must:\n  " + "\n  ".join(found), style="red")
         return 1
-    console.print("Every order ended right, and each card was charged exactly once.")
+    console.print("Every order ended as it should, and each card was charged exactly once.")
     if kept:
         keep(shop, console)
     else:
-        console.print("Nothing is left running. 'KEEP=1 make demo' leaves it up; machines/order is where to look.")
+        console.print("Nothing is left running. 'KEEP=1 make demo' keeps it running; the code is in machines/order.")
     return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the demo as Ctrl-C does: with everything closed."""
+    """End the demo on SIGTERM as on Ctrl-C: with everything closed."""
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""The order's chart. What it does to the outside world is in `activities`."""
+"""The order's chart. Its outside work is in `activities`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from machines.order import activities as do
 from machines.order.data import Charge, Checkout, Complaint, Item, OrderData, Parcel, Payment, Proof
 
 HOLD = timedelta(seconds=float(os.environ.get("ORDER_HOLD_SECONDS", "900")))
-"""How long goods are kept for an order that waits for its customer: 15 minutes, unless the environment says otherwise."""
+"""How long an order waits for its customer, with the goods reserved: 15 minutes, or ORDER_HOLD_SECONDS."""
 
 RETURNS = timedelta(days=30)
-"""How long something can be paid back."""
+"""How long a refund is possible."""
 
 PATIENT = Retry(attempts=8, initial=timedelta(milliseconds=200), maximum=timedelta(seconds=30))
 
 
 @durable(version="2")
 class Order(StateChart[OrderData]):
-    """An order, from cart to door. Until it is shipped it can be called off; what was done is then undone."""
+    """An order, from cart to door. It can be called off until it is shipped; its completed work is then undone."""
 
     cart = State(initial=True)
 

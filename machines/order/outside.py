@@ -1,19 +1,19 @@
-"""The world outside of an order, in a process of its own: a warehouse, a bank and a bookkeeper in one small HTTP service.
+"""The outside services of an order: a warehouse, a bank and a bookkeeper in one small HTTP service, in its own process.
 
     POST /reservations {"goods": {name: quantity}, "order"}   201 with a reservation; 410 if something is sold out
-    POST /releases {"reservation"}             201: the goods are back on the shelf; 404 if there is no such reservation
+    POST /releases {"reservation"}             201: the goods are free again; 404 if there is no such reservation
     POST /charges {"card", "cents", "order"}   201 with a receipt, or with a challenge; 402 if the card is declined
     POST /confirmations {"challenge", "code"}  201 with a receipt; 402 if the code is wrong
-    POST /refunds {"receipt", "cents"}         201; 404 if it charged no such thing, 400 if it was less
-    POST /refunds {"charge"}                   201; gives back what was charged under this key, and refuses it from now on
+    POST /refunds {"receipt", "cents"}         201; 404 if there is no such charge, 400 if it was smaller
+    POST /refunds {"charge"}                   201; refunds the charge with this key, and refuses a later one
     POST /invoices {"order", "cents", "address"}   201 with an invoice
     POST /credit-notes {"invoice"}             201; 404 if there is no such invoice
     GET  /ledger                               everything it did, and every repeat it refused
-    POST /withhold {"card"}                    the next charge of this card is made, and its answer withheld
+    POST /withhold {"card"}                    charges this card next time, but sends no answer
 
-All but the last want an `idempotency-key` header. One that it has seen is refused with 409 and the first answer. Cards
-that begin with 4000 are declined, those that begin with 3000 challenged: their code is the last four digits. Unicorns
-are sold out.
+All but the last require an `idempotency-key` header. A known key is answered with 409 and the first answer. Cards
+that begin with 4000 are declined, cards that begin with 3000 are challenged: their code is the last four digits.
+Unicorns are sold out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Answer = tuple[int, dict[str, Any]]
 
 
 class Ledger:
-    """What the service did. Every method is called under `lock`."""
+    """Everything the service did. Hold `lock` to call a method."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -165,7 +165,7 @@ class Outside(BaseHTTPRequestHandler):
                 withheld = answer[0] == 201 and body.get("card") in self.ledger.withheld
                 self.ledger.withheld.discard(body.get("card", ""))
         if withheld:
-            self.connection.recv(1)  # until the caller goes away: it shall not learn of its charge
+            self.connection.recv(1)  # wait until the caller hangs up: it must not learn of its charge
             return
         self._answer(*answer)
 

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.order.service:app`."""
+"""The application to serve: `hypercorn machines.order.service:app`."""
 
 import durable_fsm
 from machines.order import Order

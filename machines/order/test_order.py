@@ -19,7 +19,7 @@ CHECKOUT = {"card": "5555 1111", "address": "12 Harbour Street"}
 
 @pytest.fixture
 def order() -> Rehearsal:
-    """A cart with two lamps in it."""
+    """An order with two lamps in the cart."""
     order = Rehearsal(Order, key="o-1")
     order.send("add_item", {"name": "lamp", "cents": 2100, "quantity": 2})
     return order
@@ -27,7 +27,7 @@ def order() -> Rehearsal:
 
 @pytest.fixture
 def charging(order: Rehearsal) -> Rehearsal:
-    """Checked out, with the lamps put aside."""
+    """Checked out, with the lamps reserved."""
     order.send("checkout", CHECKOUT)
     order.finish("reserving", "reservation-1")
     return order
@@ -52,7 +52,7 @@ def fulfilled(paid: Rehearsal) -> Rehearsal:
     return paid
 
 
-def test_an_item_is_answered_with_the_total(order: Rehearsal) -> None:
+def test_adding_an_item_answers_with_the_total(order: Rehearsal) -> None:
     receipt = order.send("add_item", {"name": "book", "cents": 800})
 
     assert (receipt.reply, receipt.configuration) == (5000, ("cart",))
@@ -76,13 +76,13 @@ def test_an_item_that_costs_nothing_is_refused(order: Rehearsal) -> None:
         order.send("add_item", {"name": "air", "cents": 0})
 
 
-def test_goods_are_put_aside_before_anybody_pays(order: Rehearsal) -> None:
+def test_goods_are_reserved_before_the_card_is_charged(order: Rehearsal) -> None:
     order.send("checkout", CHECKOUT)
 
     assert order.configuration == ("payment", "reserving")
 
 
-def test_what_is_sold_out_is_not_paid_for(order: Rehearsal) -> None:
+def test_a_sold_out_order_is_not_charged(order: Rehearsal) -> None:
     order.send("checkout", CHECKOUT)
     order.fail("reserving", "lamps are sold out")
 
@@ -109,7 +109,7 @@ def test_a_challenged_customer_proves_who_they_are(charging: Rehearsal) -> None:
     assert (challenged, charging.configuration[0]) == (("payment", "challenged"), "fulfilment")
 
 
-def test_a_wrong_code_and_a_challenge_that_nobody_takes_put_the_order_on_hold(charging: Rehearsal) -> None:
+def test_a_wrong_code_or_an_unanswered_challenge_puts_the_order_on_hold(charging: Rehearsal) -> None:
     charging.finish("charging", {"challenge": "challenge-1"})
     charging.send("prove", {"code": "0000"})
     charging.fail("confirming", "the code is wrong")
@@ -153,7 +153,7 @@ def test_paying_again_ends_the_hold(on_hold: Rehearsal) -> None:
     assert on_hold.timers == {}
 
 
-def test_a_paid_order_that_is_called_off_is_undone_the_latest_first(paid: Rehearsal) -> None:
+def test_calling_off_a_paid_order_undoes_its_work_latest_first(paid: Rehearsal) -> None:
     paid.finish("invoicing", "invoice-1")
     paid.send("call_off")
 
@@ -166,7 +166,7 @@ def test_a_paid_order_that_is_called_off_is_undone_the_latest_first(paid: Rehear
     assert paid.configuration == ("cancelled",)
 
 
-def test_what_could_not_be_undone_is_tried_again_by_a_person(paid: Rehearsal) -> None:
+def test_after_a_failed_undo_a_person_can_try_again(paid: Rehearsal) -> None:
     paid.finish("invoicing", "invoice-1")
     paid.send("call_off")
     paid.fail("cancelling", "the bookkeeper is gone")
@@ -205,7 +205,7 @@ def test_a_refund_that_fails_leaves_the_order_fulfilled(fulfilled: Rehearsal) ->
     assert fulfilled.data.trouble == "the bank is closed"
 
 
-def test_after_thirty_days_it_is_closed(fulfilled: Rehearsal) -> None:
+def test_a_fulfilled_order_is_closed_after_thirty_days(fulfilled: Rehearsal) -> None:
     fulfilled.advance(RETURNS)
 
     assert fulfilled.configuration == ("closed",)

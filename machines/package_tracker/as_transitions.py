@@ -1,4 +1,4 @@
-"""The package once more, in the vocabulary of transitions. A test compares the two."""
+"""The same package as a configuration of transitions. A test compares the two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from machines.package_tracker.machine import CONSUMER, PackageData, Registration
 
 
 class Tracked(PackageData):
-    """The model: what is known, and the callbacks."""
+    """The model: data and callbacks."""
 
     def address(self, destination: str) -> None:
         self.destination = destination

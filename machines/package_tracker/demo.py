@@ -1,9 +1,9 @@
-"""The story of `make demo-kafka`: records follow packages while the Restate server is killed.
+"""The story of `make demo-kafka`: records of packages arrive while the Restate server is killed.
 
     python -m machines.package_tracker.demo [--keep]
 
-A Kafka broker, a real Restate server and the tracker run as processes of their own, on free ports of the loopback. The
-server dies by SIGKILL while records arrive; at the end every package has come by every station, once.
+A Kafka broker, a real Restate server and the tracker run as separate processes, on free ports of the loopback
+interface. The demo kills the server with SIGKILL while records arrive. At the end every package has passed every station, once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
-    """Play the story, one line a chapter."""
+    """Play the story. Each chapter prints a line."""
 
     def seen(location: str) -> None:
         scan = {"timestamp": datetime.now(UTC).isoformat(), "location": location}
@@ -48,25 +48,25 @@ def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
     console.print("  [green]✓[/green] three packages are registered over HTTP")
     for location in BEFORE:
         seen(location)
-    wait_until(lambda: any(way(package) for package in PACKAGES), PATIENCE, "the first record to be taken")
-    console.print("  [green]✓[/green] scanners write to Kafka, and the machines follow")
+    wait_until(lambda: any(way(package) for package in PACKAGES), PATIENCE, "the first record to be processed")
+    console.print("  [green]✓[/green] scanners write to Kafka, and the machines change")
     server.kill()
     for location in AFTER:
         seen(location)
     server.start()
-    console.print("  [green]✓[/green] the Restate server is killed while they write, and comes back")
+    console.print("  [green]✓[/green] the Restate server is killed while they write, and starts again")
     wanted = [*BEFORE, *AFTER]
-    wait_until(lambda: all(way(package) == wanted for package in PACKAGES), PATIENCE, f"all to have come by {wanted}")
+    wait_until(lambda: all(way(package) == wanted for package in PACKAGES), PATIENCE, f"every package to pass {wanted}")
     for package in PACKAGES:
         console.print(f"  [green]✓[/green] {package}: {' → '.join(way(package))}")
-    console.print("Every package has come by every station, once and in order.")
+    console.print("Every package has passed every station, once and in order.")
 
 
 def keep(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
     """Leave everything running until Ctrl-C or SIGTERM."""
     url = f"{server.ingress_url}/package-tracker"
     console.print(
-        f"\nIt all keeps running.\n  brokers  {broker.bootstrap_servers}\n  Restate  {server.admin_url}/ui/\n\nTry:"
+        f"\nEverything keeps running.\n  brokers  {broker.bootstrap_servers}\n  Restate  {server.admin_url}/ui/\n\nTry:"
     )
     body = '{"destination": "Oslo"}'
     console.print(f"  curl {url}/you/registerPackage --json '{body}'", soft_wrap=True)
@@ -90,13 +90,13 @@ def play(console: Console, *, kept: bool) -> None:
             tell(server, broker, console)
             if kept:
                 keep(server, broker, console)
-    console.print("Nothing is left running. 'KEEP=1 make demo-kafka' leaves it up.")
+    console.print("Nothing is left running. 'KEEP=1 make demo-kafka' keeps it running.")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
-    parser.epilog = "--keep, or KEEP=1, leaves everything running afterwards and prints where."
+    parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
@@ -112,7 +112,7 @@ def main() -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the demo as Ctrl-C does: with everything closed."""
+    """End the demo on SIGTERM as on Ctrl-C: with everything closed."""
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""The package's chart, and how a record of the scanners becomes an event of it."""
+"""The package's chart, and the decoder of the scanners' records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statemachine import State, StateChart
 from durable_fsm import Incoming, Kafka, Record, durable, event
 
 SESSION = int(os.environ.get("TRACKER_SESSION_MS", "6000"))
-"""After how many milliseconds Kafka gives up a Restate server that has died, and hands its topics to the next."""
+"""After how many milliseconds Kafka reassigns the topics of a dead Restate server."""
 
 CONSUMER = {"session.timeout.ms": f"{SESSION}", "heartbeat.interval.ms": f"{SESSION // 4}"}
 
@@ -31,7 +31,7 @@ class PackageData(BaseModel):
 
 
 def scanned(record: Record) -> Incoming:
-    """Read what a scanner has seen; the record's key is the package's number."""
+    """Turn a scan into an event; the record's key is the package's number."""
     return Incoming("update_location", Scan.model_validate_json(record.value).model_dump(mode="json"))
 
 
@@ -44,7 +44,7 @@ def scanned(record: Record) -> Incoming:
     ],
 )
 class Package(StateChart[PackageData]):
-    """A package on its way. Nobody follows one that was not registered, and none is registered twice."""
+    """A package on its way. It must be registered first, and only once."""
 
     unregistered = State(initial=True)
     in_transit = State()

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.package_tracker.service:app`."""
+"""The application to serve: `hypercorn machines.package_tracker.service:app`."""
 
 import durable_fsm
 from machines.package_tracker.machine import Package

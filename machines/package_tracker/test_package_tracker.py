@@ -1,4 +1,4 @@
-"""A package's way, rehearsed."""
+"""The way of a package, rehearsed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def package() -> Rehearsal:
     return package
 
 
-def test_it_is_followed_to_its_destination(package: Rehearsal) -> None:
+def test_a_package_is_followed_to_its_destination(package: Rehearsal) -> None:
     assert package.send("update_location", at("Malmö")).reply == 1
 
     assert package.send("update_location", at("Oslo")).configuration == ("delivered",)
     assert [scan.location for scan in package.data.locations] == ["Malmö", "Oslo"]
 
 
-def test_nobody_follows_what_was_not_registered() -> None:
+def test_a_package_that_was_not_registered_has_no_scans() -> None:
     package = Rehearsal(Package, key="p-2")
     package.create()
 
@@ -41,20 +41,20 @@ def test_nobody_follows_what_was_not_registered() -> None:
         package.send("update_location", at("Malmö"))
 
 
-def test_registering_it_again_changes_nothing(package: Rehearsal) -> None:
+def test_registering_a_package_again_changes_nothing(package: Rehearsal) -> None:
     with pytest.raises(EventRejected, match="'register' is not accepted in state 'in_transit'"):
         package.send("register", {"destination": "Rome"})
 
     assert package.data.destination == "Oslo"
 
 
-def test_a_record_is_a_scan() -> None:
+def test_a_record_becomes_a_scan() -> None:
     record = Record("package-location-updates", 0, 7, 0, "p-1", json.dumps(at("Malmö")).encode())
 
     assert scanned(record) == Incoming("update_location", at("Malmö"))
 
 
 @pytest.mark.parametrize("value", [b"{", b"{}", b'{"timestamp": "yesterday", "location": "Malm\xc3\xb6"}'])
-def test_a_record_that_is_no_scan_is_refused(value: bytes) -> None:
+def test_a_record_that_is_not_a_scan_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError, match="Scan"):
         scanned(Record("package-location-updates", 0, 7, 0, "p-1", value))

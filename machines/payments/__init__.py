@@ -1,1 +1,1 @@
-"""Payments between accounts: made once, cancelled at any time, forgotten after a while."""
+"""Payments from accounts: made once, cancelled at any time, deleted after a while."""

@@ -1,4 +1,4 @@
-"""The withdrawal: a call of the account over HTTP, which Restate recognises when it is repeated."""
+"""The withdrawal: an HTTP call of the account. Restate recognises a repeated call."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from durable_fsm import ActivityContext, TerminalError
 from machines.payments.data import PaymentData
 
 REFUSED = {400, 404, 410, 412, 422}
-"""Answers that stay the same however often one asks; everything else is tried again."""
+"""Statuses that a retry does not change; all others are retried."""
 
 
 async def withdraw(ctx: ActivityContext, data: PaymentData) -> bool:
-    """Take the money from the account, once; whether there was enough."""
+    """Take the money from the account, once; return whether there was enough."""
     return await ctx.run("withdraw", ask, data.account, data.cents, key=ctx.stable_id)
 
 

@@ -1,4 +1,4 @@
-"""What payments and accounts know, and what their events bring."""
+"""The data of payments and accounts, and the payloads of their events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AccountData(BaseModel):
 
 
 class Words(NamedTuple):
-    """What people are told."""
+    """The words of the replies."""
 
     paid: str = "paid"
     already: str = "already paid"

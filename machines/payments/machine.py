@@ -1,4 +1,4 @@
-"""A payment and the account it is made from. The withdrawal is in `activities`."""
+"""A payment and its account. The withdrawal is in `activities`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from machines.payments.activities import withdraw
 from machines.payments.data import SAY, AccountData, Amount, Order, PaymentData
 
 REMEMBERED = timedelta(seconds=float(os.environ.get("PAYMENT_REMEMBERED_SECONDS", "86400")))
-"""How long a settled payment is known: a day, unless the environment says otherwise."""
+"""How long a settled payment is kept: a day, or PAYMENT_REMEMBERED_SECONDS."""
 
 
 @durable(name="accounts", version="1")
 class Account(StateChart[AccountData]):
-    """An account. It is never overdrawn."""
+    """An account, which is never overdrawn."""
 
     open = State(initial=True)
 
@@ -48,7 +48,7 @@ class Account(StateChart[AccountData]):
     after_end=free(timedelta(milliseconds=1)),
 )
 class Payment(StateChart[PaymentData]):
-    """A payment, made at most once. Whoever calls it off before it was made prevents it; afterwards it is paid back."""
+    """A payment, made at most once. Cancelling prevents it before it is made, and refunds it afterwards."""
 
     new = State(initial=True)
     charging = State(invoke=activity(withdraw, exclusive=True))

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.payments.service:app`."""
+"""The application to serve: `hypercorn machines.payments.service:app`."""
 
 import durable_fsm
 from machines.payments.machine import Account, Payment

@@ -1,4 +1,4 @@
-"""A payment's story, rehearsed beside its account."""
+"""The story of a payment, rehearsed beside its account."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def payment(account: Rehearsal) -> Rehearsal:
     return Rehearsal(Payment, key="p-1", answers={"charging": pay}, beside=account)
 
 
-def test_a_payment_is_made_once_and_paid_back_once(account: Rehearsal, payment: Rehearsal) -> None:
+def test_a_payment_is_made_once_and_refunded_once(account: Rehearsal, payment: Rehearsal) -> None:
     made = [payment.send("make", ORDER).reply for _ in range(2)]
     assert (made, account.data.balance) == ([SAY.paid, SAY.already], 900)
 
@@ -37,7 +37,7 @@ def test_a_payment_is_made_once_and_paid_back_once(account: Rehearsal, payment: 
     assert payment.send("make", ORDER).reply == SAY.cancelled
 
 
-def test_a_payment_called_off_before_it_was_made_is_prevented(account: Rehearsal, payment: Rehearsal) -> None:
+def test_a_payment_cancelled_before_it_is_made_is_prevented(account: Rehearsal, payment: Rehearsal) -> None:
     payment.send("call_off")
 
     assert (payment.send("make", ORDER).reply, account.data.balance) == (SAY.cancelled, 1000)
@@ -52,7 +52,7 @@ def test_a_payment_that_is_not_covered_may_be_tried_again(account: Rehearsal, pa
     assert (payment.send("make", {"account": "ada", "cents": 5000}).reply, account.data.balance) == (SAY.paid, 1000)
 
 
-def test_a_settled_payment_is_forgotten_a_day_after_it_was_settled(payment: Rehearsal) -> None:
+def test_a_settled_payment_is_deleted_after_a_day(payment: Rehearsal) -> None:
     payment.send("make", ORDER)
     payment.advance(REMEMBERED / 2)
     payment.send("call_off")
@@ -62,6 +62,6 @@ def test_a_settled_payment_is_forgotten_a_day_after_it_was_settled(payment: Rehe
     assert payment.configuration == ("expired",)
 
 
-def test_no_amount_is_negative(account: Rehearsal) -> None:
+def test_a_negative_amount_is_refused(account: Rehearsal) -> None:
     with pytest.raises(InvalidPayload):
         account.send("deposit", {"cents": -1})

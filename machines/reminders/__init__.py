@@ -1,1 +1,1 @@
-"""Reminders of unpaid invoices, set off by a provider's webhook."""
+"""Reminders of unpaid invoices, started by a provider's webhook."""

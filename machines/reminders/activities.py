@@ -1,4 +1,4 @@
-"""The mail: an outbox that outlives the service."""
+"""The mail: an outbox that survives a crash of the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The invoice's chart, and how what the provider posts becomes an event of it. The mail is in `activities`."""
+"""The invoice's chart, and the decoder of the provider's webhook. The mail is in `activities`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from durable_fsm import Incoming, Request, StripeSignature, Webhook, activity, a
 from machines.reminders.activities import TrackerData, escalate, send_reminder
 
 INTERVAL = timedelta(seconds=float(os.environ.get("REMINDER_SECONDS", "86400")))
-"""How long a customer has until the next reminder: a day, unless the environment says otherwise."""
+"""The time between two reminders: a day, or REMINDER_SECONDS."""
 
 REMINDERS = 3
 
 EVENTS = {"invoice.payment_failed": "fail_payment", "invoice.payment_succeeded": "succeed"}
-"""What the provider calls the events; it posts others, too, which are not for us."""
+"""The provider's names of our events; the decoder skips its other events."""
 
 
 class Posted(BaseModel):
-    """The part of the provider's event that is read."""
+    """The part of the provider's event that we read."""
 
     class Data(BaseModel):
         class Invoice(BaseModel):
@@ -40,7 +40,7 @@ class Customer(BaseModel):
 
 
 def posted(request: Request) -> Incoming | None:
-    """Hand on what the provider says to the machine of its invoice, once for each id of the provider."""
+    """Turn the provider's event into one of the machine of its invoice, once for each id of the provider."""
     said = Posted.model_validate_json(request.body)
     if said.type not in EVENTS:
         return None
@@ -55,7 +55,7 @@ def posted(request: Request) -> Incoming | None:
     webhooks=[Webhook("onStripeEvent", decode=posted, signature=StripeSignature(secret="STRIPE_SECRET"))],
 )
 class PaymentTracker(StateChart[TrackerData]):
-    """An invoice whose payment may fail. The customer is reminded three times, a day apart; then a person takes over."""
+    """An invoice whose payment may fail. The customer gets three reminders, a day apart; then a person takes over."""
 
     open = State(initial=True)
 

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.reminders.service:app`."""
+"""The application to serve: `hypercorn machines.reminders.service:app`."""
 
 import durable_fsm
 from machines.reminders.machine import PaymentTracker

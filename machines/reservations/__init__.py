@@ -1,1 +1,1 @@
-"""Products that are reserved once, through an application of their own."""
+"""Products that are reserved once, through a separate application."""

@@ -1,4 +1,4 @@
-"""The product's chart. It needs nobody outside."""
+"""The product's chart. It has no outside work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from durable_fsm import durable
 
 @durable(name="product", version="1")
 class Product(StateChart):
-    """A product that there is one of. Whoever comes first has it."""
+    """A single product. The first reservation gets it."""
 
     available = State(initial=True)
     reserved = State()

@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.reservations.service:app`."""
+"""The application to serve: `hypercorn machines.reservations.service:app`."""
 
 import durable_fsm
 from machines.reservations.machine import Product

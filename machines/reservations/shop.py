@@ -1,9 +1,9 @@
-"""The application that customers talk to: an ASGI application of its own, which calls the machines as a client.
+"""The application for customers: a separate ASGI application that calls the machines as a client.
 
     POST /reserve/<product>/<reservation>    200 with {"reserved": true} or {"reserved": false}
 
-Serve it with `hypercorn machines.reservations.shop:app`; `RESTATE_INGRESS_URL` says where the machines are. The number of
-the reservation is the idempotency key: whoever asks again, after an answer was lost, gets the answer of the first time.
+Serve it with `hypercorn machines.reservations.shop:app`; `RESTATE_INGRESS_URL` is the URL of the machines. The number
+of the reservation is the idempotency key: a request repeated after a lost answer gets the first answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from durable_fsm import Client
 from machines.reservations.machine import Product
 
-Message = dict[str, Any]  # Any: as ASGI has it
+Message = dict[str, Any]  # Any: ASGI's own messages
 
 
 async def app(
@@ -33,7 +33,7 @@ async def app(
 
 
 async def answer(method: str, path: str) -> tuple[int, Message]:
-    """The status and the body for one request."""
+    """Return the status and the body for one request."""
     match method, [unquote(part) for part in path.strip("/").split("/")]:
         case "GET", ["health"]:
             return 200, {"status": "ok"}
@@ -46,7 +46,7 @@ async def answer(method: str, path: str) -> tuple[int, Message]:
 
 
 async def live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
-    """Nothing is to be done when the server starts and ends."""
+    """Answer the server's start and shutdown; there is nothing to do."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -6,7 +6,7 @@ from durable_fsm.testing import Rehearsal
 from machines.reservations.machine import Product
 
 
-def test_whoever_comes_first_has_it() -> None:
+def test_the_first_reservation_gets_the_product() -> None:
     product = Rehearsal(Product, key="lamp")
 
     assert [product.send("reserve").reply for _ in range(3)] == [True, False, False]

@@ -1,4 +1,4 @@
-"""What signing up does outside: a list of users and an outbox, which outlive the service."""
+"""The outside work of a sign-up: a list of users and an outbox, which survive a crash of the service."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def create_user(ctx: ActivityContext, data: SignupData) -> None:
 
 
 async def send_email(ctx: ActivityContext, data: SignupData) -> None:
-    """Send the link. The mail is on its way before it is known to be."""
+    """Send the link. The user may get the mail before this step is recorded as done."""
     await ctx.run("mail", keep, "outbox", f"{ctx.key} {data.email} {data.secret}", key=ctx.stable_id)
     await ctx.run("deliver", asyncio.sleep, SLOW)
 
 
 def keep(folder: str, text: str, *, key: str) -> None:
-    """Write it down, unless it was: a step may run again after a crash."""
+    """Append a line, unless it is there: a step may run again after a crash."""
     place = PLACE / folder
     place.mkdir(parents=True, exist_ok=True)
     kept = place / key.replace("/", "_")

@@ -12,7 +12,7 @@ from durable_fsm import Failure, Ids, activity, after, defer, durable, event
 from machines.signup.activities import SignupData, create_user, send_email
 
 PATIENCE = timedelta(seconds=float(os.environ.get("SIGNUP_SECONDS", "86400")))
-"""How long the link is good: a day, unless the environment says otherwise."""
+"""How long the link is valid: a day, or SIGNUP_SECONDS."""
 
 
 class Click(BaseModel):
@@ -21,7 +21,7 @@ class Click(BaseModel):
 
 @durable(name="usersignup", version="1", workflow=True, redact=("secret",))
 class Signup(StateChart[SignupData]):
-    """Someone signs up, once. Who clicks the link before the mail is known to be sent has clicked."""
+    """A user signs up, once. A click that arrives before the mail is recorded as sent is deferred."""
 
     creating_user = State(initial=True, invoke=activity(create_user))
     sending_email = State(invoke=activity(send_email))

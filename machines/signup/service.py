@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.signup.service:app`."""
+"""The application to serve: `hypercorn machines.signup.service:app`."""
 
 import durable_fsm
 from machines.signup.machine import Signup

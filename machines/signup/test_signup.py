@@ -17,7 +17,7 @@ def signup() -> Rehearsal:
     return signup
 
 
-def test_the_right_link_verifies(signup: Rehearsal) -> None:
+def test_the_right_link_verifies_the_user(signup: Rehearsal) -> None:
     signup.finish("sending_email")
     signup.send("click", {"secret": signup.data.secret})
 
@@ -26,28 +26,28 @@ def test_the_right_link_verifies(signup: Rehearsal) -> None:
         signup.send("click", {"secret": signup.data.secret})
 
 
-def test_a_wrong_link_rejects(signup: Rehearsal) -> None:
+def test_a_wrong_link_rejects_the_user(signup: Rehearsal) -> None:
     signup.finish("sending_email")
     signup.send("click", {"secret": "guessed"})
 
     assert (signup.configuration, signup.output) == (("rejected",), False)
 
 
-def test_a_click_that_comes_before_the_mail_is_known_to_be_sent_is_kept(signup: Rehearsal) -> None:
+def test_a_click_that_arrives_before_the_mail_is_recorded_as_sent_is_deferred(signup: Rehearsal) -> None:
     assert signup.send("click", {"secret": signup.data.secret}).outcome == "deferred"
     signup.finish("sending_email")
 
     assert signup.configuration == ("verified",)
 
 
-def test_a_link_is_good_for_a_day(signup: Rehearsal) -> None:
+def test_a_link_is_valid_for_a_day(signup: Rehearsal) -> None:
     signup.finish("sending_email")
     signup.advance(PATIENCE)
 
     assert signup.configuration == ("expired",)
 
 
-def test_it_can_be_called_off(signup: Rehearsal) -> None:
+def test_a_sign_up_can_be_cancelled(signup: Rehearsal) -> None:
     signup.send("abort")
 
     assert signup.configuration == ("aborted",)

@@ -1,1 +1,1 @@
-"""Tasks that are handed over now and done once, now or later."""
+"""Tasks that are accepted at once and done once, now or later."""

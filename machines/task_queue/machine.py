@@ -24,7 +24,7 @@ class TaskData(BaseModel):
 
 
 async def work(ctx: ActivityContext, data: TaskData) -> str:
-    """Do the task, and note it in the logbook."""
+    """Do the task, and write a line into the logbook."""
     return await ctx.run("work", do, data.id, data.task)
 
 
@@ -40,7 +40,7 @@ async def do(id: str, task: str) -> str:
 
 @durable(name="AsyncTaskWorker", version="1", flow=True)
 class Task(StateChart[TaskData]):
-    """A task, done once. It runs as a flow: nobody sends it events, and only its result is kept."""
+    """A task, done once. It runs as a flow: it receives no events, and only its result is kept."""
 
     queued = State(initial=True)
     running = State(invoke=activity(work))

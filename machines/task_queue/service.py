@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.task_queue.service:app`."""
+"""The application to serve: `hypercorn machines.task_queue.service:app`."""
 
 import durable_fsm
 from machines.task_queue.machine import Task

@@ -10,7 +10,7 @@ from durable_fsm.testing import Rehearsal
 from machines.task_queue.machine import Task
 
 
-def test_it_is_done_at_once() -> None:
+def test_a_task_is_done_at_once() -> None:
     task = Rehearsal(Task)
     task.create({"id": "t-1", "task": "sort"})
     task.advance(timedelta(0))
@@ -19,7 +19,7 @@ def test_it_is_done_at_once() -> None:
     assert (task.configuration, task.output) == (("done",), "Finished t-1: sort")
 
 
-def test_it_may_wait_for_its_time() -> None:
+def test_a_task_may_be_delayed() -> None:
     task = Rehearsal(Task)
     task.create({"id": "t-2", "delay_seconds": 60})
     task.advance(timedelta(seconds=59))
@@ -29,7 +29,7 @@ def test_it_may_wait_for_its_time() -> None:
     assert (waiting, task.configuration) == (("queued",), ("running",))
 
 
-def test_what_is_impossible_fails() -> None:
+def test_an_impossible_task_fails() -> None:
     task = Rehearsal(Task)
     task.create({"id": "t-3", "task": "impossible"})
     task.advance(timedelta(0))
@@ -38,6 +38,6 @@ def test_what_is_impossible_fails() -> None:
     assert (task.configuration, task.output) == (("failed",), "Failed: t-3 is impossible")
 
 
-def test_a_task_has_an_id() -> None:
+def test_a_task_without_an_id_is_refused() -> None:
     with pytest.raises(Exception, match="id"):
         Rehearsal(Task).create({"id": ""})

@@ -1,4 +1,4 @@
-"""What booking a trip does outside, and what undoes it."""
+"""The outside work of a booking, and the activities that undo it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Payment(BaseModel):
 
 
 class TripData(BaseModel):
-    """What somebody wants, and what was booked of it."""
+    """The wanted trip, and its bookings so far."""
 
     flight: Flight
     car: Car
@@ -34,12 +34,12 @@ class TripData(BaseModel):
     flight_number: str = ""
     car_number: str = ""
     charge: str = ""
-    problem: str = "the trip was called off"
+    problem: str = "the trip was cancelled"
     code: int = 409
 
 
 async def reserve_flight(ctx: ActivityContext, data: TripData) -> str:
-    """Have a seat kept; answer with the number of the reservation."""
+    """Reserve a seat; return the number of the reservation."""
     answer = await ctx.run("reserve", ask, "/flights/reserve", data.flight.model_dump(), key=ctx.stable_id)
     return str(answer["flight"])
 
@@ -49,7 +49,7 @@ async def cancel_flight(ctx: ActivityContext, result: str) -> None:
 
 
 async def reserve_car(ctx: ActivityContext, data: TripData) -> str:
-    """Have a car kept; answer with the number of the reservation."""
+    """Reserve a car; return the number of the reservation."""
     answer = await ctx.run("reserve", ask, "/cars/reserve", data.car.model_dump(mode="json"), key=ctx.stable_id)
     return str(answer["car"])
 
@@ -59,17 +59,17 @@ async def cancel_car(ctx: ActivityContext, result: str) -> None:
 
 
 async def charge(ctx: ActivityContext, data: TripData) -> str:
-    """Charge the card once, under an id of ours."""
+    """Charge the card once, under our id."""
     answer = await ctx.run("charge", ask, "/payments/charge", data.payment.model_dump(), key=ctx.stable_id)
     return str(answer["charge"])
 
 
 async def refund(ctx: ActivityContext, original: str) -> None:
-    """Give back what was charged under that id, if anything was."""
+    """Refund the charge with that id, if there was one."""
     await ctx.run("refund", ask, "/payments/refund", {"charged_as": original}, key=ctx.stable_id)
 
 
 async def confirm(ctx: ActivityContext, data: TripData) -> None:
-    """Make both reservations binding."""
+    """Confirm both reservations."""
     await ctx.run("flight", ask, "/flights/confirm", {"flight": data.flight_number}, key=f"{ctx.stable_id}/flight")
     await ctx.run("car", ask, "/cars/confirm", {"car": data.car_number}, key=f"{ctx.stable_id}/car")

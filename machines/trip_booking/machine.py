@@ -1,4 +1,4 @@
-"""The trip's chart. What it does outside, and undoes, is in `activities`."""
+"""The trip's chart. Its outside work, and how to undo it, is in `activities`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from machines.trip_booking.activities import (
 
 @durable(name="BookingWorkflow", version="1", workflow=True, redact=("card_number",))
 class Trip(StateChart[TripData]):
-    """A flight, a car and a payment: all of it is booked, or what was done is undone, the latest first."""
+    """A flight, a car and a payment: all are booked, or the completed bookings are undone, latest first."""
 
     class booking(State.Compound):
         reserving_flight = State(initial=True, invoke=activity(reserve_flight, undo=cancel_flight))

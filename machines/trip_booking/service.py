@@ -1,4 +1,4 @@
-"""What a server serves: `hypercorn machines.trip_booking.service:app`."""
+"""The application to serve: `hypercorn machines.trip_booking.service:app`."""
 
 import durable_fsm
 from machines.trip_booking.machine import Trip

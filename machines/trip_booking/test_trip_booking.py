@@ -22,7 +22,7 @@ def trip() -> Rehearsal:
     return trip
 
 
-def test_all_is_booked(trip: Rehearsal) -> None:
+def test_flight_car_and_payment_are_booked(trip: Rehearsal) -> None:
     trip.finish("reserving_car", "car-1")
     trip.finish("paying", "charge-1")
     trip.finish("confirming")
@@ -41,14 +41,14 @@ def test_without_a_car_the_flight_is_cancelled(trip: Rehearsal) -> None:
     assert (trip.failure.message, trip.failure.code) == ("there are no cars in Atlantis", 410)
 
 
-def test_a_payment_that_was_refused_is_refunded_all_the_same(trip: Rehearsal) -> None:
+def test_a_refused_payment_is_refunded_as_well(trip: Rehearsal) -> None:
     trip.finish("reserving_car", "car-1")
     trip.fail("paying", "the card was declined", code=402)
 
     assert trip.undo == ("reserving_flight", "reserving_car", "paying")
 
 
-def test_whoever_calls_it_off_waits_for_what_is_just_being_reserved_and_it_is_cancelled_too(trip: Rehearsal) -> None:
+def test_cancelling_waits_for_a_running_reservation_and_undoes_it_too(trip: Rehearsal) -> None:
     trip.send("call_off")
     trip.finish("reserving_car", "car-1")
     assert trip.undo == ("reserving_flight", "reserving_car")
@@ -56,10 +56,10 @@ def test_whoever_calls_it_off_waits_for_what_is_just_being_reserved_and_it_is_ca
     trip.finish("compensating")
 
     assert trip.failure is not None
-    assert trip.failure.message == "the trip was called off"
+    assert trip.failure.message == "the trip was cancelled"
 
 
-def test_what_cannot_be_undone_waits_for_somebody(trip: Rehearsal) -> None:
+def test_a_failed_undo_waits_for_a_person(trip: Rehearsal) -> None:
     trip.fail("reserving_car", "there are no cars in Atlantis")
     trip.fail("compensating", "the airline does not answer")
     assert trip.configuration == ("half_undone",)

@@ -1,7 +1,8 @@
-"""The world outside of trips: an airline, a rental and a bank. `python -m machines.trip_booking.world` serves it.
+"""The outside services of trips: an airline, a car rental and a bank.
 
-A reservation has a number. A charge is known by the key under which it was asked for, and so is given back by that, whether
-its answer was heard or not. Cards that begin with 4000 are declined, and there are no cars in Atlantis.
+`python -m machines.trip_booking.world` serves them. A reservation has a number. The key of a request identifies its
+charge, so that a charge can be refunded even if its answer was lost. Cards that begin with 4000 are declined, and there
+are no cars in Atlantis.
 """
 
 from __future__ import annotations
