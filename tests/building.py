@@ -30,6 +30,7 @@ from durable_fsm.core.chart import (
     Child,
     EventType,
     Guard,
+    Hosting,
     Kind,
     Policies,
     State,
@@ -152,6 +153,7 @@ def chart(
     events: Iterable[EventType] = (),
     data: ValueType | None = None,
     policies: Policies | None = None,
+    hosting: Hosting | None = None,
     name: str = "Order",
     version: str = "1",
 ) -> Chart:
@@ -183,7 +185,13 @@ def chart(
         data=data or Members(log=[]),
         version=version,
         policies=policies or Policies(),
+        hosting=hosting or Hosting(),
     )
+
+
+def hosted(made: Chart, **options: Any) -> Chart:
+    """The chart, hosted with other options."""
+    return replace(made, hosting=replace(made.hosting, **options))
 
 
 def watched(states: str, *edges: Transition, **rest: Any) -> Chart:

@@ -100,6 +100,6 @@ def test_twins_have_the_same_states_edges_and_handlers(name: str) -> None:
     for definition in TWINS[name][:2]:
         chart = chart_from(definition)
         edges = {(edge.source, edge.events, edge.targets) for edge in chart.transitions}
-        shapes.append((chart.name, list(chart.states), edges, dict(chart.handlers), set(chart.public_events)))
+        shapes.append((chart.name, list(chart.states), edges, dict(chart.hosting.handlers), set(chart.public_events)))
 
     assert shapes[0] == shapes[1]

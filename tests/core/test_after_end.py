@@ -18,15 +18,15 @@ from durable_fsm.core.step import end_of_life, step
 from durable_fsm.core.upgrade import settle, upgrade
 from durable_fsm.errors import Gone, NotStarted
 from durable_fsm.testing import Rehearsal
-from tests.building import Driven, chart, edge
+from tests.building import Driven, chart, edge, hosted
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 PLAIN = chart(
     "a\nb final", edge("a", "go", "b"), edge("a", "late", "b"), edge("b", "*", "a"), timers={"a": [Timer("late", HOUR)]}
 )
-FREE = replace(PLAIN, after_end=AfterEnd(DAY, free=True))
-GONE = replace(PLAIN, after_end=AfterEnd(DAY, free=False))
+FREE = hosted(PLAIN, after_end=AfterEnd(DAY, free=True))
+GONE = hosted(PLAIN, after_end=AfterEnd(DAY, free=False))
 
 
 def test_the_end_of_a_machine_starts_a_timer_if_its_chart_says_so() -> None:
@@ -39,7 +39,7 @@ def test_the_end_of_a_machine_starts_a_timer_if_its_chart_says_so() -> None:
     assert (timer.event, timer.after, timer.state) == ("after_end", DAY, None)
     assert ended.effects == (Cancel(late.token), Send(timer.token, "after_end", DAY))
     assert incompatibility(FREE, ended.snapshot) is None
-    assert end_of_life(FREE, ended.snapshot, timer.token) == FREE.after_end
+    assert end_of_life(FREE, ended.snapshot, timer.token) == FREE.hosting.after_end
     assert end_of_life(FREE, ended.snapshot, late.token) is None
     assert end_of_life(PLAIN, ended.snapshot, timer.token) is None
     assert end_of_life(FREE, Driven(FREE).snapshot, late.token) is None
@@ -88,13 +88,13 @@ def test_a_migration_gives_a_machine_that_has_ended_what_its_new_chart_says() ->
         return (*(one.event for one in after.snapshot.timers), *after.effects)
 
     way = (Migration("1", "2"),)
-    assert arrived(replace(FREE, version="2", migrations=way), freed.snapshot) == ("after_end",)
-    assert arrived(replace(PLAIN, version="2", migrations=way), freed.snapshot) == (Cancel(timer.token),)
-    assert arrived(replace(FREE, version="2", migrations=way), kept.snapshot)[0] == "after_end"
+    assert arrived(hosted(replace(FREE, version="2"), migrations=way), freed.snapshot) == ("after_end",)
+    assert arrived(hosted(replace(PLAIN, version="2"), migrations=way), freed.snapshot) == (Cancel(timer.token),)
+    assert arrived(hosted(replace(FREE, version="2"), migrations=way), kept.snapshot)[0] == "after_end"
 
 
 def test_only_a_chart_that_says_something_of_its_end_is_another_one() -> None:
-    assert len({PLAIN.digest, FREE.digest, GONE.digest, replace(PLAIN, after_end=None).digest}) == 3
+    assert len({PLAIN.digest, FREE.digest, GONE.digest, hosted(PLAIN, after_end=None).digest}) == 3
 
 
 def test_a_rehearsal_frees_its_key_or_is_gone() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
 
 from durable_fsm.core.activity import ActivityContext
-from durable_fsm.core.chart import Activity, Callback, EventType, Guard, Kind, Policies, Retry, Timer, Transition
+from durable_fsm.core.chart import (
+    Activity,
+    AfterEnd,
+    Callback,
+    EventType,
+    Guard,
+    Hosting,
+    Kind,
+    Retry,
+    Timer,
+    Transition,
+)
+from durable_fsm.core.migration import Migration
+from durable_fsm.core.sources import Incoming, Kafka, Webhook
 from durable_fsm.core.values import Location, Misfit
-from tests.building import Members, action, chart, edge, guard
+from tests.building import Members, action, chart, edge, guard, hosted
 
 SECOND = timedelta(seconds=1)
 
@@ -80,7 +93,45 @@ def test_the_digest_changes_with_what_shows_and_with_nothing_else() -> None:
     assert made().digest == made().digest  # type: ignore[attr-defined]
     assert len(made().digest) == 12  # type: ignore[attr-defined]
     assert made().digest != made(version="2").digest  # type: ignore[attr-defined]
-    assert made().digest != made(policies=Policies(create_first=True)).digest  # type: ignore[attr-defined]
+    assert made().digest != made(hosting=Hosting(create_first=True)).digest  # type: ignore[attr-defined]
+
+
+NOTICED = {
+    "handlers": {"payNow": "pay"},
+    "create_first": True,
+    "cancel_timers_over": timedelta(hours=1),
+    "history": None,
+    "after_end": AfterEnd(timedelta(0), free=True),
+}
+UNNOTICED = {
+    "sources": (Kafka("orders", decode=Incoming),),
+    "webhooks": (Webhook("shop", decode=Incoming, signature=None),),
+    "redact": ("card_number",),
+    "operators_only": ("repair",),
+    "migrations": (Migration("0", "1"),),
+    "workflow": True,
+    "flow": True,
+}
+
+
+@pytest.mark.parametrize("option", NOTICED)
+def test_a_hosting_option_that_callers_can_notice_is_in_the_digest(option: str) -> None:
+    plain, changed = chart("a"), hosted(chart("a"), **{option: NOTICED[option]})
+
+    assert plain != changed
+    assert plain.digest != changed.digest
+
+
+@pytest.mark.parametrize("option", UNNOTICED)
+def test_a_hosting_option_that_only_the_host_reads_is_not_in_the_digest(option: str) -> None:
+    plain, changed = chart("a"), hosted(chart("a"), **{option: UNNOTICED[option]})
+
+    assert plain == changed
+    assert plain.digest == changed.digest
+
+
+def test_every_hosting_option_is_known_to_be_in_the_digest_or_not() -> None:
+    assert [spec.name for spec in fields(Hosting)] == [*NOTICED, *UNNOTICED]
 
 
 def test_callbacks_are_equal_if_their_names_are() -> None:

@@ -18,7 +18,7 @@ from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import Upgrade, settle, upgrade
 from durable_fsm.errors import MigrationError, VersionError
-from tests.building import Driven, Members, action, chart, edge, fails, note
+from tests.building import Driven, Members, action, chart, edge, fails, hosted, note
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -32,7 +32,7 @@ def job(id: str, **rest: Any) -> Activity:
 
 
 def newer(version: str, made: Chart, *migrations: Migration, kept: tuple[Chart, ...] = ()) -> Chart:
-    return replace(made, version=version, migrations=migrations, kept=kept)
+    return hosted(replace(made, version=version, kept=kept), migrations=migrations)
 
 
 def moved(new: Chart, old: Snapshot) -> tuple[Snapshot, Step]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core import turn as turns
-from durable_fsm.core.chart import Activity, Chart, Policies, Timer
+from durable_fsm.core.chart import Activity, Chart, Hosting, Timer
 from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.receipt import Receipt
@@ -105,7 +105,7 @@ def test_a_machine_whose_data_has_defaults_begins_by_itself() -> None:
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ({"policies": Policies(create_first=True)}, "Order: there is no such machine. Start it with 'create'."),
+        ({"hosting": Hosting(create_first=True)}, "Order: there is no such machine. Start it with 'create'."),
         (
             {"data": Members(log=[], total=int)},
             (

@@ -23,7 +23,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import settle, upgrade
 from durable_fsm.core.values import Json
 from durable_fsm.errors import MigrationError, SnapshotUnreadable
-from tests.building import Driven, action, chart, edge
+from tests.building import Driven, action, chart, edge, hosted
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -881,7 +881,7 @@ def test_a_chart_without_undoing_is_exported_as_before() -> None:
 
 def newer(old: Chart, change: Callable[[OldMachine], None] | None = None, **names: dict[str, str]) -> Chart:
     """The next version of a chart, to which machines are brought by what *change* does to them."""
-    return replace(old, version="2", migrations=(Migration("1", "2", change=change, **names),))
+    return hosted(replace(old, version="2"), migrations=(Migration("1", "2", change=change, **names),))
 
 
 def moved(new: Chart, machine: Driven) -> Step:

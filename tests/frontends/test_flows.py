@@ -61,4 +61,4 @@ def test_a_chart_that_goes_on_by_itself_is_a_flow_and_may_be_a_workflow_too() ->
         done_invoke_working = working.to(over)
         error_invoke_working = working.to(over)
 
-    assert (chart_from(Going).flow, chart_from(Going).workflow) == (True, True)
+    assert (chart_from(Going).hosting.flow, chart_from(Going).hosting.workflow) == (True, True)

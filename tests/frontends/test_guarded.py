@@ -72,8 +72,8 @@ both = pytest.mark.parametrize("made", [a_class, a_configuration])
 def test_both_are_part_of_the_chart_and_not_of_its_digest(made: Callable[..., Chart]) -> None:
     chart = made(redact=["card_number", "customer.email", "customer.mail", "pin"], operators_only=("repair", "delete"))
 
-    assert chart.redact == ("card_number", "customer.email", "customer.mail", "pin")
-    assert chart.operators_only == ("repair", "delete")
+    assert chart.hosting.redact == ("card_number", "customer.email", "customer.mail", "pin")
+    assert chart.hosting.operators_only == ("repair", "delete")
     assert chart.redaction.covers("$.customer.email")
     assert chart.digest == made().digest
     assert chart.to_json() == made().to_json()
@@ -84,7 +84,7 @@ def test_both_are_part_of_the_chart_and_not_of_its_digest(made: Callable[..., Ch
 def test_a_single_name_is_not_taken_for_its_letters() -> None:
     chart = a_class(redact="pin", operators_only="repair")
 
-    assert (chart.redact, chart.operators_only) == (("pin",), ("repair",))
+    assert (chart.hosting.redact, chart.hosting.operators_only) == (("pin",), ("repair",))
 
 
 @both
@@ -111,11 +111,11 @@ def test_what_is_mistaken_is_refused(made: Callable[..., Chart], options: dict[s
 def test_names_in_records_of_topics_are_their_producers_own(made: Callable[..., Chart]) -> None:
     chart = made(redact=["cardNumber"], sources=(Kafka("orders", decode=lambda record: None),))
 
-    assert chart.redact == ("cardNumber",)
+    assert chart.hosting.redact == ("cardNumber",)
 
 
 def test_data_without_a_type_may_hold_anything() -> None:
-    assert without_a_type(redact=("secret", "another")).redact == ("secret", "another")
+    assert without_a_type(redact=("secret", "another")).hosting.redact == ("secret", "another")
 
 
 @both

@@ -79,7 +79,7 @@ def test_a_chart_carries_what_its_class_declares_and_stays_the_same_chart() -> N
 
     with_them, without = chart_from(order([source], [webhook])), chart_from(order())
 
-    assert (with_them.sources, with_them.webhooks) == ((source,), (webhook,))
+    assert (with_them.hosting.sources, with_them.hosting.webhooks) == ((source,), (webhook,))
     assert with_them.digest == without.digest
     assert with_them == without
 
@@ -88,7 +88,7 @@ def test_a_configuration_of_transitions_carries_them_too() -> None:
     config = {"states": ["a", "b"], "transitions": [["go", "a", "b"]], "initial": "a"}
 
     made = chart_from(TransitionsConfig("X", **config, sources=(Kafka("x", decode, events=("go",)),)))
-    assert [source.topic for source in made.sources] == ["x"]
+    assert [source.topic for source in made.hosting.sources] == ["x"]
 
     with pytest.raises(DefinitionError, match=r"names event 'pay', and there is none\. There is 'go'\."):
         chart_from(TransitionsConfig("X", **config, sources=(Kafka("x", decode, events=("pay",)),)))
@@ -192,7 +192,7 @@ def test_an_event_that_only_a_wildcard_takes_may_come_from_a_topic() -> None:
 
     marked = durable(sources=[Kafka("x", decode, events=("whatever",))])(Sink)
 
-    assert chart_from(marked).sources[0].events == ("whatever",)
+    assert chart_from(marked).hosting.sources[0].events == ("whatever",)
 
 
 def test_records_are_a_test_case_and_not_an_outage() -> None:

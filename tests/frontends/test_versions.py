@@ -229,7 +229,7 @@ def test_renames_before_code_may_be_of_any_kind() -> None:
         paid = State(final=True)
         pay = event(cart.to(paid))
 
-    assert [one.source for one in chart_from(Fine).migrations] == ["1", "2"]
+    assert [one.source for one in chart_from(Fine).hosting.migrations] == ["1", "2"]
 
 
 def test_two_charts_of_one_version_are_refused() -> None:
@@ -259,11 +259,11 @@ def test_both_libraries_say_what_becomes_of_a_machine_that_has_ended() -> None:
         create_first=True,
     )
 
-    assert chart_from(Brief).after_end == AfterEnd(timedelta(days=1), free=False)
-    assert chart_from(config).after_end == AfterEnd(timedelta(0), free=True)
-    assert chart_from(Order).after_end is keep()  # type: ignore[func-returns-value]
-    assert chart_from(Brief).policies.create_first
-    assert chart_from(config).policies.create_first
+    assert chart_from(Brief).hosting.after_end == AfterEnd(timedelta(days=1), free=False)
+    assert chart_from(config).hosting.after_end == AfterEnd(timedelta(0), free=True)
+    assert chart_from(Order).hosting.after_end is keep()  # type: ignore[func-returns-value]
+    assert chart_from(Brief).hosting.create_first
+    assert chart_from(config).hosting.create_first
     for wrong in (free, gone):
         with pytest.raises(ValueError, match="nothing can be deleted -1 day, 0:00:00 after its end"):
             wrong(timedelta(days=-1))

@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
 from durable_fsm.restate.observability import redaction, report
 from durable_fsm.restate.observability.logging import log
-from tests.building import chart, edge
+from tests.building import chart, edge, hosted
 
 ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
 CART = start(ORDER).snapshot
@@ -145,7 +144,7 @@ def _fail() -> None:
 
 
 def _redacting() -> Any:
-    return replace(ORDER, redact=("card_number",))
+    return hosted(ORDER, redact=("card_number",))
 
 
 def test_without_opentelemetry_everything_else_works() -> None:

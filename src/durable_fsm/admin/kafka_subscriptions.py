@@ -60,7 +60,7 @@ def changes(
 
 
 def _refuse_unregistered(admin: Admin, chart: Chart) -> None:
-    for service, handler in sorted({sink_of(chart, source) for source in chart.sources}):
+    for service, handler in sorted({sink_of(chart, source) for source in chart.hosting.sources}):
         known = admin.handlers(service)
         if not known:
             problem = f"Service '{service}' is not registered at {admin.url}. Register the deployment that serves it."
@@ -73,7 +73,7 @@ def _refuse_unregistered(admin: Admin, chart: Chart) -> None:
 def _cluster_changes(
     there: Mapping[str, Mapping[str, str]], charts: list[Chart], brokers: Mapping[str, str]
 ) -> list[Change]:
-    wanted = sorted({source.cluster for chart in charts for source in chart.sources})
+    wanted = sorted({source.cluster for chart in charts for source in chart.hosting.sources})
     if unused := sorted(brokers.keys() - set(wanted)):
         raise AdminRefused(f"--brokers names cluster '{unused[0]}', and no source uses it: {', '.join(wanted) or '-'}.")
     found: list[Change] = []
@@ -105,7 +105,7 @@ def _subscription_changes(chart: Chart, ours: list[Row], *, replace: bool) -> li
     """Create, replace or delete subscriptions of one chart; *ours* are those that exist."""
     found: list[Change] = []
     left = list(ours)
-    for source in chart.sources:
+    for source in chart.hosting.sources:
         of_topic = [one for one in left if one["source"] == source_uri(source)]
         left = [one for one in left if one not in of_topic]
         kept = next((one for one in of_topic if one["sink"] == sink_uri(chart, source)), None)

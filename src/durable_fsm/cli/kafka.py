@@ -56,7 +56,7 @@ def kafka(
                 change.make(api)
                 click.echo(f"done: {change.description}")
     if not found:
-        topics = sum(len(chart.sources) for chart in charts)
+        topics = sum(len(chart.hosting.sources) for chart in charts)
         click.echo(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")
     if held or (check and found):
         sys.exit(DIFFERS)

@@ -297,7 +297,7 @@ def _is_one(named: object) -> bool:
 def _events(chart: Chart) -> Iterable[str]:
     for served in chart.served:
         yield from served.events
-        yield from served.handlers
+        yield from served.hosting.handlers
 
 
 def _json(answer: HttpResponse, chart: str, key: str) -> Json:

@@ -284,21 +284,60 @@ class AfterEnd:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """Choices an author makes for a whole chart.
+    """How the algorithm runs this chart.
 
     `catch_errors`: an exception of a callback becomes `error.execution` (SCXML); otherwise it fails the step at once.
     `scxml`: follow SCXML to the letter where durable machines are stricter: an error event that nothing takes is dropped,
     a machine that ends runs the exit actions of its last states, and the end of a child arrives even if it was left.
-    `cancel_timers_over`: timers at least this long are cancelled at the platform when their state is left; shorter
-    ones are only dropped when they arrive. `history` is None where no record is kept.
     """
 
     unexpected: Unexpected = Unexpected.REJECT
-    create_first: bool = False
     catch_errors: bool = True
     scxml: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostedBehaviour:
+    """What hosting changes about a chart's machines. It is part of the digest.
+
+    Attributes:
+        handlers: other public names for events: `{"setUp": "set_up"}`.
+        create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
+        cancel_timers_over: timers at least this long are cancelled at the platform when their state is left; shorter ones
+            are only dropped when they arrive.
+        history: how much of its history a machine keeps; None keeps none.
+        after_end: when a machine that has ended is deleted; None keeps it.
+    """
+
+    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    create_first: bool = False
     cancel_timers_over: timedelta = timedelta(0)
     history: History | None = History()
+    after_end: AfterEnd | None = None
+
+
+# eq=False: charts compare by what is in their digest, which is the inherited part
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hosting(HostedBehaviour):
+    """How a chart is hosted. The fields of this class are not part of the digest, and equal charts may differ in them.
+
+    Attributes:
+        sources: Kafka topics whose records are events of the machine.
+        webhooks: providers that post their events.
+        redact: members of data and payloads that errors, logs and history never show.
+        operators_only: handlers that the ingress does not serve.
+        migrations: how machines of other versions become machines of this one.
+        workflow: host a workflow `<name>.workflow` beside the machines.
+        flow: host a service `<name>.flow`, which runs a machine without a key.
+    """
+
+    sources: tuple[Kafka, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+    redact: tuple[str, ...] = ()
+    operators_only: tuple[str, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    workflow: bool = False
+    flow: bool = False
 
 
 @dataclass(frozen=True)
@@ -306,13 +345,8 @@ class Chart:
     """An immutable definition, from which the host, the diagram, the API and the proofs are made.
 
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
-    `version`, which the author chooses, and by `digest`, which follows from everything that shows. `handlers` gives
-    public names to events: `{"setUp": "set_up"}`. `work` is what callbacks may start, apart from any state. `sources` and
-    `webhooks` bring events to a hosted machine, `redact` names what nobody is to read of it, and `operators_only` handlers
-    that nobody outside reaches; they are no part of what it is, and so not of the digest. Nor are `migrations`, by which
-    machines of other versions come to this one, and the charts `kept` for those that do not. Without `after_end` a machine
-    that has ended stays as it is. `workflow` gives the chart a workflow beside its machines, `flow` a service that runs it
-    without a key.
+    `version`, which the author chooses, and by `digest`, which follows from everything that shows. `work` is what
+    callbacks may start, apart from any state. `kept` are the charts of other versions under which machines live on.
     """
 
     name: str
@@ -323,17 +357,9 @@ class Chart:
     version: str = "1"
     doc: str = ""
     policies: Policies = Policies()
-    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     work: tuple[Activity, ...] = ()
-    sources: tuple[Kafka, ...] = field(default=(), compare=False)
-    webhooks: tuple[Webhook, ...] = field(default=(), compare=False)
-    redact: tuple[str, ...] = field(default=(), compare=False)
-    operators_only: tuple[str, ...] = field(default=(), compare=False)
-    migrations: tuple[Migration, ...] = field(default=(), compare=False)
+    hosting: Hosting = Hosting()
     kept: tuple[Chart, ...] = field(default=(), compare=False)
-    after_end: AfterEnd | None = None
-    workflow: bool = field(default=False, compare=False)
-    flow: bool = field(default=False, compare=False)
 
     @property
     def root(self) -> State:
@@ -367,7 +393,7 @@ class Chart:
         """What is kept out of whatever people read."""
         from durable_fsm.core.redact import Redaction
 
-        return Redaction.of(self.redact)
+        return Redaction.of(self.hosting.redact)
 
     @cached_property
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
-from durable_fsm.core.chart import OMIT_IF_DEFAULT, Callback, Chart, Child, Guard
+from durable_fsm.core.chart import OMIT_IF_DEFAULT, Callback, Chart, Child, Guard, HostedBehaviour, Policies
 from durable_fsm.core.values import Json
 
 
@@ -23,15 +23,18 @@ def chart_to_json(chart: Chart) -> dict[str, Json]:
         }
         for event in chart.events.values()
     ]
-    optional = {"work": chart.work, "after_end": chart.after_end}
+    hosted = {spec.name: getattr(chart.hosting, spec.name) for spec in fields(HostedBehaviour)}
+    optional = {"work": chart.work, "after_end": hosted.pop("after_end")}
+    handlers = hosted.pop("handlers")
+    policies = {spec.name: getattr(chart.policies, spec.name) for spec in fields(Policies)}
     return {
         **{name: _export(value) for name, value in optional.items() if value},
         "name": chart.name,
         "version": chart.version,
         "doc": chart.doc,
         "data": cast("Json", chart.data.schema()),
-        "policies": _export(chart.policies),
-        "handlers": _export(chart.handlers),
+        "policies": _export({**policies, **hosted}),
+        "handlers": _export(handlers),
         "events": _export(events),
         "states": _export(list(chart.states.values())),
         "transitions": _export(chart.transitions),

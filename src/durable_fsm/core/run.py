@@ -584,7 +584,7 @@ class Run:
 
         What is due at once would be drained by this very turn, which is the machine's and not its host's.
         """
-        end = self.chart.after_end
+        end = self.chart.hosting.after_end
         if self.status is Status.DONE and end is not None and not self.timers:
             self.arm(PendingSend(self.token(), AFTER_END, max(end.after, MILLISECOND)))
 

@@ -198,7 +198,7 @@ def _said_no(guards: Collection[str]) -> str:
 def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd | None:
     """What is to become of the machine, if this delivery says that the time after its end is over."""
     if snapshot.status is Status.DONE and any(timer.token == token for timer in snapshot.timers):
-        return chart.after_end
+        return chart.hosting.after_end
     return None
 
 

@@ -160,7 +160,7 @@ class Turn:
         """
         if self.snapshot is not None:
             return
-        if self.chart.policies.create_first:
+        if self.chart.hosting.create_first:
             raise NotStarted(chart=self.chart.name)
         try:
             self.chart.data.load({})

@@ -67,7 +67,7 @@ def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
         MigrationError: a migration cannot be done.
     """
     for one in chart.served:
-        path = path_from(machine.version, one.version, one.migrations)
+        path = path_from(machine.version, one.version, one.hosting.migrations)
         if path:
             return _translated(one, machine, path)
         if path is not None:
@@ -79,7 +79,7 @@ def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
 
 
 def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
-    served = [one for each in chart.served for one in (each.version, *(way.source for way in each.migrations))]
+    served = [one for each in chart.served for one in (each.version, *(way.source for way in each.hosting.migrations))]
     return VersionError(chart=chart.name, stored=machine.version, served=tuple(dict.fromkeys(served)), problem=problem)
 
 
@@ -341,7 +341,7 @@ class _Translation:
     ) -> tuple[PendingSend, ...]:
         """What is still to come, in the order in which it was armed."""
         if self.machine.status is Status.DONE:
-            return self.machine.timers if self.chart.after_end is not None else ()
+            return self.machine.timers if self.chart.hosting.after_end is not None else ()
         kept: dict[str, PendingSend] = {}
         gone = {child.token for child in self.machine.machines} - {child.token for child in machines}
         for old, timer in self.originals(

@@ -55,8 +55,8 @@ def services(*definitions: object) -> list[Hosted]:
             if event in BUILT_IN or not is_handler_name(event):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
         found.append(MachineObject(chart, peers).virtual_object())
-        if chart.policies.history is not None:
-            found.append(Record(chart, chart.policies.history).service())
+        if chart.hosting.history is not None:
+            found.append(Record(chart, chart.hosting.history).service())
         for one in chart.served:
             if one.activities:
                 runner = ActivityService(one).service()
@@ -69,9 +69,9 @@ def services(*definitions: object) -> list[Hosted]:
         if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())
         found += sources_of(chart)
-        if chart.workflow:
+        if chart.hosting.workflow:
             found.append(workflow(chart, handlers_of(chart)))
-        if chart.flow:
+        if chart.hosting.flow:
             found.append(flow(chart))
     return found
 
@@ -79,11 +79,11 @@ def services(*definitions: object) -> list[Hosted]:
 def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
     """What a chart's topics and webhooks need beside its machines."""
     found: list[restate.Service | restate.VirtualObject] = []
-    if any(source.key is not None for source in chart.sources):
+    if any(source.key is not None for source in chart.hosting.sources):
         found.append(Topics(chart).forwarder())
-    if chart.webhooks:
+    if chart.hosting.webhooks:
         found.append(Webhooks(chart).service())
-    if chart.sources or chart.webhooks:
+    if chart.hosting.sources or chart.hosting.webhooks:
         found.append(rejected_object(chart))
     return found
 

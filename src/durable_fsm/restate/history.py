@@ -170,7 +170,7 @@ def page_key(key: str, life: str, number: int) -> str:
 
 def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> None:
     """Send full pages on their way, and have those forgotten that are too many by then."""
-    history = chart.policies.history
+    history = chart.hosting.history
     assert history is not None
     for page in pages:
         body = b"[%b]" % b",".join(map(bytes, page.entries))
@@ -181,7 +181,7 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
 
 def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
     """Have every page of a machine forgotten."""
-    history = chart.policies.history
+    history = chart.hosting.history
     if history is not None and stored.pages and stored.machine is not None:
         to = (first_kept(history, stored) - 1) // PAGE + 1
         key = page_key(ctx.key(), stored.machine.life, stored.pages)
@@ -229,7 +229,7 @@ def _is_count(number: Json) -> bool:
 
 async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, wanted: Range) -> dict[str, Json]:
     """The entries in order, the number of the first that may still be there, and where to go on reading."""
-    history = chart.policies.history
+    history = chart.hosting.history
     first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
     after = max(stored.entries - wanted.limit, 0) if wanted.after is None else wanted.after
     begin, end = max(after + 1, first), min(max(after + 1, first) + wanted.limit - 1, stored.entries)

@@ -34,11 +34,11 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
         description=f"Runs a machine of {chart.name} from its beginning to its end.",
         invocation_retry_policy=FOR_EVER,
     )
-    private = "create" in chart.operators_only  # to run a machine is to create one
+    private = "create" in chart.hosting.operators_only  # to run a machine is to create one
     register(service, RUN, _run(chart), chart=chart, main=True, private=private)
     for name in ("send", *handlers):
         if name != RUN:
-            register(service, name, _forward(chart, name), chart=chart, private=name in chart.operators_only)
+            register(service, name, _forward(chart, name), chart=chart, private=name in chart.hosting.operators_only)
     return service
 
 

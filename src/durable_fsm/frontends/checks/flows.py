@@ -11,7 +11,7 @@ from durable_fsm.core.values import Location
 
 def problems_in(chart: Chart) -> Iterator[tuple[str, str, Location | None]]:
     """Why a chart cannot be a flow, if it is to be one: the problem, its remedy, and where it was written."""
-    if not chart.flow:
+    if not chart.hosting.flow:
         return
     for state in waiting_states(chart):
         what = f"a flow would wait in state '{state.id}' for ever: only an event from outside leads on from there."

@@ -52,17 +52,17 @@ class RedactedType:
             raise Misfit("the value, which is redacted, does not fit", error.path) from error
 
 
-def with_redaction(chart: Chart, redact: tuple[str, ...], operators_only: tuple[str, ...]) -> Chart:
-    """The chart with what its author says of both."""
+def with_redaction(chart: Chart, redact: tuple[str, ...]) -> Chart:
+    """The chart with these members redacted, in what it shows and in what its types say of a wrong value."""
     if not redact:
-        return replace(chart, operators_only=operators_only) if operators_only else chart
+        return chart
     redaction = Redaction.of(redact)
     events = {
         name: event if event.payload is None else replace(event, payload=RedactedType(event.payload, redaction))
         for name, event in chart.events.items()
     }
-    data = RedactedType(chart.data, redaction)
-    return replace(chart, data=data, events=events, redact=redact, operators_only=operators_only)
+    hosting = replace(chart.hosting, redact=redact)
+    return replace(chart, data=RedactedType(chart.data, redaction), events=events, hosting=hosting)
 
 
 def problems_in(

@@ -54,8 +54,8 @@ def problems_in(chart: Chart) -> Iterator[Found]:
         if count > 1:
             what = f"version '{version}' is there {count} times."
             yield what, "Give each of the charts in versions= a version of its own, and none that of the chart.", None
-    sources = Counter(migration.source for migration in chart.migrations)
-    for migration in chart.migrations:
+    sources = Counter(migration.source for migration in chart.hosting.migrations)
+    for migration in chart.hosting.migrations:
         place, way = migration.location, f"the migration from '{migration.source}' to '{migration.to}'"
         if sources[migration.source] > 1:
             yield f"{sources[migration.source]} migrations lead from version '{migration.source}'.", "Keep one.", place
@@ -63,7 +63,7 @@ def problems_in(chart: Chart) -> Iterator[Found]:
             yield f"{way} leads away from the chart's own version.", "Give the chart a new version.", place
         elif migration.source in kept:
             yield f"{way} is for a version that versions= keeps.", "Keep it, or migrate it.", place
-        elif path_from(migration.source, chart.version, chart.migrations) is None:
+        elif path_from(migration.source, chart.version, chart.hosting.migrations) is None:
             what = f"{way} does not lead to version '{chart.version}'."
             yield what, f"Add migrations that lead on from '{migration.to}'.", place
         else:
@@ -73,7 +73,7 @@ def problems_in(chart: Chart) -> Iterator[Found]:
 
 def _unknown_in(chart: Chart, migration: Migration) -> Iterator[Found]:
     """New names that nothing has in the end; where code follows, that may give others still."""
-    later = (path_from(migration.source, chart.version, chart.migrations) or ())[1:]
+    later = (path_from(migration.source, chart.version, chart.hosting.migrations) or ())[1:]
     if any(one.change is not None for one in later):
         return
     works = {*chart.activities}

@@ -21,7 +21,7 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, EventType, Hosting, Kind, Policies, State, Timer, Transition, Unexpected
 from durable_fsm.core.lint import findings
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location, ValueType
@@ -119,22 +119,28 @@ class _Reader:
             version=self.options.version,
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
-            handlers=dict(self.options.handlers),
             work=detached,
-            sources=self.options.sources,
-            webhooks=self.options.webhooks,
-            migrations=self.options.migrations,
+            hosting=Hosting(
+                handlers=dict(self.options.handlers),
+                create_first=self.options.create_first,
+                cancel_timers_over=self.options.cancel_timers_over,
+                history=self.options.history,
+                after_end=self.options.after_end,
+                sources=self.options.sources,
+                webhooks=self.options.webhooks,
+                operators_only=self.options.operators_only,
+                migrations=self.options.migrations,
+                workflow=self.options.workflow,
+                flow=self.options.flow,
+            ),
             kept=self._kept(),
-            after_end=self.options.after_end,
-            workflow=self.options.workflow,
-            flow=self.options.flow,
         )
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
             raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         self._judge(chart)
-        return with_redaction(chart, self.options.redact, self.options.operators_only)
+        return with_redaction(chart, self.options.redact)
 
     def _kept(self) -> tuple[Chart, ...]:
         self.here = None
@@ -182,10 +188,7 @@ class _Reader:
         ignores = "allow_event_without_transition" in own and self.cls.allow_event_without_transition
         return Policies(
             unexpected=Unexpected.IGNORE if ignores else Unexpected.REJECT,
-            create_first=self.options.create_first,
             catch_errors=self.cls.catch_errors_as_events,
-            cancel_timers_over=self.options.cancel_timers_over,
-            history=self.options.history,
         )
 
     def _root(self) -> State:

@@ -25,6 +25,7 @@ from durable_fsm.core.chart import (
     Chart,
     EventType,
     Guard,
+    Hosting,
     Kind,
     Policies,
     State,
@@ -154,27 +155,30 @@ class _Reader:
             doc=config.doc,
             policies=Policies(
                 unexpected=Unexpected.IGNORE if self._ignores() else Unexpected.REJECT,
-                create_first=config.create_first,
                 catch_errors=any(ERROR in edge.events for edge in transitions),
+            ),
+            work=self.work.detached,
+            hosting=Hosting(
+                handlers=dict(config.handlers),
+                create_first=config.create_first,
                 cancel_timers_over=config.cancel_timers_over,
                 history=config.history,
+                after_end=config.after_end,
+                sources=tuple(config.sources),
+                webhooks=tuple(config.webhooks),
+                operators_only=tuple(config.operators_only),
+                migrations=tuple(config.migrations),
+                workflow=config.workflow,
+                flow=config.flow,
             ),
-            handlers=dict(config.handlers),
-            work=self.work.detached,
-            sources=tuple(config.sources),
-            webhooks=tuple(config.webhooks),
-            migrations=tuple(config.migrations),
             kept=versions.kept_for(config.name, [self.read(one) for one in config.versions]),
-            after_end=config.after_end,
-            workflow=config.workflow,
-            flow=config.flow,
         )
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
             self.problem(*problem)
         if self.problems:
             raise NotDurable(chart=config.name, problems=tuple(self.problems))
         self._judge(chart)
-        return with_redaction(chart, tuple(config.redact), tuple(config.operators_only))
+        return with_redaction(chart, tuple(config.redact))
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:

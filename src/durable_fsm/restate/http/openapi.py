@@ -161,7 +161,7 @@ class _Document:
             cancelled: Schema = {"type": "object", "required": ["cancelled"]}
             doc = "Cancel the running exclusive activity, or the one that is named."
             self.post("cancel", "Cancel", doc, self.named(CANCEL_SCHEMA), (*READ, 409), answer=cancelled)
-        if chart.workflow:
+        if chart.hosting.workflow:
             doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
             failed = (400, 404, 409, 410, 412, 413, 422, 500)
             self.post("run", "Run", doc, data, failed, answer={}, service=f"{chart.name}.workflow", asked=False)
@@ -190,7 +190,7 @@ class _Document:
         asked: bool = True,
     ) -> None:
         """Describe one handler; *asked* says whether it changes anything, so that to repeat it needs a key."""
-        if handler in self.chart.operators_only:
+        if handler in self.chart.hosting.operators_only:
             return
         path = f"/{service or self.chart.name}/{{key}}/{handler}"
         parameters = [KEY, *([IDEMPOTENCY] if asked else [])]

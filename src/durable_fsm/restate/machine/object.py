@@ -108,7 +108,7 @@ class MachineObject:
             self._add(service, LATER, self._cancelling.later, kind="shared", private=True)
         self._add(service, "_wait", self._wait, private=True)
         self._add(service, "_unwait", self._unwait, private=True)
-        if self.chart.workflow:
+        if self.chart.hosting.workflow:
             self._add(service, "_run", self._run, private=True)
         self._add(service, "_deliver", self._deliver, private=True)
         self._add(service, "_parked", self._deliver, private=True)
@@ -119,7 +119,7 @@ class MachineObject:
         self._add(service, END, self._child.end, private=True)
         if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
             self._add(service, HALT, self._child.halt, kind="shared", private=True)
-        if self.chart.sources or self.chart.webhooks:
+        if self.chart.hosting.sources or self.chart.hosting.webhooks:
             intake = EventIngestion(self.chart, self._take)
             self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
             self._add(service, RECORD, Topics(self.chart, intake).record, private=True)
@@ -136,7 +136,7 @@ class MachineObject:
         remembered: timedelta | None = None,
         **options: Any,
     ) -> None:
-        private = private or name in self.chart.operators_only
+        private = private or name in self.chart.hosting.operators_only
         register(
             service,
             name,
@@ -479,7 +479,7 @@ def handlers_of(chart: Chart) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in reversed(chart.served):
         found |= {event: event for event in one.public_events if is_handler_name(event) and event not in BUILT_IN}
-        found |= one.handlers
+        found |= one.hosting.handlers
     return found
 
 

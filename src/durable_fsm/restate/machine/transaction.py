@@ -319,7 +319,7 @@ class Transaction:
 
     def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[StoredMachine, list[Page]]:
         """What to store now, and the pages of the record that have become full with what was taken."""
-        machine, history = self.turn.machine, self.chart.policies.history
+        machine, history = self.turn.machine, self.chart.hosting.history
         at = stamp() if history is not None or machine.timers else 0
         due: dict[str, int] = {}
         if machine.timers:
@@ -339,7 +339,7 @@ class Transaction:
                 delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
                 handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
-                long = effect.at is not None or effect.after >= self.chart.policies.cancel_timers_over
+                long = effect.at is not None or effect.after >= self.chart.hosting.cancel_timers_over
                 return [(effect.token, handle)] if long else []
             case StartActivity(detached=True):
                 start_detached(ctx, self.chart, effect.id, self.job(effect))

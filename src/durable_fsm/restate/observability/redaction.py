@@ -26,7 +26,7 @@ _seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 def begin(chart: Chart) -> Seen | None:
     """Begin to remember, if the chart names anything; return what was remembered before, for `end`."""
     before = _seen.get()
-    _seen.set(Seen(chart.redaction) if chart.redact else None)
+    _seen.set(Seen(chart.redaction) if chart.hosting.redact else None)
     return before
 
 

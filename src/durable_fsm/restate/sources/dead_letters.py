@@ -59,7 +59,7 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
     service = restate.VirtualObject(
         rejected_name(chart),
         description=f"Events of topics and webhooks that machines of {chart.name} could not take.",
-        ingress_private="rejected" in chart.operators_only or None,
+        ingress_private="rejected" in chart.hosting.operators_only or None,
         invocation_retry_policy=FOR_EVER,
     )
 

@@ -55,7 +55,7 @@ class Topics:
     def __init__(self, chart: Chart, ingestion: EventIngestion | None = None) -> None:
         self.chart = chart
         self._ingestion = ingestion
-        self._sources = {source.topic: source for source in chart.sources}
+        self._sources = {source.topic: source for source in chart.hosting.sources}
 
     def forwarder(self) -> restate.VirtualObject:
         service = restate.VirtualObject(

@@ -47,7 +47,7 @@ class Webhooks:
             description=f"Takes events that providers post for {self.chart.name}.",
             invocation_retry_policy=FOR_EVER,
         )
-        for webhook in self.chart.webhooks:
+        for webhook in self.chart.hosting.webhooks:
             handle, doc = self._handler(webhook), webhook.decode.__doc__
             register(service, webhook.name, handle, chart=self.chart, where=self.name, key=webhook.name, doc=doc)
             self._warn(webhook)
