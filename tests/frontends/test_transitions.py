@@ -1282,4 +1282,4 @@ def test_a_machine_without_anything_of_its_own_is_a_machine_without_a_model() ->
         states=["A", "B"], initial="A", auto_transitions=False, transitions=[["go", "A", "B"]], name="bare"
     )
 
-    assert Rehearsal(machine).send("go").machine == "bare"
+    assert Rehearsal(machine).send("go").chart == "bare"
