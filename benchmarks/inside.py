@@ -30,9 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this i
 
 from benchmarks.load import PRESS
 from benchmarks.serving import BARE, FLOOR, OURS, ROOT
-from durable_fsm.cli.serve import configure_logs
 from durable_fsm.local.server import RestateServer
-from durable_fsm.serving import Draining
+from durable_fsm.serving import Draining, configure_logs
 from durable_fsm.testing.served import Served
 
 PLAYED = {
@@ -147,7 +146,7 @@ def play(name: str, file: Path, how: str) -> Any:  # Any: microseconds an event,
     """Play the request of a file to its application."""
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout, told = nowhere, sys.stdout  # lines of the log are written, but to nowhere
-        configure_logs()  # before the application, which may then say how it wants it
+        configure_logs("lines")  # before the application, which may then say how it wants it
         target, _, _ = PLAYED[name]
         hosted = app_of(target)
         try:

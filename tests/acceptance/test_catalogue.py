@@ -59,7 +59,7 @@ def test_each_application_runs_alone_wherever_dev_is_called(tmp_path: Path) -> N
     places = sorted(place for place in (ROOT / "machines").iterdir() if (place / "service.py").is_file())
     program = """
 import sys
-from durable_fsm.cli.dev import find_app
+from durable_fsm.cli.app_arg import find_app
 from durable_fsm.frontends.locate import locate_object
 from durable_fsm.restate.app import charts_of
 for place in sys.argv[1:]:

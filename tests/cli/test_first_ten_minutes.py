@@ -125,7 +125,7 @@ def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     good = machine.read_text()
     machine.write_text(good + "\nbroken = (\n")
     terminal.sees("SyntaxError: '(' was never closed (machine.py")
-    terminal.sees("What was served before goes on")
+    terminal.sees("The previous version is still served")
     assert post(f"{terminal.url}/Ticket/one/snapshot")["configuration"] == ["held"]
 
     machine.write_text(good.replace("    held = State()", "    held = State()\n    given_back = State(final=True)").replace(

@@ -142,7 +142,7 @@ def test_a_service_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path
 def test_an_application_that_is_not_there_says_so(tmp_path: Path) -> None:
     service = ServiceProcess.serving("counter_app:apple", log=tmp_path / "log", app_dir=HERE).start()
 
-    with pytest.raises(ProcessFailed, match=r"Module 'counter_app' has no 'apple'."):
+    with pytest.raises(ProcessFailed, match=r"'counter_app' has no 'apple'."):
         service.wait_ready()
 
 

@@ -48,7 +48,7 @@ def test_a_request_that_waits_reads_its_end_once_and_nothing_that_comes_later() 
         request = asyncio.create_task(draining(HTTP, line.receive, line.send))
         line.coming.put_nowait(BODY)
         await once.wait()
-        assert draining.under_way == 1
+        assert draining.in_flight == 1
         resting = asyncio.create_task(draining.drain())
         await twice.wait()
         line.coming.put_nowait(BODY)

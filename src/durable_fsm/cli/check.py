@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from durable_fsm.cli.dev import find_app
+from durable_fsm.cli.app_arg import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.core.chart import Chart

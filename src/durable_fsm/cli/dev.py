@@ -1,54 +1,43 @@
-"""`durable-fsm dev`: Restate, the service, its registration, and what happens; until Ctrl-C."""
+"""`durable-fsm dev`: run Restate and the service, register it, and show the log, until Ctrl-C."""
 
 from __future__ import annotations
 
 import json
 import os
 import queue
-import re
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from durable_fsm.cli.app_arg import AppTarget, find_app
+from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError
-from durable_fsm.cli.settings import project
-from durable_fsm.cli.supervise import Home, Signals, Told
+from durable_fsm.cli.interrupts import Interrupted, Interrupts
 from durable_fsm.local import native
 from durable_fsm.local.failures import HarnessError, NotObserved
 from durable_fsm.local.process import HOST, ServiceProcess, free_port, port_answers
 from durable_fsm.local.server import RestateServer
 from durable_fsm.local.waiting import wait_until
+from durable_fsm.serving import Listener, ServeJob
 
 PORTS = {"ingress": 8080, "admin": 9070, "service": 9080}
-LOOKED_AT_SECONDS = 0.1
+POLL_SECONDS = 0.1
 GRACE = timedelta(seconds=3)
-READ_PATIENCE = timedelta(seconds=60)
-HOSTS = re.compile(r"^(\w+)\s*(?::[^=]*)?=\s*(?:durable_fsm\.)?app\(", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """What is served: where it is looked for, and by what name."""
-
-    target: str
-    folder: Path
+IMPORT_PATIENCE = timedelta(seconds=60)
 
 
 @click.command()
 @click.argument("target", required=False)
-@click.option("--ingress-port", type=click.IntRange(1, 65535), help="Where events are sent; 8080, or a free one.")
-@click.option("--admin-port", type=click.IntRange(1, 65535), help="Restate's admin API; 9070, or a free one.")
-@click.option("--service-port", type=click.IntRange(1, 65535), help="Where the service listens; 9080, or a free one.")
-@click.option(
-    "--reload/--no-reload", default=True, show_default=True, help="Serve what changes as soon as it is saved."
-)
+@click.option("--ingress-port", type=click.IntRange(1, 65535), help="Where events are sent; 8080, or a free port.")
+@click.option("--admin-port", type=click.IntRange(1, 65535), help="Restate's admin API; 9070, or a free port.")
+@click.option("--service-port", type=click.IntRange(1, 65535), help="Where the service listens; 9080, or a free port.")
+@click.option("--reload/--no-reload", default=True, show_default=True, help="Reload the service when a file is saved.")
 def dev(
     target: str | None,
     ingress_port: int | None,
@@ -59,148 +48,106 @@ def dev(
 ) -> None:
     """Run Restate and the service of TARGET here, until Ctrl-C.
 
-    A TARGET is 'module:app', 'file.py:app' or a directory. Without one it is the 'app' of [tool.durable_fsm] in the
-    nearest pyproject.toml, or the only application in this directory.
+    TARGET is 'module:app', 'file.py:app' or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
+    pyproject.toml, or the only application in this directory.
 
-    The native Restate server is installed on first use. Machines are kept between runs in .durable_fsm/, next to the
-    pyproject.toml; delete it to begin anew. A change that cannot be imported is shown, and what was served before goes on.
+    The first run installs the native Restate server. Machines are kept between runs in .durable_fsm/, next to the
+    pyproject.toml; delete that directory to start over. If a change cannot be imported, dev shows the error and
+    continues to serve the previous version.
     """
     app = find_app(target)
-    home, signals = Home(app.folder), Signals()
+    folder, interrupts = DevFolder(app.folder), Interrupts()
     wanted = {"ingress": ingress_port, "admin": admin_port, "service": service_port}
     code = INTERRUPTED
-    with home.locked():
-        run = _Run(app, home, signals)
-        with signals.heard():
-            try:
-                run.begin(wanted)
-                run.go_on(reload=reload)
-            except Told as told:
-                with suppress(OSError):  # the terminal may be what has ended
-                    click.echo("\nStopping; machines are kept in .durable_fsm/.")
-                code = INTERRUPTED if told.number == 2 else 128 + told.number
-            finally:
-                signals.over()
+    with folder.locked(), interrupts.heard():
+        run = None
+        try:
+            run = _prepared(app, folder, interrupts, wanted)
+            run.start()
+            run.follow(reload=reload)
+        except Interrupted as signal:
+            with suppress(OSError):  # the terminal may be gone
+                click.echo("\nStopping; machines are kept in .durable_fsm/.")
+            code = INTERRUPTED if signal.number == 2 else 128 + signal.number
+        finally:
+            interrupts.over()
+            if run is not None:
                 run.end()
     sys.exit(code)
 
 
-def find_app(target: str | None, here: Path | None = None) -> App:
-    """The application that *target* names, or the one that is meant without.
-
-    Raises:
-        click.UsageError: there is none, or more than one; the message says what to type.
-    """
-    here = here or Path.cwd()
-    if target is not None and not Path(target).is_dir():
-        place, colon, name = target.rpartition(":")
-        if not colon and target.endswith(".py"):
-            return App(_only(_hosted_in([Path(target)]), target), here)
-        if not (place and name):
-            raise click.UsageError(
-                f"'{target}' names no application. Write 'module:app', 'file.py:app' or a directory."
-            )
-        return App(target, here)
-    folder = here if target is None else Path(target).absolute()
-    path, table = project(folder)
-    if isinstance(table.get("app"), str):
-        return App(table["app"], path.parent)
-    return App(_only(_hosted_in(sorted(folder.glob("*.py"))), str(folder)), folder)
-
-
-def _hosted_in(files: list[Path]) -> list[str]:
-    return [
-        f"{file}:{name}"
-        for file in files
-        if file.is_file()
-        for name in HOSTS.findall(file.read_text("utf-8", "replace"))
-    ]
-
-
-def _only(found: list[str], place: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise click.UsageError(f"'{place}' has more than one application. Name one: {', '.join(found)}")
-    raise click.UsageError(
-        f"'{place}' has no application: no line 'app = durable_fsm.app(…)'. Write one, name it ('module:app'), or begin"
-        " with durable-fsm new NAME."
+def _prepared(app: AppTarget, folder: DevFolder, interrupts: Interrupts, wanted: dict[str, int | None]) -> _Run:
+    """Install Restate if needed and choose the ports; start nothing."""
+    old = folder.remembered()
+    binary = native.obtain(click.echo)
+    ports = {name: _port(name, given, old.get("ports", {}).get(name)) for name, given in wanted.items()}
+    fabric = old.get("fabric") or free_port()
+    if port_answers(fabric):
+        fabric = free_port()
+    server = RestateServer(
+        base_dir=folder.path.absolute() / "restate",
+        binary=binary,
+        ingress_port=ports["ingress"],
+        admin_port=ports["admin"],
+        env={"RESTATE_NODE_NAME": "dev", "RESTATE_BIND_PORT": str(fabric)},
     )
+    server.base_dir.mkdir(parents=True, exist_ok=True)
+    folder.remember(ports=ports, fabric=fabric, ingress=server.ingress_url, admin=server.admin_url, app=app.target)
+    return _Run(app, folder, interrupts, server, ports["service"])
 
 
 class _Run:
-    """One run: its two processes, and what they are told."""
+    """One run of dev: its processes, and how far its log was shown."""
 
-    def __init__(self, app: App, home: Home, signals: Signals) -> None:
+    def __init__(
+        self, app: AppTarget, folder: DevFolder, interrupts: Interrupts, server: RestateServer, port: int
+    ) -> None:
         self.app = app
-        self.home = home
-        self.signals = signals
-        self.log = home.path / "service.log"
-        self.server: RestateServer | None = None
-        self.service: ServiceProcess | None = None
-        self.reader: ServiceProcess | None = None
-        self._read = 0
-        self._greeted = False
-
-    # ── beginning and ending ──────────────────────────────────────────────────────────────────────────────────────
-
-    def begin(self, wanted: dict[str, int | None]) -> None:
-        """Start Restate; then serve and register, if what is there can be imported."""
-        old = self.home.remembered()
-        binary = native.obtain(click.echo)
-        ports = {name: _port(name, given, old.get("ports", {}).get(name)) for name, given in wanted.items()}
-        fabric = old.get("fabric") or free_port()
-        if port_answers(fabric):
-            fabric = free_port()
-        self.server = RestateServer(
-            base_dir=self.home.path.absolute() / "restate",
-            binary=binary,
-            ingress_port=ports["ingress"],
-            admin_port=ports["admin"],
-            env={"RESTATE_NODE_NAME": "dev", "RESTATE_BIND_PORT": str(fabric)},
+        self.folder = folder
+        self.interrupts = interrupts
+        self.server = server
+        self.service = self._process(
+            "service", ServeJob(target=app.target, listener=Listener(HOST, port), logs="short").command, port
         )
-        self.server.base_dir.mkdir(parents=True, exist_ok=True)
-        self.log.write_bytes(b"")
-        self.service = ServiceProcess(
-            [sys.executable, "-m", "durable_fsm.cli.served", self.app.target, "--bind", f"{HOST}:{ports['service']}"],
-            port=ports["service"],
-            log=self.log,
-            health=f"http://{HOST}:{ports['service']}/health",
-            env={"PYTHONPATH": _python_path(self.app.folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        self.importer = self._process(
+            "describe", [sys.executable, "-m", "durable_fsm.cli.describe", app.target], free_port()
+        )
+        self.service.log.write_bytes(b"")
+        self._shown = 0
+        self._served = False
+
+    def _process(self, name: str, command: list[str], port: int) -> ServiceProcess:
+        path = os.pathsep.join([str(self.app.folder), *(place for place in sys.path if place)])
+        return ServiceProcess(
+            command,
+            port=port,
+            log=self.folder.path / f"{name}.log",
+            health=f"http://{HOST}:{port}/health",
+            env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=self.app.folder,
             name="service",
         )
-        self.reader = ServiceProcess(
-            [*self.service.command[:-2], "--describe"],
-            port=free_port(),
-            log=self.home.path / "describe.log",
-            env=self.service.env,
-            cwd=self.app.folder,
-            name="service",
-        )
-        self.home.remember(
-            ports=ports,
-            fabric=fabric,
-            ingress=self.server.ingress_url,
-            admin=self.server.admin_url,
-            app=self.app.target,
-        )
+
+    # ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start Restate; then serve and register the application, if it can be imported."""
         click.echo(f"Starting Restate {native.VERSION} …")
-        with self.signals.held():
+        with self.interrupts.held():
             self.server.process.start()
         self.server.wait_ready()
-        self.load(first=True)
+        self.load()
 
-    def load(self, *, first: bool) -> None:
-        """Serve what is on disk now, if it can be imported; else what is served stays."""
-        assert self.server is not None
-        assert self.service is not None
-        charts = self.describe(first=first)
+    def load(self) -> None:
+        """Serve the files as they are now. If they cannot be imported, continue with what is served."""
+        charts = self._describe()
         if charts is None:
+            state = "The previous version is still served" if self._served else "Nothing is served yet"
+            click.echo(f"Not loaded. {state}; save a file to try again.", err=True)
             return
         click.echo(f"Starting {self.app.target} …")
         try:
-            with self.signals.held():
+            with self.interrupts.held():
                 self.service.stop(GRACE)
                 self.service.start()
             self.service.wait_ready()
@@ -208,94 +155,101 @@ class _Run:
         except HarnessError as error:
             click.echo(f"Error: {error}\nSave a file to try again.", err=True)
             return
-        click.echo(_screen(self, charts) if first or not self._greeted else f"Reloaded: {_machines(charts)}.")
-        self._greeted = True
+        click.echo(f"Reloaded: {_machines(charts)}." if self._served else self._screen(charts))
+        self._served = True
 
-    def _register(self) -> None:
-        """Register what is served, in place. What runs before have begun is bound to where their service was."""
-        assert self.server is not None
-        assert self.service is not None
-        before = self.home.remembered().get("registered")
-        if before not in (None, self.service.url):
-            for row in self.server.query(f"SELECT id, endpoint FROM sys_deployment WHERE endpoint LIKE '{before}%'"):
-                self.server.readdress(row["id"], self.service.url)
-        self.server.register(self.service.url, force=True)
-        self.home.remember(registered=self.service.url)
-
-    def describe(self, *, first: bool) -> list[dict[str, Any]] | None:  # Any: JSON of `served`
-        """What would be served; None, and the reason is shown, if that cannot be imported."""
-        assert self.reader is not None
-        self.reader.log.unlink(missing_ok=True)
-        with self.signals.held():
-            self.reader.start()
-        with suppress(NotObserved):  # what takes longer to import is ended, and told as not loaded
-            wait_until(lambda: self.reader is None or not self.reader.alive, READ_PATIENCE)
-        code = self.reader.exit_code
-        self.reader.close()
-        *lines, last = [line for line in self.reader.log_tail().splitlines() if not line.startswith("--- start ")] or [
-            ""
-        ]
+    def _describe(self) -> list[dict[str, Any]] | None:  # Any: JSON of `describe`
+        """Import the application in a process of its own; None after showing why it cannot be imported."""
+        importer = self.importer
+        importer.log.unlink(missing_ok=True)
+        with self.interrupts.held():
+            importer.start()
+        with suppress(NotObserved):  # an import that takes longer is ended below
+            wait_until(lambda: not importer.alive, IMPORT_PATIENCE)
+        code = importer.exit_code
+        importer.close()
+        *lines, last = _without_marks(importer.log_tail()) or [""]
         for line in lines if code == 0 else [*lines, last]:
             click.echo(line, err=True)
         if code == 0:
             charts: list[dict[str, Any]] = json.loads(last)
             return charts
         if code is None:
-            click.echo(f"'{self.app.target}' was not imported within {READ_PATIENCE}.", err=True)
-        stays = "Nothing is served yet" if first or not self._greeted else "What was served before goes on"
-        click.echo(f"Not loaded. {stays}; save a file to try again.", err=True)
+            click.echo(f"'{self.app.target}' was not imported within {IMPORT_PATIENCE}.", err=True)
         return None
 
+    def _register(self) -> None:
+        """Register the service, under the deployments of earlier runs too: their invocations are pinned to them."""
+        before = self.folder.remembered().get("registered")
+        if before not in (None, self.service.url):
+            for row in self.server.query(f"SELECT id, endpoint FROM sys_deployment WHERE endpoint LIKE '{before}%'"):
+                self.server.readdress(row["id"], self.service.url)
+        self.server.register(self.service.url, force=True)
+        self.folder.remember(registered=self.service.url)
+
     def end(self) -> None:
-        """Stop both, politely at first."""
-        for process in (self.reader, self.service, self.server and self.server.process):
-            if process is not None:
-                process.stop(GRACE)
-        if self.server is not None:
-            self.server.close()
+        """Stop the processes: by SIGTERM, and after a while by SIGKILL."""
+        for process in (self.importer, self.service, self.server.process):
+            process.stop(GRACE)
+        self.server.close()
 
-    # ── going on ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in between ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def go_on(self, *, reload: bool) -> None:
-        """Show what happens, and reload what changes, until a signal ends it.
+    def follow(self, *, reload: bool) -> None:
+        """Show the log and reload changed files, until a signal ends it.
 
         Raises:
-            CommandError: Restate has died.
+            CommandError: Restate ended.
         """
-        assert self.server is not None
-        assert self.service is not None
         changed: queue.SimpleQueue[str] = queue.SimpleQueue()
         if reload:
             threading.Thread(target=_watch, args=(self.app.folder, changed.put), daemon=True).start()
-        served = True
+        told_end = False
         while True:
             try:
-                names = {changed.get(timeout=LOOKED_AT_SECONDS)}
+                names = {changed.get(timeout=POLL_SECONDS)}
             except queue.Empty:
                 names = set[str]()
             while not changed.empty():
                 names.add(changed.get())
-            self._tell()
+            self._show_log()
             if names:
                 click.echo(f"Changed: {', '.join(sorted(names))}")
-                self.load(first=False)
-                served = True
+                self.load()
+                told_end = False
             if not self.server.process.alive:
-                raise CommandError(f"Restate has ended.\n{self.server.process.log_tail()}", code=SERVER)
-            if served and self.service.exit_code is not None:
-                served = False
-                click.echo(f"The service has ended with code {self.service.exit_code}; save a file to start it again.")
+                raise CommandError(f"Restate ended.\n{self.server.process.log_tail()}", code=SERVER)
+            if self.service.exit_code is not None and not told_end:
+                told_end = True
+                click.echo(f"The service ended with code {self.service.exit_code}; save a file to start it again.")
 
-    def _tell(self) -> None:
-        """Print what the service has logged since."""
-        with self.log.open("rb") as log:
-            log.seek(self._read)
+    def _show_log(self) -> None:
+        """Print the whole lines that the service logged since."""
+        with self.service.log.open("rb") as log:
+            log.seek(self._shown)
             new = log.read()
         whole, newline, _ = new.rpartition(b"\n")
-        self._read += len(whole) + len(newline)
-        for line in whole.decode(errors="replace").splitlines():
-            if line and not line.startswith("--- start "):
+        self._shown += len(whole) + len(newline)
+        for line in _without_marks(whole.decode(errors="replace")):
+            if line:
                 click.echo(line)
+
+    def _screen(self, charts: list[dict[str, Any]]) -> str:  # Any: JSON of `describe`
+        ingress, admin = self.server.ingress_url, self.server.admin_url
+        lines = [
+            "",
+            f"  ingress  {ingress}",
+            f"  admin    {admin}  (Restate's own pages: {admin}/ui/)",
+            f"  service  {self.service.url}  {self.app.target}",
+            "  kept in  .durable_fsm/",
+            "",
+        ]
+        for chart in charts:
+            lines.append(f"  {chart['chart']}  {_count(chart)}")
+            for event in chart["events"]:
+                body = "-X POST" if event["example"] is None else f"--json '{json.dumps(event['example'])}'"
+                lines.append(f"    {event['event']:<16} curl {ingress}/{chart['chart']}/one/{event['event']} {body}")
+        return "\n".join([*lines, "", "Ready. Ctrl-C ends it.", ""])
 
 
 def _watch(folder: Path, tell: Callable[[str], None]) -> None:
@@ -310,11 +264,11 @@ def _watch(folder: Path, tell: Callable[[str], None]) -> None:
 
 
 def _port(name: str, given: int | None, last: int | None) -> int:
-    """The port that is asked for; else the latest one or the usual one; else any that is free."""
+    """Return the port asked for; else the usual one or that of the last run, if free; else any free one."""
     if given is not None:
         if port_answers(given):
             raise CommandError(
-                f"port {given} is taken by another process. Name another with --{name}-port, or leave it out.",
+                f"port {given} is taken by another process. Name another with --{name}-port, or omit the option.",
                 code=SERVER,
                 kind="PortTaken",
             )
@@ -327,35 +281,13 @@ def _port(name: str, given: int | None, last: int | None) -> int:
     return port
 
 
-def _python_path(folder: Path) -> str:
-    return os.pathsep.join([str(folder), *(place for place in sys.path if place)])
+def _without_marks(log: str) -> list[str]:
+    return [line for line in log.splitlines() if not line.startswith("--- start ")]
 
 
-def _machines(charts: list[dict[str, Any]]) -> str:  # Any: JSON of `served`
-    return ", ".join(f"{chart['chart']} ({_count(chart)})" for chart in charts) or "no machine of ours"
+def _machines(charts: list[dict[str, Any]]) -> str:  # Any: JSON of `describe`
+    return ", ".join(f"{chart['chart']} ({_count(chart)})" for chart in charts) or "no durable_fsm chart"
 
 
 def _count(chart: dict[str, Any]) -> str:  # Any: as above
     return f"{chart['states']} states, {len(chart['events'])} events"
-
-
-def _screen(run: _Run, charts: list[dict[str, Any]]) -> str:  # Any: as above
-    assert run.server is not None
-    assert run.service is not None
-    lines = [
-        "",
-        f"  ingress  {run.server.ingress_url}",
-        f"  admin    {run.server.admin_url}  (its own pages: {run.server.admin_url}/ui/)",
-        f"  service  {run.service.url}  {run.app.target}",
-        "  kept in  .durable_fsm/",
-        "",
-    ]
-    for chart in charts:
-        lines.append(f"  {chart['chart']}  {_count(chart)}")
-        for event in chart["events"]:
-            body = "-X POST" if event["example"] is None else f"--json '{json.dumps(event['example'])}'"
-            lines.append(
-                f"    {event['event']:<16} curl {run.server.ingress_url}/{chart['chart']}/one/{event['event']} {body}"
-            )
-    lines += ["", "Ready. Ctrl-C ends it.", ""]
-    return "\n".join(lines)

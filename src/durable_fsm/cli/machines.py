@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from durable_fsm.cli.machine_arg import MACHINE, DurationType, PayloadType, Place, reached
 from durable_fsm.cli.output import json_option, show, words
-from durable_fsm.cli.places import MACHINE, DurationType, PayloadType, Place, reached
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.machine_arg import DurationType, PayloadType, Place, PlaceType, calling, reached
 from durable_fsm.cli.machines import show_receipt
 from durable_fsm.cli.output import console, json_option, show, words
-from durable_fsm.cli.places import DurationType, PayloadType, Place, PlaceType, calling, reached
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, DurableFSMError
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, show
-from durable_fsm.cli.places import DurationType
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
 from durable_fsm.frontends.locate import locate_chart

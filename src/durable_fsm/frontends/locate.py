@@ -49,7 +49,8 @@ def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = Fal
             return LocatedChart(documents.chart_from(str(file), trusted=trusted), file)
         except OSError as error:
             raise TargetNotFound(f"'{target}' cannot be read: {error.strerror}.") from error
-    definition, module = _located(target, paths)
+    module = _module_of(target, paths)
+    definition = _member(module, target, offer=True)
     try:
         chart = chart_from(definition)
     except TypeError as error:
@@ -64,21 +65,21 @@ def locate_object(target: str) -> object:
         TargetNotFound: There is no such object, or its module cannot be imported.
         DefinitionError: Its module was imported, and a definition in it cannot become a chart.
     """
-    return _located(target, ())[0]
+    return _member(_module_of(target, ()), target, offer=False)
 
 
-def _located(target: str, paths: Sequence[Path]) -> tuple[object, ModuleType]:
+def _member(module: ModuleType, target: str, *, offer: bool) -> object:
+    place, _, name = target.rpartition(":")
+    try:
+        return pkgutil.resolve_name(f"{module.__name__}:{name}")
+    except (AttributeError, ValueError):
+        raise TargetNotFound(f"'{place}' has no '{name}'.{' ' + _offer(module) if offer else ''}") from None
+
+
+def _module_of(target: str, paths: Sequence[Path]) -> ModuleType:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise TargetNotFound(f"'{target}' does not name a definition. {FORMS}")
-    module = _module_of(place, paths)
-    try:
-        return pkgutil.resolve_name(f"{module.__name__}:{name}"), module
-    except (AttributeError, ValueError) as error:
-        raise TargetNotFound(f"'{place}' has no '{name}'. {_offer(module)}") from error
-
-
-def _module_of(place: str, paths: Sequence[Path]) -> ModuleType:
     file = _beside(place, paths)
     if file.suffix == ".py" and not file.is_file():
         raise TargetNotFound(f"There is no file '{place}'.")

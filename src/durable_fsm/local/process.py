@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import errno
 import http.client
-import importlib.util
 import os
 import random
 import shutil
@@ -19,12 +18,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from durable_fsm.local import reaper
 from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.local.waiting import wait_until
+from durable_fsm.serving import Listener, ServeJob
 
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
@@ -247,15 +247,12 @@ class ServiceProcess:
         return ProcessFailed(name=self.name, problem=problem, log_tail=self.log_tail())
 
 
-def serve_command(app: str, port: int, server: Literal["hypercorn"] = "hypercorn") -> list[str]:
-    """The command that serves the ASGI application *app* (`"module:attribute"`) on the loopback.
+def serve_command(app: str, port: int) -> list[str]:
+    """Return the command that serves the ASGI application *app* (`"module:attribute"`) on the loopback.
 
-    One process, no workers. Hypercorn speaks both HTTP versions and runs with the settings Restate needs: its defaults
-    drop the connection every 1,000 requests.
+    One process, no workers. Hypercorn speaks both versions of HTTP.
     """
-    if importlib.util.find_spec(server) is None:
-        raise ProcessFailed(name=app, problem=f"{server} is not installed. Run `pip install {server}`.")
-    return [sys.executable, "-m", "durable_fsm.local.serve", app, "--bind", f"{HOST}:{port}"]
+    return ServeJob(target=app, listener=Listener(HOST, port, "hypercorn"), announce=True).command
 
 
 # ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

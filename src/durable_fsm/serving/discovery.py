@@ -1,4 +1,4 @@
-"""Which HTTP Restate speaks to a service that it is told of."""
+"""Find out which version of HTTP a service speaks when Restate registers it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 HTTP1_ONLY = "META0014"
-"""What Restate calls it when a service that it has asked over HTTP/2 speaks only HTTP/1.1."""
+"""Restate's error code for a service that was asked over HTTP/2 and speaks only HTTP/1.1."""
 
 Answer = TypeVar("Answer")
 
 
 def discovered(ask: Callable[[bool], Answer], refused: type[Exception], *, http1: bool = False) -> Answer:
-    """Have Restate ask a service what it serves: over HTTP/2, and over HTTP/1.1 where that speaks nothing else.
+    """Register a service over HTTP/2, or over HTTP/1.1 if the service speaks nothing else.
 
     Args:
-        ask: asks Restate's admin API, with what is to be `use_http_11`.
-        refused: what that raises, with Restate's words, where it is refused.
-        http1: do not try HTTP/2.
+        ask: Calls Restate's admin API; its argument is the value of `use_http_11`.
+        refused: The exception that *ask* raises, with Restate's message, if Restate refuses.
+        http1: Do not try HTTP/2.
     """
     if not http1:
         try:

@@ -1,8 +1,10 @@
-"""What stands before an application while it is served: it counts what is under way, and brings that to rest.
+"""Wrap an application so that it can drain: count the requests in flight, and end them early without losing work.
 
-An invocation that waits, for a timer, an activity, another machine, would hold its process for as long as that takes. But
-Restate suspends whatever it has closed its side of the connection to. So when the process is to end, each request is told
-just that: it finishes the step that is running, and is taken up again by whoever serves next.
+An invocation that waits (for a timer, an activity, another machine) keeps its HTTP request open. A process that must end
+could otherwise wait for hours. The trick: Restate suspends an invocation as soon as Restate's side of the request is
+closed and the code waits for something. So on shutdown each open request reads "the input ends here", as if Restate had
+closed its side. The SDK then finishes the step that runs, suspends at the next await and answers; Restate resumes the
+invocation at the next process that serves it. The journal keeps every finished step, so nothing is done twice.
 """
 
 from __future__ import annotations
@@ -11,34 +13,34 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-Message: TypeAlias = MutableMapping[str, Any]  # Any: as ASGI has it
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Message, Any, Any], Awaitable[None]]  # Any: each library has types of its own
+AsgiMessage: TypeAlias = MutableMapping[str, Any]  # Any: as ASGI has it
+AsgiReceive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
+AsgiSend: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[AsgiMessage, Any, Any], Awaitable[None]]  # Any: each library has types of its own
 
 READY = "/ready"
-"""Answers 200 as long as the process takes invocations, 503 from SIGTERM on; `/health` is Restate's own, and answers 200."""
+"""Answers 200 while the process accepts invocations, 503 from SIGTERM on. `/health` belongs to Restate's SDK: always 200."""
 
-END: Message = {"type": "http.request", "body": b"", "more_body": False}
+END: AsgiMessage = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class Draining:
-    """An ASGI application that can be brought to rest.
+    """An ASGI application that can drain.
 
     Args:
-        app: the application.
-        lifespan: whether it knows ASGI's lifespan; Restate's does not, and is spared it.
+        app: The application.
+        lifespan: Whether it knows ASGI's lifespan. Restate's does not; it never sees those messages.
     """
 
-    def __init__(self, app: Application, *, lifespan: bool = False) -> None:
+    def __init__(self, app: AsgiApp, *, lifespan: bool = False) -> None:
         self._app = app
         self._lifespan = lifespan
         self._requests: set[_Request] = set()
         self._stopping = False
         self._idle = asyncio.Event()
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request, unless the process is to end."""
+    async def __call__(self, scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Serve one request, unless the process is draining."""
         if scope["type"] == "lifespan" and not self._lifespan:
             await _live(receive, send)
         elif scope["type"] != "http":
@@ -46,7 +48,7 @@ class Draining:
         elif scope["path"] == READY:
             await _answer(send, 503 if self._stopping else 200, b"ending" if self._stopping else b"ready")
         elif self._stopping:
-            await _answer(send, 503, b"ending: ask another process, or this one's successor")
+            await _answer(send, 503, b"ending: ask another process, or the one that replaces this")
         else:
             request = _Request(receive)
             self._requests.add(request)
@@ -57,12 +59,12 @@ class Draining:
                 self._look()
 
     @property
-    def under_way(self) -> int:
-        """How many requests are."""
+    def in_flight(self) -> int:
+        """How many requests are open."""
         return len(self._requests)
 
     async def drain(self) -> None:
-        """Take no more, tell what is under way to come to rest, and wait until all of it has."""
+        """Accept no more requests, end the input of the open ones, and wait until all are answered."""
         self._stopping = True
         for request in tuple(self._requests):
             request.end()
@@ -75,15 +77,15 @@ class Draining:
 
 
 class _Request:
-    """The way in of one request. That it ends is told to whoever waits there, and costs nothing as long as nobody ends it."""
+    """The `receive` of one request. It costs one attribute per message until `end` is called."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: AsgiReceive) -> None:
         self._receive = receive
         self._reader: asyncio.Task[Any] | None = None  # Any: whatever its author returns
         self._ending = False
         self._ended = False
 
-    async def __call__(self) -> Message:
+    async def __call__(self) -> AsgiMessage:
         while True:
             if self._ending and not self._ended:
                 return self._last()
@@ -91,33 +93,35 @@ class _Request:
             try:
                 message = await self._receive()
             except asyncio.CancelledError:
+                # Only `end` may turn a cancellation into the end of the input; any other cancels the reader itself.
                 if not self._ending or self._ended or reader is None:
                     raise
                 reader.uncancel()
                 return self._last()
             finally:
                 self._reader = None
-            if not self._ended or message["type"] != "http.request":  # what comes after the end was not said
+            # Input after the end is dropped: Restate sends it again, to the process that resumes the invocation.
+            if not self._ended or message["type"] != "http.request":
                 return message
 
     def end(self) -> None:
-        """Have the reader read that nothing more will come."""
+        """Let the reader read that the input ends here, even if it is waiting for more at the moment."""
         self._ending = True
         if self._reader is not None:
             self._reader.cancel()
 
-    def _last(self) -> Message:
+    def _last(self) -> AsgiMessage:
         self._ended = True
         return dict(END)
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _live(receive: AsgiReceive, send: AsgiSend) -> None:
     for stage in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{stage}.complete"})
 
 
-async def _answer(send: Send, status: int, words: bytes) -> None:
+async def _answer(send: AsgiSend, status: int, words: bytes) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(words)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": words})

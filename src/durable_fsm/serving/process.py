@@ -1,4 +1,4 @@
-"""One process that serves: from its first request to its last."""
+"""Serve an application in this process, and drain it when the process is asked to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("durable_fsm.serving")
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 NOT_SERVED = 1
-"""Exit code of a process whose server has ended by itself."""
+"""Exit code of a process whose server ended by itself."""
 
 SECOND_SIGNAL = 130
 
@@ -37,23 +37,22 @@ def run(
     ready: Callable[[], object] | None = None,
     parent: int | None = None,
 ) -> int:
-    """Serve *app* until SIGTERM or SIGINT, then bring it to rest; return the exit code.
+    """Serve *app* until SIGTERM or SIGINT, then drain it; return the exit code.
 
     Args:
-        app: an ASGI application.
-        listener: where, and by which server.
-        drain: how long what is under way may take to come to rest. What has not by then is cut off; Restate tries it
-            again elsewhere.
-        lifespan: whether *app* knows ASGI's lifespan.
-        ready: called once it is listening.
-        parent: a file descriptor that ends when the parent does, and this process with it.
+        app: An ASGI application.
+        listener: Where to listen, by which server.
+        drain: How long open requests may take to end. Those that take longer are cut off; Restate tries them again.
+        lifespan: Whether *app* knows ASGI's lifespan.
+        ready: Called once it listens.
+        parent: A file descriptor that closes when the parent process ends; this process then ends too.
 
     Raises:
-        NotInstalled: the server is not.
-        OSError: nobody can listen there.
+        NotInstalled: The server is not installed.
+        OSError: The address cannot be bound.
     """
     ensure_installed(listener.server)
-    listener.bound().close()  # to be told here, and not by each server in its own way
+    listener.bound().close()  # one error for all servers; each has its own way to report it
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
     with asyncio.Runner(loop_factory=partial(loop_for, listener.server)) as runner:
@@ -65,47 +64,47 @@ async def _serve(
     app: Any, listener: Listener, *, drain: timedelta, lifespan: bool, ready: Callable[[], object] | None
 ) -> int:
     loop = asyncio.get_running_loop()
-    told, stop = asyncio.Event(), asyncio.Event()
+    asked, stop = asyncio.Event(), asyncio.Event()
     draining = Draining(app, lifespan=lifespan)
 
     def end(number: int) -> None:
-        if told.is_set():
-            log.warning("told again to end: %d invocations are cut off", draining.under_way)
+        if asked.is_set():
+            log.warning("second signal: %d invocations are cut off", draining.in_flight)
             _leave(SECOND_SIGNAL)
-        log.info("%s: ending; %d invocations are under way", signal.Signals(number).name, draining.under_way)
-        told.set()
+        log.info("%s: ending; %d invocations are in flight", signal.Signals(number).name, draining.in_flight)
+        asked.set()
 
     await _prime(app)
     for number in ENDING:
         loop.add_signal_handler(number, end, number)
     serving = asyncio.ensure_future(SERVERS[listener.server](draining, listener, stop))
-    waiting = asyncio.ensure_future(told.wait())
+    waiting = asyncio.ensure_future(asked.wait())
     if ready is not None:
         await _wait_listening(listener, serving)
         ready()
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if not told.is_set():
+    if not asked.is_set():
         waiting.cancel()
         await serving  # raises why
-        log.error("%s has ended by itself", listener.server)
+        log.error("%s ended by itself", listener.server)
         return NOT_SERVED
     try:
         await asyncio.wait_for(draining.drain(), drain.total_seconds())
     except TimeoutError:
-        words = "not at rest after %g s: %d invocations are cut off, and tried again elsewhere"
-        log.warning(words, drain.total_seconds(), draining.under_way)
+        words = "not drained after %g s: %d invocations are cut off; Restate tries them again"
+        log.warning(words, drain.total_seconds(), draining.in_flight)
     else:
         stop.set()
         await asyncio.wait({serving}, timeout=GRACE + 1)
     if listener.server == "granian" or not serving.done():
-        # Restate keeps its connection open, a thread that works cannot be stopped, and those of granian would panic.
-        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage] - telemetry is sent there; nothing public does it
+        # Restate keeps its connection open, a running thread cannot be stopped, and the threads of granian would panic.
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage] - this sends telemetry, and nothing public does
         _leave(0)
     return 0
 
 
 async def _prime(app: Any) -> None:  # Any: an ASGI application
-    """Let Restate's SDK take SIGTERM, which it does with its first request, before we do."""
+    """Send a first request, so that Restate's SDK installs its SIGTERM handler before we replace it."""
 
     async def nothing(*_: object) -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -118,7 +117,7 @@ async def _prime(app: Any) -> None:  # Any: an ASGI application
         "query_string": b"",
         "headers": [],
     }
-    with suppress(Exception):  # whoever serves something else has no /health
+    with suppress(Exception):  # an application of another kind may have no /health
         await app(scope, nothing, nothing)
 
 
@@ -141,7 +140,7 @@ def _end_with(parent: int) -> None:
 
 
 def _leave(code: int) -> None:
-    """End at once, whatever threads and connections there are."""
+    """End at once, without waiting for threads and connections."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

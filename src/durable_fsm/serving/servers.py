@@ -1,4 +1,4 @@
-"""Three ASGI servers, told to run in this event loop, without signals, processes and limits of their own."""
+"""Three ASGI servers, set up to run in this event loop without signal handlers, processes and limits of their own."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 ServerName: TypeAlias = Literal["hypercorn", "uvicorn", "granian"]
 
 DEFAULT: ServerName = "uvicorn"
-"""Takes the most events; docs/performance.md has the figures."""
+"""The fastest; docs/performance.md has the figures."""
 
 UNLIMITED = 2**31 - 1
-"""Restate keeps one connection and sends everything through it: whatever a server limits per connection stalls it."""
+"""Restate sends everything through one connection, so a limit per connection would stall it."""
 
 GRACE = 2.0
-"""Seconds for a server to close its connections, once nothing is under way any more."""
+"""Seconds for a server to close its connections, once no request is open."""
 
 
 class NotInstalled(Exception):
-    """The server is not there. The message says what to install."""
+    """The server is not installed. The message says how to install it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Where to listen, by which server.
 
-    `cert` and `key` are PEM files, for TLS. `shared` lets other processes listen there too; the system deals out
-    connections among them.
+    `cert` and `key` are PEM files, for TLS. `shared` allows several processes at one address; the kernel distributes
+    the connections.
     """
 
     host: str = "127.0.0.1"
@@ -54,13 +54,15 @@ class Listener:
         return f"{'https' if self.cert else 'http'}://{host}:{self.port}"
 
     def bound(self) -> socket.socket:
-        """A socket that is bound there.
+        """Return a socket that is bound to the address.
 
         Raises:
-            OSError: it cannot be; somebody else listens there, above all.
+            OSError: It cannot be bound, mostly because another process listens there.
         """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
+        made = socket.socket(
+            family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )  # unless TCP is named, asyncio leaves Nagle's delay on
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.shared:
@@ -74,17 +76,17 @@ class Listener:
 
 
 def ensure_installed(server: ServerName) -> None:
-    """Raise if it is not.
+    """Check that a server can be imported.
 
     Raises:
-        NotInstalled: it is not.
+        NotInstalled: It cannot.
     """
     if importlib.util.find_spec(server) is None:
         raise NotInstalled(f"{server} is not installed. Run `pip install 'durable_fsm[{server}]'`.")
 
 
 def loop_for(server: ServerName) -> asyncio.AbstractEventLoop:
-    """The event loop that suits a server: uvicorn's is uvloop, where there is one."""
+    """Return the event loop that suits a server: uvloop for uvicorn, if it is installed."""
     if server == "uvicorn" and importlib.util.find_spec("uvloop") is not None:
         import uvloop
 

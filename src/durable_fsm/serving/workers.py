@@ -1,4 +1,9 @@
-"""Several processes that serve, and the one that looks after them."""
+"""Supervise several processes that serve.
+
+The supervisors of uvicorn and granian do not replace this module. They run copies of one server, while `--runner-bind`
+needs two kinds of workers. Their workers serve on after a `kill -9` of the parent. And with uvicorn's, a Ctrl-C reaches a
+worker twice, from the terminal and from the parent; here a second signal cuts off what is in flight.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +24,15 @@ from durable_fsm.serving.process import ENDING
 log = logging.getLogger("durable_fsm.serving")
 
 PAUSE = 1.0
-"""Seconds between the end of a worker and its successor's beginning."""
+"""Seconds between the end of a worker and the start of its successor."""
 
 LEFT = timedelta(seconds=5)
-"""How much longer than its drain time a worker may take to end, before it is killed."""
+"""A worker that has not ended this long after its drain time is killed."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """A process: its command, which is given `--ready FD --parent FD`, and what messages call it."""
+    """A process: its name in messages, and its command, to which `--ready FD --parent FD` is added."""
 
     name: str
     command: Sequence[str]
@@ -38,16 +43,17 @@ class Worker:
 
 
 def supervise(workers: Sequence[Worker], *, drain: timedelta, ready: Callable[[], object]) -> int:
-    """Run *workers* until SIGTERM or SIGINT, which are handed on to them; return the exit code.
+    """Run *workers* until SIGTERM or SIGINT, and pass the signal on to them; return the exit code.
 
-    A worker that ends by itself is begun again. They end with this process, however it ends: each holds a pipe to it.
+    A worker that ends by itself is started again. All of them end with this process, even if it is killed: each holds a
+    pipe to it, and ends when the pipe closes.
 
     Args:
-        drain: how long they may take to come to rest.
-        ready: called once, when all of them are listening.
+        drain: How long they may take to drain.
+        ready: Called once, when all of them listen.
     """
     supervisor = _Supervisor(workers, ready)
-    before = {number: signal.signal(number, supervisor.told) for number in ENDING}
+    before = {number: signal.signal(number, supervisor.receive) for number in ENDING}
     try:
         return supervisor.run(drain)
     finally:
@@ -64,8 +70,8 @@ class _Supervisor:
         self.signal = 0
         os.set_inheritable(self.life, True)  # noqa: FBT003 - as os has it
 
-    def told(self, number: int, _frame: FrameType | None) -> None:
-        """A signal has come: hand it on."""
+    def receive(self, number: int, _frame: FrameType | None) -> None:
+        """Remember the signal, and wake `look`."""
         self.signal = number
         os.write(self.signals, b".")
 
@@ -89,21 +95,21 @@ class _Supervisor:
             [*worker.command, "--ready", str(tell), "--parent", str(self.life)],
             stdin=subprocess.DEVNULL,
             pass_fds=(tell, self.life),
-            start_new_session=True,  # a terminal's Ctrl-C is handed on once, by us
+            start_new_session=True,  # a terminal's Ctrl-C must not reach the workers directly: we pass it on, once
         )
         os.close(tell)
 
     def look(self) -> None:
-        """Wait a little for what happens: a signal, a worker that is ready, or one that has ended."""
+        """Wait a moment for a signal, a worker that listens, or one that ended."""
         pending = [worker for worker in self.workers if worker.ready >= 0]
         found, _, _ = select.select([self.heard, *(worker.ready for worker in pending)], [], [], PAUSE / 4)
         for worker in pending:
             if worker.ready in found:
                 worker.listening = bool(os.read(worker.ready, 1))
                 if worker.listening:
-                    log.debug("%s is listening", worker.name)
+                    log.debug("%s listens", worker.name)
                 else:
-                    log.error("%s has ended before it was listening", worker.name)
+                    log.error("%s ended before it listened", worker.name)
                 os.close(worker.ready)
                 worker.ready = -1
         if self.tell_ready is not None and all(one.listening for one in self.workers):
@@ -111,11 +117,11 @@ class _Supervisor:
             self.tell_ready = None
         for worker in self.workers:
             if worker.process is not None and worker.process.poll() is not None and not self.signal:
-                log.error("%s has ended with %d; it is begun again", worker.name, worker.process.returncode)
+                log.error("%s ended with %d; starting it again", worker.name, worker.process.returncode)
                 worker.process, worker.due = None, time.monotonic() + PAUSE
 
     def end(self, patience: timedelta) -> int:
-        """Wait until all have ended, and kill those that do not; 0 if all ended well."""
+        """Wait until all ended, and kill those that take too long; return 0 if all ended well."""
         deadline = time.monotonic() + patience.total_seconds()
         codes: list[int] = []
         for worker in self.workers:
@@ -124,7 +130,7 @@ class _Supervisor:
             try:
                 codes.append(worker.process.wait(max(0.0, deadline - time.monotonic())))
             except subprocess.TimeoutExpired:
-                log.error("%s does not end, and is killed", worker.name)  # noqa: TRY400 - there is nothing to trace
+                log.error("%s does not end: killing it", worker.name)  # noqa: TRY400 - there is nothing to trace
                 worker.process.kill()
                 codes.append(worker.process.wait())
         return 0 if not any(codes) else 1

@@ -1,56 +1,43 @@
-"""The service of `durable-fsm dev`, run by it as a process of its own: `python -m durable_fsm.cli.served TARGET …`.
+"""Import an application and print what it hosts, as JSON: `python -m durable_fsm.cli.describe TARGET`.
 
-With `--describe` it serves nothing: it imports the application and prints what `Described` reads, or why it cannot.
+`durable-fsm dev` runs it as a process of its own before it replaces the service.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 import warnings
 from typing import Any
 
-import click
-
-from durable_fsm.cli.errors import CommandError, as_shown
+from durable_fsm.cli.errors import as_shown
 from durable_fsm.core.chart import Chart
-from durable_fsm.frontends.locate import locate_object
+from durable_fsm.frontends.locate import TargetNotFound, locate_object
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM, or describe; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m durable_fsm.cli.served")
+    """Print a list of charts, or why the application cannot be imported; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m durable_fsm.cli.describe")
     parser.add_argument("target")
-    parser.add_argument("--bind", metavar="HOST:PORT")
-    parser.add_argument("--describe", action="store_true")
     options = parser.parse_args(arguments)
-
-    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("durable_fsm").setLevel(logging.INFO)
-    warnings.showwarning = _tell
+    warnings.showwarning = _show_warning
     try:
         app = locate_object(options.target)
         if not callable(app):
-            raise click.UsageError(f"'{options.target}' is no application. Write app = durable_fsm.app(Chart, …).")
-    except Exception as error:  # noqa: BLE001 - shown here, once
-        shown = error if isinstance(error, click.ClickException) else as_shown(error)
-        sys.stderr.write(f"{shown.message}\n")
-        return shown.exit_code if isinstance(shown, CommandError) else 2
+            raise TargetNotFound(f"'{options.target}' is not an application. Write app = durable_fsm.app(Chart, …).")
+    except Exception as error:  # noqa: BLE001 - the error is shown here, once
+        shown = as_shown(error)
+        print(shown.message, file=sys.stderr)
+        return shown.exit_code
     from durable_fsm.restate.app import charts_of
 
-    if options.describe:
-        sys.stdout.write(f"{json.dumps([_description(chart) for chart in charts_of(app)])}\n")
-        return 0
-    from durable_fsm.local.serve import serve
-    from durable_fsm.serving import DEFAULT
-
-    return serve(app, options.bind, server=DEFAULT)
+    print(json.dumps([_description(chart) for chart in charts_of(app)]))
+    return 0
 
 
-def _tell(message: Warning | str, *_where: object, **_more: object) -> None:
-    sys.stderr.write(f"Warning: {message}\n")
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
 
 
 def _description(chart: Chart) -> dict[str, Any]:  # Any: JSON
@@ -65,7 +52,7 @@ def _description(chart: Chart) -> dict[str, Any]:  # Any: JSON
 
 # Any: a JSON Schema, and JSON that fits it in common cases
 def example(schema: dict[str, Any] | None, whole: dict[str, Any] | None = None) -> Any:
-    """A value that fits *schema*, or nearly so: what a person would replace by their own."""
+    """Return a value that fits *schema* in common cases, for a person to replace."""
     if not schema:
         return None
     whole = schema if whole is None else whole
