@@ -16,8 +16,8 @@ from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ing
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
-from durable_fsm.restate.machine import object as machine_object
-from durable_fsm.restate.workflows import RUN
+from durable_fsm.restate import names
+from durable_fsm.restate.names import Handler
 
 INGRESS = Ingress("http://restate", timedelta(seconds=10))
 PLAIN: dict[str, Any] = {"idempotency_key": "i-1", "delay": None}
@@ -148,7 +148,7 @@ def test_a_receipt_is_read_and_any_other_answer_is_an_error() -> None:
 
 
 def test_the_client_knows_the_handlers_that_every_machine_has() -> None:
-    assert {name for name in machine_object.BUILT_IN if name[0] != "_"} | {RUN} == BUILT_IN
+    assert {name for name in names.BUILT_IN if name[0] != "_"} | {Handler.RUN} == BUILT_IN
 
 
 def test_a_workflow_is_started_one_way_and_then_attached_to() -> None:

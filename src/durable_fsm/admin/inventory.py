@@ -10,7 +10,8 @@ from typing import Any
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.machine.storage import SNAPSHOT, is_mark
+from durable_fsm.restate.machine.storage import is_mark
+from durable_fsm.restate.names import StateKey
 
 BATCH = 500
 PARKED = "_parked"
@@ -81,7 +82,7 @@ def _is_older(changed: datetime | None, than: timedelta) -> bool:
 
 def charts_in(admin: Admin) -> list[str]:
     """Names of the charts that have machines."""
-    stored = admin.query(f"SELECT DISTINCT service_name FROM state WHERE key = '{SNAPSHOT}'")
+    stored = admin.query(f"SELECT DISTINCT service_name FROM state WHERE key = '{StateKey.SNAPSHOT}'")
     return sorted(row["service_name"] for row in stored)
 
 
@@ -94,7 +95,7 @@ def machines_of(
     after = ""
     while True:
         rows = admin.query(
-            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key = '{SNAPSHOT}'"
+            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key = '{StateKey.SNAPSHOT}'"
             f" AND service_key > {literal(after)} ORDER BY service_key LIMIT {BATCH}"
         )
         for row in rows:

@@ -13,9 +13,8 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.sources.dead_letters import rejected_name
-from durable_fsm.restate.sources.ingestion import INCOMING
-from durable_fsm.restate.sources.kafka import FORWARD, RECORD, forwarder_name, sink_of, sink_uri, source_uri
+from durable_fsm.restate.names import Handler, forwarder_name, rejected_name
+from durable_fsm.restate.sources.kafka import sink_of, sink_uri, source_uri
 
 BOOTSTRAP = "bootstrap.servers"
 
@@ -53,7 +52,10 @@ def changes(
     found = _cluster_changes(clusters, charts, brokers)
     there = admin.subscriptions()
     for chart in charts:
-        sinks = {f"service://{chart.name}/{RECORD}", f"service://{forwarder_name(chart)}/{FORWARD}"}
+        sinks = {
+            f"service://{chart.name}/{Handler.KAFKA_RECORD}",
+            f"service://{forwarder_name(chart)}/{Handler.FORWARD}",
+        }
         ours = [subscription for subscription in there if subscription["sink"] in sinks]
         found += _subscription_changes(chart, ours, replace=replace)
     return found
@@ -186,6 +188,6 @@ def poison(admin: Admin, chart: Chart) -> Poison:
     letters.sort(key=lambda letter: (letter["at"], letter["source"], letter["number"]), reverse=True)
     [parked] = admin.query(
         "SELECT count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"
-        f" AND target_service_name = '{chart.name}' AND target_handler_name = '{INCOMING}'"
+        f" AND target_service_name = '{chart.name}' AND target_handler_name = '{Handler.INCOMING}'"
     )
     return Poison(chart.name, sum(totals), letters, int(parked["parked"]))

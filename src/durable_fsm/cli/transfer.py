@@ -15,7 +15,7 @@ from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.values import Json
-from durable_fsm.restate.machine.storage import SNAPSHOT
+from durable_fsm.restate.names import StateKey
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
@@ -115,7 +115,7 @@ def _stored(admin: Admin, line: Line) -> str | None:
 
     rows = admin.query(
         f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['chart'])}"
-        f" AND service_key = {literal(line['key'])} AND key = '{SNAPSHOT}'"
+        f" AND service_key = {literal(line['key'])} AND key = '{StateKey.SNAPSHOT}'"
     )
     return rows[0]["value_utf8"] if rows else None
 
@@ -125,7 +125,7 @@ def _bring(admin: Admin, line: Line) -> None:
     from durable_fsm.core.codec import canonical
 
     text = canonical(line["snapshot"])
-    state: Json = {"object_key": line["key"], "new_state": {SNAPSHOT: list[Json](text.encode())}}
+    state: Json = {"object_key": line["key"], "new_state": {StateKey.SNAPSHOT: list[Json](text.encode())}}
     admin.ask("POST", f"/services/{line['chart']}/state", state)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _stored(admin, line) != text:

@@ -14,15 +14,15 @@ from durable_fsm.frontends import chart_from
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
-from durable_fsm.restate.activities.job import activities_name
 from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import Record
 from durable_fsm.restate.identity import identity_keys as known_keys
-from durable_fsm.restate.machine.object import BUILT_IN, MachineObject, handlers_of, is_handler_name
+from durable_fsm.restate.machine.object import MachineObject, handlers_of
 from durable_fsm.restate.messages.envelope import Peers
+from durable_fsm.restate.names import BUILT_IN, activities_name, is_handler_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.sources.dead_letters import rejected_object
 from durable_fsm.restate.sources.kafka import Topics

@@ -23,20 +23,15 @@ from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
-from durable_fsm.restate.activities.job import activities_name
 from durable_fsm.restate.http.errors import Located
-from durable_fsm.restate.http.requests import FOR_EVER, Delivery, digest_of, output_of, read
+from durable_fsm.restate.http.requests import FOR_EVER, Delivery, output_of, read
 from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
+from durable_fsm.restate.names import activities_name, digest_of, flow_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import register
 
 Call: TypeAlias = restate.RestateDurableCallFuture[bytes]
 Pending: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture
-
-
-def flow_name(chart: Chart) -> str:
-    """Name of the service: `Order.flow`."""
-    return f"{chart.name}.flow"
 
 
 def flow(chart: Chart) -> restate.Service:

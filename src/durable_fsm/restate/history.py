@@ -25,6 +25,7 @@ from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read
 from durable_fsm.restate.machine.storage import StoredMachine
+from durable_fsm.restate.names import StateKey, history_name
 from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.registration import register
 
@@ -35,13 +36,6 @@ TAKEN = Outcome.TAKEN.value
 
 MOST = 1_000
 """Entries of one answer."""
-
-ENTRIES = "entries"
-
-
-def record_name(chart: str) -> str:
-    """Name of the service that keeps the pages: `Order.history`."""
-    return f"{chart}.history"
 
 
 def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
@@ -124,7 +118,7 @@ class Record:
 
     def __init__(self, chart: Chart, history: History) -> None:
         self.chart = chart
-        self.name = record_name(chart.name)
+        self.name = history_name(chart.name)
         self.history = history
 
     def service(self) -> restate.VirtualObject:
@@ -140,7 +134,7 @@ class Record:
 
     async def put(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Keep a page; for as long as the chart says."""
-        ctx.set(ENTRIES, body, serde=BYTES)
+        ctx.set(StateKey.ENTRIES, body, serde=BYTES)
         if self.history.age is not None:
             delay = timedelta(milliseconds=milliseconds(self.history.age))
             ctx.generic_send(self.name, "drop", b"{}", key=ctx.key(), send_delay=delay)
@@ -151,12 +145,12 @@ class Record:
 
         It is exclusive so that it comes after a `put` that is still on its way.
         """
-        page: bytes | None = await ctx.get(ENTRIES, serde=BYTES)
+        page: bytes | None = await ctx.get(StateKey.ENTRIES, serde=BYTES)
         return page or b"[]"
 
     async def drop(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a page, and those before it down to the page `to`, if the request has one."""
-        ctx.clear(ENTRIES)
+        ctx.clear(StateKey.ENTRIES)
         to = loads(body).get("to")
         stem, _, number = ctx.key().rpartition("~")
         if to is not None and int(number) > to:
@@ -174,9 +168,9 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
     assert history is not None
     for page in pages:
         body = b"[%b]" % b",".join(map(bytes, page.entries))
-        ctx.generic_send(record_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
+        ctx.generic_send(history_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
         if history.entries is not None and (gone := page.number - _pages(history.entries)) > 0:
-            ctx.generic_send(record_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
+            ctx.generic_send(history_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
 
 
 def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
@@ -185,7 +179,7 @@ def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
     if history is not None and stored.pages and stored.machine is not None:
         to = (first_kept(history, stored) - 1) // PAGE + 1
         key = page_key(ctx.key(), stored.machine.life, stored.pages)
-        ctx.generic_send(record_name(chart.name), "drop", dumps({"to": to}), key=key)
+        ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=key)
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +233,7 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachi
     if begin < in_tail and begin <= end:
         last = min(end, in_tail - 1)
         keys = [page_key(ctx.key(), stored.machine.life, page) for page in _pages_between(begin, last)]
-        calls = [ctx.generic_call(record_name(chart.name), "get", b"", key=key) for key in keys]
+        calls = [ctx.generic_call(history_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
         for call in calls:
             entries += loads(await call)

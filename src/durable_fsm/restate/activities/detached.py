@@ -18,10 +18,11 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.failures import interruption
-from durable_fsm.restate.activities.job import ActivityJob, activities_name, handler_name
+from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import Delivery
+from durable_fsm.restate.names import Handler, activities_name, handler_name
 from durable_fsm.restate.registration import register
 
 BYTES = BytesSerde()
@@ -45,7 +46,7 @@ class DetachedRun(WireRecord, frozen=True):
 def start_detached(ctx: ObjectContext, chart: Chart, activity: str, job: ActivityJob) -> None:
     """Order detached work."""
     # The order is an invocation of its own, because killing an invocation also kills the calls and sends it made.
-    ctx.generic_send(activities_name(chart), "_start", DetachedOrder(activity, job).encode())
+    ctx.generic_send(activities_name(chart), Handler.START, DetachedOrder(activity, job).encode())
 
 
 def add_detached(service: restate.Service, chart: Chart) -> None:
@@ -57,7 +58,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
         job = order.job
         handle = ctx.generic_send(activities_name(chart), handler_name(order.activity), job.encode())
         run = DetachedRun(await handle.invocation_id(), order.activity, job.key, job.token, awaited=job.background)
-        ctx.generic_send(activities_name(chart), "_watch", run.encode())
+        ctx.generic_send(activities_name(chart), Handler.WATCH, run.encode())
         return b""
 
     async def watch(ctx: restate.Context, body: bytes) -> bytes:
@@ -68,7 +69,7 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
             return b""
         outcome = Delivery(run.token, run.activity, error=failure)
         if run.awaited:
-            ctx.generic_send(chart.name, "_deliver", outcome.encode(), key=run.key)
+            ctx.generic_send(chart.name, Handler.DELIVER, outcome.encode(), key=run.key)
         else:
             log_dropped_failure(chart, run.key, outcome)
         if failure.type == "deadline":
@@ -76,8 +77,8 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
         return b""
 
     handlers: tuple[tuple[str, Callable[[restate.Context, bytes], Awaitable[bytes]]], ...] = (
-        ("_start", start),
-        ("_watch", watch),
+        (Handler.START, start),
+        (Handler.WATCH, watch),
     )
     for name, handle in handlers:
         register(service, name, handle, chart=chart, retried=True)

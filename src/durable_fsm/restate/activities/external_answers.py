@@ -23,10 +23,8 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, read
+from durable_fsm.restate.names import StateKey, answers_name
 from durable_fsm.restate.registration import register
-
-PENDING = "pending"
-"""K/V key of the companion: its `PendingCallback`s, in the order in which they were made."""
 
 MOST = 1_000
 """How many callbacks of one machine are listed: the latest. Older ones can still be answered."""
@@ -44,11 +42,6 @@ class PendingCallback(WireRecord, frozen=True):
 
 _decode_all = msgspec.json.Decoder(list[PendingCallback]).decode
 _encode_all = msgspec.json.Encoder(order="sorted").encode
-
-
-def companion_name(chart: Chart) -> str:
-    """Name of the companion object: `Order.callbacks`."""
-    return f"{chart.name}.callbacks"
 
 
 # ── in an activity ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,7 +93,7 @@ class ExternalAnswers:
 
     def __init__(self, ctx: restate.Context, chart: Chart, key: str, token: str) -> None:
         self.ctx = ctx
-        self._companion = companion_name(chart)
+        self._companion = answers_name(chart)
         self._key = key
         self._token = token
         self._open: dict[str, ExternalAnswer] = {}
@@ -132,7 +125,7 @@ class ExternalAnswers:
 def companion(chart: Chart) -> restate.VirtualObject:
     """The object that lists the pending callbacks of a chart's machines."""
     service = restate.VirtualObject(
-        companion_name(chart),
+        answers_name(chart),
         description=f"Lists the callbacks that activities of {chart.name} wait for.",
         ingress_private=True,
         invocation_retry_policy=FOR_EVER,
@@ -165,15 +158,15 @@ def companion(chart: Chart) -> restate.VirtualObject:
 
 
 async def _load(ctx: ObjectContext | ObjectSharedContext) -> list[PendingCallback]:
-    stored = await ctx.get(PENDING, serde=BYTES)
+    stored = await ctx.get(StateKey.PENDING_ANSWERS, serde=BYTES)
     return _decode_all(stored) if stored else []
 
 
 def _store(ctx: ObjectContext, entries: list[PendingCallback]) -> None:
     if entries:
-        ctx.set(PENDING, _encode_all(entries), serde=BYTES)
+        ctx.set(StateKey.PENDING_ANSWERS, _encode_all(entries), serde=BYTES)
     else:
-        ctx.clear(PENDING)
+        ctx.clear(StateKey.PENDING_ANSWERS)
 
 
 def with_callbacks(activities: Iterable[dict[str, Json]], pending: bytes) -> list[Json]:

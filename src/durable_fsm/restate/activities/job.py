@@ -2,43 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from durable_fsm.core.chart import Activity, Chart
+from durable_fsm.core.chart import Activity
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import JsonMember, WireRecord
-from durable_fsm.restate.http.requests import digest_of
-
-STOP = "_stop"
-"""Name of the handler that takes the token of a job to stop. No activity's own handler begins with an underscore."""
-
-
-def activities_name(chart: Chart) -> str:
-    """Name of the service that runs activities: `Order.activities`, and `Order.activities.2` for version 2.
-
-    Each version has its own service, so that the work of an earlier build goes to that build while it is deployed.
-    """
-    name = f"{chart.name}.activities"
-    if chart.version == "1":
-        return name
-    suffix = re.sub(r"[^a-zA-Z0-9_-]", "_", chart.version)
-    return f"{name}.{suffix}" if suffix == chart.version else f"{name}.{suffix}-{digest_of(chart.version)}"
-
-
-def handler_name(activity: str) -> str:
-    """An activity's id as Restate accepts it for a handler."""
-    name = re.sub(r"[^a-zA-Z0-9_]", "_", activity)
-    return name if name[0].isalpha() else f"a_{name}"
-
-
-def item_handler_name(activity: str) -> str:
-    """Name of the handler that runs one item of a fan-out."""
-    return f"_each_{handler_name(activity)}"
-
-
-def undo_handler_name(activity: str) -> str:
-    """Name of the handler that undoes a run of an activity."""
-    return f"_undo_{handler_name(activity)}"
 
 
 class RunToUndo(WireRecord, frozen=True):

@@ -18,10 +18,8 @@ from restate.serde import BytesSerde
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
+from durable_fsm.restate.names import StateKey, limits_name
 from durable_fsm.restate.registration import register
-
-GATE = "gate"
-"""K/V key of the `LimitState`. A waiting run has two keys beside it: `place 17` has the run, `run <id>` its place."""
 
 BYTES = BytesSerde()
 
@@ -74,11 +72,6 @@ class AdmittedRun(NamedTuple):
     place: int
     run: str
     ticket: str
-
-
-def limits_name(chart: Chart) -> str:
-    """Name of the object that keeps the limits: `Order.limits`. Its keys are ids of activities."""
-    return f"{chart.name}.limits"
 
 
 async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: int) -> None:
@@ -143,7 +136,7 @@ class Limits:
     async def leave(self, ctx: ObjectContext, body: bytes) -> bytes:
         """A run has ended: forget it, and let the next one in. Two watchers may report the same end."""
         run = body.decode()
-        stored = await ctx.get(GATE, serde=BYTES)
+        stored = await ctx.get(StateKey.GATE, serde=BYTES)
         if stored is None:
             return b""
         state = LimitState.decode(stored)
@@ -165,7 +158,7 @@ class Limits:
         return b""
 
     async def _load(self, ctx: ObjectContext, limit: int) -> LimitState:
-        stored = await ctx.get(GATE, serde=BYTES)
+        stored = await ctx.get(StateKey.GATE, serde=BYTES)
         if stored is None:
             return LimitState(limit, inside=[], first=1, last=0)
         return msgspec.structs.replace(LimitState.decode(stored), limit=limit)
@@ -190,8 +183,8 @@ class Limits:
                 ctx.clear(f"place {one.place}")
                 ctx.clear(f"run {one.run}")
         if state.is_empty:
-            ctx.clear(GATE)
+            ctx.clear(StateKey.GATE)
         else:
-            ctx.set(GATE, state.encode(), serde=BYTES)
+            ctx.set(StateKey.GATE, state.encode(), serde=BYTES)
         for one in admitted:
             ctx.resolve_awakeable(one.ticket, b"", serde=BYTES)

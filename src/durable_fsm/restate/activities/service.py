@@ -28,17 +28,11 @@ from durable_fsm.restate.activities.author_calls import call_undo, call_work, ta
 from durable_fsm.restate.activities.context import JobContext
 from durable_fsm.restate.activities.failures import ItemFailed, failure_of, sendable
 from durable_fsm.restate.activities.fan_out import fan_out
-from durable_fsm.restate.activities.job import (
-    STOP,
-    ActivityJob,
-    activities_name,
-    handler_name,
-    item_handler_name,
-    undo_handler_name,
-)
+from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.http.errors import RETRIED_BY_PLATFORM
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, Delivery
+from durable_fsm.restate.names import Handler, activities_name, handler_name, item_handler_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen
@@ -74,7 +68,7 @@ class ActivityService:
                 names.append(undo_handler_name(activity.id))
             for name in names:
                 register(service, name, self._handler(activity), chart=self.chart, retried=True)
-        register(service, STOP, self._stop, chart=self.chart, retried=True)
+        register(service, Handler.STOP, self._stop, chart=self.chart, retried=True)
         return service
 
     async def _stop(self, ctx: restate.Context, body: bytes) -> bytes:
@@ -106,7 +100,7 @@ class ActivityService:
             report.ended(activity, outcome.error, job.stable_id, undo=is_undo)
         context.answers.forget_all()
         if job.background:
-            ctx.generic_send(self.chart.name, "_deliver", outcome.encode(), key=job.key)
+            ctx.generic_send(self.chart.name, Handler.DELIVER, outcome.encode(), key=job.key)
         elif job.detached and job.part is None:
             log_dropped_failure(self.chart, job.key, outcome)
         return outcome

@@ -5,7 +5,6 @@ The ingress checks nothing (not even that a body is JSON), so every handler take
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -55,11 +54,6 @@ def name_of_event(chart: str, handler: str, name: str) -> str:
         problem = f"the name of an event has {MAX_NAME} characters at most."
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem)
     return name
-
-
-def digest_of(text: str) -> str:
-    """Twelve hex digits that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read(chart: str, handler: str, body: bytes) -> Json:

@@ -13,10 +13,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Running, Snapshot
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES, read
-from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
+from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.machine.transaction import load_handles, stop
-
-LATER = "_cancel"
+from durable_fsm.restate.names import Handler, StateKey
 
 AGAIN = timedelta(milliseconds=100)
 """When to look again for the handle of an activity that is just being called; each further time is twice as long."""
@@ -43,7 +42,7 @@ class Cancelling:
     async def later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel an activity that could not be cancelled yet, if it still runs."""
         request = loads(body)
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         machine = StoredMachine.decode_any_version(self.chart, text).machine
         if machine is not None and any(running.token == request["token"] for running in machine.activities):
             await self.cancel_one(ctx, request["token"], tries=request["tries"])
@@ -57,7 +56,7 @@ class Cancelling:
             ctx.cancel_invocation(handles[token])
         elif tries < TRIES:
             body = dumps({"token": token, "tries": tries + 1})
-            ctx.generic_send(self.chart.name, LATER, body, key=ctx.key(), send_delay=AGAIN * 2**tries)
+            ctx.generic_send(self.chart.name, Handler.CANCEL_LATER, body, key=ctx.key(), send_delay=AGAIN * 2**tries)
 
     def _wanted(self, body: bytes) -> str | None:
         request = read(self.chart.name, "cancel", body)

@@ -15,9 +15,9 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.activities.job import activities_name, undo_handler_name
 from durable_fsm.restate.http.requests import BYTES, Delivery, read
 from durable_fsm.restate.machine.transaction import Transaction, load_handles
+from durable_fsm.restate.names import activities_name, undo_handler_name
 
 
 class DeleteMode(StrEnum):

@@ -28,12 +28,12 @@ from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
-from durable_fsm.restate.activities.external_answers import companion_name, with_callbacks
+from durable_fsm.restate.activities.external_answers import with_callbacks
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.http.errors import ALL_OR_RETRY, Located, message_of
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, digest_of, name_of_event, read, receipt, told
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, Delivery, name_of_event, read, receipt, told
 from durable_fsm.restate.http.schemas import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
@@ -42,10 +42,10 @@ from durable_fsm.restate.http.schemas import (
     SEND_SCHEMA,
     wait_schema,
 )
-from durable_fsm.restate.machine.cancelling import LATER, Cancelling
+from durable_fsm.restate.machine.cancelling import Cancelling
 from durable_fsm.restate.machine.deletion import DeleteMode, compensate, refuse_unclean
 from durable_fsm.restate.machine.repairs import RepairRequest
-from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine, mark_of, tokens_of
+from durable_fsm.restate.machine.storage import StoredMachine, mark_of, tokens_of
 from durable_fsm.restate.machine.transaction import (
     Act,
     Transaction,
@@ -59,21 +59,15 @@ from durable_fsm.restate.machine.transaction import (
 )
 from durable_fsm.restate.machine.waiting import Waiters, WaitRequest, refusal, tell
 from durable_fsm.restate.messages.child_handlers import ChildHandlers
-from durable_fsm.restate.messages.children import BEGIN, CHECK, END, HALT, ChildLinks, shown
-from durable_fsm.restate.messages.envelope import MAIL, RELAY, Peers, relay
+from durable_fsm.restate.messages.children import ChildLinks, shown
+from durable_fsm.restate.messages.envelope import Peers, relay
 from durable_fsm.restate.messages.inbox import Inbox
+from durable_fsm.restate.names import BUILT_IN, Handler, StateKey, answers_name, digest_of, is_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.registration import Handle, register
-from durable_fsm.restate.sources.ingestion import INCOMING, REMEMBERED, EventIngestion
-from durable_fsm.restate.sources.kafka import RECORD, Topics
-
-BUILT_IN = (
-    "create", "send", "snapshot", "delete", "wait_for", "history", "cancel", "repair",
-    "_deliver", "_parked", "_wait", "_unwait", "_run", LATER, INCOMING, RECORD,
-    MAIL, RELAY, BEGIN, CHECK, END, HALT,
-)  # fmt: skip
-"""Handler names that no event can have; such an event is reachable through `send`."""
+from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
+from durable_fsm.restate.sources.kafka import Topics
 
 
 class MachineObject:
@@ -96,33 +90,33 @@ class MachineObject:
             declared = next(one.events[event] for one in self.chart.served if event in one.events)
             schema = declared.payload.schema() if declared.payload else None
             self._add(service, handler, self._event_handler(event), schema=schema, doc=declared.doc, takes=event)
-        self._add(service, "create", self._create, schema=self.chart.data.schema(), takes="create")
-        self._add(service, "send", self._send, schema=SEND_SCHEMA, takes="send")
-        self._add(service, "delete", self._delete, schema=DELETE_SCHEMA, takes="delete")
-        self._add(service, "repair", self._repair, schema=REPAIR_SCHEMA, takes="repair")
-        self._add(service, "snapshot", self._snapshot, kind="shared")
-        self._add(service, "wait_for", self._wait_for, kind="shared", schema=wait_schema(self.chart))
-        self._add(service, "history", self._history, kind="shared", schema=HISTORY_SCHEMA)
+        self._add(service, Handler.CREATE, self._create, schema=self.chart.data.schema(), takes="create")
+        self._add(service, Handler.SEND, self._send, schema=SEND_SCHEMA, takes="send")
+        self._add(service, Handler.DELETE, self._delete, schema=DELETE_SCHEMA, takes="delete")
+        self._add(service, Handler.REPAIR, self._repair, schema=REPAIR_SCHEMA, takes="repair")
+        self._add(service, Handler.SNAPSHOT, self._snapshot, kind="shared")
+        self._add(service, Handler.WAIT_FOR, self._wait_for, kind="shared", schema=wait_schema(self.chart))
+        self._add(service, Handler.HISTORY, self._history, kind="shared", schema=HISTORY_SCHEMA)
         if any(chart.activities for chart in self.chart.served):
-            self._add(service, "cancel", self._cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
-            self._add(service, LATER, self._cancelling.later, kind="shared", private=True)
-        self._add(service, "_wait", self._wait, private=True)
-        self._add(service, "_unwait", self._unwait, private=True)
+            self._add(service, Handler.CANCEL, self._cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
+            self._add(service, Handler.CANCEL_LATER, self._cancelling.later, kind="shared", private=True)
+        self._add(service, Handler.WAIT, self._wait, private=True)
+        self._add(service, Handler.UNWAIT, self._unwait, private=True)
         if self.chart.hosting.workflow:
-            self._add(service, "_run", self._run, private=True)
-        self._add(service, "_deliver", self._deliver, private=True)
-        self._add(service, "_parked", self._deliver, private=True)
-        self._add(service, MAIL, self._inbox.mail, private=True)
-        self._add(service, RELAY, relay, private=True)
-        self._add(service, BEGIN, self._child.begin, private=True)
-        self._add(service, CHECK, self._child.check, private=True)
-        self._add(service, END, self._child.end, private=True)
+            self._add(service, Handler.RUN_TO_END, self._run, private=True)
+        self._add(service, Handler.DELIVER, self._deliver, private=True)
+        self._add(service, Handler.PARKED, self._deliver, private=True)
+        self._add(service, Handler.MAIL, self._inbox.mail, private=True)
+        self._add(service, Handler.RELAY, relay, private=True)
+        self._add(service, Handler.BEGIN, self._child.begin, private=True)
+        self._add(service, Handler.CHECK, self._child.check, private=True)
+        self._add(service, Handler.END, self._child.end, private=True)
         if any(activity.exclusive for chart in self.chart.served for activity in chart.activities.values()):
-            self._add(service, HALT, self._child.halt, kind="shared", private=True)
+            self._add(service, Handler.HALT, self._child.halt, kind="shared", private=True)
         if self.chart.hosting.sources or self.chart.hosting.webhooks:
             intake = EventIngestion(self.chart, self._take)
-            self._add(service, INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
-            self._add(service, RECORD, Topics(self.chart, intake).record, private=True)
+            self._add(service, Handler.INCOMING, intake.incoming, private=True, remembered=REMEMBERED)
+            self._add(service, Handler.KAFKA_RECORD, Topics(self.chart, intake).record, private=True)
         return service
 
     def _add(
@@ -222,7 +216,7 @@ class MachineObject:
             undone = await compensate(transaction) if transaction.machine is not None else []
             stored, waiters = transaction.stored, transaction.waiters
         else:
-            text = await ctx.get(SNAPSHOT, serde=BYTES)
+            text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
             try:
                 stored = StoredMachine.decode_any_version(self.chart, text)  # also one that no chart here takes up
             except errors.Gone:
@@ -263,7 +257,7 @@ class MachineObject:
         with ALL_OR_RETRY:
             ctx.clear_all()
             if mark is not None:
-                ctx.set(SNAPSHOT, mark, serde=BYTES)
+                ctx.set(StateKey.SNAPSHOT, mark, serde=BYTES)
             for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
                 stop(ctx, self.chart, token)
             links = ChildLinks(self.chart, ctx, self.peers)
@@ -272,7 +266,7 @@ class MachineObject:
                 if not child.ended:
                     links.stop(child.token)
             if self._with_steps:
-                ctx.generic_send(companion_name(self.chart), "clear", b"", key=ctx.key())
+                ctx.generic_send(answers_name(self.chart), "clear", b"", key=ctx.key())
             for token, invocation in handles.items():
                 if token != by:
                     ctx.cancel_invocation(invocation)
@@ -282,12 +276,12 @@ class MachineObject:
 
     async def _snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored, refused = self._as_far_as_possible(text)
         parked = await load_parked(ctx)
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
-            callbacks = await ctx.generic_call(companion_name(self.chart), "pending", b"", key=ctx.key())
+            callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
         return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
 
     def _as_far_as_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
@@ -354,7 +348,7 @@ class MachineObject:
 
     async def _read(self, ctx: ObjectSharedContext) -> StoredMachine:
         """What the key holds, for a handler that only reads."""
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(self.chart, text)
         if stored.machine is None:
             raise errors.NotStarted(chart=self.name)
@@ -372,7 +366,7 @@ class MachineObject:
             if meets(stored.chart, stored.machine, request.until):
                 return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
         awakeable, called = ctx.awakeable(serde=BYTES)
-        asked = ctx.generic_call(self.name, "_wait", request.encode(awakeable), key=ctx.key())
+        asked = ctx.generic_call(self.name, Handler.WAIT, request.encode(awakeable), key=ctx.key())
         clock = ctx.sleep(request.timeout)
         try:
             who, answer = await restate.select(asked=asked, clock=clock)
@@ -389,7 +383,7 @@ class MachineObject:
         return dumps(told(answer)["receipt"])
 
     def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
-        ctx.generic_send(self.name, "_unwait", awakeable.encode(), key=ctx.key())
+        ctx.generic_send(self.name, Handler.UNWAIT, awakeable.encode(), key=ctx.key())
 
     def _timed_out(self, key: str, request: WaitRequest) -> errors.WaitTimedOut:
         until = canonical(request.until)
@@ -486,11 +480,6 @@ def handlers_of(chart: Chart) -> dict[str, str]:
 def schema_of(chart: Chart, event: str) -> dict[str, Json] | None:
     payload = chart.events[event].payload
     return payload.schema() if payload else None
-
-
-def is_handler_name(name: str) -> bool:
-    """Whether Restate accepts *name*; one that it does not would fail the whole registration."""
-    return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
 
 
 def _instant(milliseconds: int | None) -> str | None:

@@ -27,11 +27,6 @@ from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.observability.redaction import seen
 
-SNAPSHOT = "snapshot"
-HANDLES = "handles"
-WAITERS = "waiters"
-PARKED = "parked"
-
 
 async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dict[str, Any]:
     """The JSON object under one of these names; empty, if there is none."""

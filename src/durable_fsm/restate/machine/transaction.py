@@ -41,23 +41,17 @@ from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
-from durable_fsm.restate.activities.job import (
-    STOP,
-    ActivityJob,
-    RunToUndo,
-    activities_name,
-    handler_name,
-    undo_handler_name,
-)
+from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Page, hand_on, recorded
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
-from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, digest_of, receipt
-from durable_fsm.restate.machine.storage import HANDLES, PARKED, SNAPSHOT, StoredMachine, members_of, tokens_of
+from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, receipt
+from durable_fsm.restate.machine.storage import StoredMachine, members_of, tokens_of
 from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.messages.envelope import Parent, Peers
+from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of, handler_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 
@@ -110,7 +104,7 @@ class Transaction:
             peers: the charts that are served beside this one.
             tries: how often the delivery that comes with this transaction was parked.
         """
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
         return cls(ctx, stored, waiters, peers, tries=tries)
@@ -291,7 +285,7 @@ class Transaction:
         sent: dict[str, Handle] = {}
         with ALL_OR_RETRY:
             if stored is not None:
-                ctx.set(SNAPSHOT, text, serde=BYTES)
+                ctx.set(StateKey.SNAPSHOT, text, serde=BYTES)
                 if self.waiters.changed:
                     self.waiters.write(ctx)
                 ended = self._ended()
@@ -338,7 +332,7 @@ class Transaction:
             case Send():
                 delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
-                handle = ctx.generic_send(self.chart.name, "_deliver", body, key=ctx.key(), send_delay=delay)
+                handle = ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=ctx.key(), send_delay=delay)
                 long = effect.at is not None or effect.after >= self.chart.hosting.cancel_timers_over
                 return [(effect.token, handle)] if long else []
             case StartActivity(detached=True):
@@ -393,7 +387,7 @@ class Transaction:
         live = tokens_of(self.turn.machine)
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
-            self.ctx.set(HANDLES, dumps(cast("Json", handles)), serde=BYTES)
+            self.ctx.set(StateKey.HANDLES, dumps(cast("Json", handles)), serde=BYTES)
 
 
 def job_of(
@@ -426,12 +420,12 @@ def life_of(ctx: ObjectContext) -> str:
 
 async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
     """How to cancel what was sent, by token."""
-    return await members_of(ctx, HANDLES)
+    return await members_of(ctx, StateKey.HANDLES)
 
 
 async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
     """Deliveries that could not be taken, by token."""
-    record = await members_of(ctx, PARKED)
+    record = await members_of(ctx, StateKey.PARKED)
     return {token: Delivery.decode(dumps(delivery)) for token, delivery in record.items()}
 
 
@@ -449,13 +443,13 @@ async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str]
         if (live is None or token in live) and len(text) <= room:
             room -= len(text)
             record[token] = loads(text)
-    ctx.set(PARKED, dumps(record), serde=BYTES)
+    ctx.set(StateKey.PARKED, dumps(record), serde=BYTES)
 
 
 def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:
     """Send a delivery to ourselves again later."""
     later = replace(delivery, tries=tries + 1)
-    ctx.generic_send(chart.name, "_parked", later.encode(), key=ctx.key(), send_delay=parked_for(tries))
+    ctx.generic_send(chart.name, Handler.PARKED, later.encode(), key=ctx.key(), send_delay=parked_for(tries))
 
 
 def parked_for(tries: int) -> timedelta:
@@ -470,7 +464,7 @@ def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Char
     """
     if not chart.activities:
         return
-    ctx.generic_send(activities_name(chart), STOP, token.encode())
+    ctx.generic_send(activities_name(chart), Handler.STOP, token.encode())
 
 
 def refuse_childs_key(chart: Chart, key: str) -> None:

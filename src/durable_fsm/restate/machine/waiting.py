@@ -25,7 +25,8 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import terminal
 from durable_fsm.restate.http.requests import BYTES, name_of_event, read, receipt
-from durable_fsm.restate.machine.storage import WAITERS, members_of
+from durable_fsm.restate.machine.storage import members_of
+from durable_fsm.restate.names import StateKey
 
 MOST = 1_000
 """Waiters of one machine."""
@@ -151,7 +152,7 @@ class Waiters:
 
     @classmethod
     async def load(cls, ctx: ObjectContext) -> Waiters:
-        record = await members_of(ctx, WAITERS)
+        record = await members_of(ctx, StateKey.WAITERS)
         return cls({awakeable: Waiter(**waiter) for awakeable, waiter in record.items()})
 
     def add(self, chart: Chart, awakeable: str, waiter: Waiter) -> None:
@@ -199,9 +200,9 @@ class Waiters:
                 }
                 for awakeable, waiter in self.known.items()
             }
-            ctx.set(WAITERS, dumps(cast("Json", record)), serde=BYTES)
+            ctx.set(StateKey.WAITERS, dumps(cast("Json", record)), serde=BYTES)
         elif self.changed:
-            ctx.clear(WAITERS)
+            ctx.clear(StateKey.WAITERS)
         self.changed = False
 
 

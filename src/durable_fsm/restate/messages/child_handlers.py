@@ -18,11 +18,12 @@ from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.deletion import compensate
-from durable_fsm.restate.machine.storage import SNAPSHOT, StoredMachine
+from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.machine.transaction import Transaction, parked_for
 from durable_fsm.restate.machine.waiting import Waiters
-from durable_fsm.restate.messages.children import END, HALT, ChildLinks, look_after
+from durable_fsm.restate.messages.children import ChildLinks, look_after
 from durable_fsm.restate.messages.envelope import Parent, Peers
+from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability.logging import log
 
 HALT_AGAIN = timedelta(milliseconds=100)
@@ -84,7 +85,7 @@ class ChildHandlers:
             transaction = await self.enter(ctx)
         except UNREADABLE:
             again = dumps({"tries": tries + 1})
-            ctx.generic_send(self.chart.name, END, again, key=ctx.key(), send_delay=parked_for(tries))
+            ctx.generic_send(self.chart.name, Handler.END, again, key=ctx.key(), send_delay=parked_for(tries))
             return b""
         if transaction.machine is not None:
             if done_by(transaction.machine) or not_ended(transaction.chart, transaction.machine):
@@ -117,11 +118,11 @@ class ChildHandlers:
     async def halt(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cut short what holds the key of a machine that is to end, until it has ended."""
         tries: int = loads(body)["tries"]
-        text = await ctx.get(SNAPSHOT, serde=BYTES)
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         if text is None or tries == HALT_TRIES:
             return b""
         stored = StoredMachine.decode(self.chart, text)
         await self.cut_short(ctx, stored)
         again = dumps({"tries": tries + 1})
-        ctx.generic_send(self.chart.name, HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
+        ctx.generic_send(self.chart.name, Handler.HALT, again, key=ctx.key(), send_delay=HALT_AGAIN * 2**tries)
         return b""

@@ -23,8 +23,7 @@ from durable_fsm.errors import TooLarge
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import MAX_INPUT
 from durable_fsm.restate.messages.envelope import Envelope, Parent, Peers, end_of, lost
-
-BEGIN, END, CHECK, HALT = "_begin", "_end", "_check", "_halt"
+from durable_fsm.restate.names import Handler
 
 CHECK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_CHECK_FIRST_SECONDS", "60")))
 """When a child is first looked after; each further time comes twice as late, up to `CHECK_LONGEST`."""
@@ -65,22 +64,22 @@ class ChildLinks:
         parent = Parent(self.chart.name, key, effect.token, effect.id)
         order = {"data": effect.data, "parent": plain(parent), "session": session}
         its_key = child_key(key, effect.id, effect.token)
-        ctx.generic_send(effect.chart.name, BEGIN, dumps(order), key=its_key)
+        ctx.generic_send(effect.chart.name, Handler.BEGIN, dumps(order), key=its_key)
         look_after(ctx, effect.chart.name, its_key, parent, tries=0)
 
     def check(self, child: ChildMachine) -> None:
         """Look after a child now: it may have been lost on its way."""
         parent = Parent(self.chart.name, self.ctx.key(), child.token, child.id)
         body = dumps({"parent": plain(parent), "tries": None})
-        self.ctx.generic_send(child.chart, CHECK, body, key=child_key(self.ctx.key(), child.id, child.token))
+        self.ctx.generic_send(child.chart, Handler.CHECK, body, key=child_key(self.ctx.key(), child.id, child.token))
 
     def stop(self, token: str) -> None:
         """End a child; if it holds its key, that is cut short."""
         child = self._known[token]
         key = child_key(self.ctx.key(), child.id, token)
-        self.ctx.generic_send(child.chart, END, b'{"tries":0}', key=key)
+        self.ctx.generic_send(child.chart, Handler.END, b'{"tries":0}', key=key)
         if self.peers.holds_its_key(child.chart):
-            self.ctx.generic_send(child.chart, HALT, b'{"tries":0}', key=key)
+            self.ctx.generic_send(child.chart, Handler.HALT, b'{"tries":0}', key=key)
 
     def post(self, effect: Post, machine: Snapshot, parent: Parent | None) -> None:
         """Send a message; one for a parent that is none goes nowhere."""
@@ -118,7 +117,7 @@ class ChildLinks:
 def look_after(ctx: ObjectContext, chart: str, key: str, parent: Parent, *, tries: int) -> None:
     body = dumps({"parent": plain(parent), "tries": tries})
     delay = min(CHECK_FIRST * (1 << min(tries, 10)), CHECK_LONGEST)
-    ctx.generic_send(chart, CHECK, body, key=key, send_delay=delay)
+    ctx.generic_send(chart, Handler.CHECK, body, key=key, send_delay=delay)
 
 
 def shown(machine: Snapshot, key: str, parent: Parent | None) -> dict[str, Json]:

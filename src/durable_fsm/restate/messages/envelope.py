@@ -18,9 +18,7 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
-
-MAIL = "_mail"
-RELAY = "_relay"
+from durable_fsm.restate.names import Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +102,14 @@ class Peers:
         is served elsewhere, or nowhere, goes by a key of its own.
         """
         if chart in self.charts:
-            ctx.generic_send(chart, MAIL, envelope.encode(), key=key)
+            ctx.generic_send(chart, Handler.MAIL, envelope.encode(), key=key)
         else:
             body = dumps({"chart": chart, "key": key, "letter": envelope.encode().decode()})
-            ctx.generic_send(sender, RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
+            ctx.generic_send(sender, Handler.RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:
     """Send an envelope on to a chart that is served elsewhere; waits until it is."""
     order = loads(body)
-    ctx.generic_send(order["chart"], MAIL, order["letter"].encode(), key=order["key"])
+    ctx.generic_send(order["chart"], Handler.MAIL, order["letter"].encode(), key=order["key"])
     return b""

@@ -26,12 +26,9 @@ from durable_fsm.restate.http.errors import Located, message_of, status_of
 from durable_fsm.restate.http.requests import BYTES, Delivery
 from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
 from durable_fsm.restate.messages.child_handlers import UNREADABLE
-from durable_fsm.restate.messages.children import END
-from durable_fsm.restate.messages.envelope import MAIL, Envelope, Peers
+from durable_fsm.restate.messages.envelope import Envelope, Peers
+from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability.logging import log
-
-WAITING = "letters"
-"""K/V key of what waits for a deployment that can read the machine, in order."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Inbox:
 
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take an envelope, after those that have waited; an empty one is the word to try those again."""
-        known = await ctx.get(WAITING, serde=BYTES)
+        known = await ctx.get(StateKey.LETTERS, serde=BYTES)
         waiting = [Envelope.decode(text.encode()) for text in loads(known or b"[]")]
         alarm = loads(body) if body.startswith(b'{"again"') else None
         envelopes = waiting if alarm is not None else [*waiting, Envelope.decode(body)]
@@ -54,13 +51,13 @@ class Inbox:
         if left != waiting:
             texts: list[Json] = [envelope.encode().decode() for envelope in left]
             if left:
-                ctx.set(WAITING, dumps(texts), serde=BYTES)
+                ctx.set(StateKey.LETTERS, dumps(texts), serde=BYTES)
             else:
-                ctx.clear(WAITING)
+                ctx.clear(StateKey.LETTERS)
         if left and (alarm is not None or not waiting):
             tries: int = 0 if alarm is None else alarm["again"]
             again = dumps({"again": tries + 1})
-            ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
+            ctx.generic_send(self.chart.name, Handler.MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
         return dumps({"waiting": len(left)})
 
     async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
@@ -118,7 +115,7 @@ class Inbox:
         if any(child.token == envelope.token for child in children):
             return True
         if envelope.chart in self.peers.charts:
-            transaction.ctx.generic_send(envelope.chart, END, b'{"tries":0}', key=envelope.key)
+            transaction.ctx.generic_send(envelope.chart, Handler.END, b'{"tries":0}', key=envelope.key)
         return False
 
     async def _end(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
@@ -160,7 +157,7 @@ class Inbox:
             pass
         except errors.DurableFSMError:
             again = Envelope("returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1).encode()
-            ctx.generic_send(self.chart.name, MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
+            ctx.generic_send(self.chart.name, Handler.MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
             return
         if outcome is Outcome.IGNORED:
             came_back(self.chart, ctx.key(), failure)

@@ -13,6 +13,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER
+from durable_fsm.restate.names import StateKey, rejected_name
 from durable_fsm.restate.registration import register
 
 LETTERS = 100
@@ -22,9 +23,6 @@ LONGEST_PAYLOAD = 4 * 1024
 """Longest payload in bytes that is kept with a rejected event."""
 
 LONGEST_REASON = 2_000
-
-TOTAL = "total"
-"""K/V key of the number of events rejected so far. Event number *n* is under `letter-` and *n* - 1 modulo `LETTERS`."""
 
 
 class DeadLetter(WireRecord, frozen=True):
@@ -42,11 +40,6 @@ class DeadLetter(WireRecord, frozen=True):
     reason: str
     event: str | msgspec.UnsetType = msgspec.UNSET
     payload: JsonMember = msgspec.UNSET
-
-
-def rejected_name(chart: Chart) -> str:
-    """Name of the object that keeps dead letters: `Order.rejected`."""
-    return f"{chart.name}.rejected"
 
 
 def keep(ctx: restate.Context | ObjectContext, chart: Chart, letter: DeadLetter) -> None:
@@ -68,7 +61,7 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
         total = await _total(ctx)
         at = datetime.fromtimestamp(await ctx.time(), UTC).isoformat(timespec="seconds")
         ctx.set(_slot(total + 1), dumps({"number": total + 1, "at": at, **loads(body)}), serde=BYTES)
-        ctx.set(TOTAL, total + 1, serde=JsonSerde[int]())
+        ctx.set(StateKey.TOTAL, total + 1, serde=JsonSerde[int]())
         return b""
 
     async def list_(ctx: ObjectSharedContext, body: bytes) -> bytes:
@@ -93,7 +86,7 @@ def rejected_object(chart: Chart) -> restate.VirtualObject:
 
 
 async def _total(ctx: ObjectContext | ObjectSharedContext) -> int:
-    return await ctx.get(TOTAL, serde=JsonSerde[int]()) or 0
+    return await ctx.get(StateKey.TOTAL, serde=JsonSerde[int]()) or 0
 
 
 def _slot(number: int) -> str:

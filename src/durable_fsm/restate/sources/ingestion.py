@@ -25,12 +25,10 @@ from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps
 from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal, writable
 from durable_fsm.restate.http.requests import read
 from durable_fsm.restate.machine.transaction import parked_for
+from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
 from durable_fsm.restate.sources.dead_letters import LONGEST_PAYLOAD, LONGEST_REASON, DeadLetter, keep
-
-INCOMING = "_incoming"
-"""The machine's handler for events of topics and webhooks. Parked events are delayed calls of it."""
 
 REMEMBERED = timedelta(days=7)
 """How long Restate drops a second event of the same id; providers try again for some days."""
@@ -154,7 +152,7 @@ class EventIngestion:
             report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
             again = msgspec.structs.replace(event, tries=event.tries + 1)
             delay = parked_for(event.tries)
-            ctx.generic_send(self.chart.name, INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
+            ctx.generic_send(self.chart.name, Handler.INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
             return dumps({"outcome": "parked", "reason": reason})
         except errors.DurableFSMError as error:
             raise reject(ctx, self.chart, ctx.key(), event, error) from error

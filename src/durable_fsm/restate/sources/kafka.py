@@ -18,25 +18,15 @@ from durable_fsm.core.sources import Kafka, Record
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER
+from durable_fsm.restate.names import Handler, forwarder_name
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
-from durable_fsm.restate.sources.ingestion import INCOMING, EventIngestion, IncomingEvent, SourcePosition, reject
-
-RECORD = "_kafka"
-"""The machine's handler for records whose key is its own."""
-
-FORWARD = "_forward"
-"""The forwarder's handler for records."""
-
-
-def forwarder_name(chart: Chart) -> str:
-    """Name of the forwarder: `Order.kafka`."""
-    return f"{chart.name}.kafka"
+from durable_fsm.restate.sources.ingestion import EventIngestion, IncomingEvent, SourcePosition, reject
 
 
 def sink_of(chart: Chart, source: Kafka) -> tuple[str, str]:
     """Service and handler at which the subscription of a topic ends."""
-    return (chart.name, RECORD) if source.key is None else (forwarder_name(chart), FORWARD)
+    return (chart.name, Handler.KAFKA_RECORD) if source.key is None else (forwarder_name(chart), Handler.FORWARD)
 
 
 def source_uri(source: Kafka) -> str:
@@ -69,7 +59,7 @@ class Topics:
             """Send a record's event to its machine."""
             return await self._read(ctx, body, service.name)
 
-        register(service, FORWARD, forward, chart=self.chart, where=service.name)
+        register(service, Handler.FORWARD, forward, chart=self.chart, where=service.name)
         return service
 
     async def record(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -90,7 +80,7 @@ class Topics:
         event, key = found
         if self._ingestion is not None and key == ctx.key():
             return await self._ingestion.take(ctx, event)
-        ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key)
+        ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key)
         return dumps({"outcome": "forwarded", "key": key})
 
     def _event_of(self, record: Record, position: SourcePosition) -> tuple[IncomingEvent, str] | None:
@@ -137,4 +127,4 @@ def record_of(service: str, key: str, headers: Mapping[str, str], body: bytes) -
         )
     except (KeyError, ValueError) as error:
         problem = "it is not a record of a Kafka subscription."
-        raise errors.MalformedInput(chart=service, handler=RECORD, problem=problem) from error
+        raise errors.MalformedInput(chart=service, handler=Handler.KAFKA_RECORD, problem=problem) from error

@@ -20,18 +20,14 @@ from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, digest_of
+from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
+from durable_fsm.restate.names import Handler, digest_of, webhooks_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
-from durable_fsm.restate.sources.ingestion import INCOMING, IncomingEvent, SourcePosition
+from durable_fsm.restate.sources.ingestion import IncomingEvent, SourcePosition
 
 LONGEST_ID = 200
-
-
-def webhooks_name(chart: Chart) -> str:
-    """Name of the service: `Order.webhooks`."""
-    return f"{chart.name}.webhooks"
 
 
 class Webhooks:
@@ -74,7 +70,7 @@ class Webhooks:
             if found is None:
                 return dumps({"outcome": "skipped"})
             event, key, id = found
-            ctx.generic_send(self.chart.name, INCOMING, event.encode(), key=key, idempotency_key=id)
+            ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key, idempotency_key=id)
             return dumps({"outcome": "accepted", "chart": self.chart.name, "key": key, "event": event.event})
 
         take.__doc__ = f"Take an event of {webhook.name}."

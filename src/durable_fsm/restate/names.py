@@ -1,0 +1,189 @@
+"""Every name under which Restate knows us: services, handlers, and the keys of stored state. Nothing here may change.
+
+For a chart `Order`:
+
+    Order                   object    one machine per key: `machine/`, `messages/`
+    Order.activities        service   runs the work of activities: `activities/`; version 2 has Order.activities.2
+    Order.callbacks         object    what activities wait for from outside, per machine
+    Order.limits            object    how many runs of an activity are under way, per activity
+    Order.history           object    full pages of history, per machine and page
+    Order.kafka             object    finds the machine of a record, per key of the record
+    Order.webhooks          service   takes what providers post
+    Order.rejected          object    events that no machine took, per topic or webhook
+    Order.workflow          workflow  creates a machine and waits for its end
+    Order.flow              service   runs a machine without a key
+
+Renaming one of them cuts off what was sent or stored under the old name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from durable_fsm.core.chart import Chart
+
+
+class Handler:
+    """Names of handlers. One that begins with an underscore is private."""
+
+    # of a machine, public; its events have handlers of their own beside these
+    CREATE = "create"
+    SEND = "send"
+    SNAPSHOT = "snapshot"
+    DELETE = "delete"
+    WAIT_FOR = "wait_for"
+    HISTORY = "history"
+    CANCEL = "cancel"
+    REPAIR = "repair"
+
+    # of a machine: what arrives by itself
+    DELIVER = "_deliver"
+    PARKED = "_parked"
+    INCOMING = "_incoming"
+    KAFKA_RECORD = "_kafka"
+
+    # of a machine: steps of a public handler
+    WAIT = "_wait"
+    UNWAIT = "_unwait"
+    RUN_TO_END = "_run"
+    CANCEL_LATER = "_cancel"
+
+    # of a machine: what other machines send
+    MAIL = "_mail"
+    RELAY = "_relay"
+    BEGIN = "_begin"
+    CHECK = "_check"
+    END = "_end"
+    HALT = "_halt"
+
+    # of a workflow and of a flow
+    RUN = "run"
+
+    # of the service of activities, beside one for each activity
+    STOP = "_stop"
+    START = "_start"
+    WATCH = "_watch"
+
+    # of the object that finds the machine of a record
+    FORWARD = "_forward"
+
+
+class StateKey:
+    """Names under which objects store state."""
+
+    # of a machine
+    SNAPSHOT = "snapshot"
+    HANDLES = "handles"
+    WAITERS = "waiters"
+    PARKED = "parked"
+    LETTERS = "letters"
+
+    # of the other objects
+    ENTRIES = "entries"
+    PENDING_ANSWERS = "pending"
+    GATE = "gate"
+    TOTAL = "total"
+
+
+BUILT_IN = (
+    Handler.CREATE,
+    Handler.SEND,
+    Handler.SNAPSHOT,
+    Handler.DELETE,
+    Handler.WAIT_FOR,
+    Handler.HISTORY,
+    Handler.CANCEL,
+    Handler.REPAIR,
+    Handler.DELIVER,
+    Handler.PARKED,
+    Handler.INCOMING,
+    Handler.KAFKA_RECORD,
+    Handler.WAIT,
+    Handler.UNWAIT,
+    Handler.RUN_TO_END,
+    Handler.CANCEL_LATER,
+    Handler.MAIL,
+    Handler.RELAY,
+    Handler.BEGIN,
+    Handler.CHECK,
+    Handler.END,
+    Handler.HALT,
+)
+"""Handlers of every machine. An event of such a name has no handler of its own: callers use `send`."""
+
+
+# ── services ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def activities_name(chart: Chart) -> str:
+    """`Order.activities`, and `Order.activities.2` for version 2.
+
+    Each version has its own, so that what an earlier build starts goes to that build as long as it is deployed.
+    """
+    name = f"{chart.name}.activities"
+    if chart.version == "1":
+        return name
+    suffix = re.sub(r"[^a-zA-Z0-9_-]", "_", chart.version)
+    return f"{name}.{suffix}" if suffix == chart.version else f"{name}.{suffix}-{digest_of(chart.version)}"
+
+
+def answers_name(chart: Chart) -> str:
+    return f"{chart.name}.callbacks"
+
+
+def limits_name(chart: Chart) -> str:
+    return f"{chart.name}.limits"
+
+
+def history_name(chart: str) -> str:
+    return f"{chart}.history"
+
+
+def forwarder_name(chart: Chart) -> str:
+    return f"{chart.name}.kafka"
+
+
+def webhooks_name(chart: Chart) -> str:
+    return f"{chart.name}.webhooks"
+
+
+def rejected_name(chart: Chart) -> str:
+    return f"{chart.name}.rejected"
+
+
+def workflow_name(chart: Chart) -> str:
+    return f"{chart.name}.workflow"
+
+
+def flow_name(chart: Chart) -> str:
+    return f"{chart.name}.flow"
+
+
+# ── handlers of activities and events ─────────────────────────────────────────────────────────────────────────────────
+
+
+def handler_name(activity: str) -> str:
+    """The handler that runs an activity: its id, in characters that Restate accepts."""
+    name = re.sub(r"[^a-zA-Z0-9_]", "_", activity)
+    return name if name[0].isalpha() else f"a_{name}"
+
+
+def item_handler_name(activity: str) -> str:
+    """The handler that runs one item of a fan-out. No activity's own handler begins with an underscore."""
+    return f"_each_{handler_name(activity)}"
+
+
+def undo_handler_name(activity: str) -> str:
+    """The handler that undoes a run of an activity. No activity's own handler begins with an underscore."""
+    return f"_undo_{handler_name(activity)}"
+
+
+def is_handler_name(name: str) -> bool:
+    """True if Restate accepts *name*. One that it does not accept would fail the registration of all services."""
+    return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
+
+
+def digest_of(text: str) -> str:
+    """Twelve hex digits that identify a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
