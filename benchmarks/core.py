@@ -1,12 +1,12 @@
-"""What one step costs, side by side with the libraries that users come from.
+"""Compare the cost of one step with the libraries that users come from.
 
     python benchmarks/core.py [--rounds N] [--events N]
 
-A flat chart of five states and a parallel one of three levels, without and with callbacks, take the same event over and
-over. Ours is `step` alone: trace included, data not loaded or stored, because the others keep theirs in memory. Rounds
-are interleaved, so that a busy machine slows all alike; the median of the rounds is shown, and the median of the ratios.
+A flat chart of five states and a parallel one of three levels, without and with callbacks, process the same event many
+times. Ours is `step` alone, with its trace; it does not load or store data, because the others keep theirs in memory.
+Rounds are interleaved, so that a busy machine slows all alike. The output is the median of rounds and ratios.
 
-sismic and XState are measured where they are installed: `pip install sismic`, and Node with npm.
+sismic and XState are measured if they are installed: `pip install sismic`, and Node with npm.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from durable_fsm.core.step import start, step
 from durable_fsm.core.values import Json
 
 Bench = Callable[[int], float]
-"""Takes a number of events and returns the seconds they took."""
+"""Processes a number of events and returns the seconds this took."""
 
 XSTATE = "5.23.0"
 
 
 class Kept:
-    """A data type that costs nothing: the value is its own JSON."""
+    """A data type without cost: the value is its own JSON."""
 
     name = "kept"
 
@@ -112,7 +112,7 @@ class Parallel(StateChart):
 
 
 def sized(states: int) -> Chart:
-    """A ring of states, of which one is active."""
+    """A ring of states, one of them active."""
     ring = [State(f"s{number}", initial=number == 0) for number in range(states)]
     body: dict[str, Any] = {f"s{number}": state for number, state in enumerate(ring)}
     transitions = ring[0].to(ring[1])
@@ -256,7 +256,7 @@ def xstate(chart: str) -> Bench | None:
 
 
 def compare(title: str, benches: dict[str, Bench | None], *, events: int, rounds: int) -> dict[str, float]:
-    """Run all of them in turns and print a table; the medians of their ratios to the first are returned."""
+    """Run all engines in turns and print a table; return the median ratio of each to the first."""
     present = {name: bench for name, bench in benches.items() if bench is not None}
     seconds: dict[str, list[float]] = {name: [] for name in present}
     for round_ in range(rounds + 1):
@@ -280,7 +280,7 @@ def compare(title: str, benches: dict[str, Bench | None], *, events: int, rounds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What one step costs, beside the libraries that users come from.")
+    parser = argparse.ArgumentParser(description="Compare the cost of one step with other libraries.")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--events", type=int, default=3_000)
     parser.add_argument("--json", action="store_true", help="print the ratios as JSON at the end")

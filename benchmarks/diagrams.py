@@ -1,8 +1,8 @@
-"""How long a picture takes: from a chart to SVG, layout program included.
+"""Measure how long a picture takes: from a chart to SVG, including the layout program.
 
     python benchmarks/diagrams.py [--rounds 7]
 
-Each round draws a chart once; a row is the median of the rounds, with the fastest and the slowest. The charts are made
+Each round draws a chart once; a row is the median of the rounds, with the fastest and the slowest. The charts come
 from a fixed seed: compound states of two levels, about 1.1 transitions a state.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # charts are written as the tests write them
+sys.path.insert(0, str(Path(__file__).parents[1]))  # uses the tests' notation of charts
 
 from durable_fsm.core.chart import Chart, Transition
 from durable_fsm.diagram import to_png, to_svg
@@ -24,7 +24,7 @@ from tests.building import chart, edge
 
 
 def chart_of(parts: int, size: int) -> Chart:
-    """Compound states with so many states each, in two levels; edges inside, and on from part to part or back."""
+    """Build compound states of this size in two levels, with edges inside them and between neighbours."""
     random = Random(4)
     lines: list[str] = []
     edges: list[Transition] = []
@@ -44,7 +44,7 @@ def chart_of(parts: int, size: int) -> Chart:
 
 
 def measured(draw: Callable[[], object], rounds: int) -> list[float]:
-    draw()  # imports, and finding the program
+    draw()  # warms up: imports, and the search for the layout program
     seconds: list[float] = []
     for _ in range(rounds):
         start = time.perf_counter()

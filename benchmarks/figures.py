@@ -1,4 +1,4 @@
-"""What follows from samples: medians, intervals, slopes, and which targets are met. Values in, values out."""
+"""Compute medians, intervals, slopes and met targets from samples. Values in, values out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T_95 = (
     2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )
 # fmt: on
-"""Student's t for 95 %, both sides, by degrees of freedom from one on; the last stands for all that follow."""
+"""Student's t for 95 %, both sides, by degrees of freedom from one on; the last is used for more."""
 
 Results = Mapping[str, Any]
-"""What is in results/speed.json."""
+"""The content of results/speed.json."""
 
 
 class Interval(NamedTuple):
-    """A mean, and where it lies with 95 % confidence."""
+    """A mean and its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -32,7 +32,7 @@ class Interval(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """A median, and the quartiles around it."""
+    """A median and its quartiles."""
 
     median: float
     low: float
@@ -40,7 +40,7 @@ class Spread(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Ours beside another: ratios of neighbours, and medians of what more CPU ours takes, ms an event."""
+    """Ours compared with another: ratios of neighbours, and the median of the additional CPU, in ms per event."""
 
     ours: str
     other: str
@@ -51,7 +51,7 @@ class Compared(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A target, whom it is about, what was measured, and whether that is enough."""
+    """A target, the pair it is about, the measured value, and whether it is met."""
 
     wanted: str
     whom: str
@@ -78,7 +78,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def samples(stored: Sequence[Sequence[float]]) -> list[Sample]:
-    """Samples, as results keep them: a list of numbers each."""
+    """Read samples from results, where each is a list of numbers."""
     return [Sample(*one) for one in stored]
 
 
@@ -91,7 +91,7 @@ def median(stored: Sequence[Sequence[float]], what: str) -> float:
 
 
 def compare(pair: Mapping[str, Any]) -> Compared:
-    """What the rounds of one pair come to."""
+    """Compute the result of a pair from its rounds."""
     rounds = [samples(both) for both in pair["rounds"]]
     return Compared(
         pair["ours"],
@@ -108,7 +108,7 @@ def comparisons(results: Results) -> list[Compared]:
 
 
 def by_contender(results: Results) -> dict[str, list[Sample]]:
-    """Every sample of a contender, whichever pair it was measured in."""
+    """Collect every sample of a contender, from all pairs."""
     found: dict[str, list[Sample]] = {name: [] for name in next(iter(results["loads"].values()))}
     for pair in results["pairs"]:
         for ours, other in pair["rounds"]:
@@ -122,7 +122,7 @@ def by_contender(results: Results) -> dict[str, list[Sample]]:
 
 @dataclass(frozen=True)
 class Rule:
-    """A target: which pairs it is about, by patterns of both names, and when a comparison meets it.
+    """A target: the pairs it is about, by patterns of both names, and the condition that a comparison must meet.
 
     `aims` are its lines in the picture of the ratios.
     """
@@ -199,7 +199,7 @@ RULES = (
 
 
 def verdicts(compared: Sequence[Compared], startup: Mapping[str, Any]) -> list[Verdict]:
-    """What becomes of each target: a ratio's mean decides, where the target does not name its interval's ends."""
+    """Judge each target: by the mean of the ratio, unless the target names the ends of its interval."""
     found = [
         Verdict(rule.wanted, f"{one.ours} / {one.other}", rule.measured(one), rule.met(one))
         for rule in RULES
@@ -220,9 +220,9 @@ def verdicts(compared: Sequence[Compared], startup: Mapping[str, Any]) -> list[V
 
 
 def slope(grown: Mapping[str, Sequence[Sequence[float]]], what: str) -> Interval:
-    """By how much a measure grows with one more of what grows: a line through each round, and the mean of the rounds.
+    """Compute the growth of a measure per unit of size: the slope of a line for each round, and the mean of the rounds.
 
-    A line is that of least squares. As it is fitted within a round, drift between rounds is none of it.
+    The lines are fitted by least squares within a round, so that drift between rounds does not matter.
     """
     sizes = [float(size) for size in grown]
     middle = statistics.fmean(sizes)

@@ -1,8 +1,8 @@
-"""The floor that `speed.py` measures from: a virtual object that somebody has written by hand, without us.
+"""The baseline of `speed.py`: a virtual object written by hand, without durable_fsm.
 
     durable-fsm serve benchmarks.floor:app
 
-`BENCH_NAME` is added to its name, so that several of these processes can be served side by side.
+`BENCH_NAME` is added to its name, so that several of these processes can run at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ hand_written = restate.VirtualObject(f"HandWritten{NAME}")
 
 @hand_written.handler("press", accept="*/*", input_serde=BYTES, output_serde=BYTES)
 async def press(ctx: ObjectContext, body: bytes) -> bytes:
-    """Validate, load, change, save, answer; what is stored and answered has the sizes of ours."""
+    """Validate, load, change, save, answer; state and answer are as large as ours."""
     try:
         payload = Press.model_validate_json(body)
     except ValidationError as error:

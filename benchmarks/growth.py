@@ -1,4 +1,4 @@
-"""What an event costs as something grows, for `speed.py`: one client calls one machine, of each size once a round."""
+"""Measure how the cost of an event grows, for `speed.py`: one client calls one machine of each size, once per round."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from durable_fsm.local.process import ServiceProcess
 from durable_fsm.local.server import RestateServer
 
 APP = "benchmarks.shapes:app"
-SIZED = {"states": "states of the chart", "data": "KiB of data", "timers": "timers that are pending"}
+SIZED = {"states": "states of the chart", "data": "KiB of data", "timers": "pending timers"}
 EVENTS = (100, 1_000, 10_000)
 MACHINES = (100, 1_000, 10_000)
 ONE = Load(1, 1)
 
 Grown = dict[str, list[Sample]]
-"""Samples by size, one of each size a round."""
+"""Samples by size, one of each size per round."""
 
 
 def growth(bench: Bench, place: Path, rounds: int, seconds: float, *, small: bool) -> dict[str, Grown]:
-    """Measure all that could grow, each by itself.
+    """Measure everything that could grow, each by itself.
 
     Args:
-        small: Leave out the largest number of events and of machines, which take half a minute to make.
+        small: Leave out the largest number of events and of machines, which take half a minute to create.
     """
     events, machines = (EVENTS[:2], MACHINES[:2]) if small else (EVENTS, MACHINES)
     with RestateServer() as restate, served(place, plain("uvicorn"), APP, restate) as service:
@@ -33,7 +33,7 @@ def growth(bench: Bench, place: Path, rounds: int, seconds: float, *, small: boo
             for what, words in SIZED.items()
         }
         found["events the machine has had"] = by_events(bench, service, restate, events, rounds, seconds)
-    found["machines there are"] = by_machines(bench, place, machines, rounds, seconds)
+    found["machines on the server"] = by_machines(bench, place, machines, rounds, seconds)
     return found
 
 
@@ -46,7 +46,7 @@ def by_chart(bench: Bench, charts: list[Contender], rounds: int, seconds: float,
 def by_events(
     bench: Bench, service: ServiceProcess, restate: RestateServer, events: tuple[int, ...], rounds: int, seconds: float
 ) -> Grown:
-    """Measure machines that have had so many events, others in each round; but the largest number one machine has had."""
+    """Measure machines after these numbers of events: new ones in each round, but only one for the largest number."""
     charts = [Contender(str(size), "Flat", service, restate, body=NOTHING) for size in events]
 
     def machine(chart: Contender, number: int) -> str:
@@ -66,7 +66,7 @@ def by_events(
 
 
 def by_machines(bench: Bench, place: Path, machines: tuple[int, ...], rounds: int, seconds: float) -> Grown:
-    """Measure one machine among so many: as many Restate servers as numbers, and one service for all of them."""
+    """Measure one machine among these numbers of machines: one Restate server per number, and one service for all."""
     with ExitStack() as ending:
         restates = [ending.enter_context(RestateServer()) for _ in machines]
         service = ending.enter_context(served(place, plain("uvicorn"), APP, *restates))
@@ -76,4 +76,4 @@ def by_machines(bench: Bench, place: Path, machines: tuple[int, ...], rounds: in
         ]
         for chart, size in zip(charts, machines, strict=True):
             bench.send(chart, {f"among-{number}": 1 for number in range(size)})
-        return by_chart(bench, charts, rounds, seconds, "machines there are")
+        return by_chart(bench, charts, rounds, seconds, "machines on the server")

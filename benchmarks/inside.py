@@ -1,10 +1,10 @@
-"""Where an event spends its time in a service: the request of a real one, played to the application again and again.
+"""Measure where an event spends its time in a service: replay the request of a real event many times.
 
     python benchmarks/inside.py
 
-Restate is asked for one event of each application, and the bytes that it sends are kept. They are then played to that
-application alone, in a process of its own, without a network: what is left is what Python does. The time is that of many
-rounds by turns; how it is shared out is said by cProfile, which makes small functions look larger than they are.
+Restate sends one event to each application, and the bytes of that request are kept. They are then replayed to that
+application alone, in a separate process without a network, so that only Python's work remains. The applications take
+turns in many rounds. cProfile divides the time, and overstates small functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this is run
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that imports work from any directory
 
 from benchmarks.load import PRESS
 from benchmarks.serving import BARE, FLOOR, OURS, ROOT
@@ -39,10 +39,10 @@ PLAYED = {
     BARE: ("benchmarks.speed_app:app", "Ours", {"BENCH_BARE": "1"}),
     OURS: ("benchmarks.speed_app:app", "Ours", {}),
 }
-"""What is played: an application, its object, and its settings."""
+"""The replayed applications, each with its object and its settings."""
 
 EVENTS = 31
-"""How many events a machine has had when its request is kept: half a page of its record has come since the last."""
+"""The number of events before the kept request: half a page of history has accumulated since the last full one."""
 
 TIMES, WARM = 2_000, 300
 
@@ -64,19 +64,19 @@ PARTS = {
         "msgspec",
         "json",
     ),
-    "the record": ("durable_fsm/restate/history",),
+    "the history": ("durable_fsm/restate/history",),
     "the log": ("logging", "durable_fsm/restate/observability"),
     "the transition": ("durable_fsm/core/", "durable_fsm/frontends/", "benchmarks/speed_app"),
     "around them": ("durable_fsm/restate/", "durable_fsm/serving/"),
     "the handler by hand": ("benchmarks/floor",),
 }
-"""Parts, and how the paths of their files begin, or what the names of built-in functions contain.
+"""Parts, with prefixes of their files' paths, or fragments of the names of built-in functions.
 
-What fits none of them, counts to the parts that call it.
+A function that fits no part counts as a part of its caller.
 """
 
 
-Message = MutableMapping[str, Any]  # Any: as ASGI has it
+Message = MutableMapping[str, Any]  # Any: ASGI's own messages
 
 
 # ── keeping a request ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -88,7 +88,7 @@ def app_of(target: str) -> Any:  # Any: an ASGI application
 
 
 async def app(scope: Message, receive: Any, send: Any) -> None:
-    """The application of `BENCH_PLAYED`, whose requests are written to the file `BENCH_KEEP`, the last one last."""
+    """Run the application of `BENCH_PLAYED`; write its latest request to the file `BENCH_KEEP`."""
     bodies: list[bytes] = []
 
     async def kept() -> Message:
@@ -100,12 +100,12 @@ async def app(scope: Message, receive: Any, send: Any) -> None:
     if scope["type"] == "http" and "/invoke/" in scope["path"]:
         headers = [[name.decode(), value.decode()] for name, value in scope["headers"]]
         record = {"path": scope["path"], "headers": headers, "body": base64.b64encode(b"".join(bodies)).decode()}
-        with open(os.environ["BENCH_KEEP"], "w") as file:  # noqa: ASYNC230, PTH123 - nobody else is served
+        with open(os.environ["BENCH_KEEP"], "w") as file:  # noqa: ASYNC230, PTH123 - this process serves one request at a time
             json.dump(record, file)
 
 
 def keep(place: Path, server: RestateServer, name: str) -> Path:
-    """Have Restate send an event, and return where its request is kept."""
+    """Let Restate send an event, and return the file with its request."""
     target, called, _ = PLAYED[name]
     file = place / f"{name}.json"
     env = {**settings_of(name), "BENCH_PLAYED": target, "BENCH_KEEP": str(file)}
@@ -120,7 +120,7 @@ def keep(place: Path, server: RestateServer, name: str) -> Path:
 
 
 def settings_of(name: str) -> dict[str, str]:
-    """The environment in which an application is what is to be played."""
+    """Return the environment for replaying an application."""
     _, _, settings = PLAYED[name]
     return {**settings, "BENCH_NAME": name.title().replace(" ", "")}
 
@@ -128,8 +128,8 @@ def settings_of(name: str) -> dict[str, str]:
 # ── playing it ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def player(name: str, file: Path, command: str) -> Any:  # Any: what `play` prints
-    """Play a request in a process of its own."""
+def player(name: str, file: Path, command: str) -> Any:  # Any: JSON, printed by `play`
+    """Replay a request in a separate process."""
     env = {**os.environ, **settings_of(name), "PYTHONHASHSEED": "0"}
     ran = subprocess.run(
         [sys.executable, __file__, "--play", name, "--file", str(file), "--how", command],
@@ -143,10 +143,10 @@ def player(name: str, file: Path, command: str) -> Any:  # Any: what `play` prin
 
 
 def play(name: str, file: Path, how: str) -> Any:  # Any: microseconds an event, or those of each part
-    """Play the request of a file to its application."""
+    """Replay the request of a file to its application."""
     with Path(os.devnull).open("w") as nowhere:
-        sys.stdout, told = nowhere, sys.stdout  # lines of the log are written, but to nowhere
-        configure_logs("lines")  # before the application, which may then say how it wants it
+        sys.stdout, told = nowhere, sys.stdout  # log lines are formatted and discarded
+        configure_logs("lines")  # before the application, which may change it
         target, _, _ = PLAYED[name]
         hosted = app_of(target)
         try:
@@ -198,7 +198,7 @@ async def _played(hosted: Draining, record: dict[str, Any], how: str) -> Any:
 
 
 def shared_out(profile: cProfile.Profile) -> dict[str, float]:
-    """The share of each part; what is built into Python counts to the parts that call it."""
+    """Compute the share of each part; built-in functions count as parts of their callers."""
     stats: Any = pstats.Stats(profile)
     shares: Counter[str] = Counter()
     for (file, _, name), (_, _, own, _, callers) in stats.stats.items():
@@ -223,7 +223,7 @@ def part_of(file: str, name: str) -> str | None:
 
 
 def inside(rounds: int = 9) -> dict[str, Any]:
-    """For each application: microseconds an event, round by round, and how they are shared out."""
+    """Measure each application: microseconds per event for each round, and the shares of the parts."""
     with tempfile.TemporaryDirectory() as made, RestateServer() as server:
         files = {name: keep(Path(made), server, name) for name in PLAYED}
         times: dict[str, list[float]] = {name: [] for name in PLAYED}

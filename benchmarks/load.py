@@ -1,7 +1,7 @@
-"""The load, and what it costs: who is called, a client, and the CPU and memory of processes.
+"""The load and its cost: the contenders, a client, and the CPU and memory of processes.
 
-The client shares the cores with all that it measures, so it is a bare one on uvloop: HTTP/1.1, a connection for each of
-its clients with one request under way on it, made before the clock runs. A library's own cost would hide the difference.
+The client shares the cores with everything that it measures, so it is a minimal one on uvloop: HTTP/1.1, one connection
+per client with one request at a time, built before the clock runs. The cost of a library would hide the differences.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import uvloop
 from durable_fsm.local.process import ServiceProcess
 from durable_fsm.local.server import RestateServer
 
-PRESS = {"by": 1, "note": "a short note that somebody wrote"}
+PRESS = {"by": 1, "note": "a short note with five words"}
 NOTHING = b"null"
 TICKS = os.sysconf("SC_CLK_TCK")
 CLIENTS = 16
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
 class Load(NamedTuple):
     """How many machines are called, by how many clients.
 
-    Of fewer machines than clients, several clients share one; of more, each client calls several, one after the other.
+    If there are fewer machines than clients, several clients share one; if more, each client calls several in turn.
     """
 
     machines: int
@@ -61,9 +61,9 @@ class Load(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """Whom to call and how, what serves it, and through which Restate server.
+    """A contender: the handler and the body to call it with, the service, and the Restate server.
 
-    `first` is a handler that makes a machine, where an event does not; `settle` is how many seconds of work may be left
+    `first` is a handler that creates a machine, if an event does not; `settle` is how many seconds of work may remain
     when the last event is answered.
     """
 
@@ -77,7 +77,7 @@ class Contender:
     settle: float = 0.0
 
     def request(self, key: str, handler: str = "", body: bytes | None = None) -> bytes:
-        """The bytes that are sent to one machine."""
+        """Return the bytes of a request to one machine."""
         body = self.body if body is None else body
         lines = [
             f"POST /{self.object}/{quote(key, safe='')}/{handler or self.handler} HTTP/1.1",
@@ -92,7 +92,7 @@ class Contender:
 
 
 class Connection(asyncio.Protocol):
-    """One connection to an ingress, with one request under way at most."""
+    """One connection to an ingress, with at most one request at a time."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's classes do not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -136,11 +136,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(exc or ConnectionError("the ingress has closed the connection"))
+            self.answer.set_exception(exc or ConnectionError("the ingress closed the connection"))
 
 
 async def send_all(server: RestateServer, clients: Sequence[Sequence[bytes]]) -> None:
-    """Send these requests, those of each client one after the other."""
+    """Send these requests; each client sends its own one after the other."""
 
     async def one_client(mine: Sequence[bytes]) -> None:
         connection = await Connection.to(server)
@@ -152,7 +152,7 @@ async def send_all(server: RestateServer, clients: Sequence[Sequence[bytes]]) ->
 
 
 async def drive(contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> Sample:
-    """Call machines for so many seconds, each client as soon as it has its answer."""
+    """Call machines for this many seconds; each client calls again as soon as it has its answer."""
     connections = [await Connection.to(contender.restate) for _ in range(clients)]
     requests = [contender.request(key) for key in keys]
     service, restate = contender.process.pids(), contender.restate.process.pids()
@@ -185,7 +185,7 @@ async def drive(contender: Contender, keys: Sequence[str], clients: int, seconds
 
 
 class Bench:
-    """Measure contenders by turns, in orders that are shuffled with one seed: whatever drifts hits all alike."""
+    """Measure contenders in turns, in shuffled orders from one seed, so that drift affects all alike."""
 
     def __init__(self, seed: int) -> None:
         self.order = random.Random(seed)
@@ -203,17 +203,17 @@ class Bench:
         return self.order.sample(among, len(among))
 
     def send(self, contender: Contender, events: Mapping[str, int]) -> None:
-        """Send so many events to each of these machines, one after the other."""
+        """Send this many events to each of these machines, one after the other."""
         clients: list[list[bytes]] = [[] for _ in range(min(CLIENTS, len(events)))]
         for number, (key, count) in enumerate(events.items()):
             clients[number % CLIENTS] += [contender.request(key)] * count
         self.runner.run(send_all(contender.restate, clients))
 
     def once(self, contender: Contender, load: Load, seconds: float) -> Sample:
-        """Measure one contender with machines that are new, but have been made before the clock runs.
+        """Measure one contender with new machines, created before the clock runs.
 
-        With old ones it would matter how often each contender had been measured: what Restate's storage has deleted
-        under a key costs something until it is compacted.
+        With old machines the result would depend on how often each contender was measured before: deleted entries of a
+        key cost time in Restate's storage until it is compacted.
         """
         self.measured += 1
         keys = [f"{self.measured}-{number}" for number in range(load.machines)]
@@ -225,7 +225,7 @@ class Bench:
         return self.among(contender, keys, load.clients, seconds)
 
     def among(self, contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> Sample:
-        """Measure one contender with machines that are there."""
+        """Measure one contender with existing machines."""
         try:
             return self.runner.run(drive(contender, keys, clients, seconds))
         except (OSError, RuntimeError) as error:
@@ -235,7 +235,7 @@ class Bench:
     def rounds(
         self, contenders: Sequence[Contender], load: Load, count: int, seconds: float, name: str
     ) -> dict[str, list[Sample]]:
-        """Measure each contender once a round, by its name."""
+        """Measure each contender once per round; return samples by name."""
         found: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
         print(f"{name}: {' | '.join(found)}", flush=True)
         for number in range(1, count + 1):
@@ -248,7 +248,7 @@ class Bench:
     def pairs(
         self, pairs: Sequence[tuple[Contender, Contender]], load: Load, count: int, seconds: float
     ) -> list[list[tuple[Sample, Sample]]]:
-        """Measure the two of each pair back to back, once a round, either one first."""
+        """Measure the two of each pair back to back, once per round, in a random order."""
         found: list[list[tuple[Sample, Sample]]] = [[] for _ in pairs]
         print(f"pairs: {' | '.join(f'{ours.name} / {other.name}' for ours, other in pairs)}", flush=True)
         for number in range(1, count + 1):
@@ -269,19 +269,19 @@ class Bench:
 
 
 def with_descendants(pids: Sequence[int]) -> list[int]:
-    """These processes, and those that they have begun."""
+    """List these processes and their descendants."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     found = list(pids)
-    for one in found:  # grows as it goes
+    for one in found:  # grows during the loop
         found += [pid for pid, parent in parents.items() if parent == one and pid not in found]
     return found
 
 
 def cpu_of(pids: Sequence[int]) -> float:
-    """Seconds of CPU that these processes, and those that they have begun, have used."""
+    """Return the seconds of CPU that these processes and their descendants have used."""
     total = 0
     for pid in with_descendants(pids):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -290,6 +290,6 @@ def cpu_of(pids: Sequence[int]) -> float:
 
 
 def memory_of(process: ServiceProcess) -> float:
-    """Resident memory in MiB, of a process and those that it has begun."""
+    """Return the resident memory of a process and its descendants, in MiB."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in with_descendants(process.pids()))
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

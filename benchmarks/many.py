@@ -1,4 +1,4 @@
-"""Fifty machines in one service, for how long it takes until it is ready.
+"""Fifty machines in one service, to measure how long it takes until it is ready.
 
 durable-fsm serve benchmarks.many:app
 """

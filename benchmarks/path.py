@@ -2,8 +2,8 @@
 
     python benchmarks/path.py [--list]
 
-The first and the second event of a new machine are posted to the real handler, on a context in memory. Counted is what
-runs from the handler's entry to its return, in files of `durable_fsm` only. A move is a call into another file than the
+The first and the second event of a new machine are posted to the real handler, on a context in memory. Every call from
+the handler's entry to its return counts, in files of `durable_fsm` only. A move is a call into another file than the
 call before it. `--list` prints every call, indented by its depth.
 """
 
@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this is run
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that imports work from any directory
 
 import durable_fsm
 from benchmarks.load import PRESS
@@ -70,7 +70,7 @@ def walk(call: Callable[[], object]) -> Walked:
 
 
 def paths() -> dict[str, Walked]:
-    """The paths of the first and of the second event of a machine, in a process that has seen others."""
+    """Return the paths of the first and of the second event of a machine, in a process that is warmed up."""
     body = json.dumps(PRESS).encode()
     for key in ("warm", "measured"):
         memory = Memory(Toggle, key=key)

@@ -1,7 +1,7 @@
-"""The pictures of docs/performance.md, from what was measured. Each carries a digest of what it shows.
+"""Draw the pictures of docs/performance.md from the results. Each carries a digest of its content.
 
-What a picture shows is computed without matplotlib, so that a test can tell, quickly and in any version of it, whether
-the pictures are those of the results. Same results and same version, same bytes.
+The content is computed without matplotlib, so that a test can check quickly, with any version of it, whether the pictures
+show the results. The same results and the same version give the same bytes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 
 Shown = Any
-"""JSON, of a shape that a picture and its drawing agree on."""
+"""JSON; each picture defines its shape."""
 
 OURS, SAME, OTHERS, INK, FAINT = "#0f766e", "#5eb3a8", "#9aa1ab", "#3c4350", "#e3e6ea"
 FAMILY = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-"""What a reader's program looks for; the text of a picture stays text."""
+"""The fonts a viewer looks for; the text of a picture stays text."""
 
 STYLE = {
     "svg.hashsalt": "durable_fsm",
@@ -66,7 +66,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """What is shown of the results, and how it is drawn."""
+    """A selection of the results, and a function that draws it."""
 
     name: str
     shows: Callable[[Results], Shown]
@@ -77,7 +77,7 @@ class Picture:
         return FOLDER / f"performance-{self.name}.svg"
 
     def digest(self, results: Results) -> str:
-        """`shows sha256:…`, as it stands in the file."""
+        """Return `shows sha256:…`, the description inside the file."""
         shown = json.dumps(self.shows(results), sort_keys=True)
         return f"shows sha256:{hashlib.sha256(shown.encode()).hexdigest()}"
 
@@ -99,7 +99,7 @@ def draw_all(results: Results) -> None:
 
 
 def font() -> str:
-    """Inter, which our diagrams are drawn in; matplotlib's own where it is not installed."""
+    """Return Inter, the font of our diagrams, or matplotlib's default if it is not installed."""
     from importlib.util import find_spec
 
     from matplotlib import font_manager
@@ -113,7 +113,7 @@ def font() -> str:
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty figure, with a margin that leaves room for a wider font than Inter."""
+    """Create an empty figure, with a margin that leaves room for a wider font than Inter."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -125,7 +125,7 @@ def colour(name: str) -> str:
 
 
 def rows(axes: Axes, names: list[str], gaps: list[int]) -> list[float]:
-    """Name the rows of a picture from top to bottom, with some room before those at *gaps*; where they are."""
+    """Label the rows of a picture from top to bottom, with some room before those at *gaps*; return their positions."""
     places = [float(-number - 0.6 * sum(gap <= number for gap in gaps)) for number in range(len(names))]
     axes.set_yticks(places, names)
     axes.set_ylim(places[-1] - 0.7, 0.7)
@@ -264,7 +264,7 @@ def draw_growth(shown: Shown) -> Figure:
         axes.plot(ends, along[0], color=OURS, linewidth=1)
         axes.set_xticks([0, max(sizes)], ["0", f"{max(sizes):,}"])
         axes.set_xlim(-0.05 * ends[1], ends[1])
-        axes.set_title(what.replace("events the machine has had", "events had").replace("that are ", ""), pad=8)
+        axes.set_title(what.replace("events the machine has had", "events had"), pad=8)
         axes.grid(axis="y")
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("CPU of the service, ms an event")

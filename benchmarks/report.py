@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from what was measured."""
+"""Write the tables of docs/performance.md from the results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MEASURES = ("", "events/s", "p50 ms", "p99 ms", "CPU of the service, ms an event
 
 
 def in_page(page: str, results: Results, tables: Tables | None = None) -> str:
-    """The page, with each table between its marks.
+    """Return the page, with each table between its marks.
 
     Raises:
-        ValueError: the page has no place for a table, or two, or one for a table that there is not.
+        ValueError: the page has no place for a table, or two, or a place for an unknown table.
     """
     tables = TABLES if tables is None else tables
     places = [found[1] for found in BLOCK.finditer(page)]
@@ -46,7 +46,7 @@ def table(head: Cells, rows: Sequence[Cells]) -> str:
 
 
 def measured_on(results: Results) -> str:
-    """The machine, the versions, and how much was measured: a sentence each."""
+    """Say the machine, the versions, and the amount of measurement, in a sentence each."""
     machine, versions = results["machine"], results["versions"]
     client = statistics.median(one.client_cpu_ms for each in by_contender(results).values() for one in each)
     return (
@@ -173,7 +173,7 @@ def startup(results: Results) -> str:
 
 
 def inside(results: Results) -> str:
-    """Microseconds of each part, so that they add up to what was measured without a profiler."""
+    """Microseconds of each part, scaled so that they add up to the time without a profiler."""
     played = results["inside"]
     whole = {name: statistics.median(one["us"]) for name, one in played.items()}
     parts = [*PARTS, "the rest"]
@@ -185,7 +185,7 @@ def inside(results: Results) -> str:
 
 
 def in_short(results: Results) -> str:
-    """What the README says: what an event costs by the default server."""
+    """The table of the README: the cost of an event with the default server."""
     many = by_contender(results)
     names = [f"{kind}, {DEFAULT}" for kind in (OURS, BARE, FLOOR)] + [TYPESCRIPT, XSTATE]
     rows = [
@@ -201,7 +201,7 @@ def in_short(results: Results) -> str:
 
 
 def _measures(each: Sequence[Sample]) -> Cells:
-    """The cells below `MEASURES`, but for the first."""
+    """The cells below `MEASURES`, without the first."""
 
     def middle(what: str, form: str) -> str:
         return format(statistics.median(getattr(one, what) for one in each), form)
@@ -234,7 +234,7 @@ TABLES: Tables = {
     "startup": startup,
     "inside": inside,
 }
-"""By the names that stand in the page's marks."""
+"""The tables, by the names in the page's marks."""
 
 README_TABLES: Tables = {"short": in_short}
-"""The same, for the README."""
+"""The tables of the README."""

@@ -1,4 +1,4 @@
-"""Who is served for `speed.py`, and how: by `durable-fsm serve`, as users do, and two peers by Node."""
+"""Serve the contenders of `speed.py`: with `durable-fsm serve`, as users do, and two peers with Node."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ OURS, BARE, FLOOR = "ours", "ours for the same work", "hand-written"
 TYPESCRIPT, XSTATE = "hand-written, TypeScript", "XState integration"
 
 SETTLED = 0.3
-"""Seconds that the work of background activities may go on after the last event."""
+"""How many seconds background activities may run after the last event."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a service is served: by whom, over which HTTP, by how many processes; its activities apart, or not."""
+    """A way of serving: the server, the version of HTTP, the number of processes, and whether activities are apart."""
 
     server: str
     http1: bool = False
@@ -50,7 +50,7 @@ class Way:
 
 
 def plain(server: str) -> Way:
-    """The way that is a server's own: uvicorn has no HTTP/2."""
+    """Return the usual way for a server: HTTP/2, or HTTP/1.1 for uvicorn, which has no HTTP/2."""
     return Way(server, http1=server == "uvicorn")
 
 
@@ -60,12 +60,12 @@ WAYS = [
     *(Way("uvicorn", http1=True, runners=runners) for runners in ("hypercorn", "granian")),
 ]
 WORK = {"a pure event": "Ours", "an activity of one step": "OneStep", "an activity of ten steps": "TenSteps"}
-"""What ways are compared by, and the machine that does it."""
+"""The work that compares ways of serving, and its machine."""
 
 
 @contextmanager
 def served(place: Path, way: Way, what: str, *restates: RestateServer, **env: str) -> Iterator[ServiceProcess]:
-    """Serve an application, until all of its processes listen, and register it with these servers."""
+    """Start an application, wait until all of its processes listen, and register it with these servers."""
     port, apart = free_port(), free_port()
     command = [sys.executable, "-m", "durable_fsm.cli", "serve", what, "--bind", f"{HOST}:{port}"]
     command += ["--server", way.server, "--workers", str(way.workers)]
@@ -90,7 +90,7 @@ def served(place: Path, way: Way, what: str, *restates: RestateServer, **env: st
 
 @contextmanager
 def contenders(place: Path, restate: RestateServer) -> Iterator[dict[str, Contender]]:
-    """Serve whom we compare with whom, each in a process of its own but for the two peers; by their names."""
+    """Serve all contenders, each in its own process except the two peers; yield them by name."""
     with ExitStack() as ending:
 
         def contender(kind: str, by: str, what: str, name: str, object: str, **env: str) -> Contender:
@@ -114,7 +114,7 @@ def contenders(place: Path, restate: RestateServer) -> Iterator[dict[str, Conten
 
 
 def compared() -> list[tuple[str, str]]:
-    """The pairs that are measured back to back, by their contenders' names."""
+    """List the pairs to measure back to back, by the names of their contenders."""
     pairs = [(f"{kind}, {by}", f"{FLOOR}, {by}") for by in SERVERS for kind in (BARE, OURS)]
     pairs += [
         (f"{kind}, {by}", peer)
@@ -127,7 +127,7 @@ def compared() -> list[tuple[str, str]]:
 
 @contextmanager
 def ways(place: Path, restate: RestateServer) -> Iterator[dict[str, list[Contender]]]:
-    """Serve our machine, and two with activities, in all ways; by what they do."""
+    """Serve our machine, and two with activities, in all ways; yield them by their work."""
     with ExitStack() as ending:
         found: dict[str, list[Contender]] = {work: [] for work in WORK}
         for number, way in enumerate(WAYS):
@@ -140,7 +140,7 @@ def ways(place: Path, restate: RestateServer) -> Iterator[dict[str, list[Contend
 
 
 def shapes(service: ServiceProcess, restate: RestateServer) -> list[Contender]:
-    """The charts of other shapes, served by one process."""
+    """Serve the charts of other shapes in one process."""
     return [
         Contender(
             name,
@@ -155,7 +155,7 @@ def shapes(service: ServiceProcess, restate: RestateServer) -> list[Contender]:
 
 
 def sizes(what: str, service: ServiceProcess, restate: RestateServer) -> list[Contender]:
-    """The charts of several sizes."""
+    """Serve the charts of several sizes."""
     return [
         Contender(str(size), chart_from(definition).name, service, restate, body=NOTHING)
         for size, definition in GROWN[what].items()
@@ -163,7 +163,7 @@ def sizes(what: str, service: ServiceProcess, restate: RestateServer) -> list[Co
 
 
 def install_peers() -> None:
-    """Have npm install the peers, once."""
+    """Let npm install the peers, once."""
     if not (PEERS / "node_modules").is_dir():
         print("npm install, once (needs network access) …", flush=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]

@@ -1,8 +1,8 @@
-"""Charts of other shapes than the toggle, and of other sizes, for `speed.py`: each takes `press` in every state.
+"""Charts of other shapes and sizes than the toggle, for `speed.py`: each accepts `press` in every state.
 
     durable-fsm serve benchmarks.shapes:app
 
-One process serves all of them, so one configuration of the log is that of all.
+One process serves all of them, so they share one configuration of the log.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from durable_fsm import History, TransitionsConfig, activity, after, durable, ev
 
 HOUR = timedelta(hours=1)
 SIZES = {"states": (2, 20, 200), "data": (1, 10, 100), "timers": (1, 10, 100)}
-"""By what the cost of an event could grow: states of the chart, KiB of data, timers that are pending."""
+"""Sizes that could increase the cost of an event: states of the chart, KiB of data, pending timers."""
 
 
 async def nothing() -> None:
-    """Work that costs nothing: what remains is what it costs to have any."""
+    """Work without cost, so that only the cost of an activity remains."""
 
 
 def flat(name: str, history: History | None) -> type[StateChart]:
@@ -35,7 +35,7 @@ def flat(name: str, history: History | None) -> type[StateChart]:
 
 
 def parallel(name: str, history: History | None) -> type[StateChart]:
-    """Three levels deep; every press moves both regions."""
+    """A chart of three levels; every press changes both regions."""
 
     @durable(name=name, history=history)
     class Device(StateChart):
@@ -86,7 +86,7 @@ ParallelTransitions = TransitionsConfig(
 
 @durable()
 class Timer(StateChart):
-    """Every press arms a timer, and cancels the one before."""
+    """A chart where every press starts a timer and cancels the previous one."""
 
     off = State(initial=True)
     on = State()
@@ -97,7 +97,7 @@ class Timer(StateChart):
 
 @durable()
 class Background(StateChart):
-    """Every press begins work, whose outcome is an event of its own; pressed during it, it goes on."""
+    """A chart where every press starts background work, whose outcome is another event."""
 
     idle = State(initial=True)
     busy = State(invoke=activity(nothing))
@@ -109,7 +109,7 @@ class Background(StateChart):
 
 @durable()
 class Exclusive(StateChart):
-    """Every press begins work, and is answered when that is over."""
+    """A chart where every press starts exclusive work, and is answered when that has ended."""
 
     idle = State(initial=True)
     busy = State(invoke=activity(nothing, exclusive=True))
@@ -122,10 +122,10 @@ class Exclusive(StateChart):
 SHAPES = {
     "flat, python-statemachine": flat("Flat", History()),
     "flat, transitions": FlatTransitions,
-    "flat, without a record": flat("FlatUnrecorded", None),
+    "flat, without history": flat("FlatUnrecorded", None),
     "parallel, python-statemachine": parallel("Parallel", History()),
     "parallel, transitions": ParallelTransitions,
-    "parallel, without a record": parallel("ParallelUnrecorded", None),
+    "parallel, without history": parallel("ParallelUnrecorded", None),
     "a timer with every event": Timer,
     "a background activity with every event": Background,
     "an exclusive activity with every event": Exclusive,
@@ -136,7 +136,7 @@ SHAPES = {
 
 
 def of_states(count: int) -> TransitionsConfig:
-    """A ring of states."""
+    """Build a ring of states."""
     names = [f"s{number}" for number in range(count)]
     ring = [["press", name, names[(number + 1) % count]] for number, name in enumerate(names)]
     return TransitionsConfig(f"States{count}", states=names, initial=names[0], transitions=ring)
@@ -147,7 +147,7 @@ class Padded(BaseModel):
 
 
 def with_data(kib: int) -> type[StateChart]:
-    """A toggle with so much data, in strings of 64 characters."""
+    """Build a toggle with this much data, in strings of 64 characters."""
 
     class Data(Padded):
         padding: list[str] = [f"{number:064}" for number in range(kib * 1024 // 67)]
@@ -162,7 +162,7 @@ def with_data(kib: int) -> type[StateChart]:
 
 
 def with_timers(count: int) -> type[StateChart]:
-    """A toggle with so many timers pending, none of which a press touches."""
+    """Build a toggle with this many pending timers, which a press does not change."""
 
     @durable(name=f"Timers{count}")
     class Toggle(StateChart):

@@ -1,13 +1,13 @@
-"""How fast a durable machine is: beside a hand-written virtual object that does the same work, and beside its peers.
+"""Compare the speed of durable machines with a hand-written virtual object that does the same work, and with peers.
 
     python benchmarks/speed.py [--rounds 20] [--seconds 1.0] [--quick]
 
-Everything runs on loopback: one client, one Restate server, and a process for each of those who are compared; see
-`serving.py`. Those of a pair are measured back to back, and the result is the ratio of these neighbours, because machines
-are noisy and neighbours are not. All else is measured by turns. Orders are shuffled with a printed seed.
+Everything runs on the loopback interface: one client, one Restate server, and a process for each contender; see
+`serving.py`. The two of a pair are measured back to back, and the result is the ratio of these neighbours, because
+machines are noisy over time. Everything else is measured in turns. Orders are shuffled with a printed seed.
 
-What was measured is written to benchmarks/results/speed.json, sample by sample; all figures and pictures of
-docs/performance.md are computed from that, also by a test.
+The samples are written to benchmarks/results/speed.json; all figures and pictures of docs/performance.md are computed
+from that file, and a test compares them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # found from wherever this is run
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that imports work from any directory
 
 from benchmarks import growth, inside, serving, startup
 from benchmarks.load import Bench, Load, Sample, memory_of
@@ -40,7 +40,7 @@ ALONE, MANY, ROTATING = Load(1, 1), Load(16, 16), Load(128, 16)
 LOADS = {"1 machine": ALONE, "64 machines": Load(64, 64), "1 machine, 16 clients": Load(1, 16)}
 
 FEW = 6
-"""Rounds of what is no pair, at most."""
+"""Maximum of rounds for measurements that are not pairs."""
 
 DISTRIBUTIONS = (
     "restate-sdk",
@@ -58,11 +58,13 @@ DISTRIBUTIONS = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="of pairs, at least 6 (default 20)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of load for each of a pair (default 1)")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of pairs, at least 6 (default 20)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of load for each of a pair (default 1)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--quick", action="store_true", help="a few short rounds, nothing written")
-    parser.add_argument("--render", action="store_true", help="measure nothing: page and pictures, from the results")
+    parser.add_argument("--quick", action="store_true", help="run a few short rounds and write nothing")
+    parser.add_argument(
+        "--render", action="store_true", help="write page and pictures from the results, without measuring"
+    )
     options = parser.parse_args()
     if options.render:
         write_page()
@@ -106,7 +108,7 @@ def main() -> int:
 
 
 def write_page() -> None:
-    """Write the tables and the pictures of the page from the results that are there."""
+    """Write the tables and the pictures of the page from existing results."""
     results = json.loads(RESULTS.read_text("utf-8"))
     PAGE.write_text(in_page(PAGE.read_text("utf-8"), results), encoding="utf-8")
     README.write_text(in_page(README.read_text("utf-8"), results, README_TABLES), encoding="utf-8")
@@ -114,7 +116,7 @@ def write_page() -> None:
 
 
 def estimate(rounds: int, seconds: float, few: int) -> float:
-    """How many seconds all of it takes, about."""
+    """Estimate how many seconds everything takes."""
     pairs = 2 * len(serving.compared()) * rounds
     ways = 2 * len(serving.WORK) * len(serving.WAYS) * (few + 1)
     others = 11 * (few * len(LOADS) + 2) + len(SHAPES) * (few + 1) + 15 * (few + 1)
@@ -125,7 +127,7 @@ def estimate(rounds: int, seconds: float, few: int) -> float:
 
 
 def compared(bench: Bench, place: Path, rounds: int, few: int, seconds: float) -> dict[str, Any]:
-    """Measure the pairs, and everybody under other loads; then what memory they take."""
+    """Measure the pairs, then all contenders under other loads, then their memory."""
     with RestateServer() as restate, serving.contenders(place, restate) as found:
         everybody = list(found.values())
         bench.rounds(everybody, MANY, 2, seconds, "warm")
@@ -155,7 +157,7 @@ def served_so(bench: Bench, place: Path, few: int, seconds: float) -> dict[str, 
 
 
 def shaped(bench: Bench, place: Path, few: int, seconds: float) -> dict[str, list[Sample]]:
-    """Measure charts of other shapes, with so many machines that what one has begun is over when its turn comes again."""
+    """Measure charts of other shapes, with enough machines that one's work has ended when its turn comes again."""
     way = serving.plain("uvicorn")
     with RestateServer() as restate, serving.served(place, way, "benchmarks.shapes:app", restate) as service:
         charts = serving.shapes(service, restate)
@@ -185,7 +187,7 @@ def versions() -> dict[str, str]:
 
 
 def text_of(value: Any, indent: str = "") -> str:
-    """JSON with a list of numbers on a line, and numbers of four digits."""
+    """Write JSON with each list of numbers on one line, and four digits per number."""
     if isinstance(value, dict):
         inner = indent + " "
         members = ",\n".join(f"{inner}{json.dumps(name)}: {text_of(one, inner)}" for name, one in value.items())

@@ -1,9 +1,9 @@
-"""Our machine that does the work of `floor.py`, as `speed.py` serves it.
+"""Our machine for `speed.py`, which does the work of `floor.py`.
 
     durable-fsm serve benchmarks.speed_app:app
 
-`BENCH_NAME` is added to its name. `BENCH_BARE` takes from it what the hand-written object does not do: its record, and a
-line in the log for each event. In `ways` there are, beside it, machines whose every event runs an exclusive activity.
+`BENCH_NAME` is added to its name. `BENCH_BARE` turns off history and the log line of each event, which the hand-written
+object does not have. `ways` adds machines where every event runs an exclusive activity.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Toggle(StateChart[Count]):
 
 
 class Nothing(BaseModel):
-    """The data of a machine that has none."""
+    """Empty data."""
 
 
 async def step() -> None:
-    """Work that costs nothing: what remains is what it costs to remember it."""
+    """Work without cost, so that only the cost of storing its result remains."""
 
 
 async def one_step(ctx: ActivityContext, _data: Nothing) -> None:
@@ -58,7 +58,7 @@ async def ten_steps(ctx: ActivityContext, _data: Nothing) -> None:
 
 
 def working(name: str, work: Callable[[ActivityContext, Nothing], Awaitable[None]]) -> type[StateChart[Nothing]]:
-    """A machine whose every press is answered when its activity is over."""
+    """A machine that answers every press when its activity has ended."""
 
     @durable(name=f"{name}{NAME}")
     class Working(StateChart[Nothing]):

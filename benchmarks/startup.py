@@ -1,4 +1,4 @@
-"""How long it takes to begin, for `speed.py`: to import durable_fsm, and until a service of many machines is ready."""
+"""Measure the start, for `speed.py`: importing durable_fsm, and until a service of many machines is ready."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ print(json.dumps([took * 1000, sorted({{name.partition(".")[0] for name in set(s
 
 
 def startup(imports: int, starts: int) -> dict[str, Any]:
-    """Measure both, so many times.
+    """Measure both, this many times.
 
     Raises:
         RuntimeError: `import durable_fsm` imports an optional dependency of ours.
@@ -40,7 +40,7 @@ def startup(imports: int, starts: int) -> dict[str, Any]:
     for name, one in found["imports"].items():
         print(f"{name}: {statistics.median(one['ms']):.0f} ms", flush=True)
     if wrong := found["imports"]["import durable_fsm"]["optional"]:
-        raise RuntimeError(f"'import durable_fsm' imports {', '.join(wrong)}, which need not be installed")
+        raise RuntimeError(f"'import durable_fsm' imports {', '.join(wrong)}, which are optional")
     found["ready_ms"] = {by: [] for by in SERVERS}
     for _ in range(starts):
         for by, times in found["ready_ms"].items():
@@ -51,7 +51,7 @@ def startup(imports: int, starts: int) -> dict[str, Any]:
 
 
 def imported(statement: str, times: int) -> dict[str, Any]:
-    """Let new interpreters import something; milliseconds, and the packages that this brought, ours and Python's aside."""
+    """Run an import in new interpreters; return milliseconds, and the packages it loaded, except ours and Python's."""
     milliseconds: list[float] = []
     names: set[str] = set()
     for _ in range(times):
@@ -63,7 +63,7 @@ def imported(statement: str, times: int) -> dict[str, Any]:
 
 
 def optional() -> set[str]:
-    """The packages that only an extra of ours needs, as they are imported."""
+    """Return the import names of packages that only our extras need."""
     wanted = [Requirement(line) for line in requires("durable-fsm") or ()]
     needed = {canonicalize_name(one.name) for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})}
     more = {canonicalize_name(one.name) for one in wanted} - needed
@@ -73,7 +73,7 @@ def optional() -> set[str]:
 
 
 def ready(by: str) -> float:
-    """Milliseconds from the command to a first /ready, with many machines."""
+    """Return the milliseconds from the command to a first /ready, with many machines."""
     port = free_port()
     command = [sys.executable, "-m", "durable_fsm.cli", "serve", "benchmarks.many:app", "--server", by]
     service = ServiceProcess(

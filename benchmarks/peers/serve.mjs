@@ -1,5 +1,5 @@
-// What `speed.py` compares us with, in one Node process: a hand-written virtual object that does the work of
-// floor.py, and a toggle of Restate's own XState integration.
+// The peers of `speed.py`, in one Node process: a hand-written virtual object that does the work of floor.py, and a toggle
+// of Restate's own XState integration.
 import * as http2 from "node:http2";
 import * as restate from "@restatedev/restate-sdk";
 import { xstate } from "@restatedev/xstate";
