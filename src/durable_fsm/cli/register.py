@@ -48,11 +48,11 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
         except AdminRefused as error:
             raise CommandError(_words(str(error), url), code=SERVER, kind="RegistrationRefused") from error
     services = sorted(answer["services"], key=lambda service: service["name"])
-    machines = [service["name"] for service in services if service["ty"] == "VirtualObject" and service["public"]]
+    charts = [service["name"] for service in services if service["ty"] == "VirtualObject" and service["public"]]
     if as_json:
         show({"deployment": answer["id"], "url": url, "services": [one["name"] for one in services]}, as_json)
         return
-    click.echo(f"Registered {url} as {answer['id']}: {', '.join(machines) or 'no machine'}")
+    click.echo(f"Registered {url} as {answer['id']}: {', '.join(charts) or 'no chart'}")
     for service in services:
         handlers = ", ".join(sorted(handler["name"] for handler in service["handlers"] if handler.get("public", True)))
         click.echo(f"  {service['name']} (revision {service['revision']}): {handlers or 'private'}")
