@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := diagrams,granian,otel,testing,transitions
+EXTRAS := diagrams,granian,testing,transitions
 step = printf '\n── %s\n'
 
 # SCALE multiplies generated examples, kills and load in the same tests. KEEP needs no line: make hands on what it is told.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.restate.app import app
-    from durable_fsm.restate.observability.formatter import JsonFormatter
+    from durable_fsm.restate.observability.logging import JsonFormatter
 
 __version__ = "0.1.0.dev0"
 
@@ -57,7 +57,7 @@ _HOMES = {
     "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",
-    "JsonFormatter": "durable_fsm.restate.observability.formatter",
+    "JsonFormatter": "durable_fsm.restate.observability.logging",
     "Kafka": "durable_fsm.core.sources",
     "OldMachine": "durable_fsm.core.migration",
     "Record": "durable_fsm.core.sources",

@@ -57,7 +57,7 @@ def kept() -> Iterator[Kept]:
 
 def take(key: str = "o-17") -> None:
     ctx: Any = Ctx()
-    with report.Watching(ORDER, ctx, key, "pay", takes="pay"):
+    with report.Invocation(ORDER, ctx, key, "pay", takes="pay"):
         report.saved(CART, PAID, CART)
 
 
@@ -147,14 +147,25 @@ def _redacting() -> Any:
     return hosted(ORDER, redact=("card_number",))
 
 
-def test_without_opentelemetry_everything_else_works() -> None:
-    program = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "from durable_fsm.restate.observability import telemetry\n"
-        "telemetry.count('durable_fsm.events', {}); telemetry.span('x', {}, began=0)\n"
-        "with telemetry.spanning('x', {}): pass\n"
-        "assert not telemetry.is_on() and not telemetry.is_traced()\n"
-    )
+def test_a_provider_that_is_set_up_late_is_used_from_then_on() -> None:
+    program = """if True:
+        from opentelemetry import metrics, trace
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import TracerProvider
+        from durable_fsm.restate.observability import tracing
+
+        tracing.count(tracing.EVENTS, {"event": "pay"})
+        assert not tracing.is_traced()
+        reader = InMemoryMetricReader()
+        metrics.set_meter_provider(MeterProvider([reader]))
+        trace.set_tracer_provider(TracerProvider())
+        tracing.count(tracing.EVENTS, {"event": "pay"})
+
+        counted = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics[0]
+        assert (counted.name, counted.data.data_points[0].value) == ("durable_fsm.events", 1)
+        assert tracing.is_traced()
+    """
 
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
 

@@ -13,7 +13,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS, located, terminal
-from durable_fsm.restate.observability.report import Watching
+from durable_fsm.restate.observability.report import Invocation
 
 BYTES = BytesSerde()
 
@@ -56,7 +56,7 @@ def register(
     place = where or chart.name
 
     async def handler(ctx: Any, body: bytes) -> bytes:
-        with Watching(chart, ctx, ctx.key(), name, takes=takes):
+        with Invocation(chart, ctx, ctx.key(), name, takes=takes):
             try:
                 return await handle(ctx, body)
             except PLATFORM_ERRORS:

@@ -83,7 +83,7 @@ class ServeJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 def configure_logs(logs: Logs) -> None:
     """Write the library's log to standard output, unless the application configured logging itself."""
     if logs == "lines":
-        from durable_fsm.restate.observability.formatter import LineFormatter
+        from durable_fsm.restate.observability.logging import LineFormatter
 
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(LineFormatter())

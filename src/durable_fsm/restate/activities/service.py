@@ -79,7 +79,7 @@ class ActivityService:
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = ActivityJob.decode(body)
-            with report.Watching(self.chart, ctx, job.key, activity.id):
+            with report.Invocation(self.chart, ctx, job.key, activity.id):
                 seen(*job.named_values(activity))
                 return (await self._run(ctx, activity, job)).encode()
 

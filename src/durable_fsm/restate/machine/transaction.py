@@ -92,7 +92,7 @@ class Transaction:
         self.waiters = waiters
         self.links = ChildLinks(stored.chart, ctx, peers)
         self.links.remember(stored.machine)
-        self.turn = Turn(stored.chart, stored.machine, seed=report.invocation(ctx))
+        self.turn = Turn(stored.chart, stored.machine, seed=report.invocation_id(ctx))
         self._tries = tries
         self._logged = 0
 
@@ -415,7 +415,7 @@ def job_of(
 
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
-    return digest_of(report.invocation(ctx))
+    return digest_of(report.invocation_id(ctx))
 
 
 async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:

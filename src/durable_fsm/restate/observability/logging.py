@@ -1,39 +1,43 @@
-"""The one logger of durable_fsm: silent on replay, one line each, without what a chart redacts."""
+"""The logger of durable_fsm: silent on replay, one line for each record, without what a chart redacts; and formatters."""
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 import traceback
+from datetime import UTC, datetime
 
+import msgspec
 from restate.server_context import restate_context_is_replaying
 
 from durable_fsm.restate.observability import redaction
 
 LOGGER = "durable_fsm"
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} | {10: "\\n", 13: "\\r"}
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} | {10: "\\n", 13: "\\r"}
 
 
 def is_replaying() -> bool:
-    """Whether this invocation is doing again what is in its journal: whatever happens now has happened before."""
+    """Whether this invocation repeats what its journal has already."""
     return restate_context_is_replaying.get()
 
 
-class _Decent(logging.Filter):
-    """Lets through what happens for the first time, without secrets; a key with a line break in it makes no new line."""
+class _OnceInOneLine(logging.Filter):
+    """Drops records on replay; removes secrets, and line breaks that a key may have."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if is_replaying():
             return False
         message = redaction.clean(record.getMessage())
-        record.msg, record.args = message if message.isprintable() else message.translate(_CONTROL), ()
+        record.msg, record.args = message if message.isprintable() else message.translate(_ESCAPES), ()
         if record.exc_info and record.exc_info[1] is not None and redaction.is_redacting():
-            record.exc_text = _places_of(record.exc_info[1])
+            record.exc_text = _without_messages(record.exc_info[1])
         return True
 
 
-def _places_of(error: BaseException) -> str:
-    """A traceback that does not say what the exceptions say: they may quote anything."""
+def _without_messages(error: BaseException) -> str:
+    """The traceback of an exception and its causes, without their messages, which may quote anything."""
     blocks: list[str] = []
     at: BaseException | None = error
     while at is not None:
@@ -44,4 +48,46 @@ def _places_of(error: BaseException) -> str:
 
 
 log = logging.getLogger(LOGGER)
-log.addFilter(_Decent())
+log.addFilter(_OnceInOneLine())
+
+
+# ── formatters ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LineFormatter(logging.Formatter):
+    """Writes `2026-11-28 20:12:33,255 INFO Order/o-17: 'pay': …`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._second, self._shown = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as overridden
+        if self._second != (second := int(record.created)):  # strftime is slow: once a second is enough
+            self._second, self._shown = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        return f"{self._shown},{int(record.msecs):03d}"
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a log record as one line of JSON, with every attribute that was added to it.
+
+    handler.setFormatter(durable_fsm.JsonFormatter())
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            entry["exception"] = record.exc_text or self.formatException(record.exc_info)
+        try:
+            return _encode(entry).decode()
+        except (TypeError, ValueError, RecursionError):  # added names that are not texts, or unpaired surrogates
+            return json.dumps(entry, default=str, skipkeys=True)

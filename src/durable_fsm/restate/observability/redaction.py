@@ -1,4 +1,4 @@
-"""What an invocation has seen that must not be repeated, for as long as it runs."""
+"""Redaction while an invocation runs: the values it has seen that no log record, error or history entry may quote."""
 
 from __future__ import annotations
 
@@ -13,64 +13,65 @@ from durable_fsm.restate.fastjson import loads
 
 
 @dataclass(slots=True)
-class Seen:
-    """The values that may be quoted: payloads, data, results."""
+class SeenValues:
+    """Payloads, data and results that texts may quote, and which of their members the chart redacts."""
 
     redaction: Redaction
     values: list[Json] = field(default_factory=list[Json])
 
 
-_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
+_current: ContextVar[SeenValues | None] = ContextVar("seen_values", default=None)
 
 
-def begin(chart: Chart) -> Seen | None:
-    """Begin to remember, if the chart names anything; return what was remembered before, for `end`."""
-    before = _seen.get()
-    _seen.set(Seen(chart.redaction) if chart.hosting.redact else None)
-    return before
+def begin(chart: Chart) -> SeenValues | None:
+    """Begin to remember values, if the chart redacts any; return what `end` needs."""
+    outer = _current.get()
+    _current.set(SeenValues(chart.redaction) if chart.hosting.redact else None)
+    return outer
 
 
-def end(before: Seen | None) -> None:
-    _seen.set(before)
+def end(outer: SeenValues | None) -> None:
+    _current.set(outer)
 
 
 def seen(*values: Json) -> None:
-    """Remember values whose named members no text may quote."""
-    here = _seen.get()
-    if here is not None:
-        here.values += values
+    """Remember values; from now on no text may quote their redacted members."""
+    current = _current.get()
+    if current is not None:
+        current.values += values
 
 
 def seen_text(body: bytes) -> None:
-    """Remember what somebody sent, if it can be read."""
-    if _seen.get() is not None:
+    """Remember the value of a JSON text, if it is one."""
+    if _current.get() is not None:
         with suppress(ValueError, RecursionError):
             seen(loads(body))
 
 
 def is_redacting() -> bool:
-    return _seen.get() is not None
+    return _current.get() is not None
 
 
 def clean(text: str) -> str:
-    """*text* without what the chart names."""
-    here = _seen.get()
-    return text if here is None else without(text, here.redaction.texts(here.values))
+    """*text* without redacted values."""
+    current = _current.get()
+    return text if current is None else without(text, current.redaction.texts(current.values))
 
 
 def cleaned(value: Json) -> Json:
-    """*value* without the members that the chart names, and without their values anywhere else in it."""
-    here = _seen.get()
-    if here is None:
+    """*value* without redacted members, and without their values anywhere else in it."""
+    current = _current.get()
+    if current is None:
         return value
-    return _texts(here.redaction.members(value), here.redaction.texts([*here.values, value]))
+    secrets = current.redaction.texts([*current.values, value])
+    return _without_secrets(current.redaction.members(value), secrets)
 
 
-def _texts(value: Json, secrets: list[str]) -> Json:
+def _without_secrets(value: Json, secrets: list[str]) -> Json:
     if isinstance(value, str):
         return without(value, secrets)
     if isinstance(value, list):
-        return [_texts(item, secrets) for item in value]
+        return [_without_secrets(item, secrets) for item in value]
     if isinstance(value, dict):
-        return {name: _texts(member, secrets) for name, member in value.items()}
+        return {name: _without_secrets(member, secrets) for name, member in value.items()}
     return value

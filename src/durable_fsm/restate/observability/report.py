@@ -1,7 +1,7 @@
-"""What happens to machines, for operators: a log record, a span and a count for each real event.
+"""Reports to operators: one log record, span and count for each real event.
 
-Told is what is about to be written, right before it is written: an invocation that is replayed has told it before, and
-is silent. Nothing here may fail an invocation, and none of it says what data or payloads hold.
+A report is made right before its subject is written to the journal. On replay the journal has it already, and nothing is
+reported again. No report may fail an invocation, and none quotes data or payloads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -23,159 +22,152 @@ from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Taken
-from durable_fsm.restate.observability import redaction, telemetry
+from durable_fsm.restate.observability import redaction, tracing
 from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log
 
 UNKNOWN = "(unknown)"
-"""Stands in counters for events that a chart does not have: their names are chosen by whoever sends them."""
+"""Name of events in counters and spans that the chart does not have: senders could choose endlessly many names."""
 
 OURS = frozenset({"create", "delete", "repair", "send"})
 
 STOPPED = frozenset({"cancelled", "killed"})
-"""Types of failures that somebody wanted."""
+"""Types of failures that a machine or an operator caused on purpose."""
 
-OPERATORS = frozenset({401, 403})
-"""Statuses that an operator may want to know of at once."""
+ALARMING = frozenset({401, 403})
+"""Statuses of refusals that are warnings."""
 
+LABELS = ("event", "activity", "outcome")
 
 P = ParamSpec("P")
 
 
-def _harmless(tell: Callable[P, None]) -> Callable[P, None]:
-    """Let nothing out that telling may raise, be it a handler, an exporter or a mistake of ours: the machine goes on."""
+class Invocation:
+    """One invocation for the machine *key*, from which reports take what they have in common.
 
-    @wraps(tell)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:  # noqa: SIM105 - every event comes through here
-            tell(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - whatever it is
-            pass
+    Within its block, reports belong to it. If the handler refuses the event that it *takes*, leaving the block reports
+    that too.
+    """
 
-    return told
-
-
-@dataclass(slots=True)
-class Watch:
-    """One invocation: what it is about, and since when, in nanoseconds since 1970."""
-
-    chart: Chart
-    key: str
-    invocation: str
-    event: str | None = None
-    is_told: bool = False
-    began: int = field(default_factory=time.time_ns)
-
-
-_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
-
-
-class Watching:
-    """Watches one invocation for the machine *key*; a refusal of the event that it *takes* is told."""
-
-    __slots__ = ("_before", "_handler", "_remembered", "_watch")
+    __slots__ = ("_handler", "_outer", "_outer_redaction", "began", "chart", "event", "id", "is_refused", "key")
 
     def __init__(self, chart: Chart, ctx: restate.Context, key: str, handler: str, *, takes: str | None = None) -> None:
+        self.chart = chart
+        self.key = key
+        self.id = ctx.request().id
+        self.event = takes
+        self.is_refused = False
+        self.began = time.time_ns()
         self._handler = handler
-        self._watch = Watch(chart, key, ctx.request().id, takes)
 
     def __enter__(self) -> None:
-        self._before, self._remembered = _watch.get(), redaction.begin(self._watch.chart)
-        _watch.set(self._watch)
+        self._outer, self._outer_redaction = _current.get(), redaction.begin(self.chart)
+        _current.set(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, RestateTerminalError):
-            _refused(self._watch, self._handler, error)
-        redaction.end(self._remembered)
-        _watch.set(self._before)  # no token: what is thrown away unfinished may end in another context
+            _refused(self, self._handler, error)
+        redaction.end(self._outer_redaction)
+        _current.set(self._outer)  # not by a token: the platform may close an unfinished handler in another context
 
 
-def invocation(ctx: restate.Context) -> str:
-    """The id of this invocation: the one that is watched, which knows it already."""
-    watch = _watch.get()
-    return watch.invocation if watch is not None else ctx.request().id
+_current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+
+
+def invocation_id(ctx: restate.Context) -> str:
+    """The id of this invocation, without a look at its request if reports have looked already."""
+    invocation = _current.get()
+    return invocation.id if invocation is not None else ctx.request().id
 
 
 def about(event: str) -> None:
-    """The event that this invocation is about, where its handler's name does not say it."""
-    watch = _watch.get()
-    if watch is not None:
-        watch.event = event
+    """Name the event that this invocation takes, where the handler's name does not."""
+    invocation = _current.get()
+    if invocation is not None:
+        invocation.event = event
 
 
-@_harmless
-def _refused(watch: Watch, handler: str, error: RestateTerminalError) -> None:
-    kind = (error.metadata or {}).get("type")
-    if kind is None or watch.is_told:  # the platform's own: cancelled or killed; or told in other words
-        return
-    if watch.event is not None:
-        rejected(watch.event, error.message, error.status_code, error=kind)
-        return
-    facts: dict[str, Any] = {"handler": handler, "error": kind, "status": error.status_code}
-    _tell(watch, logging.DEBUG, "refused", f"{handler} refused: {error.message}", **facts)
+def _harmless(report: Callable[P, None]) -> Callable[P, None]:
+    """Keep exceptions of log handlers, exporters and of ours away from the machine."""
+
+    @wraps(report)
+    def harmless(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:  # noqa: SIM105 - every event comes through here, and `suppress` is slower
+            report(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - see above
+            pass
+
+    return harmless
 
 
-@_harmless
-def rejected(event: str, message: str, status: int, *, unheard: bool = False, **facts: Any) -> None:
-    """An event was not taken. Its sender is told so; where it is *unheard*, for there is none, operators must be."""
-    alarming = unheard or status in OPERATORS
-    level = logging.ERROR if status >= 500 else logging.WARNING if alarming else logging.INFO
-    watch = _watch.get()
-    if watch is not None:
-        watch.is_told = True
-        facts = {"event": event, "outcome": "rejected", "status": status, **facts}
-        _tell(watch, level, "rejected", message, span=True, counter="durable_fsm.events", **facts)
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @_harmless
 def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> None:
-    """What a machine has taken is about to be saved."""
-    watch = _watch.get()
-    if watch is None or is_replaying():
+    """A machine is about to be saved after it has taken some events."""
+    if _current.get() is None or is_replaying():
         return
     left = before.configuration if before is not None else ()
-    heard = log.isEnabledFor(logging.INFO) or telemetry.is_on()
-    for one in taken if heard else [one for one in taken if one.error is not None]:
+    for one in taken:
         facts: dict[str, Any] = {"event": one.event, "outcome": one.outcome, "seq": one.seq}
-        words = "" if one.outcome == Outcome.TAKEN else f" {one.outcome}"
         level = logging.INFO
         if one.error is not None:
             facts["error"], level = type(one.error).__name__, logging.WARNING
         if one.note:
             facts["note"] = redaction.cleaned(one.note)
-        message = f"'{one.event}'{words}: {_names(left)} → {_names(one.configuration)}"
+        outcome = "" if one.outcome == Outcome.TAKEN else f" {one.outcome}"
+        message = f"'{one.event}'{outcome}: {_names(left)} → {_names(one.configuration)}"
         facts |= {"before": list(left), "after": list(one.configuration)}
-        _tell(watch, level, one.outcome, message, span=True, counter="durable_fsm.events", **facts)
+        _report(level, one.outcome, message, span=True, counter=tracing.EVENTS, **facts)
         left = one.configuration
     was_failed = before is not None and before.status is Status.FAILED
     if after.status is Status.FAILED and after.failure is not None and not was_failed:
         message = f"the machine has failed: {after.failure.message}"
-        _tell(watch, logging.ERROR, "failed", message, error=after.failure.type, seq=after.seq)
+        _report(logging.ERROR, "failed", message, error=after.failure.type, seq=after.seq)
 
 
 @_harmless
 def unchanged(event: str, outcome: str) -> None:
-    """An event has come and nothing is saved for it: it was ignored, or what it was for is gone."""
-    watch = _watch.get()
-    if watch is not None:
-        message = f"'{event}' {outcome}"
-        _tell(watch, logging.DEBUG, outcome, message, counter="durable_fsm.events", event=event, outcome=outcome)
+    """An event changes nothing: it was ignored, or the timer or the activity that it belongs to is gone."""
+    _report(logging.DEBUG, outcome, f"'{event}' {outcome}", counter=tracing.EVENTS, event=event, outcome=outcome)
+
+
+@_harmless
+def rejected(event: str, message: str, status: int, *, unheard: bool = False, **facts: Any) -> None:
+    """An event was not taken. If it is *unheard*, no sender waits for the answer, and operators are warned."""
+    invocation = _current.get()
+    if invocation is None:
+        return
+    invocation.is_refused = True
+    is_warning = unheard or status in ALARMING
+    level = logging.ERROR if status >= 500 else logging.WARNING if is_warning else logging.INFO
+    facts = {"event": event, "outcome": "rejected", "status": status, **facts}
+    _report(level, "rejected", message, span=True, counter=tracing.EVENTS, **facts)
+
+
+@_harmless
+def _refused(invocation: Invocation, handler: str, error: RestateTerminalError) -> None:
+    kind = (error.metadata or {}).get("type")
+    if kind is None or invocation.is_refused:  # Restate's own error: cancelled or killed; or reported already
+        return
+    if invocation.event is not None:
+        rejected(invocation.event, error.message, error.status_code, error=kind)
+        return
+    facts: dict[str, Any] = {"handler": handler, "error": kind, "status": error.status_code}
+    _report(logging.DEBUG, "refused", f"{handler} refused: {error.message}", **facts)
+
+
+@_harmless
+def parked(event: str, reason: str, tries: int) -> None:
+    """A delivery could not be taken, and will be sent again later."""
+    message = f"'{event}' is tried again later: {reason}"
+    _report(logging.WARNING, "parked", message, counter=tracing.PARKED, event=event, tries=tries)
 
 
 @_harmless
 def deleted(machine: Snapshot) -> None:
     """A machine is about to be deleted."""
-    watch = _watch.get()
-    if watch is not None:
-        _tell(watch, logging.INFO, "deleted", "deleted", seq=machine.seq, before=list(machine.configuration))
-
-
-@_harmless
-def parked(event: str, reason: str, tries: int) -> None:
-    """A delivery could not be taken, and is sent again later."""
-    watch = _watch.get()
-    if watch is not None:
-        message = f"'{event}' is tried again later: {reason}"
-        _tell(watch, logging.WARNING, "parked", message, counter="durable_fsm.parked", event=event, tries=tries)
+    _report(logging.INFO, "deleted", "deleted", seq=machine.seq, before=list(machine.configuration))
 
 
 # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,38 +175,31 @@ def parked(event: str, reason: str, tries: int) -> None:
 
 @_harmless
 def begun(activity: Activity, job: str, *, undo: bool = False) -> None:
-    """An activity begins, or the undo of one."""
-    watch = _watch.get()
-    if watch is not None:
-        _tell(watch, logging.INFO, "begun", f"{_work(activity, undo=undo)} begun", activity=activity.id, job=job)
+    """An activity or its undo begins."""
+    _report(logging.INFO, "begun", f"{_work(activity, undo=undo)} begun", activity=activity.id, job=job)
 
 
 @_harmless
 def retried(activity: Activity, step: str, attempt: int, failure: Failure) -> None:
     """An attempt of a step has failed, and there will be another."""
-    watch = _watch.get()
-    if watch is None:
-        return
     message = f"attempt {attempt} of '{step}' in activity '{activity.id}' failed: {failure.type}: {failure.message}"
     facts: dict[str, Any] = {"activity": activity.id, "step": step, "attempt": attempt, "error": failure.type}
-    _tell(watch, logging.WARNING, "retried", message, counter="durable_fsm.retries", **facts)
+    _report(logging.WARNING, "retried", message, counter=tracing.RETRIES, **facts)
 
 
 @_harmless
 def ended(activity: Activity, failure: Failure | None, job: str, *, undo: bool = False) -> None:
-    """An activity is over, or the undo of one: done, failed for good, or stopped."""
-    watch = _watch.get()
-    if watch is None:
-        return
-    outcome, level, words = "done", logging.INFO, "done"
+    """An activity or its undo is over: done, stopped, or failed for good."""
+    outcome, level, result = "done", logging.INFO, "done"
     facts: dict[str, Any] = {"activity": activity.id, "job": job}
     if failure is not None:
         facts["error"] = failure.type
-        outcome = "stopped" if failure.type in STOPPED else "failed"
-        level = logging.INFO if outcome == "stopped" else logging.WARNING
-        words = outcome if outcome == "stopped" else f"failed: {failure.type}: {failure.message}"
-    message, facts["outcome"] = f"{_work(activity, undo=undo)} {words}", outcome
-    _tell(watch, level, "ended", message, span=True, counter="durable_fsm.activities", **facts)
+        if failure.type in STOPPED:
+            outcome = result = "stopped"
+        else:
+            outcome, level, result = "failed", logging.WARNING, f"failed: {failure.type}: {failure.message}"
+    message, facts["outcome"] = f"{_work(activity, undo=undo)} {result}", outcome
+    _report(level, "ended", message, span=True, counter=tracing.ACTIVITIES, **facts)
 
 
 def _work(activity: Activity, *, undo: bool) -> str:
@@ -223,52 +208,52 @@ def _work(activity: Activity, *, undo: bool) -> str:
 
 @contextmanager
 def stepping(activity: Activity, step: str) -> Generator[None]:
-    """One attempt of a step, with a span of its own around it."""
-    watch = _watch.get()
-    if watch is None or not telemetry.is_traced():
+    """Make a span around one attempt of a step."""
+    invocation = _current.get()
+    if invocation is None or not tracing.is_traced():
         yield
         return
-    facts = {"durable_fsm.chart": watch.chart.name, "durable_fsm.key": watch.key, "durable_fsm.activity": activity.id}
-    with telemetry.spanning(f"{watch.chart.name} {activity.id}: {step}", {**facts, "durable_fsm.step": step}):
+    chart = invocation.chart.name
+    facts = {"chart": chart, "key": invocation.key, "activity": activity.id, "step": step}
+    with tracing.spanning(f"{chart} {activity.id}: {step}", _attributes(facts)):
         yield
 
 
-# ── telling ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_LABELS = ("event", "activity", "outcome")
+# ── reporting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tell(
-    watch: Watch, level: int, kind: str, message: str, *, span: bool = False, counter: str | None = None, **facts: Any
-) -> None:
-    """Write the record, make the span, count; once for each real event."""
-    if is_replaying():
+def _report(level: int, kind: str, message: str, *, span: bool = False, counter: str = "", **facts: Any) -> None:
+    """Log, count and make a span, for the current invocation, unless it is replayed."""
+    invocation = _current.get()
+    if invocation is None or is_replaying():
         return
-    facts = {"kind": kind, "chart": watch.chart.name, "key": watch.key, **facts, "invocation": watch.invocation}
+    chart = invocation.chart
+    facts = {"kind": kind, "chart": chart.name, "key": invocation.key, **facts, "invocation": invocation.id}
     if log.isEnabledFor(level):
-        facts["duration_ms"] = round((time.time_ns() - watch.began) / 1_000_000, 3)
-        words = f"{watch.chart.name}/{watch.key}: {message}"
-        record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, words, (), None, kind)  # always from here
+        facts["duration_ms"] = round((time.time_ns() - invocation.began) / 1_000_000, 3)
+        text = f"{chart.name}/{invocation.key}: {message}"
+        # Not log.log(): it looks for the line of the caller, which is always this one.
+        record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, text, (), None, kind)
         vars(record).update(facts)
         log.handle(record)
-    if counter is not None and telemetry.is_counted():
-        telemetry.count(counter, _labels(watch.chart, facts))
-    if span and telemetry.is_traced():
+    if counter:
+        tracing.count(counter, _labels(chart, facts))
+    if span and tracing.is_traced():
         problem = redaction.clean(message) if level >= logging.WARNING else None
-        name = f"{watch.chart.name} {_known(watch.chart, facts)}"
-        telemetry.span(name, _attributes(facts), began=watch.began, problem=problem)
+        name = f"{chart.name} {_known(chart, facts)}"
+        tracing.span(name, _attributes(facts), began=invocation.began, problem=problem)
 
 
 def _labels(chart: Chart, facts: dict[str, Any]) -> dict[str, str]:
-    """What a counter is told: few different values, whatever anybody sends."""
-    labels = {name: str(facts[name]) for name in _LABELS if name in facts}
+    """The labels of a counter, which must have few different values, whatever senders send."""
+    labels = {name: str(facts[name]) for name in LABELS if name in facts}
     if "event" in labels:
         labels["event"] = _known(chart, facts)
     return {"chart": chart.name, **labels}
 
 
 def _known(chart: Chart, facts: dict[str, Any]) -> str:
-    """What happened, by a name that the chart gives it."""
+    """The activity or the event, by a name that the chart gives it."""
     if "activity" in facts:
         return str(facts["activity"])
     name = str(facts["event"])
@@ -278,7 +263,7 @@ def _known(chart: Chart, facts: dict[str, Any]) -> str:
 
 
 def _attributes(facts: dict[str, Any]) -> dict[str, Any]:
-    """Span attributes under our own names; what is no plain value is left out."""
+    """Attributes of a span: those facts that OpenTelemetry can carry, under names of ours."""
     return {
         f"durable_fsm.{name}": value
         for name, value in facts.items()

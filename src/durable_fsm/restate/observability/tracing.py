@@ -1,0 +1,56 @@
+"""Spans and counters of OpenTelemetry. They do nothing until the application sets up a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from opentelemetry import metrics, trace
+from restate.ext.tracing import RestateTracer
+
+from durable_fsm.restate.observability.logging import LOGGER
+
+Attributes = Mapping[str, str | int | bool | list[str]]
+
+EVENTS = "durable_fsm.events"
+ACTIVITIES = "durable_fsm.activities"
+RETRIES = "durable_fsm.retries"
+PARKED = "durable_fsm.parked"
+
+_meter = metrics.get_meter(LOGGER)
+_counters = {
+    name: _meter.create_counter(name, description=description)
+    for name, description in {
+        EVENTS: "Events, by chart, event and outcome.",
+        ACTIVITIES: "Activities that have ended, by chart, activity and outcome.",
+        RETRIES: "Attempts of activities that failed and are repeated, by chart and activity.",
+        PARKED: "Deliveries that could not be taken and are sent again later, by chart and event.",
+    }.items()
+}
+
+# Puts our spans under the trace that Restate's server began, and makes none on replay.
+_tracer: trace.Tracer = RestateTracer(trace.get_tracer(LOGGER))  # type: ignore[no-untyped-call]  # Restate's own
+
+
+def is_traced() -> bool:
+    """Whether spans go anywhere: Restate's tracer reads a request's headers even if no provider is set up."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def count(name: str, attributes: Attributes) -> None:
+    _counters[name].add(1, attributes)
+
+
+def span(name: str, attributes: Attributes, *, began: int, problem: str | None = None) -> None:
+    """Make a span from *began*, in nanoseconds since 1970, until now."""
+    made = _tracer.start_span(name, attributes=attributes, start_time=began)
+    if problem is not None:
+        made.set_status(trace.Status(trace.StatusCode.ERROR, problem))
+    made.end()
+
+
+def spanning(name: str, attributes: Attributes) -> AbstractContextManager[object]:
+    """A span around a block; spans that the block makes are children of it."""
+    return _tracer.start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    )
