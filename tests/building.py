@@ -43,7 +43,7 @@ from durable_fsm.core.events import Event
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import start, step
-from durable_fsm.core.values import Json, Misfit, ValueType
+from durable_fsm.core.values import Json, Misfit, ValueType, changed
 
 WORDS = {
     "parallel": Kind.PARALLEL,
@@ -238,7 +238,7 @@ class Driven:
     def emptied(self) -> Snapshot:
         data = self.snapshot.data
         assert isinstance(data, dict)
-        return replace(self.snapshot, data={**data, "log": []})
+        return changed(self.snapshot, data={**data, "log": []})
 
     @property
     def log(self) -> list[Json]:

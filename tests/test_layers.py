@@ -19,7 +19,7 @@ CHANCE = {"random", "secrets", "uuid"}
 OTHERS_AT_WORK = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "signal", "subprocess", "threading"}
 THE_SYSTEM = {"logging", "os", "shutil", "sqlite3", "tempfile"}
 THE_NETWORK = {"ftplib", "http", "select", "selectors", "smtplib", "socket", "socketserver", "ssl", "urllib", "xmlrpc"}
-ALLOWED = sys.stdlib_module_names - CLOCKS - CHANCE - OTHERS_AT_WORK - THE_SYSTEM - THE_NETWORK
+ALLOWED = (sys.stdlib_module_names | {"msgspec"}) - CLOCKS - CHANCE - OTHERS_AT_WORK - THE_SYSTEM - THE_NETWORK
 
 # What is harmless in a module that is not: types of values, and what is seeded.
 BY_NAME = {

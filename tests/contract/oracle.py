@@ -10,7 +10,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from statemachine import HistoryState, State, StateChart
@@ -22,7 +22,7 @@ from durable_fsm.core.events import Event
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import EventRejected, UnknownEvent
 
 EVENTS = ("e0", "e1", "e2", "e3")
@@ -316,7 +316,7 @@ def played_by_us(
     yield seen()
     for name, amount in events:
         data: Json = {**turn.machine.data, "log": []}  # type: ignore[dict-item]
-        snapshot = replace(turn.machine, data=data)
+        snapshot = changed(turn.machine, data=data)
         turn = Turn(chart, cut(chart, snapshot) if cut else snapshot, seed="")
         if turn.machine.status is Status.RUNNING:
             with contextlib.suppress(EventRejected, UnknownEvent):

@@ -9,7 +9,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -20,7 +20,7 @@ from durable_fsm import TransitionsConfig, chart_from
 from durable_fsm.core.events import Event
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import EventRejected, UnknownEvent
 
 EVENTS = ("e0", "e1", "e2", "e3", "inside")
@@ -311,7 +311,7 @@ def played_by_us(drawn: Drawn, events: list[tuple[str, int]]) -> Iterator[Seen]:
     yield seen()
     for name, amount in events:
         data: Json = turn.machine.data
-        turn = Turn(chart, replace(turn.machine, data=data), seed="")
+        turn = Turn(chart, changed(turn.machine, data=data), seed="")
         assert turn.machine.status is Status.RUNNING
         with contextlib.suppress(EventRejected, UnknownEvent):
             turn.take(Event(name, {"amount": amount}))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from durable_fsm.core.chart import Activity
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.compatibility import incompatibility
-from durable_fsm.core.snapshot import PendingSend, Running, Snapshot
+from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status
+from durable_fsm.core.values import changed
 from tests.building import chart, edge
 
 Asks = Callable[[Any], object]  # Any: a scope, whose data and payload are whatever the case has
@@ -28,7 +29,7 @@ def work() -> None: ...
 
 
 MADE = chart(STATES, edge("cart", "pay", "paid"), activities={"paid": [Activity("ship", "work", work)]})
-AT_REST = Snapshot("Order", "1", "d", "life", ("cart",), {"log": []})
+AT_REST = Snapshot("Order", "1", "d", ("cart",), {"log": []}, 1, Status.RUNNING, "life")
 SOON = timedelta(seconds=1)
 
 
@@ -37,8 +38,16 @@ SOON = timedelta(seconds=1)
     [
         ({}, None),
         ({"history": {"kept": ("paid",)}}, None),
-        ({"timers": (PendingSend("t", "pay", SOON), PendingSend("t", "pay", SOON, "cart"))}, None),
-        ({"timers": (PendingSend("t", "error.invoke.ship", SOON, "paid", activity="a"),)}, None),
+        (
+            {
+                "timers": (
+                    PendingSend("t", "pay", milliseconds(SOON)),
+                    PendingSend("t", "pay", milliseconds(SOON), "cart"),
+                )
+            },
+            None,
+        ),
+        ({"timers": (PendingSend("t", "error.invoke.ship", milliseconds(SOON), "paid", activity="a"),)}, None),
         ({"activities": (Running("a", "ship", "paid", 1),)}, None),
         ({"configuration": ("gone",)}, "It is in state 'gone', which the chart no longer has as a leaf."),
         ({"configuration": ("",)}, "It is in state '', which the chart no longer has as a leaf."),
@@ -46,11 +55,14 @@ SOON = timedelta(seconds=1)
         ({"history": {"cart": ()}}, "It remembers history 'cart', which the chart no longer has in this form."),
         ({"history": {"kept": ("gone",)}}, "It remembers history 'kept', which the chart no longer has in this form."),
         (
-            {"timers": (PendingSend("t", "pay", SOON, "gone"),)},
+            {"timers": (PendingSend("t", "pay", milliseconds(SOON), "gone"),)},
             "A timer of state 'gone' is pending, which the chart no longer has.",
         ),
-        ({"timers": (PendingSend("t", "gone", SOON),)}, "Event 'gone' is pending, which the chart no longer knows."),
-        ({"timers": (PendingSend("t", "of another chart", SOON, to="Parcel/p-1"),)}, None),
+        (
+            {"timers": (PendingSend("t", "gone", milliseconds(SOON)),)},
+            "Event 'gone' is pending, which the chart no longer knows.",
+        ),
+        ({"timers": (PendingSend("t", "of another chart", milliseconds(SOON), to="Parcel/p-1"),)}, None),
         (
             {"activities": (Running("a", "gone", "paid", 1),)},
             "Activity 'gone' of state 'paid' is running, which the chart no longer has.",
@@ -62,4 +74,4 @@ SOON = timedelta(seconds=1)
     ],
 )
 def test_a_snapshot_fits_a_chart_that_still_has_all_it_names(changes: dict[str, object], problem: str | None) -> None:
-    assert incompatibility(MADE, replace(AT_REST, **changes)) == problem  # type: ignore[arg-type]
+    assert incompatibility(MADE, changed(AT_REST, **changes)) == problem  # type: ignore[arg-type]

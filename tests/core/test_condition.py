@@ -12,7 +12,7 @@ from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.snapshot import Deferred, Running, Snapshot
 from durable_fsm.core.step import start
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from tests.building import chart
 
 MADE = chart("inside\n    a\n    b\nend final")
@@ -43,9 +43,9 @@ def test_a_condition_is_met_or_not(condition: dict[str, Json], met: bool) -> Non
 @pytest.mark.parametrize(
     ("machine", "met"),
     [
-        (replace(MACHINE, activities=(Running("t", "charge", "a", 1),)), False),
-        (replace(MACHINE, activities=(Running("t", "charge", "a", 1, failed=True),)), True),
-        (replace(MACHINE, deferred=(Deferred("t", "go"),)), False),
+        (changed(MACHINE, activities=(Running("t", "charge", "a", 1),)), False),
+        (changed(MACHINE, activities=(Running("t", "charge", "a", 1, failed=True),)), True),
+        (changed(MACHINE, deferred=(Deferred("t", "go", None),)), False),
     ],
 )
 def test_a_machine_is_settled_when_nothing_is_under_way(machine: Snapshot, met: bool) -> None:
@@ -53,7 +53,7 @@ def test_a_machine_is_settled_when_nothing_is_under_way(machine: Snapshot, met: 
 
 
 def test_an_event_is_taken_once_it_is_deferred_no_longer() -> None:
-    machine = replace(MACHINE, deferred=(Deferred("mine", "go"),))
+    machine = changed(MACHINE, deferred=(Deferred("mine", "go", None),))
 
     assert not meets(MADE, machine, {"taken": True}, "mine")
     assert not meets(MADE, machine, {"any": [{"state": "b"}, {"taken": True}]}, "mine")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from durable_fsm.core.chart import Chart, EventType
@@ -15,6 +13,7 @@ from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import MOST_DEFERRED, MOST_DEFERRED_BYTES, recall, start, step
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import changed
 from durable_fsm.errors import ActionError, EventRejected, Finished, TooManyDeferred
 from tests.building import Driven, action, chart, edge, fails, guard, note, raises
 
@@ -212,7 +211,7 @@ def test_a_recall_that_is_deferred_again_changes_nothing() -> None:
 
 def test_a_deferred_event_that_nothing_takes_any_more_is_dropped_and_its_sender_told() -> None:
     made = desk(edge("busy", "lock", "free"), defers={"busy": ["write"]})
-    machine = step(made, replace(busy(made), configuration=("writing",)), Event("write")).snapshot
+    machine = step(made, changed(busy(made), configuration=("writing",)), Event("write")).snapshot
 
     turn = turned(made, machine, "lock")
 
@@ -254,7 +253,7 @@ def test_a_failed_machine_keeps_what_it_deferred() -> None:
 
 
 def failing(machine: Snapshot) -> Step:
-    return Step(replace(machine, configuration=("free",), status=Status.FAILED, failure=Failure("a", "b")))
+    return Step(changed(machine, configuration=("free",), status=Status.FAILED, failure=Failure("a", "b")))
 
 
 def test_a_chart_that_no_longer_knows_a_deferred_event_does_not_fit() -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core.chart import Callback, Chart, Child, Each, Policies, Spawn, Unexpected
-from durable_fsm.core.codec import plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.codec import milliseconds, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import PARENT, Cancel, Outcome, Post, StartMachine, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
@@ -18,7 +18,7 @@ from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import ActionError, EventRejected
 from tests.building import Driven, Members, action, chart, edge, fails, note
 
@@ -267,7 +267,7 @@ def test_a_child_speaks_to_its_parent_at_once_or_later() -> None:
         Post(PARENT, "also", {"n": 1}),
     ]
     (waiting,) = result.snapshot.timers
-    assert waiting == PendingSend("life.2.1.2.1", "late", SECOND, id="m1", payload={"n": 1}, to=PARENT)
+    assert waiting == PendingSend("life.2.1.2.1", "late", milliseconds(SECOND), id="m1", payload={"n": 1}, to=PARENT)
 
     due = step(made, result.snapshot, Event("timer", origin=Origin.PLATFORM, token=waiting.token))
     assert due.effects == (Post(PARENT, "late", {"n": 1}, "m1"),)
@@ -357,8 +357,8 @@ def test_what_an_exception_carries_comes_with_its_failure_if_it_is_plain(metadat
 
 def test_children_and_messages_come_back_from_json() -> None:
     machine, _ = opened()
-    waiting = (PendingSend("t", "late", SECOND, to=PARENT),)
-    snapshot = replace(machine.snapshot, parent="Shop.life", timers=waiting)
+    waiting = (PendingSend("t", "late", milliseconds(SECOND), to=PARENT),)
+    snapshot = changed(machine.snapshot, parent="Shop.life", timers=waiting)
 
     assert snapshot_from_json(machine.chart, snapshot_to_json(snapshot)) == snapshot
 
@@ -366,7 +366,7 @@ def test_children_and_messages_come_back_from_json() -> None:
 @pytest.mark.parametrize("change", [{"state": "gone"}, {"place": 1}])
 def test_a_chart_without_the_state_of_a_child_does_not_fit(change: dict[str, object]) -> None:
     machine, invoked = opened()
-    other = replace(machine.snapshot, machines=(replace(invoked, **change),))  # type: ignore[arg-type]
+    other = changed(machine.snapshot, machines=(changed(invoked, **change),))  # type: ignore[arg-type]
 
     assert incompatibility(machine.chart, machine.snapshot) is None
     assert incompatibility(machine.chart, other) == (
@@ -551,7 +551,7 @@ def test_items_that_cannot_be_found_begin_nothing() -> None:
 
 def test_a_list_and_a_single_machine_do_not_fit_each_other() -> None:
     machine = several()
-    alone = replace(machine.snapshot, machines=(replace(machine.snapshot.machines[0], part=None),))
+    alone = changed(machine.snapshot, machines=(changed(machine.snapshot.machines[0], part=None),))
 
     assert (
         incompatibility(machine.chart, alone)
@@ -561,7 +561,7 @@ def test_a_list_and_a_single_machine_do_not_fit_each_other() -> None:
 
 def test_a_machine_of_another_chart_does_not_fit() -> None:
     machine = several()
-    other = replace(machine.snapshot, machines=(replace(machine.snapshot.machines[0], chart="Parcel"),))
+    other = changed(machine.snapshot, machines=(changed(machine.snapshot.machines[0], chart="Parcel"),))
 
     assert (
         incompatibility(machine.chart, other)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from durable_fsm.core.chart import EventType, Policies
@@ -13,7 +11,7 @@ from durable_fsm.core.repair import move
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import start, step
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import ActionError, Finished
 from tests.building import Driven, Members, action, chart, edge, fails, guard, note, raises, watched
 
@@ -275,7 +273,7 @@ def test_a_final_state_may_leave_behind_a_failure_and_the_machine_is_done_all_th
 
 
 def test_what_such_a_failure_carries_must_be_plain() -> None:
-    bad = replace(SOLD_OUT, metadata=object())  # type: ignore[arg-type]
+    bad = changed(SOLD_OUT, metadata=object())  # type: ignore[arg-type]
     made = chart("open\nover final", edge("open", "close", "over"), done={"over": [action(lambda _: bad, "why")]})
 
     with pytest.raises(ActionError, match="why"):

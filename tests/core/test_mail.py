@@ -10,6 +10,7 @@ import pytest
 
 from durable_fsm.core.address import address, chart_name, child_key, is_address, is_child_key, parted, written
 from durable_fsm.core.chart import Policies
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Outcome, Post
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, refusal
@@ -55,7 +56,7 @@ def test_a_message_may_wait_and_is_kept_with_its_address() -> None:
     machine.take("go")
 
     (waiting,) = machine.snapshot.timers
-    assert waiting == PendingSend("life.2.1", "hello", SECOND, payload=1, to="Parcel/p/1")
+    assert waiting == PendingSend("life.2.1", "hello", milliseconds(SECOND), payload=1, to="Parcel/p/1")
     due = step(machine.chart, machine.snapshot, Event("timer", origin=Origin.PLATFORM, token=waiting.token))
     assert due.effects == (Post("Parcel/p/1", "hello", 1),)
 

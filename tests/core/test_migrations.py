@@ -17,6 +17,7 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import Upgrade, settle, upgrade
+from durable_fsm.core.values import changed
 from durable_fsm.errors import MigrationError, VersionError
 from tests.building import Driven, Members, action, chart, edge, fails, hosted, note
 
@@ -214,7 +215,7 @@ def test_a_timer_that_is_still_declared_keeps_its_time_and_others_end_or_begin()
 
     arrived, step = moved(newer("2", new, Migration("1", "2", events={"late": "lapse"})), old.snapshot)
 
-    assert arrived.timers == (replace(late, event="lapse"),)
+    assert arrived.timers == (changed(late, event="lapse"),)
     begun = step.snapshot.timers[1]
     assert (begun.event, begun.after, begun.state) == ("warn", MINUTE, "a")
     assert step.effects == (Cancel(nag.token), Send(begun.token, "warn", MINUTE))
@@ -237,21 +238,21 @@ def test_a_timer_that_is_over_is_not_begun_again() -> None:
     old = Driven(chart("a\nb", edge("a", "nag"), edge("a", "go", "b"), timers={"a": [Timer("nag", HOUR)]}))
     new = chart("a\nb", edge("a", "remind"), edge("a", "go", "b"), timers={"a": [Timer("remind", HOUR)]})
     old.take(Event("timer", origin=Origin.PLATFORM, token=old.snapshot.timers[0].token))
-    assert old.snapshot.over == {"a": ("nag",)}
+    assert old.snapshot.finished == {"a": ("nag",)}
 
     _, step = moved(newer("2", new, Migration("1", "2", events={"nag": "remind"})), old.snapshot)
-    assert (step.effects, step.snapshot.over) == ((), {"a": ("remind",)})
+    assert (step.effects, step.snapshot.finished) == ((), {"a": ("remind",)})
 
     _, step = moved(newer("2", new, Migration("1", "2", states={"a": "b"})), old.snapshot)
-    assert (step.effects, step.snapshot.over) == ((), {})
+    assert (step.effects, step.snapshot.finished) == ((), {})
 
     def leave(machine: OldMachine) -> None:
         machine.configuration = ["b"]
 
     _, step = moved(newer("2", new, Migration("1", "2", change=leave)), old.snapshot)
-    assert step.snapshot.over == {}
+    assert step.snapshot.finished == {}
     old.take("go")
-    assert old.snapshot.over == {}
+    assert old.snapshot.finished == {}
 
 
 def test_what_a_machine_has_sent_itself_is_kept_if_anybody_knows_it() -> None:
@@ -344,14 +345,14 @@ def test_work_that_is_over_is_not_begun_again() -> None:
     old = Driven(chart("a", edge("a", "done.invoke.mail"), activities={"a": [job("mail"), job("late")]}))
     mail, late = old.snapshot.activities
     old.take(Event("done.invoke.mail", None, Origin.PLATFORM, token=mail.token))
-    assert old.snapshot.over == {"a": ("mail",)}
+    assert old.snapshot.finished == {"a": ("mail",)}
 
     new = chart("a", edge("a", "done.invoke.post"), activities={"a": [job("post"), job("late")]})
     _, step = moved(newer("2", new, Migration("1", "2", activities={"mail": "post"})), old.snapshot)
 
     assert step.effects == ()
     assert step.snapshot.activities == (late,)
-    assert step.snapshot.over == {"a": ("post",)}
+    assert step.snapshot.finished == {"a": ("post",)}
 
 
 def test_detached_work_is_waited_for_as_long_as_the_chart_declares_it() -> None:
@@ -424,7 +425,7 @@ def test_machines_of_a_machine_are_kept_stopped_or_begun_with_their_states() -> 
     other = chart("a\nb", edge("a", "go", "b"), machines={"b": [child]})
 
     _, step = moved(newer("2", one, Migration("1", "2", states={"a": "c"})), old.snapshot)
-    assert step.snapshot.machines == (replace(first, state="c"),)
+    assert step.snapshot.machines == (changed(first, state="c"),)
     assert step.effects == (StopMachine(second.token),)
 
     def go_on(machine: OldMachine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Status
+from durable_fsm.core.values import changed
 from tests.building import Driven, Members, action, chart, edge, guard
 
 Asks = Callable[[Any], object]  # Any: a scope, whose data and payload are whatever the case has
@@ -124,4 +124,4 @@ def test_private_events_are_not_asked_about() -> None:
 def test_a_machine_that_is_over_or_spoiled_accepts_nothing(changes: dict[str, object]) -> None:
     made = chart(STATES, edge("cart", "pay", "paid"))
 
-    assert acceptance_of(made, replace(Driven(made).snapshot, **changes)) == {"pay": Acceptance.NO}  # type: ignore[arg-type]
+    assert acceptance_of(made, changed(Driven(made).snapshot, **changes)) == {"pay": Acceptance.NO}  # type: ignore[arg-type]

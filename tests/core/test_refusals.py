@@ -14,6 +14,7 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import start, step
+from durable_fsm.core.values import changed
 from tests.building import Driven, Members, action, chart, edge, guard
 
 STATES = """
@@ -126,14 +127,14 @@ def test_data_that_does_not_fit_says_where() -> None:
 
 
 def test_stored_data_that_does_not_fit_is_unreadable_and_stays() -> None:
-    assert refused("go", replace(CART, data={"log": 3})) == (
+    assert refused("go", changed(CART, data={"log": 3})) == (
         "SnapshotUnreadable: Order: the stored snapshot cannot be read: its data does not fit Members: expected list, got"
         " int at $.log. It was left as it is."
     )
 
 
 def test_a_machine_that_has_ended_takes_nothing() -> None:
-    over = replace(CART, status=Status.DONE, configuration=("over",))
+    over = changed(CART, status=Status.DONE, configuration=("over",))
 
     assert refused("pay", over) == (
         "Finished: Order: the machine has ended in 'over' and no longer takes 'pay'. Its snapshot can still be read;"
@@ -143,9 +144,9 @@ def test_a_machine_that_has_ended_takes_nothing() -> None:
 
 
 def test_a_machine_that_has_failed_takes_nothing_and_says_why() -> None:
-    failed = replace(CART, status=Status.FAILED, failure=Failure("X", "no gas."))
+    failed = changed(CART, status=Status.FAILED, failure=Failure("X", "no gas."))
 
-    assert refused("pay", failed) == refused("pay", replace(failed, failure=Failure("X", "no gas")))
+    assert refused("pay", failed) == refused("pay", changed(failed, failure=Failure("X", "no gas")))
     assert refused("pay", failed) == (
         "EventRejected: Order: event 'pay' is not accepted in state 'cart'. The machine has failed: no gas. Nothing from"
         " outside is accepted now."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from durable_fsm.core.chart import Activity, EventType, Timer
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, Step, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import PendingSend, Running, Status
 from durable_fsm.core.step import step
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import ActionError, InvalidPayload
 from tests.building import Driven, Members, action, chart, edge, note
 
@@ -61,7 +61,7 @@ def test_a_timer_starts_with_its_state_and_ends_with_it() -> None:
     machine = oven(timers={"hot": [Timer("burn", MINUTE)]})
 
     assert machine.take("heat").effects == (Send("life.2.1", "burn", MINUTE),)
-    assert machine.snapshot.timers == (PendingSend("life.2.1", "burn", MINUTE, "hot"),)
+    assert machine.snapshot.timers == (PendingSend("life.2.1", "burn", milliseconds(MINUTE), "hot"),)
     assert machine.take("cool").effects == (Cancel("life.2.1"),)
     assert machine.snapshot.timers == ()
 
@@ -134,7 +134,7 @@ def test_a_message_to_oneself_outlives_the_state_that_sent_it() -> None:
     machine = oven(edge("cold", "call", actions=[sending("ring", {"n": 1})]), edge("hot", "ring"))
 
     machine.take("call")
-    assert machine.snapshot.timers == (PendingSend("life.2.1", "ring", MINUTE, payload={"n": 1}),)
+    assert machine.snapshot.timers == (PendingSend("life.2.1", "ring", milliseconds(MINUTE), payload={"n": 1}),)
     machine.take("heat")
     assert [microstep.event for microstep in arrive(machine, "life.2.1").trace] == ["ring"]
 
@@ -306,7 +306,7 @@ def test_background_work_that_takes_too_long_is_stopped_and_has_failed() -> None
     )
     machine.take("heat")
     assert machine.snapshot.timers == (
-        PendingSend("life.2.2", "error.invoke.bake", MINUTE, "hot", activity="life.2.1"),
+        PendingSend("life.2.2", "error.invoke.bake", milliseconds(MINUTE), "hot", activity="life.2.1"),
     )
 
     result = arrive(machine, "life.2.2")
@@ -385,7 +385,7 @@ def drawn(seed: str, life: str = "life") -> Json:
         return [str(scope.ids.uuid()), scope.ids.random.random(), str(scope.ids.uuid())]
 
     machine = Driven(chart(OVEN, edge("cold", "draw", actions=[action(draw)])))
-    return step(machine.chart, replace(machine.snapshot, life=life), Event("draw", seed=seed)).reply
+    return step(machine.chart, changed(machine.snapshot, life=life), Event("draw", seed=seed)).reply
 
 
 def test_ids_and_random_numbers_depend_on_the_invocation_and_the_life_alone() -> None:

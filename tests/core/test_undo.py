@@ -21,7 +21,7 @@ from durable_fsm.core.repair import move, retry, skip
 from durable_fsm.core.snapshot import Running, Status, Stopping, Undoable
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import settle, upgrade
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import MigrationError, SnapshotUnreadable
 from tests.building import Driven, action, chart, edge, hosted
 
@@ -204,7 +204,7 @@ def test_undoing_has_one_deadline_for_all() -> None:
     [timer] = machine.snapshot.timers
     succeed(machine, "undoing")
 
-    assert machine.snapshot.timers == (replace(timer, activity=run(machine, "undoing").token),)
+    assert machine.snapshot.timers == (changed(timer, activity=run(machine, "undoing").token),)
     arrive(machine, timer.token, "timer")
 
     assert machine.leaves == ("stuck",)
@@ -650,8 +650,8 @@ def test_the_outcome_of_parked_exclusive_work_is_waited_for() -> None:
     machine = Driven(trip(car=HELD))
     machine.take("book")
     succeed(machine, "flight")
-    parked = replace(run(machine, "car"), parked=True)
-    machine.last = Step(replace(machine.snapshot, activities=(parked,)))
+    parked = changed(run(machine, "car"), parked=True)
+    machine.last = Step(changed(machine.snapshot, activities=(parked,)))
 
     machine.take("cancel")
 
@@ -768,7 +768,7 @@ def test_a_machine_that_is_to_be_deleted_stops_and_waits_for_what_it_has_stopped
 def test_a_machine_that_has_failed_is_to_be_deleted_with_its_own_failure() -> None:
     made = trip()
     failure = Failure("Declined", "no money")
-    failed = replace(Driven(made).snapshot, status=Status.FAILED, failure=failure)
+    failed = changed(Driven(made).snapshot, status=Status.FAILED, failure=failure)
 
     assert dissolve(made, failed).snapshot.failure == failure
 
@@ -784,7 +784,7 @@ def test_what_was_undone_is_taken_from_a_machine_one_by_one() -> None:
 
 def test_a_machine_that_cannot_be_deleted_says_why_unless_it_had_ended() -> None:
     machine = dissolve(trip(), with_flight_and_car().snapshot).snapshot
-    ended = replace(machine, status=Status.DONE, failure=None)
+    ended = changed(machine, status=Status.DONE, failure=None)
     failure = Failure("Down", "no answer.")
 
     left = stuck(machine, machine.undo[-1], failure).snapshot
@@ -815,10 +815,10 @@ def test_a_machine_in_the_middle_of_it_goes_through_json() -> None:
     machine = with_flight_and_car(made)
     fail(machine, "paying")
     machine.take("leave")
-    overdue = tuple(replace(stopping, overdue=True) for stopping in machine.snapshot.stopping)
+    overdue = tuple(changed(stopping, overdue=True) for stopping in machine.snapshot.stopping)
     again = machine.take("again").snapshot
-    middle = replace(
-        again, stopping=(*again.stopping, *overdue), activities=(replace(again.activities[0], undone=("x",)),)
+    middle = changed(
+        again, stopping=(*again.stopping, *overdue), activities=(changed(again.activities[0], undone=("x",)),)
     )
 
     record = snapshot_to_json(middle)

@@ -11,6 +11,7 @@ from statemachine import State, StateChart
 from durable_fsm import durable
 from durable_fsm.core.events import Event
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import changed
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
 from durable_fsm.restate.history import PAGE, recorded
@@ -34,7 +35,7 @@ def pressed(times: int) -> tuple[StoredMachine, int]:
         turn = Turn(CHART, stored.machine, seed="seed")
         turn.autostart(life="life")
         turn.take(Event("press"))
-        stored, full = recorded(stored.changed(machine=turn.machine), turn.log, at=5)
+        stored, full = recorded(changed(stored, machine=turn.machine), turn.log, at=5)
         stored, pages = StoredMachine.decode(CHART, stored.encode()), pages + len(full)
     return stored, pages
 
@@ -58,12 +59,12 @@ def test_what_is_stored_is_one_readable_text() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"{", "it is no JSON: Input data was truncated."),
-        (b'{"log":', "it is no JSON: Input data was truncated."),
-        (b"[]", "expected an object, got []."),
-        (b'["log":]', "it is no JSON"),
-        (b'[{"log":1}]', 'expected an object, got [{"log":1}].'),
-        (b'{"log":{"tail":7}}', "it has no 'format'."),
+        (b"{", "it is not valid JSON: Input data was truncated."),
+        (b'{"log":', "it is not valid JSON: Input data was truncated."),
+        (b"[]", "Expected `object`, got `array`."),
+        (b'["log":]', "Expected `object`, got `array`."),
+        (b'[{"log":1}]', "Expected `object`, got `array`."),
+        (b'{"log":{"tail":7}}', "Expected `array`, got `int` - at `$.log.tail`."),
     ],
 )
 def test_what_is_no_snapshot_is_refused_with_the_reason(text: bytes, problem: str) -> None:

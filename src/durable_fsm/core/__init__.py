@@ -1,5 +1,5 @@
 """The pure core: charts, snapshots, events, and the step from one snapshot to the next.
 
-Standard library only. Nothing in here knows a clock, a network, Restate or asyncio: the same input gives the same
+Standard library and msgspec only. Nothing in here knows a clock, a network, Restate or asyncio: the same input gives the same
 output, forever.
 """

@@ -13,22 +13,23 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+import msgspec
+
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.events import Failure
-from durable_fsm.core.snapshot import ChildMachine, Deferred, PendingSend, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.snapshot import FORMAT, Snapshot, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 
-FORMAT = 1
-"""Version of the snapshot's own layout. A build reads its own and every older one."""
-
 MILLISECOND = timedelta(milliseconds=1)
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Snapshot)
 
 _PLAIN = frozenset((str, int, bool, type(None)))
 
@@ -93,6 +94,8 @@ def _name(name: object) -> str:
 
 
 def _plain_object(value: object) -> Json:
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     dump = getattr(value, "model_dump", None)  # pydantic's protocol, met without importing it
     if callable(dump):
         return plain(cast("Callable[[], object]", dump)())
@@ -114,338 +117,105 @@ def milliseconds(duration: timedelta) -> int:
     return -(-duration // MILLISECOND)
 
 
+# ── snapshots and failures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_builtin(value: object) -> object:
+    """Write a text or a number of an author's own class as the built-in that it extends; msgspec's `enc_hook`.
+
+    Raises:
+        TypeError: it has no form in JSON.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Json]:
-    """The snapshot as plain JSON; what is optional and empty is left out."""
-    record: dict[str, Json] = {
-        "format": FORMAT,
-        "chart": snapshot.chart,
-        "version": snapshot.version,
-        "digest": snapshot.digest,
-        "configuration": list(snapshot.configuration),
-        "data": snapshot.data,
-        "seq": snapshot.seq,
-        "status": snapshot.status.value,
-    }
-    members = vars(snapshot)
-    for name, written in _OPTIONAL.items():
-        if value := members[name]:
-            record[name] = written(value)
-    if snapshot.output is not None:
-        record["output"] = snapshot.output
-    return record
-
-
-def _each(written: Callable[[Any], Json]) -> Callable[[Any], Json]:  # Any: the type of a member is its writer's
-    return lambda items: [written(item) for item in items]
-
-
-def _names(record: Mapping[str, tuple[str, ...]]) -> Json:
-    return {id: list(names) for id, names in record.items()}
+    """The snapshot as plain JSON; members that have their default are left out."""
+    return _as_json(snapshot)
 
 
 def failure_to_json(failure: Failure) -> dict[str, Json]:
     """The failure as plain JSON; `failure_from_json` reads it back."""
-    record: dict[str, Json] = {
-        "type": failure.type,
-        "message": failure.message,
-        "code": failure.code,
-        "metadata": failure.metadata,
-        "source": failure.source,
-    }
-    return {name: value for name, value in record.items() if value is not None}
+    return _as_json(failure)
 
 
-def _timer_to_json(timer: PendingSend) -> dict[str, Json]:
-    record: dict[str, Json] = {
-        "token": timer.token,
-        "event": timer.event,
-        "after_ms": milliseconds(timer.after),
-        "state": timer.state,
-        "id": timer.id,
-        "payload": timer.payload,
-        "activity": timer.activity,
-        "to": timer.to,
-        "at": timer.at.isoformat() if timer.at else None,
-    }
-    return {name: value for name, value in record.items() if value is not None}
+def _as_json(value: msgspec.Struct) -> dict[str, Json]:
+    return cast("dict[str, Json]", msgspec.json.decode(_to_text(value)))
 
 
-def _activity_to_json(running: Running) -> dict[str, Json]:
-    record: dict[str, Json] = {
-        "token": running.token,
-        "id": running.id,
-        "state": running.state,
-        "entry": running.entry,
-    }
-    if running.parked:
-        record["parked"] = True
-    if running.failed:
-        record["failed"] = True
-    if running.waiting:
-        record["waiting"] = True
-    if running.undone:
-        record["undone"] = list(running.undone)
-    return record
-
-
-def _undoable_to_json(done: Undoable) -> Json:
-    record: dict[str, Json] = {"token": done.token, "id": done.id, "state": done.state, "entry": done.entry}
-    if done.result is not None:
-        record["result"] = done.result
-    if done.undoing:
-        record["undoing"] = done.undoing
-    return record
-
-
-def _stopping_to_json(stopping: Stopping) -> Json:
-    record: dict[str, Json] = {
-        "token": stopping.token,
-        "id": stopping.id,
-        "state": stopping.state,
-        "entry": stopping.entry,
-    }
-    if stopping.overdue:
-        record["overdue"] = True
-    return record
-
-
-def _deferred_to_json(kept: Deferred) -> Json:
-    return {"token": kept.token, "event": kept.event, "payload": kept.payload}
-
-
-def _child_to_json(child: ChildMachine) -> Json:
-    record: dict[str, Json] = {
-        "token": child.token,
-        "id": child.id,
-        "chart": child.chart,
-        "state": child.state,
-        "place": child.place,
-    }
-    if child.part is not None:
-        record["part"] = child.part
-    if child.ended:
-        record["result"] = child.result
-    return record
-
-
-_OPTIONAL: dict[str, Callable[[Any], Json]] = {  # Any: see `_each`
-    "life": str,
-    "history": _names,
-    "timers": _each(_timer_to_json),
-    "activities": _each(_activity_to_json),
-    "machines": _each(_child_to_json),
-    "parent": str,
-    "deferred": _each(_deferred_to_json),
-    "over": _names,
-    "undo": _each(_undoable_to_json),
-    "stopping": _each(_stopping_to_json),
-    "failure": failure_to_json,
-    "created_from": str,
-}
-"""How those members of a snapshot are written that are left out where they are empty."""
-
-
-MEMBERS = ("format", "chart", "version", "digest", "configuration", "data", "seq", "status", "output", *_OPTIONAL)
-"""All members that a stored snapshot may have."""
-
-_BLANK = Snapshot("", "", "", "", (), None)
-
-
-class _Unreadable(ValueError):
-    """What is wrong with a stored record; becomes SnapshotUnreadable."""
-
-
-def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
-    """Read a stored snapshot; the reverse of `snapshot_to_json`.
-
-    Raises:
-        SnapshotUnreadable: it is no snapshot, one of another chart, or one of a later format.
-    """
-    try:
-        return _snapshot_from_json(chart, record)
-    except _Unreadable as error:
-        raise SnapshotUnreadable(chart=chart.name, problem=str(error)) from error
-
-
-_STATUSES = {status.value: status for status in Status}
-_HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
-
-
-def _snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
-    members = _object(record)
-    format = _get(members, "format", int)
-    if not 1 <= format <= FORMAT:
-        raise _Unreadable(f"its format is {format}; this build reads up to {FORMAT}.")
-    if members.get("chart") != chart.name:
-        raise _Unreadable(f"it belongs to chart {canonical(members.get('chart'))}.")
-    status = _status(_get(members, "status", str))
-    if ("failure" in members) not in _HAVE_FAILURE[status]:
-        raise _Unreadable(f"its status is '{status}', which does not go with its failure.")
-    return _BLANK.changed(
-        chart=chart.name,
-        version=_get(members, "version", str),
-        digest=_get(members, "digest", str),
-        life=_get(members, "life", str, default=""),
-        configuration=_strings(members.get("configuration")),
-        data=members.get("data"),
-        seq=_get(members, "seq", int),
-        status=status,
-        output=members.get("output"),
-        **{name: read(_get(members, name, type_)) for name, (type_, read) in _READERS.items() if name in members},
-    )
+_to_text = msgspec.json.Encoder(enc_hook=as_builtin).encode
 
 
 def failure_from_json(record: Mapping[str, Json]) -> Failure:
-    """Read what `failure_to_json` wrote.
+    """Read the JSON of a failure.
 
     Raises:
-        ValueError: it is no such record.
+        ValueError: it is something else.
     """
-    return Failure(
-        type=_get(record, "type", str),
-        message=_get(record, "message", str),
-        code=_get(record, "code", int, default=None),
-        metadata=record.get("metadata"),
-        source=_get(record, "source", str, default=""),
-    )
+    return msgspec.convert(record, Failure)
 
 
-def _status(name: str) -> Status:
-    status = _STATUSES.get(name)
-    if status is None:
-        raise _Unreadable(f"'status' is {canonical(name)}.")
-    return status
+def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
+    """Read a snapshot from plain JSON; the reverse of `snapshot_to_json`.
 
-
-def _timer_from_json(record: Json) -> PendingSend:
-    fields = _object(record)
-    return PendingSend(
-        token=_get(fields, "token", str),
-        event=_get(fields, "event", str),
-        after=_duration(_get(fields, "after_ms", int)),
-        state=_get(fields, "state", str, default=None),
-        id=_get(fields, "id", str, default=None),
-        payload=fields.get("payload"),
-        activity=_get(fields, "activity", str, default=None),
-        to=_get(fields, "to", str, default=None),
-        at=_instant(_get(fields, "at", str, default=None)),
-    )
-
-
-def _activity_from_json(record: Json) -> Running:
-    fields = _object(record)
-    return Running(
-        token=_get(fields, "token", str),
-        id=_get(fields, "id", str),
-        state=None if fields.get("state", "") is None else _get(fields, "state", str),
-        entry=_get(fields, "entry", int),
-        parked=_get(fields, "parked", bool, default=False),
-        failed=_get(fields, "failed", bool, default=False),
-        waiting=_get(fields, "waiting", bool, default=False),
-        undone=_strings(fields["undone"]) if "undone" in fields else (),
-    )
-
-
-def _undoable_from_json(record: Json) -> Undoable:
-    fields = _object(record)
-    return Undoable(
-        token=_get(fields, "token", str),
-        id=_get(fields, "id", str),
-        state=_get(fields, "state", str),
-        entry=_get(fields, "entry", int),
-        result=fields.get("result"),
-        undoing=_get(fields, "undoing", str, default=""),
-    )
-
-
-def _stopping_from_json(record: Json) -> Stopping:
-    fields = _object(record)
-    return Stopping(
-        token=_get(fields, "token", str),
-        id=_get(fields, "id", str),
-        state=_get(fields, "state", str),
-        entry=_get(fields, "entry", int),
-        overdue=_get(fields, "overdue", bool, default=False),
-    )
-
-
-def _deferred_from_json(record: Json) -> Deferred:
-    fields = _object(record)
-    return Deferred(_get(fields, "token", str), _get(fields, "event", str), fields.get("payload"))
-
-
-def _child_from_json(record: Json) -> ChildMachine:
-    fields = _object(record)
-    return ChildMachine(
-        token=_get(fields, "token", str),
-        id=_get(fields, "id", str),
-        chart=_get(fields, "chart", str),
-        state=_get(fields, "state", str),
-        place=_get(fields, "place", int),
-        part=_get(fields, "part", int, default=None),
-        ended="result" in fields,
-        result=fields.get("result"),
-    )
-
-
-def _all(read: Callable[[Json], T]) -> Callable[[Any], tuple[T, ...]]:  # Any: see `_each`
-    return lambda records: tuple(read(record) for record in records)
-
-
-def _all_strings(record: dict[str, Json]) -> dict[str, tuple[str, ...]]:
-    return {id: _strings(names) for id, names in record.items()}
-
-
-_READERS: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {  # Any: see `_each`
-    "history": (dict, _all_strings),
-    "timers": (list, _all(_timer_from_json)),
-    "activities": (list, _all(_activity_from_json)),
-    "failure": (dict, failure_from_json),
-    "created_from": (str, str),
-    "machines": (list, _all(_child_from_json)),
-    "parent": (str, str),
-    "deferred": (list, _all(_deferred_from_json)),
-    "over": (dict, _all_strings),
-    "undo": (list, _all(_undoable_from_json)),
-    "stopping": (list, _all(_stopping_from_json)),
-}
-"""The JSON types of those members of a snapshot that may not be there, and what is made of them."""
-
-
-def _duration(after_ms: int) -> timedelta:
+    Raises:
+        SnapshotUnreadable: it is not a snapshot, belongs to another chart, or has a later format.
+    """
     try:
-        return timedelta(milliseconds=after_ms)
-    except OverflowError as error:
-        raise _Unreadable(f"'after_ms' is {after_ms}.") from error
+        return _checked(chart, msgspec.convert(record, Snapshot))
+    except msgspec.ValidationError as error:
+        raise _unreadable(chart, str(error)) from error
 
 
-def _instant(text: str | None) -> datetime | None:
+def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
+    """Read a stored snapshot; *layout* is `Snapshot`, or a struct that adds what a host stores among its members.
+
+    Raises:
+        SnapshotUnreadable: it is not a snapshot, belongs to another chart, or has a later format.
+    """
     try:
-        return datetime.fromisoformat(text) if text is not None else None
-    except ValueError as error:
-        raise _Unreadable(f"'at' is {canonical(text)}.") from error
+        found: S = _decoder(layout).decode(text)
+    except msgspec.ValidationError as error:
+        raise _unreadable(chart, str(error)) from error
+    except msgspec.DecodeError as error:
+        raise _unreadable(chart, f"it is not valid JSON: {str(error).removesuffix('.')}") from error
+    return _checked(chart, found)
 
 
-def _object(record: Json) -> dict[str, Json]:
-    if not isinstance(record, dict):
-        raise _Unreadable(f"expected an object, got {canonical(record)}.")
-    return record
+def record_of(snapshot: Snapshot, layout: type[S], **beside: Any) -> S:  # Any: the members that the layout adds
+    """The snapshot with what a host stores among its members; `snapshot_in` takes it out again."""
+    return layout(*_members(snapshot), **beside)
 
 
-def _strings(record: Json) -> tuple[str, ...]:
-    if not isinstance(record, list) or not all(isinstance(item, str) for item in record):
-        raise _Unreadable(f"expected a list of strings, got {canonical(record)}.")
-    return tuple(cast("list[str]", record))
+def snapshot_in(record: Snapshot) -> Snapshot:
+    """The snapshot alone, without what a host stores among its members."""
+    return Snapshot(*_members(record))
 
 
-_REQUIRED: Any = object()  # Any: stands in for a default of whatever type the caller reads
+@cache
+def _decoder(layout: type[S]) -> msgspec.json.Decoder[S]:
+    return msgspec.json.Decoder(layout)
 
 
-def _get(record: Mapping[str, Json], name: str, type_: type[Any], *, default: Any = _REQUIRED) -> Any:
-    """The member *name*, checked against *type_*; `Any`, because no signature relates the two."""
-    value = record.get(name, default)
-    if value is _REQUIRED:
-        raise _Unreadable(f"it has no '{name}'.")
-    if type(value) is type_ or value is default:
-        return value
-    raise _Unreadable(f"'{name}' is {canonical(value)}.")
+_members: Callable[[Snapshot], tuple[Any, ...]] = attrgetter(*Snapshot.__struct_fields__)
+_HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
+
+
+def _checked(chart: Chart, snapshot: S) -> S:
+    if snapshot.chart != chart.name:
+        raise _unreadable(chart, f"it belongs to chart '{snapshot.chart}'")
+    if (snapshot.failure is not None) not in _HAVE_FAILURE[snapshot.status]:
+        raise _unreadable(chart, f"its status is '{snapshot.status}', which does not go with its failure")
+    return snapshot
+
+
+def _unreadable(chart: Chart, problem: str) -> SnapshotUnreadable:
+    if problem.endswith("`$.format`"):
+        problem = f"{problem}; this build reads format {FORMAT}"
+    return SnapshotUnreadable(chart=chart.name, problem=f"{problem}.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import Snapshot, Status, Undoable
+from durable_fsm.core.values import changed
 
 DELETING = Failure("Deleting", "the machine is being deleted; what it has done is undone first.", source="delete")
 
@@ -40,7 +39,7 @@ def dissolve(chart: Chart, snapshot: Snapshot) -> Step:
 def without(snapshot: Snapshot, undone: Undoable) -> Step:
     """The machine after *undone* was undone."""
     left = tuple(done for done in snapshot.undo if done.token != undone.token)
-    return Step(snapshot.changed(undo=left, seq=snapshot.seq + 1))
+    return Step(changed(snapshot, undo=left, seq=snapshot.seq + 1))
 
 
 def stuck(snapshot: Snapshot, undone: Undoable, failure: Failure) -> Step:
@@ -48,4 +47,4 @@ def stuck(snapshot: Snapshot, undone: Undoable, failure: Failure) -> Step:
     if snapshot.status is not Status.FAILED:
         return Step(snapshot)
     message = f"the machine was to be deleted, and activity '{undone.id}' could not be undone: {failure.message}"
-    return Step(snapshot.changed(failure=replace(failure, message=message, source=undone.id), seq=snapshot.seq + 1))
+    return Step(changed(snapshot, failure=changed(failure, message=message, source=undone.id), seq=snapshot.seq + 1))

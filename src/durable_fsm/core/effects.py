@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Deliver what `token` arms in the snapshot to this machine, `after` the end of the step or `at` an instant.
 
     Zero is at once. May arrive late, never early.
@@ -25,15 +25,13 @@ class Send:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Forget the send with this token; it may have left already."""
 
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartActivity:
+class StartActivity(Struct, frozen=True):
     """Run the activity `id`; its outcome comes back under `token`. `entry` makes its stable id.
 
     `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
@@ -51,15 +49,13 @@ class StartActivity:
     undo: Undoable | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StopActivity:
+class StopActivity(Struct, frozen=True):
     """Stop the activity behind this token; its outcome is not wanted any more."""
 
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartMachine:
+class StartMachine(Struct, frozen=True):
     """Begin a child of `chart`; its end comes back under `token`, and so does what it sends to its parent."""
 
     token: str
@@ -68,8 +64,7 @@ class StartMachine:
     data: Json = None
 
 
-@dataclass(frozen=True, slots=True)
-class StopMachine:
+class StopMachine(Struct, frozen=True):
     """End the child behind this token; nothing of it is wanted any more."""
 
     token: str
@@ -79,8 +74,7 @@ PARENT = "#_parent"
 """Where a child sends what is for the machine that runs it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True):
     """Deliver an event to another machine: `PARENT`, the child with the token `to`, or any: `Parcel/p-1`."""
 
     to: str
@@ -89,8 +83,7 @@ class Post:
     sendid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Tell the sender of the event this."""
 
     value: Json

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
-from durable_fsm.core.values import Changeable, Json
+from msgspec import Struct, field
+
+from durable_fsm.core.values import Json
 
 
 class Origin(StrEnum):
@@ -17,8 +18,7 @@ class Origin(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True)
-class Event(Changeable):
+class Event(Struct, frozen=True):
     """Something that happened.
 
     `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
@@ -32,14 +32,13 @@ class Event(Changeable):
     seed: str = ""
     at: float | None = None
     token: str | None = None
-    cause: Exception | None = field(default=None, compare=False, repr=False)
+    cause: Exception | None = None
     sendid: str = ""
     invokeid: str = ""
     sender: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True, omit_defaults=True):
     """Why an activity failed; what callbacks receive as `error`.
 
     `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
@@ -53,4 +52,4 @@ class Failure:
     message: str
     code: int | None = None
     metadata: Json = None
-    source: str = ""
+    source: str = field(default_factory=str)  # stored where it is empty, too: only a plain default is omitted

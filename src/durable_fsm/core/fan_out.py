@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import cast
 
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 
 MOST_ITEMS = 10_000
 """Items of one fan-out."""
@@ -49,4 +48,4 @@ def at_index(index: int, failure: Failure) -> Failure:
     facts = failure.metadata
     if not isinstance(facts, dict):
         facts = {} if facts is None else {"metadata": facts}
-    return replace(failure, metadata={**facts, "index": index})
+    return changed(failure, metadata={**facts, "index": index})

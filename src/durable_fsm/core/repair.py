@@ -42,7 +42,7 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     running = _running(chart, snapshot, activity)
     run = _revived(chart, snapshot, Event(f"done.invoke.{activity}", result, Origin.PLATFORM, seed=seed))
     _stop(run, running)
-    run.is_over(running.state, running.id)
+    run.mark_finished(running.state, running.id)
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
         run.resume_work()

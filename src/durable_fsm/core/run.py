@@ -28,7 +28,7 @@ from durable_fsm.core.chart import (
     Transition,
     Unexpected,
 )
-from durable_fsm.core.codec import MILLISECOND, failure_to_json, milliseconds, plain
+from durable_fsm.core.codec import failure_to_json, milliseconds, plain
 from durable_fsm.core.effects import (
     PARENT,
     Cancel,
@@ -51,7 +51,7 @@ from durable_fsm.core.plan import Plan
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.selection import select_transitions
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status
-from durable_fsm.core.values import Json, Misfit
+from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import (
     ActionError,
     DurableFSMError,
@@ -92,7 +92,7 @@ def typed(chart: Chart, event: Event) -> Event:
     if declared is None or declared.payload is None or isinstance(event.payload, Failure):
         return event
     try:
-        return event.changed(payload=declared.payload.load(plain(event.payload)))
+        return changed(event, payload=declared.payload.load(plain(event.payload)))
     except Misfit as error:
         raise InvalidPayload(
             chart=chart.name,
@@ -133,7 +133,7 @@ class Run:
         self.failure = before.failure
         self.answered: Running | None = None
         self.deferred = before.deferred
-        self.over = before.over
+        self.finished = before.finished
         self.scope = Scope(chart, event, data, self, before, self.active)
 
     @classmethod
@@ -153,7 +153,8 @@ class Run:
         except Misfit as error:
             problem = f"it left data that does not fit {self.chart.data.name}: {error.problem} at {error.path}."
             raise self.action_error("a callback", problem) from error
-        snapshot = self.before.changed(
+        snapshot = changed(
+            self.before,
             version=self.chart.version,
             digest=self.chart.digest,
             configuration=self.leaves,
@@ -167,7 +168,7 @@ class Run:
             output=self.output,
             failure=self.failure,
             deferred=self.deferred,
-            over=self.over,
+            finished=self.finished,
             undo=self.undo,
             stopping=tuple(self.stopping.values()) if self.stopping else (),
         )
@@ -181,7 +182,7 @@ class Run:
             if self.chart.policies.unexpected is Unexpected.REJECT and not self.index.knows(event):
                 raise UnknownEvent(chart=self.chart.name, event=event, known=tuple(sorted(self.chart.events)))
             self.typed(Event(event, content))
-            self.arm(PendingSend(self.token(), event, max(after, NOW), id=id, payload=content))
+            self.arm(PendingSend(self.token(), event, milliseconds(max(after, NOW)), id=id, payload=content))
             return
         address = self.address(written(to))
         if address is None:
@@ -190,7 +191,7 @@ class Run:
             failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata=facts)
             self.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
         elif after > NOW:
-            self.arm(PendingSend(self.token(), event, after, id=id, payload=content, to=address))
+            self.arm(PendingSend(self.token(), event, milliseconds(after), id=id, payload=content, to=address))
         else:
             self.effects.append(Post(address, event, content, id or ""))
 
@@ -216,7 +217,7 @@ class Run:
             if declared is not None and timer.state is not None:
                 self.start_timer(timer.state, declared)
             else:
-                self.arm(replace(timer, token=self.token()))
+                self.arm(changed(timer, token=self.token()))
 
     def raise_(self, event: str, payload: object) -> None:
         self.enqueue(self.typed(Event(event, payload, Origin.INTERNAL)))
@@ -231,21 +232,20 @@ class Run:
         return f"{self.before.life}.{self.seq}.{self.tokens}"
 
     def arm(self, timer: PendingSend) -> None:
-        timer = replace(timer, after=timedelta(milliseconds=milliseconds(timer.after)))
         self.timers[timer.token] = timer
         self.effects.append(Send(timer.token, timer.event, timer.after, timer.at))
 
     def start_timer(self, state: str, timer: Timer) -> None:
         """Arm a timer of a state; one that is computed may decide that there is none this time."""
-        self.is_not_over(state, timer.event)
+        self.mark_unfinished(state, timer.event)
         moment: timedelta | datetime | None = timer.after
         if timer.when is not None:
             self.scope.state = self.index.states[state]
             moment = self.attempt(timer.when, _moment)
         if isinstance(moment, datetime):
-            self.arm(PendingSend(self.token(), timer.event, NOW, state, at=moment.astimezone(UTC)))
+            self.arm(PendingSend(self.token(), timer.event, 0, state, at_text=moment.astimezone(UTC).isoformat()))
         elif moment is not None:
-            self.arm(PendingSend(self.token(), timer.event, max(moment, NOW), state))
+            self.arm(PendingSend(self.token(), timer.event, milliseconds(max(moment, NOW)), state))
 
     def declared(self, armed: PendingSend) -> Timer | None:
         """The timer of a state that this one is, if its chart still has it."""
@@ -271,16 +271,16 @@ class Run:
             late = self.activities[timer.activity]
             facts = None if self.chart.activities[late.id].undoes is None else undo.progress(self, late)
             self.stop_activity(late)
-            self.is_over(late.state, late.id)
+            self.mark_finished(late.state, late.id)
             payload = Failure("deadline", f"activity '{late.id}' was not over after {timer.after}.", metadata=facts)
         declared = self.declared(timer)
         if declared is not None and timer.state is not None:
             if declared.recurring:
                 self.start_timer(timer.state, declared)
             else:
-                self.is_over(timer.state, timer.event)
+                self.mark_finished(timer.state, timer.event)
         sendid = timer.id or ""
-        self.event = replace(
+        self.event = changed(
             self.event,
             name=timer.event,
             payload=payload,
@@ -308,17 +308,17 @@ class Run:
         if not (stopping or running.waiting):
             self.effects.append(StopActivity(running.token))
 
-    def is_over(self, state: str | None, name: str) -> None:
+    def mark_finished(self, state: str | None, name: str) -> None:
         """An activity or a timer has come to its end; that counts as long as its state stays active."""
-        if state is not None and name not in self.over.get(state, ()):
-            self.over = dict(sorted({**self.over, state: (*self.over.get(state, ()), name)}.items()))
+        if state is not None and name not in self.finished.get(state, ()):
+            self.finished = dict(sorted({**self.finished, state: (*self.finished.get(state, ()), name)}.items()))
 
-    def is_not_over(self, state: str, name: str) -> None:
+    def mark_unfinished(self, state: str, name: str) -> None:
         """An activity or a timer begins, perhaps again."""
-        if name in self.over.get(state, ()):
-            names = tuple(other for other in self.over[state] if other != name)
-            others = {id: known for id, known in self.over.items() if id != state}
-            self.over = dict(sorted({**others, state: names}.items())) if names else others
+        if name in self.finished.get(state, ()):
+            names = tuple(other for other in self.finished[state] if other != name)
+            others = {id: known for id, known in self.finished.items() if id != state}
+            self.finished = dict(sorted({**others, state: names}.items())) if names else others
 
     def invoke(self) -> None:
         """Start the activities and machines of the states that were entered and are still active."""
@@ -336,7 +336,7 @@ class Run:
         *entry* is that of an earlier run which this one repeats under the same stable id.
         """
         self.scope.state = state
-        self.is_not_over(state.id, activity.id)
+        self.mark_unfinished(state.id, activity.id)
         given: Json = None
         if activity.input is not None:
             made = self.attempt(activity.input, _boxed)
@@ -348,7 +348,7 @@ class Run:
             found_in = self.scope.data if activity.input is None else given
             items = self.items(f"activity '{activity.id}'", activity.id, activity.each, found_in, MOST_ITEMS)
             if not items:
-                self.is_over(state.id, activity.id)
+                self.mark_finished(state.id, activity.id)
                 return
         running = Running(self.token(), activity.id, state.id, self.seq if entry is None else entry)
         self.activities[running.token] = running
@@ -368,11 +368,11 @@ class Run:
         for id in self.index.in_order(self.active):
             state = self.index.states[id]
             waiting = {timer.event for timer in self.timers.values() if timer.state == id and timer.activity is None}
-            waiting.update(self.over.get(id, ()))
+            waiting.update(self.finished.get(id, ()))
             for timer in state.timers:
                 if timer.event not in waiting:
                     self.start_timer(id, timer)
-            running = {*self.over.get(id, ()), *(running.id for running in self.activities.values())}
+            running = {*self.finished.get(id, ()), *(running.id for running in self.activities.values())}
             for activity in state.activities:
                 if activity.id not in running:
                     self.start_activity(state, activity)
@@ -393,7 +393,9 @@ class Run:
     def arm_deadline(self, running: Running, activity: Activity) -> None:
         if activity.deadline is not None and not activity.exclusive:
             late = f"error.invoke.{activity.id}"
-            self.arm(PendingSend(self.token(), late, activity.deadline, running.state, activity=running.token))
+            self.arm(
+                PendingSend(self.token(), late, milliseconds(activity.deadline), running.state, activity=running.token)
+            )
 
     def items(self, what: str, id: str, each: Each, found_in: object, most: int) -> tuple[Json, ...] | None:
         """The items of a fan-out. Without any, or with too many, it is over where it would begin."""
@@ -469,7 +471,7 @@ class Run:
             result = {"status": "done", "result": result}
         elif each.settle and failure is not None:
             result, failure = {"status": "failed", "error": failure_to_json(failure)}, None
-        self.machines[child.token] = replace(child, ended=True, result=result)
+        self.machines[child.token] = changed(child, result=result)
         parts = [one for one in self.machines.values() if (one.state, one.place) == (child.state, child.place)]
         if failure is None and not all(one.ended for one in parts):
             return False
@@ -478,14 +480,14 @@ class Run:
         outcome: object = [one.result for one in parts] if failure is None else at_index(child.part, failure)
         id = child.id.removesuffix(f".{child.part}")
         name = f"{'done' if failure is None else 'error'}.invoke.{id}"
-        self.event = self.event.changed(name=name, payload=outcome, invokeid=id)
+        self.event = changed(self.event, name=name, payload=outcome, invokeid=id)
         return True
 
     def came_from(self, child: ChildMachine) -> None:
         """The event of this run is a message of a child, or its end."""
         if self.event.origin is Origin.PLATFORM:
             del self.machines[child.token]
-        self.event = self.event.changed(invokeid=child.id, sender=f"{child.chart}.{child.token}")
+        self.event = changed(self.event, invokeid=child.id, sender=f"{child.chart}.{child.token}")
         self.scope.event = self.event
         self.scope.state = self.index.states[child.state]
         self.execute(self.index.states[child.state].machines[child.place].finalize)
@@ -586,7 +588,7 @@ class Run:
         """
         end = self.chart.hosting.after_end
         if self.status is Status.DONE and end is not None and not self.timers:
-            self.arm(PendingSend(self.token(), AFTER_END, max(end.after, MILLISECOND)))
+            self.arm(PendingSend(self.token(), AFTER_END, max(milliseconds(end.after), 1)))
 
     def advance(self) -> bool:
         """Take eventless transitions, or else one raised event; False if there is neither."""
@@ -619,7 +621,7 @@ class Run:
             self.status = Status.FAILED
             self.failure = event.payload
             if self.answered is not None and self.event.payload is event.payload:
-                self.activities[self.answered.token] = replace(self.answered, parked=False, failed=True)
+                self.activities[self.answered.token] = changed(self.answered, parked=False, failed=True)
 
     def stuck(self) -> NoReturn:
         taken = ", ".join(key for microstep in self.trace[-1:] for key in microstep.transitions)
@@ -678,7 +680,7 @@ class Run:
             if state.exit:
                 self.scope.leaving(state, departure.cause)
                 self.execute(state.exit)
-            if self.timers or self.activities or self.machines or self.to_invoke or self.over:
+            if self.timers or self.activities or self.machines or self.to_invoke or self.finished:
                 self.end_of(state.id)
             self.active.discard(state.id)
         self.leaves = plan.leaves
@@ -686,8 +688,8 @@ class Run:
     def end_of(self, id: str) -> None:
         """Nothing that began with a state goes on without it."""
         self.to_invoke.discard(id)
-        if id in self.over:
-            self.over = {other: names for other, names in self.over.items() if other != id}
+        if id in self.finished:
+            self.finished = {other: names for other, names in self.finished.items() if other != id}
         for timer in [timer for timer in self.timers.values() if timer.state == id and timer.activity is None]:
             self.disarm(timer)
         for running in [running for running in self.activities.values() if running.state == id]:
@@ -847,7 +849,7 @@ def _spawn(value: object) -> Spawn:
 
 def _end(value: object) -> Json | Failure:
     """What the final state of a machine leaves behind: its output, or why it has failed at what it was for."""
-    return replace(value, metadata=plain(value.metadata)) if isinstance(value, Failure) else plain(value)
+    return changed(value, metadata=plain(value.metadata)) if isinstance(value, Failure) else plain(value)
 
 
 def _merged(values: list[Json]) -> Json:

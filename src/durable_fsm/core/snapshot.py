@@ -1,14 +1,26 @@
-"""The snapshot: one machine at rest, and what it waits for."""
+"""The snapshot: one machine at rest, and what it waits for.
+
+These structs are what is stored: msgspec writes and reads them as JSON. Members that have their default are left out; an
+unknown member is ignored, so that a build can read what a later one wrote. `tests/core/golden.json` holds the layout.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Changeable, Json
+from durable_fsm.core.values import Json
+
+FORMAT = 1
+"""Version of the snapshot's own layout; a later one is a struct of its own beside `Snapshot`."""
+
+LONGEST = 86_399_999_999_999_999
+"""Milliseconds of the longest timedelta."""
 
 
 class Status(StrEnum):
@@ -19,28 +31,38 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class PendingSend:
+class PendingSend(Struct, frozen=True, omit_defaults=True):
     """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
 
-    `id` is the author's name for it, if any; `after` counts from the end of the step that armed it, `at` is an instant
-    and takes its place. `activity` is the token of the activity whose deadline this is. `to` is where a message to
+    `id` is the author's name for it, if any; `after` counts from the end of the step that armed it; `at` is an instant,
+    as ISO 8601 text, and takes its place. `activity` is the token of the activity whose deadline this is. `to` is where a message to
     another machine goes when it is due.
     """
 
     token: str
     event: str
-    after: timedelta
+    after_ms: Annotated[int, Meta(ge=-LONGEST, le=LONGEST)]
     state: str | None = None
     id: str | None = None
     payload: Json = None
     activity: str | None = None
     to: str | None = None
-    at: datetime | None = None
+    at_text: str | None = field(default=None, name="at")
+
+    def __post_init__(self) -> None:
+        if self.at_text is not None:
+            datetime.fromisoformat(self.at_text)  # what cannot be read is refused here, not when it is due
+
+    @property
+    def after(self) -> timedelta:
+        return timedelta(milliseconds=self.after_ms)
+
+    @property
+    def at(self) -> datetime | None:
+        return None if self.at_text is None else datetime.fromisoformat(self.at_text)
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True, omit_defaults=True):
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
     `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
@@ -61,8 +83,7 @@ class Running:
     undone: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Undoable:
+class Undoable(Struct, frozen=True, omit_defaults=True):
     """Something done that can be undone; the snapshot has the latest last.
 
     `token` and `entry` are those of the run that did it. It has no `result` if its undo was registered before the work
@@ -77,8 +98,7 @@ class Undoable:
     undoing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Struct, frozen=True, omit_defaults=True):
     """A run that was told to stop, and whose end decides about what is to be undone: it may have been too late.
 
     It is `overdue` when nobody waits for its end any longer. That end counts nonetheless, should it come.
@@ -91,21 +111,19 @@ class Stopping:
     overdue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Struct, frozen=True, omit_defaults=True):
     """An event from outside that an active state keeps for later."""
 
     token: str
     event: str
-    payload: Json = None
+    payload: Json
 
 
-@dataclass(frozen=True, slots=True)
-class ChildMachine:
+class ChildMachine(Struct, frozen=True, omit_defaults=True):
     """A child machine that has not ended. `place` counts among the machines of its state, from 0.
 
-    One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for those of
-    the others.
+    One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for
+    those of the others.
     """
 
     token: str
@@ -114,38 +132,40 @@ class ChildMachine:
     state: str
     place: int
     part: int | None = None
-    ended: bool = False
-    result: Json = None
+    result: Json | UnsetType = UNSET
+
+    @property
+    def ended(self) -> bool:
+        return self.result is not UNSET
 
 
-@dataclass(frozen=True)
-class Snapshot(Changeable):
+class Snapshot(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=FORMAT):
     """One machine at rest, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
-    counts the macrosteps taken. `failure` says why `status` is failed, or in what a machine that is done has failed. `parent` is the session of the machine that
-    runs this one as its child, if any. `over` names activities, and events of timers, that have come to their end while
-    their state stays active: nothing that begins again what is missing may begin them.
+    counts the macrosteps taken. `failure` says why `status` is failed, or in what a machine that is done has failed.
+    `parent` is the session of the machine that runs this one as its child, if any. `finished` names activities, and
+    events of timers, that have ended while their state stays active: what starts missing work again must not start them.
     """
 
     chart: str
     version: str
     digest: str
-    life: str
     configuration: tuple[str, ...]
     data: Json
-    history: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    seq: int
+    status: Status
+    life: str = ""
+    history: Mapping[str, tuple[str, ...]] = field(default={})
     timers: tuple[PendingSend, ...] = ()
     activities: tuple[Running, ...] = ()
-    seq: int = 0
-    status: Status = Status.RUNNING
     output: Json = None
     failure: Failure | None = None
     created_from: str = ""
     machines: tuple[ChildMachine, ...] = ()
     parent: str = ""
     deferred: tuple[Deferred, ...] = ()
-    over: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    finished: Mapping[str, tuple[str, ...]] = field(default={}, name="over")
     undo: tuple[Undoable, ...] = ()
     stopping: tuple[Stopping, ...] = ()
 

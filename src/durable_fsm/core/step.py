@@ -19,7 +19,7 @@ from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.run import OTHERS, Refused, Run, typed
 from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status, Stopping
-from durable_fsm.core.values import Json, Misfit
+from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import (
     EventRejected,
     Finished,
@@ -62,7 +62,18 @@ def start(
         raise InvalidPayload(
             chart=chart.name, subject="the data", expected=chart.data.name, problem=error.problem, path=error.path
         ) from error
-    before = Snapshot(chart.name, chart.version, chart.digest, life, (), None, created_from=created_from, parent=parent)
+    before = Snapshot(
+        chart=chart.name,
+        version=chart.version,
+        digest=chart.digest,
+        configuration=(),
+        data=None,
+        seq=0,
+        status=Status.RUNNING,
+        life=life,
+        created_from=created_from,
+        parent=parent,
+    )
     run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed))
     run.begin()
     return run.finish(Outcome.TAKEN)
@@ -115,7 +126,7 @@ def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
     size = sum(len(canonical(other.payload).encode()) for other in deferred)
     if len(deferred) > MOST_DEFERRED or size > MOST_DEFERRED_BYTES:
         raise TooManyDeferred(chart=chart.name, event=event.name, waiting=len(snapshot.deferred))
-    return snapshot.changed(version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
+    return changed(snapshot, version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
 
 
 def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str) -> Step:
@@ -124,14 +135,14 @@ def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str) -> St
     Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
     """
     others = tuple(other for other in snapshot.deferred if other.token != kept.token)
-    result = _dispatch(chart, snapshot.changed(deferred=others), Event(kept.event, kept.payload, seed=seed))
+    result = _dispatch(chart, changed(snapshot, deferred=others), Event(kept.event, kept.payload, seed=seed))
     return Step(snapshot, outcome=Outcome.DEFERRED) if result.outcome is Outcome.DEFERRED else result
 
 
 def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
     """The machine without a deferred event, which it will never take."""
     others = tuple(other for other in snapshot.deferred if other.token != kept.token)
-    return snapshot.changed(deferred=others, seq=snapshot.seq + 1)
+    return changed(snapshot, deferred=others, seq=snapshot.seq + 1)
 
 
 def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
@@ -225,11 +236,11 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             run.forget_activity(activity)
             undo.ended(run, activity, event)
             if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
-                run.event = event.changed(name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
+                run.event = changed(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
         elif not undo.advance(run, activity, event):
             run.follow()
             return run.finish(Outcome.TAKEN)
-        run.is_over(activity.state, activity.id)
+        run.mark_finished(activity.state, activity.id)
         run.detached = activity.state is None
     if child is not None:
         each = chart.states[child.state].machines[child.place].each

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 from durable_fsm.core.chart import Chart
@@ -34,7 +33,7 @@ from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
 from durable_fsm.core.undo import undone_between
 from durable_fsm.core.upgrade import Upgrade, settle
-from durable_fsm.core.values import Json, Misfit
+from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
@@ -172,7 +171,7 @@ class Turn:
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         before = self.machine
-        result = step(self.chart, before, event.changed(seed=self._seed))
+        result = step(self.chart, before, changed(event, seed=self._seed))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         self._absorb(self._name_of(event), result, note=note)
@@ -287,7 +286,7 @@ class Turn:
         self.parked.append(event)
         machine = self.machine
         activities = tuple(
-            replace(running, parked=True) if running.token == event.token else running for running in machine.activities
+            changed(running, parked=True) if running.token == event.token else running for running in machine.activities
         )
         if activities != machine.activities:
-            self.snapshot = replace(machine, activities=activities)
+            self.snapshot = changed(machine, activities=activities)

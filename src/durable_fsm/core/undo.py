@@ -6,14 +6,13 @@ its end is not known it is *stopping*, and nothing around it is undone.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from durable_fsm.core.codec import plain
+from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.effects import StartActivity, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import PendingSend, Running, Stopping, Undoable
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 
 if TYPE_CHECKING:
     from durable_fsm.core.chart import Activity
@@ -41,7 +40,7 @@ def _push(run: Run, done: Undoable) -> None:
     """Work that was begun again under the same stable id is the same work."""
     for known in run.undo:
         if (known.id, known.entry) == (done.id, done.entry):
-            renewed = replace(known, token=done.token, result=done.result)
+            renewed = changed(known, token=done.token, result=done.result)
             run.undo = tuple(renewed if other is known else other for other in run.undo)
             return
     run.undo = (*run.undo, done)
@@ -66,7 +65,7 @@ def stopped(run: Run, running: Running) -> bool:
     run.effects.append(StopActivity(running.token))
     if activity.deadline is not None and not any(timer.activity == running.token for timer in run.timers.values()):
         late = f"error.invoke.{activity.id}"
-        run.arm(PendingSend(run.token(), late, activity.deadline, running.state, activity=running.token))
+        run.arm(PendingSend(run.token(), late, milliseconds(activity.deadline), running.state, activity=running.token))
     return True
 
 
@@ -91,7 +90,7 @@ def overdue(run: Run, stopping: Stopping, deadline: PendingSend) -> None:
     del run.timers[deadline.token]
     undo = run.chart.activities[stopping.id].undo
     if undo is not None and not undo.first:
-        run.stopping[stopping.token] = replace(stopping, overdue=True)
+        run.stopping[stopping.token] = changed(stopping, overdue=True)
     else:
         del run.stopping[stopping.token]
         _not_undone(run, stopping.token)
@@ -106,16 +105,16 @@ def advance(run: Run, running: Running, outcome: Event) -> bool:
     if isinstance(outcome.payload, Failure):
         _not_undone(run, running.token)
         run.forget_activity(running)
-        failure = replace(outcome.payload, metadata=_with_facts(outcome.payload.metadata, progress(run, running)))
-        run.event = replace(outcome, name=f"error.invoke.{running.id}", payload=failure)
+        failure = changed(outcome.payload, metadata=_with_facts(outcome.payload.metadata, progress(run, running)))
+        run.event = changed(outcome, name=f"error.invoke.{running.id}", payload=failure)
         resume(run)
         return True
-    running = replace(running, undone=(*running.undone, _undone(run, running.token)))
+    running = changed(running, undone=(*running.undone, _undone(run, running.token)))
     run.activities[running.token] = running
     over = _next(run, running)
     if over:
         run.forget_activity(running)
-        run.event = replace(outcome, name=f"done.invoke.{running.id}", payload=list(running.undone))
+        run.event = changed(outcome, name=f"done.invoke.{running.id}", payload=list(running.undone))
     resume(run)
     return over
 
@@ -136,7 +135,7 @@ def go_on(run: Run, running: Running) -> None:
     if _next(run, running):
         run.disarm_deadline(running.token)
         del run.activities[running.token]
-        run.is_over(running.state, running.id)
+        run.mark_finished(running.state, running.id)
         done: Json = list(running.undone)
         run.enqueue(run.typed(Event(f"done.invoke.{running.id}", done, Origin.PLATFORM)))
 
@@ -146,18 +145,18 @@ def _next(run: Run, running: Running) -> bool:
     left = _left(run, running)
     stopping = any(_covers(run, running, one.state) and not one.overdue for one in run.stopping.values())
     if stopping or any(done.undoing for done in left):
-        run.activities[running.token] = replace(running, waiting=True)
+        run.activities[running.token] = changed(running, waiting=True)
         return False
     if not left:
         return True
     done, token = left[-1], run.token()
-    run.undo = tuple(replace(other, undoing=token) if other is done else other for other in run.undo)
-    renewed = replace(running, token=token, waiting=False)
+    run.undo = tuple(changed(other, undoing=token) if other is done else other for other in run.undo)
+    renewed = changed(running, token=token, waiting=False)
     activities = (renewed if other.token == running.token else other for other in run.activities.values())
     run.activities = {other.token: other for other in activities}
     for timer in run.timers.values():
         if timer.activity == running.token:
-            run.timers[timer.token] = replace(timer, activity=token)
+            run.timers[timer.token] = changed(timer, activity=token)
     exclusive = run.chart.activities[running.id].exclusive
     run.effects.append(StartActivity(token, done.id, done.entry, exclusive, undo=done))
     return False
@@ -179,7 +178,7 @@ def _undone(run: Run, token: str) -> str:
 
 def _not_undone(run: Run, token: str) -> None:
     """What was being undone under *token* is still to be undone."""
-    run.undo = tuple(replace(done, undoing="") if done.undoing == token else done for done in run.undo)
+    run.undo = tuple(changed(done, undoing="") if done.undoing == token else done for done in run.undo)
 
 
 def _under_way(run: Run, done: Undoable) -> bool:

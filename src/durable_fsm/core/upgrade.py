@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import undo
@@ -20,7 +19,7 @@ from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMachine, OldTimer, path_from
 from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
-from durable_fsm.core.values import Json, Misfit
+from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
 
 T = TypeVar("T")
@@ -129,7 +128,7 @@ class _Translation:
         self.machine = machine
         self.dropped: dict[str, None] = {}
         self.leaves = list(machine.configuration)
-        self.over = {state: list(names) for state, names in machine.over.items()}
+        self.finished = {state: list(names) for state, names in machine.finished.items()}
         self.children = {child.token: child for child in machine.machines}
         self.undo, self.stopping = machine.undo, machine.stopping
         self.running = machine.activities
@@ -175,20 +174,20 @@ class _Translation:
             running.state = _renamed(running.state, states)
         for kept in old.deferred:
             kept.event = events.get(kept.event, kept.event)
-        self.over = {
-            states.get(state, state): [pending(name, state) for name in names] for state, names in self.over.items()
+        self.finished = {
+            states.get(state, state): [pending(name, state) for name in names] for state, names in self.finished.items()
         }
         self.children = {
-            token: replace(child, state=states.get(child.state, child.state)) for token, child in self.children.items()
+            token: changed(child, state=states.get(child.state, child.state)) for token, child in self.children.items()
         }
         self.running = tuple(
-            replace(one, id=work(one.id, one.state), state=_renamed(one.state, states)) for one in self.running
+            changed(one, id=work(one.id, one.state), state=_renamed(one.state, states)) for one in self.running
         )
         self.undo = tuple(
-            replace(done, id=work(done.id, done.state), state=states.get(done.state, done.state)) for done in self.undo
+            changed(done, id=work(done.id, done.state), state=states.get(done.state, done.state)) for done in self.undo
         )
         self.stopping = tuple(
-            replace(one, id=work(one.id, one.state), state=states.get(one.state, one.state)) for one in self.stopping
+            changed(one, id=work(one.id, one.state), state=states.get(one.state, one.state)) for one in self.stopping
         )
         self.leaves = [states.get(id, id) for id in self.leaves]
 
@@ -220,7 +219,8 @@ class _Translation:
         jobs: dict[str, Running | Stopping] = {one.token: one for one in stopping}
         jobs |= {one.token: one for one in activities}
         timers = self.timers(active, jobs, machines)
-        after = machine.changed(
+        after = changed(
+            machine,
             version=chart.version,
             digest=chart.digest,
             configuration=leaves,
@@ -230,11 +230,11 @@ class _Translation:
             activities=activities,
             machines=machines,
             deferred=tuple(
-                replace(kept, event=old.event, payload=plain(old.payload))
+                changed(kept, event=old.event, payload=plain(old.payload))
                 for old, kept in self.originals(self.old.deferred, machine.deferred)
                 if self.knows(old.event)
             ),
-            over=self.still_over(active),
+            finished=self.still_finished(active),
             undo=self.still_to_be_undone(jobs),
             stopping=stopping,
         )
@@ -298,7 +298,7 @@ class _Translation:
 
     def activities(self, active: frozenset[str]) -> tuple[Running, ...]:
         found = self.originals(self.old.activities, self.machine.activities)
-        return tuple(replace(kept, id=old.id, state=old.state) for old, kept in found if self.is_declared(old, active))
+        return tuple(changed(kept, id=old.id, state=old.state) for old, kept in found if self.is_declared(old, active))
 
     def still_stopping(self, kept: tuple[Running, ...]) -> tuple[Stopping, ...]:
         """Work whose end is still of interest: what was stopping, and what the migration stops and could have to undo."""
@@ -329,7 +329,7 @@ class _Translation:
             if activity is None or activity.undo is None or done.state not in self.chart.states:
                 problem = f"activity '{done.id}' of state '{done.state}' is to be undone, which the chart cannot do."
                 raise self.refusal(problem)
-        return tuple(done if done.undoing in jobs else replace(done, undoing="") for done in self.undo)
+        return tuple(done if done.undoing in jobs else changed(done, undoing="") for done in self.undo)
 
     def is_declared(self, old: OldActivity, active: frozenset[str]) -> bool:
         if old.state is None:
@@ -347,7 +347,7 @@ class _Translation:
         for old, timer in self.originals(
             self.old.timers, tuple(timer for timer in self.machine.timers if timer.activity is None)
         ):
-            renamed = replace(timer, event=old.event, state=old.state, payload=plain(old.payload))
+            renamed = changed(timer, event=old.event, state=old.state, payload=plain(old.payload))
             if old.state is not None:
                 declared = old.state in active and any(
                     one.event == old.event for one in self.chart.states[old.state].timers
@@ -359,7 +359,7 @@ class _Translation:
         for token, timer in self.deadlines.items():
             job = jobs.get(token or "")
             if job is not None and self.chart.activities[job.id].deadline is not None:
-                kept[timer.token] = replace(timer, event=f"error.invoke.{job.id}", state=job.state)
+                kept[timer.token] = changed(timer, event=f"error.invoke.{job.id}", state=job.state)
         return tuple(kept[timer.token] for timer in self.machine.timers if timer.token in kept)
 
     def has_place(self, child: ChildMachine, active: frozenset[str]) -> bool:
@@ -371,8 +371,8 @@ class _Translation:
             self.dropped[event] = None
         return known
 
-    def still_over(self, active: frozenset[str]) -> dict[str, tuple[str, ...]]:
-        found = {id: self.declared(names, id) for id, names in sorted(self.over.items()) if id in active}
+    def still_finished(self, active: frozenset[str]) -> dict[str, tuple[str, ...]]:
+        found = {id: self.declared(names, id) for id, names in sorted(self.finished.items()) if id in active}
         return {id: names for id, names in found.items() if names}
 
     def declared(self, names: list[str], id: str) -> tuple[str, ...]:

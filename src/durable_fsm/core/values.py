@@ -1,21 +1,24 @@
-"""The plain values that everything else is made of: JSON, types of data, and where something was written."""
+"""The plain values that everything else is made of: JSON, types of data, and where something was written.
+
+Snapshots, events and effects are frozen msgspec structs; `changed(snapshot, seq=2)` is a copy with other members. It
+refuses a name that is not a field.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-Json: TypeAlias = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+if TYPE_CHECKING:
+    from dataclasses import replace as changed  # mypy knows the names and types of the fields
 
+    Json: TypeAlias = None | bool | int | float | str | "list[Json]" | "dict[str, Json]"
+else:
+    from msgspec.structs import replace as changed
 
-class Changeable:
-    """A frozen dataclass without slots, of which every event makes a changed one."""
+    Json = Any  # msgspec reads the types of fields, and cannot resolve an alias that names itself
 
-    def changed(self, **changes: object) -> Self:
-        """What `dataclasses.replace` would return, without its detour."""
-        changed = object.__new__(type(self))
-        vars(changed).update(vars(self), **changes)
-        return changed
+__all__ = ["Json", "Location", "Misfit", "ValueType", "changed"]
 
 
 class Misfit(ValueError):

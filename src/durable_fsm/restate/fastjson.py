@@ -11,6 +11,7 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 
+from durable_fsm.core.codec import as_builtin
 from durable_fsm.core.values import Json
 
 JsonMember: TypeAlias = Any  # Any: `Json`, in a struct; msgspec cannot resolve that recursive alias
@@ -37,8 +38,8 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:  # Any: the record's
     return msgspec.json.Decoder(kind)
 
 
-def dumps(value: Json) -> bytes:
-    """Write JSON, in UTF-8, with sorted members.
+def dumps(value: Json | msgspec.Struct) -> bytes:
+    """Write JSON, in UTF-8, with sorted members; a struct as its object.
 
     Raises:
         ValueError: a text has an unpaired surrogate, or a number has more than 4,300 digits.
@@ -56,16 +57,5 @@ def loads(text: bytes) -> Any:  # Any: whatever JSON it holds
     return _decode(text)
 
 
-def _as_builtin(value: object) -> object:
-    """Write a text or a number of an author's own class as the built-in that it extends."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
-_encode = msgspec.json.Encoder(order="sorted", enc_hook=_as_builtin).encode
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=as_builtin).encode
 _decode = msgspec.json.Decoder[Any]().decode

@@ -20,7 +20,7 @@ from durable_fsm.core.chart import Chart, History
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read
@@ -96,7 +96,7 @@ def recorded(stored: StoredMachine, taken: list[Taken], at: int) -> tuple[Stored
         number += 1
         pages.append(Page(number, tail[:PAGE]))
         tail = tail[PAGE:]
-    return stored.changed(tail=tail, pages=number, entries=stored.entries + len(entries)), pages
+    return changed(stored, tail=tail, pages=number, entries=stored.entries + len(entries)), pages
 
 
 def first_kept(history: History, stored: StoredMachine) -> int:

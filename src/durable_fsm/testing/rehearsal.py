@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, St
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, TerminalError, locate, quoted
 from durable_fsm.frontends import chart_from
 
@@ -414,7 +414,7 @@ class Rehearsal:
         event = Event(effect.event, effect.payload, Origin.MACHINE, sendid=effect.sendid, sender=self.snapshot.session)
         to = effect.to
         if is_address(effect.to):
-            event = replace(event, origin=Origin.EXTERNAL, sender=address(self.chart.name, self.key))
+            event = changed(event, origin=Origin.EXTERNAL, sender=address(self.chart.name, self.key))
             receiver = self._system.find(*parted(effect.to))
             if receiver is None:
                 self.posted.append(effect)
@@ -423,7 +423,7 @@ class Rehearsal:
             to = f"#_{receiver._parent.id}" if receiver is not None and receiver._parent is not None else to
         elif self._parent is not None:
             receiver = self._parent.machine
-            event = replace(event, token=self._parent.token)
+            event = changed(event, token=self._parent.token)
         else:
             receiver = None
         if receiver is not None:
@@ -467,7 +467,7 @@ class Rehearsal:
             end = Event(f"done.invoke.{parent.id}", machine.output, Origin.PLATFORM)
         else:
             end = Event(f"error.invoke.{parent.id}", machine.failure, Origin.PLATFORM)
-        end = replace(end, token=parent.token, invokeid=parent.id)
+        end = changed(end, token=parent.token, invokeid=parent.id)
         self._system.post.append(lambda: parent.machine._receive(end))
 
     # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────

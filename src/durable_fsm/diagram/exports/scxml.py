@@ -11,18 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
-from durable_fsm.core.chart import (
-    ROOT,
-    Activity,
-    Callback,
-    Chart,
-    Child,
-    Guard,
-    Kind,
-    State,
-    Timer,
-    Transition,
-)
+from durable_fsm.core.chart import ROOT, Activity, Callback, Chart, Child, Guard, Kind, State, Timer, Transition
 from durable_fsm.diagram.exports.export import (
     Export,
     callbacks_of,

@@ -21,7 +21,7 @@ from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import writable
 from durable_fsm.restate.observability.redaction import seen
@@ -177,7 +177,7 @@ class Delivery:
 
     def event_of(self, child: str) -> Event:
         """The event, as the end of a child."""
-        return self.event.changed(invokeid=child)
+        return changed(self.event, invokeid=child)
 
     @property
     def event(self) -> Event:

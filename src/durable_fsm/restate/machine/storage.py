@@ -10,7 +10,6 @@ letters    what other machines sent and this deployment cannot take, in order
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,10 +17,10 @@ from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import MEMBERS, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.codec import record_of, snapshot_from_text, snapshot_in
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.upgrade import Upgrade, upgrade
-from durable_fsm.core.values import Changeable
+from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.messages.envelope import Parent
@@ -44,42 +43,30 @@ def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
-class Log(msgspec.Struct):
+class Log(msgspec.Struct, frozen=True):
     """The record of a machine as its snapshot carries it; its entries are only read where somebody asks for them."""
 
-    tail: list[msgspec.Raw] = []
+    tail: tuple[msgspec.Raw, ...] = ()
     pages: int = 0
     entries: int = 0
 
 
-NO_LOG = Log()
-_NAMES = (*MEMBERS, "due", "waited_for", "run_by", "gone")
-_Kept = msgspec.defstruct("_Kept", [*((name, Any, msgspec.UNSET) for name in _NAMES), ("log", Log | None, None)])
-_decode = msgspec.json.Decoder(_Kept).decode
+class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
+    """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
+
+    log: Log | None = None
+    due: Mapping[str, int] = {}
+    waited_for: bool = False
+    run_by: Parent | None = None
 
 
-def _json_in(chart: Chart, text: bytes) -> Any:  # Any: whatever JSON is stored
+def _record_in(chart: Chart, text: bytes) -> StoredRecord:
     try:
-        return loads(text)
-    except ValueError as error:
-        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"it is no JSON: {error}.") from error
-
-
-def _members_in(chart: Chart, text: bytes) -> tuple[Any, Log]:  # Any: as above
-    """What a stored snapshot says, and its record.
-
-    Raises:
-        SnapshotUnreadable: it is no JSON, or has a record that is none.
-    """
-    if b'"log":' not in text:
-        return _json_in(chart, text), NO_LOG
-    try:
-        kept: Any = _decode(text)
-    except ValueError as error:
-        snapshot_from_json(chart, _json_in(chart, text))  # says better what is wrong, if it sees it
-        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"{error}.") from error
-    members = {name: value for name in _NAMES if (value := getattr(kept, name)) is not msgspec.UNSET}
-    return members, kept.log or NO_LOG
+        return snapshot_from_text(chart, text, StoredRecord)
+    except errors.SnapshotUnreadable:
+        if b'"gone"' in text and is_mark(loads(text)):
+            raise errors.Gone(chart=chart.name) from None
+        raise
 
 
 def tokens_of(machine: Snapshot) -> set[str]:
@@ -88,8 +75,7 @@ def tokens_of(machine: Snapshot) -> set[str]:
     return {one.token for ones in kinds for one in ones}
 
 
-@dataclass(frozen=True)
-class StoredMachine(Changeable):
+class StoredMachine(msgspec.Struct, frozen=True):
     """The contents of the key `snapshot`.
 
     Attributes:
@@ -109,7 +95,7 @@ class StoredMachine(Changeable):
     tail: tuple[msgspec.Raw, ...] = ()
     pages: int = 0
     entries: int = 0
-    due: Mapping[str, int] = field(default_factory=dict[str, int])
+    due: Mapping[str, int] = {}
     waited_for: bool = False
     run_by: Parent | None = None
     upgrade: Upgrade | None = None
@@ -129,7 +115,7 @@ class StoredMachine(Changeable):
         taken = upgrade(chart, stored.machine)
         if taken.machine is stored.machine and taken.chart is chart:
             return stored
-        return stored.changed(chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
+        return changed(stored, chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
 
     @classmethod
     def decode_any_version(cls, chart: Chart, text: bytes | None) -> StoredMachine:
@@ -141,20 +127,18 @@ class StoredMachine(Changeable):
         """
         if text is None:
             return cls(chart)
-        record, log = _members_in(chart, text)
-        if is_mark(record):
-            raise errors.Gone(chart=chart.name)
-        machine = snapshot_from_json(chart, record)
-        seen(machine.data, *(kept.payload for kept in machine.deferred))
+        record = _record_in(chart, text)
+        seen(record.data, *(kept.payload for kept in record.deferred))
+        log = record.log or Log()
         return cls(
             chart=chart,
-            machine=machine,
-            tail=tuple(log.tail),
+            machine=snapshot_in(record),
+            tail=log.tail,
             pages=log.pages,
             entries=log.entries,
-            due=record.get("due", {}),
-            waited_for=record.get("waited_for", False),
-            run_by=Parent(**record["run_by"]) if "run_by" in record else None,
+            due=record.due,
+            waited_for=record.waited_for,
+            run_by=record.run_by,
         )
 
     def encode(self) -> bytes:
@@ -164,16 +148,9 @@ class StoredMachine(Changeable):
             TooLarge: longer than the platform can carry.
         """
         assert self.machine is not None
-        record: dict[str, Any] = dict(snapshot_to_json(self.machine))
-        if self.entries:
-            record["log"] = {"tail": self.tail, "pages": self.pages, "entries": self.entries}
-        if self.due:
-            record["due"] = self.due
-        if self.waited_for:
-            record["waited_for"] = True
-        if self.run_by is not None:
-            record["run_by"] = plain(self.run_by)
-        text = dumps(record)
+        log = Log(self.tail, self.pages, self.entries) if self.entries else None
+        beside = {"log": log, "due": self.due, "waited_for": self.waited_for, "run_by": self.run_by}
+        text = dumps(record_of(self.machine, StoredRecord, **beside))
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)
         return text

@@ -38,7 +38,7 @@ from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
@@ -320,7 +320,7 @@ class Transaction:
             known = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
             armed = {timer.token for timer in machine.timers}
             due = {token: moment for token, moment in known.items() if token in armed}
-        stored = self.stored.changed(machine=machine, upgrade=None, due=due, waited_for=bool(self.waiters.known))
+        stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=bool(self.waiters.known))
         if history is None:
             return stored, []
         return recorded(stored, taken, at)

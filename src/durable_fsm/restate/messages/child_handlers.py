@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from restate import ObjectContext, ObjectSharedContext
@@ -13,6 +13,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import done_by, not_ended
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import changed
 from durable_fsm.errors import DurableFSMError, MigrationError, SnapshotUnreadable, VersionError
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import Located, message_of
@@ -63,7 +64,7 @@ class ChildHandlers:
                 transaction = await self.enter(ctx)
                 if transaction.machine is not None:
                     return b""
-                transaction.stored = replace(transaction.stored, run_by=parent)
+                transaction.stored = changed(transaction.stored, run_by=parent)
                 return await transaction.run("create", act)
         except (DurableFSMError, RestateTerminalError) as error:
             if transaction is not None and transaction.stored.machine is not None:
