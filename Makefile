@@ -1,7 +1,7 @@
-# The verbs of this repository. `make` alone lists them.
+# The commands of this repository. `make` alone lists them.
 #
-# Everything is installed into .venv, in the exact versions of constraints.txt, again only when what is wanted changes.
-# pip reads its own settings and PIP_* variables; nothing about where packages come from is written here.
+# Everything is installed into .venv, in the exact versions of constraints.txt, and again only when these files change.
+# pip reads its own settings and PIP_* variables; this file does not say where packages come from.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -12,17 +12,17 @@ READY := .venv/.ready
 EXTRAS := diagrams,granian,testing,transitions
 step = printf '\n── %s\n'
 
-# SCALE multiplies generated examples, kills and load in the same tests. KEEP needs no line: make hands on what it is told.
+# SCALE multiplies generated examples, kills and load in the same tests. make passes KEEP to the programs by itself.
 export SCALE ?= 1
-# pytest's output is copied on its way; without this it would come in lumps.
+# tee copies pytest's output; without this setting the output would be delayed.
 export PYTHONUNBUFFERED := 1
-# mkdocs-material advertises its successor otherwise.
+# Turns off mkdocs-material's advertisement of its successor.
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
-help: ## say what each verb does, and how long it takes
+help: ## list the commands, and how long each takes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
-	@echo; echo "Times are for two cores. The first verb also installs .venv: a minute and network access, once."
+	@echo; echo "Times are for two cores. The first command also installs .venv: a minute and network access, once."
 
 .PHONY: demo
 demo: $(READY) ## watch machines survive kill -9, on the real server; under a minute; KEEP=1 leaves it running
@@ -32,31 +32,31 @@ demo: $(READY) ## watch machines survive kill -9, on the real server; under a mi
 	@$(BIN)/python -m machines.order.demo
 
 .PHONY: demo-kafka
-demo-kafka: $(READY) ## watch packages followed by Kafka's records while the server is killed; half a minute; KEEP=1 as above
+demo-kafka: $(READY) ## watch Kafka records reach their packages while the server is killed; half a minute; KEEP=1 as above
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "Packages on their way (half a minute)"
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
-test: $(READY) lint types ## every check and every test, what CI runs; a quarter of an hour; SCALE=10 works harder
+test: $(READY) lint types ## run every check and every test, as CI does; a quarter of an hour; SCALE=10 runs more examples and kills
 	@$(step) "mkdocs build --strict"
 	@$(BIN)/mkdocs build --strict --quiet
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
-	@$(step) "pytest, SCALE=$(SCALE)"  # inside coverage, not with it inside: our own plugin is imported before any other
+	@$(step) "pytest, SCALE=$(SCALE)"  # coverage runs pytest: our own plugin is imported before pytest-cov could start
 	@mkdir -p build
 	@$(BIN)/coverage erase
 	@set -o pipefail; $(BIN)/coverage run -m pytest -n 2 --dist worksteal --durations=15 2>&1 | tee build/pytest.log
 	@$(BIN)/coverage combine --quiet
-	@$(step) "coverage; the core's is complete, elsewhere a miss is a conversation"
+	@$(step) "coverage; it must be complete for the core only"
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='*/durable_fsm/core/*' --fail-under=100
 	@$(step) "All of it passed"
 	@tail -n 1 build/pytest.log
 
 .PHONY: check
-check: $(READY) lint types ## lint, types and the pure tests; under a minute
+check: $(READY) lint types ## run lint, type checks and the pure tests; under a minute
 	@$(step) "pytest, without the server"
 	@$(BIN)/python -m pytest -m 'not server'
 
@@ -77,7 +77,7 @@ types: $(READY)
 	@$(BIN)/mypy src $(wildcard machines tests/typing)
 
 .PHONY: format
-format: $(READY) ## generate the blocking client, let ruff format, and mend what it can; seconds
+format: $(READY) ## generate the blocking client, let ruff format, and fix what it can; seconds
 	@$(BIN)/python -m tests.client.unasync
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
@@ -87,7 +87,7 @@ diagrams: $(READY) ## draw the charts of machines/ into diagrams/; seconds
 	@$(BIN)/durable-fsm diagram
 
 .PHONY: bench
-bench: $(READY) ## how fast machines are beside hand-written objects, XState and other libraries, and a picture; half an hour
+bench: $(READY) ## compare the speed of machines with hand-written objects, XState and other libraries; half an hour
 	@$(BIN)/python -m durable_fsm.local.native
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/core.py
@@ -99,7 +99,7 @@ docs: $(READY) ## build the documentation into build/docs; seconds
 	@echo "Open build/docs/index.html."
 
 .PHONY: constraints
-constraints: ## solve all versions anew, from pyproject.toml alone; a minute; then run make test
+constraints: ## resolve all versions again, from pyproject.toml alone; a minute; then run make test
 	@rm -rf build/solved && $(PYTHON) -m venv build/solved
 	@build/solved/bin/pip install -qq --upgrade 'pip>=25.1'
 	@build/solved/bin/pip install -qq --group dev --editable '.[$(EXTRAS)]'
@@ -109,7 +109,7 @@ constraints: ## solve all versions anew, from pyproject.toml alone; a minute; th
 	@echo "Wrote constraints.txt. Run make test before you commit it."
 
 .PHONY: clean
-clean: ## remove what was built, .venv too; the server stays in your cache
+clean: ## remove everything that make built, and .venv; the server stays in your cache
 	@rm -rf .venv build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,4 +1,4 @@
-"""Snippets of README.md and docs/ are executed: a page that lies fails like any test."""
+"""Snippets of README.md and docs/ are executed, so that a wrong page fails like any test."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],
-    excludes=["docs/tutorial.md"],  # its files are run by tests/docs/test_tutorial.py
+    excludes=["docs/tutorial.md"],  # executed by tests/docs/test_tutorial.py
 ).pytest()
 
-_pages: dict[Path, list[Any]] = {}  # Any: a snippet, whose class is Sybil's own
+_pages: dict[Path, list[Any]] = {}  # Any: a snippet, in a class of Sybil
 _run: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the snippets of a page back into their order: a page is read from its beginning."""
+    """Put the snippets of a page back into their order, because they depend on each other."""
     for page in {item.path for item in items if item.path.suffix == ".md"}:
         places = [place for place, item in enumerate(items) if item.path == page]
         snippets = sorted((items[place] for place in places), key=lambda item: item.reportinfo()[1] or 0)
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Run what stands before a snippet, where another process has begun its page."""
+    """Run the snippets before this one, if another process has begun the page."""
     for snippet in _pages.get(item.path, ()):
         if snippet is item:
             _run.add(item.nodeid)

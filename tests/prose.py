@@ -29,6 +29,7 @@ MARKUP = [
 ]
 END = re.compile(r"(?<=[.!?:;])[\"')]?\s+")
 PLACEHOLDER = "{…}"
+COMMENT = re.compile(r"(?:^|\s)#+ (.*)$")
 
 
 def sentences(text: str) -> list[str]:
@@ -120,6 +121,19 @@ def of_command(command: click.Command) -> Iterator[Text]:
         yield from of_markdown(_dedented((text or "").replace("\b", "")))
 
 
+def of_settings(source: str) -> Iterator[Text]:
+    """The comments of a Makefile, a TOML or a YAML file."""
+    for number, line in enumerate(source.splitlines(), 1):
+        if comment := COMMENT.search(line):
+            yield Text(number, comment[1])
+
+
 def of_file(path: Path) -> Iterator[Text]:
     source = path.read_text(encoding="utf-8")
-    return of_python(source) if path.suffix == ".py" else of_markdown(source)
+    match path.suffix:
+        case ".py":
+            return of_python(source)
+        case ".md":
+            return of_markdown(source)
+        case _:
+            return of_settings(source)
