@@ -34,6 +34,9 @@ by_name = TransitionsConfig(
     activities={"charging": activity(charge)},
     timers={"charging": {"give_up": timedelta(minutes=5)}},
     auto_transitions=False,
+    version="2",
+    workflow=True,
+    operators_only=("repair",),
 )
 by_member = TransitionsConfig("Order", Order, [["checkout", Order.CART, Order.CHARGING]], Order.CART, send_event=True)
 
@@ -42,5 +45,6 @@ assert_type(chart_from(Machine(states=["cart"], initial="cart")), Chart)
 
 TransitionsConfig("Order")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 TransitionsConfig("Order", [], versoin="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+TransitionsConfig("Order", [], version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 TransitionsConfig("Order", [], timers={"cart": {"x": 15}})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 by_name.version = "2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

@@ -71,3 +71,6 @@ activity(charge_card, input=5)  # type: ignore[arg-type]  # pyright: ignore[repo
 activity(charge_card, timeout=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 after(15, Order.on_hold.to(Order.expired))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 durable(versoin="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+durable(version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+durable(after_end=timedelta(1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+durable(version="2", name="Order", defers=["pay"], operators_only=["repair"], workflow=True, history=None)

@@ -6,15 +6,15 @@ finds them.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
-from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, History, Retry, Undo
-from durable_fsm.core.migration import Migration
-from durable_fsm.core.sources import Kafka, Webhook
+from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Retry, Undo
 from durable_fsm.core.values import Location
+from durable_fsm.frontends.options import ClassChartOptions, ClassOptions
 
 if TYPE_CHECKING:
     from statemachine import Event, State
@@ -32,51 +32,7 @@ STANCE = "durable_stance"
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `durable` says of a class."""
-
-    version: str = "1"
-    name: str | None = None
-    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
-    create_first: bool = False
-    cancel_timers_over: timedelta = timedelta(0)
-    defers: tuple[str, ...] = ()
-    ignores: tuple[str, ...] = ()
-    history: History | None = field(default_factory=History)
-    work: tuple[Any, ...] = ()  # Any: what `activity` makes is made for the library's untyped `invoke=`
-    sources: tuple[Kafka, ...] = ()
-    webhooks: tuple[Webhook, ...] = ()
-    redact: tuple[str, ...] = ()
-    operators_only: tuple[str, ...] = ()
-    migrations: tuple[Migration, ...] = ()
-    versions: tuple[object, ...] = ()
-    after_end: AfterEnd | None = None
-    workflow: bool = False
-    flow: bool = False
-
-
-def durable(
-    *,
-    version: str = "1",
-    name: str | None = None,
-    handlers: Mapping[str, str] | None = None,
-    create_first: bool = False,
-    cancel_timers_over: timedelta = timedelta(0),
-    defers: Iterable[str] = (),
-    ignores: Iterable[str] = (),
-    history: History | None = History(),  # noqa: B008 - frozen
-    work: Iterable[Any] = (),
-    sources: Iterable[Kafka] = (),
-    webhooks: Iterable[Webhook] = (),
-    redact: Iterable[str] = (),
-    operators_only: Iterable[str] = (),
-    migrations: Iterable[Migration] = (),
-    versions: Iterable[object] = (),
-    after_end: AfterEnd | None = None,
-    workflow: bool = False,
-    flow: bool = False,
-) -> Callable[[C], C]:
+def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
     """Say how a statechart class is hosted. Without it the defaults hold.
 
     Args:
@@ -100,37 +56,17 @@ def durable(
         workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key.
         flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
     """
-    options = Options(
-        version=version,
-        name=name,
-        handlers=dict(handlers or {}),
-        create_first=create_first,
-        cancel_timers_over=cancel_timers_over,
-        defers=tuple(defers),
-        ignores=tuple(ignores),
-        history=history,
-        work=tuple(work),
-        sources=tuple(sources),
-        webhooks=tuple(webhooks),
-        redact=_listed(redact),
-        operators_only=_listed(operators_only),
-        migrations=tuple(migrations),
-        versions=tuple(versions),
-        after_end=after_end,
-        workflow=workflow,
-        flow=flow,
-    )
+    unknown = next((name for name in options if name not in ClassOptions.__annotations__), None)
+    if unknown is not None:
+        close = difflib.get_close_matches(unknown, ClassOptions.__annotations__, n=1)
+        raise TypeError(f"durable() has no option '{unknown}'." + "".join(f" Did you mean '{name}'?" for name in close))
+    said = ClassChartOptions(**cast("dict[str, Any]", options))
 
     def mark(cls: C) -> C:
-        setattr(cls, OPTIONS, options)
+        setattr(cls, OPTIONS, said)
         return cls
 
     return mark
-
-
-def _listed(names: Iterable[str]) -> tuple[str, ...]:
-    """A single name is a list of one, not of its letters."""
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def keep() -> None:

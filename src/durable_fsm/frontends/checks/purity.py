@@ -21,7 +21,7 @@ import uuid
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from durable_fsm.frontends.source_locations import FunctionNode, source_of
@@ -226,8 +226,8 @@ def _meaning(node: ast.AST, names: Names) -> object:
 def _member(holder: object, name: str) -> object:
     if not isinstance(holder, ModuleType | type):
         return None
-    found = inspect.getattr_static(holder, name, None)  # static: a module may import what it is asked for
-    return getattr(found, "__func__", None) if isinstance(found, staticmethod | classmethod) else found
+    found: Any = inspect.getattr_static(holder, name, None)  # static: a module may import what it is asked for
+    return found.__func__ if type(found) in (staticmethod, classmethod) else found
 
 
 def _fault_of(node: ast.Name | ast.Attribute, names: Names) -> str | None:

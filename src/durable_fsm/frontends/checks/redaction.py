@@ -52,17 +52,16 @@ class RedactedType:
             raise Misfit("the value, which is redacted, does not fit", error.path) from error
 
 
-def with_redaction(chart: Chart, redact: tuple[str, ...]) -> Chart:
-    """The chart with these members redacted, in what it shows and in what its types say of a wrong value."""
-    if not redact:
+def with_redaction(chart: Chart) -> Chart:
+    """The chart with types that do not quote a redacted member when its value is wrong."""
+    if not chart.hosting.redact:
         return chart
-    redaction = Redaction.of(redact)
+    redaction = chart.redaction
     events = {
         name: event if event.payload is None else replace(event, payload=RedactedType(event.payload, redaction))
         for name, event in chart.events.items()
     }
-    hosting = replace(chart.hosting, redact=redact)
-    return replace(chart, data=RedactedType(chart.data, redaction), events=events, hosting=hosting)
+    return replace(chart, data=RedactedType(chart.data, redaction), events=events)
 
 
 def problems_in(

@@ -21,7 +21,7 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.chart import ROOT, Chart, EventType, Hosting, Kind, Policies, State, Timer, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
 from durable_fsm.core.lint import findings
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location, ValueType
@@ -31,10 +31,11 @@ from durable_fsm.frontends.checks import flows, sources, versions
 from durable_fsm.frontends.checks.inputs import refuse_unknown
 from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
 from durable_fsm.frontends.checks.undo import refuse_nothing
-from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration, Options
+from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
+from durable_fsm.frontends.options import ClassChartOptions, hosting_of
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import Callbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
@@ -68,7 +69,7 @@ class _Reader:
     def __init__(self, cls: type[StateChart[Any]], read: ReadChart) -> None:
         self.cls = cls
         self.read = read
-        self.options: Options = vars(cls).get(OPTIONS, Options())
+        self.options: ClassChartOptions = vars(cls).get(OPTIONS) or ClassChartOptions()
         self.name = self.options.name or cls.__name__
         self.problems: dict[Problem, None] = {}
         self.places = places_in(cls)
@@ -120,19 +121,7 @@ class _Reader:
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             work=detached,
-            hosting=Hosting(
-                handlers=dict(self.options.handlers),
-                create_first=self.options.create_first,
-                cancel_timers_over=self.options.cancel_timers_over,
-                history=self.options.history,
-                after_end=self.options.after_end,
-                sources=self.options.sources,
-                webhooks=self.options.webhooks,
-                operators_only=self.options.operators_only,
-                migrations=self.options.migrations,
-                workflow=self.options.workflow,
-                flow=self.options.flow,
-            ),
+            hosting=hosting_of(self.options),
             kept=self._kept(),
         )
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
@@ -140,7 +129,7 @@ class _Reader:
         if self.problems:
             raise DefinitionError(chart=self.name, problems=tuple(self.problems))
         self._judge(chart)
-        return with_redaction(chart, self.options.redact)
+        return with_redaction(chart)
 
     def _kept(self) -> tuple[Chart, ...]:
         self.here = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import timedelta
 from enum import Enum, EnumMeta
 from typing import Any, cast
 
@@ -14,12 +13,10 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
-from durable_fsm.core.chart import AfterEnd, History
-from durable_fsm.core.migration import Migration
-from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
+from durable_fsm.frontends.options import ChartOptions
 
 OPTIONS = (
     "send_event", "queued", "auto_transitions", "ordered_transitions", "ignore_invalid_triggers", "model_attribute",
@@ -33,7 +30,7 @@ NESTING = frozenset({"children", "parallel", "states", "initial", "transitions",
 
 
 @dataclass(frozen=True, eq=False)
-class TransitionsConfig:
+class TransitionsConfig(ChartOptions):
     """A state machine in the vocabulary of transitions.
 
         Order = TransitionsConfig(
@@ -54,7 +51,6 @@ class TransitionsConfig:
             are the callbacks.
         activities: outside work by state.
         machines: machines by state that it runs, each a definition or `machine(definition, ...)`.
-        work: outside work that callbacks may start by `effects.start(id, payload)`, and that no state waits for.
         timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`. What
             computes a timedelta or an instant, a function or the name of a method, may take the place of the time.
         every: as `timers`, for events that come again and again.
@@ -62,15 +58,11 @@ class TransitionsConfig:
         ignores: events by state of which no notice is taken while nothing takes them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
-        sources, webhooks: Kafka topics and providers whose records and requests are events, as for `durable`.
-        redact, operators_only: members that nobody is to read, and handlers for operators, as for `durable`.
-        migrations, versions: what becomes of machines of other versions, as for `durable`.
-        after_end: what becomes of a machine that has ended, as for `durable`.
-        workflow, flow: host a workflow, or a service for flows, beside it, as for `durable`.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
-    What follows `separator` are the arguments of `Machine`, by their names.
+    What follows `separator` are the arguments of `Machine`, by their names. The other options of `durable` are arguments
+    too, and mean the same: `version`, `handlers`, `sources` and so on.
     """
 
     name: str
@@ -81,28 +73,13 @@ class TransitionsConfig:
     model: type | None = None
     activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
     machines: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    work: tuple[Any, ...] = ()
     timers: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
     every: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
     defers: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     ignores: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])
     private: tuple[str, ...] = ()
-    version: str = "1"
     doc: str = ""
-    create_first: bool = False
-    cancel_timers_over: timedelta = timedelta(0)
-    history: History | None = History()  # noqa: RUF009 - frozen
-    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
-    sources: tuple[Kafka, ...] = ()
-    webhooks: tuple[Webhook, ...] = ()
-    redact: tuple[str, ...] = ()
-    operators_only: tuple[str, ...] = ()
-    migrations: tuple[Migration, ...] = ()
-    versions: tuple[Any, ...] = ()
-    after_end: AfterEnd | None = None
-    workflow: bool = False
-    flow: bool = False
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"
     send_event: bool = False
@@ -119,8 +96,16 @@ class TransitionsConfig:
     on_exception: Any = None
     on_final: Any = None
 
+    # a configuration equals only itself: its chart is made once
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def __post_init__(self) -> None:
         """Remember where it is written, for messages and diagrams."""
+        super().__post_init__()
         if self.location is None:
             author = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - of the call: __post_init__, __init__, it
             object.__setattr__(self, "location", Location(author.f_code.co_filename, author.f_lineno))

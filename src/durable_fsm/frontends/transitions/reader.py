@@ -25,7 +25,6 @@ from durable_fsm.core.chart import (
     Chart,
     EventType,
     Guard,
-    Hosting,
     Kind,
     Policies,
     State,
@@ -45,6 +44,7 @@ from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
 from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
+from durable_fsm.frontends.options import hosting_of
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
@@ -158,19 +158,7 @@ class _Reader:
                 catch_errors=any(ERROR in edge.events for edge in transitions),
             ),
             work=self.work.detached,
-            hosting=Hosting(
-                handlers=dict(config.handlers),
-                create_first=config.create_first,
-                cancel_timers_over=config.cancel_timers_over,
-                history=config.history,
-                after_end=config.after_end,
-                sources=tuple(config.sources),
-                webhooks=tuple(config.webhooks),
-                operators_only=tuple(config.operators_only),
-                migrations=tuple(config.migrations),
-                workflow=config.workflow,
-                flow=config.flow,
-            ),
+            hosting=hosting_of(config),
             kept=versions.kept_for(config.name, [self.read(one) for one in config.versions]),
         )
         for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
@@ -178,7 +166,7 @@ class _Reader:
         if self.problems:
             raise NotDurable(chart=config.name, problems=tuple(self.problems))
         self._judge(chart)
-        return with_redaction(chart, tuple(config.redact))
+        return with_redaction(chart)
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:

@@ -1,0 +1,83 @@
+"""The options of a chart: how authors give them, to `durable` or to a configuration, and how the readers get them.
+
+`HostingOptions` and `ClassOptions` are what type checkers know of the arguments. `ChartOptions` adds what is no part of
+a chart's `Hosting` to its fields, so that each option has one default and one meaning for every front-end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, TypedDict, cast
+
+from durable_fsm.core.chart import AfterEnd, History, Hosting
+from durable_fsm.core.migration import Migration
+from durable_fsm.core.sources import Kafka, Webhook
+
+
+class HostingOptions(TypedDict, total=False):
+    """The options that every definition has."""
+
+    version: str
+    handlers: Mapping[str, str] | None
+    create_first: bool
+    cancel_timers_over: timedelta
+    history: History | None
+    after_end: AfterEnd | None
+    work: Iterable[Any]  # Any: what `activity` makes is made for the library's untyped `invoke=`
+    sources: Iterable[Kafka]
+    webhooks: Iterable[Webhook]
+    redact: Iterable[str]
+    operators_only: Iterable[str]
+    migrations: Iterable[Migration]
+    versions: Iterable[object]
+    workflow: bool
+    flow: bool
+
+
+class ClassOptions(HostingOptions, total=False):
+    """The options of `durable`: those that a configuration of transitions has no other place for are added."""
+
+    name: str | None
+    defers: Iterable[str]
+    ignores: Iterable[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChartOptions(Hosting):
+    """Everything that an author says of a chart beside its states and events."""
+
+    version: str = "1"
+    work: tuple[Any, ...] = ()
+    versions: tuple[object, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep what an author wrote as a list: later changes to that list change nothing."""
+        for name in ("work", "versions", "sources", "webhooks", "redact", "operators_only", "migrations"):
+            object.__setattr__(self, name, listed(getattr(self, name)))
+        object.__setattr__(self, "handlers", dict(cast("Mapping[str, str] | None", self.handlers) or {}))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassChartOptions(ChartOptions):
+    """What `durable` says of a class."""
+
+    name: str | None = None
+    defers: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("defers", "ignores"):
+            object.__setattr__(self, name, listed(getattr(self, name)))
+
+
+def hosting_of(options: ChartOptions) -> Hosting:
+    """The part of the options that a chart's host reads."""
+    return Hosting(**{spec.name: getattr(options, spec.name) for spec in fields(Hosting)})
+
+
+def listed(items: Iterable[Any]) -> tuple[Any, ...]:
+    """The items as a tuple. A single name is a list of one name, not of its letters."""
+    return (items,) if isinstance(items, str) else tuple(items)
