@@ -227,7 +227,7 @@ def test_a_stale_picture_that_says_the_same_says_so(tmp_path: Path) -> None:
 
     result = diagram(LAMP, "-o", str(path), "--theme", "dark", "--check")
 
-    assert result.stderr.endswith("It says the same: its look or an option has changed.\n")
+    assert result.stderr.endswith("The content is the same; its look or an option has changed.\n")
 
 
 def test_a_stale_file_whose_suffix_says_nothing_is_mended_with_its_format(tmp_path: Path) -> None:
@@ -303,16 +303,16 @@ def test_a_stale_block_is_told_with_the_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("<!-- fsm: a:B table -->\n", "1: this block has no end; write <!-- /fsm --> below it."),
+        ("<!-- fsm: a:B table -->\n", "1: this block has no end; add <!-- /fsm --> below it."),
         ("\n<!-- /fsm -->\n", "2: <!-- /fsm --> closes nothing; remove it."),
         (
             "<!-- fsm: a:B -->\n<!-- /fsm -->\n",
             "1: a block names a target and a kind: <!-- fsm: module:Class table -->.",
         ),
-        ("<!-- fsm: a:B picture -->\n<!-- /fsm -->\n", "1: there is no block 'picture'; use table, mermaid, svg."),
+        ("<!-- fsm: a:B picture -->\n<!-- /fsm -->\n", "1: unknown kind of block 'picture'; use table, mermaid, svg."),
         (
             "<!-- fsm: a:B svg -->\n<!-- fsm: a:B svg -->\n<!-- /fsm -->\n",
-            "2: this block begins inside another; close that with <!-- /fsm -->.",
+            "2: this block begins inside another; close the other with <!-- /fsm --> first.",
         ),
         ("\n\n<!-- fsm: nowhere:B table -->\n<!-- /fsm -->\n", "3: 'nowhere' cannot be imported: there is no module"),
     ],

@@ -162,7 +162,11 @@ class _Look:
         if rule is not None and abs(point[1] - rule) < 1.5 and box.left < point[0] < box.right:
             return True
         grown, shrunk = box.grown(1.5), box.grown(-1.5)
-        return grown.contains(point) and not shrunk.contains(point)
+        return _contains(grown, point) and not _contains(shrunk, point)
+
+
+def _contains(rect: Rect, point: Point) -> bool:
+    return rect.left < point[0] < rect.right and rect.top < point[1] < rect.bottom
 
 
 def _overlap(one: Rect, other: Rect) -> bool:

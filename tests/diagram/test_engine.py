@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from durable_fsm.diagram import NoEngine, to_svg
-from durable_fsm.diagram.layout.engine import OVERRIDE, place, program
+from durable_fsm.diagram.layout.engine import OVERRIDE, program, run
 from tests.building import chart
 
 GRAPH = 'digraph { node [shape=box]; edge [arrowhead=none]; a -> b [id="e"] }'
@@ -72,7 +72,7 @@ def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(OVERRIDE, "/nowhere/dot")
 
     with pytest.raises(NoEngine, match="/nowhere/dot"):
-        place(GRAPH)
+        run(GRAPH)
 
 
 def test_a_program_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,11 +80,11 @@ def test_a_program_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv(OVERRIDE, str(broken))
 
     with pytest.raises(NoEngine, match="could not lay out the graph: triangulation failed"):
-        place(GRAPH)
+        run(GRAPH)
 
 
 def test_places_come_back_with_y_pointing_down() -> None:
-    placement = place(GRAPH)
+    placement = run(GRAPH)
 
     assert placement.nodes["a"][1] < placement.nodes["b"][1]
     assert len(placement.curves["e"]) >= 4

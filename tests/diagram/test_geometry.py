@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durable_fsm.diagram.layout.geometry import Path, Rect, at, joined, merged, split
-from durable_fsm.diagram.layout.lanes import Turn, across, lanes, room_for
+from durable_fsm.diagram.layout.lanes import SidewaysRun, across, lanes, room_for
 
 BOX = Rect(0, 0, 10, 10)
 CURVE = ((0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 20.0))
@@ -72,8 +72,8 @@ def test_crossing_paths_are_counted() -> None:
 
 
 def test_lines_through_one_gap_get_lanes_in_which_they_do_not_cross() -> None:
-    first, second = Turn("first", 1, 0, 100), Turn("second", 1, 50, 150)
-    apart = Turn("apart", 1, 400, 500)
+    first, second = SidewaysRun("first", 1, 0, 100), SidewaysRun("second", 1, 50, 150)
+    apart = SidewaysRun("apart", 1, 400, 500)
 
     places = lanes([first, second, apart])
 

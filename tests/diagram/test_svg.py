@@ -163,10 +163,10 @@ def test_states_and_labels_link_to_their_source(order: Chart) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"theme": "solar"}, "there is no theme 'solar'; use 'light', 'dark', 'auto' or 'vars'"),
+        ({"theme": "solar"}, "unknown theme 'solar'; use 'light', 'dark', 'auto' or 'vars'"),
         ({"depth": 0}, "a picture of depth 0 would show nothing; use 1 or more"),
         ({"direction": "BT"}, "a picture goes 'TB' or 'LR', not 'BT'"),
-        ({"direction": "LR"}, "a picture with states in states goes downwards; fold it with depth=1, or use 'TB'"),
+        ({"direction": "LR"}, "a picture with nested states goes downwards; fold it with depth=1, or use 'TB'"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_what_to_do(

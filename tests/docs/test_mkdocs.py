@@ -150,16 +150,16 @@ FENCES = {
         "shop_of_docs",
         "'shop_of_docs': 'shop_of_docs' does not name a definition. Write 'module:Name', 'file.py:Name' or",
     ),
-    "no target": ("", "'': the first line names what to draw, as in shop.orders:Order."),
+    "no target": ("", "'': the first line must name what to draw, as in shop.orders:Order."),
     "no such file": ("other.py:Door", "'other.py:Door': There is no file 'other.py'."),
     "no such document": ("order.scxml", "'order.scxml': 'order.scxml' cannot be read: No such file or directory."),
     "not durable": ("shop_of_docs:Sleepy", "'shop_of_docs:Sleepy': Sleepy: "),
-    "no such option": ("shop_of_docs:Door\ncolour: red", "there is no option 'colour'; use theme, depth, active,"),
+    "no such option": ("shop_of_docs:Door\ncolour: red", "unknown option 'colour'; use theme, depth, active,"),
     "no such theme": ("shop_of_docs:Door\ntheme: red", "'shop_of_docs:Door': 'theme' cannot be 'red'."),
     "no depth": ("shop_of_docs:Door\ndepth: 0", "'shop_of_docs:Door': 'depth' cannot be '0'."),
-    "no such state": ("shop_of_docs:Door\nactive: shut", "there is no state 'shut' to be active. It has 'closed',"),
+    "no such state": ("shop_of_docs:Door\nactive: shut", "the active state 'shut' does not exist. There are 'closed',"),
     "nested to the right": ("shop_of_docs:Door\ndirection: LR", "'shop_of_docs:Door': "),
-    "no option at all": ("shop_of_docs:Door\nquickly", "'quickly' is no option; write 'name: value'."),
+    "no option at all": ("shop_of_docs:Door\nquickly", "'quickly' is not an option; write 'name: value'."),
 }
 
 
@@ -176,7 +176,7 @@ def test_a_fence_that_cannot_be_drawn_fails_the_build_in_one_line(
     assert line.startswith("fsm: index.md: '")
     assert reason in line
     assert "\n" not in line
-    assert "There is no diagram of" in (shop / "site" / "index.html").read_text("utf-8")
+    assert "Cannot draw" in (shop / "site" / "index.html").read_text("utf-8")
 
 
 def test_modules_are_found_where_the_configuration_says_and_files_beside_it(shop: Path) -> None:

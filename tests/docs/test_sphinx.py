@@ -95,7 +95,7 @@ def test_a_changed_definition_is_drawn_anew_although_the_page_is_the_same(shop: 
     [
         ("shop_of_docs:Dor", "fsm: 'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door'."),
         ("shop_of_docs:Door\n   :theme: red", "fsm: 'shop_of_docs:Door': 'theme' cannot be 'red'."),
-        ("shop_of_docs:Door\n   :active: shut", "there is no state 'shut' to be active."),
+        ("shop_of_docs:Door\n   :active: shut", "the active state 'shut' does not exist."),
         ("shop_of_docs:Door\n   :direction: LR", "fsm: 'shop_of_docs:Door': "),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_directive_that_cannot_be_drawn_fails_the_build_and_shows_in_the_page(
     said = capsys.readouterr().err
     assert code == 1
     assert re.search(rf"index\.rst:4: WARNING: .*{re.escape(reason)}", said)
-    assert "There is no diagram of" in (output / "index.html").read_text("utf-8")
+    assert "Cannot draw" in (output / "index.html").read_text("utf-8")
 
 
 @pytest.mark.browser

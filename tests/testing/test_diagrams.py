@@ -68,7 +68,7 @@ def test_the_command_names_options_that_are_not_the_usual_ones(tmp_path: Path) -
         f"durable-fsm diagram {TARGET} -o {path} --theme auto --depth 1 --active cart --active paid --id-prefix x-"
     )
     assert stale == f"{path} is stale: run {command}"
-    assert why == "There is no such file."
+    assert why == "The file does not exist."
 
 
 def test_a_chart_that_was_made_by_hand_has_a_name_and_no_module(tmp_path: Path) -> None:

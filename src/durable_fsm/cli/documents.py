@@ -11,7 +11,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid
 from durable_fsm.diagram.files import is_fresh
-from durable_fsm.diagram.markdown_blocks import BadBlock, Block, blocks, filled
+from durable_fsm.diagram.markdown_blocks import BadBlock, MarkdownBlock, blocks, filled
 from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 
@@ -23,7 +23,7 @@ def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
     """
     lost: list[str] = []
 
-    def render(block: Block, there: str) -> str:
+    def render(block: MarkdownBlock, there: str) -> str:
         export = _rendered(path, block)
         lost.extend(f"{path}:{block.line}: left out: {sentence}" for sentence in export.lost)
         return there if is_fresh(there.encode(), export.text.encode()) else export.text
@@ -46,7 +46,7 @@ def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
     return False, bool(lost)
 
 
-def _rendered(path: Path, block: Block) -> Export:
+def _rendered(path: Path, block: MarkdownBlock) -> Export:
     try:
         chart = locate_chart(block.target).chart
         return _body(chart, block.kind)

@@ -1,4 +1,4 @@
-"""A chart in, a graph out: which states and edges a picture shows, folded and highlighted as asked."""
+"""Make the graph of a chart: decide which states and edges a picture shows, folded and highlighted as asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
-from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node, Part, Role, Row
+from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial, Label, Node, Part, Role, Row
 from durable_fsm.diagram.words import Words, cut
 
 
@@ -19,15 +19,15 @@ def graph_of(
     possible: Collection[str] = (),
     heat: Mapping[str, float] | None = None,
 ) -> Graph:
-    """Everything a picture of *chart* shows.
+    """Extract everything that a picture of *chart* shows.
 
     Args:
-        depth: how many levels of states are drawn; deeper ones are folded into their ancestor, their edges lifted to
-            it and merged. None draws all.
-        active: ids of active states; their ancestors are active too.
+        depth: how many levels of states are drawn. Deeper states are folded into their ancestor, and their edges are
+            moved to it and merged. None draws all levels.
+        active: ids of active states; their ancestors become active too.
         taken: keys of transitions that were just taken.
         possible: events that can be sent now, or keys of single transitions.
-        heat: a number for states by id and for transitions by key: how often, how long, how many.
+        heat: the numbers of a heat map, for states by id and for transitions by key.
 
     Raises:
         ValueError: *depth* is less than 1.
@@ -76,7 +76,7 @@ class _Extraction:
     # ── folding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _visible(self, id: str) -> str:
-        """The state itself, or the folded ancestor that stands for it."""
+        """The state itself, or the folded ancestor that is drawn in its place."""
         path = [id, *self.chart.index.ancestors[id]]
         deepest = len(path) - 1 if self.depth is None else min(self.depth, len(path) - 1)
         return path[len(path) - 1 - deepest]
@@ -120,7 +120,7 @@ class _Extraction:
         )
 
     def _first_visits(self, state: State) -> Iterable[Row]:
-        """Where the histories of a parallel state lead the first time: they have no room for an arrow."""
+        """Rows for the defaults of history states on a parallel state, which have no room for an arrow."""
         if state.kind is Kind.PARALLEL and not self._folded(state):
             for history in self.chart.index.histories[state.id]:
                 if history.initial is not None and history.initial.targets:
@@ -128,7 +128,7 @@ class _Extraction:
                     yield (Part(Role.KEYWORD, f"{history.id} at first"), Part(Role.TEXT, cut(text)))
 
     def _initials(self, state: State) -> Iterable[Initial]:
-        """The arrow out of the dot; the first child where the author named none. A history's default is an edge."""
+        """The arrow out of the initial dot, to the first child if the author named none. History defaults are edges."""
         if state.kind is not Kind.COMPOUND or self._folded(state) or self.shown[state.id] != state.id:
             return
         if state.initial is None:
@@ -145,7 +145,7 @@ class _Extraction:
 
     # ── edges ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _edges(self) -> list[Edge]:
+    def _edges(self) -> list[GraphEdge]:
         found: dict[tuple[str, tuple[str, ...], str], list[tuple[Transition, Label, EdgeKind]]] = {}
         for number, transition in enumerate(self.chart.transitions):
             if not transition.targets:
@@ -168,14 +168,16 @@ class _Extraction:
         return edges + [edge for state in self.chart.states.values() for edge in self._default(state)]
 
     def _is_own_loop(self, transition: Transition) -> bool:
-        """Whether a loop of the picture is one of the chart, and not an edge between two folded states."""
+        """Whether a loop is one in the chart too, and not an edge between two folded states."""
         return transition.targets == (transition.source,) and self.shown[transition.source] == transition.source
 
-    def _edge(self, source: str, targets: tuple[str, ...], group: list[tuple[Transition, Label, EdgeKind]]) -> Edge:
+    def _edge(
+        self, source: str, targets: tuple[str, ...], group: list[tuple[Transition, Label, EdgeKind]]
+    ) -> GraphEdge:
         transitions = [transition for transition, _, _ in group]
         kinds = {kind for _, _, kind in group}
         numbers = [self.heat[transition.key] for transition in transitions if transition.key in self.heat]
-        return Edge(
+        return GraphEdge(
             source=source,
             targets=targets,
             kind=group[0][2] if len(kinds) == 1 else EdgeKind.EVENT,
@@ -191,8 +193,8 @@ class _Extraction:
         here = not self.active or transition.source in self.active
         return here and any(event in self.possible for event in transition.events)
 
-    def _default(self, state: State) -> Iterable[Edge]:
-        """The arrow out of a history state, for the first visit."""
+    def _default(self, state: State) -> Iterable[GraphEdge]:
+        """The arrow out of a history state: its default, for the first visit."""
         if not state.kind.is_history or self.shown[state.id] != state.id or _is_on_border(self.chart, state):
             return
         if state.initial is None or not state.initial.targets:
@@ -201,7 +203,7 @@ class _Extraction:
         parts = self.words.row(state.initial)
         tooltip = f"{state.id} → {', '.join(targets)}: the first time"
         labels = (Label(state.initial.key, -1, parts, tooltip),)
-        yield Edge(state.id, targets, EdgeKind.DEFAULT, labels)
+        yield GraphEdge(state.id, targets, EdgeKind.DEFAULT, labels)
 
     # ── words about the whole ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,7 +213,7 @@ class _Extraction:
         return self.chart.name, sentence
 
     def _description(self, states: list[State]) -> str:
-        """What a screen reader says: size, beginning and end."""
+        """The description for screen readers: the size, the initial states and the final states."""
         everything = [state for state in self.chart.states.values() if state.id != ROOT]
         sizes = f"{_count(len(everything), 'state')}, {_count(len(self.chart.transitions), 'transition')}"
         hidden = len(everything) - len(states)
@@ -235,7 +237,7 @@ class _Extraction:
 
 
 def _is_on_border(chart: Chart, state: State) -> bool:
-    """Whether this is the history of a parallel state, which belongs to no region and is drawn on the border."""
+    """Whether this is a history state of a parallel state: it belongs to no region, and is drawn on the border."""
     return state.kind.is_history and chart.states[state.parent or ROOT].kind is Kind.PARALLEL
 
 

@@ -1,4 +1,4 @@
-"""Pictures and texts of charts as files: which format a suffix means, what is written, and whether it is still right."""
+"""Pictures and texts of charts as files: the formats of suffixes, the content, and whether a file is up to date."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ USUAL = {("theme", "light"), ("direction", "TB")}
 
 _FOLDING: Mapping[str, Callable[..., Export]] = {"mermaid": to_mermaid, "plantuml": to_plantuml, "dot": to_dot}
 _WHOLE: Mapping[str, Callable[[Chart], Export]] = {"md": to_markdown, "scxml": to_scxml, "xstate": to_xstate}
-_SAID = re.compile(r'<g id="(?:[^"]*)" class="fsm-(?:state|transition)\b.*?<title>(.*?)</title>', re.DOTALL)
+_TOOLTIPS = re.compile(r'<g id="(?:[^"]*)" class="fsm-(?:state|transition)\b.*?<title>(.*?)</title>', re.DOTALL)
 
 
 def content(chart: Chart, format: str, **options: Any) -> tuple[bytes, tuple[str, ...]]:
-    """What a file of this format holds, and what had to be left out.
+    """The content of a file in this format, and a sentence for each part that is left out.
 
     Args:
         format: one of `FORMATS`.
-        options: those of `to_svg`. Texts take `depth` alone, and those that hold a whole chart not even that.
+        options: those of `to_svg`. Of these, `mermaid`, `plantuml` and `dot` use only `depth`; other texts use none.
 
     Raises:
-        ValueError: an option has no such value.
+        ValueError: an option has an invalid value.
         NoEngine: no layout program is installed.
-        NoFont: there is no font for a PNG.
+        NoFont: no font was found for a PNG.
     """
     if format == "svg":
         return to_svg(chart, **options).encode(), ()
@@ -59,21 +59,21 @@ def content(chart: Chart, format: str, **options: Any) -> tuple[bytes, tuple[str
 
 
 def is_fresh(there: bytes, wanted: bytes) -> bool:
-    """Whether a file holds what would be written, or a picture of the same: another Graphviz may place it otherwise."""
+    """Whether a file has the wanted content, or the same stamp: another Graphviz may place things differently."""
     mark = stamp_of(wanted)
     return there == wanted or (mark is not None and stamp_of(there) == mark)
 
 
 def report(chart: Chart, path: Path, wanted: bytes, *, target: str, **options: Any) -> list[str]:
-    """Lines for the author of a stale file: the command that mends it, and how the file differs."""
+    """Lines about a stale file for its author: the command that updates it, and how the file differs."""
     lines = [f"{path} is stale: run {command(target, path, **options)}"]
     if not path.is_file():
-        return [*lines, "There is no such file."]
-    return lines + (difference(chart, path, wanted) or ["It says the same: its look or an option has changed."])
+        return [*lines, "The file does not exist."]
+    return lines + (difference(chart, path, wanted) or ["The content is the same; its look or an option has changed."])
 
 
 def command(target: str, path: Path, **options: Any) -> str:
-    """What a person types to write the file; options are those of `to_svg`, a light theme is understood."""
+    """The command that writes the file. Options are those of `to_svg`; defaults are left out."""
     words = ["durable-fsm", "diagram", target, "-o", str(path)]
     if path.suffix not in SUFFIXES and "format" in options:
         words += ["--format", options["format"]]
@@ -86,10 +86,10 @@ def command(target: str, path: Path, **options: Any) -> str:
 
 
 def difference(chart: Chart, path: Path, wanted: bytes) -> list[str]:
-    """How a stale file differs, as lines of a unified diff; empty if nobody could read it or it says the same.
+    """How a stale file differs, as lines of a unified diff; empty for a PNG, or if the content is the same.
 
-    A text differs by itself, and a picture by the transition table beside it (`order.md` by `order.svg`). Where there is
-    none, an SVG differs by what its states and transitions say.
+    A picture is compared by the transition table beside it (`order.md` beside `order.svg`). Without one, an SVG is
+    compared by the tooltips of its states and transitions.
     """
     beside = path.with_suffix(".md")
     if path.suffix != ".md" and beside.is_file():
@@ -98,13 +98,13 @@ def difference(chart: Chart, path: Path, wanted: bytes) -> list[str]:
             return table
     there = path.read_bytes() if path.is_file() else b""
     if path.suffix == ".svg":
-        return _diff(path, _said(there), _said(wanted))
+        return _diff(path, _tooltips(there), _tooltips(wanted))
     return [] if path.suffix == ".png" else _diff(path, there.decode("utf-8", "replace"), wanted.decode())
 
 
-def _said(svg: bytes) -> str:
-    """What an SVG says of every state and transition, a line each."""
-    titles: list[str] = _SAID.findall(svg.decode("utf-8", "replace"))
+def _tooltips(svg: bytes) -> str:
+    """The tooltips of every state and transition of an SVG, a line each."""
+    titles: list[str] = _TOOLTIPS.findall(svg.decode("utf-8", "replace"))
     return "\n".join(unescape(title).replace("\n", "; ") for title in titles)
 
 

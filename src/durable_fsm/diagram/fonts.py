@@ -1,7 +1,7 @@
-"""How wide text is, without asking any font: a table of Helvetica's widths, with room for its wider relatives.
+"""The font family of pictures, and the width of a text in it, from a table of Helvetica's widths plus some room.
 
-Layout must not depend on the fonts of the machine that draws. Inter, Segoe UI, Roboto, Arial and Liberation Sans all
-fit into what is measured here.
+The layout must not depend on the fonts of the computer that draws. Inter, Segoe UI, Roboto, Arial and Liberation Sans
+are at most as wide as measured here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OTHERS = {"→": 1000, "…": 1000, "–": 556, "—": 1000, "·": 278, "•": 
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """Pixels that *text* may need, `size` being the height of the font in pixels."""
+    """The width in pixels that *text* may need, at a font size in pixels."""
     thousandths = sum(map(_advance, text))
     return thousandths / 1000 * size * ROOM * (BOLD if bold else 1)
 

@@ -1,6 +1,6 @@
-"""The neutral graph between a chart and its pictures: what is drawn, already worded, and nothing about where.
+"""The graph between a chart and its pictures: everything that is drawn, already worded, and nothing about where.
 
-Renderers read this and not the chart, so that every picture and every text tells the same story in the same words.
+Renderers read this graph and not the chart, so that every picture and every text uses the same words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from durable_fsm.core.values import Location
 
 
 class Role(StrEnum):
-    """What a piece of text is; themes give each role its colour."""
+    """The role of a piece of text; a theme has a colour for each role."""
 
     EVENT = "event"
     AFTER = "after"
@@ -30,7 +30,7 @@ class Role(StrEnum):
 
 
 class EdgeKind(StrEnum):
-    """Why an edge is taken. Colour and sign follow from it."""
+    """The kind of event that takes an edge. It decides colour and icon."""
 
     EVENT = "event"
     AFTER = "after"
@@ -42,7 +42,7 @@ class EdgeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of text that is never broken."""
+    """A piece of text in which no line breaks."""
 
     role: Role
     text: str
@@ -54,7 +54,7 @@ Row = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One transition as it is written on its edge; `number` counts in document order from 0."""
+    """The text of one transition on its edge; `number` is its place in document order, from 0."""
 
     key: str
     number: int
@@ -67,8 +67,11 @@ class Label:
 class Node:
     """A state that is drawn.
 
-    `region` is a child of a parallel state, `folded` the number of states hidden inside, `accepts` the names of events
-    that its own transitions take.
+    Attributes:
+        accepts: the events of its own transitions.
+        folded: the number of states hidden inside.
+        region: whether it is a child of a parallel state.
+        heat: the number of a heat map.
     """
 
     id: str
@@ -90,10 +93,10 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """Transitions that share source, targets and colour; several targets are a fork.
+class GraphEdge:
+    """Transitions that share source, targets and colour; several targets make a fork.
 
-    A loop leaves its state and enters it again. `kind` is the default kind for the arrow out of a history state.
+    A loop leaves its state and enters it again. The arrow out of a history state has the kind `DEFAULT`.
     """
 
     source: str
@@ -111,7 +114,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """Where a compound state (or the chart, `parent` being "") begins; `actions` run on the way."""
+    """Where a compound state begins, or the chart if `parent` is ""; `actions` run on the way."""
 
     parent: str
     targets: tuple[str, ...]
@@ -120,14 +123,14 @@ class Initial:
 
 @dataclass(frozen=True)
 class Graph:
-    """Everything a picture shows, in document order. `nodes` lacks the root: its children have the parent ""."""
+    """Everything that a picture shows, in document order. The root is not a node; its children have the parent ""."""
 
     name: str
     title: str
     summary: str
     description: str
     nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[GraphEdge, ...]
     initials: tuple[Initial, ...]
 
     @cached_property
@@ -136,7 +139,7 @@ class Graph:
 
     @cached_property
     def children(self) -> dict[str, tuple[Node, ...]]:
-        """Drawn children by parent, the chart's own under the root's id."""
+        """Drawn children by parent; those of the chart are under the id of the root."""
         found: dict[str, list[Node]] = {ROOT: [], **{node.id: [] for node in self.nodes}}
         for node in self.nodes:
             found[node.parent].append(node)

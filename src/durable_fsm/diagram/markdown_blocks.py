@@ -1,10 +1,10 @@
-"""Blocks of a Markdown document that are filled from charts, in place.
+"""Find and fill blocks of a Markdown document that show a chart.
 
     <!-- fsm: shop.orders:Order table -->
     …
     <!-- /fsm -->
 
-Both comments stand on lines of their own; those in a fenced code block are an example, and stay as they are.
+Both comments need a line of their own. Comments inside a fenced code block are examples and are ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 class BadBlock(ValueError):
-    """A block that cannot be filled; `line` counts from 1."""
+    """A block that cannot be filled, in `line`, counted from 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -29,8 +29,8 @@ class BadBlock(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """What a block asks for: a picture of *target*, as one of `KINDS`. It stands between the lines `line` and `end`."""
+class MarkdownBlock:
+    """A block that shows *target* as one of `KINDS`. Its comments are on the lines `line` and `end`."""
 
     target: str
     kind: str
@@ -38,17 +38,17 @@ class Block:
     end: int
 
 
-Render = Callable[[Block, str], str]
-"""Takes a block and what is in it now, and returns what belongs there."""
+Render = Callable[[MarkdownBlock, str], str]
+"""A function from a block and its present content to its new content."""
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> list[MarkdownBlock]:
     """The blocks of a document, in order.
 
     Raises:
-        BadBlock: one has no end or no beginning, or asks for what there is not.
+        BadBlock: a block has no end or no beginning, or its kind is unknown.
     """
-    found: list[Block] = []
+    found: list[MarkdownBlock] = []
     opened: tuple[str, str, int] | None = None
     fence = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -59,20 +59,20 @@ def blocks(text: str) -> list[Block]:
         begins = _OPENS.fullmatch(line)
         if begins is not None:
             if opened is not None:
-                raise BadBlock("this block begins inside another; close that with <!-- /fsm -->.", number)
+                raise BadBlock("this block begins inside another; close the other with <!-- /fsm --> first.", number)
             opened = (*_asked(begins[1], number), number)
         elif _CLOSES.fullmatch(line):
             if opened is None:
                 raise BadBlock("<!-- /fsm --> closes nothing; remove it.", number)
-            found.append(Block(*opened, number))
+            found.append(MarkdownBlock(*opened, number))
             opened = None
     if opened is not None:
-        raise BadBlock("this block has no end; write <!-- /fsm --> below it.", opened[2])
+        raise BadBlock("this block has no end; add <!-- /fsm --> below it.", opened[2])
     return found
 
 
 def filled(text: str, render: Render) -> str:
-    """The document with all blocks filled.
+    """Fill all blocks of a document.
 
     Raises:
         BadBlock: as `blocks` does.
@@ -90,12 +90,12 @@ def _asked(words: str, number: int) -> tuple[str, str]:
         raise BadBlock("a block names a target and a kind: <!-- fsm: module:Class table -->.", number)
     target, kind = asked
     if kind not in KINDS:
-        raise BadBlock(f"there is no block '{kind}'; use {', '.join(KINDS)}.", number)
+        raise BadBlock(f"unknown kind of block '{kind}'; use {', '.join(KINDS)}.", number)
     return target, kind
 
 
 def _fence(fence: str, line: str) -> str:
-    """The fence that is open after a line: only its own kind, as long or longer and alone, closes it."""
+    """The code fence that is open after a line. It takes a fence of the same character, at least as long, to close it."""
     found = _FENCE.match(line)
     if found is None:
         return fence

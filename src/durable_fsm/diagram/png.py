@@ -1,4 +1,4 @@
-"""A picture as PNG, drawn by resvg from our SVG, in Inter if the package `fontpkg-inter` is installed."""
+"""Rasterise our SVG to PNG with resvg, in the font Inter if the package `fontpkg-inter` is installed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ INTER = "fontpkg_inter"
 
 
 class NoFont(RuntimeError):
-    """There is no font to draw text with."""
+    """No font was found to draw text with, or the font file cannot be read."""
 
 
 def png_of(svg: str, *, zoom: float = 2.0, font: Path | None = None) -> bytes:
-    """Rasterise an SVG of a fixed theme (`light` or `dark`): resvg knows no media queries and no variables.
+    """Rasterise an SVG of the theme `light` or `dark`; resvg does not support media queries and variables.
 
     Args:
-        zoom: pixels of the PNG for one of the picture.
-        font: a font file to draw with; by default Inter, or what the machine has that is most like it.
+        zoom: pixels of the PNG for each pixel of the picture.
+        font: a font file to draw with; by default Inter, or the most similar font of this computer.
 
     Raises:
-        NoFont: the file is no font, or there is no font at all.
+        NoFont: the file is not a font, or no font was found.
     """
     resvg = _resvg()
     files = tuple(inter()) if font is None else (str(font),)
@@ -49,7 +49,7 @@ def _resvg() -> ModuleType:
 
 
 def inter() -> list[str]:
-    """The files of Inter, if pip brought them."""
+    """The font files of Inter, if its package is installed."""
     found = importlib.util.find_spec(INTER)
     if found is None or found.origin is None:
         return []
@@ -57,10 +57,10 @@ def inter() -> list[str]:
 
 
 def family_of(font: Path) -> str:
-    """The family's name, as the table `name` of a TrueType or OpenType file has it.
+    """The name of the font family, from the table `name` of a TrueType or OpenType file.
 
     Raises:
-        NoFont: the file cannot be read as one.
+        NoFont: the file cannot be read as a font.
     """
     try:
         data = font.read_bytes()
@@ -72,13 +72,13 @@ def family_of(font: Path) -> str:
             if platform == 3 and name == 1:
                 return data[start + texts + at : start + texts + at + size].decode("utf-16-be")
     except (OSError, struct.error, StopIteration, UnicodeDecodeError) as error:
-        raise NoFont(f"{str(font)!r} is no font file that can be read. Name a .ttf or .otf file.") from error
-    raise NoFont(f"{str(font)!r} does not say which family it is. Name another font file.")
+        raise NoFont(f"{str(font)!r} cannot be read as a font file. Name a .ttf or .otf file.") from error
+    raise NoFont(f"{str(font)!r} does not contain the name of its font family. Name another font file.")
 
 
 @cache
 def _draws_text(files: tuple[str, ...], families: str) -> bool:
-    """Whether a letter leaves a trace: without a font resvg draws none, and says nothing."""
+    """Whether resvg draws a letter: without a font it draws none, and reports no error."""
     empty = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
     letter = empty.format(f'<text x="2" y="15" font-family="{escape(families)}">M</text>')
     resvg = _resvg()

@@ -1,4 +1,4 @@
-"""A picture as SVG: ids and keys that stay, tooltips, links, one scoped style sheet, the same bytes every time."""
+"""Write a picture as SVG, with stable ids and keys, tooltips, links and one scoped style sheet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.values import Location
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.fonts import width
-from durable_fsm.diagram.graph import Edge, Part, Role
-from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Picture, picture
+from durable_fsm.diagram.graph import GraphEdge, Part, Role
+from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Layout, lay_out
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at, split
 from durable_fsm.diagram.layout.sizes import (
     BOLD_ROLES,
@@ -57,29 +57,30 @@ def to_svg(
     """Draw a chart.
 
     Args:
-        theme: `light` and `dark` are fixed; `auto` follows the reader; `vars` takes the page's `--fsm-*` colours.
-        depth: levels of states to draw; deeper ones are folded.
+        theme: `light` and `dark` have fixed colours; `auto` follows the reader's setting; `vars` takes the colours from
+            the `--fsm-*` properties of the page.
+        depth: how many levels of states to draw; deeper ones are folded.
         active: ids of active states.
         taken: keys of transitions just taken.
         possible: events that can be sent now, or keys of transitions.
-        direction: `TB`, or `LR` for pictures without nesting.
-        id_prefix: before every id, for several machines on one page.
-        heat: a number for states by id and transitions by key.
-        source_url: where the definition can be read, with places for `{file}` and `{line}`.
+        direction: `TB`, downwards, or `LR`, to the right, for pictures without nested states.
+        id_prefix: a prefix of every id, for several pictures on one page.
+        heat: the numbers of a heat map, for states by id and transitions by key.
+        source_url: the address of the definition, with `{file}` and `{line}` to be filled in.
 
     Raises:
-        ValueError: no such theme, depth or direction.
+        ValueError: the theme, the depth or the direction is unknown.
         NoEngine: no layout program is installed.
     """
     if theme not in ("light", "dark", "auto", "vars"):
-        raise ValueError(f"there is no theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
+        raise ValueError(f"unknown theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
     graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat)
     mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url)
-    return _Writer(picture(graph, direction), theme, id_prefix, source_url, mark).svg()
+    return _SvgWriter(lay_out(graph, direction), theme, id_prefix, source_url, mark).svg()
 
 
-class _Writer:
-    def __init__(self, drawn: Picture, theme: Theme, prefix: str, source_url: str | None, mark: str) -> None:
+class _SvgWriter:
+    def __init__(self, drawn: Layout, theme: Theme, prefix: str, source_url: str | None, mark: str) -> None:
         self.drawn = drawn
         self.theme: Theme = theme
         self.prefix = prefix
@@ -93,7 +94,7 @@ class _Writer:
         graph = self.drawn.graph
         heading = HEADING + (16 if graph.summary else 0)
         texts = max(width(graph.title, TITLE, bold=True), width(graph.summary, SMALL))
-        beside = 6 if self.hottest == 0 else 40  # for the number on a box at the right border
+        beside = 6 if self.hottest == 0 else 40  # room for the number of a heat map at the right border
         across = num(max(self.drawn.bounds.width, texts) + 2 * MARGIN + beside)
         down = num(self.drawn.bounds.height + heading + MARGIN)
         name = f"{self.prefix}fsm-{graph.name.lower()}"
@@ -290,14 +291,14 @@ class _Writer:
 
     # ── numbers and links ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _heat_width(self, edge: Edge) -> str:
+    def _heat_width(self, edge: GraphEdge) -> str:
         if not edge.heat or self.hottest <= 0:
             return ""
         share = math.log1p(max(edge.heat, 0)) / math.log1p(self.hottest)
         return f' style="stroke-width:{num(1.4 + 2.6 * share)}"'
 
     def _badge(self, heat: float | None, box: Rect) -> list[str]:
-        """The number of a heat map, over the upper right corner."""
+        """The number of a heat map, at the upper right corner."""
         if heat is None:
             return []
         text = f"{heat:,.0f}".replace(",", " ") if float(heat).is_integer() else f"{heat:.3g}"
@@ -318,7 +319,7 @@ class _Writer:
 
 
 def num(value: float) -> str:
-    """A length with one decimal at most, so that the last bits of a float never show."""
+    """A number with at most one decimal, so that rounding errors never show."""
     text = f"{value:.1f}"
     return "0" if text in ("-0.0", "0.0") else text.removesuffix(".0")
 
@@ -343,7 +344,7 @@ def path_data(path: Path) -> str:
 
 
 def arrow(path: Path, style: str = "") -> Iterable[str]:
-    """A line with a notched head, whose tip is the end of the path."""
+    """A line with an arrow head, whose tip is the end of the path."""
     (tip_x, tip_y), (back_x, back_y) = path.end, _before_end(path)
     length = math.hypot(tip_x - back_x, tip_y - back_y) or 1.0
     ux, uy = (tip_x - back_x) / length, (tip_y - back_y) / length
@@ -357,7 +358,7 @@ def arrow(path: Path, style: str = "") -> Iterable[str]:
 
 
 def _before_end(path: Path, length: float = 8.0) -> Point:
-    """A point of the path, this far before its end."""
+    """A point of the path, at this distance from its end."""
     end = path.end
     for point in reversed(path.points):
         if math.hypot(point[0] - end[0], point[1] - end[1]) >= length:
@@ -366,7 +367,7 @@ def _before_end(path: Path, length: float = 8.0) -> Point:
 
 
 def _shortened(path: Path, by: float = 7.0) -> Path:
-    """The path without its last pixels, which the arrow head covers."""
+    """The path without the last pixels, which the arrow head covers."""
     last = path.segments[-1]
     if len(last) == 2:
         (x0, y0), (x1, y1) = last

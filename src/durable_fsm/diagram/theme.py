@@ -1,4 +1,4 @@
-"""Colours and strokes. Every text has a contrast of at least 4.5 to its ground, every line and border of 3.1."""
+"""Colours and strokes. Every text has a contrast of at least 4.5 to its background, every line and border of 3.1."""
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ _LIT = """
 
 
 def css(theme: Theme) -> str:
-    """The style sheet of a picture, every rule scoped under `.fsm`.
+    """The style sheet of a picture; every rule applies only under `.fsm`.
 
-    `auto` follows the reader's scheme; `vars` takes its colours from `--fsm-*` properties of the page, light by
-    default.
+    `auto` follows the reader's setting; `vars` takes the colours from `--fsm-*` properties of the page, with those of
+    the light theme as defaults.
     """
     colours = DARK if theme == "dark" else LIGHT
     rules = [_scoped(rule) for rule in _SHAPES.strip().splitlines()]

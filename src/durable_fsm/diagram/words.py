@@ -1,4 +1,4 @@
-"""How diagrams word things: durations, events, guards, actions."""
+"""The words of diagrams: for durations, events, guards and actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from durable_fsm.core.chart import Chart, State, Timer, Transition
 from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
 
 LONGEST = 44
-"""Characters of one part; more is cut, and the tooltip says all of it."""
+"""The longest part, in characters. Longer ones are cut; the tooltip has the whole text."""
 
 _UNITS = (
     ("d", timedelta(days=1)),
@@ -22,7 +22,7 @@ _UNITS = (
 
 
 def duration(length: timedelta) -> str:
-    """A length of time as people say it: `15 min`, `1 h 30 min`, `7 d`."""
+    """A duration in words: `15 min`, `1 h 30 min`, `7 d`."""
     words: list[str] = []
     rest = length
     for unit, size in _UNITS:
@@ -33,19 +33,19 @@ def duration(length: timedelta) -> str:
 
 
 def timed(timer: Timer) -> str:
-    """When a timer is over: `after 15 min`, `every 1 h`; `after patience` and `at due_date` where that is computed."""
+    """When a timer fires: `after 15 min`, `every 1 h`; or by name if computed: `after patience`, `at due_date`."""
     length = duration(timer.after) if timer.when is None else timer.when.name
     word = "every" if timer.recurring else "at" if timer.instant else "after"
     return f"{word} {length}"
 
 
 def cut(text: str) -> str:
-    """The text, or its beginning with an ellipsis."""
+    """The text, cut to `LONGEST` characters with an ellipsis."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 class Words:
-    """The words of one chart: knows its timers, activities and states."""
+    """The words for the transitions and states of one chart."""
 
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
@@ -59,13 +59,13 @@ class Words:
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def kind(self, transition: Transition) -> EdgeKind:
-        """What the transition is about; the first of its events decides."""
+        """The kind of the first of its events."""
         if not transition.events:
             return EdgeKind.ALWAYS
         return EdgeKind(self._event(transition, transition.events[0]).role.value)
 
     def row(self, transition: Transition, shorten: Callable[[str], str] = cut) -> Row:
-        """`checkout, buy` `[has_items]` `/ reserve`: what stands on the edge."""
+        """The parts of the label on an edge: `checkout, buy`, `[has_items]`, `/ reserve`."""
         parts = [self._event(transition, event) for event in transition.events]
         merged: list[Part] = []
         for part in parts:
@@ -83,11 +83,11 @@ class Words:
         return tuple(Part(part.role, shorten(part.text)) for part in merged)
 
     def events(self, transition: Transition) -> str:
-        """What takes the transition, alone: `pay, cancel`, `after 15 min`, `always`."""
+        """Only the events of a transition: `pay, cancel`, `after 15 min`, `always`."""
         return ", ".join(self._event(transition, event).text for event in transition.events) or "always"
 
     def tooltip(self, transition: Transition) -> str:
-        """The whole transition on one line, with the events behind `after`, `done` and `error`."""
+        """The whole transition on one line, including the names of the events that the label words otherwise."""
         targets = ", ".join(transition.targets) or "stays"
         text = " ".join(part.text for part in self.row(transition, str)) or "always"
         shown = {part.text for part in self.row(transition, str)}
@@ -124,7 +124,7 @@ class Words:
 
     @staticmethod
     def _suffix(event: str, prefix: str, known: Mapping[str, object]) -> str | None:
-        """`charging` in `done.invoke.charging`; also in the spelling with underscores, if there is a `charging`."""
+        """The known id behind a prefix, or None: `charging` in `done.invoke.charging` or `done_invoke_charging`."""
         for spelling in (prefix, prefix.replace(".", "_")):
             if event.startswith(spelling) and event[len(spelling) :] in known:
                 return event[len(spelling) :]
@@ -133,7 +133,7 @@ class Words:
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def rows(self, state: State, staying: Iterable[Transition]) -> tuple[Row, ...]:
-        """What stands inside a state: entry, exit, activities, machines, timers that others answer, transitions that stay."""
+        """The rows inside a state: entry, exit, activities, machines, timers for other states, targetless transitions."""
         rows: list[Row] = []
         for word, callbacks in (("entry", (*state.entry, *state.done)), ("exit", state.exit)):
             if callbacks:

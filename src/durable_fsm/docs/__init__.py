@@ -1,9 +1,9 @@
-"""Charts where people read: in notebooks, MkDocs and Sphinx, and wherever a string is formatted.
+"""Show charts in notebooks, in MkDocs and Sphinx pages, and in format strings.
 
     from durable_fsm.docs import show      # show(Order) at the end of a cell, show(Order).save("order.svg")
     f"{Order:fsm-svg}"                     # once this package is imported
 
-MkDocs finds the plugin `fsm` by itself; Sphinx has the extension `durable_fsm.docs.sphinx`.
+For MkDocs there is the plugin `fsm`, for Sphinx the extension `durable_fsm.docs.sphinx`.
 """
 
 from __future__ import annotations

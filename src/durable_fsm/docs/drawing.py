@@ -1,4 +1,4 @@
-"""A chart that shows itself: in a notebook, and as a file."""
+"""Draw a chart in a notebook, and save it to a file."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from durable_fsm.diagram.theme import Theme
 from durable_fsm.frontends import chart_from
 
 FOLD_ABOVE = 25
-"""States of a chart that is still drawn in full, where nobody says how deep."""
+"""The most states of a chart that is drawn in full unless a depth is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture of a chart. A notebook displays it; `svg` is its text."""
+    """A picture of a chart, which a notebook displays; `svg` is its text."""
 
     chart: Chart
     svg: str
     options: dict[str, Any] = field(default_factory=dict[str, Any])  # Any: those of `to_svg`, of several types
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file whose suffix says the format, and return its path.
+        """Write the picture to a file, and return its path. The suffix decides the format.
 
-        A PNG of a picture that follows its reader is light.
+        A PNG is light if the theme of the picture has no fixed colours.
 
         Raises:
-            ValueError: the suffix says no format.
-            NoFont: there is no font for a PNG.
+            ValueError: the suffix is unknown.
+            NoFont: no font was found for a PNG.
         """
         path = Path(path)
         if path.suffix not in SUFFIXES:
@@ -56,13 +56,13 @@ def show(definition: object, *, depth: int | None = None, theme: Theme = "auto",
     """Draw a definition for a notebook.
 
     Args:
-        definition: whatever `chart_from` reads, or a python-statemachine instance, whose states are then active.
-        depth: levels of states to draw; by default all of them, or one if there are more than 25 states.
-        theme: `auto` follows the reader.
-        options: the others of `to_svg`.
+        definition: anything that `chart_from` reads, or a python-statemachine instance, whose states are drawn as active.
+        depth: how many levels of states to draw; by default all, or one if the chart has more than 25 states.
+        theme: `auto` follows the reader's setting.
+        options: further options of `to_svg`.
 
     Raises:
-        TypeError: it is nothing that any front-end reads.
+        TypeError: no front-end can read the definition.
         DefinitionError: the definition has problems.
         NoEngine: the extra `diagrams` is not installed.
     """
@@ -72,21 +72,17 @@ def show(definition: object, *, depth: int | None = None, theme: Theme = "auto",
 
 
 def folded(chart: Chart, depth: int | None) -> int | None:
-    """How many levels to draw: as asked, or one of a chart with more than 25 states."""
+    """How many levels to draw: *depth* if given, or else one if the chart has more than 25 states."""
     if depth is None and len(chart.states) - 1 > FOLD_ABOVE:
         return 1
     return depth
 
 
 def _subject(definition: object) -> tuple[Chart, tuple[str, ...]]:
-    """The chart of a definition; of an instance also where it is."""
-    if not _is_instance(definition):
+    """The chart of a definition, and the active states if it is an instance."""
+    if not isinstance(definition, StateChart):
         return chart_from(definition), ()
-    machine: Any = definition  # Any: whatever its model is
-    chart = chart_from(definition.__class__)
+    machine: Any = definition  # Any: a StateChart of any model
+    chart = chart_from(type(machine))
     ids = (str(state.id) for state in machine.configuration)
     return chart, tuple(id for id in ids if id in chart.states)
-
-
-def _is_instance(definition: object) -> bool:
-    return isinstance(definition, StateChart)

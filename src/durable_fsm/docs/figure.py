@@ -1,4 +1,4 @@
-"""A chart as a figure of a web page, and the one style sheet that all figures of a site share."""
+"""Charts as figures of a web page, and the style sheet that all figures of a site share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 LIGHT_PAGES = ':root,[data-md-color-scheme="default"],[data-bs-theme="light"],[data-theme="light"]'
 DARK_PAGES = '[data-md-color-scheme="slate"],[data-bs-theme="dark"],[data-theme="dark"]'
 FOLLOWING_PAGES = '[data-theme="auto"]'
-"""How pages say their scheme: Material, Bootstrap (MkDocs, pydata), and furo, which leaves `auto` to the browser."""
+"""Selectors of light, dark and automatic pages: of Material, of Bootstrap (MkDocs, pydata), and of furo."""
 
 _FIGURE = """
 .fsm-figure{display:block;width:fit-content;max-width:100%;margin:1.5em auto}
@@ -35,11 +35,11 @@ TRUE = ("true", "yes", "on", "")
 FALSE = ("false", "no", "off")
 
 Table = list[list[str]]
-"""Rows of cells, the first being the heading."""
+"""Rows of cells; the first row is the heading."""
 
 
 class NoFigure(ValueError):
-    """A page asks for a picture that cannot be made; the message begins with what it is of."""
+    """A page has a figure that cannot be drawn; the message begins with its target."""
 
     def __init__(self, target: str, problem: object) -> None:
         super().__init__(f"'{target}': {' '.join(str(problem).split())}")
@@ -47,7 +47,7 @@ class NoFigure(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a page asks for: the picture of a target, and how. Options are those of `to_svg`."""
+    """A figure as a page describes it: a target, and options, which are mostly those of `to_svg`."""
 
     target: str
     theme: Theme = "vars"
@@ -64,14 +64,14 @@ OPTIONS = ("theme", "depth", "active", "direction", "source_url", "table", "capt
 
 @dataclass(frozen=True, slots=True)
 class Drawable:
-    """A figure with the chart that it names, and the file that this is written in, where there is one."""
+    """A figure with its chart, and the file of its definition if there is one."""
 
     figure: Figure
     chart: Chart
     file: Path | None
 
     def svg(self, prefix: str = "", theme: Theme | None = None) -> str:
-        """The picture alone.
+        """Draw only the picture.
 
         Raises:
             NoFigure: it cannot be drawn.
@@ -91,10 +91,10 @@ class Drawable:
             raise NoFigure(asked.target, error) from error
 
     def html(self, prefix: str) -> str:
-        """The figure for a page that has our style sheet, without its table.
+        """Draw the figure for a page that has our style sheet; without its table.
 
         Args:
-            prefix: before every id of the picture, so that a page can have several.
+            prefix: a prefix of every id of the picture, so that a page can have several pictures.
 
         Raises:
             NoFigure: it cannot be drawn.
@@ -107,18 +107,18 @@ class Drawable:
 
     @property
     def description(self) -> str:
-        """The picture in a sentence, for those who cannot see it."""
+        """The alternative text of the picture."""
         return f"State machine {self.chart.name}: {len(self.chart.states) - 1} states"
 
 
 def figure(target: str, options: Mapping[str, str]) -> Figure:
-    """Read what a page asks for; *options* are as it spells them.
+    """Read the figure that a page describes; *options* as the page spells them.
 
     Raises:
-        NoFigure: there is no such option, or it has no such value.
+        NoFigure: an option or its value is unknown.
     """
     if not target:
-        raise NoFigure(target, "the first line names what to draw, as in shop.orders:Order.")
+        raise NoFigure(target, "the first line must name what to draw, as in shop.orders:Order.")
     asked = Figure(target)
     for name, value in options.items():
         asked = _with(asked, name.replace("-", "_"), value.strip())
@@ -126,10 +126,10 @@ def figure(target: str, options: Mapping[str, str]) -> Figure:
 
 
 def drawable(asked: Figure, paths: Sequence[Path]) -> Drawable:
-    """Find what a figure shows; for *paths* see `locate_chart`.
+    """Find the chart of a figure; for *paths* see `locate_chart`.
 
     Raises:
-        NoFigure: it cannot be found, or lacks a state that should be active.
+        NoFigure: it cannot be found, or does not have a state that should be active.
     """
     try:
         found = locate_chart(asked.target, paths)
@@ -138,12 +138,12 @@ def drawable(asked: Figure, paths: Sequence[Path]) -> Drawable:
     unknown = [state for state in asked.active if state not in found.chart.states]
     if unknown:
         known = ", ".join(f"'{id}'" for id in found.chart.states if id)
-        raise NoFigure(asked.target, f"there is no state '{unknown[0]}' to be active. It has {known}.")
+        raise NoFigure(asked.target, f"the active state '{unknown[0]}' does not exist. There are {known}.")
     return Drawable(asked, found.chart, found.file)
 
 
 def style_sheet() -> str:
-    """The colours of a site's light and dark pages, and the rules of every inline picture."""
+    """The style sheet of a site: colours for light and dark pages, and the rules for inline pictures."""
     following = f"@media (prefers-color-scheme:dark){{{_palette(FOLLOWING_PAGES, DARK)}}}"
     return "\n".join(
         [_palette(LIGHT_PAGES, LIGHT), _palette(DARK_PAGES, DARK), following, _FIGURE.strip(), css("vars"), ""]
@@ -151,18 +151,18 @@ def style_sheet() -> str:
 
 
 def complaint(problem: NoFigure) -> str:
-    """What stands in the page instead of a picture."""
-    return f'<div class="fsm-error" role="alert">There is no diagram of {escape(str(problem))}</div>'
+    """The HTML for a picture that cannot be drawn."""
+    return f'<div class="fsm-error" role="alert">Cannot draw {escape(str(problem))}</div>'
 
 
 def table_html(rows: Table) -> str:
-    """A table as HTML, in whatever look the site gives to tables."""
+    """A table as HTML; the style sheet of the site decides its look."""
     head, *body = rows
     return f"<table><thead>{_row(head, 'th')}</thead><tbody>{''.join(_row(row, 'td') for row in body)}</tbody></table>"
 
 
 def tables(chart: Chart) -> list[Table]:
-    """The transition table of a chart, and what its states do by themselves, as cells."""
+    """The tables of a chart: its transitions, and what its states do themselves."""
     blocks = to_markdown(chart).text.strip().split("\n\n")
     return [[_cells(line) for line in block.splitlines() if not line.startswith("| ---")] for block in blocks]
 
@@ -189,19 +189,19 @@ def _with(asked: Figure, name: str, value: str) -> Figure:
         case _ if name in OPTIONS:
             raise NoFigure(asked.target, f"'{name}' cannot be '{value}'.")
         case _:
-            raise NoFigure(asked.target, f"there is no option '{name}'; use {', '.join(OPTIONS)}.")
+            raise NoFigure(asked.target, f"unknown option '{name}'; use {', '.join(OPTIONS)}.")
 
 
 # ── pieces of a page ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _inline(svg: str) -> str:
-    """The picture without its style sheet, which the site has."""
+    """The picture without its style sheet, which is in the style sheet of the site."""
     return svg.replace(f"<style>{css('vars')}</style>\n", "").strip()
 
 
 def _image(svg: str, alternative: str) -> str:
-    """The picture with its own colours, apart from the page, where they would spread to its neighbours."""
+    """The picture as an image with its own colours; inline they would affect other pictures of the page."""
     width, height = re.findall(r'\b(?:width|height)="([\d.]+)"', svg)[:2]
     data = base64.b64encode(svg.encode()).decode()
     source = f"data:image/svg+xml;base64,{data}"

@@ -1,4 +1,4 @@
-"""`f"{Order:fsm-svg}"`: our picture in python-statemachine's registry of formats."""
+"""The format `fsm-svg` for python-statemachine: `f"{Order:fsm-svg}"` is our picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "fsm-svg"
 
 
 def register() -> None:
-    """Make the format known; a second time changes nothing."""
+    """Register the format; a second call changes nothing."""
     registry: Any = formatter  # Any: the library leaves a parameter of its generic class open
     registry.register_format(NAME)(to_format)
 

@@ -1,4 +1,4 @@
-"""The MkDocs plugin `fsm`: a fence that names a chart becomes its picture, in the colours of the page.
+"""The MkDocs plugin `fsm`: it replaces a fence that names a chart by its picture, in the colours of the page.
 
 ```fsm
 shop.orders:Order
@@ -27,14 +27,14 @@ STYLES = "assets/durable_fsm.css"
 log = get_plugin_logger("fsm")
 
 
-class Options(base.Config):  # type: ignore[no-untyped-call]
-    """`paths`: where modules are looked for, relative to mkdocs.yml."""
+class PluginOptions(base.Config):  # type: ignore[no-untyped-call]
+    """Options of the plugin. `paths`: directories with modules, relative to mkdocs.yml."""
 
     paths = kinds.ListOfItems(kinds.Type(str), default=["."])
 
 
-class Plugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
-    """Brings the fence, and the style sheet to every page."""
+class Plugin(BasePlugin[PluginOptions]):  # type: ignore[no-untyped-call]
+    """Adds the fence, and the style sheet to every page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,10 +47,10 @@ class Plugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
         self.paths = [root / path for path in self.config.paths]
         if FENCES not in config.markdown_extensions:
             config.markdown_extensions.append(FENCES)
-        settings: Any = config  # Any: mkdocs leaves open what these lists hold
+        settings: Any = config  # Any: mkdocs does not type these lists
         fences = settings.mdx_configs.setdefault(FENCES, {}).setdefault("custom_fences", [])
         fences.append({"name": "fsm", "class": "fsm", "validator": _takes_all, "format": self.fence})
-        settings.extra_css.insert(0, STYLES)  # first, so that those of the site may change ours
+        settings.extra_css.insert(0, STYLES)  # first, so that style sheets of the site can override ours
         return config
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
@@ -62,14 +62,14 @@ class Plugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
         return markdown
 
     def fence(self, source: str, language: str, css_class: str, options: dict[str, str], md: Any, **_: Any) -> str:
-        """Draw a fence, or warn and write into the page why not; `mkdocs build --strict` fails by the warning.
+        """Draw a fence. If that fails, warn, so that `mkdocs build --strict` fails, and write the reason into the page.
 
         The signature is that of a superfence, https://facelessuser.github.io/pymdown-extensions/extensions/superfences/
         """
         self.drawn += 1
         try:
-            target, said = _read(source)
-            asked = figure(target, {**options, **said})
+            target, own = _read(source)
+            asked = figure(target, {**options, **own})
             found = drawable(asked, self.paths)
             shown = [found.html(f"fsm{self.drawn}-"), *(map(table_html, tables(found.chart)) if asked.table else ())]
         except NoFigure as problem:
@@ -79,18 +79,18 @@ class Plugin(BasePlugin[Options]):  # type: ignore[no-untyped-call]
 
 
 def _takes_all(language: str, inputs: dict[str, str], options: dict[str, str], attrs: Any, md: Any) -> bool:
-    """Pass every option on: an unknown one is told by the fence, where superfences would drop the whole fence."""
+    """Accept every option. `fence` reports unknown ones; superfences would silently drop the fence."""
     options.update(inputs)
     return True
 
 
 def _read(source: str) -> tuple[str, dict[str, str]]:
-    """The target on the first line, and the options on the others."""
+    """Read the target on the first line and the options on the others."""
     first, *rest = [line.strip() for line in source.strip().splitlines()] or [""]
-    said: dict[str, str] = {}
+    options: dict[str, str] = {}
     for line in filter(None, rest):
         name, colon, value = line.partition(":")
         if not colon:
-            raise NoFigure(first, f"'{line}' is no option; write 'name: value'.")
-        said[name.strip()] = value
-    return first, said
+            raise NoFigure(first, f"'{line}' is not an option; write 'name: value'.")
+        options[name.strip()] = value
+    return first, options

@@ -1,7 +1,7 @@
-"""`%load_ext durable_fsm.docs`: classes, charts and machines in memory show themselves at the end of a cell.
+"""The IPython extension `durable_fsm.docs`: a notebook displays statechart classes, their instances and charts as pictures.
 
-IPython asks no class for its picture, only the instances of one. So the extension tells it how to draw what is of the
-*type* of such classes; nothing is added to a user's class or to the core.
+IPython asks only instances for their picture, not classes. So the extension registers a formatter for the *type* of
+statechart classes; it changes neither the user's class nor the core.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ SHOWN = (Chart, StateChart, type(StateChart))
 
 
 def load_ipython_extension(shell: Any) -> None:  # Any: IPython's, which need not be installed to import this
-    """Have charts, statechart classes and their instances displayed as our pictures."""
+    """Display charts, statechart classes and their instances as our pictures."""
     formatters = shell.display_formatter.formatters
     for kind in SHOWN:
         formatters["image/svg+xml"].for_type(kind, _svg)
-    formatters["text/html"].for_type(StateChart, _nothing)  # the library's own picture would come first
+    formatters["text/html"].for_type(StateChart, _nothing)  # or else IPython would prefer the library's own picture
 
 
 def unload_ipython_extension(shell: Any) -> None:  # Any: as above
-    """Have them displayed as before."""
+    """Display them as before."""
     formatters = shell.display_formatter.formatters
     for kind in SHOWN:
         formatters["image/svg+xml"].pop(kind, None)
@@ -37,4 +37,4 @@ def _svg(definition: object) -> str:
 
 
 def _nothing(_: object) -> None:
-    """Say that there is no such form."""
+    """Tell IPython to use another format."""

@@ -1,10 +1,10 @@
-"""The Sphinx extension `durable_fsm.docs.sphinx`: a directive that names a chart becomes its picture.
+"""The Sphinx extension `durable_fsm.docs.sphinx`: a directive that names a chart shows its picture.
 
     .. fsm:: shop.orders:Order
        :active: on_hold
        :caption: An order that waits for another card
 
-HTML gets the SVG in the page, LaTeX and its like a PNG, and every other builder the transition table.
+HTML pages contain the SVG. LaTeX and similar builders get a PNG, and every other builder the transition table.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ STYLES = "durable_fsm.css"
 log = logging.getLogger(__name__)
 
 
-class Pending(nodes.General, nodes.Element):
-    """A figure that is drawn when it is known for which builder; its `asked` is a `Figure`."""
+class PendingFigure(nodes.General, nodes.Element):
+    """A placeholder for the `Figure` in `asked`, which is drawn when the builder is known."""
 
 
 class FsmDirective(SphinxDirective):
-    """Read what to draw, and say at once if there is no such thing."""
+    """Read what to draw, and warn at once if it cannot be found."""
 
     required_arguments = 1
     option_spec: ClassVar = {name.replace("_", "-"): directives.unchanged for name in OPTIONS}
@@ -50,14 +50,14 @@ class FsmDirective(SphinxDirective):
             return [_complaint(problem)]
         if found.file is not None:
             self.env.note_dependency(found.file)
-        pending = Pending(asked=asked)
+        pending = PendingFigure(asked=asked)
         self.set_source_info(pending)
         return [pending]
 
 
 def _draw(app: Sphinx, document: nodes.document, page: str) -> None:
-    """Put into each place what the builder can show."""
-    for number, pending in enumerate(list(document.findall(Pending)), 1):
+    """Replace each placeholder by what the builder can show."""
+    for number, pending in enumerate(list(document.findall(PendingFigure)), 1):
         asked: Figure = pending["asked"]
         try:
             made = list(_made(app, page, drawable(asked, _paths(app.srcdir)), number))
@@ -84,7 +84,7 @@ def _made(app: Sphinx, page: str, found: Drawable, number: int) -> Iterable[node
 
 
 def _image(app: Sphinx, page: str, found: Drawable) -> nodes.image:
-    """The picture as a PNG, kept beside the doctrees for the builder to copy."""
+    """The picture as a PNG beside the doctrees, from where the builder copies it."""
     theme: Theme = "dark" if found.figure.theme == "dark" else "light"
     png = png_of(found.svg(theme=theme))
     path = Path(app.doctreedir) / "fsm" / f"fsm-{hashlib.sha256(png).hexdigest()[:16]}.png"
@@ -96,7 +96,7 @@ def _image(app: Sphinx, page: str, found: Drawable) -> nodes.image:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directive; Sphinx calls this."""
-    app.add_node(Pending)
+    app.add_node(PendingFigure)
     app.add_directive("fsm", FsmDirective)
     app.add_css_file(STYLES)
     app.connect("builder-inited", _write_styles)
@@ -112,12 +112,12 @@ def _write_styles(app: Sphinx) -> None:
 
 
 def _paths(srcdir: Path | str) -> list[Path]:
-    """Files lie relative to the sources; modules are also found where conf.py puts them on `sys.path`."""
+    """Files are relative to the sources; modules may also be on `sys.path`, which conf.py can change."""
     return [Path(srcdir)]
 
 
 def _complaint(problem: Exception) -> nodes.Node:
-    text = f"There is no diagram of {problem}"
+    text = f"Cannot draw {problem}"
     return nodes.error("", nodes.paragraph(text, text))
 
 

@@ -8,7 +8,7 @@ from html import escape
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.diagram.exports.export import Export, exported, labelled, words
 from durable_fsm.diagram.extract import graph_of
-from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial, Label, Node
+from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial, Label, Node
 from durable_fsm.diagram.theme import LIGHT
 
 FONT = "Helvetica"
@@ -29,7 +29,7 @@ class _DotWriter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lost: list[str] = []
-        self.inside: dict[str, list[tuple[Edge, Label]]] = {parent: [] for parent in graph.children}
+        self.inside: dict[str, list[tuple[GraphEdge, Label]]] = {parent: [] for parent in graph.children}
         for edge, label in labelled(graph):
             if edge.source == ROOT:
                 self.lost.append(f"The transition '{label.tooltip}', which {graph.name} takes in every state.")
@@ -94,13 +94,13 @@ class _DotWriter:
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _edge(self, edge: Edge, label: Label) -> Iterator[str]:
+    def _edge(self, edge: GraphEdge, label: Label) -> Iterator[str]:
         source, target = edge.source, edge.targets[0]
         ends = {**self._out_of(source, target), **self._into(source, target)}
         self._say_bent(source, target)
         yield f"{self._end(source)} -> {self._end(target)} [{_list(**self._attributes(edge, label), **ends)}]"
 
-    def _fork(self, edge: Edge, label: Label) -> Iterator[str]:
+    def _fork(self, edge: GraphEdge, label: Label) -> Iterator[str]:
         bar = _quoted(f"fork {label.key}")
         attributes = self._attributes(edge, label)
         yield f"{bar} [{_BAR}]"
@@ -110,7 +110,7 @@ class _DotWriter:
             ends = self._into(edge.source, target)
             yield f"{bar} -> {self._end(target)} [{_list(color=attributes['color'], **ends)}]"
 
-    def _home(self, edge: Edge) -> str:
+    def _home(self, edge: GraphEdge) -> str:
         """The innermost cluster around the transition: Graphviz makes room for its label there."""
         ends = (edge.source, *edge.targets)
         lineages = [self.graph.lineage(id)[: None if self.graph.by_id[id].children else -1] for id in ends]
@@ -118,7 +118,7 @@ class _DotWriter:
         return shared[-1]
 
     @staticmethod
-    def _attributes(edge: Edge, label: Label) -> dict[str, str]:
+    def _attributes(edge: GraphEdge, label: Label) -> dict[str, str]:
         colour = LIGHT[COLOURS.get(edge.kind, "edge")]
         style = {"style": "dashed"} if edge.kind is EdgeKind.DEFAULT else {}
         return {"label": words(label.parts), "tooltip": label.tooltip, "color": colour, **style}

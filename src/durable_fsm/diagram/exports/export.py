@@ -1,4 +1,4 @@
-"""What every export returns, and the sentences about left-out parts that several exports share."""
+"""The type of an export, and the sentences about left-out parts that several exports share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from durable_fsm.core.chart import Activity, Chart, Child, State, Transition, Unexpected
-from durable_fsm.diagram.graph import Edge, Graph, Label, Row
+from durable_fsm.diagram.graph import Graph, GraphEdge, Label, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def name_of(id: str) -> str:
     return re.sub(r"\W", lambda found: f"_{ord(found[0]):x}_", id.replace("_", "__"), flags=re.ASCII)
 
 
-def labelled(graph: Graph) -> Iterator[tuple[Edge, Label]]:
+def labelled(graph: Graph) -> Iterator[tuple[GraphEdge, Label]]:
     """Every transition of every edge, in document order."""
     found = [(edge, label) for edge in graph.edges for label in edge.labels]
     yield from sorted(found, key=lambda pair: pair[1].number)

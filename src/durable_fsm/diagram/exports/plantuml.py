@@ -8,7 +8,7 @@ from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.diagram.exports.export import Export, exported
 from durable_fsm.diagram.exports.state_diagram import StateDiagram
 from durable_fsm.diagram.extract import graph_of
-from durable_fsm.diagram.graph import Edge, Node
+from durable_fsm.diagram.graph import GraphEdge, Node
 
 
 def to_plantuml(chart: Chart, *, depth: int | None = None) -> Export:
@@ -40,7 +40,7 @@ class _PlantUml(StateDiagram):
             return self.name(id)
         return f"{self.name(node.parent)}[H{'*' if node.kind is Kind.DEEP_HISTORY else ''}]"
 
-    def can_write(self, edge: Edge) -> bool:
+    def can_write(self, edge: GraphEdge) -> bool:
         if not self.graph.by_id[edge.source].kind.is_history:
             return True
         self.lost.append(f"The default of the history state '{edge.source}': {', '.join(edge.targets)}.")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.exports.export import labelled, name_of, words
-from durable_fsm.diagram.graph import Edge, Graph, Node, Row
+from durable_fsm.diagram.graph import Graph, GraphEdge, Node, Row
 
 
 class StateDiagram(ABC):
@@ -36,7 +36,7 @@ class StateDiagram(ABC):
     def state(self, node: Node) -> Iterator[str]:
         """The lines of a state; those inside it come from `nested`."""
 
-    def can_write(self, edge: Edge) -> bool:
+    def can_write(self, edge: GraphEdge) -> bool:
         """Whether the language has such an edge; if not, `lost` says so."""
         return True
 
@@ -69,7 +69,7 @@ class StateDiagram(ABC):
                 if initial.actions:
                     self.lost.append(f"The initial actions of '{parent or self.graph.name}': {words(initial.actions)}.")
 
-    def _is_plain(self, edge: Edge) -> bool:
+    def _is_plain(self, edge: GraphEdge) -> bool:
         """Whether an edge has one target and stays in its region; both languages refuse or misplace the others."""
         if len(edge.targets) > 1:
             self.lost.append(f"The fork from '{edge.source}' to {', '.join(edge.targets)}.")

@@ -128,7 +128,7 @@ class _XStateWriter:
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _behaviour(self, state: State) -> Node:
-        """The members `invoke`, `on`, `after`, `always` and `onDone` of a state; transitions in document order in each."""
+        """The members `invoke`, `on`, `after`, `always` and `onDone` of a state, each in document order."""
         on: dict[str, list[Json]] = {}
         after: dict[str, list[Json]] = {}
         always: list[Json] = []
@@ -249,7 +249,7 @@ class _XStateWriter:
         return event in self.chart.public_events
 
     def _say_order(self, state: State, names: list[str]) -> None:
-        """Say where the order of descriptors matters: XState tries the most precise first, SCXML the first in the document."""
+        """Say where the order matters: XState tries the most precise descriptor first, SCXML the first."""
         for place, name in enumerate(names):
             later = [other for other in names[place + 1 :] if _covers(name, other)]
             self.lost += [f"'{state.id}' tries '{name}' before '{other}'." for other in later]

@@ -1,6 +1,6 @@
-"""Everything put together: scopes laid out from the inside out, then moved to where their parents have them.
+"""Run the steps of the layout for each scope, from the inside out; then move everything to its final place.
 
-The picture that comes out is in its final places; a left-to-right picture was laid out downwards and is transposed.
+A picture from left to right is laid out downwards and then transposed.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from durable_fsm.core.chart import ROOT, Kind
-from durable_fsm.diagram.graph import Edge, Graph, Initial, Node, Part, Role
+from durable_fsm.diagram.graph import Graph, GraphEdge, Initial, Node, Part, Role
 from durable_fsm.diagram.layout.geometry import Path, Rect, joined
 from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place
-from durable_fsm.diagram.layout.plan import BAR, TOP, Plan, Wire
+from durable_fsm.diagram.layout.plan import BAR, TOP, LayoutPlan, Wire
 from durable_fsm.diagram.layout.route import route
 from durable_fsm.diagram.layout.sizes import (
     DOT,
     HISTORY,
     LOOP,
-    Block,
+    TextBlock,
     box_size,
     header_size,
     label_of,
@@ -31,7 +31,7 @@ SIDE, ABOVE, BELOW = 16.0, 16.0, 16.0
 
 @dataclass(frozen=True, slots=True)
 class DrawnState:
-    """A state in its place. `header` is the height of a title band, `shift` moves the title off a line."""
+    """A state in its place. `header` is the height of the title band; `shift` moves the title away from a line."""
 
     node: Node
     box: Rect
@@ -41,26 +41,28 @@ class DrawnState:
 
 @dataclass(frozen=True, slots=True)
 class DrawnEdge:
-    """An edge in its place: lines without and with an arrow, and the label's box."""
+    """An edge in its place: its lines without and with an arrow head, and the box of its label."""
 
-    edge: Edge
+    edge: GraphEdge
     lines: tuple[Path, ...]
     arrows: tuple[Path, ...]
-    text: Block
+    text: TextBlock
     pill: Rect | None
     bar: Rect | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnDot:
+    """An initial dot in its place, with its arrow."""
+
     initial: Initial
     dot: Rect
     arrow: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What a writer draws, in order; all within `bounds`, whose upper left corner is (0, 0)."""
+class Layout:
+    """A graph with everything in its place, within `bounds`, whose upper left corner is (0, 0)."""
 
     graph: Graph
     bounds: Rect
@@ -70,26 +72,26 @@ class Picture:
     dividers: tuple[tuple[str, Path], ...]
 
 
-def picture(graph: Graph, direction: str = "TB") -> Picture:
+def lay_out(graph: Graph, direction: str = "TB") -> Layout:
     """Lay a graph out.
 
     Args:
-        direction: `TB`, downwards, or `LR`, to the right, for charts without drawn compound states.
+        direction: `TB`, downwards, or `LR`, to the right, which needs a graph without nested states.
 
     Raises:
-        ValueError: another direction, or `LR` for a nested picture.
+        ValueError: the direction is unknown, or `LR` for nested states.
     """
     if direction not in ("TB", "LR"):
         raise ValueError(f"a picture goes 'TB' or 'LR', not {direction!r}")
     if direction == "LR" and any(node.children for node in graph.nodes):
-        raise ValueError("a picture with states in states goes downwards; fold it with depth=1, or use 'TB'")
-    return _Layout(graph, transposed=direction == "LR").picture()
+        raise ValueError("a picture with nested states goes downwards; fold it with depth=1, or use 'TB'")
+    return _Assembly(graph, transposed=direction == "LR").layout()
 
 
-class _Layout:
+class _Assembly:
     def __init__(self, graph: Graph, *, transposed: bool) -> None:
         self.transposed = transposed
-        plan = Plan(graph)
+        plan = LayoutPlan(graph)
         self.graph = _with_crossing_edges_as_rows(graph, plan) if plan.across else graph
         self.plan = plan
         self.placed: dict[str, Placed] = {}
@@ -115,9 +117,12 @@ class _Layout:
             elif node.kind is Kind.PARALLEL:
                 self.sizes[id] = self._parallel(node)
             else:
-                width, height = box_size(node)
-                self.sizes[id] = (height, width) if self.transposed else (width, height)
+                self.sizes[id] = self._turned(*box_size(node))
         return self.sizes[id]
+
+    def _turned(self, width: float, height: float) -> tuple[float, float]:
+        """A size as the layout sees it."""
+        return (height, width) if self.transposed else (width, height)
 
     def _lay(self, id: str) -> Placed:
         scope = self.plan.scopes[id]
@@ -133,8 +138,7 @@ class _Layout:
             if wire.scope == id and wire.edge is not None and wire.text is not None:
                 width, height = pill_size(wire.text)
                 height += BAR if len(wire.edge.targets) > 1 else 0
-                width, height = (height, width) if self.transposed else (width, height)
-                items[wire.pill] = Item(wire.pill, width, height)
+                items[wire.pill] = Item(wire.pill, *self._turned(width, height))
         for name, side in scope.ports.items():
             if side != TOP:
                 items[name] = Item(name, 2, 2)
@@ -156,10 +160,9 @@ class _Layout:
         return item
 
     def loops(self, state: str) -> list[tuple[float, float]]:
-        """The sizes of the texts beside a state's loops, as the layout sees them."""
+        """The sizes of the labels beside a state's loops."""
         texts = [label_of(edge) for edge in self.plan.loops.get(state, ())]
-        sizes = [(text.width, max(text.height, 16.0)) for text in texts]
-        return [(height, width) if self.transposed else (width, height) for width, height in sizes]
+        return [self._turned(text.width, max(text.height, 16.0)) for text in texts]
 
     def _compound(self, node: Node) -> tuple[float, float]:
         placed = self._lay(node.id)
@@ -175,9 +178,9 @@ class _Layout:
         return width, header + ABOVE + bounds.height + BELOW
 
     def _ports(self, id: str, placed: Placed, left: float) -> list[float]:
-        """Fix the scope's ports on the border of its state; where lines run through its heading is returned.
+        """Fix the ports of a scope on the border of its state, and return where lines run through its heading.
 
-        A line that begins at a compound state itself begins under its title band; a region has no band.
+        A line from a compound state itself begins below its title band; a region has no band.
         """
         above: list[float] = []
         for name, side in placed.scope.ports.items():
@@ -227,7 +230,7 @@ class _Layout:
 
     # ── from the outside in ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def picture(self) -> Picture:
+    def layout(self) -> Layout:
         root = self._lay(ROOT)
         self.inset[ROOT] = (-root.bounds.left, -root.bounds.top)
         self.offsets: dict[str, tuple[float, float]] = {}
@@ -240,8 +243,8 @@ class _Layout:
         edges = tuple(found[id(edge)] for edge in self.graph.edges if id(edge) in found)
         bounds = Rect(0, 0, root.bounds.width, root.bounds.height)
         if not self.transposed:
-            return Picture(self.graph, bounds, states, edges, tuple(dots), tuple(self.dividers))
-        return Picture(
+            return Layout(self.graph, bounds, states, edges, tuple(dots), tuple(self.dividers))
+        return Layout(
             self.graph,
             bounds.transposed(),
             tuple(replace(state, box=state.box.transposed()) for state in states),
@@ -251,7 +254,7 @@ class _Layout:
         )
 
     def _settle(self, id: str, offset: tuple[float, float]) -> None:
-        """Give the scope its place, and everything inside."""
+        """Move a scope to its final place, and everything inside it."""
         self.offsets[id] = offset
         for state in self.plan.scopes[id].states:
             self._settle_state(self.graph.by_id[state], self.placed[id].items[state].box.moved(*offset))
@@ -312,24 +315,21 @@ class _Layout:
         return joined(parts)
 
     def _to_border(self, scope: str, piece: str) -> Path | None:
-        """From an end on the inside of the scope's border to the border itself."""
+        """The line from an end just inside the border of the scope to that border, or None."""
         spec = self.placed[scope].scope.pieces[piece]
         for end, upper in ((spec.upper, True), (spec.lower, False)):
             if end.item.startswith("border "):
-                x = self.placed[scope].items[end.item].x + self.offsets[scope][0]
-                y = self.placed[scope].items[end.item].y + self.offsets[scope][1]
+                item = self.placed[scope].items[end.item].box.moved(*self.offsets[scope])
                 box = self.frames.get(scope, self.boxes[scope])
-                edge = (
-                    box.top + (self.headers[scope] if not self.graph.by_id[scope].region else 0)
-                    if upper
-                    else box.bottom
-                )
-                return Path((((x, edge), (x, y - 1)),)) if upper else Path((((x, y + 1), (x, edge)),))
+                if not upper:
+                    return Path((((item.x, item.y + 1), (item.x, box.bottom)),))
+                header = 0 if self.graph.by_id[scope].region else self.headers[scope]
+                return Path((((item.x, box.top + header), (item.x, item.y - 1)),))
         return None
 
-    def _loops(self, state: str) -> list[tuple[Edge, DrawnEdge]]:
+    def _loops(self, state: str) -> list[tuple[GraphEdge, DrawnEdge]]:
         box, sizes = self.boxes[state], self.loops(state)
-        found: list[tuple[Edge, DrawnEdge]] = []
+        found: list[tuple[GraphEdge, DrawnEdge]] = []
         y = box.y - sum(height + 4 for _, height in sizes) / 2 + 2
         for edge, (width, height) in zip(self.plan.loops[state], sizes, strict=True):
             middle = min(max(y + height / 2, box.top + 13), box.bottom - 13)
@@ -343,7 +343,7 @@ class _Layout:
 
 
 def _free_shift(crossings: list[float], width: float) -> float:
-    """How far a title moves to the right so that no line from above runs through it."""
+    """How far a title has to move to the right, so that no line from above runs through it."""
     shift = 0.0
     for x in sorted(crossings):
         if 14 + shift - 8 < x < 14 + shift + width + 8:
@@ -361,8 +361,8 @@ def _transposed(edge: DrawnEdge) -> DrawnEdge:
     )
 
 
-def _with_crossing_edges_as_rows(graph: Graph, plan: Plan) -> Graph:
-    """Edges between two regions leave the whole parallel state: they are written into its title band."""
+def _with_crossing_edges_as_rows(graph: Graph, plan: LayoutPlan) -> Graph:
+    """Write edges between two regions into the title band of the parallel state; they are not drawn as lines."""
     rows = {
         parallel: tuple(
             (Part(Role.KEYWORD, f"{wire.edge.source} → {', '.join(wire.edge.targets)}"), *label.parts)

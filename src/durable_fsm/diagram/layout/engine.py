@@ -1,6 +1,7 @@
-"""Graphviz as a program: finding it, running it, reading what it placed where.
+"""Find and run Graphviz, and read where it placed things.
 
-It only lays out: the picture is written by us. `graphviz-pure` comes with `pip install durable-fsm[diagrams]`.
+Graphviz only computes the layout; `svg.py` writes the picture. `graphviz-pure` comes with
+`pip install durable-fsm[diagrams]`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class NoEngine(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where things are, in points, y pointing down: centres of nodes by name, curves of edges by their `id`."""
+    """The centres of nodes by name and the curves of edges by `id`, in points; y points down."""
 
     nodes: dict[str, Point]
     curves: dict[str, tuple[Point, ...]]
@@ -34,10 +35,10 @@ class Placement:
 
 @cache
 def program() -> str:
-    """The layout program: what DURABLE_FSM_DOT names, graphviz-pure of this environment, or `dot` on PATH.
+    """The layout program: the one that DURABLE_FSM_DOT names, graphviz-pure of this environment, or `dot` on PATH.
 
     Raises:
-        NoEngine: there is none.
+        NoEngine: none was found.
     """
     named = os.environ.get(OVERRIDE)
     if named:
@@ -52,17 +53,17 @@ def program() -> str:
     return found
 
 
-def place(source: str) -> Placement:
-    """Lay out a graph in Graphviz's language.
+def run(source: str) -> Placement:
+    """Have Graphviz lay out a graph that is written in its language.
 
     Raises:
-        NoEngine: there is no layout program, or it cannot lay this out.
+        NoEngine: no layout program was found, or it failed.
     """
     command = [program(), "-Kdot", "-Tjson"] if Path(program()).name.startswith("dot") else [program(), "-Tjson"]
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
     except OSError as error:
-        raise NoEngine(f"{command[0]} cannot be run: {error.strerror}. Correct {OVERRIDE}, or leave it out.") from error
+        raise NoEngine(f"{command[0]} cannot be run: {error.strerror}. Correct {OVERRIDE}, or remove it.") from error
     if done.returncode != 0 or not done.stdout:
         raise NoEngine(f"{command[0]} could not lay out the graph: {done.stderr.decode(errors='replace').strip()}")
     laid: Any = json.loads(done.stdout)  # Any: Graphviz's own JSON

@@ -1,4 +1,4 @@
-"""Points, rectangles and paths, in pixels, y pointing down."""
+"""Points, rectangles and paths, in pixels; y points down. Every step of the layout uses them."""
 
 from __future__ import annotations
 
@@ -54,9 +54,6 @@ class Rect:
         across = self.left < other.right and other.left < self.right
         return across and self.top < other.bottom and other.top < self.bottom
 
-    def contains(self, point: Point) -> bool:
-        return self.left < point[0] < self.right and self.top < point[1] < self.bottom
-
     def union(self, other: Rect) -> Rect:
         return Rect(
             min(self.left, other.left),
@@ -68,7 +65,7 @@ class Rect:
 
 @dataclass(frozen=True)
 class Path:
-    """Connected segments, from the first point to the last."""
+    """Connected segments, in order from the start to the end."""
 
     segments: tuple[Segment, ...]
 
@@ -82,7 +79,7 @@ class Path:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """The path as a polyline; curves in ten pieces."""
+        """The path as a polyline, with ten lines for each curve."""
         found: list[Point] = [self.start]
         for segment in self.segments:
             found += sampled(segment)
@@ -104,14 +101,14 @@ class Path:
         return Path(tuple(tuple((y, x) for x, y in segment) for segment in self.segments))
 
     def hits(self, rect: Rect) -> bool:
-        """Whether any part of it lies inside the rectangle."""
+        """Whether any part of the path lies inside the rectangle."""
         if not self.bounds.grown(0.1).overlaps(rect):
             return False
         points = self.points
         return any(_line_hits(points[i], points[i + 1], rect) for i in range(len(points) - 1))
 
     def crossings(self, other: Path) -> int:
-        """How often two paths cross."""
+        """How many times two paths cross."""
         if not self.bounds.grown(1).overlaps(other.bounds.grown(1)):
             return 0
         mine, theirs = _near_lines(self.points, other.bounds), _near_lines(other.points, self.bounds)
@@ -124,7 +121,7 @@ class Path:
 
 
 def joined(paths: Iterable[Path]) -> Path:
-    """Paths that follow each other as one; gaps between them are closed by lines."""
+    """Join consecutive paths; lines close the gaps between them."""
     segments: list[Segment] = []
     for path in paths:
         if segments and segments[-1][-1] != path.start:
@@ -134,7 +131,7 @@ def joined(paths: Iterable[Path]) -> Path:
 
 
 def merged(segments: Iterable[Segment]) -> list[Segment]:
-    """Without empty segments; vertical or horizontal lines that follow each other become one."""
+    """Drop empty segments, and merge consecutive lines that are all vertical or all horizontal."""
     found: list[Segment] = []
     for segment in segments:
         if len(segment) == 2 and _near(segment[0], segment[1]):
@@ -151,7 +148,7 @@ def merged(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def sampled(segment: Segment, pieces: int = 10) -> list[Point]:
-    """Points along a segment, without its first."""
+    """Points along a segment, without its start."""
     if len(segment) == 2:
         return [segment[1]]
     return [at(segment, step / pieces) for step in range(1, pieces + 1)]
@@ -166,7 +163,7 @@ def at(curve: Sequence[Point], t: float) -> Point:
 
 
 def split(curve: Segment, t: float) -> tuple[Segment, Segment]:
-    """A cubic Bézier curve in two, by de Casteljau's construction."""
+    """Split a cubic Bézier curve at *t*, by de Casteljau's algorithm."""
 
     def mid(p: Point, q: Point) -> Point:
         return p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t
@@ -179,7 +176,7 @@ def split(curve: Segment, t: float) -> tuple[Segment, Segment]:
 
 
 def _near_lines(points: Sequence[Point], rect: Rect) -> list[tuple[Point, Point, float, float]]:
-    """The lines of a polyline that may have a part in the rectangle, with their upper and lower ends."""
+    """The lines of a polyline that may touch the rectangle, each with its upper and lower y."""
     found: list[tuple[Point, Point, float, float]] = []
     for p, q in pairwise(points):
         top, bottom = (p[1], q[1]) if p[1] < q[1] else (q[1], p[1])
@@ -195,7 +192,7 @@ def _near(p: Point, q: Point) -> bool:
 
 
 def _line_hits(p: Point, q: Point, rect: Rect) -> bool:
-    """Liang and Barsky's clipping: whether a line has a part inside."""
+    """Whether a part of a line lies inside, by the Liang–Barsky algorithm."""
     (x, y), dx, dy = p, q[0] - p[0], q[1] - p[1]
     low, high = 0.0, 1.0
     for step, room in ((-dx, x - rect.left), (dx, rect.right - x), (-dy, y - rect.top), (dy, rect.bottom - y)):
@@ -210,7 +207,7 @@ def _line_hits(p: Point, q: Point, rect: Rect) -> bool:
 
 
 def _crosses(a: Point, b: Point, c: Point, d: Point) -> bool:
-    """Whether each line has its ends on different sides of the other."""
+    """Whether two lines cross: each has its ends on different sides of the other."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = a, b, c, d
     x, y = bx - ax, by - ay
     if (x * (cy - ay) - y * (cx - ax)) * (x * (dy - ay) - y * (dx - ax)) >= 0:

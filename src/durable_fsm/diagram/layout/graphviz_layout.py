@@ -1,4 +1,7 @@
-"""One layout run per scope: Graphviz places boxes, labels and dots in ranks; the lines are ours (`route`)."""
+"""Step 3 of the layout: Graphviz places the boxes, labels, dots and ports of one scope in ranks.
+
+Graphviz draws lines too; `passing` uses them as hints, and `route` draws our own.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_fsm.diagram.layout import engine
-from durable_fsm.diagram.layout.geometry import Path, Point, Rect
-from durable_fsm.diagram.layout.plan import BOTTOM, TOP, End, Scope
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at
+from durable_fsm.diagram.layout.plan import BOTTOM, TOP, End, LayoutScope, Piece
 
 GRAPH = {
     "rankdir": "TB",
@@ -24,10 +27,10 @@ GRAPH = {
 
 @dataclass(slots=True)
 class Item:
-    """Something placed: its size, and the room left and right of it (loops, histories on the border).
+    """Something to place: its size, and the room that loops and histories on the border need beside it.
 
-    `fixed` are places of ports on the upper or lower border, counted from the left of the box, and `borders` places of
-    histories on its left border, counted from its top.
+    `fixed` has the positions of ports on the upper or lower border, from the left of the box. `borders` has the
+    positions of history states on its left border, from its top.
     """
 
     name: str
@@ -48,7 +51,7 @@ class Item:
 
     @property
     def room(self) -> Rect:
-        """The box with everything that belongs to it."""
+        """The box with the room beside it."""
         box = self.box
         half = max(self.tall, self.height) / 2
         return Rect(box.left - self.left, self.y - half, box.right + self.right, self.y + half)
@@ -56,9 +59,9 @@ class Item:
 
 @dataclass(slots=True)
 class Placed:
-    """A scope with places: items, the curves Graphviz drew, and the lines `route` drew."""
+    """A scope in which everything has a place: items, the curves of Graphviz, and the lines that `route` draws."""
 
-    scope: Scope
+    scope: LayoutScope
     items: dict[str, Item]
     curves: dict[str, tuple[Point, ...]]
     ranks: list[Rect] = field(default_factory=list[Rect])
@@ -72,12 +75,40 @@ class Placed:
             whole = whole.union(part)
         return whole
 
+    def ends(self, piece: Piece) -> tuple[Item, Item]:
+        """The upper and the lower item of a piece."""
+        return self.items[piece.upper.item], self.items[piece.lower.item]
 
-def place(scope: Scope, items: dict[str, Item]) -> Placed:
-    """Give every item of the scope its place."""
+    def is_free(self, end: End) -> bool:
+        """Whether a line may end anywhere along the item: it is a state, and not at one of its ports."""
+        item = self.items[end.item]
+        return end.port not in item.fixed and end.item in self.scope.states and item.width > 24
+
+    def fixed_x(self, end: End) -> float:
+        """Where a line ends that is not free."""
+        item = self.items[end.item]
+        return item.box.left + item.fixed[end.port] if end.port in item.fixed else item.x
+
+    def passing(self, piece: Piece) -> dict[int, float]:
+        """Where Graphviz led the line through each rank between its ends."""
+        upper, lower = self.ends(piece)
+        curve = self.curves.get(piece.id, ())
+        points: list[Point] = []
+        if lower.rank - upper.rank > 1:
+            for start in range(0, len(curve) - 3, 3):
+                points += [at(curve[start : start + 4], step / 12) for step in range(13)]
+        found: dict[int, float] = {}
+        for rank in range(upper.rank + 1, lower.rank):
+            y = self.ranks[rank].y
+            found[rank] = min(points, key=lambda point: abs(point[1] - y), default=(upper.x, y))[0]
+        return found
+
+
+def place(scope: LayoutScope, items: dict[str, Item]) -> Placed:
+    """Place every item of the scope."""
     nodes = {name: f"n{number}" for number, name in enumerate(items)}
     edges = {id: f"e{number}" for number, id in enumerate(scope.pieces)}
-    laid = engine.place(_source(scope, items, nodes, edges))
+    laid = engine.run(_source(scope, items, nodes, edges))
     for name, item in items.items():
         x, item.y = laid.nodes[nodes[name]]
         item.x = x - (item.right - item.left) / 2
@@ -86,8 +117,8 @@ def place(scope: Scope, items: dict[str, Item]) -> Placed:
     return placed
 
 
-def _source(scope: Scope, items: dict[str, Item], nodes: dict[str, str], edges: dict[str, str]) -> str:
-    """The scope in Graphviz's language; names and ids are numbers there, for ours may hold any character."""
+def _source(scope: LayoutScope, items: dict[str, Item], nodes: dict[str, str], edges: dict[str, str]) -> str:
+    """The scope in the language of Graphviz. Names and ids become numbers, because ours may contain any character."""
     graph = _digraph()
     graph.attr("node", shape="box", fixedsize="true", label="")
     graph.attr("edge", arrowhead="none")
@@ -131,7 +162,7 @@ def _port(item: Item, name: str) -> str:
 
 
 def _table(item: Item) -> str:
-    """The box, the room around it and its ports as cells of a table: ports pull their lines to themselves."""
+    """An HTML-like table with cells for the box, the room around it and its ports, so that lines end at their ports."""
 
     def cell(width: float, height: float, port: str = "") -> str:
         name = f' PORT="{port}"' if port else ""
@@ -140,10 +171,10 @@ def _table(item: Item) -> str:
     def table(rows: str) -> str:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
 
-    places = sorted((at, number) for number, at in enumerate(item.fixed.values()))
+    places = sorted((x, number) for number, x in enumerate(item.fixed.values()))
     done, row = 0.0, ""
-    for at, number in places:
-        start = max(at - 1, done)
+    for x, number in places:
+        start = max(x - 1, done)
         row += (cell(start - done, 1) if start - done >= 1 else "") + cell(2, 1, f"p{number}")
         done = (start if start - done >= 1 else done) + 2
     row += cell(item.width - done, 1) if item.width - done >= 1 else ""
@@ -159,7 +190,7 @@ def _table(item: Item) -> str:
 
 
 def _rank(placed: Placed) -> None:
-    """Items of the same height above ground form a rank; between ranks nothing is in the way."""
+    """Number the ranks: items of the same y form one. No item lies between two ranks."""
     levels: list[float] = []
     for y in sorted(item.y for item in placed.items.values()):
         if not levels or y - levels[-1] > 1.5:

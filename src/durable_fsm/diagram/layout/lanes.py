@@ -1,4 +1,4 @@
-"""How lines turn: bows, S-curves, and lanes, in which lines through the same gap run level above each other."""
+"""Lanes and curves for step 5: lines that go sideways through the same gap run horizontally, each in a lane."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from durable_fsm.diagram.layout.geometry import Point, Segment
 
 LEVEL = 40.0
-"""Lines that go further sideways than this run level, in a lane; shorter ones are an S."""
+"""Lines that go further sideways than this run horizontally, in a lane; shorter ones are an S."""
 CORNER = 11.0
 LANE = 9.0
 APART = 14.0
-"""How far two level lines are apart that share a lane."""
+"""The least distance between two lines in the same lane."""
 ROUND = 0.5523
-"""Where the handles of a quarter of a circle are, as a share of its radius."""
+"""The length of the Bézier handles of a quarter of a circle, as a share of its radius."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A line goes sideways through a gap, from the x above it to the x below it."""
+class SidewaysRun:
+    """The part of a line that goes sideways through a gap, from x `before` above it to x `after` below it."""
 
     piece: str
     gap: int
@@ -36,29 +36,29 @@ class Turn:
 
 
 def room_for(count: int) -> float:
-    """The height of a gap with so many lanes."""
+    """The height of a gap with this many lanes."""
     return 22.0 if count < 2 else 2 * CORNER + LANE * (count - 1)
 
 
-def lanes(turns: Sequence[Turn]) -> dict[str, int]:
-    """The lane of each line's turn, from 0, the uppermost: few crossings first, then few lanes."""
-    order: list[Turn] = []
-    for turn in sorted(turns, key=lambda turn: (turn.left, turn.right, turn.piece)):
+def lanes(runs: Sequence[SidewaysRun]) -> dict[str, int]:
+    """The lane of each piece, from 0, the uppermost. Prefers few crossings, then few lanes."""
+    order: list[SidewaysRun] = []
+    for run in sorted(runs, key=lambda run: (run.left, run.right, run.piece)):
         costs = [
-            sum(_crossings(above, turn) for above in order[:place])
-            + sum(_crossings(turn, below) for below in order[place:])
+            sum(_crossings(above, run) for above in order[:place])
+            + sum(_crossings(run, below) for below in order[place:])
             for place in range(len(order) + 1)
         ]
-        order.insert(costs.index(min(costs)), turn)
+        order.insert(costs.index(min(costs)), run)
     found: dict[str, int] = {}
-    for number, turn in enumerate(order):
-        above = [found[other.piece] for other in order[:number] if _share(other, turn)]
-        found[turn.piece] = max(above, default=-1) + 1
+    for number, run in enumerate(order):
+        above = [found[other.piece] for other in order[:number] if _share(other, run)]
+        found[run.piece] = max(above, default=-1) + 1
     return found
 
 
 def across(start: Point, end: Point, y: float) -> list[Segment]:
-    """Straight on, around a corner, level at *y*, around a corner, straight on."""
+    """A line down to *y*, around a corner, horizontally, around a corner and down to the end; or the same upwards."""
     (x0, y0), (x1, y1) = start, end
     way, down = (1 if x1 > x0 else -1), (1 if y1 > y0 else -1)
     first = min(CORNER, abs(y - y0), abs(x1 - x0) / 2)
@@ -73,13 +73,13 @@ def across(start: Point, end: Point, y: float) -> list[Segment]:
 
 
 def bow(side: Point, end: Point) -> Segment:
-    """A quarter of an ellipse, from the side of a box to a vertical line."""
+    """A curve from the side of a box to a vertical line, like a quarter of an ellipse."""
     (x0, y0), (x1, y1) = side, end
     return side, (x0 + (x1 - x0) * 0.6, y0), (x1, y0 + (y1 - y0) * 0.35), end
 
 
 def ess(start: Point, end: Point) -> list[Segment]:
-    """From one vertical line to another, as an S."""
+    """A curve from one vertical line to another, like an S."""
     (x0, y0), (x1, y1) = start, end
     middle = (y0 + y1) / 2
     return [(start, (x0, middle), (x1, middle), end)]
@@ -92,12 +92,12 @@ def _corner(start: Point, peak: Point, end: Point) -> Segment:
     return start, towards(start), towards(end), end
 
 
-def _crossings(above: Turn, below: Turn) -> int:
-    """How often two turns cross if one runs above the other: where one's upright meets the other's level."""
+def _crossings(above: SidewaysRun, below: SidewaysRun) -> int:
+    """How many times two lines cross if one runs above the other: a vertical part meets a horizontal one."""
     down = above.left < below.before < above.right
     up = below.left < above.after < below.right
     return down + up
 
 
-def _share(one: Turn, other: Turn) -> bool:
+def _share(one: SidewaysRun, other: SidewaysRun) -> bool:
     return one.left < other.right + APART and other.left < one.right + APART

@@ -1,7 +1,7 @@
-"""Which lines are drawn in which scope: edges are cut where they cross the border of a state.
+"""Step 1 of the layout: decide which lines belong to which scope; cut edges where they cross the border of a state.
 
-A scope is the inside of a compound state (or of the chart); it is laid out alone, and its parent sees one box. An edge
-between states of different scopes leaves and enters through ports on the borders between them.
+A scope is the inside of a compound state, or of the chart. It is laid out alone, and its parent sees it as one box. An
+edge between states of different scopes leaves and enters through ports on the borders between them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from durable_fsm.core.chart import ROOT, Kind
-from durable_fsm.diagram.graph import Edge, EdgeKind, Graph, Initial
-from durable_fsm.diagram.layout.sizes import Block, label_of
+from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial
+from durable_fsm.diagram.layout.sizes import TextBlock, label_of
 
 TOP, BOTTOM, LEFT = "top", "bottom", "left"
 ACROSS = "across "
-"""Before the parallel state whose regions an edge connects: it has no scope."""
+"""Prefix of the parallel state whose regions an edge connects; such an edge has no scope."""
 BAR = 12.0
-"""What a fork adds to its label: a gap and the bar."""
+"""The height that a fork adds to its label, for a gap and the bar."""
 
 
 @dataclass(slots=True)
 class End:
-    """One end of a line in a scope: an item, and where on it if that is not free.
+    """One end of a line in a scope: an item, and where on the item if that is fixed.
 
-    `port` names the port of a child through which the line goes on inside; with `side` LEFT, the history on the border
-    of a parallel state.
+    `port` names the port of a child through which the line continues inside. With `side` LEFT it names the history
+    state on the border of a parallel state.
     """
 
     item: str
@@ -35,7 +35,7 @@ class End:
 
 @dataclass(slots=True)
 class Piece:
-    """A line from an upper to a lower item of one scope. `weight` keeps it short and straight."""
+    """A line from an upper to a lower item of one scope. Graphviz keeps lines with more `weight` shorter."""
 
     id: str
     upper: End
@@ -45,7 +45,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Leg:
-    """A whole line in pieces, from inner to outer or back; `(scope, piece, backwards)`. `arrow` marks its end."""
+    """A line through several scopes, as pieces `(scope, piece, backwards)`. With `arrow` it ends in an arrow."""
 
     pieces: list[tuple[str, str, bool]]
     arrow: bool
@@ -53,20 +53,20 @@ class Leg:
 
 @dataclass(slots=True)
 class Wire:
-    """An edge as it will be drawn: its legs, and its label, which is the item `pill` of `scope`."""
+    """An edge or an initial arrow as it will be drawn: its legs, and its label, which is the item `pill` of `scope`."""
 
-    edge: Edge | None
+    edge: GraphEdge | None
     scope: str
     pill: str = ""
-    text: Block | None = None
+    text: TextBlock | None = None
     back: bool = False
     legs: list[Leg] = field(default_factory=list[Leg])
     initial: Initial | None = None
 
 
 @dataclass(slots=True)
-class Scope:
-    """What one layout run places: child states, dots, labels, ports, and the pieces between them."""
+class LayoutScope:
+    """Everything that one layout run places: child states, dots, labels, ports, and the pieces between them."""
 
     id: str
     states: list[str]
@@ -78,9 +78,10 @@ class Scope:
 
 @dataclass(slots=True)
 class Walk:
-    """A walk through the states of a scope: from where each was entered, and in which order they were left again.
+    """A depth-first walk through the states of a scope.
 
-    An edge to a state that is left later goes back.
+    `came` has the state before each state, `left` the order in which the walk finished them. An edge to a state that
+    was finished later goes back.
     """
 
     came: dict[str, str] = field(default_factory=dict[str, str])
@@ -90,7 +91,7 @@ class Walk:
         return self.left[target] >= self.left[source]
 
     def weight(self, source: str, target: str, kind: EdgeKind) -> int:
-        """How short and straight the line should be: most for the way that leads through the chart."""
+        """How short and straight a line should be: lines on the main way through the chart most of all."""
         if self.goes_back(source, target):
             return 1
         if self.came[target] != source:
@@ -98,14 +99,14 @@ class Walk:
         return 10 if kind is EdgeKind.DONE else 6
 
 
-class Plan:
+class LayoutPlan:
     """The scopes and wires of a graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.scopes: dict[str, Scope] = {}
+        self.scopes: dict[str, LayoutScope] = {}
         self.wires: list[Wire] = []
-        self.loops: dict[str, list[Edge]] = {}
+        self.loops: dict[str, list[GraphEdge]] = {}
         self.across: dict[str, list[Wire]] = {}
         self.borders: dict[str, list[str]] = {}
         self._scopes()
@@ -122,11 +123,11 @@ class Plan:
     # ── scopes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_scope(self, id: str) -> bool:
-        """Whether the state's inside is laid out by Graphviz. Parallel states put their regions side by side."""
+        """Whether Graphviz lays out the inside of the state. Parallel states put their regions side by side instead."""
         return id == ROOT or self.graph.by_id[id].kind is Kind.COMPOUND or self._is_bare_region(id)
 
     def _is_bare_region(self, id: str) -> bool:
-        """A region that is not compound: a scope of its own, with one box in it."""
+        """Whether the state is a region that is not compound: a scope of its own, with one box in it."""
         node = self.graph.by_id[id]
         return node.region and node.kind is not Kind.COMPOUND
 
@@ -135,7 +136,7 @@ class Plan:
             if not self.is_scope(id):
                 continue
             children = [child.id for child in self.graph.children[id]]
-            self.scopes[id] = Scope(id, [id] if id != ROOT and self._is_bare_region(id) else children)
+            self.scopes[id] = LayoutScope(id, [id] if id != ROOT and self._is_bare_region(id) else children)
         for node in self.graph.nodes:
             if node.kind.is_history and node.parent != ROOT and self._kind(node.parent) is Kind.PARALLEL:
                 self.borders.setdefault(node.parent, []).append(node.id)
@@ -147,7 +148,7 @@ class Plan:
         return id in self.borders.get(self.graph.by_id[id].parent, ())
 
     def path(self, id: str) -> tuple[str, ...]:
-        """Ancestors and self, from the root; a bare region lies inside of itself, a border history on its parent."""
+        """Ancestors and self, from the root. A bare region occurs twice, a history on a border not at all."""
         lineage = self.graph.lineage(id)
         if self.on_border(id):
             return self.path(lineage[-2])
@@ -156,7 +157,7 @@ class Plan:
 
     # ── where an edge is drawn ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _scope_of(self, edge: Edge) -> tuple[str, str, tuple[str, ...]]:
+    def _scope_of(self, edge: GraphEdge) -> tuple[str, str, tuple[str, ...]]:
         """The scope of the edge's label, its source and targets."""
         paths = [self.path(id) for id in (edge.source, *edge.targets)]
         inner = min(len(path) for path in paths)
@@ -175,12 +176,12 @@ class Plan:
         return below.pop() if len(below) == 1 else ACROSS + scope, edge.source, edge.targets
 
     def inner(self, scope: str, id: str) -> tuple[str, ...]:
-        """The way from the scope's child down to the state; empty if it is the scope itself or one of its ancestors."""
+        """The path from the scope's child down to the state; empty for the scope itself and its ancestors."""
         path = self.path(id)
         return path[path.index(scope) + 1 :] if scope in path else ()
 
-    def _walk(self, scope: str, jobs: Iterable[tuple[Edge, str, str, tuple[str, ...]]]) -> Walk:
-        """Walk through the children of a scope, depth first, from where it begins and then in the author's order."""
+    def _walk(self, scope: str, jobs: Iterable[tuple[GraphEdge, str, str, tuple[str, ...]]]) -> Walk:
+        """Walk through the children of a scope from its initial states, then in document order."""
         states = self.scopes[scope].states
         follows: dict[str, list[str]] = {state: [] for state in states}
         for edge, home, source, targets in jobs:
@@ -219,7 +220,7 @@ class Plan:
             )
             self.wires.append(wire)
 
-    def _edge(self, number: int, edge: Edge, home: str, source: str, targets: tuple[str, ...]) -> None:
+    def _edge(self, number: int, edge: GraphEdge, home: str, source: str, targets: tuple[str, ...]) -> None:
         text = label_of(edge)
         if home not in self.scopes:
             self.across.setdefault(home.removeprefix(ACROSS), []).append(Wire(edge, home, f"across {number}", text))
@@ -242,17 +243,17 @@ class Plan:
         wire.legs.insert(0, Leg([(s, p, not b) for s, p, b in reversed(leg.pieces)], arrow=False))
         self.wires.append(wire)
 
-    def _leg(self, id: str, scope: Scope, begin: End, goal: str, *, up: bool, arrow: bool, weight: int) -> Leg:
-        """The line from an item of the scope to a state; *up* if the state's side of the layout is above."""
+    def _leg(self, id: str, scope: LayoutScope, begin: End, goal: str, *, up: bool, arrow: bool, weight: int) -> Leg:
+        """The line from an item of the scope to a state, which lies above the item if *up*."""
         way = list(self.inner(scope.id, goal))
-        if not way:  # the scope itself, or a state around it: the line ends on the border
+        if not way:  # the goal is the scope itself or an ancestor: the line ends on the border
             border = f"border {id}"
             scope.ports[border] = TOP if up else BOTTOM
             self._piece(scope, id, begin, End(border), up=up, weight=weight)
             return Leg([(scope.id, id, up)], arrow)
         pieces: list[tuple[str, str, bool]] = []
         home, item = scope, begin
-        side = BOTTOM if up else TOP  # of the states on the way: they are entered from below, if they lie above
+        side = BOTTOM if up else TOP  # states that lie above are entered from below
         while way:
             inner = [step for step in way if step in self.scopes and step != home.id]
             inside = inner[0] if inner and len(way) > 1 else None
@@ -271,6 +272,6 @@ class Plan:
         return Leg(pieces, arrow)
 
     @staticmethod
-    def _piece(scope: Scope, id: str, begin: End, end: End, *, up: bool, weight: int) -> None:
+    def _piece(scope: LayoutScope, id: str, begin: End, end: End, *, up: bool, weight: int) -> None:
         upper, lower = (end, begin) if up else (begin, end)
         scope.pieces[id] = Piece(id, upper, lower, weight)

@@ -1,7 +1,7 @@
-"""Drawing the lines of one scope: straight where possible, then a bow into a side, then through the gaps of ranks.
+"""Step 5 of the layout: draw the lines of one scope.
 
-Between two ranks nothing is in the way, and through a rank a line runs straight down between two boxes: so a line that
-is drawn by these rules meets no box.
+A line is straight if possible, or curves into the side of a box, or goes sideways in the gap between two ranks. Nothing
+lies in such a gap, and a line passes a rank vertically between two boxes, so a line drawn by these rules meets no box.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from itertools import pairwise
 
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, Segment, merged
 from durable_fsm.diagram.layout.graphviz_layout import Item, Placed
-from durable_fsm.diagram.layout.lanes import LEVEL, Turn, across, bow, ess, lanes, room_for
+from durable_fsm.diagram.layout.lanes import LEVEL, SidewaysRun, across, bow, ess, lanes, room_for
 from durable_fsm.diagram.layout.plan import LEFT, End, Piece
-from durable_fsm.diagram.layout.straighten import passing
 
 GAP = 9.0
 HARM = 10_000.0
-"""What it costs to run over something: more than any detour."""
+"""The cost of crossing a box, a label or a loop: more than any detour."""
 SNAP = 0.6
-"""Verticals closer than this are one."""
+"""Vertical lines closer than this are one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a line goes: how it leaves the upper and meets the lower item, and where it passes each rank between.
+    """The course of a line: how it ends at both items, and the x at which it passes each rank between.
 
-    An end is `straight`, `left`, `right` (a bow into that side) or `bend` (out of the flat side, then across).
+    An end is `straight`, `left` or `right` (a curve into that side) or `bend` (vertical at the box, then sideways).
     """
 
     upper: str
@@ -65,21 +64,21 @@ class _Router:
             self.placed.paths[piece.id] = self.build(piece, self.ways[piece.id])
 
     def _level(self, pieces: list[Piece]) -> None:
-        """Give lines that cross the same gap a lane each; the gap grows, and everything below moves down."""
-        gaps: dict[int, list[Turn]] = {}
+        """Give each line that goes sideways through a gap its lane; the gap grows, and everything below moves down."""
+        gaps: dict[int, list[SidewaysRun]] = {}
         for piece in pieces:
-            for turn in self._turns(piece, self.ways[piece.id]):
-                if abs(turn.after - turn.before) > LEVEL:
-                    gaps.setdefault(turn.gap, []).append(turn)
+            for run in self._sideways_runs(piece, self.ways[piece.id]):
+                if abs(run.after - run.before) > LEVEL:
+                    gaps.setdefault(run.gap, []).append(run)
         down, fall = 0.0, [0.0] * len(self.ranks)
         for gap in range(1, len(self.ranks)):
-            turns = gaps.get(gap, [])
-            places = lanes(turns)
+            runs = gaps.get(gap, [])
+            places = lanes(runs)
             before = self.ranks[gap].top - self.ranks[gap - 1].bottom
             grown = max(0.0, room_for(max(places.values(), default=0) + 1) - before)
-            for turn in turns:
+            for run in runs:
                 count = max(places.values()) + 1
-                self.levels[turn.piece, gap] = (before + grown) * (places[turn.piece] + 1) / (count + 1)
+                self.levels[run.piece, gap] = (before + grown) * (places[run.piece] + 1) / (count + 1)
             down += grown
             fall[gap] = down
         for item in self.items.values():
@@ -87,8 +86,8 @@ class _Router:
         for rank, by in enumerate(fall):
             self.ranks[rank] = self.ranks[rank].moved(0, by)
 
-    def _turns(self, piece: Piece, way: Way) -> list[Turn]:
-        """Where the line goes sideways: gaps are numbered by the rank below them."""
+    def _sideways_runs(self, piece: Piece, way: Way) -> list[SidewaysRun]:
+        """Where the line goes sideways. A gap has the number of the rank below it."""
         if LEFT in (piece.upper.side, piece.lower.side):
             return []
         first = self.items[piece.upper.item].rank + 1
@@ -100,10 +99,10 @@ class _Router:
         if way.lower not in ("left", "right"):
             stops.append(self._end_x(piece, way, "lower"))
         sides = enumerate(pairwise(stops))
-        return [Turn(piece.id, first + step, a, b) for step, (a, b) in sides if abs(a - b) > 0.5]
+        return [SidewaysRun(piece.id, first + step, a, b) for step, (a, b) in sides if abs(a - b) > 0.5]
 
     def _sideways(self, piece: Piece, gap: int, start: Point, end: Point) -> list[Segment]:
-        """From one vertical line to another through a gap: an S if they are close, else along a lane."""
+        """The segments from one vertical line to another in a gap: an S if they are close, or else along a lane."""
         if abs(start[0] - end[0]) <= LEVEL:
             return ess(start, end)
         level = self.levels.get((piece.id, gap))
@@ -111,7 +110,7 @@ class _Router:
         return across(start, end, y)
 
     def _length(self, piece: Piece) -> tuple[int, float]:
-        upper, lower = self.items[piece.upper.item], self.items[piece.lower.item]
+        upper, lower = self.placed.ends(piece)
         return lower.rank - upper.rank, abs(upper.x - lower.x)
 
     # ── choosing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,42 +123,32 @@ class _Router:
         self.runs += [(upper.rank + 1 + step, x) for step, x in enumerate(best.xs)]
 
     def _candidates(self, piece: Piece) -> list[Way]:
-        upper, lower = self.items[piece.upper.item], self.items[piece.lower.item]
-        if piece.lower.side == LEFT or piece.upper.side == LEFT:
-            return [
-                Way("left" if piece.upper.side else "bend", "left" if piece.lower.side else "bend", self._xs(piece))
-            ]
         xs = self._xs(piece)
-        above = xs[0] if xs else self._anchor(lower, piece.lower, upper)
-        below = xs[-1] if xs else self._anchor(upper, piece.upper, lower)
-        starts = self._styles(upper, piece.upper, above)
-        ends = self._styles(lower, piece.lower, below)
-        if not xs and self._is_free(upper, piece.upper) and self._is_free(lower, piece.lower):
+        if LEFT in (piece.upper.side, piece.lower.side):
+            return [Way("left" if piece.upper.side else "bend", "left" if piece.lower.side else "bend", xs)]
+        starts = self._styles(piece.upper, xs[0] if xs else self._anchor(piece.lower, piece.upper))
+        ends = self._styles(piece.lower, xs[-1] if xs else self._anchor(piece.upper, piece.lower))
+        if not xs and self.placed.is_free(piece.upper) and self.placed.is_free(piece.lower):
             starts = [style for style in starts if style in ("straight", "bend")]
             ends = [style for style in ends if style in ("straight", "bend")]
         return [Way(start, end, xs) for start in starts for end in ends]
 
-    def _is_free(self, item: Item, end: End) -> bool:
-        """Whether a line may meet the item anywhere: a state, and no port of it."""
-        return end.port not in item.fixed and item.name in self.placed.scope.states and item.width > 24
-
-    def _styles(self, item: Item, end: End, x: float) -> list[str]:
-        if not self._is_free(item, end):
-            return ["straight"] if abs(self._fixed(item, end) - x) < 0.6 else ["bend"]
-        box = item.box
+    def _styles(self, end: End, x: float) -> list[str]:
+        """How a line that comes from x may end."""
+        if not self.placed.is_free(end):
+            return ["straight"] if abs(self.placed.fixed_x(end) - x) < 0.6 else ["bend"]
+        box = self.items[end.item].box
         if box.left + 12 <= x <= box.right - 12:
             return ["straight"]
         side = "left" if x < box.x else "right"
         return [side, "bend"] if x < box.left - 8 or x > box.right + 8 else ["bend"]
 
-    def _fixed(self, item: Item, end: End) -> float:
-        return item.box.left + item.fixed[end.port] if end.port in item.fixed else item.x
-
-    def _anchor(self, item: Item, end: End, other: Item) -> float:
-        """Where a line to the item comes from, seen from the other end."""
-        if not self._is_free(item, end):
-            return self._fixed(item, end)
-        return min(max(other.x, item.box.left + 14), item.box.right - 14)
+    def _anchor(self, end: End, other: End) -> float:
+        """The x at which a line from the other end would meet the item, as straight as possible."""
+        if not self.placed.is_free(end):
+            return self.placed.fixed_x(end)
+        box = self.items[end.item].box
+        return min(max(self.items[other.item].x, box.left + 14), box.right - 14)
 
     def _cost(self, piece: Piece, way: Way) -> float:
         path = self.build(piece, way)
@@ -169,7 +158,7 @@ class _Router:
         return cost + 0.12 * path.bounds.width
 
     def _harm(self, piece: Piece, path: Path) -> float:
-        """What must not be: a line on a box, a label or a loop."""
+        """The cost of crossing boxes, labels and loops; 0 if the line crosses none."""
         own = {piece.upper.item, piece.lower.item}
         top, bottom = path.bounds.top - 3, path.bounds.bottom + 3
         harm = 0.0
@@ -186,23 +175,26 @@ class _Router:
     # ── through the ranks between ─────────────────────────────────────────────────────────────────────────────────────
 
     def _xs(self, piece: Piece) -> tuple[float, ...]:
-        """Where the line passes each rank between: near where Graphviz led it, with as few turns as possible."""
-        upper, lower = self.items[piece.upper.item], self.items[piece.lower.item]
+        """The x at which the line passes each rank between: near where Graphviz led it, with as few turns as possible.
+
+        This is a shortest path through the ranks, over a pool of candidates for x.
+        """
+        upper, lower = self.placed.ends(piece)
         between = range(upper.rank + 1, lower.rank)
-        if piece.lower.side == LEFT or piece.upper.side == LEFT:
+        if LEFT in (piece.upper.side, piece.lower.side):
             return self._beside_border(piece, between)
         if not between:
             return ()
-        hints = list(passing(self.placed, piece).values())
+        hints = list(self.placed.passing(piece).values())
         blocked = [self._blocked(rank) for rank in between]
-        start, end = self._anchor(upper, piece.upper, lower), self._anchor(lower, piece.lower, upper)
+        start, end = self._anchor(piece.upper, piece.lower), self._anchor(piece.lower, piece.upper)
         pool = {start, *(x for x in (end, *hints) if abs(x - start) > SNAP)}
         pool = {end, *(x for x in pool if abs(x - end) > SNAP)}
         for spans in blocked:
             for left, right in spans:
                 pool |= {left, right}
         xs = sorted(pool)
-        costs = [self._end_cost(upper, piece.upper, x) for x in xs]
+        costs = [self._end_cost(piece.upper, x) for x in xs]
         steps: list[list[int]] = []
         for place, spans in enumerate(blocked):
             came = list(range(len(xs)))
@@ -213,7 +205,7 @@ class _Router:
                 cost + 0.15 * abs(x - hints[place]) + (1e6 if _is_within(spans, x) else 0)
                 for x, cost in zip(xs, costs, strict=True)
             ]
-        total = [cost + self._end_cost(lower, piece.lower, x) for x, cost in zip(xs, costs, strict=True)]
+        total = [cost + self._end_cost(piece.lower, x) for x, cost in zip(xs, costs, strict=True)]
         index = min(range(len(xs)), key=lambda number: (total[number], number))
         found: list[float] = []
         for came in reversed(steps):
@@ -221,11 +213,12 @@ class _Router:
             index = came[index]
         return tuple(reversed(found))
 
-    def _end_cost(self, item: Item, end: End, x: float) -> float:
-        """What it costs to get from the item to x: nothing straight, a little by a bow, most by a turn of its own."""
-        if not self._is_free(item, end):
-            away = abs(self._fixed(item, end) - x)
+    def _end_cost(self, end: End, x: float) -> float:
+        """The cost of the way from the item to x: none if straight, some for a curve, most for a turn."""
+        if not self.placed.is_free(end):
+            away = abs(self.placed.fixed_x(end) - x)
             return 0.0 if away < 0.6 else 40 + 0.3 * away
+        item = self.items[end.item]
         box = item.box
         if box.left + 12 <= x <= box.right - 12:
             return 0.0
@@ -234,6 +227,7 @@ class _Router:
         return (20 if away > 8 and not room else 42) + 0.3 * max(away, 0)
 
     def _blocked(self, rank: int) -> list[tuple[float, float]]:
+        """The spans of a rank that boxes and earlier lines occupy, in order and apart."""
         spans = [(room.left - GAP, room.right + GAP) for room in self.rooms[rank].values()]
         spans += [(x - GAP, x + GAP) for where, x in self.runs if where == rank]
         found: list[tuple[float, float]] = []
@@ -245,6 +239,7 @@ class _Router:
         return found
 
     def _beside_border(self, piece: Piece, between: range) -> tuple[float, ...]:
+        """As `_xs`, for a line to a history state on the left border of a parallel state."""
         parallel = self.items[(piece.lower if piece.lower.side == LEFT else piece.upper).item]
         used = sum(1 for other in self.ways if self._touches_border(other, parallel.name))
         x = parallel.box.left - 26 - GAP * used
@@ -257,13 +252,13 @@ class _Router:
     # ── attachments ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _spread(self) -> None:
-        """Lines that meet the same side of a box get places of their own, in the order in which they do not cross."""
+        """Give lines at the same side of a box positions of their own, in an order in which they do not cross."""
         sides: dict[tuple[str, str], list[tuple[float, float, str, str]]] = {}
         for id, way in self.ways.items():
             piece = self.placed.scope.pieces[id]
             for which, end, style in (("upper", piece.upper, way.upper), ("lower", piece.lower, way.lower)):
                 item = self.items[end.item]
-                if end.side or not self._is_free(item, end):
+                if end.side or not self.placed.is_free(end):
                     continue
                 x = self._other(piece, way, which)
                 if style in ("left", "right"):
@@ -284,7 +279,7 @@ class _Router:
                 self._spread_flat(item, lines)
 
     def _spread_flat(self, item: Item, lines: list[tuple[float, float, str, str]]) -> None:
-        """Straight lines stay where they are; the others find places beside them, the outermost outside."""
+        """Keep straight lines where they are, and place the others beside them, the outermost outside."""
         low, high = item.box.left + 12, item.box.right - 12
         step = min(18.0, (high - low) / max(1, len(lines) - 1))
         taken: list[float] = []
@@ -305,14 +300,13 @@ class _Router:
             self.offsets[id, which] = place - item.x
 
     def _other(self, piece: Piece, way: Way, which: str) -> float:
-        """Where the line comes from, seen from one of its ends."""
+        """The x from which the line comes to one of its ends."""
         if way.xs:
             return way.xs[0] if which == "upper" else way.xs[-1]
-        mine, other = (piece.upper, piece.lower) if which == "upper" else (piece.lower, piece.upper)
-        return self._anchor(self.items[other.item], other, self.items[mine.item])
+        return self._anchor(*((piece.lower, piece.upper) if which == "upper" else (piece.upper, piece.lower)))
 
     def _settle(self, piece: Piece) -> None:
-        """Draw with the final attachments; take another way if this one now hits something."""
+        """Draw with the final attachments; choose another way if this one now crosses something."""
         path = self.placed.paths[piece.id] = self.build(piece, self.ways[piece.id])
         if self._harm(piece, path):
             self._choose(piece)
@@ -320,8 +314,8 @@ class _Router:
     # ── drawing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def build(self, piece: Piece, way: Way) -> Path:
-        """The line from the upper to the lower item."""
-        upper, lower = self.items[piece.upper.item], self.items[piece.lower.item]
+        """The path from the upper to the lower item."""
+        upper, lower = self.placed.ends(piece)
         if LEFT in (piece.upper.side, piece.lower.side):
             return self._to_border(piece, upper, lower)
         x_up, x_low = self._end_x(piece, way, "upper"), self._end_x(piece, way, "lower")
@@ -366,17 +360,16 @@ class _Router:
 
     def _end_x(self, piece: Piece, way: Way, which: str) -> float:
         end, style = (piece.upper, way.upper) if which == "upper" else (piece.lower, way.lower)
-        item = self.items[end.item]
-        if not self._is_free(item, end):
-            return self._fixed(item, end)
+        if not self.placed.is_free(end):
+            return self.placed.fixed_x(end)
         x = self._other(piece, way, which)
         if style == "straight":
             return x
-        offset = self.offsets.get((piece.id, which))
+        item, offset = self.items[end.item], self.offsets.get((piece.id, which))
         return item.x + offset if offset is not None else min(max(x, item.box.left + 14), item.box.right - 14)
 
     def _to_border(self, piece: Piece, upper: Item, lower: Item) -> Path:
-        """Beside a parallel state, to the history on its left border; the circle's radius is 12."""
+        """The path beside a parallel state to the history state on its left border, a circle of radius 12."""
         down = piece.lower.side == LEFT
         parallel, other = (lower, upper) if down else (upper, lower)
         history = (piece.lower if down else piece.upper).port
@@ -395,7 +388,7 @@ class _Router:
 
 
 def _moved(xs: list[float], costs: list[float]) -> tuple[list[float], list[int]]:
-    """The cheapest cost at each x if the line may turn before: 45 a turn, and a third of the way across."""
+    """The least cost at each x if the line may turn before it, and where it comes from: 45 a turn, 0.3 a pixel."""
     found, came = list(costs), list(range(len(xs)))
     for indices in (range(len(xs)), range(len(xs) - 1, -1, -1)):
         best, place = 1e18, -1
@@ -410,11 +403,12 @@ def _moved(xs: list[float], costs: list[float]) -> tuple[list[float], list[int]]
 
 
 def _is_within(spans: list[tuple[float, float]], x: float) -> bool:
-    """Whether x lies in one of these spans, which are in order and apart."""
+    """Whether x lies in one of the spans, which are in order and apart."""
     place = bisect_left(spans, (x, x)) - 1
     return place >= 0 and x < spans[place][1]
 
 
 def _beside(item: Item) -> Rect:
+    """The room of loops, on the right of an item."""
     room = item.room
     return replace(room, left=item.box.right + 2)

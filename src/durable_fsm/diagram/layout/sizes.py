@@ -1,4 +1,4 @@
-"""How big things are: lines of text with their signs, labels, the boxes of states and their headers."""
+"""Step 2 of the layout: the sizes of text lines, labels, boxes of states and their headers, in pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from durable_fsm.core.chart import Kind
 from durable_fsm.diagram.fonts import width
-from durable_fsm.diagram.graph import Edge, Node, Part, Role, Row
+from durable_fsm.diagram.graph import GraphEdge, Node, Part, Role, Row
 
 SMALL, NAME, REGION, TITLE = 11.0, 13.0, 10.0, 15.0
 WRAP, LOOP_WRAP = 150.0, 120.0
@@ -17,7 +17,7 @@ BOLD_ROLES = frozenset({Role.EVENT, Role.AFTER, Role.DONE, Role.ERROR})
 SIGNED = frozenset({Role.AFTER, Role.DONE, Role.ERROR, Role.INVOKE, Role.EXCLUSIVE, Role.FOLDED})
 DOT, HISTORY = 11.0, 24.0
 LOOP = 24.0
-"""How far a loop stands out of its state; its text follows."""
+"""How far a loop extends out of its state, in pixels; its text comes after."""
 LEADING = 15.0
 ROW = 16.0
 CHIP = 15.0
@@ -25,7 +25,7 @@ CHIP = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Parts on one line; `sign` is the role whose icon stands before them."""
+    """Parts on one line; `sign` is the role whose icon comes before them."""
 
     parts: Row
     width: float
@@ -33,8 +33,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Lines under each other: the text of a label."""
+class TextBlock:
+    """Lines below each other: the text of a label."""
 
     lines: tuple[Line, ...]
     width: float
@@ -50,7 +50,7 @@ def line(parts: Iterable[Part]) -> Line:
 
 
 def wrapped(parts: Row, widest: float = WRAP) -> list[Line]:
-    """One transition on as few lines as fit, broken between parts only."""
+    """One transition on as few lines as possible; lines break only between parts."""
     lines: list[list[Part]] = []
     for part in parts:
         if lines and line([*lines[-1], part]).width <= widest:
@@ -60,18 +60,18 @@ def wrapped(parts: Row, widest: float = WRAP) -> list[Line]:
     return [line(parts) for parts in lines]
 
 
-def block(rows: Iterable[Row], widest: float = WRAP) -> Block:
+def block(rows: Iterable[Row], widest: float = WRAP) -> TextBlock:
     lines = tuple(wrap for row in rows for wrap in wrapped(row, widest))
-    return Block(lines, max((wrap.width for wrap in lines), default=0.0), LEADING * len(lines))
+    return TextBlock(lines, max((wrap.width for wrap in lines), default=0.0), LEADING * len(lines))
 
 
-def label_of(edge: Edge) -> Block:
-    """What an edge says; equal rows (lifted out of a folded state) are said once. Beside a state there is less room."""
+def label_of(edge: GraphEdge) -> TextBlock:
+    """The text of an edge. Equal rows, as folding makes them, are merged; a loop has narrower lines."""
     return block(dict.fromkeys(label.parts for label in edge.labels), LOOP_WRAP if edge.is_loop else WRAP)
 
 
-def pill_size(text: Block) -> tuple[float, float]:
-    """Room of a label on its line; an edge that says nothing has a label of no size."""
+def pill_size(text: TextBlock) -> tuple[float, float]:
+    """The size of a label on its line; an edge without text has a label of no size."""
     return (text.width + 16, text.height + 7) if text.lines else (2.0, 2.0)
 
 
@@ -112,5 +112,5 @@ def _chips(node: Node) -> float:
 
 
 def _even(value: float) -> float:
-    """Whole and even, so that centres are whole."""
+    """Round up to an even number, so that centres are whole numbers."""
     return 2.0 * round(value / 2 + 0.499)

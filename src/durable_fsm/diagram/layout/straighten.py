@@ -1,49 +1,32 @@
-"""Small moves that make lines straight: boxes, labels and ports slide along their rank, never past a neighbour."""
+"""Step 4 of the layout: boxes, labels and ports slide along their rank, never past a neighbour, to straighten lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from durable_fsm.diagram.layout.geometry import Point, at
 from durable_fsm.diagram.layout.graphviz_layout import Item, Placed
 from durable_fsm.diagram.layout.plan import LEFT, End, Piece
 
 FURTHEST = 40.0
-"""How far a state may be moved in one go."""
+"""How far a state may move at once."""
 FURTHER = 100.0
-"""How far a label or a port may be moved in one go."""
+"""How far a label or a port may move at once."""
 INSET = 14.0
-"""How far from the corners of a box lines begin and end."""
+"""The least distance of the end of a line from the corners of a box."""
 BETWEEN = 9.0
-"""What stays free beside a line that passes a rank."""
+"""The free space beside a line that passes a rank."""
 BOW = 18.0
-"""A bow into a side looks good from this distance."""
+"""The least distance from which a line may curve into the side of a box."""
 
 NEAR = 0.01
-"""Closer than this is the same place."""
+"""Two positions closer than this are the same."""
 
 Span = tuple[float, float]
 
 
 def straighten(placed: Placed) -> None:
-    """Move what can be moved to where most of its lines are straight."""
+    """Move items to where most of their lines are straight."""
     _Straightener(placed).run()
-
-
-def passing(placed: Placed, piece: Piece) -> dict[int, float]:
-    """Where Graphviz led the line through each rank between its ends."""
-    upper, lower = placed.items[piece.upper.item].rank, placed.items[piece.lower.item].rank
-    curve = placed.curves.get(piece.id, ())
-    points: list[Point] = []
-    if lower - upper > 1:
-        for start in range(0, len(curve) - 3, 3):
-            points += [at(curve[start : start + 4], step / 12) for step in range(13)]
-    found: dict[int, float] = {}
-    for rank in range(upper + 1, lower):
-        y = placed.ranks[rank].y
-        nearest = min(points, key=lambda point: abs(point[1] - y), default=(placed.items[piece.upper.item].x, y))
-        found[rank] = nearest[0]
-    return found
 
 
 class _Straightener:
@@ -59,7 +42,7 @@ class _Straightener:
         for piece in placed.scope.pieces.values():
             for end in (piece.upper, piece.lower):
                 self.touching[end.item].append(piece)
-            for rank, x in passing(placed, piece).items():
+            for rank, x in placed.passing(piece).items():
                 self.lines.setdefault(rank, []).append(x)
                 self.through.setdefault(rank, []).append(piece)
 
@@ -69,7 +52,7 @@ class _Straightener:
             for name in names:
                 self._slide(self.items[name])
 
-    # ── one thing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── moving one item ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _slide(self, item: Item) -> None:
         pieces = [piece for piece in self.touching[item.name] if piece.upper.item != piece.lower.item]
@@ -88,7 +71,7 @@ class _Straightener:
         item.x = best[2]
 
     def _window(self, item: Item) -> Span:
-        """How far the thing can go without pushing its neighbours or the lines that pass in between."""
+        """The range of x in which the item pushes neither its neighbours nor the lines that pass between."""
         left, right = item.x - item.room.left, item.room.right - item.x
         row = [other for other in self.rows[item.rank] if other is not item]
         lines = self.lines.get(item.rank, [])
@@ -104,7 +87,7 @@ class _Straightener:
         return low, high
 
     def _goals(self, item: Item, pieces: Iterable[Piece]) -> list[float]:
-        """Places of the thing where one of its lines would be straight, the nearest for each."""
+        """Positions where one of its lines would be straight; the nearest one for each line."""
         found: list[float] = []
         for piece in pieces:
             mine, other = (piece.upper, piece.lower) if piece.upper.item == item.name else (piece.lower, piece.upper)
@@ -119,30 +102,26 @@ class _Straightener:
         return sum(self._crooked(piece) * (1 + piece.weight / 4) for piece in pieces)
 
     def _crooked(self, piece: Piece) -> float:
-        """How bad the line will look: nothing if it can be straight."""
+        """A penalty for a line that cannot be straight; 0 if it can."""
         (a, b), (c, d) = self._span(piece.upper), self._span(piece.lower)
         low, high = max(a, c), min(b, d)
         if low <= high + NEAR and self._free(piece, (low, max(low, high))):
             return 0.0
         apart = max(0.0, low - high)
-        boxes = self._is_wide(piece.upper) + self._is_wide(piece.lower)
+        boxes = self.placed.is_free(piece.upper) + self.placed.is_free(piece.lower)
         bowed = boxes == 1 and apart > INSET + BOW
         return (15 if bowed else 30) + (0.05 if bowed else 0.15) * apart
 
     def _span(self, end: End) -> Span:
-        """Where on the thing a line may meet it."""
-        item = self.items[end.item]
-        if end.port in item.fixed:
-            x = item.box.left + item.fixed[end.port]
+        """The range of x in which a line may end at the item."""
+        if not self.placed.is_free(end):
+            x = self.placed.fixed_x(end)
             return x, x
-        return (item.box.left + INSET, item.box.right - INSET) if self._is_wide(end) else (item.x, item.x)
-
-    def _is_wide(self, end: End) -> bool:
-        item = self.items[end.item]
-        return end.port not in item.fixed and end.item in self.placed.scope.states and item.width > 2 * INSET
+        box = self.items[end.item].box
+        return box.left + INSET, box.right - INSET
 
     def _free(self, piece: Piece, span: Span) -> list[Span]:
-        """The parts of the span from which a straight line meets nothing on its way."""
+        """The parts of the span from which a straight line meets nothing."""
         upper, lower = self.items[piece.upper.item].rank, self.items[piece.lower.item].rank
         found: list[Span] = [span]
         for rank in range(upper + 1, lower):
@@ -155,7 +134,7 @@ class _Straightener:
 
 
 def _without(spans: Sequence[Span], hole: Span) -> list[Span]:
-    """The spans with a hole cut into them; what touches its edge stays, be it a single point."""
+    """Cut a hole into spans; a point at its edge remains."""
     left, right = hole
     parts = [part for low, high in spans for part in ((low, min(high, left)), (max(low, right), high))]
     return [part for part in dict.fromkeys(parts) if part[0] <= part[1]]
