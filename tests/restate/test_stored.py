@@ -14,7 +14,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import changed
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.history import PAGE, recorded
+from durable_fsm.restate.history import PAGE, with_entries
 from durable_fsm.restate.machine.storage import StoredMachine, mark_of
 
 
@@ -35,7 +35,7 @@ def pressed(times: int) -> tuple[StoredMachine, int]:
         turn = Turn(CHART, stored.machine, seed="seed")
         turn.autostart(life="life")
         turn.take(Event("press"))
-        stored, full = recorded(changed(stored, machine=turn.machine), turn.log, at=5)
+        stored, full = with_entries(changed(stored, machine=turn.machine), turn.log, at=5)
         stored, pages = StoredMachine.decode(CHART, stored.encode()), pages + len(full)
     return stored, pages
 

@@ -18,7 +18,7 @@ from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
-from durable_fsm.restate.history import Record
+from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.machine.object import MachineObject, handlers_of
 from durable_fsm.restate.messages.envelope import Peers
@@ -56,7 +56,7 @@ def services(*definitions: object) -> list[Hosted]:
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
         found.append(MachineObject(chart, peers).virtual_object())
         if chart.hosting.history is not None:
-            found.append(Record(chart, chart.hosting.history).service())
+            found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:
             if one.activities:
                 runner = ActivityService(one).service()

@@ -1,12 +1,12 @@
-"""The record of what a machine has done: a tail in its snapshot, full pages in objects of their own.
+"""The history of a machine: its latest entries in the snapshot, the *tail*, and full pages in objects of their own.
 
-A snapshot is loaded and written with every event, so the tail is short: with the entry that no page has room for, a page is
-handed on. One that is still on its way is there for whoever reads it, for messages between two keys keep their order.
+Every event loads and writes the snapshot, so the tail must stay short: as soon as it is longer than a page, `spill` sends
+the page to an object of its own. A reader never misses a page that is still on its way, because Restate keeps the order of
+messages between two keys: the reader's call comes after the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -32,17 +32,14 @@ from durable_fsm.restate.registration import register
 PAGE = 20
 """Entries of a page."""
 
-TAKEN = Outcome.TAKEN.value
-
 MOST = 1_000
-"""Entries of one answer."""
+"""Most entries of one answer."""
+
+TAKEN = Outcome.TAKEN.value
 
 
 def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
-    """A change of the machine as an entry, which every snapshot carries: what is empty or usual is left out.
-
-    Usual is that the event was taken, and that a step is the event's own; see `shown`.
-    """
+    """The entry of one event. Every snapshot carries entries, so they leave out what is empty, and what `shown` can add."""
     entry: dict[str, Json] = {"n": number, "seq": taken.seq, "at": at, "event": taken.event}
     if taken.outcome != TAKEN:
         entry["outcome"] = taken.outcome
@@ -66,41 +63,37 @@ def _step_of(microstep: Microstep, event: str) -> Json:
 
 
 def shown(entry: Any) -> dict[str, Json]:  # Any: as it was stored
-    """An entry as it is read: with what is usual."""
-    told: dict[str, Any] = {"outcome": TAKEN, **entry}
-    if "steps" in told:
-        told["steps"] = [_step_shown(step, entry["event"]) for step in told["steps"]]
-    return told
-
-
-def _step_shown(step: dict[str, Json], event: str) -> dict[str, Json]:
-    named = {"event": event, **step}
-    return {name: value for name, value in named.items() if value is not None}
+    """An entry for readers: with the outcome `taken`, and with the event in every step that has one."""
+    full: dict[str, Any] = {"outcome": TAKEN, **entry}
+    if "steps" in full:
+        steps = [{"event": entry["event"], **step} for step in full["steps"]]
+        full["steps"] = [{name: value for name, value in step.items() if value is not None} for step in steps]
+    return full
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page that is full."""
+class FullPage:
+    """A page that has left the tail."""
 
     number: int
     entries: tuple[msgspec.Raw, ...]
 
 
-def recorded(stored: StoredMachine, taken: list[Taken], at: int) -> tuple[StoredMachine, list[Page]]:
-    """The record with what was taken, and the pages that have become full with it."""
+def with_entries(stored: StoredMachine, taken: list[Taken], at: int) -> tuple[StoredMachine, list[FullPage]]:
+    """Add an entry for each event that was taken; return the full pages beside."""
     entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
     tail = (*stored.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
     number = stored.pages
-    pages: list[Page] = []
+    pages: list[FullPage] = []
     while len(tail) > PAGE:
         number += 1
-        pages.append(Page(number, tail[:PAGE]))
+        pages.append(FullPage(number, tail[:PAGE]))
         tail = tail[PAGE:]
     return changed(stored, tail=tail, pages=number, entries=stored.entries + len(entries)), pages
 
 
 def first_kept(history: History, stored: StoredMachine) -> int:
-    """Number of the first entry that is kept by count."""
+    """Number of the first entry that is kept, as far as the chart limits their number."""
     if history.entries is None:
         return 1
     return max(1, (stored.pages - _pages(history.entries)) * PAGE + 1)
@@ -110,11 +103,15 @@ def _pages(entries: int) -> int:
     return -(-entries // PAGE)
 
 
+def _page_of(entry: int) -> int:
+    return (entry - 1) // PAGE + 1
+
+
 # ── the pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Record:
-    """The pages of all machines of one chart: a virtual object, one page a key."""
+class HistoryPages:
+    """The object that keeps the pages of a chart's machines, one page for each key; see `page_key`."""
 
     def __init__(self, chart: Chart, history: History) -> None:
         self.chart = chart
@@ -124,7 +121,7 @@ class Record:
     def service(self) -> restate.VirtualObject:
         service = restate.VirtualObject(
             self.name,
-            description="Pages of what the machines have done.",
+            description=f"Pages of the history of {self.chart.name}'s machines.",
             ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
@@ -133,7 +130,7 @@ class Record:
         return service
 
     async def put(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Keep a page; for as long as the chart says."""
+        """Keep a page, for as long as the chart says."""
         ctx.set(StateKey.ENTRIES, body, serde=BYTES)
         if self.history.age is not None:
             delay = timedelta(milliseconds=milliseconds(self.history.age))
@@ -141,15 +138,13 @@ class Record:
         return b""
 
     async def get(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """The page; nothing, if it is not kept.
-
-        It is exclusive so that it comes after a `put` that is still on its way.
-        """
+        """Answer with the entries of a page; none if it is not kept."""
+        # This handler is exclusive so that it runs after a `put` that is still on its way.
         page: bytes | None = await ctx.get(StateKey.ENTRIES, serde=BYTES)
         return page or b"[]"
 
     async def drop(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Forget a page, and those before it down to the page `to`, if the request has one."""
+        """Forget a page; with `{"to": number}` also all pages before it, down to that one."""
         ctx.clear(StateKey.ENTRIES)
         to = loads(body).get("to")
         stem, _, number = ctx.key().rpartition("~")
@@ -162,8 +157,8 @@ def page_key(key: str, life: str, number: int) -> str:
     return f"{key}~{life}~{number}"
 
 
-def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> None:
-    """Send full pages on their way, and have those forgotten that are too many by then."""
+def spill(ctx: ObjectContext, chart: Chart, life: str, pages: list[FullPage]) -> None:
+    """Send full pages to their objects, and have the oldest forgotten if there are more than the chart keeps."""
     history = chart.hosting.history
     assert history is not None
     for page in pages:
@@ -174,10 +169,10 @@ def hand_on(ctx: ObjectContext, chart: Chart, life: str, pages: list[Page]) -> N
 
 
 def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
-    """Have every page of a machine forgotten."""
+    """Have all pages of a machine forgotten."""
     history = chart.hosting.history
     if history is not None and stored.pages and stored.machine is not None:
-        to = (first_kept(history, stored) - 1) // PAGE + 1
+        to = _page_of(first_kept(history, stored))
         key = page_key(ctx.key(), stored.machine.life, stored.pages)
         ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=key)
 
@@ -187,7 +182,7 @@ def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which entries somebody wants: those after number `after`, or the last ones, if that is None."""
+    """The entries that a reader asks for: those after number `after`; the last ones, if that is None."""
 
     after: int | None
     limit: int
@@ -197,7 +192,7 @@ class Range:
         """Read `{"after": 0, "limit": 100}` or `{"last": 20}`.
 
         Raises:
-            MalformedInput: it is something else.
+            MalformedInput: it is neither.
         """
         request = read(chart, "history", body)
         request = {} if request is None else request
@@ -222,7 +217,7 @@ def _is_count(number: Json) -> bool:
 
 
 async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, wanted: Range) -> dict[str, Json]:
-    """The entries in order, the number of the first that may still be there, and where to go on reading."""
+    """The answer to a reader: the entries in order, the number of the first that may be kept, and where to continue."""
     history = chart.hosting.history
     first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
     after = max(stored.entries - wanted.limit, 0) if wanted.after is None else wanted.after
@@ -232,7 +227,8 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachi
     assert stored.machine is not None
     if begin < in_tail and begin <= end:
         last = min(end, in_tail - 1)
-        keys = [page_key(ctx.key(), stored.machine.life, page) for page in _pages_between(begin, last)]
+        pages = range(_page_of(begin), _page_of(last) + 1)
+        keys = [page_key(ctx.key(), stored.machine.life, page) for page in pages]
         calls = [ctx.generic_call(history_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
         for call in calls:
@@ -244,7 +240,3 @@ async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachi
         "last": stored.entries,
         "next": end if begin <= end < stored.entries else None,
     }
-
-
-def _pages_between(begin: int, last: int) -> Iterator[int]:
-    return iter(range((begin - 1) // PAGE + 1, (last - 1) // PAGE + 2))

@@ -44,7 +44,7 @@ from durable_fsm.restate.activities.failures import interruption, is_cancellatio
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
 from durable_fsm.restate.clock import now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.history import Page, hand_on, recorded
+from durable_fsm.restate.history import FullPage, spill, with_entries
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, receipt
 from durable_fsm.restate.machine.storage import StoredMachine, members_of, tokens_of
@@ -271,7 +271,7 @@ class Transaction:
         if turn.parked:
             parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
         answers: dict[str, Json] = {}
-        pages: list[Page] = []
+        pages: list[FullPage] = []
         taken: list[Taken] = []
         stored, text = None, b""
         if turn.changed or self.waiters.changed:
@@ -300,7 +300,7 @@ class Transaction:
             for effect in effects:
                 sent.update(self._perform(effect))
             if pages:
-                hand_on(ctx, self.chart, turn.machine.life, pages)
+                spill(ctx, self.chart, turn.machine.life, pages)
             if answers:
                 tell(ctx, answers)
             for child in again.machines if again is not None else ():
@@ -311,7 +311,7 @@ class Transaction:
         over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, over, parked)
 
-    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[StoredMachine, list[Page]]:
+    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[StoredMachine, list[FullPage]]:
         """What to store now, and the pages of the record that have become full with what was taken."""
         machine, history = self.turn.machine, self.chart.hosting.history
         at = stamp() if history is not None or machine.timers else 0
@@ -323,7 +323,7 @@ class Transaction:
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=bool(self.waiters.known))
         if history is None:
             return stored, []
-        return recorded(stored, taken, at)
+        return with_entries(stored, taken, at)
 
     def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
         """Send what the effect asks for; the handles are those worth keeping."""
