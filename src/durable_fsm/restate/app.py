@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeAlias
@@ -19,7 +20,6 @@ from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
-from durable_fsm.restate.identity import identity_keys as known_keys
 from durable_fsm.restate.machine.object import MachineObject, handlers_of
 from durable_fsm.restate.messages.envelope import Peers
 from durable_fsm.restate.names import BUILT_IN, activities_name, is_handler_name
@@ -33,7 +33,10 @@ Protocol = Literal["bidi", "request_response"]
 Part = Literal["all", "machines", "runners"]
 CHARTS = "durable_fsm_charts"
 KEYS = "durable_fsm_identity_keys"
-"""Attributes of an application: its charts, and whose requests it takes."""
+"""Attributes of an application: its charts, and the public keys of the servers that may call it."""
+
+IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
+"""Environment variable with public keys, separated by commas or spaces, for an application that names none itself."""
 
 Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
@@ -131,13 +134,13 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         definitions: whatever `chart_from` reads.
         protocol: how Restate talks to it; None lets discovery decide by the HTTP version.
         identity_keys: public keys of the Restate servers that may call it, `publickeyv1_…`; those of the environment
-            variable `DURABLE_FSM_IDENTITY_KEYS`, if not given. Without any, everyone may.
+            variable `DURABLE_FSM_IDENTITY_KEYS`, if not given. Without any key, every caller is accepted.
 
     Raises:
         DefinitionError: a definition has problems.
-        ValueError: two charts have the same name, or a key is none.
+        ValueError: two charts have the same name, or a key is not a public key.
     """
-    keys = known_keys(identity_keys) or None
+    keys = keys_of_servers(identity_keys) or None
     hosted = restate.app(
         services(*definitions),
         protocol=protocol,
@@ -148,6 +151,32 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         setattr(hosted, CHARTS, tuple(with_children(chart_from(definition) for definition in definitions)))
         setattr(hosted, KEYS, keys)
     return hosted
+
+
+def keys_of_servers(given: Sequence[str] | None) -> list[str]:
+    """The public keys that are *given*; those of the environment, if that is None. No keys accept every caller.
+
+    Raises:
+        ValueError: one of them is not a public key, or the environment variable is set but empty.
+    """
+    if given is not None:
+        keys, source = [given] if isinstance(given, str) else list(given), "identity_keys"
+    elif IDENTITY_KEYS in os.environ:
+        keys, source = os.environ[IDENTITY_KEYS].replace(",", " ").split(), IDENTITY_KEYS
+        if not keys:
+            raise ValueError(f"{IDENTITY_KEYS} is set and names no key. Name one; without it every caller is accepted.")
+    else:
+        return []
+    for number, key in enumerate(keys, 1):
+        try:
+            restate.app([], identity_keys=[key])
+        except Exception as error:  # the SDK does not export the class
+            # The key is not quoted: it may be a private one, pasted by mistake.
+            raise ValueError(
+                f"{source}: key {number}: {error}. A Restate server logs its public key, publickeyv1_…, when it loads the"
+                " private one."
+            ) from error
+    return keys
 
 
 # Any: what `app` returns
