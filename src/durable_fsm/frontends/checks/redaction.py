@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
-from durable_fsm.core.chart import Chart
+from durable_fsm.core.chart import Chart, Hosting
 from durable_fsm.core.redact import Redaction
 from durable_fsm.core.values import Json, Misfit, ValueType
 from durable_fsm.errors import quoted
@@ -64,14 +64,11 @@ def with_redaction(chart: Chart) -> Chart:
     return replace(chart, data=RedactedType(chart.data, redaction), events=events)
 
 
-def problems_in(
-    redact: object, operators_only: object, types: Iterable[ValueType | None], *, open_ended: bool
-) -> Iterator[tuple[str, str]]:
-    """What is wrong with the two: what and remedy.
-
-    *types* are those of data and payloads. With *open_ended*, more may come in than they say: records of topics.
-    """
-    yield from _closed_problems(operators_only)
+def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator[tuple[str, str]]:
+    """Problems of `redact=` and `operators_only=`, each with its remedy. *types* are those of data and payloads."""
+    redact: object = hosting.redact
+    open_ended = hosting.sources or hosting.webhooks  # then more comes in than the types say
+    yield from _closed_problems(hosting.operators_only)
     if not _is_texts(redact):
         yield "redact= is no list of names.", 'Write redact=("card_number", "customer.email").'
         return

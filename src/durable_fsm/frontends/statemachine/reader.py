@@ -24,18 +24,16 @@ from statemachine.transition import Transition as LibraryTransition
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
 from durable_fsm.core.lint import findings
 from durable_fsm.core.step import PLATFORM_NAMES
-from durable_fsm.core.values import Location, ValueType
-from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
+from durable_fsm.core.values import ValueType
+from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.checks import flows, sources, versions
+from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
-from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
-from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
-from durable_fsm.frontends.options import ClassChartOptions, hosting_of
+from durable_fsm.frontends.options import ClassChartOptions
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import Callbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
@@ -71,9 +69,8 @@ class _Reader:
         self.read = read
         self.options: ClassChartOptions = vars(cls).get(OPTIONS) or ClassChartOptions()
         self.name = self.options.name or cls.__name__
-        self.problems: dict[Problem, None] = {}
+        self.problem = Problems(self.name, written(cls))
         self.places = places_in(cls)
-        self.here: Location | None = None
         self.data_class = _data_class(cls)
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
@@ -89,7 +86,7 @@ class _Reader:
     def chart(self) -> Chart:
         if not self.library:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
-            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
+            self.problem.refuse_if_any()
         data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}
@@ -101,39 +98,19 @@ class _Reader:
         refuse_unknown(self.work.declared, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
-        refuse_nothing(states, self.problem)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
-        self._check_sources(transitions)
-        types = [data, *(event.payload for event in self.events.values())]
-        open_ended = bool(self.options.sources or self.options.webhooks)
-        kept = self.options
-        for what, remedy in problems_in(kept.redact, kept.operators_only, types, open_ended=open_ended):
-            self.problem(what, remedy)
-        if self.problems or data is None:
-            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
-        chart = Chart(
-            name=self.name,
+        parts = Parts(
             states=states,
             transitions=tuple(transitions),
             events=dict(sorted(self.events.items())),
             data=data,
-            version=self.options.version,
             doc=(inspect.getdoc(self.cls) or "") if self.cls.__doc__ else "",
             policies=self._policies(),
             work=detached,
-            hosting=hosting_of(self.options),
-            kept=self._kept(),
         )
-        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
-            self.problem(*problem)
-        if self.problems:
-            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
+        chart = assemble(parts, self.options, self.problem, self.read)
         self._judge(chart)
-        return with_redaction(chart)
-
-    def _kept(self) -> tuple[Chart, ...]:
-        self.here = None
-        return versions.kept_for(self.name, [self.read(one) for one in self.options.versions])
+        return chart
 
     def _judge(self, chart: Chart) -> None:
         """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""
@@ -150,14 +127,8 @@ class _Reader:
                 what = f"event '{name}' hides what every statechart has under this name."
                 self.problem(what, "Give it another name.", self.places.get(name))
 
-    def _check_sources(self, transitions: Iterable[Transition]) -> None:
-        self.here = None
-        names = sources.Names.of(self.events, transitions)
-        for what, remedy, place in sources.problems_in(self.options.sources, self.options.webhooks, names):
-            self.problem(what, remedy, place)
-
     def _work(self, id: str, state: LibraryState) -> Found:
-        self.here = self.places.get(state.id)
+        self.problem.here = self.places.get(state.id)
         return self.work.of(id, state)
 
     def _type(self, declared: Any) -> ValueType | None:
@@ -198,7 +169,7 @@ class _Reader:
 
     def _state(self, id: str, work: Found) -> State:
         state = self.library[id]
-        self.here = self.places.get(state.id)
+        self.problem.here = self.places.get(state.id)
         children = [*state.states, *state.history]
         return State(
             id=id,
@@ -212,7 +183,7 @@ class _Reader:
             exit=self.callbacks.of(state.exit),
             activities=tuple(work.activities),
             machines=tuple(work.machines),
-            location=self.here,
+            location=self.problem.here,
             timers=tuple(self.timers.get(id, {}).values()),
             defers=_stance(state, "defers"),
             ignores=_stance(state, "ignores"),
@@ -242,8 +213,8 @@ class _Reader:
         for edge in state.transitions:
             if edge.initial or self._is_foreign(edge):
                 continue
-            self.here = next((self.places[name] for name in map(str, edge.events) if name in self.places), None)
-            self.here = self.here or self.places.get(state.id)
+            self.problem.here = next((self.places[name] for name in map(str, edge.events) if name in self.places), None)
+            self.problem.here = self.problem.here or self.places.get(state.id)
             events = self.names.of(str(event) for event in edge.events)
             stem = f"{id}--{events[0] if events else 'always'}"
             counts[stem] += 1
@@ -261,7 +232,7 @@ class _Reader:
                 after=self.callbacks.of(edge.after),
                 internal=edge.internal,
                 validators=self.callbacks.of(edge.validators),
-                location=self.here,
+                location=self.problem.here,
             )
 
     def _is_foreign(self, edge: LibraryTransition) -> bool:
@@ -323,9 +294,6 @@ class _Reader:
 
     def id_of(self, state: LibraryState) -> str:
         return self.ids[id(state)]
-
-    def problem(self, what: str, remedy: str, place: Location | None = None) -> None:
-        self.problems[Problem(what, remedy, str(place or self.here or written(self.cls) or ""))] = None
 
 
 def _identified(top: Iterable[LibraryState]) -> Iterator[tuple[str, LibraryState]]:

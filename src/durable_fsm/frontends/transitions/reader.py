@@ -38,13 +38,10 @@ from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
-from durable_fsm.frontends.checks import flows, sources, versions
+from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
-from durable_fsm.frontends.checks.redaction import problems_in, with_redaction
-from durable_fsm.frontends.checks.undo import refuse_nothing
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
-from durable_fsm.frontends.options import hosting_of
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
@@ -95,7 +92,7 @@ class _Reader:
         self.here = config.location if config.location is not None and config.location.file else None
         self.tree = Tree(machine)
         self.nested, self.library, self.edges = self.tree.nested, self.tree.states, self.tree.edges
-        self.problems: dict[Problem, None] = {}
+        self.problem = Problems(config.name, self.here, NotDurable)
         self.states: dict[str, State] = {}
         self.work = Work(config, self.library, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
@@ -135,38 +132,21 @@ class _Reader:
             ignores=tuple(config.ignores.get("*", ())),
         )
         self._check_stances(root, transitions)
-        refuse_nothing({ROOT: root, **self.states}, self.problem)
-        names = sources.Names.of(events, transitions)
-        for what, remedy, place in sources.problems_in(self.config.sources, self.config.webhooks, names):
-            self.problem(what, remedy, place)
-        types = [data, *(event.payload for event in events.values())]
-        open_ended = bool(config.sources or config.webhooks)
-        for what, remedy in problems_in(config.redact, config.operators_only, types, open_ended=open_ended):
-            self.problem(what, remedy)
-        if self.problems or data is None:
-            raise NotDurable(chart=config.name, problems=tuple(self.problems))
-        chart = Chart(
-            name=config.name,
+        parts = Parts(
             states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
             transitions=transitions,
             events=events,
             data=data,
-            version=config.version,
             doc=config.doc,
             policies=Policies(
                 unexpected=Unexpected.IGNORE if self._ignores() else Unexpected.REJECT,
                 catch_errors=any(ERROR in edge.events for edge in transitions),
             ),
             work=self.work.detached,
-            hosting=hosting_of(config),
-            kept=versions.kept_for(config.name, [self.read(one) for one in config.versions]),
         )
-        for problem in (*versions.problems_in(chart), *flows.problems_in(chart)):
-            self.problem(*problem)
-        if self.problems:
-            raise NotDurable(chart=config.name, problems=tuple(self.problems))
+        chart = assemble(parts, config, self.problem, self.read)
         self._judge(chart)
-        return with_redaction(chart)
+        return chart
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:
@@ -420,9 +400,6 @@ class _Reader:
             what = f"the payload of '{event}' cannot be stored as JSON: {error.message.splitlines()[0]}"
             self.problem(what, "Use a pydantic model, a dataclass or plain types.")
             return None
-
-    def problem(self, what: str, remedy: str, place: Location | None = None) -> None:
-        self.problems[Problem(what, remedy, str(place or self.here or ""))] = None
 
 
 def _error_state(id: str) -> Callback:

@@ -1,0 +1,88 @@
+"""From the parts that a front-end has read to a chart: the checks that all front-ends share, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from durable_fsm.core.chart import Activity, Chart, EventType, Policies, State, Transition
+from durable_fsm.core.values import Location, ValueType
+from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.frontends.checks import flows, redaction, sources, undo, versions
+from durable_fsm.frontends.machines import ReadChart
+from durable_fsm.frontends.options import ChartOptions, hosting_of
+
+
+class Problems:
+    """The problems of one definition: collected, each once, and raised together.
+
+    Attributes:
+        here: the place of what is being read; that of a problem which is reported without one.
+    """
+
+    def __init__(self, chart: str, place: Location | None, refusal: type[DefinitionError] = DefinitionError) -> None:
+        self.chart = chart
+        self.here: Location | None = None
+        self._place = place
+        self._refusal = refusal
+        self._found: dict[Problem, None] = {}
+
+    def __call__(self, what: str, remedy: str, place: Location | None = None) -> None:
+        self._found[Problem(what, remedy, str(place or self.here or self._place or ""))] = None
+
+    def refuse_if_any(self) -> None:
+        """Raise everything that was found.
+
+        Raises:
+            DefinitionError: something was.
+        """
+        if self._found:
+            raise self._refusal(chart=self.chart, problems=tuple(self._found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a front-end has read. `data` is None if its type cannot be stored, which is reported already."""
+
+    states: Mapping[str, State]
+    transitions: tuple[Transition, ...]
+    events: Mapping[str, EventType]
+    data: ValueType | None
+    doc: str
+    policies: Policies
+    work: tuple[Activity, ...]
+
+
+def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadChart) -> Chart:
+    """Make the chart; *read* reads the definitions of other versions.
+
+    Raises:
+        DefinitionError: with every problem found, by the front-end or here.
+    """
+    problem.here = None
+    undo.refuse_nothing(parts.states, problem)
+    known = sources.Names.of(parts.events, parts.transitions)
+    for what, remedy, place in sources.problems_in(options.sources, options.webhooks, known):
+        problem(what, remedy, place)
+    types = [parts.data, *(event.payload for event in parts.events.values())]
+    for what, remedy in redaction.problems_in(options, types):
+        problem(what, remedy)
+    problem.refuse_if_any()
+    assert parts.data is not None  # otherwise the front-end has reported why
+    chart = Chart(
+        name=problem.chart,
+        states=parts.states,
+        transitions=parts.transitions,
+        events=parts.events,
+        data=parts.data,
+        version=options.version,
+        doc=parts.doc,
+        policies=parts.policies,
+        work=parts.work,
+        hosting=hosting_of(options),
+        kept=versions.kept_for(problem.chart, [read(one) for one in options.versions]),
+    )
+    for what, remedy, place in (*versions.problems_in(chart), *flows.problems_in(chart)):
+        problem(what, remedy, place)
+    problem.refuse_if_any()
+    return redaction.with_redaction(chart)
