@@ -15,7 +15,7 @@ SOURCE = ROOT / "src"
 LINES = 500
 
 # The source is being rearranged. These three lists may only become shorter.
-CYCLES_NOT_YET: set[str] = {"durable_fsm.core", "durable_fsm.frontends"}
+CYCLES_NOT_YET: set[str] = {"durable_fsm.core"}
 DUPLICATES_NOT_YET = {
     "Answer",
     "Arrival",
