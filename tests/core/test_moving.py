@@ -6,6 +6,7 @@ import pytest
 
 from durable_fsm.core import index, plan
 from durable_fsm.core.chart import Transition
+from durable_fsm.core.program import index_of, program_of
 from durable_fsm.core.snapshot import Status
 from tests.building import Driven, action, chart, edge, guard, note, watched
 
@@ -311,7 +312,7 @@ def test_of_one_state_the_first_transition_that_passes_wins() -> None:
 def test_descriptors_select_events_by_their_leading_words(
     descriptors: str, taken: list[str], not_taken: list[str]
 ) -> None:
-    asked = chart("idle", edge("idle", descriptors)).index
+    asked = index_of(chart("idle", edge("idle", descriptors)))
 
     assert [event for event in taken if asked.taking("idle", event)] == taken
     assert [event for event in not_taken if asked.taking("idle", event)] == []
@@ -326,8 +327,8 @@ def test_names_made_up_by_senders_do_not_fill_the_memory() -> None:
         machine.take(f"made.up.{number}")
     machine.take("pay")
 
-    assert {event for _, event in made.index._by_event} == {"pay"}
-    assert {event for _, event in made.index._candidates} == {"pay"}
+    assert {event for _, event in index_of(made)._by_event} == {"pay"}
+    assert {event for _, event in index_of(made)._candidates} == {"pay"}
 
 
 def test_what_is_remembered_about_configurations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,9 +342,9 @@ def test_what_is_remembered_about_configurations_is_bounded(monkeypatch: pytest.
         machine.take("go")
         assert machine.leaves == (f"s{(number + 1) % 9}",)
 
-    assert len(machine.chart.plans._known) <= 2
-    assert len(machine.chart.index._candidates) <= 2
-    assert len(machine.chart.index._active) <= 2
+    assert len(program_of(machine.chart).plans._known) <= 2
+    assert len(index_of(machine.chart)._candidates) <= 2
+    assert len(index_of(machine.chart)._active) <= 2
 
 
 def test_a_guard_sees_data_payload_and_configuration() -> None:

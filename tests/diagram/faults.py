@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.program import index_of
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect
 from tests.diagram.drawing import Box, Drawing, Line
 
@@ -34,7 +35,7 @@ def faults(drawing: Drawing, chart: Chart) -> list[Fault]:
 class _Look:
     def __init__(self, drawing: Drawing, chart: Chart) -> None:
         self.drawing = drawing
-        self.ancestors = chart.index.ancestors
+        self.ancestors = index_of(chart).ancestors
         self.parallel = {id for id, state in chart.states.items() if state.kind.value == "parallel"}
         self.history = {id for id, state in chart.states.items() if state.kind.is_history}
         self.found: list[Fault] = []

@@ -17,6 +17,7 @@ from statemachine.io import load
 
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, State, Transition
 from durable_fsm.core.index import matches
+from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, start
 from durable_fsm.diagram.exports import to_mermaid, to_scxml, to_xstate
@@ -168,7 +169,7 @@ def sorted_by_kind(chart: Chart) -> Chart:
     def add(id: str) -> None:
         state = chart.states[id]
         children = sorted(state.children, key=lambda child: 0 if id == ROOT else rank[chart.states[child].kind])
-        initial = chart.index.initial[id] if state.kind is Kind.COMPOUND else state.initial
+        initial = index_of(chart).initial[id] if state.kind is Kind.COMPOUND else state.initial
         found[id] = replace(state, children=tuple(children), initial=initial)
         for child in children:
             add(child)
@@ -236,7 +237,7 @@ def run_by_xstate(xstate: Package, taken: list[Walk]) -> list[list[set[str]]]:
 def _type(chart: Chart, happening: Happening) -> str:
     """What XState calls it."""
     if happening.state:
-        above = [id for id in reversed(chart.index.ancestors[happening.state]) if id != ROOT]
+        above = [id for id in reversed(index_of(chart).ancestors[happening.state]) if id != ROOT]
         return f"xstate.after.{happening.after_ms}.{'.'.join([chart.name, *above, happening.state])}"
     for ours, theirs in (("done.invoke.", "xstate.done.actor."), ("error.invoke.", "xstate.error.actor.")):
         if happening.event.startswith(ours):

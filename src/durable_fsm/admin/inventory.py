@@ -9,6 +9,7 @@ from typing import Any
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.program import index_of
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.machine.storage import is_mark
 from durable_fsm.restate.names import StateKey
@@ -153,7 +154,7 @@ def _active(chart: Chart | None, leaves: Iterable[str]) -> tuple[str, ...]:
     known = [leaf for leaf in leaves if chart is not None and leaf in chart.states]
     if chart is None or not known:
         return tuple(leaves)
-    return tuple(chart.index.in_order(chart.index.with_ancestors(tuple(known))))
+    return tuple(index_of(chart).in_order(index_of(chart).with_ancestors(tuple(known))))
 
 
 def _parked_deliveries(admin: Admin, chart: str) -> dict[str, int]:

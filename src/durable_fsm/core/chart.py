@@ -5,24 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any, cast
 
+from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
+from durable_fsm.core.migration import Migration
+from durable_fsm.core.redact import Redaction
+from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Json, Location, ValueType
-
-if TYPE_CHECKING:
-    from durable_fsm.core.index import Index
-    from durable_fsm.core.migration import Migration
-    from durable_fsm.core.plan import Plans
-    from durable_fsm.core.redact import Redaction
-    from durable_fsm.core.scope import Scope
-    from durable_fsm.core.sources import Kafka, Webhook
-
-OMIT_IF_DEFAULT = "exported only if it has not its default"
-"""Marks fields of a definition that came later: where they are not used, the chart's digest is what it was."""
 
 ROOT = ""
 """Id of the root state: the chart itself, as a compound state that is always active and never listed."""
@@ -48,8 +41,11 @@ class Callback:
     """An action: a name for people and a function for the step. Two callbacks are equal if their names are."""
 
     name: str
-    call: Callable[[Scope], object] = field(compare=False, repr=False)
+    call: Callable[[Any], object] = field(compare=False, repr=False)  # Any: a `Scope`, whose module imports this one
     location: Location | None = field(default=None, compare=False, repr=False)
+
+    def exported(self) -> Json:
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,9 @@ class Guard(Callback):
     def label(self) -> str:
         """As diagrams print it: `has_items`, `!has_items`."""
         return f"!{self.name}" if self.negated else self.name
+
+    def exported(self) -> Json:
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +173,10 @@ class Child(Callback):
     id: str = field(default="", compare=False)
     chart: Chart | None = field(default=None, compare=False, repr=False)
     each: Each | None = None
+
+    def exported(self) -> Json:
+        each: dict[str, Json] = {} if self.each is None else {"each": exported(self.each)}
+        return {"name": self.name, "autoforward": self.autoforward, "finalize": exported(self.finalize), **each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,24 +378,8 @@ class Chart:
         return next((chart for chart in self.served if chart.version == version), self)
 
     @cached_property
-    def index(self) -> Index:
-        """Lookup tables of the algorithm, computed once."""
-        from durable_fsm.core.index import Index
-
-        return Index(self)
-
-    @cached_property
-    def plans(self) -> Plans:
-        """What taking transitions comes to, worked out once for each configuration."""
-        from durable_fsm.core.plan import Plans
-
-        return Plans(self.index)
-
-    @cached_property
     def redaction(self) -> Redaction:
-        """What is kept out of whatever people read."""
-        from durable_fsm.core.redact import Redaction
-
+        """The members of data and payloads that errors, logs and history never show."""
         return Redaction.of(self.hosting.redact)
 
     @cached_property
@@ -417,8 +404,30 @@ class Chart:
         """Names of the events that anyone may send, sorted."""
         return tuple(sorted(event.name for event in self.events.values() if event.public))
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """The chart as plain JSON: names of callbacks, no code and no places in files."""
-        from durable_fsm.core.export import chart_to_json
-
-        return chart_to_json(self)
+        events = [
+            {
+                "name": event.name,
+                "public": event.public,
+                "doc": event.doc,
+                "payload": event.payload.schema() if event.payload else None,
+            }
+            for event in self.events.values()
+        ]
+        hosted = {spec.name: getattr(self.hosting, spec.name) for spec in fields(HostedBehaviour)}
+        optional = {"work": self.work, "after_end": hosted.pop("after_end")}
+        handlers = hosted.pop("handlers")
+        policies = {spec.name: getattr(self.policies, spec.name) for spec in fields(Policies)}
+        return {
+            **{name: exported(value) for name, value in optional.items() if value},
+            "name": self.name,
+            "version": self.version,
+            "doc": self.doc,
+            "data": cast("Json", self.data.schema()),
+            "policies": exported({**policies, **hosted}),
+            "handlers": exported(handlers),
+            "events": exported(events),
+            "states": exported(list(self.states.values())),
+            "transitions": exported(self.transitions),
+        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from durable_fsm.core.chart import Chart, Child, Kind
+from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, Snapshot, Status
 
 
@@ -24,7 +25,7 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
         if timer.state is not None and timer.state not in chart.states:
             return f"A timer of state '{timer.state}' is pending, which the chart no longer has."
         own = timer.activity is None and timer.to is None and snapshot.status is not Status.DONE
-        if own and not chart.index.knows(timer.event):
+        if own and not index_of(chart).knows(timer.event):
             return f"Event '{timer.event}' is pending, which the chart no longer knows."
     for running in snapshot.activities:
         if running.state is None:
@@ -40,7 +41,7 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
         if stopping.id not in chart.activities or stopping.state not in chart.states:
             return f"Activity '{stopping.id}' of state '{stopping.state}' is stopping, which the chart no longer has."
     for kept in snapshot.deferred:
-        if not chart.index.knows(kept.event):
+        if not index_of(chart).knows(kept.event):
             return f"Event '{kept.event}' is deferred, which the chart no longer knows."
     for child in snapshot.machines:
         state = chart.states.get(child.state)

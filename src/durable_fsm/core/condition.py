@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import quoted
@@ -62,7 +63,7 @@ def _fault_in_any(chart: Chart, wanted: Json, *, with_event: bool, nested: bool)
 def meets(chart: Chart, machine: Snapshot, condition: Mapping[str, Json], token: str = "") -> bool:
     """Whether the machine is where somebody waits for it to be; *token* is that of their deferred event, if any."""
     kind, wanted = next(iter(condition.items()))
-    active = chart.index.active(machine.configuration)
+    active = index_of(chart).active(machine.configuration)
     match kind:
         case "state":
             return wanted in active

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
 from durable_fsm.core.index import matches
+from durable_fsm.core.program import index_of
 from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location
 
@@ -41,7 +42,7 @@ def _unreachable(chart: Chart) -> Iterator[ChartFinding]:
 
 def reachable(chart: Chart) -> set[str]:
     """The states that may become active if every guard says yes."""
-    index = chart.index
+    index = index_of(chart)
     reached: set[str] = set()
     pending = [ROOT]
     while pending:
@@ -64,8 +65,8 @@ def _dead_ends(chart: Chart) -> Iterator[ChartFinding]:
     if not any(state.kind is Kind.FINAL for state in chart.states.values()):
         return
     for state in chart.states.values():
-        around = (state.id, *chart.index.ancestors[state.id])
-        leaves = any(edge.targets for id in around for edge in chart.index.transitions[id])
+        around = (state.id, *index_of(chart).ancestors[state.id])
+        leaves = any(edge.targets for id in around for edge in index_of(chart).transitions[id])
         if state.kind is Kind.ATOMIC and not leaves and not _beside_others(chart, state):
             what = f"nothing leaves state '{state.id}', and it is not final."
             yield ChartFinding("dead-end", what, "Add a transition, or declare it final.", state.location)
@@ -73,11 +74,11 @@ def _dead_ends(chart: Chart) -> Iterator[ChartFinding]:
 
 def _beside_others(chart: Chart, state: State) -> bool:
     """Whether it lies in a region: the other regions may go on."""
-    return any(chart.states[id].kind is Kind.PARALLEL for id in chart.index.ancestors[state.id])
+    return any(chart.states[id].kind is Kind.PARALLEL for id in index_of(chart).ancestors[state.id])
 
 
 def _shadowed(chart: Chart) -> Iterator[ChartFinding]:
-    for edges in chart.index.transitions.values():
+    for edges in index_of(chart).transitions.values():
         for place, edge in enumerate(edges):
             earlier = next((other for other in edges[:place] if _forestalls(other, edge)), None)
             if earlier is not None:
@@ -103,18 +104,18 @@ def _unhandled(chart: Chart) -> Iterator[ChartFinding]:
     for state in chart.states.values():
         for activity in state.activities:
             error = f"error.invoke.{activity.id}"
-            around = (state.id, *chart.index.ancestors[state.id], *_below(chart, state))
+            around = (state.id, *index_of(chart).ancestors[state.id], *_below(chart, state))
             if not any(
-                _takes(edge, (error, "error.execution")) for id in around for edge in chart.index.transitions[id]
+                _takes(edge, (error, "error.execution")) for id in around for edge in index_of(chart).transitions[id]
             ):
                 what = f"no transition takes the failure of activity '{activity.id}': the machine would fail with it."
                 remedy = f"Add error_invoke_{activity.id}, or error_execution for all."
                 yield ChartFinding("unhandled", what, remedy, activity.location)
         for child in state.machines:
             error = f"error.invoke.{child.id}"
-            around = (state.id, *chart.index.ancestors[state.id], *_below(chart, state))
+            around = (state.id, *index_of(chart).ancestors[state.id], *_below(chart, state))
             if child.id and not any(
-                _takes(edge, (error, "error.execution")) for id in around for edge in chart.index.transitions[id]
+                _takes(edge, (error, "error.execution")) for id in around for edge in index_of(chart).transitions[id]
             ):
                 what = f"no transition takes the failure of machine '{child.id}': this one would fail with it."
                 remedy = f"Add error_invoke_{child.id}, or error_execution for all."
@@ -140,7 +141,7 @@ def waiting_states(chart: Chart) -> Iterator[State]:
     A state leads on by itself if it, or one around it, has an activity, a timer, a machine of its own, a transition
     without event, or one that takes what the machine tells itself. A region may also wait for its neighbours.
     """
-    index = chart.index
+    index = index_of(chart)
     reached = reachable(chart)
     for state in chart.states.values():
         around = [chart.states[id] for id in (state.id, *index.ancestors[state.id])]
@@ -154,7 +155,7 @@ def waiting_states(chart: Chart) -> Iterator[State]:
 def _goes_on(chart: Chart, state: State) -> bool:
     if state.id != ROOT and (state.activities or state.timers or state.machines):
         return True
-    edges = chart.index.transitions[state.id]
+    edges = index_of(chart).transitions[state.id]
     return any(not edge.events or any(_is_private(chart, event) for event in edge.events) for edge in edges)
 
 

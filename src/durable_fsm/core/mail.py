@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.program import index_of
 from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
@@ -22,7 +23,7 @@ def returned(type: str, message: str, *, code: int | None = None, event: str, to
 
 def came_back_as(chart: Chart, failure: Failure) -> Event | None:
     """The event that tells the sender; None if its chart does not listen."""
-    if not chart.index.knows(UNREACHABLE):
+    if not index_of(chart).knows(UNREACHABLE):
         return None
     facts = failure.metadata
     sendid = str(facts.get("sendid", "")) if isinstance(facts, dict) else ""

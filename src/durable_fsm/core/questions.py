@@ -10,6 +10,7 @@ from durable_fsm.core.address import Receiver
 from durable_fsm.core.chart import Callback, Chart, Guard, Transition
 from durable_fsm.core.events import Event
 from durable_fsm.core.index import Stance
+from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Misfit
@@ -71,7 +72,7 @@ def acceptance_of(chart: Chart, snapshot: Snapshot) -> dict[str, Acceptance]:
 
 
 def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Acceptance:
-    index = chart.index
+    index = index_of(chart)
     active = index.with_ancestors(snapshot.configuration)
     scope = Scope(chart, Event(name, UnknownPayload()), data, _Nothing(), snapshot, active)
     candidates, stances = index.stances(snapshot.configuration, name)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.program import program_of
 from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.values import Json
@@ -63,7 +64,7 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
             known = tuple(id for id in chart.states if id != ROOT)
             raise NotRepairable(chart=chart.name, problem=f"there is no state '{target}'.", known=known)
     edge = Transition("", ROOT, tuple(targets))
-    plan = chart.plans.made(snapshot.configuration, snapshot.history, [edge])
+    plan = program_of(chart).plans.made(snapshot.configuration, snapshot.history, [edge])
     for state in chart.states.values():
         if state.kind is Kind.COMPOUND and len([id for id in state.children if id in plan.after]) > 1:
             together = [id for id in state.children if id in plan.after]

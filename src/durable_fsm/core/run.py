@@ -48,6 +48,7 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in
 from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.plan import Plan
+from durable_fsm.core.program import index_of, program_of
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.selection import select_transitions
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status
@@ -108,7 +109,7 @@ class Run:
 
     def __init__(self, chart: Chart, before: Snapshot, data: object, event: Event) -> None:
         self.chart = chart
-        self.index = chart.index
+        self.index = index_of(chart)
         self.before = before
         self.event = event
         self.leaves = before.configuration
@@ -546,12 +547,12 @@ class Run:
         if candidates is None:
             candidates = self.index.candidates(self.leaves, None if event is None else event.name)
         enabled = select_transitions(candidates, self.passes)
-        return self.chart.plans.of(self.leaves, self.history, enabled) if enabled else None
+        return program_of(self.chart).plans.of(self.leaves, self.history, enabled) if enabled else None
 
     def begin(self) -> None:
         """Enter the initial states."""
         initial = self.index.initial[self.chart.root.id]
-        self.microstep(self.chart.plans.of((), self.history, [initial]), None)
+        self.microstep(program_of(self.chart).plans.of((), self.history, [initial]), None)
         self.complete()
 
     def follow(self) -> None:

@@ -16,6 +16,7 @@ from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.run import OTHERS, Refused, Run, typed
 from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status, Stopping
@@ -151,7 +152,7 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
     The leaves alone, where the chart does not know them.
     """
     try:
-        return chart.index.active_in_order(snapshot.configuration)
+        return index_of(chart).active_in_order(snapshot.configuration)
     except KeyError:
         return snapshot.configuration
 
@@ -173,7 +174,7 @@ def _admit(chart: Chart, name: str) -> None:
     """Refuse what senders outside may not send."""
     if not may_come_from_outside(chart, name):
         raise Forbidden(chart=chart.name, event=name)
-    if not chart.index.knows(name):
+    if not index_of(chart).knows(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)
 
 

@@ -28,6 +28,7 @@ from durable_fsm.core.effects import (
 )
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.index import Stance
+from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
@@ -242,7 +243,7 @@ class Turn:
         if machine is None or machine is self._asked or machine.status is Status.FAILED:
             return False
         for kept in machine.deferred:
-            candidates, stances = self.chart.index.stances(machine.configuration, kept.event)
+            candidates, stances = index_of(self.chart).stances(machine.configuration, kept.event)
             if Stance.DEFER in stances and not any(candidates):
                 continue
             try:

@@ -17,6 +17,7 @@ from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Effect, Outcome, Step, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMachine, OldTimer, path_from
+from durable_fsm.core.program import index_of
 from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
 from durable_fsm.core.values import Json, Misfit, changed
@@ -212,7 +213,7 @@ class _Translation:
     def _result(self, path: tuple[str, ...]) -> Upgraded:
         chart, machine = self.chart, self.machine
         leaves = self.configuration()
-        active = chart.index.active(leaves)
+        active = index_of(chart).active(leaves)
         activities = self.activities(active)
         stopping = self.still_stopping(activities)
         machines = tuple(child for child in self.children.values() if self.has_place(child, active))
@@ -247,7 +248,7 @@ class _Translation:
             ),
             *(StopMachine(token) for token in _missing(machine.machines, machines)),
         )
-        stayed = chart.index.active(tuple(id for id in leaves if id in self.leaves))
+        stayed = index_of(chart).active(tuple(id for id in leaves if id in self.leaves))
         upgrade = Upgrade(path, ended, active - stayed, tuple(self.dropped))
         return Upgraded(chart, after, upgrade)
 
@@ -259,19 +260,19 @@ class _Translation:
                 raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
             if state.kind not in (Kind.ATOMIC, Kind.FINAL):
                 raise self.refusal(f"it leads to '{id}', which is no leaf: name a state inside it.")
-        active = chart.index.active(tuple(found))
-        for state in [chart.root, *(chart.states[id] for id in chart.index.in_order(active))]:
-            inside = [id for id in chart.index.regions[state.id] if id in active]
+        active = index_of(chart).active(tuple(found))
+        for state in [chart.root, *(chart.states[id] for id in index_of(chart).in_order(active))]:
+            inside = [id for id in index_of(chart).regions[state.id] if id in active]
             if state.kind is Kind.COMPOUND and len(inside) > 1:
                 raise self.refusal(f"states {quoted(inside)} cannot be active together.")
             if state.kind is Kind.COMPOUND and not inside:
                 raise self.refusal("it leads to no state at all.")
-            missing = [id for id in chart.index.regions[state.id] if id not in active]
+            missing = [id for id in index_of(chart).regions[state.id] if id not in active]
             if state.kind is Kind.PARALLEL and missing:
                 raise self.refusal(f"'{state.id}' is active, and nothing inside {quoted(missing)} is.")
             if state.parent == ROOT and state.kind is Kind.FINAL and self.machine.status is Status.RUNNING:
                 raise self.refusal(f"'{state.id}' is final: a machine ends by its own transitions only.")
-        return chart.index.leaves(found)
+        return index_of(chart).leaves(found)
 
     def data(self) -> Json:
         type_ = self.chart.data
@@ -291,10 +292,10 @@ class _Translation:
             ):
                 self.dropped[id] = None
             else:
-                yield id, tuple(self.chart.index.in_order(remembered))
+                yield id, tuple(index_of(self.chart).in_order(remembered))
 
     def is_inside(self, id: str, parent: str | None) -> bool:
-        return id in self.chart.states and parent is not None and self.chart.index.is_descendant(id, parent)
+        return id in self.chart.states and parent is not None and index_of(self.chart).is_descendant(id, parent)
 
     def activities(self, active: frozenset[str]) -> tuple[Running, ...]:
         found = self.originals(self.old.activities, self.machine.activities)
@@ -366,7 +367,7 @@ class _Translation:
         return child.state in active and child.place < len(self.chart.states[child.state].machines)
 
     def knows(self, event: str) -> bool:
-        known = self.chart.index.knows(event)
+        known = index_of(self.chart).knows(event)
         if not known:
             self.dropped[event] = None
         return known

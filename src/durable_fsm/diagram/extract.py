@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
+from durable_fsm.core.program import index_of
 from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial, Label, Node, Part, Role, Row
 from durable_fsm.diagram.words import Words, cut
 
@@ -77,7 +78,7 @@ class _Extraction:
 
     def _visible(self, id: str) -> str:
         """The state itself, or the folded ancestor that is drawn in its place."""
-        path = [id, *self.chart.index.ancestors[id]]
+        path = [id, *index_of(self.chart).ancestors[id]]
         deepest = len(path) - 1 if self.depth is None else min(self.depth, len(path) - 1)
         return path[len(path) - 1 - deepest]
 
@@ -99,7 +100,7 @@ class _Extraction:
         inside = [id for id in self.chart.states if id != ROOT and self.shown[id] == state.id] if folded else [state.id]
         numbers = [self.heat[id] for id in inside if id in self.heat]
         parent = self.chart.states[state.parent or ROOT]
-        ancestry = [id for id in reversed(self.chart.index.ancestors[state.id]) if id != ROOT]
+        ancestry = [id for id in reversed(index_of(self.chart).ancestors[state.id]) if id != ROOT]
         return Node(
             id=state.id,
             name=state.name or state.id,
@@ -122,7 +123,7 @@ class _Extraction:
     def _first_visits(self, state: State) -> Iterable[Row]:
         """Rows for the defaults of history states on a parallel state, which have no room for an arrow."""
         if state.kind is Kind.PARALLEL and not self._folded(state):
-            for history in self.chart.index.histories[state.id]:
+            for history in index_of(self.chart).histories[state.id]:
                 if history.initial is not None and history.initial.targets:
                     text = f"→ {', '.join(history.initial.targets)}"
                     yield (Part(Role.KEYWORD, f"{history.id} at first"), Part(Role.TEXT, cut(text)))
@@ -217,7 +218,7 @@ class _Extraction:
         everything = [state for state in self.chart.states.values() if state.id != ROOT]
         sizes = f"{_count(len(everything), 'state')}, {_count(len(self.chart.transitions), 'transition')}"
         hidden = len(everything) - len(states)
-        start = self.chart.index.initial[ROOT].targets
+        start = index_of(self.chart).initial[ROOT].targets
         ends = [state for state in everything if state.kind is Kind.FINAL and state.parent == ROOT]
         sentences = [f"State machine {self.chart.name}: {sizes}."]
         if hidden:
@@ -247,4 +248,4 @@ def _count(number: int, noun: str) -> str:
 
 def _with_ancestors(chart: Chart, states: Collection[str]) -> frozenset[str]:
     known = [id for id in chart.states if id in frozenset(states)]
-    return frozenset(known) | {above for id in known for above in chart.index.ancestors[id]} - {ROOT}
+    return frozenset(known) | {above for id in known for above in index_of(chart).ancestors[id]} - {ROOT}

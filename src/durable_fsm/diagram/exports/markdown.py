@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from durable_fsm.core.chart import ROOT, Chart, Transition
+from durable_fsm.core.program import index_of
 from durable_fsm.diagram.exports.export import Export, exported, words
 from durable_fsm.diagram.words import Words
 
@@ -29,7 +30,7 @@ def _transitions(chart: Chart) -> Iterator[tuple[str, ...]]:
     for state in chart.states.values():
         if state.initial is not None and (state.kind.is_history or state.initial.actions):
             yield _cells(state.id or "(start)", "first visit" if state.kind.is_history else "initial", state.initial)
-        for edge in chart.index.transitions[state.id]:
+        for edge in index_of(chart).transitions[state.id]:
             yield _cells(state.id or chart.name, talk.events(edge), edge)
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from xml.etree import ElementTree as ET
 
 from durable_fsm.core.chart import ROOT, Activity, Callback, Chart, Child, Guard, Kind, State, Timer, Transition
+from durable_fsm.core.program import index_of
 from durable_fsm.diagram.exports.export import (
     Export,
     callbacks_of,
@@ -55,7 +56,7 @@ class _ScxmlWriter:
         chart = self.chart
         root = ET.Element("scxml", {"xmlns": NAMESPACE, "xmlns:fsm": OURS, "version": "1.0", "datamodel": "python"})
         root.set("name", chart.name)
-        root.set("initial", self._ids(chart.index.initial[ROOT].targets))
+        root.set("initial", self._ids(index_of(chart).initial[ROOT].targets))
         for child in chart.root.children:
             root.append(self._state(chart.states[child]))
         self._say_root(chart.root)
@@ -88,7 +89,7 @@ class _ScxmlWriter:
         if state.kind is Kind.COMPOUND:
             ET.SubElement(element, "initial").append(self._default(state))
         self._entry_and_exit(element, state)
-        for edge in self.chart.index.transitions[state.id]:
+        for edge in index_of(self.chart).transitions[state.id]:
             element.append(self._transition(edge))
         for activity in state.activities:
             element.append(self._activity(activity))
@@ -104,7 +105,7 @@ class _ScxmlWriter:
 
     def _default(self, state: State) -> ET.Element:
         """The transition to where a compound state begins, or a history state leads the first time."""
-        initial = self.chart.index.initial[state.id]
+        initial = index_of(self.chart).initial[state.id]
         element = ET.Element("transition", {"target": self._ids(initial.targets)})
         element.extend(_log("action", action) for action in initial.actions)
         return element
@@ -186,9 +187,9 @@ class _ScxmlWriter:
     def _say_root(self, root: State) -> None:
         """Say what the root has and `<scxml>` cannot have: actions, transitions, timers and activities."""
         self.lost += deferred(self.chart, root)
-        own: Iterable[Callback] = (*root.entry, *root.exit, *self.chart.index.initial[ROOT].actions)
+        own: Iterable[Callback] = (*root.entry, *root.exit, *index_of(self.chart).initial[ROOT].actions)
         self.lost += [f"The action {callback.name} of {self.chart.name} itself." for callback in own]
-        for edge in self.chart.index.transitions[ROOT]:
+        for edge in index_of(self.chart).transitions[ROOT]:
             self.lost.append(f"The transition '{edge.key}', which {self.chart.name} takes in every state.")
         self.lost += [f"{self.chart.name} itself raises '{timer.event}'." for timer in root.timers]
         self.lost += [f"{self.chart.name} itself runs '{activity.id}'." for activity in root.activities]

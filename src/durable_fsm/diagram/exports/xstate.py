@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from durable_fsm.core.chart import ROOT, Chart, Guard, Kind, State, Transition
+from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Json
 from durable_fsm.diagram.exports.export import (
     Export,
@@ -98,7 +99,7 @@ class _XStateWriter:
         return node
 
     def _history(self, state: State) -> Node:
-        initial = self.chart.index.initial[state.id]
+        initial = index_of(self.chart).initial[state.id]
         if initial.actions:
             names = ", ".join(action.name for action in initial.actions)
             self.lost.append(f"The actions on the way to the default of '{state.id}': {names}.")
@@ -107,7 +108,7 @@ class _XStateWriter:
 
     def _initial(self, state: State) -> Json:
         """The child that a compound state begins in; XState cannot begin in a deeper state."""
-        initial = self.chart.index.initial[state.id]
+        initial = index_of(self.chart).initial[state.id]
         inner = [child for child in state.children if self._lies_in(initial.targets[0], child)]
         if initial.targets != (inner[0],):
             where = ", ".join(initial.targets)
@@ -116,7 +117,7 @@ class _XStateWriter:
         return {"target": key, "actions": _names(initial)} if _names(initial) else key
 
     def _lies_in(self, id: str, ancestor: str) -> bool:
-        return id == ancestor or self.chart.index.is_descendant(id, ancestor)
+        return id == ancestor or index_of(self.chart).is_descendant(id, ancestor)
 
     def _say_details(self, state: State) -> None:
         self.lost += [f"The output of '{state.id}': the result of {action.name}." for action in state.done]
@@ -133,7 +134,7 @@ class _XStateWriter:
         after: dict[str, list[Json]] = {}
         always: list[Json] = []
         done: list[Json] = []
-        for edge in self.chart.index.transitions[state.id]:
+        for edge in index_of(self.chart).transitions[state.id]:
             written = self._transition(edge)
             if not edge.events:
                 always.append(written)
@@ -193,7 +194,7 @@ class _XStateWriter:
 
     def _stays_inside(self, edge: Transition) -> bool:
         """Whether the source of an internal transition stays active, as SCXML defines it."""
-        inside = all(self.chart.index.is_descendant(target, edge.source) for target in edge.targets)
+        inside = all(index_of(self.chart).is_descendant(target, edge.source) for target in edge.targets)
         return edge.internal and inside and self.chart.states[edge.source].kind is Kind.COMPOUND
 
     def _may_stay(self, source: str, target: str) -> bool:
@@ -208,8 +209,8 @@ class _XStateWriter:
             return
         around = [
             above
-            for above in self.chart.index.ancestors[edge.source]
-            if all(self.chart.index.is_descendant(target, above) for target in edge.targets)
+            for above in index_of(self.chart).ancestors[edge.source]
+            if all(index_of(self.chart).is_descendant(target, above) for target in edge.targets)
         ]
         if states[around[0]].kind is Kind.PARALLEL and not self._stays_inside(edge):
             where = ", ".join(edge.targets)
@@ -255,7 +256,7 @@ class _XStateWriter:
             self.lost += [f"'{state.id}' tries '{name}' before '{other}'." for other in later]
 
     def _say_timers(self, state: State) -> None:
-        taken = {event for edge in self.chart.index.transitions[state.id] for event in edge.events}
+        taken = {event for edge in index_of(self.chart).transitions[state.id] for event in edge.events}
         for timer in state.timers:
             what = f"'{state.id or self.chart.name}' raises '{timer.event}'"
             if timer.when is not None:
@@ -273,7 +274,7 @@ class _XStateWriter:
 
     def _path(self, id: str) -> str:
         """The id that XState gives a state: `Order.payment.charging`."""
-        inside = [above for above in reversed(self.chart.index.ancestors[id]) if above != ROOT]
+        inside = [above for above in reversed(index_of(self.chart).ancestors[id]) if above != ROOT]
         return ".".join([self.root, *map(self._own_key, (*inside, id))])
 
     def _own_key(self, id: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.migration import Migration, OldMachine, path_from
+from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Location
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
@@ -86,7 +87,7 @@ def _unknown_in(chart: Chart, migration: Migration) -> Iterator[Found]:
             end = name
             for one in later:
                 end = getattr(one, kind).get(end, end)
-            if known is None and not chart.index.knows(end):
+            if known is None and not index_of(chart).knows(end):
                 yield _unknown(migration, kind, name, sorted(chart.events))
             elif known is not None and end not in known:
                 yield _unknown(migration, kind, name, [id for id in chart.states if id in known] or sorted(known))

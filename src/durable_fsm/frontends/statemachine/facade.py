@@ -15,6 +15,7 @@ from statemachine import StateChart
 from statemachine.factory import StateMachineMetaclass
 from statemachine.state import InstanceState
 
+from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.frontends.values import native, revived
@@ -50,7 +51,7 @@ class Facade(StateChart[Any]):
     def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         scope = self._scope
         active = scope.previous if self.atomic_configuration_update else scope.configuration
-        return [self.durable_states[id] for id in scope.chart.index.in_order(active)]
+        return [self.durable_states[id] for id in index_of(scope.chart).in_order(active)]
 
     @property
     def configuration_values(self) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from durable_fsm.core.chart import Callback, Guard
 from durable_fsm.core.events import Origin
+from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import UnknownPayload
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
@@ -161,7 +162,7 @@ class ModelCallbacks(ByName):
         """
 
         def call(scope: Scope) -> None:
-            finals, regions = self.taken(scope).finals, scope.chart.index.regions
+            finals, regions = self.taken(scope).finals, index_of(scope.chart).regions
 
             def reach(id: str) -> tuple[bool, list[str]]:
                 below = [child for child in regions[id] if child in scope.coming and child in self.names.states]

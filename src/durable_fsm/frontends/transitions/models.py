@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 
 from durable_fsm.core.chart import Transition
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.arguments import Report
 
@@ -45,7 +46,7 @@ class Moment:
     def deepest(self) -> list[str]:
         """The states that the library would name: the innermost ones."""
         chart = self.scope.chart
-        named = [id for id in chart.index.in_order(self.active) if id in self.shown]
+        named = [id for id in index_of(chart).in_order(self.active) if id in self.shown]
         around = {chart.states[id].parent for id in named}
         return [id for id in named if id not in around]
 
@@ -104,7 +105,7 @@ def _trigger(event: str) -> Callable[..., bool]:
 def _any_trigger(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
     """Raise an event: it is taken when the transition under way is over, as with `queued=True`."""
     scope = now().scope
-    if not scope.chart.index.knows(event):
+    if not index_of(scope.chart).knows(event):
         raise AttributeError(f"there is no event '{event}'")
     scope.effects.raise_(event, _payload(event, args, kwargs))
     return True
@@ -126,7 +127,7 @@ def _may(event: str) -> Callable[..., bool]:
 def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
     """Whether a transition would take the event now. Unlike the library's, the question changes nothing."""
     here = now()
-    index = here.scope.chart.index
+    index = index_of(here.scope.chart)
     scope = copy(here.scope)
     scope.event = Event(event, _payload(event, args, kwargs), Origin.INTERNAL)
     scope.data = deepcopy(scope.data)

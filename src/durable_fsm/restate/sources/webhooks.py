@@ -16,6 +16,7 @@ import restate
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
+from durable_fsm.core.program import index_of
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
@@ -156,7 +157,7 @@ class Webhooks:
         private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]
         if name in private or not may_come_from_outside(chart, name):
             return errors.Forbidden(chart=chart.name, event=name).what
-        if not chart.index.knows(name):
+        if not index_of(chart).knows(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what
         if declared is not None and declared.payload is not None:
             try:
