@@ -28,7 +28,6 @@ DUPLICATES_NOT_YET = {
 }
 LONG_NOT_YET = {
     "src/durable_fsm/core/run.py",
-    "src/durable_fsm/testing/rehearsal.py",
     "tests/core/test_machines.py",
     "tests/core/test_migrations.py",
     "tests/core/test_moving.py",

@@ -359,9 +359,9 @@ def _difference(watched: Watched) -> str | None:
 
 def _write(machine: Rehearsal, written: dict[str, object]) -> None:
     """Change the machine's data as the page does, from outside."""
-    record = json.loads(str(machine._stored))
+    record = json.loads(str(machine._machine.stored))
     record["data"].update(written)
-    machine._stored = canonical(record)
+    machine._machine.stored = canonical(record)
 
 
 def _other_data(machine: Rehearsal, watched: Watched) -> str | None:

@@ -1,0 +1,222 @@
+"""`Rehearsal`: what a test does with a machine in memory, and what it looks at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from durable_fsm.core.activity import stable_id
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.effects import Effect, Microstep, Post
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.receipt import Receipt
+from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.step import active_in
+from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
+from durable_fsm.frontends import chart_from
+from durable_fsm.testing.rehearsal.answers import AnswerFunction
+from durable_fsm.testing.rehearsal.machine import RehearsedMachine
+from durable_fsm.testing.rehearsal.world import World
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Rehearsal:
+    """One machine in memory.
+
+        order = Rehearsal(Order)
+        order.send("checkout", {"total_cents": 500})
+        order.finish("charging", "receipt-1")
+        assert order.configuration == ("paid",)
+
+    The machines that the chart runs as its children are rehearsed too, on the same clock: see `machines`.
+
+    Args:
+        definition: Whatever `chart_from` reads.
+        key: The machine's key, as errors print it.
+        began: The instant at which the clock starts. Timers that are set to an instant count from it.
+        snapshot: A machine that a deployment stored, perhaps of an older version: the JSON text under the K/V key
+            `snapshot`, or the value of that text. It is migrated at once. Its timers count from now.
+        answers: Results of activities by id, as functions of the activity's argument: the data, its `input`, or the
+            payload that detached work was started with. An activity with an answer ends as soon as it starts. An error
+            that the function raises is the activity's error. Every other activity waits for `finish` or `fail`.
+            A function that undoes an activity is answered by its own name. Its argument is the result of the activity,
+            or the activity's stable id if there is no result yet.
+        beside: Another rehearsal. The two share a clock, and their machines exchange messages.
+    """
+
+    def __init__(
+        self,
+        definition: object,
+        *,
+        key: str = "rehearsal",
+        began: datetime = EPOCH,
+        snapshot: str | Mapping[str, Any] | None = None,
+        answers: Mapping[str, AnswerFunction] | None = None,
+        beside: Rehearsal | None = None,
+    ) -> None:
+        world = World[RehearsedMachine](began) if beside is None else beside._machine.world
+        self._machine: RehearsedMachine = RehearsedMachine(chart_from(definition), key, world, answers or {})
+        if snapshot is not None:
+            self._machine.restore(json.loads(snapshot) if isinstance(snapshot, str) else snapshot)
+
+    @classmethod
+    def _of(cls, machine: RehearsedMachine) -> Rehearsal:
+        rehearsal = cls.__new__(cls)
+        rehearsal._machine = machine
+        return rehearsal
+
+    # ── what a test does ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create(self, data: object = None) -> Receipt:
+        """Create the machine with this data; raise the error that the host answers."""
+        text = canonical(plain(data)) if data not in (None, {}) else ""
+        life = self._machine.life
+
+        def act(turn: Turn) -> str:
+            return "created" if turn.create(plain(data), life=life, created_from=text) else "exists"
+
+        return self._machine.turn("create", act)
+
+    def send(self, event: str, payload: object = None) -> Receipt:
+        """Send an event from outside; raise the error that the host answers."""
+        name = str(event)
+
+        def act(turn: Turn) -> str:
+            turn.autostart(life=self._machine.life)
+            return turn.take(Event(name, plain(payload))).value
+
+        return self._machine.turn(name, act)
+
+    def advance(self, by: timedelta) -> None:
+        """Move the clock; deliver every timer that falls due, in order.
+
+        Timers that a delivery arms count too, if they fall due before the deadline. Never waits in real time.
+        """
+        self._machine.world.advance(by)
+
+    def finish(self, activity: str, result: object = None) -> Receipt:
+        """Let a running activity succeed with this result."""
+        return self._end(activity, f"done.invoke.{activity}", plain(result))
+
+    def fail(
+        self, activity: str, message: str = "", *, type: str = "TerminalError", code: int | None = None
+    ) -> Receipt:
+        """Let a running activity fail, without further attempts."""
+        failure = Failure(type, message or f"activity '{activity}' failed", code)
+        return self._end(activity, f"error.invoke.{activity}", failure)
+
+    def _end(self, activity: str, name: str, payload: Json | Failure) -> Receipt:
+        token = self._machine.awaited(activity).token
+        return self._machine.end_activity(Event(name, payload, Origin.PLATFORM, token=token))
+
+    # ── what a test looks at ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def chart(self) -> Chart:
+        """The chart of the machine."""
+        return self._machine.chart
+
+    @property
+    def key(self) -> str:
+        """The key of the machine."""
+        return self._machine.key
+
+    @property
+    def now(self) -> timedelta:
+        """The clock of all machines of this rehearsal; it starts at zero."""
+        return self._machine.world.now
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The machine as it is stored."""
+        return self._machine.snapshot
+
+    @property
+    def stored(self) -> str | None:
+        """The JSON that a deployment would store, and that `snapshot=` takes; None before the machine exists."""
+        return self._machine.stored
+
+    @property
+    def configuration(self) -> tuple[str, ...]:
+        """Ids of all active states in document order."""
+        return active_in(self.chart, self.snapshot)
+
+    @property
+    def data(self) -> Any:  # Any: of the type the chart declares
+        """A copy of the machine's data."""
+        return self.chart.data.load(self.snapshot.data)
+
+    @property
+    def status(self) -> Status:
+        """Whether the machine runs, is done, or failed."""
+        return self.snapshot.status
+
+    @property
+    def output(self) -> Json:
+        """The output of the final state."""
+        return self.snapshot.output
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the machine failed, or the failure that its final state declares."""
+        return self.snapshot.failure
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Ids of the activities whose outcome the machine awaits."""
+        return tuple(running.id for running in self.snapshot.activities)
+
+    @property
+    def undo(self) -> tuple[str, ...]:
+        """Ids of the activities that can be undone, the latest last."""
+        return tuple(done.id for done in self.snapshot.undo)
+
+    @property
+    def stopping(self) -> tuple[str, ...]:
+        """Ids of the activities that were stopped and have not ended yet; `finish` or `fail` ends them."""
+        return tuple(stopping.id for stopping in self.snapshot.stopping)
+
+    @property
+    def timers(self) -> dict[str, timedelta]:
+        """Events that arrive by a timer, and the time until then; without the timeouts of activities."""
+        own = [timer for timer in self.snapshot.timers if timer.activity is None]
+        return {timer.event: self.due[timer.token][0] - self.now for timer in own}
+
+    @property
+    def due(self) -> dict[str, tuple[timedelta, int]]:
+        """When each timer falls due, and the number of its arming, by token."""
+        return self._machine.due
+
+    @property
+    def trace(self) -> list[Microstep]:
+        """Every microstep so far."""
+        return self._machine.trace
+
+    @property
+    def effects(self) -> list[Effect]:
+        """Every effect so far."""
+        return self._machine.effects
+
+    @property
+    def posted(self) -> list[Post]:
+        """Messages to machines that are not rehearsed."""
+        return self._machine.posted
+
+    @property
+    def machines(self) -> Mapping[str, Rehearsal]:
+        """The children that run now, by id, as rehearsals."""
+        running = self.snapshot.machines if self.stored is not None else ()
+        return {child.id: self._of(self._machine.children[child.token]) for child in running if not child.ended}
+
+    def stable_id(self, activity: str) -> str:
+        """The idempotency key that this run of the activity uses."""
+        machine, running = self.snapshot, self._machine.awaited(activity)
+        for done in machine.undo:
+            if done.undoing == running.token:
+                return f"{stable_id(self.chart.name, self.key, machine.life, done)}/undo"
+        return stable_id(self.chart.name, self.key, machine.life, running)

@@ -1,0 +1,349 @@
+"""The machine behind a rehearsal: it runs turns as the host does, and carries messages between machines itself."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from durable_fsm.core.address import address, child_key, is_address, parted
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.effects import (
+    PARENT,
+    Cancel,
+    Effect,
+    Microstep,
+    Post,
+    Send,
+    StartActivity,
+    StartMachine,
+    StopActivity,
+    StopMachine,
+)
+from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.mail import came_back_as, refusal
+from durable_fsm.core.receipt import Receipt
+from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
+from durable_fsm.core.step import end_of_life
+from durable_fsm.core.turn import Turn
+from durable_fsm.core.upgrade import upgrade
+from durable_fsm.core.values import changed
+from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, locate, quoted
+from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
+from durable_fsm.testing.rehearsal.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLink:
+    """The machine that runs a child, and how it names the child."""
+
+    machine: RehearsedMachine
+    token: str
+    id: str
+
+
+class RehearsedMachine:
+    """One machine, as it is stored between turns, and what it asked of the world.
+
+    Attributes:
+        stored: The snapshot as JSON; None before the machine exists.
+        trace: Every microstep so far.
+        effects: Every effect so far.
+        posted: Messages to machines that are not rehearsed.
+        due: When each timer falls due, and the number of its arming, by token.
+        children: The machines that this one started, by token.
+    """
+
+    def __init__(
+        self,
+        chart: Chart,
+        key: str,
+        world: World[RehearsedMachine],
+        answers: Mapping[str, AnswerFunction],
+        *,
+        life: str = "rehearsed",
+        parent: ParentLink | None = None,
+    ) -> None:
+        self.chart = chart
+        self.key = key
+        self.world = world
+        self.life = life
+        self.stored: str | None = None
+        self.trace: list[Microstep] = []
+        self.effects: list[Effect] = []
+        self.posted: list[Post] = []
+        self.due: dict[str, tuple[timedelta, int]] = {}
+        self.children: dict[str, RehearsedMachine] = {}
+        self._answers = Answers(chart, key, answers)
+        self._parent = parent
+        self._turns = 0
+        self._gone = False
+        # An exclusive activity without an answer holds the machine; what arrives meanwhile waits.
+        self._held: tuple[Turn, StartActivity] | None = None
+        self._waiting: deque[Callable[[], None]] = deque()
+        world.machines.append(self)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The machine as it is stored."""
+        if self.stored is None:
+            self._refuse_gone()
+            raise NotStarted(chart=self.chart.name, key=self.key)
+        return snapshot_from_json(self.chart, json.loads(self.stored))
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Begin with a machine that a deployment stored, perhaps of an older version."""
+        with locate(self.key):
+            self.chart, machine, upgraded = upgrade(self.chart, snapshot_from_json(self.chart, plain(record)))
+        self._answers.chart = self.chart
+        self.stored = canonical(snapshot_to_json(machine))
+        for timer in machine.timers:
+            self._arm(timer)
+
+        def act(turn: Turn) -> str:
+            if upgraded is not None:
+                turn.migrate(upgraded)
+            turn.begin()
+            return "taken"
+
+        self.turn("migrated", act)
+
+    # ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def turn(self, event: str, act: Callable[[Turn], str]) -> Receipt:
+        """Load the machine, let *act* change it, drain and save it; then deliver what follows."""
+        if self._held is not None:
+            holder = self._name_of(self._held[1])
+            reason = f"Activity '{holder}' holds the machine: finish or fail it first."
+            raise EventRejected(
+                chart=self.chart.name,
+                key=self.key,
+                event=event,
+                configuration=self.snapshot.configuration,
+                accepted=(),
+                reason=reason,
+            )
+        self._refuse_gone()
+        self._turns += 1
+        turn = Turn(self.chart, None if self.stored is None else self.snapshot, seed=f"{self.key}/{self._turns}")
+        return self._finish_turn(turn, event, act)
+
+    def deliver(self, event: Event) -> Receipt:
+        """Deliver a timer or an outcome; the timer that ends the machine's life deletes it."""
+        machine = self.snapshot
+        if (end := end_of_life(self.chart, machine, event.token)) is not None:
+            self.stored, self._gone = None, not end.free
+            return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
+        return self.turn(event.name, lambda turn: str(turn.deliver(event)))
+
+    def ring(self, token: str) -> None:
+        """Deliver the timer with this token."""
+        self.deliver(Event("timer", origin=Origin.PLATFORM, token=token))
+
+    def end_activity(self, event: Event) -> Receipt:
+        """Deliver the outcome of an activity; that of the exclusive one lets its turn go on."""
+        if self._held is None or self._held[1].token != event.token:
+            return self.deliver(event)
+        turn, self._held = self._held[0], None
+        return self._finish_turn(turn, event.name, lambda turn: str(turn.deliver(event)))
+
+    def _finish_turn(self, turn: Turn, event: str, act: Callable[[Turn], str]) -> Receipt:
+        with locate(self.key):
+            outcome = act(turn)
+            self._drain(turn)
+        receipt = Receipt.of(self.chart, self.key, self.snapshot, event=event, outcome=outcome, reply=turn.reply)
+        if self._held is None:
+            self.world.post.extend(self._waiting)
+            self._waiting.clear()
+        while (start := self._answers.take()) is not None:
+            self.deliver(self._answers.outcome(start, self.snapshot))
+        self.world.settle()
+        return receipt
+
+    def _drain(self, turn: Turn) -> None:
+        while (call := turn.next_call()) is not None:
+            self._save(turn)
+            self.effects.append(call)
+            if not self._answers.has(call):
+                self._held = (turn, call)
+                return
+            turn.deliver(self._answers.outcome(call, self.snapshot))
+        self._save(turn)
+        if turn.parked:
+            names = quoted(event.name for event in turn.parked)
+            raise AssertionError(f"{names} would be parked until a deployment mends this: {turn.trouble}")
+        self._tell_parent()
+
+    def _save(self, turn: Turn) -> None:
+        self.stored = canonical(snapshot_to_json(turn.machine))
+        turn.saved()
+        self.trace.extend(turn.trace)
+        turn.trace.clear()
+        for effect in turn.take_effects():
+            self.effects.append(effect)
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._arm(effect)
+            case Cancel():
+                self.due.pop(effect.token, None)
+            case StartActivity():
+                self._answers.remember(effect)
+            case StopActivity():
+                self._stop_activity(effect.token)
+            case StartMachine():
+                self._start_child(effect)
+            case StopMachine():
+                self.children.pop(effect.token).stop()
+            case Post():
+                self._send(effect)
+            case _:
+                pass
+
+    def _arm(self, timer: Send | PendingSend) -> None:
+        self.due[timer.token] = self.world.due_at(timer.after, timer.at)
+
+    def _stop_activity(self, token: str) -> None:
+        """Tell the machine that an activity was cancelled, if an answer would have ended it."""
+        for start in self._answers.stop(token):
+            if any(stopping.token == token for stopping in self.snapshot.stopping):
+                failure = Failure("cancelled", "the activity was cancelled.")
+                end = Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=token)
+                self.world.post.append(partial(self._deliver_later, end))
+
+    def _deliver_later(self, event: Event) -> None:
+        self.deliver(event)
+
+    def _refuse_gone(self) -> None:
+        if self._gone:
+            raise Gone(chart=self.chart.name, key=self.key)
+
+    def _name_of(self, start: StartActivity) -> str:
+        """The activity whose outcome the test gives. One that undoes runs under a name of its own."""
+        return next((one.id for one in self.snapshot.activities if one.token == start.token), start.id)
+
+    def awaited(self, activity: str) -> Running | Stopping:
+        """The run of an activity whose outcome the machine awaits.
+
+        Raises:
+            LookupError: The machine awaits none of this id, or cannot take it yet.
+        """
+        machine = self.snapshot
+        awaited: list[Running | Stopping] = [*machine.activities, *machine.stopping]
+        place = f"{self.chart.name}/{self.key}"
+        for running in awaited:
+            if running.id == activity:
+                if isinstance(running, Running) and running.waiting:
+                    stopping = ", ".join(one.id for one in machine.stopping)
+                    raise LookupError(f"{place}: activity '{activity}' waits for the end of: {stopping}")
+                return running
+        names = ", ".join(one.id for one in machine.activities) or "none"
+        raise LookupError(f"{place}: activity '{activity}' is not running; running: {names}")
+
+    # ── children and messages ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_child(self, effect: StartMachine) -> None:
+        link = ParentLink(self, effect.token, effect.id)
+        key = child_key(self.key, effect.id, effect.token)
+        child = RehearsedMachine(effect.chart, key, self.world, self._answers.functions, life=effect.token, parent=link)
+        self.children[effect.token] = child
+        parent = self.snapshot.session
+
+        def act(turn: Turn) -> str:
+            turn.create(effect.data, life=effect.token, created_from="", parent=parent)
+            return "created"
+
+        def start() -> None:
+            if effect.token not in self.children:
+                return
+            try:
+                child.turn("create", act)
+            except DurableFSMError as error:
+                failure = Failure(type(error).__name__, str(error), source=effect.id)
+                self.deliver(Event(f"error.invoke.{effect.id}", failure, Origin.PLATFORM, token=effect.token))
+
+        self.world.post.append(start)
+
+    def stop(self) -> None:
+        """Remove the machine and its children, and undo their completed work."""
+        for child in self.children.values():
+            child.stop()
+        machine = self.snapshot if self.stored is not None else None
+        for done in reversed(machine.undo) if machine is not None and machine.status is not Status.DONE else ():
+            start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
+            if machine is not None and self._answers.has(start):
+                self._answers.outcome(start, machine)
+        self.children.clear()
+        self.world.machines.remove(self)
+        self._parent = None
+
+    def _send(self, effect: Post) -> None:
+        """Send a message; record it if its receiver is not rehearsed."""
+        event = Event(effect.event, effect.payload, Origin.MACHINE, sendid=effect.sendid, sender=self.snapshot.session)
+        to = effect.to
+        receiver: RehearsedMachine | None = None
+        if is_address(effect.to):
+            event = changed(event, origin=Origin.EXTERNAL, sender=address(self.chart.name, self.key))
+            receiver = self.world.find(*parted(effect.to))
+            if receiver is None:
+                self.posted.append(effect)
+        elif effect.to != PARENT:
+            receiver = self.children.get(effect.to)
+            to = f"#_{receiver._parent.id}" if receiver is not None and receiver._parent is not None else to
+        elif self._parent is not None:
+            receiver = self._parent.machine
+            event = changed(event, token=self._parent.token)
+        if receiver is not None:
+            self.world.post.append(partial(receiver._take_message, event, self, to))
+
+    def _take_message(self, event: Event, sender: RehearsedMachine, to: str) -> None:
+        """Take a message from another machine; if it is refused, tell the sender."""
+        if self._held is not None:
+            self._waiting.append(partial(self._take_message, event, sender, to))
+            return
+        from_outside = event.origin is Origin.EXTERNAL
+        if not from_outside and not self._runs():
+            return
+
+        def act(turn: Turn) -> str:
+            if from_outside:
+                turn.autostart(life=self.life)
+            return turn.take(event).value
+
+        try:
+            self.turn(event.name, act)
+        except DurableFSMError as error:
+            came_back = came_back_as(sender.chart, refusal(error, event=event.name, to=to, sendid=event.sendid))
+            if came_back is not None:
+                self.world.post.append(partial(sender._take_news, came_back))
+
+    def _take_news(self, event: Event) -> None:
+        """Take the end of a child, or a message that came back; a machine that ended needs neither."""
+        if self._held is not None:
+            self._waiting.append(partial(self._take_news, event))
+        elif self._runs():
+            self.turn(event.name, lambda turn: str(turn.deliver(event)))
+
+    def _runs(self) -> bool:
+        there = self in self.world.machines and self.stored is not None
+        return there and self.snapshot.status is Status.RUNNING
+
+    def _tell_parent(self) -> None:
+        """Tell the parent, once, that this machine ended."""
+        parent, machine = self._parent, self.snapshot
+        if parent is None or machine.status is Status.RUNNING:
+            return
+        self._parent = None
+        if machine.failure is None:
+            end = Event(f"done.invoke.{parent.id}", machine.output, Origin.PLATFORM)
+        else:
+            end = Event(f"error.invoke.{parent.id}", machine.failure, Origin.PLATFORM)
+        end = changed(end, token=parent.token, invokeid=parent.id)
+        self.world.post.append(partial(parent.machine._take_news, end))
