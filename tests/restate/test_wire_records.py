@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.attempts import Attempt
 from durable_fsm.restate.activities.detached import DetachedOrder, DetachedRun
 from durable_fsm.restate.activities.external_answers import PendingCallback
@@ -60,7 +61,7 @@ RECORDS: dict[str, tuple[bytes, WireRecord]] = {
     "an attempt that returned nothing": (b'{"result":null}', Attempt(result=None)),
     "an attempt that failed": (
         b'{"error":{"message":"no","source":"","type":"Refused"},"terminal":true}',
-        Attempt(error={"type": "Refused", "message": "no", "source": ""}, terminal=True),
+        Attempt(error=Failure("Refused", "no"), terminal=True),
     ),
     "an attempt that was stopped": (b'{"stopped":true}', Attempt(stopped=True)),
     "an incoming event": (

@@ -7,14 +7,12 @@ Numbers keep their digits in both directions, whatever their size. Only exponent
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import msgspec
 
 from durable_fsm.core.codec import as_builtin
 from durable_fsm.core.values import Json
-
-JsonMember: TypeAlias = Any  # Any: `Json`, in a struct; msgspec cannot resolve that recursive alias
 
 
 class WireRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,11 +17,11 @@ import msgspec
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Retry
-from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.events import Failure
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
-from durable_fsm.restate.fastjson import JsonMember, WireRecord
+from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import MAX_SNAPSHOT
 
 CLEANUP = timedelta(seconds=10)
@@ -34,8 +34,8 @@ REMEMBERED = 10_000
 class Attempt(WireRecord, frozen=True):
     """How an attempt ended: with a `result`, with an `error` that may be `terminal`, or `stopped`."""
 
-    result: JsonMember = msgspec.UNSET
-    error: JsonMember = None
+    result: Json | msgspec.UnsetType = msgspec.UNSET
+    error: Failure | None = None
     terminal: bool = False
     stopped: bool = False
 
@@ -94,7 +94,7 @@ class RunningAttempts:
         if not task.done():
             await _ended({task})
             late = Failure("timeout", f"step '{name}' was not over after {timeout}.")
-            return Attempt(error=failure_to_json(late), terminal=retry.gives_up(TimeoutError()))
+            return Attempt(error=late, terminal=retry.gives_up(TimeoutError()))
         if not task.cancelled():
             return task.result()
         if self._is_to_stop(token):
@@ -102,7 +102,7 @@ class RunningAttempts:
         if token in self._stopped:  # the job has seen its cancellation and gone on without this attempt
             raise asyncio.CancelledError
         failure = Failure("CancelledError", f"step '{name}' cancelled itself.")
-        return Attempt(error=failure_to_json(failure))
+        return Attempt(error=failure)
 
     def _is_to_stop(self, token: str) -> bool:
         """Whether this job, or the fan-out that it belongs to, was stopped and has not seen it yet."""
@@ -141,6 +141,6 @@ async def _attempt(step: Callable[[], object], retry: Retry) -> Attempt:
             result = await result
         return Attempt(result=sendable(result, MAX_SNAPSHOT))
     except (TerminalError, RestateTerminalError) as error:
-        return Attempt(error=failure_to_json(failure_of(error)), terminal=True)
+        return Attempt(error=failure_of(error), terminal=True)
     except Exception as error:  # noqa: BLE001 - the author's code may raise anything; the retry policy decides
-        return Attempt(error=failure_to_json(failure_of(error)), terminal=retry.gives_up(error))
+        return Attempt(error=failure_of(error), terminal=retry.gives_up(error))

@@ -19,7 +19,7 @@ from restate.serde import BytesSerde
 
 from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
-from durable_fsm.core.codec import failure_from_json, milliseconds
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.external_answers import ExternalAnswers
 from durable_fsm.restate.activities.failures import Failed, cancellation, is_cancellation
@@ -72,10 +72,9 @@ class JobContext:
                 await self._await_cancellation()
             if ended.error is None:
                 return ended.result
-            failure = failure_from_json(ended.error)
             if ended.terminal or number == retry.attempts:
-                raise Failed(failure)
-            report.retried(self._activity, name, number, failure)
+                raise Failed(ended.error)
+            report.retried(self._activity, name, number, ended.error)
             await self.sleep(retry.delay(number))
 
     async def sleep(self, duration: timedelta) -> None:

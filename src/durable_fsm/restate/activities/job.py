@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from durable_fsm.core.chart import Activity
 from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import JsonMember, WireRecord
+from durable_fsm.restate.fastjson import WireRecord
 
 
 class RunToUndo(WireRecord, frozen=True):
@@ -15,7 +15,7 @@ class RunToUndo(WireRecord, frozen=True):
 
     by: str
     original: str
-    result: JsonMember
+    result: Json
 
 
 class ActivityJob(WireRecord, frozen=True):
@@ -31,13 +31,13 @@ class ActivityJob(WireRecord, frozen=True):
     key: str
     token: str
     stable_id: str
-    data: JsonMember
+    data: Json
     background: bool
     given: bool = False
     detached: bool = False
-    items: list[JsonMember] | None = None
+    items: list[Json] | None = None
     part: int | None = None
-    item: JsonMember = None
+    item: Json = None
     undo: RunToUndo | None = None
 
     @property

@@ -11,7 +11,7 @@ from restate.serde import JsonSerde
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps, loads
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import BYTES, FOR_EVER
 from durable_fsm.restate.names import StateKey, rejected_name
 from durable_fsm.restate.registration import register
@@ -39,7 +39,7 @@ class DeadLetter(WireRecord, frozen=True):
     type: str | None
     reason: str
     event: str | msgspec.UnsetType = msgspec.UNSET
-    payload: JsonMember = msgspec.UNSET
+    payload: Json | msgspec.UnsetType = msgspec.UNSET
 
 
 def keep(ctx: restate.Context | ObjectContext, chart: Chart, letter: DeadLetter) -> None:

@@ -21,7 +21,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import JsonMember, WireRecord, dumps
+from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal, writable
 from durable_fsm.restate.http.requests import read
 from durable_fsm.restate.machine.transaction import parked_for
@@ -60,7 +60,7 @@ class IncomingEvent(WireRecord, frozen=True):
     """
 
     event: str
-    payload: JsonMember
+    payload: Json
     source: str
     place: str
     facts: dict[str, str]
