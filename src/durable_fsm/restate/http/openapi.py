@@ -5,8 +5,6 @@ https://spec.openapis.org/oas/v3.1.1
 
 from __future__ import annotations
 
-import json
-import re
 from itertools import chain, count
 from typing import Any, cast
 
@@ -25,30 +23,31 @@ from durable_fsm.restate.machine.object import MachineObject, handlers_of
 
 Schema = dict[str, Any]  # Any: JSON Schema
 
+DEFINITIONS = "#/$defs/"
 COMPONENTS = "#/components/schemas/"
 
 WHY = {
-    400: "The request is not what this handler reads: `MalformedInput`; or no content type that Restate takes.",
+    400: "The handler cannot read the request: `MalformedInput`; or Restate does not take its content type.",
     403: "The event is private: `Forbidden`.",
-    404: "There is no such event or machine: `UnknownEvent`, `NotStarted`; or no such service.",
-    408: "The machine has not come there in time: `WaitTimedOut`.",
-    409: "The machine does not take this where it is: `EventRejected`, `AlreadyStarted`, `NotUndone`, `NotRunning`,"
+    404: "The event, the machine or the service does not exist: `UnknownEvent`, `NotStarted`.",
+    408: "The machine did not meet the condition in time: `WaitTimedOut`.",
+    409: "The machine does not accept this in its current state: `EventRejected`, `AlreadyStarted`, `NotUndone`, `NotRunning`,"
     " `NotRepairable`; or the invocation was cancelled.",
     410: "The machine has ended: `Finished`, `Gone`.",
-    412: "The machine will never come there: `WaitInVain`.",
+    412: "The machine can no longer meet the condition: `WaitInVain`.",
     413: "The request is too long: `TooLarge`.",
     422: "The payload or the data does not fit its type: `InvalidPayload`.",
-    429: "As many wait as may: `TooManyDeferred`, `TooManyWaiting`.",
-    500: "The machine is not in order: `ActionError`, `VersionError`, `SnapshotUnreadable`, or a failure of its own.",
+    429: "Too many events or callers wait already: `TooManyDeferred`, `TooManyWaiting`.",
+    500: "The machine or its code is broken: `ActionError`, `VersionError`, `SnapshotUnreadable`, or a failure of its own.",
 }
-"""What each status says, and the exceptions behind it."""
+"""Meaning of each status, and the exceptions behind it."""
 
 EVENT = (400, 403, 404, 409, 410, 413, 422, 429, 500)
 READ = (400, 404, 410, 500)
 
 RECEIPT: Schema = {
     "type": "object",
-    "description": "What became of a request, and where the machine is now.",
+    "description": "The outcome of a request, and the state of the machine after it.",
     "properties": {
         "chart": {"type": "string"},
         "key": {"type": "string"},
@@ -57,7 +56,7 @@ RECEIPT: Schema = {
         "outcome": {"type": "string", "examples": ["taken", "ignored", "deferred", "created", "exists", "deleted"]},
         "configuration": {"type": "array", "items": {"type": "string"}, "description": "All active states."},
         "status": {"enum": [status.value for status in Status]},
-        "reply": {"description": "What the transition's action returned."},
+        "reply": {"description": "The value that the transition's action returned."},
     },
     "required": ["chart", "key", "outcome"],
 }
@@ -69,7 +68,7 @@ ERROR: Schema = {
         "message": {"type": "string"},
         "metadata": {
             "type": ["object", "null"],
-            "description": "`type` names the exception; its facts stand beside it.",
+            "description": "`type` is the name of the exception; the other members are its facts.",
         },
         "source": {"type": "string"},
     },
@@ -90,7 +89,7 @@ KEY: Schema = {
     "name": "key",
     "in": "path",
     "required": True,
-    "description": "Of the machine; percent-encoded where it holds more than letters, digits and dashes.",
+    "description": "Key of the machine; percent-encoded if it holds anything but letters, digits and dashes.",
     "schema": {"type": "string", "minLength": 1},
     "example": "o-17",
 }
@@ -99,7 +98,7 @@ IDEMPOTENCY: Schema = {
     "name": "idempotency-key",
     "in": "header",
     "required": False,
-    "description": "Whoever asks again under the same key gets the first answer, and nothing is done twice.",
+    "description": "A second request with the same key gets the answer of the first one, and nothing is done twice.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
 
@@ -107,18 +106,18 @@ DELAY: Schema = {
     "name": "delay",
     "in": "query",
     "required": False,
-    "description": "How long Restate keeps the request: `200ms`, `30s`, or as in ISO 8601. Beyond the year 9999 it hangs up.",
+    "description": "How long Restate keeps the request: `200ms`, `30s`, or as in ISO 8601. Restate hangs up on a delay beyond the year 9999.",
     "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,4}(ms|s|m|h|d)$"},
     "example": "30s",
 }
 
 
 def openapi(chart: Chart, *, server: str = "http://localhost:8080", version: str | None = None) -> Schema:
-    """The document.
+    """Describe the interface of a chart's machines.
 
     Args:
-        server: of Restate's ingress.
-        version: of the interface; the chart's own, if not given.
+        server: URL of Restate's ingress.
+        version: version of the interface; that of the chart, if not given.
     """
     return _Document(chart).made(server, version or chart.version)
 
@@ -151,12 +150,14 @@ class _Document:
         self.post("delete", "Delete", _doc("_delete"), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
         self.post("repair", "Repair", _doc("_repair"), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True)
         snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
-        self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, asked=False)
+        self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, idempotency_key=False)
         self.post(
             "wait_for", "Wait", _doc("_wait_for"), self.named(wait_schema(chart)), (*EVENT, 408, 412), required=True
         )
         page: Schema = {"type": "object", "required": ["entries", "next"]}
-        self.post("history", "History", _doc("_history"), self.named(HISTORY_SCHEMA), READ, answer=page, asked=False)
+        self.post(
+            "history", "History", _doc("_history"), self.named(HISTORY_SCHEMA), READ, answer=page, idempotency_key=False
+        )
         if any(one.activities for one in chart.served):
             cancelled: Schema = {"type": "object", "required": ["cancelled"]}
             doc = "Cancel the running exclusive activity, or the one that is named."
@@ -164,7 +165,9 @@ class _Document:
         if chart.hosting.workflow:
             doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
             failed = (400, 404, 409, 410, 412, 413, 422, 500)
-            self.post("run", "Run", doc, data, failed, answer={}, service=f"{chart.name}.workflow", asked=False)
+            self.post(
+                "run", "Run", doc, data, failed, answer={}, service=f"{chart.name}.workflow", idempotency_key=False
+            )
         return {
             "openapi": "3.1.0",
             "info": {"title": chart.name, "version": version, "description": chart.doc or f"Machines of {chart.name}."},
@@ -187,13 +190,13 @@ class _Document:
         also_one_way: bool = False,
         tag: str = "machines",
         service: str = "",
-        asked: bool = True,
+        idempotency_key: bool = True,
     ) -> None:
-        """Describe one handler; *asked* says whether it changes anything, so that to repeat it needs a key."""
+        """Describe one handler. One that only reads can be repeated without an *idempotency key*."""
         if handler in self.chart.hosting.operators_only:
             return
         path = f"/{service or self.chart.name}/{{key}}/{handler}"
-        parameters = [KEY, *([IDEMPOTENCY] if asked else [])]
+        parameters = [KEY, *([IDEMPOTENCY] if idempotency_key else [])]
         operation: Schema = {
             "summary": summary,
             "description": doc,
@@ -228,22 +231,33 @@ class _Document:
             }
 
     def named(self, schema: dict[str, Json] | None) -> Schema:
-        """A schema whose definitions have moved to the components.
+        """Move the definitions of a schema to the document's components; return the rest of the schema.
 
-        Their names are those of types, and two types may share one (with ours, too): the later ones are numbered.
+        Definitions have the names of types. If another type of the document has such a name, or we do, a number is added.
         """
         if schema is None:
             return {}
         definitions = cast("Schema", schema.get("$defs", {}))
-        number = next(number for number in chain([""], map(str, count(2))) if self._free(definitions, number))
+        number = next(number for number in chain([""], map(str, count(2))) if self._is_free(definitions, number))
         self.definitions |= {f"{name}{number}": definition for name, definition in definitions.items()}
-        own: Schema = json.loads(re.sub(r'"#/\$defs/([^"/]+)', rf'"{COMPONENTS}\g<1>{number}', json.dumps(schema)))
-        self.schemas |= {f"{name}{number}": definition for name, definition in own.pop("$defs", {}).items()}
-        return own
+        moved = cast("Schema", _with_references_to_components(schema, number))
+        self.schemas |= {f"{name}{number}": definition for name, definition in moved.pop("$defs", {}).items()}
+        return moved
 
-    def _free(self, definitions: Schema, number: str) -> bool:
-        """Whether no other type has one of these names with this number."""
+    def _is_free(self, definitions: Schema, number: str) -> bool:
+        """True if no other type has one of these names with this number."""
         return all(self.definitions.get(f"{name}{number}", one) == one for name, one in definitions.items())
+
+
+def _with_references_to_components(schema: Json, number: str) -> Json:
+    if isinstance(schema, dict):
+        return {name: _with_references_to_components(member, number) for name, member in schema.items()}
+    if isinstance(schema, list):
+        return [_with_references_to_components(item, number) for item in schema]
+    if isinstance(schema, str) and schema.startswith(DEFINITIONS):  # a $ref, or a value of a discriminator's mapping
+        name, slash, path = schema.removeprefix(DEFINITIONS).partition("/")
+        return f"{COMPONENTS}{name}{number}{slash}{path}"
+    return schema
 
 
 def _doc(handler: str) -> str:
