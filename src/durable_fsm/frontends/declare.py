@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
@@ -222,67 +222,33 @@ def _declare(transitions: Any, declaration: Declaration) -> Any:
 
 
 class ActivityOf:
-    """An activity as it stands in a state's `invoke=`; made by `activity`."""
+    """An activity in a state's `invoke=`, made by `activity` or `undo_all`.
+
+    `work` is the activity as far as it is known now. Its id may be that of a state, which has none yet, and what it
+    receives is found out when the chart is read: `input`, `each` and `undoes` are as the author wrote them.
+    """
 
     kind = "activity"
 
     def __init__(
-        self,
-        run: Callable[..., Any],
-        *,
-        id: str | None,
-        exclusive: bool,
-        retry: Retry,
-        deadline: timedelta | None,
-        input: Input | None,
-        timeout: timedelta | None,
-        limit: int | None,
-        each: Items | None,
-        at_once: int,
-        settle: bool,
-        undo: Callable[..., Any] | None = None,
-        undo_first: bool = False,
-        undo_retry: Retry = Retry(),  # noqa: B008 - frozen
-        undoes: object = None,
+        self, work: Activity, *, input: Input | None = None, each: Items | None = None, undoes: object = None
     ) -> None:
-        self.run_ = run
-        self.source: object = run if undoes is None else None
-        self.id = id
-        self.exclusive = exclusive
-        self.retry = retry
-        self.deadline = deadline
+        self.work = work
+        self.source: object = work.run if undoes is None else None
+        self.id = work.id or None
         self.input = input
-        self.timeout = timeout
-        self.limit = limit
         self.each = each
-        self.at_once = at_once
-        self.settle = settle
-        self.undo = undo
-        self.undo_first = undo_first
-        self.undo_retry = undo_retry
         self.undoes = undoes
-        self.__name__ = getattr(run, "__name__", type(run).__name__) if undoes is None else "undo_all"
-        self.__doc__ = run.__doc__
+        self.__name__ = work.name
+        self.__doc__ = work.run.__doc__
 
     def made(
         self, id: str, location: Location | None, input: Callback | None = None, *, detached: bool = False
     ) -> Activity:
         """The activity as the chart has it; detached work has no deadline unless one is given."""
-        return Activity(
-            id=id,
-            name=self.__name__,
-            run=self.run_,
-            exclusive=self.exclusive,
-            retry=self.retry,
-            deadline=None if detached and self.deadline is DAY else self.deadline,
-            location=location,
-            input=input,
-            timeout=self.timeout,
-            limit=self.limit,
-            each=each_of(self.each, self.at_once, settle=self.settle),
-            undo=_undo_of(self.undo, self.undo_retry, first=self.undo_first),
-            undoes=None if self.undoes is None else _id_of(self.undoes),
-        )
+        deadline = None if detached and self.work.deadline is DAY else self.work.deadline
+        undoes = None if self.undoes is None else _id_of(self.undoes)
+        return replace(self.work, id=id, location=location, input=input, deadline=deadline, undoes=undoes)
 
     def __call__(self) -> None:
         raise RuntimeError(f"activity '{self.__name__}' is run by a host, not by calling it")
@@ -346,22 +312,19 @@ def activity(
     for name, most in (("limit", limit), ("at_once", at_once)):
         if most is not None and most < 1:
             raise ValueError(f"{name}={most} would let nothing run; use 1 or more")
-    return ActivityOf(
-        run,
-        id=id,
+    work = Activity(
+        id=id or "",
+        name=_name_of(run),
+        run=run,
         exclusive=exclusive,
         retry=retry,
         deadline=deadline,
-        input=input,
         timeout=timeout,
         limit=limit,
-        each=each,
-        at_once=at_once,
-        settle=settle,
-        undo=undo,
-        undo_first=undo_first,
-        undo_retry=undo_retry,
+        each=each_of(each, at_once, settle=settle),
+        undo=None if undo is None else Undo(_name_of(undo), undo, undo_retry, undo_first),
     )
+    return ActivityOf(work, input=input, each=each)
 
 
 # Any: the result goes into the library's own `invoke=`, which is untyped
@@ -381,20 +344,8 @@ def undo_all(
         exclusive: hold the machine while something is undone.
         deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
     """
-    return ActivityOf(
-        _undo_all,
-        id=id,
-        exclusive=exclusive,
-        retry=Retry(),
-        deadline=deadline,
-        input=None,
-        timeout=None,
-        limit=None,
-        each=None,
-        at_once=1,
-        settle=False,
-        undoes=state,
-    )
+    work = Activity(id or "", "undo_all", _undo_all, exclusive=exclusive, deadline=deadline)
+    return ActivityOf(work, undoes=state)
 
 
 def _undo_all() -> None:
@@ -405,10 +356,8 @@ def _id_of(state: Any) -> str:  # Any: an id, a state of the library, or a membe
     return str(getattr(state, "id", getattr(state, "name", state)))
 
 
-def _undo_of(run: Callable[..., Any] | None, retry: Retry, *, first: bool) -> Undo | None:
-    if run is None:
-        return None
-    return Undo(getattr(run, "__name__", type(run).__name__), run, retry, first)
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
@@ -416,7 +365,7 @@ def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
     if each is None:
         return None
     if not isinstance(each, str):
-        return Each(getattr(each, "__name__", type(each).__name__), each, at_once, settle)
+        return Each(_name_of(each), each, at_once, settle)
 
     def member(given: Any) -> object:
         if isinstance(given, Mapping):

@@ -40,7 +40,7 @@ def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tu
         if declared.input is not None:
             what = f"work '{id}' has an input, and receives what it is started with."
             problem(what, "Hand it over: effects.start(id, payload).", written(declared.source))
-        if declared.exclusive:
+        if declared.work.exclusive:
             what = f"work '{id}' is exclusive, and no state waits for it."
             problem(what, "Leave exclusive=True out, or make it the activity of a state.", written(declared.source))
         ids[id] = NOWHERE
