@@ -1,4 +1,4 @@
-"""Charts for tests of the core, written down as a tree of states and a list of edges.
+"""Build charts for tests of the core from a tree of states and a list of edges.
 
     chart(
         '''
@@ -11,8 +11,8 @@
         edge("idle", "go", "busy"),
     )
 
-A word after an id is its kind: `parallel`, `final`, `history`, `deep`. Every chart keeps a log in its data: `watched`
-has all its callbacks write into it.
+A word after an id is its kind: `parallel`, `final`, `history`, `deep`. Every chart keeps a log in its data; with
+`watched`, all its callbacks write into it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Members:
                 raise Misfit(f"expected {type_.__name__}, got {type(value.get(name)).__name__}", f"$.{name}")
 
 
-Do = Callable[[Any], object]  # Any: the data, for callbacks that look at nothing else
+Do = Callable[[Any], object]  # Any: the data, for callbacks that use nothing else
 
 
 def action(do: Callable[[Scope], object], name: str | None = None) -> Callback:
@@ -114,14 +114,14 @@ def raises(event: str, payload: object = None) -> Callback:
 
 
 def edge(source: str, events: str, *targets: str, key: str = "", **rest: Any) -> Transition:
-    """An edge; *events* are separated by blanks, none makes it eventless."""
+    """Build an edge; *events* are separated by blanks, and without any it is eventless."""
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in rest.items()}
     words = tuple(events.split())
     return Transition(key or f"{source}--{events or 'always'}", source, targets, words, **rest)
 
 
 def tree(text: str) -> dict[str, State]:
-    """The states of an indented list, root first."""
+    """Read the states of an indented list, root first."""
     lines = [(len(line) - len(line.lstrip()), line.split()) for line in text.splitlines() if line.strip()]
     states = {ROOT: State(ROOT, Kind.COMPOUND, None)}
     above: list[tuple[int, str]] = [(-1, ROOT)]
@@ -190,12 +190,12 @@ def chart(
 
 
 def hosted(made: Chart, **options: Any) -> Chart:
-    """The chart, hosted with other options."""
+    """Return the chart with other hosting options."""
     return replace(made, hosting=replace(made.hosting, **options))
 
 
 def watched(states: str, *edges: Transition, **rest: Any) -> Chart:
-    """A chart whose every callback writes into the log what runs."""
+    """Return the chart with callbacks that write their names into the log."""
     seen = tuple(
         replace(
             transition,
@@ -218,7 +218,7 @@ def watched(states: str, *edges: Transition, **rest: Any) -> Chart:
 
 
 class Driven:
-    """A machine that takes events one after the other, without a host."""
+    """A machine that processes events one after the other, without a host."""
 
     def __init__(self, chart: Chart, data: Json = None) -> None:
         self.chart = chart
@@ -229,7 +229,7 @@ class Driven:
         return self.last.snapshot
 
     def take(self, event: str | Event, payload: object = None) -> Step:
-        """Take an event; the log begins anew."""
+        """Process an event, with an empty log."""
         taken = Event(event, payload) if isinstance(event, str) else event
         self.last = step(self.chart, self.emptied, taken)
         return self.last

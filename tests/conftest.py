@@ -1,4 +1,4 @@
-"""What all tests share: where coverage measures."""
+"""Fixtures of all tests: where coverage measures."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from coverage import Coverage
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the processes that run tests, and none that these start: those die by SIGKILL, unread."""
+    """Measure only processes that run tests. Those that they start die by SIGKILL, and could not report."""
     if not config.getoption("numprocesses", None):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 def pytest_sessionfinish() -> None:
-    """Write down what was measured: a worker is not given long to end by itself."""
+    """Save the measurements: a worker gets little time to end by itself."""
     if (measured := Coverage.current()) is not None:
         measured.save()
 
 
 @pytest.fixture
 def unmeasured() -> Iterator[None]:
-    """Leave coverage to the tests of each module: measured, a thousand random charts take twice as long."""
+    """Turn coverage off for random charts, which would take twice as long; the tests of each module have it on."""
     measured = Coverage.current()
     if measured is not None:
         measured.stop()

@@ -1,4 +1,4 @@
-"""Which processes of this machine run where."""
+"""Find the processes of this computer by their working directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The pids of those whose working directory is *folder*, or below it."""
+    """Return the pids of processes whose working directory is *folder*, or below it."""
     found: list[int] = []
     for process in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""What `durable_fsm` offers, and what importing it costs."""
+"""The public names of `durable_fsm`, and the packages that importing it loads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEEDS_A_HOST = {"JsonFormatter", "app"}
 
 
 def loaded_by(statements: str) -> set[str]:
-    """The packages from outside the standard library that a fresh interpreter loads for *statements*."""
+    """List the packages outside the standard library that a fresh interpreter loads for *statements*."""
     program = f"import json, sys; before = set(sys.modules)\n{statements}\nprint(json.dumps([*(sys.modules.keys() - before)]))"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     packages = {name.partition(".")[0] for name in json.loads(ran.stdout)}
@@ -41,12 +41,12 @@ def test_type_checkers_see_the_public_names_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("name", durable_fsm.__all__)
-def test_every_public_name_is_there_and_listed(name: str) -> None:
+def test_every_public_name_exists_and_is_listed(name: str) -> None:
     assert getattr(durable_fsm, name) is not None
     assert name in dir(durable_fsm)
 
 
-def test_a_name_that_is_not_public_is_not_there() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'durable_fsm' has no attribute 'durabel'"):
         _ = durable_fsm.durabel  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 

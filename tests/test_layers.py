@@ -1,6 +1,6 @@
-"""The core is pure: what it imports can neither tell the time nor reach the world.
+"""The core is pure: its imports cannot tell the time and cannot reach the outside world.
 
-The order of the layers is import-linter's contract, in pyproject.toml; here is what it cannot say.
+import-linter checks the order of the layers, by a contract in pyproject.toml; these tests check the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ THE_SYSTEM = {"logging", "os", "shutil", "sqlite3", "tempfile"}
 THE_NETWORK = {"ftplib", "http", "select", "selectors", "smtplib", "socket", "socketserver", "ssl", "urllib", "xmlrpc"}
 ALLOWED = (sys.stdlib_module_names | {"msgspec"}) - CLOCKS - CHANCE - OTHERS_AT_WORK - THE_SYSTEM - THE_NETWORK
 
-# What is harmless in a module that is not: types of values, and what is seeded.
+# Harmless names of impure modules: types of values, and seeded generators.
 BY_NAME = {
     ("datetime", "UTC"),
     ("datetime", "date"),
@@ -36,7 +36,7 @@ READS_A_CLOCK = {"now", "today", "utcnow"}
 
 
 def impurities(source: str) -> Iterator[str]:
-    """Everything in *source* that the core must not do, as `line 3: import time`."""
+    """List everything in *source* that the core must not do, as `line 3: import time`."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -64,7 +64,7 @@ def _is_allowed(module: str) -> bool:
 
 
 @pytest.mark.parametrize("module", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
-def test_the_core_imports_only_what_cannot_tell_the_time_or_reach_the_world(module: Path) -> None:
+def test_the_core_imports_nothing_that_tells_the_time_or_reaches_the_outside_world(module: Path) -> None:
     assert list(impurities(module.read_text(encoding="utf-8"))) == []
 
 
@@ -91,7 +91,7 @@ def test_the_core_imports_only_what_cannot_tell_the_time_or_reach_the_world(modu
         "Random()",
     ],
 )
-def test_an_impure_core_is_noticed(source: str) -> None:
+def test_an_impure_core_is_refused(source: str) -> None:
     assert len(list(impurities(source))) == 1
 
 
@@ -111,5 +111,5 @@ def test_an_impure_core_is_noticed(source: str) -> None:
         "Random(seed)",
     ],
 )
-def test_a_pure_core_is_left_in_peace(source: str) -> None:
+def test_a_pure_core_is_accepted(source: str) -> None:
     assert list(impurities(source)) == []

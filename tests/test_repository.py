@@ -1,4 +1,4 @@
-"""What is committed runs anywhere: nothing of one machine in it, and a wheel that brings all it needs."""
+"""The committed files run anywhere: they name no local path, and the wheel declares all its dependencies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
-# The patterns do not match their own spelling here.
+# The patterns do not match their own text in this file.
 INDEX = re.compile(r"pypi[.]org/simple|pythonhosted[.]org|registry[.]npmjs|index[-]url|find[-]links|file[:]//")
 HOME = re.compile(r"/(?:home|root|Users)/[\w.]")
 SIBLING = re.compile(r"(?<![\w*|])shared[/](?=[\w.])")
 
 
 def tracked() -> list[Path]:
-    """Every file that is committed, or would be by `git add --all`."""
+    """List every file that is committed, or would be by `git add --all`."""
     try:
         ran = subprocess.run(
             ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -38,20 +38,20 @@ def tracked() -> list[Path]:
 
 
 def traces(text: str, neighbours: Iterable[str]) -> list[str]:
-    """What in *text* belongs to one machine only."""
+    """Find the parts of *text* that are valid on one computer only."""
     local = re.compile("|".join(re.escape(path) + r"(?![\w-])" for path in neighbours) or r"(?!)")
     patterns = (INDEX, HOME, SIBLING, local)
     return [match.group() for pattern in patterns for match in pattern.finditer(text)]
 
 
 def neighbours_of(root: Path) -> list[str]:
-    """*root* and what lies beside it, where that is not the system's."""
+    """List *root* and its neighbours, unless they belong to the system."""
     if root.parent == Path(root.anchor) or root.parent == Path(tempfile.gettempdir()):
         return [str(root)]
     return [str(path) for path in root.parent.iterdir()]
 
 
-def test_no_committed_text_knows_the_machine_it_was_written_on() -> None:
+def test_no_committed_text_names_a_path_of_one_computer() -> None:
     neighbours = neighbours_of(ROOT)
     found: dict[str, list[str]] = {}
 
@@ -77,12 +77,12 @@ def test_no_committed_text_knows_the_machine_it_was_written_on() -> None:
         "https://pypi" + ".org/simple/six",
     ],
 )
-def test_a_trace_of_a_machine_is_noticed(text: str) -> None:
+def test_a_local_path_is_found(text: str) -> None:
     assert len(traces(text, ["/" + "projects/durable_fsm", "/" + "projects/elsewhere"])) == 1
 
 
-def test_the_wheel_brings_all_it_needs(tmp_path: Path) -> None:
-    """Install the wheel where there is nothing but its declared dependencies, and use every public name."""
+def test_the_wheel_works_with_its_declared_dependencies_only(tmp_path: Path) -> None:
+    """Install the wheel beside its declared dependencies only, and use every public name."""
     python = tmp_path / "venv" / "bin" / "python"
     venv.create(tmp_path / "venv", symlinks=True)
     place = next(tmp_path.glob("venv/lib/python*/site-packages"))
@@ -107,7 +107,7 @@ def pip(*arguments: str | Path) -> None:
 
 
 def needed_by(requirements: Iterable[str], extra: str = "") -> set[str]:
-    """The distributions that these requirements name, and those which they require themselves."""
+    """Find the distributions of these requirements, and of their own requirements."""
     found: set[str] = set()
     for requirement in map(Requirement, requirements):
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
@@ -126,7 +126,7 @@ def lend(names: Iterable[str], place: Path) -> None:
             (place / top).symlink_to(Path(str(distribution.locate_file(top))))
 
 
-def test_no_two_applications_of_the_server_tests_serve_charts_of_one_name() -> None:
+def test_no_two_applications_of_the_server_tests_have_a_chart_of_the_same_name() -> None:
     chart = re.compile(r"^(?:class (\w+)\([^)]*StateChart\b.*\)|(\w+) = TransitionsConfig\()", re.MULTILINE)
     apps = [one for pattern in ("*_app.py", "*charts.py") for one in (ROOT / "tests/server").glob(pattern)]
 

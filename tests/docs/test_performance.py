@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.figures import Compared, Interval, Spread, compare, interval, ratio_interval, slope, spread, verdicts
+from benchmarks.inside import PARTS
 from benchmarks.load import Sample
 from benchmarks.plots import PICTURES, Picture
 from benchmarks.report import PAGE, README, README_TABLES, RESULTS, TABLES, in_page
 from benchmarks.serving import SERVERS, WAYS, WORK, compared
 from benchmarks.shapes import SHAPES
 
+SOURCE = Path(__file__).parents[2] / "src"
 LEVEL = Interval(1.0, 0.9, 1.1)
 QUICK = {"imports": {"import durable_fsm": {"ms": [10.0, 20.0]}}, "ready_ms": {"uvicorn": [900.0, 1000.0]}}
 
@@ -84,6 +87,13 @@ def test_everything_was_measured_often_enough(results: Any) -> None:
     assert list(results["startup"]["ready_ms"]) == list(SERVERS)
     assert {len(one["us"]) for one in results["inside"].values()} == {9}
     assert results["fields"] == list(Sample._fields)
+
+
+def test_every_part_of_an_event_names_files_of_ours_that_exist() -> None:
+    files = [str(path.relative_to(SOURCE)) for path in (SOURCE / "durable_fsm").rglob("*.py")]
+    named = [prefix for prefixes in PARTS.values() for prefix in prefixes if prefix.startswith("durable_fsm")]
+
+    assert [prefix for prefix in named if not any(file.startswith(prefix) for file in files)] == []
 
 
 def test_importing_durable_fsm_needs_no_optional_dependency(results: Any) -> None:

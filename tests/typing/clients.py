@@ -1,4 +1,4 @@
-"""What a user's type checker sees of the client. Checked by pyright and mypy, never executed."""
+"""Uses of the client, as a user's type checker sees them. Checked by pyright and mypy, never executed."""
 
 from __future__ import annotations
 

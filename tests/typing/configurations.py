@@ -1,4 +1,4 @@
-"""What a user's type checker sees of a configuration of transitions. Checked by pyright and mypy, never executed."""
+"""Configurations of transitions, as a user's type checker sees them. Checked by pyright and mypy, never executed."""
 
 from __future__ import annotations
 

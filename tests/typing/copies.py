@@ -1,4 +1,4 @@
-"""What type checkers see of a changed copy. mypy knows the fields; at run time msgspec refuses what is not one."""
+"""Changed copies, as type checkers see them. mypy knows the fields; at run time msgspec refuses what is not one."""
 
 from __future__ import annotations
 
