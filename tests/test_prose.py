@@ -27,7 +27,7 @@ HABITS = {
         r"(?<![Tt]here )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|later\b|earlier\b|different\b|better\b)[\w'`]"
     ),
     "do not begin with a clause: say who does it": re.compile(r"^(?:What|Who|Whatever) (?!.*[?][\"')]*$)"),
-    "say 'is', 'lists' or 'contains' instead of 'stands'": re.compile(r"\b[Ss]tands?\b(?!-)"),
+    "say 'is', 'lists' or 'contains' instead of 'stands'": re.compile(r"\b[Ss]tands?\b(?!-| in for\b)"),
     "say 'arrived', 'is' or 'is missing'": re.compile(r"\b(?:has|have|had) (?:come|gone)\b"),
     "say 'continued', 'passed on' or 'drains'": re.compile(
         r"\b(?:taken up|takes? up(?! to)|took up|hand(?:s|ed)? on|com(?:es?|ing) to rest|came to rest|at rest)\b"
@@ -124,7 +124,7 @@ def test_a_habit_is_found(sentence: str) -> None:
         "There is no file 'missing.md'.",
         "The machine is no longer there.",
         "It may take up to a minute.",
-        "A stand-in for a standalone bank.",
+        "A stand-in for a standalone bank; fakes stand in for it.",
         "What is parked?",
         "Say what is parked, and who did it.",
         "`nobody` and ```What stands```.",
