@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 import httpx
 
-from durable_fsm.client.calls import Calls, Invocation, Named
+from durable_fsm.client.calls import Calls, Named, SentCall
 from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpResponse, Ingress, Lost, Pause
 from durable_fsm.client.values import Entry, View
 from durable_fsm.core.chart import Chart
@@ -99,7 +99,7 @@ class SyncClient:
 
     def invocation(self, chart: str, key: str, id: str) -> SyncSent:
         """An event that was sent one-way, by the id of its invocation."""
-        return SyncSent(self, Invocation(id, self._ingress, chart, key))
+        return SyncSent(self, SentCall(id, self._ingress, chart, key))
 
     def _take(self, exchange: Exchange[T]) -> T:
         """Send and wait as *exchange* asks, until it has a result."""
@@ -135,7 +135,7 @@ class SyncSent:
     """An event that was sent one-way; its receipt can be fetched for a day."""
 
     _client: SyncClient
-    _invocation: Invocation
+    _invocation: SentCall
 
     @property
     def id(self) -> str:

@@ -59,7 +59,7 @@ def segment(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class SentCall:
     """One call that continues at the server without its caller, by its id there."""
 
     id: str
@@ -122,7 +122,7 @@ class Calls:
 
     def tell(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
-    ) -> Exchange[Invocation]:
+    ) -> Exchange[SentCall]:
         """Send an event without waiting for its receipt."""
         if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
             raise ValueError("a delay must be between 0 and 36,500 days")
@@ -130,7 +130,7 @@ class Calls:
         handler, body = self._addressed(event, payload)
         answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
         told = cast("dict[str, Any]", _json(answer, self.chart, self.key))
-        return Invocation(told["invocationId"], self.ingress, self.chart, self.key)
+        return SentCall(told["invocationId"], self.ingress, self.chart, self.key)
 
     def _addressed(self, event: str | Named, payload: object) -> tuple[str, Json]:
         """The handler and its body: the event's own handler, if the definition has one, or `send`."""
