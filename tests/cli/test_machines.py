@@ -210,7 +210,7 @@ def test_wait_returns_when_it_is_so_and_fails_when_it_cannot_be(shop: Shop) -> N
     assert (told["event"], told["configuration"]) == ("unlock", ["open"])
     assert "was not met within" in shop.refused("wait", "Kiosk/waited", "--state", "gone", "--timeout", "100ms", code=5)
     assert "Say one thing" in shop.refused("wait", "Kiosk/waited", code=2)
-    assert "is no duration" in shop.refused("wait", "Kiosk/waited", "--settled", "--timeout", "soon", code=2)
+    assert "is not a duration" in shop.refused("wait", "Kiosk/waited", "--settled", "--timeout", "soon", code=2)
 
 
 def test_a_machine_is_repaired_cancelled_and_deleted(shop: Shop) -> None:

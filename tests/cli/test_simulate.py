@@ -97,7 +97,7 @@ def test_pretty_is_for_people() -> None:
         ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
         ('{"event": "press", "playload": {}}', "line 1: 'playload' means nothing beside 'event'."),
         ('{"event": 5}', "line 1: 'event' is a string, not 5."),
-        ('{"advance": "soon"}', "line 1: 'soon' is no duration; write 100ms, 30s, 15m, 2h or 1d."),
+        ('{"advance": "soon"}', "line 1: 'soon' is not a duration; write 100ms, 30s, 15m, 2h or 1d."),
         ('{"done": "on"}', "line 1: Lamp/simulated: activity 'on' is not running; running: none"),
     ],
 )

@@ -94,9 +94,12 @@ def test_an_event_of_ones_own_can_be_waited_for() -> None:
 def test_durations_are_written_with_their_unit() -> None:
     assert duration_of("1h30m") == timedelta(minutes=90)
     assert duration_of("100ms") == timedelta(milliseconds=100)
+    assert duration_of("2min") == duration_of("2M") == timedelta(minutes=2)
+    assert duration_of(".5s") == duration_of("0.5s") == timedelta(seconds=0.5)
+    assert duration_of("15", unit="ms") == timedelta(milliseconds=15)
 
 
 @pytest.mark.parametrize("text", ["15", "", "soon", "1h 30m", "999999999999d"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no duration|is too long a time"):
+def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a duration|is longer than any timer can be"):
         duration_of(text)

@@ -245,7 +245,7 @@ def test_waiting_for_a_machine_that_does_not_exist_is_refused(host: Host) -> Non
         pytest.param({"taken": True}, "send it along", id="taken"),
         pytest.param({"any": []}, "'any' is a list of 1 to 20", id="any"),
         pytest.param({"any": [{"any": [{"state": "sold"}]}]}, "none of them is an 'any'", id="nested"),
-        pytest.param({"state": "sold", "timeout": "soon"}, "'soon' is no duration", id="timeout"),
+        pytest.param({"state": "sold", "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
         pytest.param({"state": "sold", "timeout": "400d"}, "between nothing and 365 days", id="long"),
         pytest.param({"state": "sold", "payload": 1}, "'payload' belongs to an 'event'", id="payload"),
         pytest.param({"state": "sold", "event": 1}, "'event' is the name of one", id="event"),

@@ -316,7 +316,7 @@ def test_only_servers_with_a_known_key_may_come(effects: EffectLog, tmp_path: Pa
         (("--part", "runners", "--runner-bind", ":9081"), "do not go together"),
         (("--tls-cert", __file__), "--tls-cert and --tls-key go together"),
         (("--bind", "somewhere"), "is not an address to listen at. Write it as in 0.0.0.0:9080."),
-        (("--drain", "soon"), "is no duration"),
+        (("--drain", "soon"), "is not a duration"),
         (("--server", "apache"), "is not one of"),
     ],
 )

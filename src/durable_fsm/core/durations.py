@@ -9,21 +9,27 @@ UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
+    "min": timedelta(minutes=1),
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PART = re.compile(r"(\d*\.?\d+)(ms|min|s|m|h|d)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d*\.?\d+")
 
 
-def duration_of(text: str) -> timedelta:
-    """`100ms`, `30s`, `15m`, `2h`, `1d`, or several: `1h30m`.
+def duration_of(text: str, *, unit: str = "") -> timedelta:
+    """Read `100ms`, `30s`, `.5s`, `15m`, `15min`, `2h`, `1d`, or several: `1h30m`.
+
+    Args:
+        unit: of a number without one, which is refused otherwise.
 
     Raises:
-        ValueError: it is no such text, or longer than a timedelta can be.
+        ValueError: the text is not a duration, or is longer than a timedelta can be.
     """
-    if not text or _DURATION.sub("", text):
-        raise ValueError(f"'{text}' is no duration; write 100ms, 30s, 15m, 2h or 1d.")
+    written = text + unit if _NUMBER.fullmatch(text) else text
+    if not written or _PART.sub("", written):
+        raise ValueError(f"'{text}' is not a duration; write 100ms, 30s, 15m, 2h or 1d.")
     try:
-        return sum((float(number) * UNITS[unit] for number, unit in _DURATION.findall(text)), timedelta())
+        return sum((float(number) * UNITS[unit.lower()] for number, unit in _PART.findall(written)), timedelta())
     except OverflowError as error:
-        raise ValueError(f"'{text}' is too long a time.") from error
+        raise ValueError(f"'{text}' is longer than any timer can be.") from error

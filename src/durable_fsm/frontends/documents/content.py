@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
 from statemachine.io import model as io
 
+from durable_fsm.core.durations import duration_of
 from durable_fsm.core.events import Failure
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.documents.expressions import BadExpression, Language, Value, assign, writable
@@ -18,9 +18,6 @@ Act = Callable[[Scope], None]
 
 TYPES = ("", "scxml", "http://www.w3.org/TR/scxml", "http://www.w3.org/TR/scxml/", SCXML)
 """Names of the one event processor, and of the one kind of machine, that there are."""
-
-_TIME = re.compile(r"\s*(\d*\.?\d+)\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class NotSent(ValueError):
@@ -162,7 +159,7 @@ class Content:
         if target == "#_internal":
             scope.effects.raise_(str(event), payload)
             return
-        after = duration(str(delay)) if delay else timedelta(0)
+        after = duration_of(str(delay).strip(), unit="ms") if delay else timedelta(0)  # a number is milliseconds
         to = str(target) if target else None
         scope.effects.send(str(event), payload, after=after, id=sendid or None, to=to)
 
@@ -188,18 +185,6 @@ def _holds(scope: Scope, condition: Value) -> bool:
         failure = Failure(type(error).__name__, str(error), source="if")
         scope.effects.raise_("error.execution", failure)
         return False
-
-
-def duration(text: str) -> timedelta:
-    """`1s`, `.5s`, `500ms`, `2min`; a bare number is milliseconds.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise ValueError(f"'{text}' is no delay; write 500ms, 1.5s, 2min, 1h or 1d")
-    return timedelta(seconds=float(found[1]) * _UNITS[(found[2] or "ms").lower()])
 
 
 def _constant(value: object) -> Value:

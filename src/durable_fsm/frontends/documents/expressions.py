@@ -18,7 +18,6 @@ from durable_fsm.core.events import Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.documents.values import SCXML, Code, Object, Processor, revived, stored
 
-SYSTEM = ("_event", "_sessionid", "_name", "_ioprocessors", "_x")
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 WORDS: dict[str, object] = {"true": True, "false": False, "null": None}
 
