@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
 from durable_fsm.core.program import index_of
@@ -35,27 +36,21 @@ def graph_of(
     """
     if depth is not None and depth < 1:
         raise ValueError(f"a picture of depth {depth} would show nothing; use 1 or more")
-    return _Extraction(chart, depth, active, taken, possible, heat or {}).graph()
+    return _Extraction(chart, depth, _with_ancestors(chart, active), taken, possible, heat or {}).graph()
 
 
+@dataclass
 class _Extraction:
-    def __init__(
-        self,
-        chart: Chart,
-        depth: int | None,
-        active: Collection[str],
-        taken: Collection[str],
-        possible: Collection[str],
-        heat: Mapping[str, float],
-    ) -> None:
-        self.chart = chart
-        self.depth = depth
-        self.words = Words(chart)
-        self.active = _with_ancestors(chart, active)
-        self.taken = frozenset(taken)
-        self.possible = frozenset(possible)
-        self.heat = heat
-        self.shown = {id: self._visible(id) for id in chart.states}
+    chart: Chart
+    depth: int | None
+    active: Collection[str]
+    taken: Collection[str]
+    possible: Collection[str]
+    heat: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        self.words = Words(self.chart)
+        self.shown = {id: self._visible(id) for id in self.chart.states}
 
     def graph(self) -> Graph:
         states = [

@@ -11,7 +11,7 @@ from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.graph import Graph, GraphEdge, Initial, Node, Part, Role
 from durable_fsm.diagram.layout.geometry import Path, Rect, joined
 from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place
-from durable_fsm.diagram.layout.plan import BAR, TOP, LayoutPlan, Wire
+from durable_fsm.diagram.layout.plan import BAR, BOTTOM, TOP, LayoutPlan, Leg, Wire
 from durable_fsm.diagram.layout.route import route
 from durable_fsm.diagram.layout.sizes import (
     DOT,
@@ -94,18 +94,22 @@ class _Assembly:
         plan = LayoutPlan(graph)
         self.graph = _with_crossing_edges_as_rows(graph, plan) if plan.across else graph
         self.plan = plan
+        # By scope: the scope with everything placed, and where its origin is in the box of its state.
         self.placed: dict[str, Placed] = {}
-        self.sizes: dict[str, tuple[float, float]] = {}
         self.inset: dict[str, tuple[float, float]] = {}
+        # By state: its size, the height and the shift of its title, the ports and histories on its border.
+        self.sizes: dict[str, tuple[float, float]] = {}
         self.headers: dict[str, float] = {}
         self.shifts: dict[str, float] = {}
         self.fixed: dict[str, dict[str, float]] = {id: {} for id in (ROOT, *graph.by_id)}
-        self.dividers: list[tuple[str, Path]] = []
-        self.columns: dict[str, Rect] = {}
-        self.within: dict[str, tuple[float, float]] = {}
         self.borders: dict[str, dict[str, float]] = {}
+        # By region: its column in the box of the parallel state.
+        self.columns: dict[str, Rect] = {}
+        # Final places: origins of scopes, boxes of states, columns of regions, and the lines between these.
+        self.offsets: dict[str, tuple[float, float]] = {}
         self.boxes: dict[str, Rect] = {}
         self.frames: dict[str, Rect] = {}
+        self.dividers: list[tuple[str, Path]] = []
 
     # ── from the inside out ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,22 +130,15 @@ class _Assembly:
 
     def _lay(self, id: str) -> Placed:
         scope = self.plan.scopes[id]
-        items: dict[str, Item] = {}
-        for name in scope.dots:
-            items[name] = Item(name, DOT, DOT)
-        for name, side in scope.ports.items():
-            if side == TOP:
-                items[name] = Item(name, 2, 2)
-        for state in scope.states:
-            items[state] = self._item(state)
+        items = {name: Item(name, DOT, DOT) for name in scope.dots}
+        items |= {name: Item(name, 2, 2) for name in scope.ports_at(TOP)}
+        items |= {state: self._item(state) for state in scope.states}
         for wire in self.plan.wires:
-            if wire.scope == id and wire.edge is not None and wire.text is not None:
+            if wire.scope == id:
                 width, height = pill_size(wire.text)
                 height += BAR if len(wire.edge.targets) > 1 else 0
                 items[wire.pill] = Item(wire.pill, *self._turned(width, height))
-        for name, side in scope.ports.items():
-            if side != TOP:
-                items[name] = Item(name, 2, 2)
+        items |= {name: Item(name, 2, 2) for name in scope.ports_at(BOTTOM)}
         placed = place(scope, items)
         straighten(placed)
         route(placed)
@@ -165,17 +162,24 @@ class _Assembly:
         return [self._turned(text.width, max(text.height, 16.0)) for text in texts]
 
     def _compound(self, node: Node) -> tuple[float, float]:
-        placed = self._lay(node.id)
-        bounds = placed.bounds
         least, header = header_size(node)
+        width, bounds = self._framed(node.id, least, header + ABOVE)
+        self.headers[node.id] = header
+        return width, header + ABOVE + bounds.height + BELOW
+
+    def _framed(self, id: str, least: float, above: float) -> tuple[float, Rect]:
+        """Lay out the scope of a state or region, with *above* pixels over it.
+
+        Returns:
+            The width of the box, which is enough for a title of the width *least*; and the bounds of the scope.
+        """
+        placed = self._lay(id)
+        bounds = placed.bounds
         width = max(bounds.width + 2 * SIDE, least)
         left = (width - bounds.width) / 2 - bounds.left
-        crossings = self._ports(node.id, placed, left)
-        shift = _free_shift(crossings, least - 20)
-        width = max(width, least + shift)
-        self.headers[node.id], self.shifts[node.id] = header, shift
-        self.inset[node.id] = (left, header + ABOVE - bounds.top)
-        return width, header + ABOVE + bounds.height + BELOW
+        self.inset[id] = (left, above - bounds.top)
+        self.shifts[id] = _free_shift(self._ports(id, placed, left), least - 20)
+        return max(width, least + self.shifts[id]), bounds
 
     def _ports(self, id: str, placed: Placed, left: float) -> list[float]:
         """Fix the ports of a scope on the border of its state, and return where lines run through its heading.
@@ -193,30 +197,23 @@ class _Assembly:
 
     def _parallel(self, node: Node) -> tuple[float, float]:
         least, header = header_size(node)
-        regions = [child for child in self.graph.children[node.id] if not child.kind.is_history]
+        regions = self._regions(node)
         headings = [region_size(region)[1] for region in regions if region.kind is Kind.COMPOUND]
         inside = header + max(headings, default=6.0) + ABOVE - 6
         columns: list[Rect] = []
         above: list[float] = []
         x, tallest = 0.0, 0.0
         for region in regions:
-            placed = self._lay(region.id)
             wanted = region_size(region)[0] if region.kind is Kind.COMPOUND else 0.0
-            width = max(placed.bounds.width + 2 * SIDE, wanted)
-            left = (width - placed.bounds.width) / 2 - placed.bounds.left
-            crossings = self._ports(region.id, placed, left)
-            if region.kind is Kind.COMPOUND:
-                self.shifts[region.id] = _free_shift(crossings, wanted - 20)
-                width = max(width, wanted + self.shifts[region.id])
-            self.within[region.id] = (left, inside - header - placed.bounds.top)
-            for name, side in placed.scope.ports.items():
+            width, bounds = self._framed(region.id, wanted, inside - header)
+            for name, side in self.plan.scopes[region.id].ports.items():
                 port = f"{region.id} {name}"
                 if port in self.fixed[region.id]:
                     self.fixed[node.id][port] = x + self.fixed[region.id][port]
                     above += [self.fixed[node.id][port]] if side == TOP else []
             columns.append(Rect(x, header, x + width, 0))
             x += width
-            tallest = max(tallest, placed.bounds.height)
+            tallest = max(tallest, bounds.height)
         self.headers[node.id] = header
         self.shifts[node.id] = shift = _free_shift(above, least - 20)
         width, height = max(x, least + shift), inside + tallest + BELOW
@@ -228,16 +225,21 @@ class _Assembly:
             self.borders.setdefault(node.id, {})[history] = inside + 18 + number * (HISTORY + 8)
         return width, height
 
+    def _regions(self, parallel: Node) -> list[Node]:
+        return [child for child in self.graph.children[parallel.id] if not child.kind.is_history]
+
     # ── from the outside in ───────────────────────────────────────────────────────────────────────────────────────────
 
     def layout(self) -> Layout:
         root = self._lay(ROOT)
         self.inset[ROOT] = (-root.bounds.left, -root.bounds.top)
-        self.offsets: dict[str, tuple[float, float]] = {}
         self._settle(ROOT, self.inset[ROOT])
         states = tuple(self._state(node) for node in self.graph.nodes)
-        dots = [self._dot(wire) for wire in self.plan.wires if wire.initial is not None]
-        wired = {id(wire.edge): self._edge(wire) for wire in self.plan.wires if wire.edge is not None}
+        dots = [
+            DrawnDot(wire.initial, self._final_box(wire.scope, wire.dot), self._leg(wire.leg))
+            for wire in self.plan.initial_wires
+        ]
+        wired = {id(wire.edge): self._edge(wire) for wire in self.plan.wires}
         looped = {id(edge): drawn for state in self.plan.loops for edge, drawn in self._loops(state)}
         found = {**wired, **looped}
         edges = tuple(found[id(edge)] for edge in self.graph.edges if id(edge) in found)
@@ -257,7 +259,7 @@ class _Assembly:
         """Move a scope to its final place, and everything inside it."""
         self.offsets[id] = offset
         for state in self.plan.scopes[id].states:
-            self._settle_state(self.graph.by_id[state], self.placed[id].items[state].box.moved(*offset))
+            self._settle_state(self.graph.by_id[state], self._final_box(id, state))
 
     def _settle_state(self, node: Node, box: Rect) -> None:
         self.boxes[node.id] = box
@@ -265,9 +267,8 @@ class _Assembly:
             dx, dy = self.inset[node.id]
             self._settle(node.id, (box.left + dx, box.top + dy))
         elif node.kind is Kind.PARALLEL:
-            regions = [child for child in self.graph.children[node.id] if not child.kind.is_history]
-            for region in regions:
-                self._region(node, region, box, first=region is regions[0])
+            for number, region in enumerate(self._regions(node)):
+                self._region(node, region, box, first=number == 0)
             for history, y in self.borders.get(node.id, {}).items():
                 self.boxes[history] = Rect.around(box.left, box.top + y, HISTORY, HISTORY)
 
@@ -276,37 +277,32 @@ class _Assembly:
         if not first:
             self.dividers.append((parallel.id, Path((((column.left, column.top), (column.left, column.bottom)),))))
         self.boxes[region.id] = self.frames[region.id] = column
-        dx, dy = self.within[region.id]
+        dx, dy = self.inset[region.id]
         self._settle(region.id, (column.left + dx, column.top + dy))
 
     def _state(self, node: Node) -> DrawnState:
         return DrawnState(node, self.boxes[node.id], self.headers.get(node.id, 0.0), self.shifts.get(node.id, 0.0))
 
-    def _dot(self, wire: Wire) -> DrawnDot:
-        box = self.placed[wire.scope].items[wire.pill].box.moved(*self.offsets[wire.scope])
-        assert wire.initial is not None
-        return DrawnDot(wire.initial, box, self._leg(wire, 0))
+    def _final_box(self, scope: str, item: str) -> Rect:
+        return self.placed[scope].items[item].box.moved(*self.offsets[scope])
 
     def _edge(self, wire: Wire) -> DrawnEdge:
-        assert wire.edge is not None
-        assert wire.text is not None
-        pill = self.placed[wire.scope].items[wire.pill].box.moved(*self.offsets[wire.scope])
+        pill = self._final_box(wire.scope, wire.pill)
         bar = None
         if len(wire.edge.targets) > 1:
             if wire.back:
                 bar, pill = replace(pill, bottom=pill.top + 4), replace(pill, top=pill.top + BAR)
             else:
                 bar, pill = replace(pill, top=pill.bottom - 4), replace(pill, bottom=pill.bottom - BAR)
-        paths = [self._leg(wire, number) for number in range(len(wire.legs))]
-        lines = tuple(path for path, leg in zip(paths, wire.legs, strict=True) if not leg.arrow)
-        arrows = tuple(path for path, leg in zip(paths, wire.legs, strict=True) if leg.arrow)
+        lines = tuple(self._leg(leg) for leg in wire.legs if not leg.arrow)
+        arrows = tuple(self._leg(leg) for leg in wire.legs if leg.arrow)
         if not wire.text.lines and len(arrows) == 1:
             lines, arrows = (), (joined([*lines, *arrows]),)
         return DrawnEdge(wire.edge, lines, arrows, wire.text, pill if wire.text.lines else None, bar)
 
-    def _leg(self, wire: Wire, number: int) -> Path:
+    def _leg(self, leg: Leg) -> Path:
         parts: list[Path] = []
-        for scope, piece, backwards in wire.legs[number].pieces:
+        for scope, piece, backwards in leg.pieces:
             path = self.placed[scope].paths[piece].moved(*self.offsets[scope])
             border = self._to_border(scope, piece)
             if border is not None:
@@ -319,7 +315,7 @@ class _Assembly:
         spec = self.placed[scope].scope.pieces[piece]
         for end, upper in ((spec.upper, True), (spec.lower, False)):
             if end.item.startswith("border "):
-                item = self.placed[scope].items[end.item].box.moved(*self.offsets[scope])
+                item = self._final_box(scope, end.item)
                 box = self.frames.get(scope, self.boxes[scope])
                 if not upper:
                     return Path((((item.x, item.y + 1), (item.x, box.bottom)),))
@@ -365,12 +361,11 @@ def _with_crossing_edges_as_rows(graph: Graph, plan: LayoutPlan) -> Graph:
     """Write edges between two regions into the title band of the parallel state; they are not drawn as lines."""
     rows = {
         parallel: tuple(
-            (Part(Role.KEYWORD, f"{wire.edge.source} → {', '.join(wire.edge.targets)}"), *label.parts)
-            for wire in wires
-            if wire.edge is not None
-            for label in wire.edge.labels
+            (Part(Role.KEYWORD, f"{edge.source} → {', '.join(edge.targets)}"), *label.parts)
+            for edge in edges
+            for label in edge.labels
         )
-        for parallel, wires in plan.across.items()
+        for parallel, edges in plan.across.items()
     }
     nodes = tuple(replace(node, rows=(*node.rows, *rows.get(node.id, ()))) for node in graph.nodes)
     return replace(graph, nodes=nodes)

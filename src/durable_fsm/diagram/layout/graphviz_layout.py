@@ -123,7 +123,7 @@ def _source(scope: LayoutScope, items: dict[str, Item], nodes: dict[str, str], e
     graph.attr("node", shape="box", fixedsize="true", label="")
     graph.attr("edge", arrowhead="none")
     for side, rank in ((TOP, "source"), (BOTTOM, "sink")):
-        names = [name for name, where in scope.ports.items() if where == side]
+        names = scope.ports_at(side)
         if names:
             with graph.subgraph(graph_attr={"rank": rank}) as group:
                 for name in names:

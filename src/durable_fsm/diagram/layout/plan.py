@@ -53,15 +53,24 @@ class Leg:
 
 @dataclass(slots=True)
 class Wire:
-    """An edge or an initial arrow as it will be drawn: its legs, and its label, which is the item `pill` of `scope`."""
+    """An edge as it will be drawn: its legs, and its label, which is the item `pill` of `scope`."""
 
-    edge: GraphEdge | None
+    edge: GraphEdge
     scope: str
-    pill: str = ""
-    text: TextBlock | None = None
-    back: bool = False
-    legs: list[Leg] = field(default_factory=list[Leg])
-    initial: Initial | None = None
+    pill: str
+    text: TextBlock
+    back: bool
+    legs: list[Leg]
+
+
+@dataclass(slots=True)
+class InitialWire:
+    """An initial arrow as it will be drawn; it begins at the item `dot` of `scope`."""
+
+    initial: Initial
+    scope: str
+    dot: str
+    leg: Leg
 
 
 @dataclass(slots=True)
@@ -74,6 +83,9 @@ class LayoutScope:
     pills: list[str] = field(default_factory=list[str])
     ports: dict[str, str] = field(default_factory=dict[str, str])
     pieces: dict[str, Piece] = field(default_factory=dict[str, Piece])
+
+    def ports_at(self, side: str) -> list[str]:
+        return [name for name, where in self.ports.items() if where == side]
 
 
 @dataclass(slots=True)
@@ -106,8 +118,9 @@ class LayoutPlan:
         self.graph = graph
         self.scopes: dict[str, LayoutScope] = {}
         self.wires: list[Wire] = []
+        self.initial_wires: list[InitialWire] = []
         self.loops: dict[str, list[GraphEdge]] = {}
-        self.across: dict[str, list[Wire]] = {}
+        self.across: dict[str, list[GraphEdge]] = {}
         self.borders: dict[str, list[str]] = {}
         self._scopes()
         jobs = [(edge, *self._scope_of(edge)) for edge in graph.edges if not edge.is_loop]
@@ -214,16 +227,12 @@ class LayoutPlan:
         for number, target in enumerate(initial.targets):
             dot = f"dot {number}"
             scope.dots.append(dot)
-            wire = Wire(None, scope.id, dot, initial=initial)
-            wire.legs.append(
-                self._leg(f"i{number} {scope.id}", scope, End(dot), target, up=False, arrow=True, weight=20)
-            )
-            self.wires.append(wire)
+            leg = self._leg(f"i{number} {scope.id}", scope, End(dot), target, up=False, arrow=True, weight=20)
+            self.initial_wires.append(InitialWire(initial, scope.id, dot, leg))
 
     def _edge(self, number: int, edge: GraphEdge, home: str, source: str, targets: tuple[str, ...]) -> None:
-        text = label_of(edge)
         if home not in self.scopes:
-            self.across.setdefault(home.removeprefix(ACROSS), []).append(Wire(edge, home, f"across {number}", text))
+            self.across.setdefault(home.removeprefix(ACROSS), []).append(edge)
             return
         scope = self.scopes[home]
         first, *_ = firsts = [self.inner(home, target)[:1] for target in targets]
@@ -235,13 +244,13 @@ class LayoutPlan:
             heavy = walk.weight(start[0], first[0], edge.kind)
         pill = f"pill {number}"
         scope.pills.append(pill)
-        wire = Wire(edge, home, pill, text, back)
-        for place, target in enumerate(targets):
-            leg = self._leg(f"e{number}.{place}", scope, End(pill), target, up=back, arrow=True, weight=heavy)
-            wire.legs.append(leg)
+        legs = [
+            self._leg(f"e{number}.{place}", scope, End(pill), target, up=back, arrow=True, weight=heavy)
+            for place, target in enumerate(targets)
+        ]
         leg = self._leg(f"e{number}", scope, End(pill), source, up=not back, arrow=False, weight=heavy)
-        wire.legs.insert(0, Leg([(s, p, not b) for s, p, b in reversed(leg.pieces)], arrow=False))
-        self.wires.append(wire)
+        begin = Leg([(s, p, not b) for s, p, b in reversed(leg.pieces)], arrow=False)
+        self.wires.append(Wire(edge, home, pill, label_of(edge), back, [begin, *legs]))
 
     def _leg(self, id: str, scope: LayoutScope, begin: End, goal: str, *, up: bool, arrow: bool, weight: int) -> Leg:
         """The line from an item of the scope to a state, which lies above the item if *up*."""

@@ -15,6 +15,7 @@ from durable_fsm.diagram.layout.graphviz_layout import Item, Placed
 from durable_fsm.diagram.layout.lanes import LEVEL, SidewaysRun, across, bow, ess, lanes, room_for
 from durable_fsm.diagram.layout.plan import LEFT, End, Piece
 
+SIDES = ("left", "right")
 GAP = 9.0
 HARM = 10_000.0
 """The cost of crossing a box, a label or a loop: more than any detour."""
@@ -92,11 +93,11 @@ class _Router:
             return []
         first = self.items[piece.upper.item].rank + 1
         stops = [*way.xs]
-        if way.upper not in ("left", "right"):
+        if way.upper not in SIDES:
             stops.insert(0, self._end_x(piece, way, "upper"))
         else:
             first += 1
-        if way.lower not in ("left", "right"):
+        if way.lower not in SIDES:
             stops.append(self._end_x(piece, way, "lower"))
         sides = enumerate(pairwise(stops))
         return [SidewaysRun(piece.id, first + step, a, b) for step, (a, b) in sides if abs(a - b) > 0.5]
@@ -261,7 +262,7 @@ class _Router:
                 if end.side or not self.placed.is_free(end):
                     continue
                 x = self._other(piece, way, which)
-                if style in ("left", "right"):
+                if style in SIDES:
                     away = abs(x - item.x)
                     order = (1.0, -away) if which == "upper" else (0.0, away)
                     sides.setdefault((item.name, style), []).append((*order, id, which))
@@ -271,7 +272,7 @@ class _Router:
         for (name, side), lines in sides.items():
             item = self.items[name]
             lines.sort()
-            if side in ("left", "right"):
+            if side in SIDES:
                 step = min(11.0, (item.height - 16) / max(1, len(lines) - 1)) if len(lines) > 1 else 0.0
                 for number, (_, _, id, which) in enumerate(lines):
                     self.offsets[id, which] = (number - (len(lines) - 1) / 2) * step
@@ -321,42 +322,37 @@ class _Router:
         x_up, x_low = self._end_x(piece, way, "upper"), self._end_x(piece, way, "lower")
         first = way.xs[0] if way.xs else x_low
         last = way.xs[-1] if way.xs else x_up
-        segments: list[Segment] = []
-        floor = self.ranks[upper.rank].bottom
-        ceiling = self.ranks[lower.rank].top
-        here: Point
-        if way.upper in ("left", "right"):
-            side = upper.box.left if way.upper == "left" else upper.box.right
-            y = upper.y + self.offsets.get((piece.id, "upper"), 0)
-            room = (ceiling if way.xs == () and way.lower not in ("left", "right") else floor + 10) - y
-            here = (first, y + max(min(room, 10 + 0.8 * abs(first - side)), min(room, 26)))
-            segments.append(bow((side, y), here))
+        floor, ceiling = self.ranks[upper.rank].bottom, self.ranks[lower.rank].top
+        segments: list[Segment]
+        if way.upper in SIDES:
+            side = self._side_point(piece, "upper", upper, way.upper)
+            room = (ceiling if not way.xs and way.lower not in SIDES else floor + 10) - side[1]
+            segments = [bow(side, (first, side[1] + _drop(room, abs(first - side[0]))))]
         else:
-            here = (x_up, upper.box.bottom)
-            segments.append((here, (x_up, floor)))
-            here = (x_up, floor)
-        for step, x in enumerate(way.xs):
-            rank = upper.rank + 1 + step
-            if abs(x - here[0]) > 0.5:
-                turn, end = (here[0], self.ranks[rank - 1].bottom), (x, self.ranks[rank].top)
-                segments += [(here, turn), *self._sideways(piece, rank, turn, end)]
-                here = end
-            segments.append((here, (x, self.ranks[rank].bottom)))
-            here = (x, self.ranks[rank].bottom)
-        if way.lower in ("left", "right"):
-            side = lower.box.left if way.lower == "left" else lower.box.right
-            y = lower.y + self.offsets.get((piece.id, "lower"), 0)
-            room = y - (here[1] if way.xs == () else self.ranks[lower.rank - 1].bottom)
-            begin = (last, y - max(min(room, 10 + 0.8 * abs(last - side)), min(room, 26)))
-            segments += [(here, begin), bow((side, y), begin)[::-1]]
+            segments = [((x_up, upper.box.bottom), (x_up, floor))]
+        for rank, x in enumerate(way.xs, upper.rank + 1):
+            segments += self._through_gap(piece, rank, segments[-1][-1], x)
+            segments.append((segments[-1][-1], (x, self.ranks[rank].bottom)))
+        if way.lower in SIDES:
+            here, side = segments[-1][-1], self._side_point(piece, "lower", lower, way.lower)
+            room = side[1] - (self.ranks[lower.rank - 1].bottom if way.xs else here[1])
+            begin = (last, side[1] - _drop(room, abs(last - side[0])))
+            segments += [(here, begin), bow(side, begin)[::-1]]
         else:
-            goal = (x_low, lower.box.top)
-            if abs(x_low - here[0]) > 0.5:
-                turn, end = (here[0], max(here[1], self.ranks[lower.rank - 1].bottom)), (x_low, ceiling)
-                segments += [(here, turn), *self._sideways(piece, lower.rank, turn, end)]
-                here = end
-            segments.append((here, goal))
+            segments += self._through_gap(piece, lower.rank, segments[-1][-1], x_low)
+            segments.append((segments[-1][-1], (x_low, lower.box.top)))
         return Path(tuple(merged(segments)))
+
+    def _side_point(self, piece: Piece, which: str, item: Item, side: str) -> Point:
+        """Where a curve meets the side of a box."""
+        return item.box.left if side == "left" else item.box.right, item.y + self.offsets.get((piece.id, which), 0)
+
+    def _through_gap(self, piece: Piece, gap: int, here: Point, x: float) -> list[Segment]:
+        """The segments from here to x at the rank below the gap; none if that is straight below."""
+        if abs(x - here[0]) <= 0.5:
+            return []
+        turn, end = (here[0], max(here[1], self.ranks[gap - 1].bottom)), (x, self.ranks[gap].top)
+        return [(here, turn), *self._sideways(piece, gap, turn, end)]
 
     def _end_x(self, piece: Piece, way: Way, which: str) -> float:
         end, style = (piece.upper, way.upper) if which == "upper" else (piece.lower, way.lower)
@@ -374,8 +370,7 @@ class _Router:
         parallel, other = (lower, upper) if down else (upper, lower)
         history = (piece.lower if down else piece.upper).port
         goal = (parallel.box.left - 12, parallel.box.top + parallel.borders[history])
-        ways = self._beside_border(piece, range(1))
-        x = ways[0]
+        x = self._beside_border(piece, range(1))[0]
         out = (other.x, other.box.bottom if down else other.box.top)
         flat = self.ranks[parallel.rank].top if down else self.ranks[parallel.rank].bottom
         rim = self.ranks[other.rank].bottom if down else self.ranks[other.rank].top
@@ -406,6 +401,11 @@ def _is_within(spans: list[tuple[float, float]], x: float) -> bool:
     """Whether x lies in one of the spans, which are in order and apart."""
     place = bisect_left(spans, (x, x)) - 1
     return place >= 0 and x < spans[place][1]
+
+
+def _drop(room: float, across: float) -> float:
+    """The height of a curve that goes this far across, in the room that it has."""
+    return max(min(room, 10 + 0.8 * across), min(room, 26))
 
 
 def _beside(item: Item) -> Rect:
