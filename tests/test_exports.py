@@ -59,3 +59,11 @@ def test_defining_a_chart_does_not_load_the_host() -> None:
     names = [name for name in durable_fsm.__all__ if name not in NEEDS_A_HOST]
 
     assert "restate" not in loaded_by(f"from durable_fsm import {', '.join(names)}")
+
+
+def test_the_admin_tools_do_not_load_the_host() -> None:
+    modules = ("client", "inventory", "diagnosis", "kafka_subscriptions")
+
+    loaded = loaded_by("".join(f"import durable_fsm.admin.{module}\n" for module in modules))
+
+    assert not loaded & {"restate", "opentelemetry"}

@@ -11,7 +11,6 @@ from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.machine.storage import is_mark
 from durable_fsm.restate.names import StateKey
 
 BATCH = 500
@@ -101,7 +100,7 @@ def machines_of(
         )
         for row in rows:
             key, stored = row["service_key"], _json(row["value_utf8"])
-            if is_mark(stored):  # the machine has ended, and its key stays taken
+            if isinstance(stored, dict) and stored.get("gone"):  # the machine has ended, and its key stays taken
                 continue
             found = _machine_row(chart, key, stored, definition, parked.get(key, 0), stuck.get(key))
             if wanted is None or wanted.admits(found):

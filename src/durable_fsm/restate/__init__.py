@@ -1,7 +1,4 @@
-"""The host: charts as Restate virtual objects. The only package that imports `restate`."""
+"""The host: charts as Restate virtual objects. The only package that imports `restate`.
 
-from __future__ import annotations
-
-from durable_fsm.restate.app import app, services
-
-__all__ = ["app", "services"]
+`app` begins here. `names` and `fastjson` do without the SDK, and so does this file, for the admin tools that use them.
+"""

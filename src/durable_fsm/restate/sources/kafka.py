@@ -14,7 +14,7 @@ from restate import ObjectContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.sources import Kafka, Record
+from durable_fsm.core.sources import Record
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER
@@ -22,21 +22,6 @@ from durable_fsm.restate.names import Handler, forwarder_name
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
 from durable_fsm.restate.sources.ingestion import EventIngestion, IncomingEvent, SourcePosition, reject
-
-
-def sink_of(chart: Chart, source: Kafka) -> tuple[str, str]:
-    """Service and handler at which the subscription of a topic ends."""
-    return (chart.name, Handler.KAFKA_RECORD) if source.key is None else (forwarder_name(chart), Handler.FORWARD)
-
-
-def source_uri(source: Kafka) -> str:
-    """How Restate names a topic: `kafka://default/orders`."""
-    return f"kafka://{source.cluster}/{source.topic}"
-
-
-def sink_uri(chart: Chart, source: Kafka) -> str:
-    """How Restate names the end of a subscription: `service://Order/_kafka`."""
-    return "service://" + "/".join(sink_of(chart, source))
 
 
 class Topics:
