@@ -17,6 +17,7 @@ import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
+from durable_fsm.docs import show
 from tests.diagram.node import MERMAID
 from tests.docs.chromium import Chromium
 from tests.docs.test_mkdocs import SWITCH
@@ -156,7 +157,7 @@ def test_the_versions_that_are_compared_are_those_installed() -> None:
 
 
 def test_our_picture_shows_all_that_is_in_the_machine(compared: ModuleType) -> None:
-    svg = format(compared.Drone, "fsm-svg")
+    svg = show(compared.Drone).svg
 
     assert all(said in svg for said in ("after 20 s", "plan_route", "spin_rotors", "[rotors_ok]", ">H<", ">FLIGHT<"))
 
