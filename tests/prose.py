@@ -44,7 +44,7 @@ def sentences(text: str) -> list[str]:
 
 
 def of_markdown(source: str) -> Iterator[Text]:
-    """The paragraphs, list items and table cells of a page; no headings, no code."""
+    """The headings (with their signs), paragraphs, list items and table cells of a page; no code."""
     paragraph: list[str] = []
     first, fenced = 0, False
     for number, line in enumerate([*source.splitlines(), ""], 1):
@@ -56,7 +56,10 @@ def of_markdown(source: str) -> Iterator[Text]:
         if apart and paragraph:
             yield Text(first, " ".join(paragraph))
             paragraph = []
-        if code or not bare or bare.startswith("#"):
+        if code or not bare:
+            continue
+        if bare.startswith("#"):
+            yield Text(number, bare)
             continue
         if bare.startswith("|"):
             yield from (Text(number, cell) for cell in bare.strip("|").split(" | "))

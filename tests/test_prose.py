@@ -153,6 +153,7 @@ nobody reads this
 """
 
     assert [(text.line, sentences(text.words)) for text in of_markdown(page)] == [
+        (1, ["# What a heading says"]),
         (3, ["One sentence over two lines."]),
         (5, ["An item that goes on."]),
         (7, ["Another link."]),
