@@ -109,6 +109,7 @@ UNNOTICED = {
     "redact": ("card_number",),
     "operators_only": ("repair",),
     "migrations": (Migration("0", "1"),),
+    "clock": True,
     "workflow": True,
     "flow": True,
 }

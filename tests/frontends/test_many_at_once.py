@@ -143,7 +143,7 @@ def test_items_are_found_in_what_the_activity_receives(
             {"each": timed},
             (
                 "activity 'packing' reads the clock to find its items: time.time."
-                " Let the sender say what time it is, or use a timer: after(...)."
+                " Declare clock=True and read event.at, or use a timer: after(...)."
             ),
         ),
         (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field
 from statemachine import State, StateChart
@@ -400,9 +401,41 @@ class Kettle(StateChart):
         self.seen.add(result)
 
 
+class Presence(BaseModel):
+    came: datetime | None = None
+    left: datetime | None = None
+    told: datetime | None = None
+
+
+@durable(clock=True)
+class TimeCard(StateChart[Presence]):
+    """Records when its person comes and leaves; both are times that callbacks decide by."""
+
+    away = State(initial=True)
+    here = State()
+
+    come = event(away.to(here))
+    leave = event(here.to(away, cond="later"))
+
+    def later(self, data: Presence, event: Any) -> bool:
+        return bool(event.at > data.came)
+
+    def on_come(self, data: Presence, event: Any, effects: Effects) -> None:
+        data.came = event.at
+        effects.raise_("told")
+
+    def on_leave(self, data: Presence, event: Any) -> None:
+        data.left = event.at
+
+    told = event(here.to.itself(internal=True), public=False)
+
+    def on_told(self, data: Presence, event: Any) -> None:
+        data.told = event.at
+
+
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
-    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock,
+    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

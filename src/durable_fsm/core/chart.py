@@ -330,6 +330,7 @@ class Hosting(HostedBehaviour):
         redact: members of data and payloads that errors, logs and history never show.
         operators_only: handlers that the ingress does not serve.
         migrations: how machines of other versions become machines of this one.
+        clock: read the time when a turn begins, and after each wait of the turn; callbacks find it in `event.at`.
         workflow: host a workflow `<name>.workflow` beside the machines.
         flow: host a service `<name>.flow`, which runs a machine without a key.
     """
@@ -339,6 +340,7 @@ class Hosting(HostedBehaviour):
     redact: tuple[str, ...] = ()
     operators_only: tuple[str, ...] = ()
     migrations: tuple[Migration, ...] = ()
+    clock: bool = False
     workflow: bool = False
     flow: bool = False
 

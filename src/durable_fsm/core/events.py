@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -22,7 +23,8 @@ class Event(Struct, frozen=True):
     """Something that happened.
 
     `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
-    and random numbers of the step. `token` ties a timer or an outcome to the entry that is waiting for it: if that
+    and random numbers of the step. `at` is the time that callbacks may decide by, with a time zone; None if the chart does
+    not read the clock. `token` ties a timer or an outcome to the entry that is waiting for it: if that
     entry is gone, so is the event. `cause` is the exception behind an `error.execution`.
     """
 
@@ -30,7 +32,7 @@ class Event(Struct, frozen=True):
     payload: object = None
     origin: Origin = Origin.EXTERNAL
     seed: str = ""
-    at: float | None = None
+    at: datetime | None = None
     token: str | None = None
     cause: Exception | None = None
     sendid: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NoReturn
 
@@ -60,22 +60,22 @@ class _Nothing:
     def start(self, work: str, payload: object) -> None: ...
 
 
-def acceptance_of(chart: Chart, snapshot: Snapshot) -> dict[str, Acceptance]:
-    """Every public event, sorted, and whether the machine would take it now."""
+def acceptance_of(chart: Chart, snapshot: Snapshot, *, now: datetime | None = None) -> dict[str, Acceptance]:
+    """Every public event, sorted, and whether the machine would take it, if its callbacks found *now* in `event.at`."""
     if snapshot.status is not Status.RUNNING:
         return dict.fromkeys(chart.public_events, Acceptance.NO)
     try:
         data = chart.data.load(snapshot.data)
     except Misfit:
         return dict.fromkeys(chart.public_events, Acceptance.NO)
-    return {name: _answer(chart, snapshot, data, name) for name in chart.public_events}
+    return {name: _answer(chart, snapshot, data, Event(name, UnknownPayload(), at=now)) for name in chart.public_events}
 
 
-def _answer(chart: Chart, snapshot: Snapshot, data: object, name: str) -> Acceptance:
+def _answer(chart: Chart, snapshot: Snapshot, data: object, event: Event) -> Acceptance:
     index = index_of(chart)
     active = index.with_ancestors(snapshot.configuration)
-    scope = Scope(chart, Event(name, UnknownPayload()), data, _Nothing(), snapshot, active)
-    candidates, stances = index.stances(snapshot.configuration, name)
+    scope = Scope(chart, event, data, _Nothing(), snapshot, active)
+    candidates, stances = index.stances(snapshot.configuration, event.name)
     answers = {_passes(scope, edge) for of_leaf in candidates for edge in of_leaf}
     answers |= {_STANCES[stance] for stance in stances}
     return next((answer for answer in _STRONGEST if answer in answers), Acceptance.NO)

@@ -7,6 +7,7 @@ states wait for begun anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
 from durable_fsm.core.effects import Outcome, Step
@@ -18,7 +19,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.errors import NotRepairable
 
 
-def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") -> Step:
+def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "", now: datetime | None = None) -> Step:
     """Run an activity again that has failed, or that is running and does not get on; its stable id stays the same.
 
     Raises:
@@ -26,7 +27,7 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") ->
     """
     running = _running(chart, snapshot, activity)
     state = next(state for state in chart.states.values() if state.id == running.state)
-    run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed))
+    run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed, at=now))
     _stop(run, running)
     run.start_activity(state, chart.activities[activity], running.entry)
     run.resume_work()
@@ -34,14 +35,16 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "") ->
     return run.finish(Outcome.TAKEN)
 
 
-def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *, seed: str = "") -> Step:
+def skip(
+    chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *, seed: str = "", now: datetime | None = None
+) -> Step:
     """Take an activity for done, with this result, whether it runs or has failed.
 
     Raises:
         NotRepairable: it neither runs nor has failed.
     """
     running = _running(chart, snapshot, activity)
-    run = _revived(chart, snapshot, Event(f"done.invoke.{activity}", result, Origin.PLATFORM, seed=seed))
+    run = _revived(chart, snapshot, Event(f"done.invoke.{activity}", result, Origin.PLATFORM, seed=seed, at=now))
     _stop(run, running)
     run.mark_finished(running.state, running.id)
     run.take()
@@ -51,7 +54,9 @@ def skip(chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *
     return run.finish(Outcome.TAKEN)
 
 
-def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str = "") -> Step:
+def move(
+    chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str = "", now: datetime | None = None
+) -> Step:
     """Leave everything and enter *targets*, as an external transition of the whole chart would.
 
     Exit and entry actions run. A machine that has ended or failed runs again.
@@ -71,7 +76,7 @@ def move(chart: Chart, snapshot: Snapshot, targets: Sequence[str], *, seed: str 
             raise NotRepairable(
                 chart=chart.name, problem=f"{' and '.join(together)} cannot be active together: name one of them."
             )
-    run = _revived(chart, snapshot, Event("repair.move", origin=Origin.PLATFORM, seed=seed))
+    run = _revived(chart, snapshot, Event("repair.move", origin=Origin.PLATFORM, seed=seed, at=now))
     for running in [running for running in run.activities.values() if running.state is not None]:
         _stop(run, running)
     run.microstep(plan, run.event)

@@ -113,7 +113,7 @@ class Scope:
 
     `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
     callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
-    and exit that is the state being entered or left. `session` names this machine among all.
+    and exit that is the state being entered or left. `at` is the time of the step, for events it raises itself, too. `session` names this machine among all.
     `previous` is the configuration that the transitions under way left, `coming` the one they lead to.
 
     `machine` and `prepared` belong to the front-end, which may keep one object a step and one an event there.
@@ -137,6 +137,7 @@ class Scope:
         self.coming = configuration
         self._asked = asked
         self._before = before
+        self.at = event.at
         self._seed = event.seed
 
     @cached_property

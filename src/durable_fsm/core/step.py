@@ -10,6 +10,7 @@ https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from durable_fsm.core import undo
 from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
@@ -42,7 +43,14 @@ PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
 
 
 def start(
-    chart: Chart, *, data: Json = None, life: str = "", seed: str = "", created_from: str = "", parent: str = ""
+    chart: Chart,
+    *,
+    data: Json = None,
+    life: str = "",
+    seed: str = "",
+    now: datetime | None = None,
+    created_from: str = "",
+    parent: str = "",
 ) -> Step:
     """Enter the initial states of a new machine.
 
@@ -50,6 +58,7 @@ def start(
         data: input for the chart's data type; None takes its defaults.
         life: names this existence of the machine; part of every token.
         seed: feeds the ids and random numbers of the callbacks.
+        now: what callbacks find in `event.at`.
         created_from: kept in the snapshot, to tell a repeated creation from a different one.
         parent: the session of the machine that runs this one as its child.
 
@@ -75,7 +84,7 @@ def start(
         created_from=created_from,
         parent=parent,
     )
-    run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed))
+    run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed, at=now))
     run.begin()
     return run.finish(Outcome.TAKEN)
 
@@ -101,12 +110,12 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     if snapshot.status is Status.DONE:
         raise Finished(chart=chart.name, event=event.name, configuration=snapshot.configuration)
     if snapshot.status is Status.FAILED and snapshot.failure is not None:
-        raise _rejected(chart, snapshot, event.name, reason=f"The machine has failed: {snapshot.failure.message}")
+        raise _rejected(chart, snapshot, event, reason=f"The machine has failed: {snapshot.failure.message}")
     run = Run.resume(chart, snapshot, event)
     try:
         outcome = run.take()
     except Refused as refusal:
-        raise _rejected(chart, snapshot, event.name, reason=str(refusal)) from refusal.__cause__
+        raise _rejected(chart, snapshot, event, reason=str(refusal)) from refusal.__cause__
     if outcome is Outcome.TAKEN:
         return run.finish(outcome)
     if outcome is Outcome.DEFERRED:
@@ -118,7 +127,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
 def _refuse_unexpected(run: Run, outcome: Outcome | None, event: Event) -> None:
     """Tell a sender that nothing has taken the event, unless the chart declares that it does not matter."""
     if outcome is None and event.origin in OTHERS and run.chart.policies.unexpected is Unexpected.REJECT:
-        raise _rejected(run.chart, run.before, event.name, reason=_said_no(run.refusals))
+        raise _rejected(run.chart, run.before, event, reason=_said_no(run.refusals))
 
 
 def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
@@ -130,13 +139,13 @@ def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
     return changed(snapshot, version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
 
 
-def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str) -> Step:
+def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: datetime | None = None) -> Step:
     """Take an event that was deferred; the outcome `deferred` leaves the machine as it was.
 
     Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
     """
     others = tuple(other for other in snapshot.deferred if other.token != kept.token)
-    result = _dispatch(chart, changed(snapshot, deferred=others), Event(kept.event, kept.payload, seed=seed))
+    result = _dispatch(chart, changed(snapshot, deferred=others), Event(kept.event, kept.payload, seed=seed, at=now))
     return Step(snapshot, outcome=Outcome.DEFERRED) if result.outcome is Outcome.DEFERRED else result
 
 
@@ -190,10 +199,11 @@ def admit(chart: Chart, event: Event) -> None:
     typed(chart, event)
 
 
-def _rejected(chart: Chart, snapshot: Snapshot, event: str, *, reason: str) -> EventRejected:
-    accepted = tuple(name for name, answer in acceptance_of(chart, snapshot).items() if answer is not Acceptance.NO)
+def _rejected(chart: Chart, snapshot: Snapshot, event: Event, *, reason: str) -> EventRejected:
+    answers = acceptance_of(chart, snapshot, now=event.at)
+    accepted = tuple(name for name, answer in answers.items() if answer is not Acceptance.NO)
     return EventRejected(
-        chart=chart.name, event=event, configuration=snapshot.configuration, accepted=accepted, reason=reason
+        chart=chart.name, event=event.name, configuration=snapshot.configuration, accepted=accepted, reason=reason
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
 from durable_fsm.core.chart import Chart
@@ -74,9 +75,10 @@ class Turn:
         reply: the last reply of any macrostep.
         parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
         trouble: why the last of them failed.
+        now: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
 
-    def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str) -> None:
+    def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str, now: datetime | None = None) -> None:
         self.chart = chart
         self.snapshot = snapshot
         self.trace: list[Microstep] = []
@@ -84,6 +86,7 @@ class Turn:
         self.reply: Json = None
         self.parked: list[Event] = []
         self.trouble: DurableFSMError | None = None
+        self.now = now
         self._loaded = snapshot
         self._seed = seed
         self._effects: list[Effect] = []
@@ -127,7 +130,9 @@ class Turn:
 
     def migrate(self, upgrade: Upgrade) -> None:
         """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
-        self.change("migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed), note=upgrade.note)
+        self.change(
+            "migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.now), note=upgrade.note
+        )
 
     def begin(self) -> None:
         """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
@@ -145,7 +150,15 @@ class Turn:
         if self.snapshot is None:
             self._absorb(
                 "create",
-                start(self.chart, data=data, life=life, seed=self._seed, created_from=created_from, parent=parent),
+                start(
+                    self.chart,
+                    data=data,
+                    life=life,
+                    seed=self._seed,
+                    now=self.now,
+                    created_from=created_from,
+                    parent=parent,
+                ),
             )
             return True
         if self.snapshot.created_from != created_from:
@@ -167,12 +180,12 @@ class Turn:
         except Misfit as error:
             remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
-        self._absorb("create", start(self.chart, life=life, seed=self._seed))
+        self._absorb("create", start(self.chart, life=life, seed=self._seed, now=self.now))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         before = self.machine
-        result = step(self.chart, before, changed(event, seed=self._seed))
+        result = step(self.chart, before, changed(event, seed=self._seed, at=self.now))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         self._absorb(self._name_of(event), result, note=note)
@@ -247,7 +260,7 @@ class Turn:
             if Stance.DEFER in stances and not any(candidates):
                 continue
             try:
-                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}")
+                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}", now=self.now)
             except DurableFSMError as error:
                 self.snapshot = dropped(machine, kept)
                 told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)

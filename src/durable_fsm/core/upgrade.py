@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import undo
@@ -83,7 +84,7 @@ def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
     return VersionError(chart=chart.name, stored=machine.version, served=tuple(dict.fromkeys(served)), problem=problem)
 
 
-def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str) -> Step:
+def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str, now: datetime | None = None) -> Step:
     """Make a machine that was just taken up agree with its chart: a macrostep of its own.
 
     What its active states declare and what neither runs nor is over is begun, timers from now on. Then eventless
@@ -93,7 +94,7 @@ def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str) -> S
         MigrationError: a callback raised and nothing handled it.
     """
     try:
-        run = Run.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed))
+        run = Run.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed, at=now))
         run.effects.extend(upgrade.ended)
         if run.status is Status.RUNNING:
             run.resume_work(machines_of=upgrade.entered)

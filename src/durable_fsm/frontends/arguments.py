@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from pydantic import BaseModel
 
 from durable_fsm.core.address import is_address
-from durable_fsm.core.events import Event, Failure
+from durable_fsm.core.events import Failure
 from durable_fsm.core.questions import Unknown, UnknownPayload
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
@@ -31,18 +32,20 @@ ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")
 class TakenEvent(str):
     """The `event` of a callback: the event's name, with `payload`, `at`, `origin` and `sender` beside it.
 
+    `at` is the time, with a time zone, under `clock=True`; None in other charts.
     The sender of a message is an address to answer to: `effects.send("ack", to=event.sender)`.
     """
 
     payload: object
-    at: float | None
+    at: datetime | None
     origin: str
     sender: str
 
     @classmethod
-    def of(cls, event: Event) -> TakenEvent:
+    def of(cls, scope: Scope) -> TakenEvent:
+        event = scope.event
         taken = cls(event.name)
-        taken.payload, taken.at, taken.origin = event.payload, event.at, event.origin.value
+        taken.payload, taken.at, taken.origin = event.payload, scope.at, event.origin.value
         taken.sender = event.sender if is_address(event.sender) or not event.sender else f"#_scxml_{event.sender}"
         return taken
 

@@ -31,6 +31,7 @@ class HostingOptions(TypedDict, total=False):
     redact: Iterable[str]
     operators_only: Iterable[str]
     migrations: Iterable[Migration]
+    clock: bool
     versions: Iterable[object]
     workflow: bool
     flow: bool

@@ -23,6 +23,7 @@ from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
+from durable_fsm.restate.clock import decision_time
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER, Delivery, output_of, read
 from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
@@ -98,6 +99,7 @@ class _Flow:
     async def _run(self, body: bytes) -> bytes:
         turn = self.turn
         data = read(self.chart.name, "run", body)
+        turn.now = await decision_time(self.ctx, self.chart)
         turn.create(data, life=self.key, created_from="")
         await self._go_on()
         while turn.machine.status is Status.RUNNING:
@@ -106,6 +108,7 @@ class _Flow:
             ended, _ = await restate.wait_completed(*self.pending.values())
             token = next(token for token, future in self.pending.items() if future in ended)
             event = await self._event_of(token)
+            turn.now = await decision_time(self.ctx, self.chart)
             turn.deliver(event)
             await self._go_on()
         machine = turn.machine
@@ -136,6 +139,7 @@ class _Flow:
             self._begin(call)
             await restate.wait_completed(self.pending[call.token])
             event = await self._event_of(call.token)
+            self.turn.now = await decision_time(self.ctx, self.chart)
             self.turn.deliver(event)
 
     def _begin(self, start: StartActivity, *, by: str = "") -> None:

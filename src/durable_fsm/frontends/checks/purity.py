@@ -29,7 +29,7 @@ from durable_fsm.frontends.source_locations import FunctionNode, source_of
 CLOCK, CHANCE, WAIT, THREAD = "reads the clock", "draws random numbers", "sleeps", "starts threads"
 
 REMEDIES = {
-    CLOCK: "Let the sender say what time it is, or use a timer: after(...).",
+    CLOCK: "Declare clock=True and read event.at, or use a timer: after(...).",
     CHANCE: "Use ids.random or ids.uuid(), which are the same whenever the step is run again.",
     WAIT: "Use a timer: after(...).",
     THREAD: "Make it an activity: State(invoke=activity(...)).",

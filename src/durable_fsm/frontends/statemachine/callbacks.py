@@ -80,7 +80,7 @@ class Callbacks(ByName):
             "payload": lambda scope: scope.event.payload,
             "previous_configuration": lambda scope: self._states(scope.previous),
             "new_configuration": lambda scope: self._states(scope.coming),
-            "event": lambda scope: TakenEvent.of(scope.event),
+            "event": TakenEvent.of,
             "result": result_of,
             "error": error_of,
             "effects": lambda scope: scope.effects,

@@ -98,7 +98,7 @@ class ModelCallbacks(ByName):
             "data": lambda scope: scope.data,
             "model": lambda scope: scope.data,
             "payload": lambda scope: scope.event.payload,
-            "event": lambda scope: TakenEvent.of(scope.event),
+            "event": TakenEvent.of,
             "result": result_of,
             "error": error_of,
             "effects": lambda scope: scope.effects,
@@ -197,7 +197,7 @@ class ModelCallbacks(ByName):
             payload = scope.event.payload
             unknown = isinstance(payload, UnknownPayload)  # who looks into it, learns that nobody knows it yet
             data = EventData(
-                event=TakenEvent.of(scope.event),
+                event=TakenEvent.of(scope),
                 model=scope.data,
                 state=None,
                 transition=None,

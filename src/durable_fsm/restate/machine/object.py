@@ -30,6 +30,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
 from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.clock import decision_time
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import Range, entries_of, forget
 from durable_fsm.restate.http.errors import ALL_OR_RETRY, Located, message_of
@@ -282,7 +283,8 @@ class MachineObject:
         callbacks = b"[]"
         if stored.machine is not None and any(one.id in self._with_steps for one in stored.machine.activities):
             callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
-        return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused), **refused})
+        now = await decision_time(ctx, stored.chart)
+        return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused, now), **refused})
 
     def _as_far_as_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
         """What the key holds, and why no chart takes it up, if that is so; or from which version it is about to come."""
@@ -303,7 +305,13 @@ class MachineObject:
         return frozenset(one.id for one in activities if has_steps(one) or (undos and one.undoes is not None))
 
     def _view(
-        self, key: str, stored: StoredMachine, parked: dict[str, Delivery], callbacks: bytes, refused: dict[str, Json]
+        self,
+        key: str,
+        stored: StoredMachine,
+        parked: dict[str, Delivery],
+        callbacks: bytes,
+        refused: dict[str, Json],
+        now: datetime | None,
     ) -> dict[str, Json]:
         machine, chart = stored.machine, stored.chart
         assert machine is not None
@@ -312,7 +320,7 @@ class MachineObject:
         waiting = tokens_of(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", schema_of(chart, event))}
-            for event, answer in ({} if "refused" in refused else acceptance_of(chart, machine)).items()
+            for event, answer in ({} if "refused" in refused else acceptance_of(chart, machine, now=now)).items()
         ]
         return {
             "chart": self.name,

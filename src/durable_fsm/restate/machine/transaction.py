@@ -42,7 +42,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
-from durable_fsm.restate.clock import now, stamp
+from durable_fsm.restate.clock import decision_time, now, stamp
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import FullPage, spill, with_entries
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
@@ -107,7 +107,9 @@ class Transaction:
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        return cls(ctx, stored, waiters, peers, tries=tries)
+        transaction = cls(ctx, stored, waiters, peers, tries=tries)
+        transaction.turn.now = await decision_time(ctx, stored.chart)
+        return transaction
 
     @property
     def machine(self) -> Snapshot | None:
@@ -214,6 +216,7 @@ class Transaction:
         """Let the turn run on, through its exclusive activities, of which *call* is the next."""
         while call is not None:
             outcome = await self._call(call)
+            self.turn.now = await decision_time(self.ctx, self.chart)
             self.turn.deliver(outcome)
             call = self.turn.next_call()
 
