@@ -142,7 +142,10 @@ class RehearsedMachine:
         return self.turn(event.name, lambda turn: str(turn.deliver(event)))
 
     def ring(self, token: str) -> None:
-        """Deliver the timer with this token."""
+        """Deliver the timer with this token, or keep it while an activity holds the machine, as Restate does."""
+        if self._held is not None:
+            self._waiting.append(partial(self.ring, token))
+            return
         self.deliver(Event("timer", origin=Origin.PLATFORM, token=token))
 
     def end_activity(self, event: Event) -> Receipt:

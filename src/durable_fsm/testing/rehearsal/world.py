@@ -49,7 +49,13 @@ class World(Generic[M]):
         return (self.now + after if at is None else at - self.began), self._armed
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock; let every timer ring that falls due on the way, in order."""
+        """Move the clock; let every timer ring that falls due on the way, in order.
+
+        Raises:
+            ValueError: *by* is negative.
+        """
+        if by < timedelta(0):
+            raise ValueError(f"the clock cannot go back: 'by' is {by}.")
         deadline = self.now + by
         while (found := self._next_due(deadline)) is not None:
             when, _, token, machine = found
