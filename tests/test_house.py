@@ -18,13 +18,6 @@ LINES = 500
 CYCLES_NOT_YET: set[str] = {"durable_fsm.core"}
 DUPLICATES_NOT_YET = {
     "Effect",
-    "EventData",
-    "Moment",
-    "Names",
-    "Record",
-    "Send",
-    "Work",
-    "_Reader",
 }
 LONG_NOT_YET = {
     "src/durable_fsm/core/run.py",

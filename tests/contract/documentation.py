@@ -42,7 +42,7 @@ from durable_fsm.errors import (
     UnknownEvent,
 )
 from durable_fsm.frontends.statemachine.facade import Attributes
-from durable_fsm.frontends.statemachine.reader import _data_class, _Reader
+from durable_fsm.frontends.statemachine.reader import ClassReader, _data_class
 from durable_fsm.frontends.values import native
 from durable_fsm.testing import Rehearsal
 from tests.contract.sources import sources
@@ -382,7 +382,7 @@ def _chart(watched: Watched) -> Chart:
         return chart_from(watched.cls)
     typed = StateChart[type(model)]  # type: ignore[misc]  # only known when the page has run
     with mock.patch.object(watched.cls, "__orig_bases__", (typed,), create=True):
-        return _Reader(watched.cls, chart_from).chart()
+        return ClassReader(watched.cls, chart_from).chart()
 
 
 def _data(chart: Chart, watched: Watched) -> Json:

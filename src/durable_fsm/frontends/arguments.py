@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
 
@@ -23,6 +23,11 @@ from durable_fsm.frontends.source_locations import place_of
 MISSING = object()
 Call = Callable[[Scope], object]
 Report = Callable[[str, str, Location | None], None]
+"""Takes a problem, its remedy, and its place if that is known."""
+
+FoundProblem: TypeAlias = tuple[str, str, Location | None]
+"""The same as a value: what a check yields."""
+
 Arguments = Callable[[Scope], tuple[list[Any], dict[str, Any]]]
 
 ALWAYS = ("data", "model", "payload", "event", "effects", "ids", "machine")

@@ -61,7 +61,7 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     """
     problem.here = None
     undo.refuse_nothing(parts.states, problem)
-    known = sources.Names.of(parts.events, parts.transitions)
+    known = sources.DeclaredEvents.of(parts.events, parts.transitions)
     for what, remedy, place in sources.problems_in(options.sources, options.webhooks, known):
         problem(what, remedy, place)
     types = [parts.data, *(event.payload for event in parts.events.values())]

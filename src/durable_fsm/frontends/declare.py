@@ -110,10 +110,10 @@ class Declaration:
     instant: bool = False
 
 
-Moment: TypeAlias = Callable[..., timedelta | datetime | None]
+TimerFunction: TypeAlias = Callable[..., timedelta | datetime | None]
 """Computes a delay or an instant from whatever a callback may ask for; None for no timer this time."""
 
-Delay: TypeAlias = timedelta | str | Moment
+Delay: TypeAlias = timedelta | str | TimerFunction
 """A fixed delay; or what computes one: a function, or the name of a method."""
 
 
@@ -163,7 +163,7 @@ def after(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
     return _timer(Declaration(after=delay, public=public), transitions)
 
 
-def at(instant: str | Moment, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def at(instant: str | TimerFunction, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
     As `after`, except that *instant* returns a datetime with a time zone. One that is past is over at once.

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.lint import waiting_states
-from durable_fsm.core.values import Location
+from durable_fsm.frontends.arguments import FoundProblem
 
 
-def problems_in(chart: Chart) -> Iterator[tuple[str, str, Location | None]]:
+def problems_in(chart: Chart) -> Iterator[FoundProblem]:
     """Why a chart cannot be a flow, if it is to be one: the problem, its remedy, and where it was written."""
     if not chart.hosting.flow:
         return

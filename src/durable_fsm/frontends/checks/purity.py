@@ -61,7 +61,7 @@ _METHODS: dict[type, dict[str, str]] = {
 Fault: TypeAlias = tuple[str, str]
 """What cannot be repeated, and the name by which the source calls it: `("sleeps", "time.sleep")`."""
 
-Names: TypeAlias = ChainMap[str, object]
+Meanings: TypeAlias = ChainMap[str, object]
 """What the names of a piece of source mean; None where that is only known when it runs."""
 
 
@@ -71,7 +71,7 @@ def faults(function: object) -> list[Fault]:
     if function is None:
         return []
     if function not in _known:
-        _known[function] = list(dict.fromkeys(_Reading(function).faults()))
+        _known[function] = list(dict.fromkeys(_FaultSearch(function).faults()))
     return _known[function]
 
 
@@ -104,7 +104,7 @@ def _started_in(node: ast.AST) -> Iterator[str]:
         yield from _started_in(child)
 
 
-class _Reading:
+class _FaultSearch:
     """Reads one callback, and the functions of its module that it calls; each of them once."""
 
     def __init__(self, function: FunctionType) -> None:
@@ -121,7 +121,7 @@ class _Reading:
         self.seen.add(function)
         yield from self._body(node, ChainMap(_names_of(function)), owner=_owner_of(function))
 
-    def _body(self, node: FunctionNode, names: Names, *, owner: object = None) -> Iterator[Fault]:
+    def _body(self, node: FunctionNode, names: Meanings, *, owner: object = None) -> Iterator[Fault]:
         """The code of a function; `owner` is the class of its `self`."""
         body: Sequence[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
         arguments = [item.arg for item in ast.walk(node.args) if isinstance(item, ast.arg)]
@@ -132,7 +132,7 @@ class _Reading:
         for statement in body:
             yield from self._read(statement, inner)
 
-    def _read(self, node: ast.AST, names: Names) -> Iterator[Fault]:
+    def _read(self, node: ast.AST, names: Meanings) -> Iterator[Fault]:
         match node:
             case ast.Lambda() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
@@ -212,7 +212,7 @@ def _bound_in(body: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
         yield from _bound_in(ast.iter_child_nodes(node))
 
 
-def _meaning(node: ast.AST, names: Names) -> object:
+def _meaning(node: ast.AST, names: Meanings) -> object:
     """What a name, or a member of a module or class, means: `datetime`, `dates.datetime`. None if that is not known."""
     match node:
         case ast.Name(id=name):
@@ -230,7 +230,7 @@ def _member(holder: object, name: str) -> object:
     return found.__func__ if type(found) in (staticmethod, classmethod) else found
 
 
-def _fault_of(node: ast.Name | ast.Attribute, names: Names) -> str | None:
+def _fault_of(node: ast.Name | ast.Attribute, names: Meanings) -> str | None:
     """Why what is named here cannot be repeated; None if it can."""
     if isinstance(node, ast.Attribute) and isinstance(holder := _meaning(node.value, names), type):
         for base in holder.__mro__:

@@ -13,7 +13,7 @@ from durable_fsm.core.index import matches
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Location
 from durable_fsm.errors import quoted
-from durable_fsm.frontends.arguments import written
+from durable_fsm.frontends.arguments import FoundProblem, written
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
 
 TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
@@ -25,18 +25,16 @@ VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 OWN_OPTIONS = {"auto.offset.reset": "start", "group.id": "group", "bootstrap.servers": "cluster"}
 """Settings of the consumer that have an argument of their own."""
 
-Finding = tuple[str, str, Location | None]
-
 
 @dataclass(frozen=True)
-class Names:
+class DeclaredEvents:
     """The events of a chart."""
 
     events: Mapping[str, EventType]
     descriptors: frozenset[str]
 
     @classmethod
-    def of(cls, events: Mapping[str, EventType], transitions: Iterable[Transition]) -> Names:
+    def of(cls, events: Mapping[str, EventType], transitions: Iterable[Transition]) -> DeclaredEvents:
         return cls(events, frozenset(descriptor for edge in transitions for descriptor in edge.events))
 
     def problem(self, name: object) -> tuple[str, str] | None:
@@ -54,13 +52,13 @@ class Names:
         return None
 
 
-def problems_in(sources: Iterable[object], webhooks: Iterable[object], names: Names) -> Iterator[Finding]:
+def problems_in(sources: Iterable[object], webhooks: Iterable[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
     """What is wrong with these declarations: what, remedy and, where it is known, the place."""
     yield from _kafka_problems(list(sources), names)
     yield from _webhook_problems(list(webhooks), names)
 
 
-def _kafka_problems(sources: list[object], names: Names) -> Iterator[Finding]:
+def _kafka_problems(sources: list[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
     seen: set[str] = set()
     for source in sources:
         if not isinstance(source, Kafka):
@@ -88,7 +86,7 @@ def _kafka_problems(sources: list[object], names: Names) -> Iterator[Finding]:
         yield from _event_problems(source.events, called, names, place)
 
 
-def _webhook_problems(webhooks: list[object], names: Names) -> Iterator[Finding]:
+def _webhook_problems(webhooks: list[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
     seen: set[str] = set()
     for webhook in webhooks:
         if not isinstance(webhook, Webhook):
@@ -109,7 +107,7 @@ def _webhook_problems(webhooks: list[object], names: Names) -> Iterator[Finding]
         yield from _event_problems(webhook.events, called, names, place)
 
 
-def _signature_problems(webhook: Webhook, called: str, place: Location | None) -> Iterator[Finding]:
+def _signature_problems(webhook: Webhook, called: str, place: Location | None) -> Iterator[FoundProblem]:
     signature: Any = webhook.signature  # Any: whatever the author wrote
     if signature is None:
         return
@@ -126,7 +124,9 @@ def _signature_problems(webhook: Webhook, called: str, place: Location | None) -
         yield from _function_problems(signature, f"the signature of {called}", pure=False)
 
 
-def _event_problems(events: object, called: str, names: Names, place: Location | None) -> Iterator[Finding]:
+def _event_problems(
+    events: object, called: str, names: DeclaredEvents, place: Location | None
+) -> Iterator[FoundProblem]:
     if isinstance(events, str):
         yield f"{called} has a text for its events.", f"Write events=({events!r},).", place
         return
@@ -135,7 +135,7 @@ def _event_problems(events: object, called: str, names: Names, place: Location |
             yield f"{called} {found[0]}", found[1], place
 
 
-def _function_problems(function: object, called: str, *, pure: bool = True) -> Iterator[Finding]:
+def _function_problems(function: object, called: str, *, pure: bool = True) -> Iterator[FoundProblem]:
     """What a decoder must be: a plain function of one argument that looks at nothing else."""
     place = written(function)
     if not callable(function):

@@ -13,9 +13,8 @@ from durable_fsm.core.migration import Migration, OldMachine, path_from
 from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Location
 from durable_fsm.errors import quoted
+from durable_fsm.frontends.arguments import FoundProblem
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
-
-Found = tuple[str, str, Location | None]
 
 
 def migration(
@@ -48,7 +47,7 @@ def kept_for(name: str, charts: Iterable[Chart]) -> tuple[Chart, ...]:
     return tuple(replace(one, name=name, kept=()) for chart in charts for one in chart.served)
 
 
-def problems_in(chart: Chart) -> Iterator[Found]:
+def problems_in(chart: Chart) -> Iterator[FoundProblem]:
     """What is wrong with the versions of a chart: the problem, its remedy, and where it was written."""
     kept = Counter(one.version for one in chart.served)
     for version, count in kept.items():
@@ -72,7 +71,7 @@ def problems_in(chart: Chart) -> Iterator[Found]:
         yield from _unfit(migration)
 
 
-def _unknown_in(chart: Chart, migration: Migration) -> Iterator[Found]:
+def _unknown_in(chart: Chart, migration: Migration) -> Iterator[FoundProblem]:
     """New names that nothing has in the end; where code follows, that may give others still."""
     later = (path_from(migration.source, chart.version, chart.hosting.migrations) or ())[1:]
     if any(one.change is not None for one in later):
@@ -93,13 +92,13 @@ def _unknown_in(chart: Chart, migration: Migration) -> Iterator[Found]:
                 yield _unknown(migration, kind, name, [id for id in chart.states if id in known] or sorted(known))
 
 
-def _unknown(migration: Migration, kind: str, name: str, known: Iterable[str]) -> Found:
+def _unknown(migration: Migration, kind: str, name: str, known: Iterable[str]) -> FoundProblem:
     what = f"the migration from '{migration.source}' calls one of the {kind} '{name}', which the chart does not have."
     there = quoted(known)
     return what, f"There is {there}." if there else f"The chart has no {kind}.", migration.location
 
 
-def _unfit(migration: Migration) -> Iterator[Found]:
+def _unfit(migration: Migration) -> Iterator[FoundProblem]:
     """What is seen of the code without running it."""
     change = migration.change
     if change is None:

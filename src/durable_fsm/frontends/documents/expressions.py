@@ -31,7 +31,7 @@ class BadExpression(ValueError):
     """An expression that this document may not use, or that nobody could read."""
 
 
-class Names:
+class Namespace:
     """What an expression may name: variables, system variables, `In`."""
 
     def __init__(self, scope: Scope, *, trusted: bool) -> None:
@@ -127,7 +127,7 @@ class Language:
 
         def run(scope: Scope) -> None:
             data = cast("Object", scope.data)
-            before = Names(scope, trusted=True).all()
+            before = Namespace(scope, trusted=True).all()
             space = dict(before)
             exec(code(), space)  # noqa: S102 - the author is trusted
             for name, found in space.items():
@@ -140,7 +140,7 @@ class Language:
         code = _compiled(text, "eval")
 
         def evaluate(scope: Scope) -> Any:
-            value = eval(code(), Names(scope, trusted=True).all())  # noqa: S307 - the author is trusted
+            value = eval(code(), Namespace(scope, trusted=True).all())  # noqa: S307 - the author is trusted
             return _kept(value, text, "")
 
         return evaluate
@@ -161,7 +161,7 @@ class Language:
             raise BadExpression(f"'{text}' is more than an untrusted document may say ({error})") from error
 
         def value(scope: Scope) -> Any:
-            names = Names(scope, trusted=False)
+            names = Namespace(scope, trusted=False)
             return _wrapped(evaluate(names=names.all(), machine=names))
 
         return value

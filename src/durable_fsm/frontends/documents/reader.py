@@ -41,8 +41,17 @@ from durable_fsm.frontends.documents.expressions import Language, Value, assign
 from durable_fsm.frontends.documents.scxml import BadDocument, Document
 from durable_fsm.frontends.documents.values import Variables
 
-Record: TypeAlias = Any
+LibraryRecord: TypeAlias = Any
 """A state or a transition of `statemachine.io.model`, whose lists of callbacks the library leaves untyped."""
+
+SHOWN: dict[type[io.Action], str] = {
+    io.RaiseAction: "raise",
+    io.AssignAction: "assign",
+    io.SendAction: "send",
+    io.CancelAction: "cancel",
+    io.ScriptAction: "script",
+}
+"""Actions that a diagram names."""
 
 NATIVE = cast("Any", native)  # Any: the library leaves the keys of its mappings untyped
 
@@ -50,7 +59,7 @@ FORMATS = {".scxml": "scxml", ".xml": "scxml", ".json": "json", ".yaml": "yaml",
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class ReadingOptions:
     """How a document is to be read; its children are read alike."""
 
     trusted: bool
@@ -76,17 +85,19 @@ def chart_from(definition: object, *, trusted: bool = False, strict: bool = True
         OSError: the file cannot be read.
     """
     file = Path(cast("str | Path", definition))
-    return _chart(file.read_text("utf-8-sig"), FORMATS[file.suffix.lower()], file.stem, file, _Reading(trusted, strict))
+    return _chart(
+        file.read_text("utf-8-sig"), FORMATS[file.suffix.lower()], file.stem, file, ReadingOptions(trusted, strict)
+    )
 
 
-def _chart(text: str, format: str, name: str, file: Path, reading: _Reading) -> Chart:
+def _chart(text: str, format: str, name: str, file: Path, reading: ReadingOptions) -> Chart:
     try:
         document = scxml.read(text) if format == "scxml" else _native(text, format, name)
     except BadDocument as error:
         place = f"{file}:{error.line}" if error.line else str(file)
         problem = Problem(f"The document cannot be read: {error}", "Mend it.", place)
         raise DefinitionError(chart=name, problems=(problem,)) from error
-    return _Reader(document, document.definition.name or name, file, format, reading).chart()
+    return DocumentReader(document, document.definition.name or name, file, format, reading).chart()
 
 
 def _native(text: str, format: str, name: str) -> Document:
@@ -111,10 +122,10 @@ def _members(text: str, format: str) -> Any:  # Any: what the document holds, wh
         raise BadDocument(f"it is no YAML: {error}") from error
 
 
-class _Reader:
+class DocumentReader:
     """Makes one chart; collects problems instead of stopping at the first."""
 
-    def __init__(self, document: Document, name: str, file: Path, format: str, reading: _Reading) -> None:
+    def __init__(self, document: Document, name: str, file: Path, format: str, reading: ReadingOptions) -> None:
         self.document = document
         self.definition = document.definition
         self.name = _service_name(name)
@@ -208,7 +219,7 @@ class _Reader:
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _state(self, record: Record, parent: str) -> None:
+    def _state(self, record: LibraryRecord, parent: str) -> None:
         entry = [
             self._callback("datum", self._binding(item).call, item) for item in self.document.late.get(record.id, [])
         ]
@@ -249,11 +260,11 @@ class _Reader:
             record.id, kind, parent, name=record.id, initial=initial, location=self._place(record)
         )
 
-    def _default(self, source: str, edge: Record) -> Transition:
+    def _default(self, source: str, edge: LibraryRecord) -> Transition:
         actions = tuple(self._blocks("action", [edge.on] if edge.on else [], edge.on_refs))
         return Transition(f"{source}--initial", source, self._targets(edge.target, edge), actions=actions)
 
-    def _transition(self, source: str, edge: Record, counts: Counter[str]) -> Transition:
+    def _transition(self, source: str, edge: LibraryRecord, counts: Counter[str]) -> Transition:
         events = tuple(_descriptors(edge.event))
         stem = f"{source}--{events[0] if events else 'always'}"
         counts[stem] += 1
@@ -358,7 +369,7 @@ class _Reader:
 
     def _nested(self, document: Document, state: str) -> Chart:
         name = document.definition.name or f"{self.name}_{state}"
-        return _Reader(document, name, self.file, self.format, self.reading).chart()
+        return DocumentReader(document, name, self.file, self.format, self.reading).chart()
 
     def _from_text(self, value: object, state: str) -> Chart:
         text = ET.tostring(value, encoding="unicode") if ET.iselement(value) else str(value)
@@ -407,10 +418,9 @@ def _listed(value: str | list[str] | None) -> list[str]:
 
 def _summary(block: io.ExecutableContent) -> str:
     """What a diagram says of a block."""
-    words = {"Raise": "raise", "Assign": "assign", "Send": "send", "Cancel": "cancel", "Script": "script"}
     names: list[str] = []
     for action in block.actions:
-        word = words.get(type(action).__name__.removesuffix("Action"))
+        word = next((word for kind, word in SHOWN.items() if isinstance(action, kind)), None)
         what = getattr(action, "event", None) or getattr(action, "location", None) or ""
         if word is not None:
             names.append(f"{word} {what}".strip())

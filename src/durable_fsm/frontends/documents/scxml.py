@@ -32,7 +32,7 @@ class Inline(str):
 
 
 @dataclass
-class Send(io.SendAction):
+class ScxmlSend(io.SendAction):
     """`<send>` with the attributes that the library leaves out."""
 
     targetexpr: str | None = None
@@ -59,10 +59,10 @@ def read(text: str) -> Document:
     Raises:
         BadDocument: it is no XML, or no SCXML.
     """
-    return _Reader(text).document()
+    return ScxmlReader(text).document()
 
 
-class _Reader:
+class ScxmlReader:
     def __init__(self, text: str) -> None:
         self.line_of: dict[ET.Element, int] = {}
         self.root = self._parse(text)
@@ -246,7 +246,7 @@ class _Reader:
         if content is not None:
             given["contentexpr"] = content.get("expr")
             given["content"] = _content(content)
-        return Send(**given, params=self._params(element))
+        return ScxmlSend(**given, params=self._params(element))
 
     def _params(self, parent: ET.Element) -> list[io.Param]:
         return [

@@ -36,14 +36,14 @@ from durable_fsm.frontends.names import EventNames
 from durable_fsm.frontends.statemachine.facade import Facade, StateOf, enter
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
-Found = tuple[str, Call, Location | None]
+FoundCallback = tuple[str, Call, Location | None]
 
 PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
 """Names of the library that are no callbacks, whoever asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class EventData:
+class ClassEventData:
     """The library's `event_data`: what the other names say, in one object."""
 
     machine: object
@@ -54,7 +54,7 @@ class EventData:
     target: object
 
 
-class Callbacks(ByName):
+class ClassCallbacks(ByName):
     """Resolves the library's callback specs for one class."""
 
     def __init__(
@@ -71,8 +71,8 @@ class Callbacks(ByName):
         self.library = library
         self.names = names
         self.edges: dict[str, LibraryTransition] = {}
-        self.found: dict[str, list[Found]] = {}
-        self.preparing: list[Found] | None = None
+        self.found: dict[str, list[FoundCallback]] = {}
+        self.preparing: list[FoundCallback] | None = None
         self.fields: set[str] | None = None
         provided: dict[str, Call] = {
             "data": result_of if data_class is None else lambda scope: scope.data,
@@ -155,7 +155,7 @@ class Callbacks(ByName):
 
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _resolve(self, spec: Any) -> list[Found]:
+    def _resolve(self, spec: Any) -> list[FoundCallback]:
         """Every callable behind a spec: where it was found, how to call it, and where it is written."""
         if spec.may_contain_boolean_expression and not spec.func.isidentifier():
             return self._expression(spec.func)
@@ -172,14 +172,14 @@ class Callbacks(ByName):
             return [("machine", self._method(spec.func), written(spec.func))]
         return [(f"object {id(spec.func)}", self._function(spec.func), written(spec.func))]
 
-    def _named(self, name: str) -> list[Found]:
+    def _named(self, name: str) -> list[FoundCallback]:
         """What has this name on the chart and on its data; looked for once, however many edges ask."""
         if name not in self.found:
             self.found[name] = self._look_for(name)
         return self.found[name]
 
-    def _look_for(self, name: str) -> list[Found]:
-        found: list[Found] = []
+    def _look_for(self, name: str) -> list[FoundCallback]:
+        found: list[FoundCallback] = []
         own = inspect.getattr_static(self.facade, name, MISSING)
         if own is MISSING and name in self.attributes:
             own = None
@@ -215,7 +215,7 @@ class Callbacks(ByName):
             return self._of_model(own)
         return lambda scope: getattr(scope.data, name)
 
-    def _expression(self, text: str) -> list[Found]:
+    def _expression(self, text: str) -> list[FoundCallback]:
         """A boolean expression of guards, read by the library's own parser, which allows names and operators only."""
 
         def named(name: str) -> Callable[..., object]:
@@ -294,9 +294,9 @@ class Callbacks(ByName):
         ordered = sorted(ids, key=list(self.library).index)
         return OrderedSet(self.library[id] for id in ordered)
 
-    def _event_data(self, scope: Scope) -> EventData:
+    def _event_data(self, scope: Scope) -> ClassEventData:
         names = ("machine", "event", "transition", "state", "source", "target")
-        return EventData(*(self.provided[name](scope) for name in names))
+        return ClassEventData(*(self.provided[name](scope) for name in names))
 
     def _when(self, spec: Any, call: Call) -> Call:
         """Named conventions (`on_pay`) run for their own event only, where a transition has several."""

@@ -35,9 +35,9 @@ from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.options import ClassChartOptions
 from durable_fsm.frontends.source_locations import places_in
-from durable_fsm.frontends.statemachine.callbacks import Callbacks
+from durable_fsm.frontends.statemachine.callbacks import ClassCallbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
-from durable_fsm.frontends.statemachine.work import Found, Work
+from durable_fsm.frontends.statemachine.work import InvokeReader, StateWork
 from durable_fsm.frontends.values import Plain, Typed
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
@@ -57,11 +57,11 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
     cls = cast("type[StateChart[Any]]", definition)
     if cls not in _charts:
         with reading(cls):
-            _charts[cls] = _Reader(cls, read).chart()
+            _charts[cls] = ClassReader(cls, read).chart()
     return _charts[cls]
 
 
-class _Reader:
+class ClassReader:
     """Reads one class; collects problems instead of stopping at the first."""
 
     def __init__(self, cls: type[StateChart[Any]], read: ReadChart) -> None:
@@ -75,9 +75,9 @@ class _Reader:
         self.facade = facade_of(cls, self.data_class)
         self.library = dict(_identified(cls.states))
         self.ids = {id(state): name for name, state in self.library.items()}
-        self.work = Work(cls, self.facade, self.problem, read)
+        self.work = InvokeReader(cls, self.facade, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
-        self.callbacks = Callbacks(self.facade, self.data_class, self.library, self.names, self.problem)
+        self.callbacks = ClassCallbacks(self.facade, self.data_class, self.library, self.names, self.problem)
         self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}
         self.of_any_state = _declared_of_any_state(cls)
         self.events: dict[str, EventType] = {}
@@ -127,7 +127,7 @@ class _Reader:
                 what = f"event '{name}' hides what every statechart has under this name."
                 self.problem(what, "Give it another name.", self.places.get(name))
 
-    def _work(self, id: str, state: LibraryState) -> Found:
+    def _work(self, id: str, state: LibraryState) -> StateWork:
         self.problem.here = self.places.get(state.id)
         return self.work.of(id, state)
 
@@ -167,7 +167,7 @@ class _Reader:
             ignores=self.options.ignores,
         )
 
-    def _state(self, id: str, work: Found) -> State:
+    def _state(self, id: str, work: StateWork) -> State:
         state = self.library[id]
         self.problem.here = self.places.get(state.id)
         children = [*state.states, *state.history]

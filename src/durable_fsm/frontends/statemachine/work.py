@@ -29,7 +29,7 @@ NAMES = ("data", "model", "machine")
 
 
 @dataclass(slots=True)
-class Found:
+class StateWork:
     """What one state invokes."""
 
     activities: list[Activity] = field(default_factory=list[Activity])
@@ -37,7 +37,7 @@ class Found:
     timers: list[Timer] = field(default_factory=list[Timer])
 
 
-class Work:
+class InvokeReader:
     """Reads the `invoke=` of every state of one class.
 
     `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
@@ -52,8 +52,8 @@ class Work:
         self.ids: dict[str, str] = {}
         self.declared: dict[str, ActivityOf | MachineOf] = {}
 
-    def of(self, state: str, library: LibraryState) -> Found:
-        found = Found()
+    def of(self, state: str, library: LibraryState) -> StateWork:
+        found = StateWork()
         specs = [spec for spec in cast("Iterable[Any]", library.invoke) if self._is_there(spec)]
         unnamed = [spec for spec in specs if not (isinstance(spec.func, ActivityOf | MachineOf) and spec.func.id)]
         if len(unnamed) > 1:
@@ -69,7 +69,7 @@ class Work:
         """Conventions are looked for in every class; most have none."""
         return not (spec.is_convention and inspect.getattr_static(self.cls, spec.func, None) is None)
 
-    def _read(self, found: Found, state: str, spec: Any, id: str) -> None:
+    def _read(self, found: StateWork, state: str, spec: Any, id: str) -> None:
         work: Any = spec.func
         handler: Any = getattr(work, "_invoke_handler", None)
         if isinstance(handler, TIMEOUT):

@@ -27,7 +27,7 @@ from durable_fsm.frontends.arguments import (
     result_of,
     written,
 )
-from durable_fsm.frontends.transitions.models import Moment, Names, moment, now
+from durable_fsm.frontends.transitions.models import CallbackMoment, ModelNames, moment, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class TransitionData:
 
 
 @dataclass(slots=True)
-class EventData:
+class ModelEventData:
     """What callbacks get with `send_event=True`: one object for all callbacks of an event.
 
     The library's class has a `machine`, too. There is none here: its engine never runs.
@@ -68,7 +68,7 @@ class EventData:
 class _Taken:
     """What belongs to one event: who has prepared it, the object its callbacks share, and which ends were reached."""
 
-    data: EventData
+    data: ModelEventData
     prepared: set[str] = field(default_factory=set[str])
     finals: list[str] = field(default_factory=list[str])
 
@@ -83,7 +83,7 @@ class ModelCallbacks(ByName):
         self,
         model: type | None,
         fields: Collection[str],
-        names: Names,
+        names: ModelNames,
         problem: Report,
         *,
         send_event: bool,
@@ -196,7 +196,7 @@ class ModelCallbacks(ByName):
         if scope.prepared is None or scope.prepared[0] is not scope.event:
             payload = scope.event.payload
             unknown = isinstance(payload, UnknownPayload)  # who looks into it, learns that nobody knows it yet
-            data = EventData(
+            data = ModelEventData(
                 event=TakenEvent.of(scope),
                 model=scope.data,
                 state=None,
@@ -208,7 +208,7 @@ class ModelCallbacks(ByName):
             scope.prepared = (scope.event, _Taken(data))
         return cast("_Taken", scope.prepared[1])
 
-    def _event_data(self, scope: Scope) -> EventData:
+    def _event_data(self, scope: Scope) -> ModelEventData:
         data = self.taken(scope).data
         states = [self._state(scope, id) for id in now().deepest]
         data.model = scope.data
@@ -227,7 +227,7 @@ class ModelCallbacks(ByName):
         def within(scope: Scope) -> object:
             data = scope.data
             own = type(data)
-            token = moment.set(Moment(scope, scope.coming if moved else scope.previous, self.names.states))
+            token = moment.set(CallbackMoment(scope, scope.coming if moved else scope.previous, self.names.states))
             if lent is not None:
                 object.__setattr__(data, "__class__", lent)
             try:

@@ -17,7 +17,7 @@ from durable_fsm.frontends.arguments import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ModelNames:
     """What the library calls things on a model.
 
     `states` maps ids to what the model's attribute shows for them: names, or the members of an enumeration. `override`
@@ -35,7 +35,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CallbackMoment:
     """The callback under way: its step, the states its model is in, and what the library calls states."""
 
     scope: Scope
@@ -51,14 +51,14 @@ class Moment:
         return [id for id in named if id not in around]
 
 
-moment: ContextVar[Moment] = ContextVar("moment")
+moment: ContextVar[CallbackMoment] = ContextVar("moment")
 """What a model's methods ask of their machine, they ask here."""
 
 
 # ── what the library adds to models ───────────────────────────────────────────────────────────────────────────────────
 
 
-def model_type(declared: type, fields: Collection[str], names: Names, problem: Report) -> type | None:
+def model_type(declared: type, fields: Collection[str], names: ModelNames, problem: Report) -> type | None:
     """The model's class with what the library adds to models: triggers, `is_<state>()`, `may_<event>()` and `state`.
 
     Args:
@@ -158,7 +158,7 @@ def _unassignable(_: object, __: object) -> NoReturn:
     raise AttributeError("the state of a machine is changed by its transitions only")
 
 
-def now() -> Moment:
+def now() -> CallbackMoment:
     here = moment.get(None)
     if here is None:
         raise RuntimeError("this machine only exists while a step runs")

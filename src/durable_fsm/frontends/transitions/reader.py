@@ -45,9 +45,9 @@ from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
-from durable_fsm.frontends.transitions.models import Names, model_type
-from durable_fsm.frontends.transitions.tree import Edge, Tree
-from durable_fsm.frontends.transitions.work import Work
+from durable_fsm.frontends.transitions.models import ModelNames, model_type
+from durable_fsm.frontends.transitions.tree import LibraryEdge, Tree
+from durable_fsm.frontends.transitions.work import ConfiguredWork
 from durable_fsm.frontends.values import Plain, Typed
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
@@ -71,17 +71,17 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
     if isinstance(definition, TransitionsConfig):
         if definition not in _charts:
             with reading(definition):
-                _charts[definition] = _Reader(built(definition), definition, model_of(definition), read).chart()
+                _charts[definition] = MachineReader(built(definition), definition, model_of(definition), read).chart()
         return _charts[definition]
     machine = cast("Any", definition)
     model = model_in(machine)
     name = machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
     place = written(model.cls) or written(type(machine)) or Location("", 0)
     config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place)
-    return _Reader(machine, config, model, read).chart()
+    return MachineReader(machine, config, model, read).chart()
 
 
-class _Reader:
+class MachineReader:
     """Reads one machine; collects problems instead of stopping at the first."""
 
     def __init__(self, machine: Any, config: TransitionsConfig, model: Model, read: ReadChart) -> None:
@@ -94,9 +94,9 @@ class _Reader:
         self.nested, self.library, self.edges = self.tree.nested, self.tree.states, self.tree.edges
         self.problem = Problems(config.name, self.here, NotDurable)
         self.states: dict[str, State] = {}
-        self.work = Work(config, self.library, self.problem, read)
+        self.work = ConfiguredWork(config, self.library, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
-        names = Names(
+        names = ModelNames(
             triggers=tuple(dict.fromkeys(edge.event for edge in self.edges)),
             states={id: state.value if isinstance(state.value, Enum) else id for id, state in self.library.items()},
             attribute=machine.model_attribute,
@@ -345,7 +345,7 @@ class _Reader:
                 actions = self.callbacks.of([*named, *self._convention("on_timeout", id, named)])
                 yield Transition(f"{id}--{event}--1", id, (), (event,), actions=actions, location=self.here)
 
-    def _transition(self, key: str, event: str, edge: Edge) -> Transition:
+    def _transition(self, key: str, event: str, edge: LibraryEdge) -> Transition:
         machine, record = self.machine, edge.record
         moves = edge.dest is not None
         guards = [self.callbacks.preparation(name, once=True) for name in machine.prepare_event]

@@ -10,7 +10,7 @@ from transitions.extensions import HierarchicalMachine
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class LibraryEdge:
     """One transition of the library, its states by their ids."""
 
     event: str
@@ -47,7 +47,7 @@ class Tree:
             yield id, state
             yield from self._walk(getattr(state, "states", {}), id)
 
-    def _edges(self, scope: Any, path: str) -> Iterator[Edge]:
+    def _edges(self, scope: Any, path: str) -> Iterator[LibraryEdge]:
         for name, state in getattr(scope, "states", {}).items():
             if self.nested:
                 yield from self._edges(state, self.path(path, name))
@@ -55,4 +55,4 @@ class Tree:
             for source, records in event.transitions.items():
                 for record in records:
                     dest = None if record.dest is None else self.path(path, record.dest)
-                    yield Edge(event.name, record, self.path(path, source), dest)
+                    yield LibraryEdge(event.name, record, self.path(path, source), dest)

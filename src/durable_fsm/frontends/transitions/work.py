@@ -17,7 +17,7 @@ from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machi
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 
 
-class Work:
+class ConfiguredWork:
     """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
 
     `declared` has the activities and machines of states, by id; `detached` is what no state waits for.
