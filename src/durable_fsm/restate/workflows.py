@@ -1,6 +1,6 @@
-"""A chart as a Restate workflow: `run` creates the machine of its key and lasts until that has ended.
+"""A chart as a Restate workflow: `run` creates the machine of its key and lasts until the machine has ended.
 
-That a workflow runs once, and how it is attached to, asked for its output and cancelled, is Restate's own.
+Restate itself sees to it that a workflow runs once, and lets callers attach to it, read its output and cancel it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
         description=f"Runs a machine of {chart.name} from its beginning to its end.",
         invocation_retry_policy=FOR_EVER,
     )
-    private = Handler.CREATE in chart.hosting.operators_only  # to run a machine is to create one
-    register(service, Handler.RUN, _run(chart), chart=chart, main=True, private=private)
+    operators_only = chart.hosting.operators_only
+    may_not_create = Handler.CREATE in operators_only  # and so may not run a machine either
+    register(service, Handler.RUN, _run(chart), chart=chart, main=True, private=may_not_create)
     for name in (Handler.SEND, *handlers):
         if name != Handler.RUN:
-            register(service, name, _forward(chart, name), chart=chart, private=name in chart.hosting.operators_only)
+            doc = "Send any public event to the machine." if name == Handler.SEND else f"Send '{name}' to the machine."
+            register(service, name, _forward(chart, name), chart=chart, private=name in operators_only, doc=doc)
     return service
 
 
@@ -43,29 +45,26 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
         request: dict[str, Json] = {"data": data, "awakeable": awakeable}
         try:
             answer = await ctx.generic_call(chart.name, Handler.RUN_TO_END, dumps(request), key=ctx.key())
-            if answer == b"null":
+            if answer == b"null":  # the machine has not ended yet, and will resolve the awakeable
                 answer = await end
         except RestateTerminalError as error:
             if is_cancellation(error):
-                _abandon(ctx, chart)
+                _undo_and_delete(ctx, chart)
             raise
         return output_of(told(answer)["ended"])
 
     return run
 
 
-def _abandon(ctx: WorkflowContext, chart: Chart) -> None:
-    """Undo what the machine has done, and delete it. Exclusive work holds its key: that is cancelled first."""
+def _undo_and_delete(ctx: WorkflowContext, chart: Chart) -> None:
     if any(activity.exclusive for one in chart.served for activity in one.activities.values()):
+        # An exclusive activity holds the machine's key, and would keep the deletion waiting.
         ctx.generic_send(chart.name, Handler.CANCEL, b"", key=ctx.key())
     ctx.generic_send(chart.name, Handler.DELETE, b'{"compensate":true}', key=ctx.key())
 
 
 def _forward(chart: Chart, name: str) -> Callable[[WorkflowSharedContext, bytes], Awaitable[bytes]]:
-    async def handler(ctx: WorkflowSharedContext, body: bytes) -> bytes:
+    async def forward(ctx: WorkflowSharedContext, body: bytes) -> bytes:
         return await ctx.generic_call(chart.name, name, body, key=ctx.key())
 
-    handler.__doc__ = (
-        f"Send '{name}' to the machine." if name != Handler.SEND else "Send any public event to the machine."
-    )
-    return handler
+    return forward
