@@ -25,8 +25,6 @@ LONG_NOT_YET = {
     "tests/core/test_migrations.py",
     "tests/core/test_moving.py",
     "tests/core/test_undo.py",
-    "tests/frontends/test_documents.py",
-    "tests/frontends/test_transitions.py",
 }
 
 SAME_NAME_ON_PURPOSE: dict[str, str] = {}

@@ -1,0 +1,81 @@
+"""What is refused of a document, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from durable_fsm import chart_from
+from durable_fsm.errors import DefinitionError, UnknownEvent
+from durable_fsm.frontends import documents
+from tests.frontends.documents.texts import LAMP, played, problems, written
+
+
+def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
+    body = """<state id="a">
+      <transition event="go" target="nowhere"/>
+      <transition event="on" cond="f()" target="a"/>
+    </state>
+    <state id="b"><state id="a"/></state>"""
+
+    assert problems(tmp_path, body) == [
+        "2 states have the id 'a'. (doc.scxml)",
+        "target 'nowhere' is no state. (doc.scxml:3)",
+        "'f()' is more than an untrusted document may say (Unsupported function: f). (doc.scxml:4)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<scxml", "it is no XML: unclosed token. Mend it. ("),
+        ("<html/>", "its root is <html>, not <scxml>."),
+        ("<scxml><state><transition><play/></transition></state></scxml>", "<play> is no executable content."),
+        ("<scxml><state><onentry><raise/></onentry></state></scxml>", "<raise> has no 'event'."),
+        ('<!DOCTYPE x [<!ENTITY e "boom">]><scxml/>', "it declares entities, which are not read."),
+        ("<scxml/>", "the document has no states."),
+        ('<scxml><state id="a"/><final id="a"/></scxml>', "state 'a' is there twice. Mend it. ("),
+    ],
+)
+def test_a_text_that_is_no_scxml(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        documents.chart_from(written(tmp_path, "doc.scxml", text))
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("doc.json", "{", "it is no JSON: Expecting property name"),
+        ("doc.json", '{"states": {"a": {"what": 1}}}', "Unknown state 'a' key(s) ['what']"),
+        ("doc.json", "[]", "must be a mapping"),
+        ("doc.yaml", "a: [", "it is no YAML"),
+        ("doc.yaml", "states: {a: {enter: call_me}}", "callback 'call_me' is named, and a document has no methods."),
+        (
+            "doc.json",
+            '{"states": {"a": {"transitions": [{"event": "x", "on": [{"raise": {}}]}]}}}',
+            "KeyError: 'event'",
+        ),
+    ],
+)
+def test_a_text_that_is_no_definition(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        documents.chart_from(written(tmp_path, name, text))
+    assert problem in str(raised.value)
+
+
+def test_a_transition_to_nowhere_can_be_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, "doc.scxml", LAMP.replace('target="off"', 'target="of"'))
+
+    with pytest.warns(UserWarning, match=r"a transition to 'of', which is no state, was left out \(.*doc.scxml:12\)"):
+        chart = documents.chart_from(path, strict=False)
+
+    assert {edge.key for edge in chart.transitions} == {"off--press--1"}
+    with pytest.raises(UnknownEvent):
+        played(chart, "timeout")
+
+
+def test_a_file_that_is_not_there_is_the_operating_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        chart_from(tmp_path / "gone.scxml")
