@@ -104,7 +104,7 @@ def test_what_is_mistaken_is_refused(made: Callable[..., Chart], options: dict[s
         made(**options)
 
     assert message in str(refused.value)
-    assert "test_guarded.py:" in str(refused.value)
+    assert "test_redaction.py:" in str(refused.value)
 
 
 @both
