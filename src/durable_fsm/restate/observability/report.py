@@ -108,7 +108,8 @@ def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> N
     if _current.get() is None or is_replaying():
         return
     left = before.configuration if before is not None else ()
-    for one in taken:
+    is_heard = log.isEnabledFor(logging.INFO) or tracing.is_on()
+    for one in taken if is_heard else [one for one in taken if one.error is not None]:
         facts: dict[str, Any] = {"event": one.event, "outcome": one.outcome, "seq": one.seq}
         level = logging.INFO
         if one.error is not None:
@@ -210,7 +211,7 @@ def _work(activity: Activity, *, undo: bool) -> str:
 def stepping(activity: Activity, step: str) -> Generator[None]:
     """Make a span around one attempt of a step."""
     invocation = _current.get()
-    if invocation is None or not tracing.is_traced():
+    if invocation is None or not tracing.is_on():
         yield
         return
     chart = invocation.chart.name
@@ -236,9 +237,9 @@ def _report(level: int, kind: str, message: str, *, span: bool = False, counter:
         record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, text, (), None, kind)
         vars(record).update(facts)
         log.handle(record)
-    if counter:
+    if counter and tracing.is_on():
         tracing.count(counter, _labels(chart, facts))
-    if span and tracing.is_traced():
+    if span and tracing.is_on():
         problem = redaction.clean(message) if level >= logging.WARNING else None
         name = f"{chart.name} {_known(chart, facts)}"
         tracing.span(name, _attributes(facts), began=invocation.began, problem=problem)
