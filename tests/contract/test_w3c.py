@@ -21,7 +21,7 @@ def test_the_documents_are_those_of_the_installed_library() -> None:
     assert len(suite()) == 193
 
 
-@pytest.mark.filterwarnings("ignore:.*which is no state, was left out:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*which is not a state, was left out:UserWarning")
 @pytest.mark.parametrize("quarter", range(4))
 def test_every_document_that_is_not_excluded_passes(quarter: int) -> None:
     mine = [name for name in suite() if name not in EXCLUDED][quarter::4]
@@ -55,7 +55,7 @@ def test_a_document_excluded_for_its_expressions_has_one_that_is_no_python(name:
 
 
 def test_only_one_document_is_read_leniently_and_it_says_why() -> None:
-    with pytest.warns(UserWarning, match=r"a transition to 'subFinal1', which is no state, was left out"):
+    with pytest.warns(UserWarning, match=r"a transition to 'subFinal1', which is not a state, was left out"):
         assert result(suite()[MISSING_STATE]) == "pass"
 
 

@@ -75,7 +75,7 @@ def test_an_event_that_hides_a_part_of_the_library_is_refused() -> None:
     found = problems(Hiding)
 
     assert found[0] == (
-        "event 'send' hides what every statechart has under this name.",
+        "event 'send' hides an attribute that every statechart has.",
         line_of("send = a.to(b)  # type: ignore[assignment]"),
     )
 

@@ -200,8 +200,8 @@ async def later(data: DeskData) -> list[str]:
             machine(Letter, id="letter"),
             "machine 'letter' begins without data, and a Letter needs some: field required at $.to.",
         ),
-        (machine(Letter, id="letter", input="cents"), "input of machine 'letter' is 'cents', which is no field"),
-        (machine(Letter, id="letter", each="all"), "machine 'letter' finds its items in 'all', which is no field"),
+        (machine(Letter, id="letter", input="cents"), "input of machine 'letter' is 'cents', which is not a field"),
+        (machine(Letter, id="letter", each="all"), "machine 'letter' finds its items in 'all', which is not a field"),
         (machine(Letter, id="letter", each=later), "machine 'letter' finds its items in a coroutine"),
         (machine(Letter, id="letter", input=later), "input of machine 'letter' is a coroutine"),
         (
@@ -240,14 +240,14 @@ def test_a_machine_that_runs_itself_is_refused() -> None:
     )
     machines["a"] = other
 
-    assert problems(lambda: endless) == ["machine 'a' is a Endless again, each of which would run another one."]
+    assert problems(lambda: endless) == ["machine 'a' is a Endless again, which would start machines without end."]
 
 
 @pytest.mark.parametrize(
     ("machines", "problem"),
     [
-        ({"nowhere": Letter}, "machine of 'nowhere', which is no state."),
-        ({"a": 5}, "machine of 'a' is no definition: 5."),
+        ({"nowhere": Letter}, "machine of 'nowhere', which is not a state."),
+        ({"a": 5}, "machine of 'a' is not a definition: 5."),
         ({"a": [machine(Letter, each=list), machine(Letter, each=list)]}, "two activities have the id 'a'."),
     ],
 )
@@ -260,7 +260,7 @@ def test_what_a_configuration_cannot_run_is_refused(machines: Any, problem: str)
 def test_nothing_is_said_twice() -> None:
     with pytest.raises(ValueError, match="leave input= out"):
         machine(Letter, input="to", each="many")
-    with pytest.raises(ValueError, match="goes with each="):
+    with pytest.raises(ValueError, match="needs each="):
         machine(Letter, settle=True)
     with pytest.raises(RuntimeError, match="machine 'Letter' is run by a host"):
         machine(Letter)()

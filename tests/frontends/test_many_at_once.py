@@ -126,11 +126,11 @@ def test_items_are_found_in_what_the_activity_receives(
     [
         (
             {"each": "lime"},
-            "activity 'packing' finds its items in 'lime', which is no field of what it receives. It has: lines, owner.",
+            "activity 'packing' finds its items in 'lime', which is not a field of what it receives. It has: lines, owner.",
         ),
         (
             {"each": "lines", "input": ("owner",)},
-            "activity 'packing' finds its items in 'lines', which is no field of what it receives. It has: owner.",
+            "activity 'packing' finds its items in 'lines', which is not a field of what it receives. It has: owner.",
         ),
         (
             {"each": asked},
@@ -190,7 +190,7 @@ def test_work_that_no_state_waits_for_has_no_deadline_unless_it_says_so(read: Re
 @pytest.mark.parametrize(
     ("work", "problem"),
     [
-        (7, "work=7 is no function. Write activity(f)."),
+        (7, "work=7 is not a function. Write activity(f)."),
         (activity(mail, id="packing"), "two activities have the id 'packing'. Give one of them activity(..., id=...)."),
         (
             activity(lambda letter: letter),
@@ -198,7 +198,7 @@ def test_work_that_no_state_waits_for_has_no_deadline_unless_it_says_so(read: Re
         ),
         (
             activity(mail, input="owner"),
-            "work 'mail' has an input, and receives what it is started with. Hand it over: effects.start(id, payload).",
+            "work 'mail' has an input, but it receives the payload that it is started with. Pass it: effects.start(id, payload).",
         ),
         (
             activity(mail, exclusive=True),

@@ -205,7 +205,7 @@ def test_events_that_cannot_wait_are_problems_of_a_configuration() -> None:
     )
 
     assert problems(wrong) == [
-        "'three' defers events, and is no state.",
+        "'three' defers events, and is not a state.",
         "the chart ignores 'nobody', and no transition takes it.",
         "state 'one' defers 'nothing', and no transition takes it.",
     ]
@@ -246,7 +246,7 @@ def test_two_timers_of_a_configuration_need_two_events() -> None:
     ("declare", "problem"),
     [
         pytest.param(lambda edge: after(-MINUTE, edge), "would be over before it starts", id="negative"),
-        pytest.param(lambda edge: every(timedelta(0), edge), "without delay would never let", id="zero"),
+        pytest.param(lambda edge: every(timedelta(0), edge), "without a delay would fire without end", id="zero"),
     ],
 )
 def test_a_timer_needs_a_time(declare: Any, problem: str) -> None:

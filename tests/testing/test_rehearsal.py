@@ -437,5 +437,5 @@ def test_an_error_of_a_callback_is_raised_with_its_cause_and_changes_nothing() -
 
 
 def test_a_definition_that_is_not_a_chart_is_refused() -> None:
-    with pytest.raises(TypeError, match="is no statechart"):
+    with pytest.raises(TypeError, match="is not a statechart"):
         Rehearsal(5)

@@ -44,7 +44,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         if transitions.reads(definition):
             return transitions.chart_from(definition, chart_from)
     raise TypeError(
-        f"{definition!r} is no statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
+        f"{definition!r} is not a statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
         " Machine, or the path of a document."
     )
 

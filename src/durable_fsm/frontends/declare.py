@@ -180,7 +180,7 @@ def every(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
         ValueError: *delay* is not positive.
     """
     if delay == timedelta(0):
-        raise ValueError("a timer that comes again without delay would never let its machine rest")
+        raise ValueError("a recurring timer without a delay would fire without end")
     return _timer(Declaration(after=delay, public=public, recurring=True), transitions)
 
 
@@ -310,7 +310,7 @@ def activity(
     if timeout is not None and timeout <= timedelta(0):
         raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
     if undo is None and (undo_first or undo_retry != Retry()):
-        raise ValueError("undo_first and undo_retry say how undo= is done: give it one, or leave them out")
+        raise ValueError("undo_first and undo_retry need undo=: give it, or leave them out")
     for name, most in (("limit", limit), ("at_once", at_once)):
         if most is not None and most < 1:
             raise ValueError(f"{name}={most} would let nothing run; use 1 or more")

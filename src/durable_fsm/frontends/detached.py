@@ -29,7 +29,7 @@ def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tu
     found: list[Activity] = []
     for one in work:
         if not callable(one):
-            problem(f"work={one!r} is no function.", "Write activity(f).", None)
+            problem(f"work={one!r} is not a function.", "Write activity(f).", None)
             continue
         declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
         id = declared.id or declared.__name__
@@ -38,8 +38,8 @@ def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tu
         if not id.replace(".", "_").isidentifier():
             problem(f"work '{id}' cannot be started by this name.", "Give it activity(..., id=...).", None)
         if declared.input is not None:
-            what = f"work '{id}' has an input, and receives what it is started with."
-            problem(what, "Hand it over: effects.start(id, payload).", written(declared.source))
+            what = f"work '{id}' has an input, but it receives the payload that it is started with."
+            problem(what, "Pass it: effects.start(id, payload).", written(declared.source))
         if declared.work.exclusive:
             what = f"work '{id}' is exclusive, and no state waits for it."
             problem(what, "Leave exclusive=True out, or make it the activity of a state.", written(declared.source))

@@ -72,7 +72,7 @@ def machine(
     if input is not None and each is not None:
         raise ValueError("each item is the data of its machine: leave input= out, and let each= make the items")
     if settle and each is None:
-        raise ValueError("there is nothing to settle: settle=True goes with each=")
+        raise ValueError("settle=True needs each=")
     return MachineOf(definition, id=id, input=input, each=each, settle=settle)
 
 
@@ -81,7 +81,7 @@ def child_of(
 ) -> Child | None:
     """Read the machine's definition and make it a child of the chart; None, with a problem reported, if it cannot be."""
     if any(declared.definition is one for one in _being_read):
-        what = f"machine '{id}' is a {declared.__name__} again, each of which would run another one."
+        what = f"machine '{id}' is a {declared.__name__} again, which would start machines without end."
         problem(what, "Send to it instead: effects.send(event, to=(definition, key)).", place)
         return None
     chart = read(declared.definition)

@@ -73,4 +73,4 @@ def stance_problems(state: State, transitions: Iterable[Transition]) -> Iterator
                 what = f"{who} {verb} '{descriptor}', which comes from the machine itself."
                 yield what, "Only events from outside wait or are ignored."
             elif not any(matches(descriptor, event) or matches(event, descriptor) for event in taken):
-                yield f"{who} {verb} '{descriptor}', and no transition takes it.", "Mend the name, or remove it."
+                yield f"{who} {verb} '{descriptor}', and no transition takes it.", "Correct the name, or remove it."

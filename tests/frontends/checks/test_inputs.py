@@ -192,7 +192,7 @@ def test_a_field_that_the_data_does_not_have_is_refused(read: Any, input: Any) -
         read(Plan, input=input)
 
     (problem,) = refused.value.problems
-    assert problem.what == "input of activity 'paying' is 'total', which is no field of the data."
+    assert problem.what == "input of activity 'paying' is 'total', which is not a field of the data."
     assert problem.remedy == "It has: tags, total_cents."
 
 

@@ -107,10 +107,10 @@ def test_every_problem_is_told_at_once_with_its_place() -> None:
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        (Kafka("", decode), "'' is no name of a Kafka topic."),
-        (Kafka("..", decode), "'..' is no name of a Kafka topic."),
-        (Kafka("x" * 250, decode), "is no name of a Kafka topic."),
-        (Kafka("orders/1", decode), "'orders/1' is no name of a Kafka topic."),
+        (Kafka("", decode), "'' is not a valid name of a Kafka topic."),
+        (Kafka("..", decode), "'..' is not a valid name of a Kafka topic."),
+        (Kafka("x" * 250, decode), "is not a valid name of a Kafka topic."),
+        (Kafka("orders/1", decode), "'orders/1' is not a valid name of a Kafka topic."),
         (
             Kafka("x", decode, cluster="a/b"),
             "the source of topic 'x' names cluster 'a/b', which Restate does not take.",
@@ -120,14 +120,14 @@ def test_every_problem_is_told_at_once_with_its_place() -> None:
         (Kafka("x", decode, events=("payed",)), "names event 'payed', and there is none. There is 'pay'."),
         (Kafka("x", decode, events=("audit",)), "names event 'audit', which only the machine itself sends."),
         (Kafka("x", decode, events="pay"), "has a text for its events. Write events=('pay',)."),  # type: ignore[arg-type]
-        (Kafka("x", decode, events=(7,)), "names 7 among its events, which is no text."),  # type: ignore[arg-type]
+        (Kafka("x", decode, events=(7,)), "names 7 among its events, which is not a string."),  # type: ignore[arg-type]
         (Kafka("x", asynchronous), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
         (Kafka("x", Awaited()), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
         (Kafka("x", generator), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
         (Kafka("x", two_arguments), "the decoder of topic 'x' does not take one argument."),  # type: ignore[arg-type]
         (Kafka("x", "decode"), "the decoder of topic 'x' is 'decode', which cannot be called."),  # type: ignore[arg-type]
         (Kafka("x", decode, key=asynchronous), "the key of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
-        ("orders", "sources= holds 'orders', which is no source. Write Kafka(topic, decode=...)."),
+        ("orders", "sources= holds 'orders', which is not a source. Write Kafka(topic, decode=...)."),
     ],
 )
 def test_a_source_that_cannot_be_hosted(source: Any, told: str) -> None:
@@ -152,8 +152,8 @@ def test_two_sources_of_one_topic() -> None:
 @pytest.mark.parametrize(
     ("webhook", "told"),
     [
-        (Webhook("a-b", decode, signature=None), "'a-b' is no name of a webhook."),
-        (Webhook("_x", decode, signature=None), "'_x' is no name of a webhook."),
+        (Webhook("a-b", decode, signature=None), "'a-b' is not a valid name of a webhook."),
+        (Webhook("_x", decode, signature=None), "'_x' is not a valid name of a webhook."),
         (Webhook("x", asynchronous, signature=None), "the decoder of webhook 'x' is a coroutine"),  # type: ignore[arg-type]
         (Webhook("x", decode, signature=None, events=("audit",)), "which only the machine itself sends"),
         (
@@ -163,7 +163,7 @@ def test_two_sources_of_one_topic() -> None:
         (Webhook("x", decode, signature=asynchronous), "the signature of webhook 'x' is a coroutine"),  # type: ignore[arg-type]
         (Webhook("x", decode, signature="SECRET"), "the signature of webhook 'x' is 'SECRET', which cannot be called."),  # type: ignore[arg-type]
         (Webhook("x", decode, signature=HmacSha256(header="h", secret="S", encoding="hax")), "an unknown encoding"),  # type: ignore[arg-type]
-        ("stripe", "webhooks= holds 'stripe', which is no webhook."),
+        ("stripe", "webhooks= holds 'stripe', which is not a webhook."),
     ],
 )
 def test_a_webhook_that_cannot_be_hosted(webhook: Any, told: str) -> None:

@@ -169,7 +169,7 @@ def test_undoing_may_name_the_state_itself() -> None:
                 " Make it an async def, or leave ctx out."
             ),
         ),
-        ("unpack", False, "the undo of activity 'packing' is no function: 'unpack'. Write undo=f."),
+        ("unpack", False, "the undo of activity 'packing' is not a function: 'unpack'. Write undo=f."),
     ],
 )
 def test_an_undo_that_cannot_be_called_is_refused(read: Read, undo: Any, first: bool, problem: str) -> None:
@@ -185,7 +185,7 @@ def test_undoing_what_is_done_nowhere_is_refused(read: Read) -> None:
         read(activity(pack, undo=unpack), undo_all("nowhere"))
 
     assert (
-        "state 'undoing_' undoes what is done in 'nowhere', which is no state."
+        "state 'undoing_' undoes what is done in 'nowhere', which is not a state."
         " There is 'packing', 'undoing_', 'over'." in str(refused.value)
     )
 
@@ -220,7 +220,7 @@ def test_items_are_undone_by_their_ids_or_not_at_all(read: Read) -> None:
 
 @pytest.mark.parametrize("options", [{"undo_first": True}, {"undo_retry": Retry(attempts=2)}])
 def test_how_to_undo_needs_something_that_undoes(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="undo_first and undo_retry say how undo= is done"):
+    with pytest.raises(ValueError, match="undo_first and undo_retry need undo="):
         activity(pack, **options)
 
 

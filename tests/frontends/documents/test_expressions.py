@@ -53,7 +53,7 @@ def test_an_untrusted_document_reads_its_event_and_its_place(tmp_path: Path) -> 
 def test_an_untrusted_document_is_refused_where_it_says_too_much(tmp_path: Path, expression: str) -> None:
     (found,) = problems(tmp_path, f'<state id="a"><onentry><log expr="{expression}"/></onentry></state>')
 
-    assert found.startswith(f"'{expression}' is more than an untrusted document may say (")
+    assert found.startswith(f"'{expression}' is not allowed in an untrusted document (")
     assert found.endswith("(doc.scxml:2)")
 
 
@@ -64,9 +64,9 @@ def test_an_untrusted_document_runs_no_script_and_reads_no_file(tmp_path: Path) 
     <state id="a"><onentry><script>n = 2</script></onentry></state>
     """
     assert problems(tmp_path, body) == [
-        "it reads a file, 'file:secret.txt'. (doc.scxml:3)",
-        "a script is any code at all. (doc.scxml:4)",
-        "a script is any code at all. (doc.scxml:5)",
+        "it reads the file 'file:secret.txt'. (doc.scxml:3)",
+        "a script may run any code. (doc.scxml:4)",
+        "a script may run any code. (doc.scxml:5)",
     ]
 
 

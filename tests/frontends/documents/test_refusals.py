@@ -21,21 +21,21 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
 
     assert problems(tmp_path, body) == [
         "2 states have the id 'a'. (doc.scxml)",
-        "target 'nowhere' is no state. (doc.scxml:3)",
-        "'f()' is more than an untrusted document may say (Unsupported function: f). (doc.scxml:4)",
+        "target 'nowhere' is not a state. (doc.scxml:3)",
+        "'f()' is not allowed in an untrusted document (Unsupported function: f). (doc.scxml:4)",
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("<scxml", "it is no XML: unclosed token. Mend it. ("),
+        ("<scxml", "it is not valid XML: unclosed token. Correct it. ("),
         ("<html/>", "its root is <html>, not <scxml>."),
-        ("<scxml><state><transition><play/></transition></state></scxml>", "<play> is no executable content."),
+        ("<scxml><state><transition><play/></transition></state></scxml>", "<play> is not executable content."),
         ("<scxml><state><onentry><raise/></onentry></state></scxml>", "<raise> has no 'event'."),
         ('<!DOCTYPE x [<!ENTITY e "boom">]><scxml/>', "it declares entities, which are not read."),
         ("<scxml/>", "the document has no states."),
-        ('<scxml><state id="a"/><final id="a"/></scxml>', "state 'a' is there twice. Mend it. ("),
+        ('<scxml><state id="a"/><final id="a"/></scxml>', "state 'a' is declared twice. Correct it. ("),
     ],
 )
 def test_a_text_that_is_no_scxml(tmp_path: Path, text: str, problem: str) -> None:
@@ -47,11 +47,11 @@ def test_a_text_that_is_no_scxml(tmp_path: Path, text: str, problem: str) -> Non
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("doc.json", "{", "it is no JSON: Expecting property name"),
+        ("doc.json", "{", "it is not valid JSON: Expecting property name"),
         ("doc.json", '{"states": {"a": {"what": 1}}}', "Unknown state 'a' key(s) ['what']"),
         ("doc.json", "[]", "must be a mapping"),
-        ("doc.yaml", "a: [", "it is no YAML"),
-        ("doc.yaml", "states: {a: {enter: call_me}}", "callback 'call_me' is named, and a document has no methods."),
+        ("doc.yaml", "a: [", "it is not valid YAML"),
+        ("doc.yaml", "states: {a: {enter: call_me}}", "callback 'call_me' is named, but a document has no methods."),
         (
             "doc.json",
             '{"states": {"a": {"transitions": [{"event": "x", "on": [{"raise": {}}]}]}}}',
@@ -68,7 +68,9 @@ def test_a_text_that_is_no_definition(tmp_path: Path, name: str, text: str, prob
 def test_a_transition_to_nowhere_can_be_left_out(tmp_path: Path) -> None:
     path = written(tmp_path, "doc.scxml", LAMP.replace('target="off"', 'target="of"'))
 
-    with pytest.warns(UserWarning, match=r"a transition to 'of', which is no state, was left out \(.*doc.scxml:12\)"):
+    with pytest.warns(
+        UserWarning, match=r"a transition to 'of', which is not a state, was left out \(.*doc.scxml:12\)"
+    ):
         chart = documents.chart_from(path, strict=False)
 
     assert {edge.key for edge in chart.transitions} == {"off--press--1"}

@@ -466,7 +466,7 @@ def test_two_activities_of_one_id_are_refused() -> None:
 
 
 def test_what_is_no_chart_is_named() -> None:
-    with pytest.raises(TypeError, match="is no statechart"):
+    with pytest.raises(TypeError, match="is not a statechart"):
         chart_from(OrderData)
 
 

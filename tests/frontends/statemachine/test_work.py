@@ -180,7 +180,7 @@ def test_what_works_with_the_librarys_engine_is_refused() -> None:
     assert problems(Strange) == [
         "state 'a' invokes Handler, whose run() works with the library's own engine.",
         "on_invoke_state would do the same outside work for every state.",
-        "state 'b' invokes 'no_such_method', which is no method of Strange.",
+        "state 'b' invokes 'no_such_method', which is not a method of Strange.",
         "on_invoke_state would do the same outside work for every state.",
     ]
 

@@ -60,8 +60,8 @@ def test_every_problem_is_told_at_once() -> None:
         )
     )
     assert [re.sub(r"test_\w+\.<locals>\.", "", problem) for problem in found] == [
-        "activity of 'Z', which is no state.",
-        "timers x of 'Y', which is no state.",
+        "activity of 'Z', which is not a state.",
+        "timers x of 'Y', which is not a state.",
         "on_exception would carry on after half a transition.",
         "callback 'nobody' is not on Plain.",
         "slow is a coroutine; a guard or action decides at once and does no outside work.",
@@ -121,7 +121,7 @@ class HasState(BaseModel):
 
 def test_fields_with_the_names_of_the_library_are_refused() -> None:
     assert problems(config(states=["A"], transitions=[["go", "A", "="]], model=HasState)) == [
-        "event 'go' and a field of HasState have one name.",
+        "event 'go' and a field of HasState have the same name.",
         "field 'state' of HasState has the name of the library's attribute for the state.",
     ]
 
@@ -186,8 +186,8 @@ def test_beginnings_that_lead_nowhere_or_side_by_side_are_refused() -> None:
     several = config(states=["A", "B"], initial=["A", "B"], transitions=[["go", "A", "B"]])
     elsewhere = config(states=[{"name": "A", "children": ["x"], "initial": "y"}])
 
-    assert problems(several) == ["the machine begins in 'A' and in 'B', which are no regions of a parallel state."]
-    assert problems(elsewhere) == ["state 'A' begins in 'A_y', which is none of its children."]
+    assert problems(several) == ["the machine begins in 'A' and in 'B', which are not regions of one parallel state."]
+    assert problems(elsewhere) == ["state 'A' begins in 'A_y', which is not one of its children."]
 
 
 def test_a_child_with_the_name_of_rest_is_refused() -> None:
@@ -211,7 +211,7 @@ def test_timers_activities_payloads_and_private_events_that_cannot_be() -> None:
     )
 
     assert [problem.partition(": ")[0] for problem in found] == [
-        "activity of 'A' is no function",
+        "activity of 'A' is not a function",
         "timer 'go' of 'A' would be over before it starts",
         "the payload of 'go' cannot be stored as JSON",
         "event 'gone' is private, and has no transition.",
@@ -263,15 +263,15 @@ def test_events_whose_names_would_mean_more_are_refused() -> None:
     edges = [["pay", "A", "="], ["pay.twice", "A", "="], ["*", "A", "="]]
 
     assert problems(config(states=["A"], transitions=edges)) == [
-        "event 'pay.twice' would be taken for others, too.",
-        "event '*' would be taken for others, too.",
+        "event 'pay.twice' has a dot or a star in its name and would match other events.",
+        "event '*' has a dot or a star in its name and would match other events.",
     ]
 
 
 def test_a_machine_that_begins_nowhere_is_refused() -> None:
     machine = Machine(model=None, states=["A"], initial=None, auto_transitions=False)
 
-    assert problems(machine) == ["the machine begins nowhere."]
+    assert problems(machine) == ["the machine has no initial state."]
 
 
 def test_a_dotted_path_that_leads_nowhere_is_refused() -> None:
@@ -283,5 +283,5 @@ def test_a_dotted_path_that_leads_nowhere_is_refused() -> None:
 
 
 def test_that_events_of_callbacks_wait_cannot_be_switched_off() -> None:
-    with pytest.warns(DefinitionWarning, match="queued=False cannot be"):
+    with pytest.warns(DefinitionWarning, match="queued=False is not possible"):
         chart_from(config(states=["A"], options={"queued": False}))

@@ -65,11 +65,11 @@ def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, pro
     for id, one in declared.items():
         for name in _fields(one.input):
             if known is not None and name not in known:
-                what = f"input of {one.kind} '{id}' is '{name}', which is no field of the data."
+                what = f"input of {one.kind} '{id}' is '{name}', which is not a field of the data."
                 problem(what, _has(known), None)
         received = _received(one.input, known)
         if isinstance(one.each, str) and received is not None and one.each not in received:
-            what = f"{one.kind} '{id}' finds its items in '{one.each}', which is no field of what it receives."
+            what = f"{one.kind} '{id}' finds its items in '{one.each}', which is not a field of what it receives."
             problem(what, _has(received), None)
 
 

@@ -70,13 +70,16 @@ def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator
     open_ended = hosting.sources or hosting.webhooks  # then more comes in than the types say
     yield from _closed_problems(hosting.operators_only)
     if not _is_texts(redact):
-        yield "redact= is no list of names.", 'Write redact=("card_number", "customer.email").'
+        yield "redact= must be a list of names.", 'Write redact=("card_number", "customer.email").'
         return
     named = tuple(cast("Iterable[str]", redact))
     known = _members(types) if named else None  # what that takes, a chart that redacts nothing need not pay
     for name in named:
         if not NAME.fullmatch(name):
-            yield f"redact= names {name!r}, which is no member.", "Write 'email', or 'customer.email' for one inside."
+            yield (
+                f"redact= names {name!r}, which is not a member.",
+                "Write 'email', or 'customer.email' for one inside.",
+            )
         elif known is not None and not open_ended and (unknown := _unknown(name, known)) is not None:
             close = difflib.get_close_matches(unknown, known, n=1)
             remedy = f"Did you mean '{close[0]}'?" if close else "Declare the type that has it, or remove it."
@@ -85,11 +88,11 @@ def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator
 
 def _closed_problems(operators_only: object) -> Iterator[tuple[str, str]]:
     if not _is_texts(operators_only):
-        yield "operators_only= is no list of handlers.", 'Write operators_only=("repair", "delete").'
+        yield "operators_only= must be a list of handlers.", 'Write operators_only=("repair", "delete").'
         return
     for name in cast("Iterable[str]", operators_only):
         if name not in CLOSABLE:
-            what = f"operators_only= names '{name}', which is no handler that every machine has."
+            what = f"operators_only= names '{name}', which is not a handler of every machine."
             yield what, f"There is {quoted(CLOSABLE)}. To close an event, declare it public=False."
 
 

@@ -40,7 +40,7 @@ class DeclaredEvents:
     def problem(self, name: object) -> tuple[str, str] | None:
         """Why no source may send this event; None if it may."""
         if not isinstance(name, str):
-            return f"names {name!r} among its events, which is no text.", "Name events by their ids."
+            return f"names {name!r} among its events, which is not a string.", "Name events by their ids."
         declared = self.events.get(name)
         if declared is None:
             if any(matches(descriptor, name) for descriptor in self.descriptors):
@@ -62,12 +62,12 @@ def _kafka_problems(sources: list[object], names: DeclaredEvents) -> Iterator[Fo
     seen: set[str] = set()
     for source in sources:
         if not isinstance(source, Kafka):
-            yield f"sources= holds {source!r}, which is no source.", "Write Kafka(topic, decode=...).", None
+            yield f"sources= holds {source!r}, which is not a source.", "Write Kafka(topic, decode=...).", None
             continue
         place = written(source.decode)
         called = f"the source of topic '{source.topic}'"
         if not _is(TOPIC, source.topic):
-            what = f"{source.topic!r} is no name of a Kafka topic."
+            what = f"{source.topic!r} is not a valid name of a Kafka topic."
             yield what, "Use up to 249 letters, digits, dots, dashes and underscores.", place
         elif source.topic in seen:
             yield f"topic '{source.topic}' is declared twice.", "Let one decoder read all its records.", place
@@ -90,13 +90,13 @@ def _webhook_problems(webhooks: list[object], names: DeclaredEvents) -> Iterator
     seen: set[str] = set()
     for webhook in webhooks:
         if not isinstance(webhook, Webhook):
-            what = f"webhooks= holds {webhook!r}, which is no webhook."
+            what = f"webhooks= holds {webhook!r}, which is not a webhook."
             yield what, "Write Webhook(name, decode=..., signature=...).", None
             continue
         place = written(webhook.decode)
         called = f"webhook '{webhook.name}'"
         if not _is(HANDLER, webhook.name):
-            what = f"{webhook.name!r} is no name of a webhook."
+            what = f"{webhook.name!r} is not a valid name of a webhook."
             yield what, "Begin with a letter; use letters, digits and underscores.", place
         elif webhook.name in seen:
             yield f"{called} is declared twice.", "Give one another name.", place

@@ -23,7 +23,7 @@ def refuse_unfit(activity: Activity, problem: Report, *, detached: bool) -> None
     if undo is None:
         return
     if not callable(cast("object", undo.run)):
-        problem(f"the undo of activity '{activity.id}' is no function: {undo.run!r}.", "Write undo=f.", None)
+        problem(f"the undo of activity '{activity.id}' is not a function: {undo.run!r}.", "Write undo=f.", None)
         return
     place = written(undo.run)
     if detached:
@@ -63,7 +63,7 @@ def refuse_nothing(states: Mapping[str, State], problem: Report) -> None:
             if scope is None:
                 continue
             if scope not in states:
-                what = f"state '{state.id}' undoes what is done in '{scope}', which is no state."
+                what = f"state '{state.id}' undoes what is done in '{scope}', which is not a state."
                 problem(what, f"There is {quoted(id for id in states if id != ROOT)}.", state.location)
             elif not any(_is_in(states, one, scope) for one in undoable):
                 where = f"in '{scope}'" if scope else "anywhere"

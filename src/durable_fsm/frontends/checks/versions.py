@@ -52,7 +52,7 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
     kept = Counter(one.version for one in chart.served)
     for version, count in kept.items():
         if count > 1:
-            what = f"version '{version}' is there {count} times."
+            what = f"version '{version}' is declared {count} times."
             yield what, "Give each of the charts in versions= a version of its own, and none that of the chart.", None
     sources = Counter(migration.source for migration in chart.hosting.migrations)
     for migration in chart.hosting.migrations:

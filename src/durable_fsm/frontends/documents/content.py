@@ -75,7 +75,7 @@ class Content:
             case io.ScriptAction():
                 return self.script(action)
             case _:
-                self.report(f"{type(action).__name__} is no executable content.", "Remove it.", action)
+                self.report(f"{type(action).__name__} is not executable content.", "Remove it.", action)
                 return _drop
 
     def script(self, action: io.ScriptAction) -> Act:
@@ -112,7 +112,7 @@ class Content:
         def run(scope: Scope) -> None:
             items = array(scope)
             if not isinstance(items, Sequence) or isinstance(items, str):
-                raise TypeError(f"'{action.array}' is no list")
+                raise TypeError(f"'{action.array}' is not a list")
             writable([name for name in (action.item, action.index) if name], action.item)
             data = cast("Object", scope.data)
             data.setdefault(action.item, None)
@@ -155,7 +155,7 @@ class Content:
         if not event:
             raise NotSent("a message has no event", sendid)
         if target and not str(target).startswith("#_"):
-            raise NotSent(f"'{target}' is no address", sendid)
+            raise NotSent(f"'{target}' is not an address", sendid)
         if target == "#_internal":
             scope.effects.raise_(str(event), payload)
             return

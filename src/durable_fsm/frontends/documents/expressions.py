@@ -121,7 +121,7 @@ class Language:
             BadExpression: the document is not trusted.
         """
         if not self.trusted:
-            raise BadExpression("a script is any code at all")
+            raise BadExpression("a script may run any code")
         source = textwrap.dedent(text).strip()
         code = _compiled(source, "exec")
 
@@ -158,7 +158,7 @@ class Language:
         try:
             evaluate = PARSER.parse_expr(_as_python(text), named)
         except (ValueError, SyntaxError, KeyError) as error:
-            raise BadExpression(f"'{text}' is more than an untrusted document may say ({error})") from error
+            raise BadExpression(f"'{text}' is not allowed in an untrusted document ({error})") from error
 
         def value(scope: Scope) -> Any:
             names = Namespace(scope, trusted=False)
@@ -181,7 +181,7 @@ def assign(scope: Scope, location: str, value: object) -> None:
     for member in members[:-1]:
         holder = getattr(holder, member)
     if isinstance(holder, type | ModuleType) or not hasattr(holder, "__dict__") or ET.iselement(holder):
-        raise TypeError(f"'{location}' is no place to write to")
+        raise TypeError(f"'{location}' cannot be written to")
     setattr(holder, members[-1], value)
 
 
@@ -189,7 +189,7 @@ def writable(names: Iterable[str], location: str) -> None:
     """Refuse what no document may write to."""
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-            raise ValueError(f"'{location}' is no place to write to")
+            raise ValueError(f"'{location}' cannot be written to")
 
 
 def _kept(value: Any, source: str, name: str) -> Any:

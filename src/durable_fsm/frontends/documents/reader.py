@@ -95,7 +95,7 @@ def _chart(text: str, format: str, name: str, file: Path, reading: ReadingOption
         document = scxml.read(text) if format == "scxml" else _native(text, format, name)
     except BadDocument as error:
         place = f"{file}:{error.line}" if error.line else str(file)
-        problem = Problem(f"The document cannot be read: {error}", "Mend it.", place)
+        problem = Problem(f"The document cannot be read: {error}", "Correct it.", place)
         raise DefinitionError(chart=name, problems=(problem,)) from error
     return DocumentReader(document, document.definition.name or name, file, format, reading).chart()
 
@@ -112,14 +112,14 @@ def _members(text: str, format: str) -> Any:  # Any: what the document holds, wh
         try:
             return json.loads(text)
         except ValueError as error:
-            raise BadDocument(f"it is no JSON: {error}.") from error
+            raise BadDocument(f"it is not valid JSON: {error}.") from error
     import yaml  # type: ignore[import-untyped]
     from statemachine.io.yaml.reader import YAMLReader
 
     try:
         return cast("Any", YAMLReader()).parse_document(text)
     except yaml.YAMLError as error:
-        raise BadDocument(f"it is no YAML: {error}") from error
+        raise BadDocument(f"it is not valid YAML: {error}") from error
 
 
 class DocumentReader:
@@ -209,12 +209,12 @@ class DocumentReader:
     def _file(self, src: str, record: object) -> str | None:
         """The text of a file that the document names."""
         if not self.trusted:
-            self.problem(f"it reads a file, '{src}'.", "Read it with trusted=True, if you trust its author.", record)
+            self.problem(f"it reads the file '{src}'.", "Read it with trusted=True, if you trust its author.", record)
             return None
         try:
             return (self.file.parent / src.removeprefix("file:")).read_text("utf-8-sig")
         except OSError as error:
-            self.problem(f"file '{src}' cannot be read: {error.strerror}.", "Mend the path.", record)
+            self.problem(f"file '{src}' cannot be read: {error.strerror}.", "Correct the path.", record)
             return None
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,7 +287,7 @@ class DocumentReader:
         names = (target or "").split()
         for name in names:
             if name not in self.known:
-                self.problem(f"target '{name}' is no state.", "Mend the name.", record)
+                self.problem(f"target '{name}' is not a state.", "Correct the name.", record)
         return tuple(names)
 
     def _leads_somewhere(self, edge: io.Transition) -> bool:
@@ -295,7 +295,7 @@ class DocumentReader:
         if lost and not self.reading.strict:
             place = self._place(edge) or self.file
             warnings.warn(
-                f"{self.name}: a transition to '{lost[0]}', which is no state, was left out ({place})", stacklevel=2
+                f"{self.name}: a transition to '{lost[0]}', which is not a state, was left out ({place})", stacklevel=2
             )
             return False
         return True
@@ -317,7 +317,7 @@ class DocumentReader:
 
     def _blocks(self, name: str, blocks: Iterable[io.ExecutableContent], refs: Iterable[str]) -> Iterator[Callback]:
         for ref in refs:
-            self.problem(f"callback '{ref}' is named, and a document has no methods.", "Write what it does.", None)
+            self.problem(f"callback '{ref}' is named, but a document has no methods.", "Write what it does.", None)
         for block in blocks:
             if block.actions:
                 yield self._callback(_summary(block) or name, self.content.block(block.actions), block)

@@ -57,7 +57,7 @@ def read(text: str) -> Document:
     """Read an SCXML text.
 
     Raises:
-        BadDocument: it is no XML, or no SCXML.
+        BadDocument: it is not valid XML, or no SCXML.
     """
     return ScxmlReader(text).document()
 
@@ -92,7 +92,9 @@ class ScxmlReader:
         try:
             parser.Parse(text.strip(), True)  # noqa: FBT003 - expat's way to say that this is all
         except expat.ExpatError as error:
-            raise BadDocument(f"it is no XML: {expat.ErrorString(error.code)}.", error.lineno + skipped) from error
+            raise BadDocument(
+                f"it is not valid XML: {expat.ErrorString(error.code)}.", error.lineno + skipped
+            ) from error
         return builder.close()
 
     def document(self) -> Document:
@@ -131,7 +133,7 @@ class ScxmlReader:
             if element.tag in STATES and element.tag != "history":
                 state = self._state(element)
                 if state.id in found:
-                    raise BadDocument(f"state '{state.id}' is there twice.", self.line_of[element])
+                    raise BadDocument(f"state '{state.id}' is declared twice.", self.line_of[element])
                 found[state.id] = state
         return found
 
@@ -215,7 +217,7 @@ class ScxmlReader:
         actions: list[io.Action] = []
         for element in elements:
             if element.tag not in readers:
-                raise BadDocument(f"<{element.tag}> is no executable content.", self.line_of[element])
+                raise BadDocument(f"<{element.tag}> is not executable content.", self.line_of[element])
             actions.append(self._noted(element, readers[element.tag](element)))
         return actions
 

@@ -135,7 +135,7 @@ class ClassCallbacks(ByName):
             found = self._named(function)
             if not found:
                 what = f"callback '{function}' is neither on the chart nor on its data."
-                self.problem(what, "Define it, or mend the name.", None)
+                self.problem(what, "Define it, or correct the name.", None)
                 return None
             _, call, location = found[0]
             return Callback(function, call, location)
@@ -163,7 +163,7 @@ class ClassCallbacks(ByName):
             found = self._named(spec.func)
             if not found and not spec.is_convention:
                 what = f"callback '{spec.func}' is neither on the chart nor on its data."
-                self.problem(what, "Define it, or mend the name.", None)
+                self.problem(what, "Define it, or correct the name.", None)
             return found
         if isinstance(spec.func, property):
             return self._named(spec.attr_name)
@@ -221,8 +221,8 @@ class ClassCallbacks(ByName):
         def named(name: str) -> Callable[..., object]:
             found = self._named(name)
             if not found:
-                what = f"guard '{text}' speaks of '{name}', which is neither on the chart nor on its data."
-                self.problem(what, "Define it, or mend the name.", None)
+                what = f"guard '{text}' names '{name}', which is neither on the chart nor on its data."
+                self.problem(what, "Define it, or correct the name.", None)
             calls = [call for _, call, _ in found]
 
             def ask(scope: Scope, **_: object) -> object:
@@ -236,7 +236,7 @@ class ClassCallbacks(ByName):
         try:
             expression = cast("Callable[..., object]", parse(text, named, PARSER.operator_mapping))
         except (SyntaxError, ValueError) as error:
-            what = f"guard '{text}' is no boolean expression: {error}."
+            what = f"guard '{text}' is not a boolean expression: {error}."
             self.problem(what, "Use names, and, or, not and comparisons.", None)
             return []
         return [(text, lambda scope: expression(scope, machine=enter(self.facade, scope)), None)]

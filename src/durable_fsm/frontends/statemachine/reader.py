@@ -124,7 +124,7 @@ class ClassReader:
         """An event named like a part of the library takes its place: nothing could be sent any more."""
         for name in sorted(self.declared_events):
             if name.isidentifier() and hasattr(StateChart, name):
-                what = f"event '{name}' hides what every statechart has under this name."
+                what = f"event '{name}' hides an attribute that every statechart has."
                 self.problem(what, "Give it another name.", self.places.get(name))
 
     def _work(self, id: str, state: LibraryState) -> StateWork:

@@ -104,8 +104,8 @@ class InvokeReader:
                 return None
             method = inspect.getattr_static(self.cls, work, None)
             if not inspect.isfunction(method):
-                what = f"state '{state}' invokes '{work}', which is no method of {self.cls.__name__}."
-                self.problem(what, "Define it, or mend the name.", None)
+                what = f"state '{state}' invokes '{work}', which is not a method of {self.cls.__name__}."
+                self.problem(what, "Define it, or correct the name.", None)
                 return None
             return self._method(method)
         if inspect.getattr_static(self.cls, spec.lookup_name, None) is work:

@@ -269,7 +269,7 @@ class ModelCallbacks(ByName):
             except (ImportError, AttributeError):
                 pass
         where = f"on {self.model.__name__}" if self.model is not None else "anywhere, because there is no model"
-        self.problem(f"callback '{name}' is not {where}.", "Define it, or mend the name.", None)
+        self.problem(f"callback '{name}' is not {where}.", "Define it, or correct the name.", None)
         return None, None
 
     def _function(self, function: Any) -> tuple[Call, Location | None]:

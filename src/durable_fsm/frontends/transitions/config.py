@@ -139,7 +139,7 @@ def built(config: TransitionsConfig) -> Any:
         )
     except Exception as error:
         what = f"transitions refuses it: {type(error).__name__}: {error}."
-        problem = Problem(what, "Mend the configuration.", str(config.location or ""))
+        problem = Problem(what, "Correct the configuration.", str(config.location or ""))
         raise DefinitionError(chart=config.name, problems=(problem,)) from error
 
 

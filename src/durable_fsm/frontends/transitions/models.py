@@ -74,7 +74,7 @@ def model_type(declared: type, fields: Collection[str], names: ModelNames, probl
         added[names.of_state("is", id)] = _is_active(id)
     kept = {name: thing for name, thing in added.items() if name.isidentifier()}
     for name in sorted(kept.keys() & {*fields} & {*names.triggers}):
-        problem(f"event '{name}' and a field of {declared.__name__} have one name.", "Rename one of them.", None)
+        problem(f"event '{name}' and a field of {declared.__name__} have the same name.", "Rename one of them.", None)
     kept = {
         name: thing for name, thing in kept.items() if name not in fields and hasattr(declared, name) is names.override
     }

@@ -163,7 +163,7 @@ class MachineReader:
     def _check_stances(self, root: State, transitions: Collection[Transition]) -> None:
         for stance, declared in (("defers", self.config.defers), ("ignores", self.config.ignores)):
             unknown = sorted(declared.keys() - self.library.keys() - {"*"})
-            self._unknown(unknown, f"'{{}}' {stance} events, and is no state.")
+            self._unknown(unknown, f"'{{}}' {stance} events, and is not a state.")
         for state in (root, *self.states.values()):
             alone = state.id in self.library and self._ignores_alone(self.library[state.id])
             for problem in stance_problems(replace(state, ignores=()) if alone else state, transitions):
@@ -179,7 +179,7 @@ class MachineReader:
                 "Remove the transition, or let the state not be final.",
             )
         if not self.config.queued:
-            what = "queued=False cannot be: a trigger inside of a callback waits until the transition is over."
+            what = "queued=False is not possible: a trigger inside a callback waits until the transition is over."
             self._warn(what, "Leave it out.")
         if self.auto:
             what = "every state can be reached by 'to_<state>', which is kept as a private event."
@@ -224,7 +224,9 @@ class MachineReader:
         starts = [self.tree.path(id, start) for start in starts_of(state)]
         kind, initial = Kind.ATOMIC, None
         if any(start not in children for start in starts):
-            self.problem(f"state '{id}' begins in '{starts[0]}', which is none of its children.", "Mend the name.")
+            self.problem(
+                f"state '{id}' begins in '{starts[0]}', which is not one of its children.", "Correct the name."
+            )
         elif len(starts) > 1:
             kind = Kind.PARALLEL
             if len(starts) != len(children):
@@ -303,13 +305,13 @@ class MachineReader:
         """Where a machine begins: in one state, or in some that can be active together."""
         targets = [str(getattr(start, "name", start)) for start in listed(self.machine.initial)]
         if not targets:
-            self.problem("the machine begins nowhere.", "Give it an initial state.")
+            self.problem("the machine has no initial state.", "Give it an initial state.")
         for name in targets:
             if name not in self.library:
-                self.problem(f"the machine begins in '{name}', which is no state.", "Mend the name.")
+                self.problem(f"the machine begins in '{name}', which is not a state.", "Correct the name.")
         for one, other in combinations([name for name in targets if name in self.states], 2):
             if not self._are_beside(one, other):
-                what = f"the machine begins in '{one}' and in '{other}', which are no regions of a parallel state."
+                what = f"the machine begins in '{one}' and in '{other}', which are not regions of one parallel state."
                 self.problem(what, "Put them into one: {'name': …, 'parallel': [...]}.")
         return Transition("", ROOT, tuple(targets))
 
@@ -331,7 +333,9 @@ class MachineReader:
         for edge in sorted(self.edges, key=lambda edge: order.get(edge.source, 0)):
             missing = next((id for id in (edge.source, edge.dest) if id is not None and id not in self.library), None)
             if missing is not None:
-                self.problem(f"transition '{edge.event}' names state '{missing}', and there is none.", "Mend the name.")
+                self.problem(
+                    f"transition '{edge.event}' names state '{missing}', and there is none.", "Correct the name."
+                )
                 continue
             if self.states[edge.source].kind is Kind.FINAL:
                 continue
@@ -382,7 +386,10 @@ class MachineReader:
             public = name not in private and not name.startswith(PLATFORM_NAMES)
             found[name] = EventType(name, self._payload(name), public=public)
             if "*" in name or any(name.startswith(f"{other}.") for other in found):
-                self.problem(f"event '{name}' would be taken for others, too.", "Write names without dots and stars.")
+                self.problem(
+                    f"event '{name}' has a dot or a star in its name and would match other events.",
+                    "Write names without dots and stars.",
+                )
         self._unknown(self.config.events.keys() - found.keys(), "event '{}' has a payload type, and no transition.")
         self._unknown(named - found.keys(), "event '{}' is private, and has no transition.")
         self._unknown(timers - found.keys(), "timer '{}' has no transition.")
@@ -390,7 +397,7 @@ class MachineReader:
 
     def _unknown(self, names: Collection[str], what: str) -> None:
         for name in sorted(names):
-            self.problem(what.format(name), "Mend the name, or add one.")
+            self.problem(what.format(name), "Correct the name, or add one.")
 
     def _payload(self, event: str) -> ValueType | None:
         declared = self.config.events.get(event)

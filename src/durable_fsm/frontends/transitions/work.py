@@ -38,11 +38,11 @@ class ConfiguredWork:
     def _know_activities(self, states: Collection[str]) -> None:
         for state, declared in self.config.activities.items():
             if state not in states:
-                self.problem(f"activity of '{state}', which is no state.", "Mend the name.", None)
+                self.problem(f"activity of '{state}', which is not a state.", "Correct the name.", None)
             for one in listed(declared):
                 id = (one.id if isinstance(one, ActivityOf) else None) or state
                 if not callable(one):
-                    self.problem(f"activity of '{state}' is no function: {one!r}.", "Write activity(f).", None)
+                    self.problem(f"activity of '{state}' is not a function: {one!r}.", "Write activity(f).", None)
                 if id in self.ids:
                     self.problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
                 self.ids[id] = state
@@ -52,12 +52,12 @@ class ConfiguredWork:
     def _know_machines(self, states: Collection[str]) -> None:
         for state, declared in self.config.machines.items():
             if state not in states:
-                self.problem(f"machine of '{state}', which is no state.", "Mend the name.", None)
+                self.problem(f"machine of '{state}', which is not a state.", "Correct the name.", None)
             for one in listed(declared):
                 try:
                     invoked = one if isinstance(one, MachineOf) else cast("MachineOf", machine(one))
                 except TypeError:
-                    self.problem(f"machine of '{state}' is no definition: {one!r}.", "Write machine(Chart).", None)
+                    self.problem(f"machine of '{state}' is not a definition: {one!r}.", "Write machine(Chart).", None)
                     continue
                 id = invoked.id or state
                 if id in self.ids:
@@ -69,7 +69,9 @@ class ConfiguredWork:
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):
             if state not in states:
-                self.problem(f"timers {', '.join(timers)} of '{state}', which is no state.", "Mend the name.", None)
+                self.problem(
+                    f"timers {', '.join(timers)} of '{state}', which is not a state.", "Correct the name.", None
+                )
             recurring = timers is self.config.every.get(state)
             for event, delay in timers.items():
                 if isinstance(delay, timedelta) and (delay < NOW or (recurring and delay == NOW)):
