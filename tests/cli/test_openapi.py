@@ -20,8 +20,8 @@ from statemachine import State, StateChart
 from durable_fsm import chart_from, durable, event
 from durable_fsm.cli import main
 from durable_fsm.restate.http.openapi import openapi
-from durable_fsm.restate.machine.object import MachineObject, handlers_of
-from durable_fsm.restate.messages.envelope import Peers
+from durable_fsm.restate.machine.object import handlers_of, virtual_object
+from durable_fsm.restate.settings import HostedChart
 from durable_fsm.testing import RestateServer, Served
 from machines.order import Order
 from tests.cli.kiosk import Kiosk
@@ -45,7 +45,7 @@ def test_the_document_is_valid_and_tells_of_every_public_handler(definition: typ
     assert document["servers"][0]["url"] == "https://shop.example"
     assert document["info"]["title"] == chart.name
     told = {path.split("/")[3] for path in document["paths"]}
-    service = MachineObject(chart, Peers([chart])).virtual_object()
+    service = virtual_object(HostedChart(chart))
     assert told == {name for name, handler in service.handlers.items() if name[0] != "_"}
     for handler in handlers_of(chart):
         assert f"/{chart.name}/{{key}}/{handler}/send" in document["paths"]

@@ -16,11 +16,10 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
 from durable_fsm.restate.http.errors import MAX_MESSAGE, terminal
-from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, Delivery, name_of_event
-from durable_fsm.restate.machine import repairs, waiting
-from durable_fsm.restate.machine.repairs import RepairRequest
-from durable_fsm.restate.machine.transaction import keep_parked
-from durable_fsm.restate.machine.waiting import MOST_BYTES, Waiter, Waiters, WaitRequest
+from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, RepairRequest, WaitRequest, name_of_event
+from durable_fsm.restate.machine import waiters
+from durable_fsm.restate.machine.deliveries import Delivery, keep_parked
+from durable_fsm.restate.machine.waiters import MOST_BYTES, Waiter, Waiters
 from durable_fsm.restate.sources import dead_letters
 from tests.building import chart, edge
 
@@ -39,13 +38,13 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "a machine with the latest entries of its history": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "deferred events": f"{step.MOST_DEFERRED} events",
         "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
-        "callers that wait for a machine": f"{waiting.MOST:,}",
-        "replies that are kept for them": f"{waiting.MOST_BYTES // mib} MiB",
+        "callers that wait for a machine": f"{waiters.MOST:,}",
+        "replies that are kept for them": f"{waiters.MOST_BYTES // mib} MiB",
         "the result of an activity, the answer to a callback": f"{requests.MAX_INPUT // mib} MiB",
         "the result of a step": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
         "an error message, and each text among its facts": f"{MAX_MESSAGE:,} characters",
-        "the reason of a repair": f"{repairs.MAX_REASON:,} characters",
+        "the reason of a repair": f"{requests.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "entries of one answer of history": f"{history.MOST:,} entries",
         "rejected events of a topic or webhook": f"{dead_letters.LETTERS} events",
@@ -71,7 +70,7 @@ def test_a_name_has_an_end() -> None:
 
 
 def test_a_reason_has_an_end() -> None:
-    body = {"move": "paid", "reason": "x" * repairs.MAX_REASON}
+    body = {"move": "paid", "reason": "x" * requests.MAX_REASON}
 
     assert RepairRequest.decode("Order", json.dumps(body).encode()).reason == body["reason"]
     with pytest.raises(errors.MalformedInput, match="a reason has 1,000 characters at most"):
@@ -79,16 +78,16 @@ def test_a_reason_has_an_end() -> None:
 
 
 def test_those_who_wait_keep_only_so_much_of_their_replies() -> None:
-    waiters = Waiters({})
+    known = Waiters({})
     half = "x" * (MOST_BYTES // 2 - 2)
 
     for name in ("first", "second"):
-        waiters.add(ORDER, name, Waiter({"state": "paid"}, "pay", "taken", half))
+        known.add(ORDER, name, Waiter({"state": "paid"}, "pay", "taken", half))
     with pytest.raises(errors.TooManyWaiting):
-        waiters.add(ORDER, "third", Waiter({"state": "paid"}, "pay", "taken", "x"))
-    waiters.add(ORDER, "fourth", Waiter({"state": "paid"}))
+        known.add(ORDER, "third", Waiter({"state": "paid"}, "pay", "taken", "x"))
+    known.add(ORDER, "fourth", Waiter({"state": "paid"}))
 
-    assert waiters.known.keys() == {"first", "second", "fourth"}
+    assert known.known.keys() == {"first", "second", "fourth"}
 
 
 class Store:

@@ -12,19 +12,19 @@ from statemachine import State, StateChart
 from durable_fsm import chart_from
 from durable_fsm.core.values import Json
 from durable_fsm.errors import MalformedInput
-from durable_fsm.restate.history import Range
-from durable_fsm.restate.http.schemas import (
+from durable_fsm.restate.http.requests import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
     HISTORY_SCHEMA,
     REPAIR_SCHEMA,
     SEND_SCHEMA,
     WAIT_SCHEMA,
+    DeleteRequest,
+    HistoryRequest,
+    RepairRequest,
+    WaitRequest,
     wait_schema,
 )
-from durable_fsm.restate.machine.deletion import DeleteMode
-from durable_fsm.restate.machine.repairs import RepairRequest
-from durable_fsm.restate.machine.waiting import WaitRequest
 
 
 class Parcel(StateChart):
@@ -97,8 +97,8 @@ SCHEMAS = {
     "wait_for": wait_schema(PARCEL),
 }
 READ: dict[str, Callable[[bytes], object]] = {
-    "history": lambda body: Range.decode("Parcel", body),
-    "delete": lambda body: DeleteMode.decode("Parcel", body),
+    "history": lambda body: HistoryRequest.decode("Parcel", body),
+    "delete": lambda body: DeleteRequest.decode("Parcel", body),
     "repair": lambda body: RepairRequest.decode("Parcel", body),
     "wait_for": lambda body: WaitRequest.decode(PARCEL, body),
 }

@@ -32,7 +32,7 @@ from durable_fsm import (
     machine,
 )
 from durable_fsm.restate.app import services
-from durable_fsm.restate.clock import codec
+from durable_fsm.restate.settings import Settings
 from durable_fsm.testing import EffectRefused
 from durable_fsm.testing.effects import URL_VARIABLE
 
@@ -364,7 +364,7 @@ def postman() -> restate.VirtualObject:
 
 app = restate.app(
     [*services(Office, Ministry, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
-    journal_value_codec=codec(),
+    journal_value_codec=Settings.from_environment().journal_codec,
 )
 letters_app = durable_fsm.app(Letter)
 

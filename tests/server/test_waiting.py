@@ -12,7 +12,7 @@ import pytest
 
 from durable_fsm.errors import TooManyWaiting
 from durable_fsm.local.failures import NotObserved
-from durable_fsm.restate.machine.waiting import MOST, Waiter, Waiters
+from durable_fsm.restate.machine.waiters import MOST, Waiter, Waiters
 from durable_fsm.testing import wait_until
 from tests.building import chart
 from tests.server.clients import answered
@@ -246,9 +246,9 @@ def test_waiting_for_a_machine_that_does_not_exist_is_refused(host: Host) -> Non
         pytest.param({"any": []}, "'any' is a list of 1 to 20", id="any"),
         pytest.param({"any": [{"any": [{"state": "sold"}]}]}, "none of them is an 'any'", id="nested"),
         pytest.param({"state": "sold", "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
-        pytest.param({"state": "sold", "timeout": "400d"}, "between nothing and 365 days", id="long"),
+        pytest.param({"state": "sold", "timeout": "400d"}, "must be between 0 and 365 days", id="long"),
         pytest.param({"state": "sold", "payload": 1}, "'payload' belongs to an 'event'", id="payload"),
-        pytest.param({"state": "sold", "event": 1}, "'event' is the name of one", id="event"),
+        pytest.param({"state": "sold", "event": 1}, "'event' must be the name of an event", id="event"),
     ],
 )
 def test_an_impossible_condition_is_refused_with_the_reason(awake: Host, asks: dict[str, object], problem: str) -> None:

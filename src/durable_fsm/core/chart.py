@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
 
+from durable_fsm.core.durations import Backoff
 from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
 from durable_fsm.core.migration import Migration
 from durable_fsm.core.redact import Redaction
@@ -80,10 +81,7 @@ class Retry:
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after the failed try number *attempt* (from 1)."""
-        try:
-            return min(self.initial * self.factor ** (attempt - 1), self.maximum)
-        except OverflowError:
-            return self.maximum
+        return Backoff(self.initial, self.factor, self.maximum).delay(attempt - 1)
 
     def gives_up(self, error: Exception) -> bool:
         """Whether another try is useless after this error."""

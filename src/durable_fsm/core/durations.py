@@ -1,8 +1,9 @@
-"""Lengths of time as people write them."""
+"""Lengths of time: as people write them, and as they grow from one try to the next."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 
 UNITS = {
@@ -33,3 +34,19 @@ def duration_of(text: str, *, unit: str = "") -> timedelta:
         return sum((float(number) * UNITS[unit.lower()] for number, unit in _PART.findall(written)), timedelta())
     except OverflowError as error:
         raise ValueError(f"'{text}' is longer than any timer can be.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits that grow by a factor from one try to the next, up to the longest."""
+
+    first: timedelta
+    factor: float = 2.0
+    longest: timedelta = timedelta.max
+
+    def delay(self, tries: int) -> timedelta:
+        """How long to wait after *tries* tries before this one."""
+        try:
+            return min(self.first * self.factor**tries, self.longest)
+        except OverflowError:
+            return self.longest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import restate
 
@@ -17,13 +17,13 @@ from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import ActivityService
-from durable_fsm.restate.clock import codec
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
-from durable_fsm.restate.machine.object import MachineObject, handlers_of
-from durable_fsm.restate.messages.envelope import Peers
+from durable_fsm.restate.machine.object import handlers_of, virtual_object
 from durable_fsm.restate.names import BUILT_IN, activities_name, is_handler_name
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.registration import Service
+from durable_fsm.restate.settings import HostedChart, Settings
 from durable_fsm.restate.sources.dead_letters import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
 from durable_fsm.restate.sources.webhooks import Webhooks
@@ -33,31 +33,34 @@ Protocol = Literal["bidi", "request_response"]
 Part = Literal["all", "machines", "runners"]
 CHARTS = "durable_fsm_charts"
 KEYS = "durable_fsm_identity_keys"
-"""Attributes of an application: its charts, and the public keys of the servers that may call it."""
+SETTINGS = "durable_fsm_settings"
+"""Attributes of an application: its charts, the public keys of the servers that may call it, and its settings."""
 
 IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
 """Environment variable with public keys, separated by commas or spaces, for an application that names none itself."""
 
-Hosted: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 
-
-def services(*definitions: object) -> list[Hosted]:
+def services(*definitions: object, settings: Settings | None = None) -> list[Service]:
     """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
 
     The charts that they run as children are served beside them.
+
+    Args:
+        settings: those of the environment, if not given.
 
     Raises:
         DefinitionError: a definition has problems.
         ValueError: two charts have the same name.
     """
     charts = with_children(chart_from(definition) for definition in definitions)
-    peers = Peers.of(charts)
-    found: list[Hosted] = []
+    peers = {chart.name: chart for chart in charts}
+    settings = settings or Settings.from_environment()
+    found: list[Service] = []
     for chart in charts:
         for event in chart.public_events:
             if event in BUILT_IN or not is_handler_name(event):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
-        found.append(MachineObject(chart, peers).virtual_object())
+        found.append(virtual_object(HostedChart(chart, peers, settings)))
         if chart.hosting.history is not None:
             found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:
@@ -127,7 +130,12 @@ def _children(chart: Chart) -> list[Chart]:
 
 
 # Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it
-def app(*definitions: object, protocol: Protocol | None = None, identity_keys: Sequence[str] | None = None) -> Any:
+def app(
+    *definitions: object,
+    protocol: Protocol | None = None,
+    identity_keys: Sequence[str] | None = None,
+    settings: Settings | None = None,
+) -> Any:
     """An ASGI application that hosts these charts; on AWS Lambda, a Lambda handler.
 
     Args:
@@ -135,21 +143,24 @@ def app(*definitions: object, protocol: Protocol | None = None, identity_keys: S
         protocol: how Restate talks to it; None lets discovery decide by the HTTP version.
         identity_keys: public keys of the Restate servers that may call it, `publickeyv1_…`; those of the environment
             variable `DURABLE_FSM_IDENTITY_KEYS`, if not given. Without any key, every caller is accepted.
+        settings: how it hosts machines; those of the environment, if not given.
 
     Raises:
         DefinitionError: a definition has problems.
         ValueError: two charts have the same name, or a key is not a public key.
     """
     keys = keys_of_servers(identity_keys) or None
+    settings = settings or Settings.from_environment()
     hosted = restate.app(
-        services(*definitions),
+        services(*definitions, settings=settings),
         protocol=protocol,
         identity_keys=keys,
-        journal_value_codec=codec(),
+        journal_value_codec=settings.journal_codec,
     )
     with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
         setattr(hosted, CHARTS, tuple(with_children(chart_from(definition) for definition in definitions)))
         setattr(hosted, KEYS, keys)
+        setattr(hosted, SETTINGS, settings)
     return hosted
 
 
@@ -192,10 +203,17 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     if not charts:
         raise ValueError("it was not made by durable_fsm.app.")
     runners = {activities_name(one) for chart in charts for one in chart.served}
-    wanted = [one for one in services(*charts) if part == "all" or (one.name in runners) == (part == "runners")]
+    settings: Settings = getattr(hosted, SETTINGS)
+    wanted = [
+        one
+        for one in services(*charts, settings=settings)
+        if part == "all" or (one.name in runners) == (part == "runners")
+    ]
     if not wanted:
         raise ValueError("its charts have no activities: there is nothing to be served apart.")
-    return restate.app(wanted, protocol=protocol, identity_keys=getattr(hosted, KEYS), journal_value_codec=codec())
+    return restate.app(
+        wanted, protocol=protocol, identity_keys=getattr(hosted, KEYS), journal_value_codec=settings.journal_codec
+    )
 
 
 def charts_of(hosted: object) -> tuple[Chart, ...]:

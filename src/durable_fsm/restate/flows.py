@@ -22,10 +22,10 @@ from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
-from durable_fsm.restate.clock import decision_time
 from durable_fsm.restate.http.errors import Located
-from durable_fsm.restate.http.requests import FOR_EVER, Delivery, output_of, read
-from durable_fsm.restate.machine.transaction import delay_of, job_of, stop, worker_of
+from durable_fsm.restate.http.requests import FOR_EVER, output_of, read
+from durable_fsm.restate.machine.deliveries import Delivery
+from durable_fsm.restate.machine.transaction import decision_time, delay_of, job_of, stop, worker_of
 from durable_fsm.restate.names import Handler, activities_name, digest_of, flow_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import register

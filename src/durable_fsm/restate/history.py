@@ -15,7 +15,6 @@ import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
-from durable_fsm import errors
 from durable_fsm.core.chart import Chart, History
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Microstep, Outcome
@@ -23,7 +22,7 @@ from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, read
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, HistoryRequest
 from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.names import StateKey, history_name
 from durable_fsm.restate.observability.redaction import cleaned
@@ -180,48 +179,19 @@ def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The entries that a reader asks for: those after number `after`; the last ones, if that is None."""
-
-    after: int | None
-    limit: int
-
-    @classmethod
-    def decode(cls, chart: str, body: bytes) -> Range:
-        """Read `{"after": 0, "limit": 100}` or `{"last": 20}`.
-
-        Raises:
-            MalformedInput: it is neither.
-        """
-        request = read(chart, "history", body)
-        request = {} if request is None else request
-        numbers = list(request.values()) if isinstance(request, dict) else []
-        if (
-            not isinstance(request, dict)
-            or request.keys() - {"after", "limit", "last"}
-            or ("last" in request and len(request) > 1)
-            or not all(_is_count(number) for number in numbers)
-        ):
-            problem = 'expected {"after": number, "limit": number} or {"last": number}.'
-            raise errors.MalformedInput(chart=chart, handler="history", problem=problem)
-        if "last" in request:
-            return cls(None, min(int(cast("float", request["last"])), MOST))
-        after, limit = cast("float", request.get("after", 0)), cast("float", request.get("limit", 100))
-        return cls(int(after), min(int(limit), MOST))
-
-
-def _is_count(number: Json) -> bool:
-    """Whether it is an integer as JSON Schema means it: 3.0 is one."""
-    return isinstance(number, int | float) and not isinstance(number, bool) and number >= 0 and number == int(number)
-
-
-async def entries_of(ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, wanted: Range) -> dict[str, Json]:
+async def entries_of(
+    ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, request: HistoryRequest
+) -> dict[str, Json]:
     """The answer to a reader: the entries in order, the number of the first that may be kept, and where to continue."""
     history = chart.hosting.history
     first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
-    after = max(stored.entries - wanted.limit, 0) if wanted.after is None else wanted.after
-    begin, end = max(after + 1, first), min(max(after + 1, first) + wanted.limit - 1, stored.entries)
+    if isinstance(request.last, int):
+        limit = min(request.last, MOST)
+        after = max(stored.entries - limit, 0)
+    else:
+        limit = min(request.limit, MOST) if isinstance(request.limit, int) else 100
+        after = request.after if isinstance(request.after, int) else 0
+    begin, end = max(after + 1, first), min(max(after + 1, first) + limit - 1, stored.entries)
     entries: list[dict[str, Json]] = []
     in_tail = stored.entries - len(stored.tail) + 1
     assert stored.machine is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import restate
 from restate.handler import TypeHint
 from restate.serde import BytesSerde
@@ -62,7 +63,11 @@ def register(
             except PLATFORM_ERRORS:
                 raise
             except Exception as error:
-                if retried and not isinstance(error, DurableFSMError):
+                if isinstance(error, DurableFSMError):
+                    pass
+                elif retried or (private and isinstance(error, msgspec.DecodeError)):
+                    # A private handler takes records of our own. One that it cannot read was written by another build:
+                    # Restate retries until a deployment can read it.
                     raise
                 raise terminal(located(error, place, ctx.key() if key is None else key)) from error
 

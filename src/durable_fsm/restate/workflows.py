@@ -15,7 +15,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, output_of, read, told
+from durable_fsm.restate.http.requests import BYTES, FOR_EVER, answer_in, output_of, read
 from durable_fsm.restate.names import Handler, workflow_name
 from durable_fsm.restate.registration import register
 
@@ -51,7 +51,7 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
             if is_cancellation(error):
                 _undo_and_delete(ctx, chart)
             raise
-        return output_of(told(answer)["ended"])
+        return output_of(answer_in(answer)["ended"])
 
     return run
 

@@ -21,7 +21,7 @@ from durable_fsm.restate.activities.failures import interruption
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
-from durable_fsm.restate.http.requests import Delivery
+from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name
 from durable_fsm.restate.registration import register
 

@@ -31,7 +31,8 @@ from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.http.errors import RETRIED_BY_PLATFORM
-from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT, Delivery
+from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
+from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name, item_handler_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log

@@ -11,7 +11,7 @@ from typing import Any, cast
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
-from durable_fsm.restate.http.schemas import (
+from durable_fsm.restate.http.requests import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
     HISTORY_SCHEMA,
@@ -19,7 +19,10 @@ from durable_fsm.restate.http.schemas import (
     SEND_SCHEMA,
     wait_schema,
 )
-from durable_fsm.restate.machine.object import MachineObject, handlers_of
+from durable_fsm.restate.machine.deletion import DeleteHandlers
+from durable_fsm.restate.machine.handlers import MachineHandlers
+from durable_fsm.restate.machine.object import handlers_of
+from durable_fsm.restate.machine.waiting import WaitHandlers
 
 Schema = dict[str, Any]  # Any: JSON Schema
 
@@ -146,17 +149,32 @@ class _Document:
             )
         data = self.named(chart.data.schema() or {})
         self.post("create", "Create", "Creates the machine with this data.", data, (400, 404, 409, 410, 413, 422, 500))
-        self.post("send", "Send any event", _doc("_send"), self.named(SEND_SCHEMA), EVENT, required=True)
-        self.post("delete", "Delete", _doc("_delete"), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
-        self.post("repair", "Repair", _doc("_repair"), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True)
-        snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
-        self.post("snapshot", "Read", _doc("_snapshot"), None, READ, answer=snapshot, idempotency_key=False)
+        self.post("send", "Send any event", _doc(MachineHandlers.send), self.named(SEND_SCHEMA), EVENT, required=True)
+        self.post("delete", "Delete", _doc(DeleteHandlers.delete), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
         self.post(
-            "wait_for", "Wait", _doc("_wait_for"), self.named(wait_schema(chart)), (*EVENT, 408, 412), required=True
+            "repair", "Repair", _doc(MachineHandlers.repair), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True
+        )
+        snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
+        self.post(
+            "snapshot", "Read", _doc(MachineHandlers.snapshot), None, READ, answer=snapshot, idempotency_key=False
+        )
+        self.post(
+            "wait_for",
+            "Wait",
+            _doc(WaitHandlers.wait_for),
+            self.named(wait_schema(chart)),
+            (*EVENT, 408, 412),
+            required=True,
         )
         page: Schema = {"type": "object", "required": ["entries", "next"]}
         self.post(
-            "history", "History", _doc("_history"), self.named(HISTORY_SCHEMA), READ, answer=page, idempotency_key=False
+            "history",
+            "History",
+            _doc(MachineHandlers.history),
+            self.named(HISTORY_SCHEMA),
+            READ,
+            answer=page,
+            idempotency_key=False,
         )
         if any(one.activities for one in chart.served):
             cancelled: Schema = {"type": "object", "required": ["cancelled"]}
@@ -260,8 +278,8 @@ def _with_references_to_components(schema: Json, number: str) -> Json:
     return schema
 
 
-def _doc(handler: str) -> str:
-    return str(getattr(MachineObject, handler).__doc__).strip().partition("\n\n")[0]
+def _doc(handler: object) -> str:
+    return str(handler.__doc__).strip().partition("\n\n")[0]
 
 
 def _ref(name: str) -> Schema:

@@ -1,29 +1,36 @@
-"""What goes over the wire: bytes of requests, receipts, deliveries, and errors with their status.
+"""Requests and answers: how a body is read, what each built-in handler takes, and the receipt.
 
-The ingress checks nothing (not even that a body is JSON), so every handler takes bytes and reads them here.
+The ingress checks nothing, not even that a body is JSON, so every handler takes bytes and reads them here. The shape of a
+request is a struct; discovery and OpenAPI publish the schema that msgspec makes of it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from restate import TerminalError as RestateTerminalError
 from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import BytesSerde
 
 from durable_fsm import errors
-from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
+from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.condition import MOST as MOST_CONDITIONS
+from durable_fsm.core.condition import fault_in
+from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import Outcome
-from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
-from durable_fsm.core.values import Json, changed
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.errors import writable
+from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability.redaction import seen
 
 MAX_INPUT = 1024 * 1024
@@ -38,17 +45,23 @@ MAX_SNAPSHOT = 16 * 1024 * 1024
 MAX_NAME = 200
 """Longest name of an event in characters; errors and logs repeat it."""
 
+MAX_REASON = 1_000
+"""Longest reason of a repair in characters; the machine carries it along for a while."""
+
+LONGEST_WAIT = timedelta(days=365)
+USUAL_WAIT = timedelta(hours=1)
+
 BYTES = BytesSerde()
 
 FOR_EVER = InvocationRetryPolicy(max_attempts=2**31 - 1)
-"""What the platform retries is an outage or a deployment: it must not give up, which would block the machine's key."""
+"""Restate retries after outages and during deployments. If it gave up, it would block the machine's key."""
 
 
 def name_of_event(chart: str, handler: str, name: str) -> str:
     """The name itself.
 
     Raises:
-        MalformedInput: it is longer than any name.
+        MalformedInput: it is longer than any name may be.
     """
     if len(name) > MAX_NAME:
         problem = f"the name of an event has {MAX_NAME} characters at most."
@@ -57,11 +70,11 @@ def name_of_event(chart: str, handler: str, name: str) -> str:
 
 
 def read(chart: str, handler: str, body: bytes) -> Json:
-    """Read a request body as JSON; nothing at all is null.
+    """Read a request body as JSON; an empty body is null.
 
     Raises:
-        TooLarge: more than `MAX_INPUT` bytes.
-        MalformedInput: no JSON text in UTF-8, nested too deeply, or one that could not be written again.
+        TooLarge: the body has more than `MAX_INPUT` bytes.
+        MalformedInput: it is not JSON in UTF-8, is nested too deeply, or could not be written again.
     """
     if len(body) > MAX_INPUT:
         raise errors.TooLarge(chart=chart, size=len(body), limit=MAX_INPUT)
@@ -74,7 +87,7 @@ def read(chart: str, handler: str, body: bytes) -> Json:
     except UnicodeDecodeError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem="it is not UTF-8.") from error
     except UnicodeEncodeError as error:
-        problem = "an escape in it stands for half a character."
+        problem = "it contains an unpaired surrogate escape."
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
     except RecursionError as error:
         problem = f"it is nested more than {MAX_DEPTH} levels deep."
@@ -92,8 +105,9 @@ def _value_in(body: bytes) -> Json:
         pass
     else:
         return value
-    value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)  # says better what is wrong
-    dumps(value)  # lone surrogates can be read but not stored
+    # The slower reader explains better what is wrong. It also reads unpaired surrogates, which cannot be written.
+    value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+    dumps(value)
     return value
 
 
@@ -106,7 +120,7 @@ def _is_deeper(value: Json, levels: int) -> bool:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -116,8 +130,283 @@ def _finite(text: str) -> float:
     return number
 
 
+# ── the shapes of requests ────────────────────────────────────────────────────────────────────────────────────────────
+
+IsTrue: TypeAlias = Annotated[bool, Meta(extra_json_schema={"const": True})]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Name: TypeAlias = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NAME})]
+Reason: TypeAlias = Annotated[
+    str, Meta(extra_json_schema={"maxLength": MAX_REASON, "pattern": r"[^\s\x00-\x1f\x85]", "minLength": 1})
+]
+
+R = TypeVar("R", bound="RequestStruct")
+
+
+class RequestStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what a built-in handler takes. A member that the caller leaves out is UNSET."""
+
+
+def request_in(kind: type[R], chart: str, handler: str, body: bytes, *, shape: str) -> R:
+    """Read a request; an empty body is an empty object.
+
+    Raises:
+        MalformedInput: it has another shape. The message says which is expected, and where the request differs.
+    """
+    value = read(chart, handler, body)
+    try:
+        return msgspec.convert({} if value is None else value, kind)
+    except msgspec.ValidationError as error:
+        # What a struct itself refuses says all; what msgspec refuses says where, and the shape says what to send.
+        problem = f"{error.__cause__}" if error.__cause__ is not None else f"expected {shape}. {error}."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
+
+
+def _schema(kind: type[RequestStruct], **more: Json) -> dict[str, Json]:
+    schema: dict[str, Json] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return {name: member for name, member in {**schema, **more}.items() if name not in ("title", "description")}
+
+
+class SendRequest(RequestStruct, frozen=True):
+    event: Name
+    payload: Json = None
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> SendRequest:
+        request = request_in(cls, chart, Handler.SEND, body, shape='{"event": name, "payload": …}')
+        name_of_event(chart, Handler.SEND, request.event)
+        return request
+
+
+class HistoryRequest(RequestStruct, frozen=True):
+    after: Count | UnsetType = UNSET
+    limit: Count | UnsetType = UNSET
+    last: Count | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.last is not UNSET and not (self.after is UNSET and self.limit is UNSET):
+            raise ValueError("'last' goes without 'after' and 'limit'.")
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> HistoryRequest:
+        value = read(chart, Handler.HISTORY, body)
+        if isinstance(value, dict):  # in JSON Schema 3.0 is an integer too
+            value = {
+                name: int(one) if isinstance(one, float) and one == int(one) else one for name, one in value.items()
+            }
+        shape = '{"after": number, "limit": number} or {"last": number}'
+        return request_in(cls, chart, Handler.HISTORY, dumps(value), shape=shape)
+
+
+class CancelRequest(RequestStruct, frozen=True):
+    activity: str | UnsetType = UNSET
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> CancelRequest:
+        return request_in(cls, chart, Handler.CANCEL, body, shape='nothing, or {"activity": id}')
+
+
+class DeleteMode(StrEnum):
+    """How to treat completed work on delete: refuse (`CLEAN`), undo it first (`COMPENSATE`), or keep it (`ABANDON`)."""
+
+    CLEAN = "clean"
+    COMPENSATE = "compensate"
+    ABANDON = "abandon"
+
+
+class DeleteRequest(RequestStruct, frozen=True):
+    compensate: IsTrue | UnsetType = UNSET
+    abandon: IsTrue | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if False in (self.compensate, self.abandon) or self.compensate is self.abandon is True:
+            raise ValueError('expected nothing, {"compensate": true} or {"abandon": true}.')
+
+    @property
+    def mode(self) -> DeleteMode:
+        if self.compensate is True:
+            return DeleteMode.COMPENSATE
+        return DeleteMode.ABANDON if self.abandon is True else DeleteMode.CLEAN
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> DeleteRequest:
+        shape = 'nothing, {"compensate": true} or {"abandon": true}'
+        return request_in(cls, chart, Handler.DELETE, body, shape=shape)
+
+
+VERBS = ("retry", "skip", "resend", "move", "migrate")
+REPAIR_SHAPE = (
+    '{"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
+    ' "move": state or [states], "migrate": true'
+)
+
+
+class RepairRequest(RequestStruct, frozen=True):
+    reason: Reason = ""
+    retry: str | UnsetType = UNSET
+    skip: str | UnsetType = UNSET
+    result: Json | UnsetType = UNSET
+    resend: IsTrue | UnsetType = UNSET
+    move: str | Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+    migrate: IsTrue | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        verbs = [verb for verb in VERBS if getattr(self, verb) is not UNSET]
+        has_stray_result = self.result is not UNSET and verbs != ["skip"]
+        if len(verbs) != 1 or has_stray_result or False in (self.resend, self.migrate):
+            raise ValueError(f"expected {REPAIR_SHAPE}.")
+        if not self.reason.strip():
+            raise ValueError("a repair needs a reason: it is kept with the machine's history.")
+        if len(self.reason) > MAX_REASON:
+            raise ValueError(f"a reason has {MAX_REASON:,} characters at most.")
+
+    @property
+    def verb(self) -> str:
+        return next(verb for verb in VERBS if getattr(self, verb) is not UNSET)
+
+    @property
+    def about(self) -> Json:
+        """What the verb is about: an activity, states, or true."""
+        about: Json = getattr(self, self.verb)
+        return about
+
+    @classmethod
+    def decode(cls, chart: str, body: bytes) -> RepairRequest:
+        return request_in(cls, chart, Handler.REPAIR, body, shape=REPAIR_SHAPE)
+
+
+SEND_SCHEMA = _schema(SendRequest)
+HISTORY_SCHEMA = _schema(HistoryRequest, dependentSchemas={"last": {"maxProperties": 1}})
+CANCEL_SCHEMA = _schema(CancelRequest)
+DELETE_SCHEMA = _schema(DeleteRequest, maxProperties=1)
+REPAIR_SCHEMA = _schema(
+    RepairRequest,
+    required=["reason"],
+    oneOf=[{"required": [verb]} for verb in VERBS],
+    dependentRequired={"result": ["skip"]},
+)
+
+
+# ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WaitOrder(WireRecord, frozen=True):
+    """The order to register a waiter, behind the event that came with the request, if any."""
+
+    until: dict[str, Json]
+    event: str | None
+    payload: Json
+    awakeable: str
+
+
+class WaitRequest(msgspec.Struct, frozen=True):
+    """A condition to wait for (see `core.condition`), and an event to send first, if any."""
+
+    until: dict[str, Json]
+    event: str | None
+    payload: Json
+    timeout: timedelta
+
+    @classmethod
+    def decode(cls, chart: Chart, body: bytes) -> WaitRequest:
+        """Read `{"state": "paid", "event": "checkout", "payload": {…}, "timeout": "30s"}`.
+
+        Raises:
+            MalformedInput: it is something else, or no chart has such a state, tag or status.
+        """
+        request = read(chart.name, Handler.WAIT_FOR, body)
+        if not isinstance(request, dict):
+            raise _not_waitable(chart, 'expected an object such as {"state": "paid", "timeout": "30s"}.')
+        until = {name: value for name, value in request.items() if name not in ("event", "payload", "timeout")}
+        event = request.get("event")
+        if event is not None and not isinstance(event, str):
+            raise _not_waitable(chart, "'event' must be the name of an event.")
+        if event is not None:
+            name_of_event(chart.name, Handler.WAIT_FOR, event)
+        if event is None and "payload" in request:
+            raise _not_waitable(chart, "'payload' belongs to an 'event'.")
+        faults = [fault_in(one, until, with_event=event is not None) for one in chart.served]
+        if all(faults):
+            raise _not_waitable(chart, str(faults[0]))
+        return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
+
+    def order(self, awakeable: str) -> bytes:
+        return WaitOrder(self.until, self.event, self.payload, awakeable).encode()
+
+
+def _timeout(chart: Chart, wanted: Json) -> timedelta:
+    if wanted is None:
+        return USUAL_WAIT
+    try:
+        timeout = timedelta(seconds=wanted) if isinstance(wanted, int | float) else duration_of(str(wanted))
+    except (ValueError, OverflowError) as error:
+        raise _not_waitable(chart, f"'timeout': {error}") from error
+    if not timedelta(0) <= timeout <= LONGEST_WAIT:
+        raise _not_waitable(chart, f"'timeout' must be between 0 and {LONGEST_WAIT.days} days.")
+    return timeout
+
+
+def _not_waitable(chart: Chart, problem: str) -> errors.MalformedInput:
+    return errors.MalformedInput(chart=chart.name, handler=Handler.WAIT_FOR, problem=problem)
+
+
+_CONDITIONS: dict[str, Json] = {
+    "state": {"type": "string"},
+    "tag": {"type": "string"},
+    "status": {"enum": [status.value for status in Status]},
+    "settled": {"const": True},
+    "taken": {"const": True},
+}
+
+
+def wait_schema(chart: Chart) -> dict[str, Json]:
+    """The schema of a `WaitRequest`, with the states and the tags of the chart."""
+    states = dict.fromkeys(id for one in chart.served for id in one.states if id != ROOT)
+    tags = sorted({tag for one in chart.served for state in one.states.values() for tag in state.tags})
+    named: dict[str, list[str]] = {"state": list(states), "tag": tags}
+    known: dict[str, Json] = {kind: {"enum": cast("Json", names)} for kind, names in named.items() if names}
+    return _wait_schema(known | {kind: one for kind, one in _CONDITIONS.items() if kind not in named})
+
+
+def _wait_schema(conditions: dict[str, Json]) -> dict[str, Json]:
+    one: dict[str, Json] = {
+        "type": "object",
+        "properties": conditions,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+    with_taken: dict[str, Json] = {"required": ["any"], "properties": {"any": {"contains": {"required": ["taken"]}}}}
+    return {
+        "type": "object",
+        "properties": {
+            **conditions,
+            "any": {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_CONDITIONS},
+            "event": {"type": "string", "maxLength": MAX_NAME},
+            "payload": {},
+            "timeout": {
+                "anyOf": [
+                    {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+                    {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT.total_seconds()},
+                ],
+                "default": "1h",
+            },
+        },
+        "oneOf": [{"required": [kind]} for kind in (*conditions, "any")],
+        "dependentRequired": {"payload": ["event"], "taken": ["event"]},
+        "if": with_taken,
+        "then": {"required": ["event"]},
+        "additionalProperties": False,
+    }
+
+
+WAIT_SCHEMA = _wait_schema(_CONDITIONS)
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: Outcome | str, reply: Json) -> bytes:
-    """What the sender of an event is told; the machine's data is not part of it.
+    """The answer to the sender of an event; the machine's data is not part of it.
 
     Raises:
         TooLarge: the reply makes it longer than `MAX_SNAPSHOT`.
@@ -141,9 +430,13 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
     return text
 
 
-def told(answer: bytes) -> dict[str, Any]:
-    """What somebody who has waited is told; raises it, if that is an error."""
-    record: dict[str, Any] = loads(answer)
+def answer_in(text: bytes) -> dict[str, Any]:  # Any: JSON
+    """The answer to a waiter.
+
+    Raises:
+        restate.TerminalError: the answer is an error, which is the waiter's own now.
+    """
+    record: dict[str, Any] = loads(text)
     if "error" in record:
         error = record["error"]
         raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
@@ -151,7 +444,11 @@ def told(answer: bytes) -> dict[str, Any]:
 
 
 def output_of(end: dict[str, Any]) -> bytes:
-    """The output of a machine that has ended; raises its failure, if it has failed."""
+    """The output of a machine that has ended.
+
+    Raises:
+        restate.TerminalError: it has failed.
+    """
     failure = end.get("failure")
     if failure is None:
         return dumps(end["output"])
@@ -159,64 +456,3 @@ def output_of(end: dict[str, Any]) -> bytes:
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
     facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
     raise RestateTerminalError(writable(failure["message"]), status, metadata=facts)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A timer or an outcome on its way to its machine.
-
-    `activity` is the id of the activity (or of the child) whose `result` or `error` it carries; None for a timer or a self-sent event.
-    `tries` counts how often it was parked.
-    """
-
-    token: str
-    activity: str | None = None
-    result: Json = None
-    error: Failure | None = None
-    tries: int = 0
-
-    def event_of(self, child: str) -> Event:
-        """The event, as the end of a child."""
-        return changed(self.event, invokeid=child)
-
-    @property
-    def event(self) -> Event:
-        if self.activity is None:
-            return Event("timer", origin=Origin.PLATFORM, token=self.token)
-        if self.error is not None:
-            return Event(f"error.invoke.{self.activity}", self.error, Origin.PLATFORM, token=self.token)
-        return Event(f"done.invoke.{self.activity}", self.result, Origin.PLATFORM, token=self.token)
-
-    @classmethod
-    def of(cls, event: Event) -> Delivery:
-        """The delivery that brings *event* again."""
-        assert event.token is not None
-        for prefix in ("done.invoke.", "error.invoke."):
-            if event.name.startswith(prefix):
-                activity = event.name.removeprefix(prefix)
-                if isinstance(event.payload, Failure):
-                    return cls(event.token, activity, error=event.payload)
-                return cls(event.token, activity, result=plain(event.payload))
-        return cls(event.token)
-
-    def encode(self) -> bytes:
-        record: dict[str, Json] = {
-            "token": self.token,
-            "activity": self.activity,
-            "result": self.result,
-            "error": failure_to_json(self.error) if self.error else None,
-            "tries": self.tries or None,
-        }
-        return dumps({name: value for name, value in record.items() if value is not None})
-
-    @classmethod
-    def decode(cls, body: bytes) -> Delivery:
-        record = loads(body)
-        error = record.get("error")
-        return cls(
-            token=record["token"],
-            activity=record.get("activity"),
-            result=record.get("result"),
-            error=failure_from_json(error) if error else None,
-            tries=record.get("tries", 0),
-        )

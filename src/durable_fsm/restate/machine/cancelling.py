@@ -1,84 +1,84 @@
-"""Cancelling work on request: shared handlers, for exclusive work holds its machine's key."""
+"""Cancelling activities on request. These handlers are shared, because an exclusive activity holds its machine's key."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from restate import ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import Backoff
 from durable_fsm.core.snapshot import Running, Snapshot
-from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.http.requests import BYTES, read
-from durable_fsm.restate.machine.storage import StoredMachine
-from durable_fsm.restate.machine.transaction import load_handles, stop
+from durable_fsm.restate.fastjson import WireRecord, dumps
+from durable_fsm.restate.http.requests import BYTES, CancelRequest
+from durable_fsm.restate.machine.storage import StoredMachine, load_handles, load_to_read
+from durable_fsm.restate.machine.transaction import stop
 from durable_fsm.restate.names import Handler, StateKey
+from durable_fsm.restate.settings import HostedChart
 
-AGAIN = timedelta(milliseconds=100)
-"""When to look again for the handle of an activity that is just being called; each further time is twice as long."""
-
+LOOKING = Backoff(timedelta(milliseconds=100))
 TRIES = 10
+"""How often to look for the invocation of an activity: its id is stored a moment after the call."""
 
 
-@dataclass(frozen=True)
-class Cancelling:
-    """The handlers of one chart; `read` loads its machine."""
+class CancelLater(WireRecord, frozen=True):
+    """The order to cancel an activity whose invocation was not known yet; `tries` counts how often it was looked for."""
 
-    chart: Chart
-    read: Callable[[ObjectSharedContext], Awaitable[StoredMachine]]
+    token: str
+    tries: int
+
+
+class CancelHandlers(HostedChart):
+    """Cancels activities of the machines of one chart."""
 
     async def cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
-        wanted = self._wanted(body)
-        stored = await self.read(ctx)
+        request = CancelRequest.decode(self.name, body)
+        stored = await load_to_read(ctx, self.chart)
         assert stored.machine is not None
-        running = self._meant(stored.chart, stored.machine, wanted)
-        await self.cancel_one(ctx, running.token, tries=0)
+        wanted = request.activity if isinstance(request.activity, str) else None
+        running = _running(self.name, stored.chart, stored.machine, wanted)
+        await _cancel(ctx, self, running.token, tries=0)
         return dumps({"cancelled": [running.id]})
 
     async def later(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel an activity that could not be cancelled yet, if it still runs."""
-        request = loads(body)
+        order = CancelLater.decode(body)
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         machine = StoredMachine.decode_any_version(self.chart, text).machine
-        if machine is not None and any(running.token == request["token"] for running in machine.activities):
-            await self.cancel_one(ctx, request["token"], tries=request["tries"])
+        if machine is not None and any(running.token == order.token for running in machine.activities):
+            await _cancel(ctx, self, order.token, tries=order.tries)
         return b""
 
-    async def cancel_one(self, ctx: ObjectSharedContext, token: str, *, tries: int) -> None:
-        """Cancel what runs under *token*. Its handle is kept a moment after the call: until then, look again."""
-        handles = await load_handles(ctx)
-        if token in handles:
-            stop(ctx, self.chart, token)
-            ctx.cancel_invocation(handles[token])
-        elif tries < TRIES:
-            body = dumps({"token": token, "tries": tries + 1})
-            ctx.generic_send(self.chart.name, Handler.CANCEL_LATER, body, key=ctx.key(), send_delay=AGAIN * 2**tries)
 
-    def _wanted(self, body: bytes) -> str | None:
-        request = read(self.chart.name, "cancel", body)
-        if request is None or request == {}:
-            return None
-        if not isinstance(request, dict) or not isinstance(wanted := request.get("activity"), str) or len(request) > 1:
-            problem = 'expected nothing, or {"activity": id}.'
-            raise errors.MalformedInput(chart=self.chart.name, handler="cancel", problem=problem)
-        return wanted
+async def cancel_exclusive(ctx: ObjectSharedContext, hosted: HostedChart, stored: StoredMachine) -> None:
+    """Cancel the exclusive activities of a machine that is to end."""
+    for running in stored.machine.activities if stored.machine is not None else ():
+        if stored.chart.activities[running.id].exclusive and not (running.parked or running.failed):
+            await _cancel(ctx, hosted, running.token, tries=TRIES)
 
-    def _meant(self, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
-        """The activity that is meant: the first exclusive one, for others are called when it is over."""
-        idle = [one for one in machine.activities if one.parked or one.failed or one.waiting]
-        running = [one for one in machine.activities if one.state is not None and one not in idle]
-        for one in running:
-            if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
-                return one
-        names = [one.id for one in running]
-        raise errors.NotRunning(chart=self.chart.name, activity=wanted, running=tuple(names))
 
-    async def cut_short(self, ctx: ObjectSharedContext, stored: StoredMachine) -> None:
-        """Cancel the exclusive activities of a machine that is to end."""
-        for running in stored.machine.activities if stored.machine is not None else ():
-            if stored.chart.activities[running.id].exclusive and not (running.parked or running.failed):
-                await self.cancel_one(ctx, running.token, tries=TRIES)
+async def _cancel(ctx: ObjectSharedContext, hosted: HostedChart, token: str, *, tries: int) -> None:
+    """Cancel the activity that runs under *token*; look for its invocation again later, if it is not known yet."""
+    handles = await load_handles(ctx)
+    if token in handles:
+        stop(ctx, hosted.chart, token)
+        ctx.cancel_invocation(handles[token])
+    elif tries < TRIES:
+        body, delay = CancelLater(token, tries + 1).encode(), LOOKING.delay(tries)
+        ctx.generic_send(hosted.name, Handler.CANCEL_LATER, body, key=ctx.key(), send_delay=delay)
+
+
+def _running(name: str, chart: Chart, machine: Snapshot, wanted: str | None) -> Running:
+    """The activity with this id, or else the first exclusive one: others are called when that is over.
+
+    Raises:
+        NotRunning: there is none.
+    """
+    idle = [one for one in machine.activities if one.parked or one.failed or one.waiting]
+    running = [one for one in machine.activities if one.state is not None and one not in idle]
+    for one in running:
+        if one.id == wanted or (wanted is None and chart.activities[one.id].exclusive):
+            return one
+    raise errors.NotRunning(chart=name, activity=wanted, running=tuple(one.id for one in running))

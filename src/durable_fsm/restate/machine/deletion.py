@@ -1,10 +1,10 @@
-"""Deleting a machine that has done something: refused, unless it is to be undone first or somebody says it need not be."""
+"""Deleting a machine: on request, at the end of its life, or because its parent ends it."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 
+from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
@@ -12,58 +12,126 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.dissolve import dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.snapshot import Snapshot, Undoable
+from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 from durable_fsm.core.values import Json
+from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.failures import is_cancellation
-from durable_fsm.restate.http.requests import BYTES, Delivery, read
-from durable_fsm.restate.machine.transaction import Transaction, load_handles
-from durable_fsm.restate.names import activities_name, undo_handler_name
+from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.history import forget
+from durable_fsm.restate.http.errors import ALL_OR_RETRY
+from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, receipt
+from durable_fsm.restate.machine.deliveries import Delivery
+from durable_fsm.restate.machine.storage import StoredMachine, load_handles
+from durable_fsm.restate.machine.transaction import Transaction, stop
+from durable_fsm.restate.machine.waiters import Waiters, answer_waiters, refusal
+from durable_fsm.restate.messages.children import ChildLinks
+from durable_fsm.restate.names import StateKey, activities_name, answers_name, undo_handler_name
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.settings import HostedChart
 
 
-class DeleteMode(StrEnum):
-    """What becomes of that which a machine has done: it must be nothing, or is undone first, or stays."""
+class DeleteHandlers(HostedChart):
+    """Deletes machines of one chart on request."""
 
-    CLEAN = "clean"
-    COMPENSATE = "compensate"
-    ABANDON = "abandon"
+    async def delete(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Delete the machine: its timers, activities and children are stopped, its key is free for a new life.
 
-    @classmethod
-    def decode(cls, chart: str, body: bytes) -> DeleteMode:
-        """Read `{"compensate": true}`, `{"abandon": true}`, or nothing.
-
-        Raises:
-            MalformedInput: it is something else.
+        Completed work is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
         """
-        request = read(chart, "delete", body)
-        if request in (None, {}):
-            return cls.CLEAN
-        for how in (cls.COMPENSATE, cls.ABANDON):
-            if request == {how.value: True}:
-                return how
-        problem = 'expected nothing, {"compensate": true} or {"abandon": true}.'
-        raise errors.MalformedInput(chart=chart, handler="delete", problem=problem)
+        mode = DeleteRequest.decode(self.name, body).mode
+        undone: list[Json] | None = None
+        if mode is DeleteMode.COMPENSATE:
+            transaction = await Transaction.load(self, ctx)
+            undone = await compensate(transaction) if transaction.machine is not None else []
+            stored, waiters = transaction.stored, transaction.waiters
+        else:
+            text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
+            try:
+                # A machine that no chart here can upgrade can be deleted, too.
+                stored = StoredMachine.decode_any_version(self.chart, text)
+            except errors.Gone:
+                ctx.clear_all()
+                return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
+            if mode is DeleteMode.CLEAN and stored.machine is not None:
+                _refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
+            waiters = await Waiters.load(ctx) if stored.waited_for else Waiters()
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
+        answer = await delete(self, ctx, stored, stored.machine, waiters, undone=undone)
+        parent = stored.run_by
+        if parent is not None and stored.machine.status is Status.RUNNING:
+            ChildLinks(self, self.chart, ctx).report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
+        return answer
 
 
-def refuse_unclean(chart: Chart, machine: Snapshot) -> None:
-    """Raise what a machine answers that has done something, or may be about to."""
+async def delete(
+    hosted: HostedChart,
+    ctx: ObjectContext,
+    stored: StoredMachine,
+    machine: Snapshot,
+    waiters: Waiters,
+    *,
+    mark: bytes | None = None,
+    except_timer: str = "",
+    undone: list[Json] | None = None,
+) -> bytes:
+    """Stop everything that the machine has begun, and forget it; answer with a receipt.
+
+    Args:
+        mark: what is to be left under the key, if anything.
+        except_timer: token of the timer whose delivery deletes the machine; it cannot be cancelled any more.
+        undone: ids of the work that was undone before.
+    """
+    chart = hosted.chart
+    answer = receipt(chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
+    waiting = sorted(waiters.known.items())
+    answers = {id: refusal(waiter.in_vain(chart, "deleted"), ctx.key()) for id, waiter in waiting}
+    handles = await load_handles(ctx)
+    report.deleted(machine)
+    with ALL_OR_RETRY:
+        ctx.clear_all()
+        if mark is not None:
+            ctx.set(StateKey.SNAPSHOT, mark, serde=BYTES)
+        for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
+            stop(ctx, chart, token)
+        links = ChildLinks(hosted, chart, ctx, machine)
+        for child in machine.machines:
+            if not child.ended:
+                links.stop(child.token)
+        if any(has_steps(activity) for one in chart.served for activity in one.activities.values()):
+            ctx.generic_send(answers_name(chart), "clear", b"", key=ctx.key())
+        for token, invocation in handles.items():
+            if token != except_timer:
+                ctx.cancel_invocation(invocation)
+        forget(ctx, chart, stored)
+        answer_waiters(ctx, answers)
+    return answer
+
+
+def _refuse_unclean(chart: Chart, machine: Snapshot) -> None:
+    """Refuse to delete a machine that has completed work, or work that may still be completed.
+
+    Raises:
+        NotUndone: it has.
+    """
     done, ending = done_by(machine), not_ended(chart, machine)
     if done or ending:
         raise errors.NotUndone(chart=chart.name, done=done, ending=ending)
 
 
 async def compensate(transaction: Transaction) -> list[Json]:
-    """Stop the machine, and undo all it has done; the ids of what was undone, in order.
+    """Stop the machine, and undo its completed work, the last first; return the ids of what was undone, in that order.
 
-    Every undo is saved when it is done: whatever ends this invocation, another one goes on with the rest.
+    Every undo is saved when it is done. If this invocation ends early, the next one goes on with the rest.
 
     Raises:
-        NotUndone: something failed for good, or has not ended. The machine is stopped and keeps what is left.
+        NotUndone: an undo failed for good, or work has not ended. The machine is stopped and keeps what is left.
     """
     chart, turn = transaction.chart, transaction.turn
     transaction.begin()
     turn.change("delete", lambda machine: dissolve(chart, machine))
     await transaction.commit()
-    await _ends(transaction)
+    await _await_ends(transaction)
     undone: list[Json] = []
     while turn.machine.undo:
         done = turn.machine.undo[-1]
@@ -81,8 +149,8 @@ async def compensate(transaction: Transaction) -> list[Json]:
     return undone
 
 
-async def _ends(transaction: Transaction) -> None:
-    """Wait for the ends of what was stopped; they are attached to, for their deliveries queue behind this invocation."""
+async def _await_ends(transaction: Transaction) -> None:
+    """Await the ends of stopped work. Their deliveries queue behind this invocation, so it attaches to the work."""
     chart, ctx, turn = transaction.chart, transaction.ctx, transaction.turn
     handles = await load_handles(ctx)
     for stopping in turn.machine.stopping:
@@ -102,10 +170,8 @@ async def _ends(transaction: Transaction) -> None:
 
 
 async def _undo(transaction: Transaction, done: Undoable) -> Failure | None:
-    """Have something undone; why it could not be, if it could not."""
-    chart, ctx = transaction.chart, transaction.ctx
+    """Undo one piece of work; return why that failed, or None."""
     start = StartActivity(f"{done.token}.undo", done.id, done.entry, exclusive=True, undo=done)
-    job = transaction.job(start, by="delete")
-    answer = ctx.generic_call(activities_name(chart), undo_handler_name(done.id), job.encode())
-    outcome = Delivery.decode(await answer)
-    return outcome.error
+    job = transaction.job(start, by="delete").encode()
+    answer = transaction.ctx.generic_call(activities_name(transaction.chart), undo_handler_name(done.id), job)
+    return Delivery.decode(await answer).error

@@ -24,14 +24,28 @@ from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.messages.envelope import Parent
+from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability.redaction import seen
 
 
-async def members_of(ctx: ObjectContext | ObjectSharedContext, name: str) -> dict[str, Any]:
-    """The JSON object under one of these names; empty, if there is none."""
-    text: bytes | None = await ctx.get(name, serde=BYTES)
-    members: dict[str, Any] = loads(text) if text is not None else {}
-    return members
+async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
+    """Ids of the invocations that can be cancelled, by token."""
+    text: bytes | None = await ctx.get(StateKey.HANDLES, serde=BYTES)
+    handles: dict[str, str] = {} if text is None else loads(text)
+    return handles
+
+
+async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> StoredMachine:
+    """The machine, for a handler that only reads.
+
+    Raises:
+        NotStarted: no machine has this key.
+    """
+    text: bytes | None = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
+    stored = StoredMachine.decode(chart, text)
+    if stored.machine is None:
+        raise errors.NotStarted(chart=chart.name)
+    return stored
 
 
 def mark_of(chart: Chart) -> bytes:

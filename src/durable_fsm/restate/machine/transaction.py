@@ -1,15 +1,41 @@
-"""One exclusive invocation's transaction to its machine: load, let a turn run, save, perform the effects, answer.
+"""One exclusive invocation's work on its machine: load, turn, save, perform, answer.
 
-Between a save and the last send that follows it there is no await, so that no cancellation can part them.
+Restate runs one exclusive handler per key at a time, and journals what the handler does through its context. An attempt
+may end anywhere: the process is killed, the connection breaks, the invocation is suspended. Restate then runs the handler
+again from its beginning, and answers from the journal what the context is asked a second time. So the handler must do the
+same again, in the same order:
+
+    load      one `ctx.get` of the snapshot. Restate sends the state along with the request.
+    turn      pure. `Turn` takes the event and what follows from it, and collects effects as values. No clock, no random
+              number: ids derive from the invocation's own id, so that a replay finds the same ones.
+    save      one `ctx.set` of the whole snapshot.
+    perform   one-way sends, one for each effect. Outside work is never done here, but in a service of its own.
+    answer    the receipt, as the handler's output.
+
+Restate does not roll back. What was set stays set, even if the handler fails behind it. Therefore:
+
+- Whatever can be refused is refused before the first write: the event, a snapshot that is too long, a message that is too
+  long. The error leaves the handler, and the machine is as it was.
+- From the first write to the last send there is no `await`. Only at an `await` can an invocation be cancelled or
+  suspended, so the snapshot and the sends that it claims go together.
+- An exception between them is a mistake of ours. It must not become an answer, which would leave the writes without the
+  sends: `ALL_OR_RETRY` has Restate run the handler again.
+
+On a replay Restate compares the commands with the journal: their kind, their order, the names of keys and handlers. It
+compares contents too, unless the endpoint has a codec, because time stamps differ (see `Settings.compare_payloads`).
+
+An exclusive activity is the exception to the plan: it holds the key until it is done. The transaction saves, calls the
+activity, awaits its outcome, and goes on with the turn. If the invocation is killed meanwhile, the snapshot says that the
+activity runs; the next transaction finds it there, and tells the machine that it was lost.
 """
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import restate
@@ -20,7 +46,7 @@ from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import is_child_key
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.codec import canonical, milliseconds
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -42,23 +68,19 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interruption, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
-from durable_fsm.restate.clock import decision_time, now, stamp
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill, with_entries
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
-from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT, Delivery, receipt
-from durable_fsm.restate.machine.storage import StoredMachine, members_of, tokens_of
-from durable_fsm.restate.machine.waiting import ENDED, Waiter, Waiters, tell
+from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
+from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
+from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
-from durable_fsm.restate.messages.envelope import Parent, Peers
+from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of, handler_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
-
-PARK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_PARK_FIRST_SECONDS", "30")))
-"""How long a delivery is parked the first time; each further time is twice as long, up to `PARK_LONGEST`."""
-
-PARK_LONGEST = timedelta(hours=1)
+from durable_fsm.restate.settings import HostedChart
 
 Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
@@ -73,136 +95,106 @@ class Changes(NamedTuple):
 
 
 class Transaction:
-    """One machine in the hands of one exclusive invocation.
+    """One exclusive invocation and its machine.
 
     Attributes:
-        chart: under which the machine lives.
-        stored: what the key held.
+        hosted: the chart that the key belongs to, and the application.
+        chart: the chart under which the machine lives: the newest, or one that is kept for it.
+        stored: what the key held, or holds since the last save.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
-        links: the machines that it runs, and the one that runs it.
     """
 
     def __init__(
-        self, ctx: ObjectContext, stored: StoredMachine, waiters: Waiters, peers: Peers, *, tries: int
+        self, hosted: HostedChart, ctx: ObjectContext, stored: StoredMachine, waiters: Waiters | None, *, tries: int = 0
     ) -> None:
-        self.chart = stored.chart
+        self.hosted = hosted
         self.ctx = ctx
+        self.key = ctx.key()
+        self.chart = stored.chart
         self.stored = stored
-        self.waiters = waiters
-        self.links = ChildLinks(stored.chart, ctx, peers)
-        self.links.remember(stored.machine)
-        self.turn = Turn(stored.chart, stored.machine, seed=report.invocation_id(ctx))
+        self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
+        self._waiters = waiters
         self._tries = tries
         self._logged = 0
 
     @classmethod
-    async def enter(cls, chart: Chart, ctx: ObjectContext, peers: Peers, *, tries: int = 0) -> Transaction:
+    async def load(cls, hosted: HostedChart, ctx: ObjectContext, *, tries: int = 0) -> Transaction:
         """Load the machine, if there is one.
 
         Args:
-            peers: the charts that are served beside this one.
-            tries: how often the delivery that comes with this transaction was parked.
+            tries: how often the delivery that this transaction takes was parked.
         """
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
-        stored = StoredMachine.decode(chart, text)
-        waiters = await Waiters.load(ctx) if stored.waited_for else Waiters({})
-        transaction = cls(ctx, stored, waiters, peers, tries=tries)
+        stored = StoredMachine.decode(hosted.chart, text)
+        waiters = await Waiters.load(ctx) if stored.waited_for else None
+        transaction = cls(hosted, ctx, stored, waiters, tries=tries)
         transaction.turn.now = await decision_time(ctx, stored.chart)
         return transaction
 
     @property
     def machine(self) -> Snapshot | None:
-        """The machine as it was found."""
+        """The machine as it was found, or as it was last saved."""
         return self.stored.machine
 
-    async def run(self, event: str, act: Act, *, autostart: Event | None = None) -> bytes:
-        """Settle what was left behind, act, drain, save; the answer is a receipt.
+    @property
+    def waiters(self) -> Waiters:
+        if self._waiters is None:
+            self._waiters = Waiters()
+        return self._waiters
 
-        What is settled stays so, whatever becomes of the event.
-        """
-        outcome = await self._run(act, autostart)
-        answer = receipt(
-            self.chart, self.ctx.key(), self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
-        )
+    @cached_property
+    def links(self) -> ChildLinks:
+        """The machines that this one runs, and the one that runs it."""
+        return ChildLinks(self.hosted, self.chart, self.ctx, self.stored.machine)
+
+    # ── turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def take(self, event: Event) -> bytes:
+        """Take an event of a sender, which starts a machine that does not exist yet; answer with a receipt."""
+        return await self.run(event.name, lambda turn: turn.take(event), autostart=event)
+
+    async def run(self, event: str, act: Act, *, autostart: Event | None = None) -> bytes:
+        """Act, save, and answer with a receipt."""
+        outcome = await self.act(act, autostart=autostart)
+        answer = receipt(self.chart, self.key, self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply)
         if outcome in (Outcome.IGNORED, Outcome.STALE):
             report.unchanged(event, str(outcome))
         await self.commit()
         return answer
 
-    async def wait(self, until: dict[str, Json], awakeable: str, event: Event | None) -> Json:
-        """Register somebody who waits, after their event if they bring one; the answer is what they are told.
+    async def act(self, act: Act, *, autostart: Event | None = None) -> Outcome | str:
+        """Let the turn act and drain what follows; the caller commits. *autostart* may start the machine.
 
-        None means that they have to wait for their awakeable.
+        What earlier invocations left behind is settled and saved first. It stays so, whatever becomes of the event.
         """
-        waiter = Waiter(until)
-
-        def act(turn: Turn) -> str:
-            nonlocal waiter
-            machine = turn.machine
-            if event is not None:
-                outcome = turn.take(event)
-                token = turn.machine.deferred[-1].token if outcome is Outcome.DEFERRED else ""
-                waiter = Waiter(until, event.name, outcome.value, token=token)
-            return machine.status
-
-        await self._run(act, event)
-        if not waiter.token and event is not None:
-            waiter = replace(waiter, reply=self.turn.reply)
-        waiter, answer = waiter.answer(self.chart, self.ctx.key(), self.turn.machine, self.turn.log)
-        if answer is None:
-            self.waiters.add(self.chart, awakeable, waiter)
-        await self.commit()
-        return answer
-
-    async def wait_for_end(self, act: Act, awakeable: str) -> Json:
-        """Act, and register somebody who waits for the machine's end; the answer is as for `wait`."""
-        await self._run(act, None)
-        waiter, answer = Waiter(ENDED).answer(self.chart, self.ctx.key(), self.turn.machine)
-        if answer is None:
-            self.waiters.add(self.chart, awakeable, waiter)
-        await self.commit()
-        return answer
-
-    async def leave(self, awakeable: str) -> None:
-        """Forget somebody who waits."""
-        await self._settle()
-        self.waiters.remove(awakeable)
-        await self.commit()
-
-    async def _run(self, act: Act, autostart: Event | None) -> Outcome | str:
         turn = self.turn
-        if self._is_unsettled:
-            await self._settle()
+        # A machine in its own version that runs no activity has nothing to settle.
+        if self.stored.upgrade is not None or (turn.snapshot is not None and turn.snapshot.activities):
+            await self.settle()
         if autostart is not None and turn.snapshot is None:
-            refuse_childs_key(self.chart, self.ctx.key())
+            refuse_childs_key(self.chart, self.key)
             turn.autostart(life=life_of(self.ctx))
             call = turn.next_call()
             if call is not None:
                 # The call saves the new machine first. An event that no state takes must not start one.
                 admit(self.chart, autostart)
-            await self._drain(call)
+                await self._drain(call)
         outcome = act(turn)
         call = turn.next_call()
         if call is not None:
             await self._drain(call)
         return outcome
 
-    @property
-    def _is_unsettled(self) -> bool:
-        """Whether there may be anything to settle: a machine at rest, in its own version, has nothing."""
-        return self.stored.upgrade is not None or (self.machine is not None and bool(self.machine.activities))
-
-    async def _settle(self) -> None:
-        """Do what is due before anything else: bring the machine to its chart, and see to what was lost with its turn."""
+    async def settle(self) -> None:
+        """Bring the machine to its chart, and tell it what was lost with an earlier invocation; save that."""
         again = self.begin()
         if self.turn.changed:
-            call = self.turn.next_call()
-            await self._drain(call)
+            await self._drain(self.turn.next_call())
             await self.commit(again=again)
 
     def begin(self) -> Snapshot | None:
-        """Settle what was left behind, as far as nothing has to be waited for; what `commit` is to send again."""
+        """Settle as far as nothing has to be awaited; return the machine whose sends `commit` is to repeat."""
         turn, found = self.turn, self.machine
         if found is None:
             return None
@@ -213,7 +205,7 @@ class Transaction:
         return found if turn.snapshot is not arrived else None
 
     async def _drain(self, call: StartActivity | None) -> None:
-        """Let the turn run on, through its exclusive activities, of which *call* is the next."""
+        """Run the turn to its end, through its exclusive activities, of which *call* is the next."""
         while call is not None:
             outcome = await self._call(call)
             self.turn.now = await decision_time(self.ctx, self.chart)
@@ -221,126 +213,149 @@ class Transaction:
             call = self.turn.next_call()
 
     async def _call(self, call: StartActivity) -> Event:
-        """Save, call an exclusive activity and wait for its outcome; being cancelled or killed is one too."""
+        """Save, call an exclusive activity and await its outcome; to be cancelled or killed is an outcome too."""
         job = self.job(call).encode()
         changes = self._save()
         answer = self.ctx.generic_call(activities_name(self.chart), worker_of(call), job)
         changes.sent[call.token] = answer
         try:
             try:
-                await self._keep_handles(changes)
+                with ALL_OR_RETRY:
+                    await self._keep_handles(changes)
                 await restate.wait_completed(answer)
             except RestateTerminalError as error:
+                # An activity that can be undone must tell whether it was done: wait for its own end.
                 if not (is_cancellation(error) and self.chart.activities[call.id].undo is not None):
                     raise
-            return Delivery.decode(await answer).event  # what can be undone ends with its own outcome
+            return Delivery.decode(await answer).event
         except RestateTerminalError as error:
-            return Event(
-                f"error.invoke.{call.id}",
-                interruption(f"activity '{call.id}'", error, lost=f"could not be called: {error.message}"),
-                Origin.PLATFORM,
-                token=call.token,
-            )
+            lost = f"could not be called: {error.message}"
+            failure = interruption(f"activity '{call.id}'", error, lost=lost)
+            return Event(f"error.invoke.{call.id}", failure, Origin.PLATFORM, token=call.token)
 
     def job(self, start: StartActivity, *, by: str = "") -> ActivityJob:
-        """The order of what is to be started, *by* what undoes where the machine itself does not wait for it."""
+        """The job of an activity that starts; *by* names who undoes, where the machine does not wait for that itself."""
         machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
-        return job_of(self.chart, self.ctx.key(), machine, start, background=awaited and not start.exclusive, by=by)
+        return job_of(self.chart, self.key, machine, start, background=awaited and not start.exclusive, by=by)
 
-    # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── save and perform ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def commit(self, *, again: Snapshot | None = None) -> None:
-        """Save, and keep what is needed to cancel early.
+        """Save what changed and perform the effects; then keep what is needed to cancel early.
 
-        The timers of *again* are sent once more, and its children looked after, where they still count: to kill a turn is
-        to kill whatever it has sent, timers too. One that had survived makes the other stale.
+        Args:
+            again: a machine whose invocation was killed. That also killed the sends of the invocation, timers included.
+                So its timers are sent again, and its children are checked, as far as both still count. If the original
+                of a timer did survive, the second is dropped by its token.
         """
         changes = self._save(again=again)
         if any(changes):
-            # If this invocation is cancelled here, the event was taken all the same, and its sender is told so.
+            # If this invocation is cancelled here, the event was taken all the same, and its sender must hear that.
             with suppress(RestateTerminalError), ALL_OR_RETRY:
                 await self._keep_handles(changes)
 
     def _save(self, *, again: Snapshot | None = None) -> Changes:
-        """Save what changed, then perform the effects: no await in between, nothing can part them."""
-        turn, ctx = self.turn, self.ctx
+        """Save and perform, without an await in between."""
+        turn = self.turn
         effects = turn.take_effects()
         if again is not None:
             left = (timer for timer in again.timers if timer in turn.machine.timers)
             effects += [Send(timer.token, timer.event, timer.after, timer.at) for timer in left]
-        ended: Parent | None = None
         parked: list[Delivery] = []
         if turn.parked:
             parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
-        answers: dict[str, Json] = {}
-        pages: list[FullPage] = []
-        taken: list[Taken] = []
-        stored, text = None, b""
-        if turn.changed or self.waiters.changed:
-            taken = turn.log[self._logged :]
-            answers = self.waiters.answers(self.chart, ctx.key(), turn.machine, taken)
-            stored, pages = self._next(effects, taken)
-            text = stored.encode()
-            if effects:
-                self.links.refuse_too_large(effects)
-            report.saved(self.machine, taken, turn.machine)
+        is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
+        save = self._prepare(effects) if is_changed else None
         sent: dict[str, Handle] = {}
         with ALL_OR_RETRY:
-            if stored is not None:
-                ctx.set(StateKey.SNAPSHOT, text, serde=BYTES)
-                if self.waiters.changed:
-                    self.waiters.write(ctx)
-                ended = self._ended()
-                self.links.remember(turn.machine)
-                self._say_what_nobody_gets(taken)
-                self.stored = stored
-                self._logged = len(turn.log)
-                turn.saved()
+            if save is not None:
+                self._write(save)
             for delivery in parked:
                 report.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
-                park(ctx, self.chart, delivery, tries=self._tries)
+                park(self.ctx, self.hosted, delivery, tries=self._tries)
             for effect in effects:
                 sent.update(self._perform(effect))
-            if pages:
-                spill(ctx, self.chart, turn.machine.life, pages)
-            if answers:
-                tell(ctx, answers)
+            if save is not None and save.pages:
+                spill(self.ctx, self.chart, turn.machine.life, save.pages)
+            if save is not None and save.answers:
+                answer_waiters(self.ctx, save.answers)
             for child in again.machines if again is not None else ():
                 if child in turn.machine.machines and not child.ended:
                     self.links.check(child)
-            if ended is not None:
-                self.links.report(turn.machine, ended)
-        over = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
-        return Changes(sent, over, parked)
+            if save is not None and save.parent is not None:
+                self.links.report(turn.machine, save.parent)
+        ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
+        return Changes(sent, ended, parked)
 
-    def _next(self, effects: list[Effect], taken: list[Taken]) -> tuple[StoredMachine, list[FullPage]]:
-        """What to store now, and the pages of the record that have become full with what was taken."""
-        machine, history = self.turn.machine, self.chart.hosting.history
-        at = stamp() if history is not None or machine.timers else 0
-        due: dict[str, int] = {}
-        if machine.timers:
-            known = {**self.stored.due, **{sent.token: _due(sent, at) for sent in effects if isinstance(sent, Send)}}
-            armed = {timer.token for timer in machine.timers}
-            due = {token: moment for token, moment in known.items() if token in armed}
-        stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=bool(self.waiters.known))
-        if history is None:
-            return stored, []
-        return with_entries(stored, taken, at)
+    def _prepare(self, effects: list[Effect]) -> Save:
+        """Compute all that is to be written; what cannot be stored or sent is refused here, before the first write."""
+        turn, machine = self.turn, self.turn.machine
+        taken = turn.log[self._logged :]
+        answers: dict[str, Json] = {}
+        is_waited_for = False
+        if self._waiters is not None:
+            answers = self._waiters.answers(self.chart, self.key, machine, taken)
+            is_waited_for = bool(self._waiters.known)
+        history, pages = self.chart.hosting.history, list[FullPage]()
+        at = self.hosted.settings.stamp() if history is not None or machine.timers else 0
+        due = self._due(effects, at) if machine.timers else {}
+        stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
+        if history is not None:
+            stored, pages = with_entries(stored, taken, at)
+        text = stored.encode()
+        if any(isinstance(effect, Post | StartMachine) for effect in effects):
+            self.links.refuse_too_large(effects)
+        report.saved(self.machine, taken, machine)
+        return Save(stored, text, taken, pages, answers, self._parent_to_tell())
+
+    def _write(self, save: Save) -> None:
+        self.ctx.set(StateKey.SNAPSHOT, save.text, serde=BYTES)
+        if self._waiters is not None:
+            self._waiters.write(self.ctx)
+        if self.turn.machine.machines:
+            self.links.remember(self.turn.machine)
+        self._warn_undeliverable(save.taken)
+        self.stored = save.stored
+        self._logged = len(self.turn.log)
+        self.turn.saved()
+
+    def _due(self, effects: list[Effect], at: int) -> dict[str, int]:
+        """When each timer is due, by token, in milliseconds since 1970."""
+        known = {**self.stored.due}
+        for sent in effects:
+            if isinstance(sent, Send):
+                moment = int(sent.at.timestamp() * 1_000) if sent.at is not None else at + milliseconds(sent.after)
+                known[sent.token] = moment
+        armed = {timer.token for timer in self.turn.machine.timers}
+        return {token: moment for token, moment in known.items() if token in armed}
+
+    def _parent_to_tell(self) -> Parent | None:
+        """The parent of a machine that ends with this save."""
+        before, after = self.machine, self.turn.machine
+        was_running = before is None or before.status is Status.RUNNING
+        return self.stored.run_by if was_running and after.status is not Status.RUNNING else None
+
+    def _warn_undeliverable(self, taken: list[Taken]) -> None:
+        """Log a message to a machine that does not exist, if no transition takes `error.communication`."""
+        for one in taken:
+            raised = [name for microstep in one.trace for name in microstep.raised]
+            if UNREACHABLE in raised and not any(microstep.event == UNREACHABLE for microstep in one.trace):
+                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.key, one.event)
 
     def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
-        """Send what the effect asks for; the handles are those worth keeping."""
+        """Send what the effect asks for; return the handles that are worth keeping."""
         ctx = self.ctx
         match effect:
             case Send():
                 delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
-                handle = ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=ctx.key(), send_delay=delay)
-                long = effect.at is not None or effect.after >= self.chart.hosting.cancel_timers_over
-                return [(effect.token, handle)] if long else []
+                handle = ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=self.key, send_delay=delay)
+                is_long = effect.at is not None or effect.after >= self.chart.hosting.cancel_timers_over
+                return [(effect.token, handle)] if is_long else []
             case StartActivity(detached=True):
                 start_detached(ctx, self.chart, effect.id, self.job(effect))
-                return []  # nothing stops it
+                return []  # no transition stops it
             case StartActivity():
                 handle = ctx.generic_send(activities_name(self.chart), worker_of(effect), self.job(effect).encode())
                 return [(effect.token, handle)]
@@ -359,23 +374,10 @@ class Transaction:
             case Cancel() | Reply():
                 return []
 
-    def _ended(self) -> Parent | None:
-        """Who is to be told that this machine is over now."""
-        before, now_ = self.stored.machine, self.turn.machine
-        was_running = before is None or before.status is Status.RUNNING
-        return self.stored.run_by if was_running and now_.status is not Status.RUNNING else None
-
-    def _say_what_nobody_gets(self, taken: list[Taken]) -> None:
-        """A message for a machine that is not there, where no transition takes that, is seen in the log only."""
-        for one in taken:
-            raised = [name for microstep in one.trace for name in microstep.raised]
-            if UNREACHABLE in raised and not any(microstep.event == UNREACHABLE for microstep in one.trace):
-                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.ctx.key(), one.event)
-
     async def _keep_handles(self, changes: Changes) -> None:
-        """Cancel what has ended, and remember how to cancel what was sent and what was parked.
+        """Cancel what has ended, and remember how to cancel what was sent; list what was parked.
 
-        Losing this costs an early cancellation, nothing else: what arrives late is dropped by its token.
+        If this is lost, nothing but an early cancellation is: what arrives late is dropped by its token.
         """
         if changes.parked:
             await keep_parked(self.ctx, changes.parked, tokens_of(self.turn.machine))
@@ -391,6 +393,24 @@ class Transaction:
         handles = {token: handle for token, handle in handles.items() if token in live}
         if handles != before:
             self.ctx.set(StateKey.HANDLES, dumps(cast("Json", handles)), serde=BYTES)
+
+
+class Save(NamedTuple):
+    """What one save writes and sends, beside the effects.
+
+    Attributes:
+        taken: the changes of the machine since the last save.
+        pages: of the history, that have become full.
+        answers: to waiters, by awakeable.
+        parent: who must hear that the machine has ended.
+    """
+
+    stored: StoredMachine
+    text: bytes
+    taken: list[Taken]
+    pages: list[FullPage]
+    answers: dict[str, Json]
+    parent: Parent | None
 
 
 def job_of(
@@ -416,78 +436,47 @@ def job_of(
     )
 
 
+async def decision_time(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart) -> datetime | None:
+    """The time that callbacks may decide by, from Restate's journal: a replay reads the same. None without `clock=True`."""
+    return datetime.fromtimestamp(await ctx.time(), UTC) if chart.hosting.clock else None
+
+
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
-    return digest_of(report.invocation_id(ctx))
+    return digest_of(ctx.request().id)
 
 
-async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
-    """How to cancel what was sent, by token."""
-    return await members_of(ctx, StateKey.HANDLES)
-
-
-async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
-    """Deliveries that could not be taken, by token."""
-    record = await members_of(ctx, StateKey.PARKED)
-    return {token: Delivery.decode(dumps(delivery)) for token, delivery in record.items()}
-
-
-async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
-    """Remember what was parked, for operators; what is not *live* any more is forgotten.
-
-    What would be too much to be stored is not remembered either: it comes again all the same.
-    """
-    known = {**{delivery.token: delivery for delivery in parked}, **await load_parked(ctx)}
-    known |= {delivery.token: delivery for delivery in parked}
-    record: dict[str, Json] = {}
-    room = MAX_SNAPSHOT
-    for token, delivery in known.items():
-        text = delivery.encode()
-        if (live is None or token in live) and len(text) <= room:
-            room -= len(text)
-            record[token] = loads(text)
-    ctx.set(StateKey.PARKED, dumps(record), serde=BYTES)
-
-
-def park(ctx: ObjectContext, chart: Chart, delivery: Delivery, *, tries: int) -> None:
-    """Send a delivery to ourselves again later."""
-    later = replace(delivery, tries=tries + 1)
-    ctx.generic_send(chart.name, Handler.PARKED, later.encode(), key=ctx.key(), send_delay=parked_for(tries))
-
-
-def parked_for(tries: int) -> timedelta:
-    """How long something is parked that was parked so often before."""
-    return min(PARK_FIRST * (1 << min(tries, 10)), PARK_LONGEST)
+def created_from(data: Json) -> str:
+    """The digest of the data that a machine is created with: another creation with the same data is the same one."""
+    return "" if data in (None, {}) else digest_of(canonical(data))
 
 
 def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
-    """Tell the runner at once; its invocation is cancelled besides, as soon as its id is at hand.
+    """Tell the service of activities to stop a job at once. Its invocation is also cancelled when its id is known.
 
-    What was begun under another version runs elsewhere, and is only cancelled.
+    A job of another version runs elsewhere, and is only cancelled.
     """
-    if not chart.activities:
-        return
-    ctx.generic_send(activities_name(chart), Handler.STOP, token.encode())
+    if chart.activities:
+        ctx.generic_send(activities_name(chart), Handler.STOP, token.encode())
 
 
 def refuse_childs_key(chart: Chart, key: str) -> None:
-    """Refuse to begin a machine where only its parent may: what was left must not come back by a late event."""
+    """Refuse to begin a child that its parent did not begin: a late event must not bring it back.
+
+    Raises:
+        NotStarted: it is the key of a child.
+    """
     if is_child_key(key):
         raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")
 
 
 def worker_of(start: StartActivity) -> str:
-    """Name of the handler that runs it: the work of the activity, or its undo."""
+    """Name of the handler that does the work: of the activity, or of its undo."""
     return handler_name(start.id) if start.undo is None else undo_handler_name(start.id)
 
 
 def delay_of(send: Send) -> timedelta:
-    """How long from now; an instant that is past is at once."""
+    """How long from now; an instant in the past is at once."""
     if send.at is None:
         return timedelta(milliseconds=milliseconds(send.after))
-    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - now()), timedelta(0))
-
-
-def _due(send: Send, at: int) -> int:
-    """When it will be delivered, in milliseconds since 1970."""
-    return int(send.at.timestamp() * 1_000) if send.at is not None else at + milliseconds(send.after)
+    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - int(time.time() * 1_000)), timedelta(0))

@@ -1,56 +1,49 @@
-"""What a machine sends to those that it runs, to the one that runs it, and to any other.
+"""What a machine sends: to the machines that it runs, to the one that runs it, and to any other.
 
-A child is a machine like any other, under a key that no other entry of the state has. All that goes between machines are
-one-way sends, which arrive in their order.
+A child is a machine like any other, under a key that no other entry of the state has. All of it are one-way sends, which
+arrive in the order in which they were made.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import timedelta
 
 from restate import ObjectContext
 
 from durable_fsm.core.address import child_key, is_address, parted
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import PARENT, Effect, Post, StartMachine
 from durable_fsm.core.snapshot import ChildMachine, Snapshot
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import MAX_INPUT
-from durable_fsm.restate.messages.envelope import Envelope, Parent, Peers, end_of, lost
+from durable_fsm.restate.messages.envelope import NOW, BeginOrder, CheckOrder, Envelope, Parent, end_of, lost, post
 from durable_fsm.restate.names import Handler
-
-CHECK_FIRST = timedelta(seconds=float(os.environ.get("DURABLE_FSM_CHECK_FIRST_SECONDS", "60")))
-"""When a child is first looked after; each further time comes twice as late, up to `CHECK_LONGEST`."""
-
-CHECK_LONGEST = timedelta(hours=1)
+from durable_fsm.restate.settings import HostedChart
 
 
 class ChildLinks:
-    """The children and the parent of one machine, in the hands of one exclusive invocation."""
+    """The children and the parent of one machine, for one exclusive invocation of it."""
 
-    def __init__(self, chart: Chart, ctx: ObjectContext, peers: Peers) -> None:
+    def __init__(self, hosted: HostedChart, chart: Chart, ctx: ObjectContext, machine: Snapshot | None = None) -> None:
+        self.hosted = hosted
         self.chart = chart
         self.ctx = ctx
-        self.peers = peers
         self._known: dict[str, ChildMachine] = {}
+        if machine is not None:
+            self.remember(machine)
 
-    def remember(self, machine: Snapshot | None) -> None:
-        """Remember who is who, to be found again when they are gone."""
-        if machine is not None and machine.machines:
-            self._known.update((child.token, child) for child in machine.machines)
+    def remember(self, machine: Snapshot) -> None:
+        """Remember the children: effects name one by its token, when the snapshot may not list it any more."""
+        self._known.update((child.token, child) for child in machine.machines)
 
     def refuse_too_large(self, effects: Iterable[Effect]) -> None:
-        """Refuse what the platform could not carry: it would be tried again for ever.
+        """Refuse what Restate cannot carry: it would retry the send for ever.
 
         Raises:
             TooLarge: a message, or the data of a child, is longer than `MAX_INPUT`.
-            ValueError: there is half a character in it.
+            ValueError: it has an unpaired surrogate.
         """
         for effect in effects:
             if isinstance(effect, Post | StartMachine):
@@ -59,30 +52,27 @@ class ChildLinks:
                     raise TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT)
 
     def begin(self, effect: StartMachine, session: str) -> None:
-        """Begin a child, and have it looked after."""
-        ctx, key = self.ctx, self.ctx.key()
-        parent = Parent(self.chart.name, key, effect.token, effect.id)
-        order = {"data": effect.data, "parent": plain(parent), "session": session}
-        its_key = child_key(key, effect.id, effect.token)
-        ctx.generic_send(effect.chart.name, Handler.BEGIN, dumps(order), key=its_key)
-        look_after(ctx, effect.chart.name, its_key, parent, tries=0)
+        """Begin a child, and have it checked from time to time."""
+        parent = Parent(self.chart.name, self.ctx.key(), effect.token, effect.id)
+        key = child_key(self.ctx.key(), effect.id, effect.token)
+        order = BeginOrder(effect.data, parent, session)
+        self.ctx.generic_send(effect.chart.name, Handler.BEGIN, order.encode(), key=key)
+        check_later(self.ctx, self.hosted, effect.chart.name, key, parent, tries=0)
 
     def check(self, child: ChildMachine) -> None:
-        """Look after a child now: it may have been lost on its way."""
+        """Check a child now: its beginning may have been lost."""
         parent = Parent(self.chart.name, self.ctx.key(), child.token, child.id)
-        body = dumps({"parent": plain(parent), "tries": None})
-        self.ctx.generic_send(child.chart, Handler.CHECK, body, key=child_key(self.ctx.key(), child.id, child.token))
+        self.ctx.generic_send(child.chart, Handler.CHECK, CheckOrder(parent, None).encode(), key=self._key_of(child))
 
     def stop(self, token: str) -> None:
-        """End a child; if it holds its key, that is cut short."""
+        """End a child; cut short an exclusive activity that holds its key."""
         child = self._known[token]
-        key = child_key(self.ctx.key(), child.id, token)
-        self.ctx.generic_send(child.chart, Handler.END, b'{"tries":0}', key=key)
-        if self.peers.holds_its_key(child.chart):
-            self.ctx.generic_send(child.chart, Handler.HALT, b'{"tries":0}', key=key)
+        self.ctx.generic_send(child.chart, Handler.END, NOW, key=self._key_of(child))
+        if self.hosted.may_hold_its_key(child.chart):
+            self.ctx.generic_send(child.chart, Handler.HALT, NOW, key=self._key_of(child))
 
     def post(self, effect: Post, machine: Snapshot, parent: Parent | None) -> None:
-        """Send a message; one for a parent that is none goes nowhere."""
+        """Send a message. One to the parent of a machine that has none is dropped."""
         envelope = Envelope(
             "event",
             event=effect.event,
@@ -97,31 +87,33 @@ class ChildLinks:
             self._send(*parted(effect.to), envelope)
         elif effect.to != PARENT:
             child = self._known[effect.to]
-            key = child_key(self.ctx.key(), child.id, child.token)
-            self._send(child.chart, key, replace(envelope, to=f"#_{child.id}", family=True))
+            self._send(child.chart, self._key_of(child), changed(envelope, to=f"#_{child.id}", family=True))
         elif parent is not None:
-            self._send(parent.chart, parent.key, replace(envelope, family=True, token=parent.token))
+            self._send(parent.chart, parent.key, changed(envelope, family=True, token=parent.token))
 
     def report(self, machine: Snapshot, parent: Parent) -> None:
-        """Tell the parent that this machine is over."""
+        """Tell the parent that this machine has ended."""
         self._send(parent.chart, parent.key, end_of(machine, parent))
 
     def report_lost(self, parent: Parent, kind: str, message: str) -> None:
-        """Tell the parent that this machine will not come to its end."""
+        """Tell the parent that this machine will not reach its end."""
         self._send(parent.chart, parent.key, lost(parent, kind, message))
 
+    def _key_of(self, child: ChildMachine) -> str:
+        return child_key(self.ctx.key(), child.id, child.token)
+
     def _send(self, chart: str, key: str, envelope: Envelope) -> None:
-        self.peers.post(self.ctx, self.chart.name, chart, key, envelope)
+        post(self.ctx, self.hosted, chart, key, envelope)
 
 
-def look_after(ctx: ObjectContext, chart: str, key: str, parent: Parent, *, tries: int) -> None:
-    body = dumps({"parent": plain(parent), "tries": tries})
-    delay = min(CHECK_FIRST * (1 << min(tries, 10)), CHECK_LONGEST)
-    ctx.generic_send(chart, Handler.CHECK, body, key=key, send_delay=delay)
+def check_later(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, parent: Parent, *, tries: int) -> None:
+    """Have a child checked after a while, which grows with each check."""
+    delay = hosted.settings.checking.delay(tries)
+    ctx.generic_send(chart, Handler.CHECK, CheckOrder(parent, tries).encode(), key=key, send_delay=delay)
 
 
-def shown(machine: Snapshot, key: str, parent: Parent | None) -> dict[str, Json]:
-    """The family of a machine, as `snapshot` shows it."""
+def family_of(machine: Snapshot, key: str, parent: Parent | None) -> dict[str, Json]:
+    """The children and the parent of a machine, as `snapshot` shows them."""
     children: list[Json] = [
         {
             "id": child.id,

@@ -1,29 +1,25 @@
-"""What goes from one machine to another, and how it gets there: messages, ends of children, and what comes back.
+"""What one machine sends to another: messages, ends of children, and messages that come back.
 
-All of it arrives at one private handler, `_mail`, so that it is taken in the order in which it was sent.
+All of it arrives at one private handler, `_mail`, so that the receiver takes it in the order in which it was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from restate import ObjectContext
 
 from durable_fsm.core.address import address
-from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.names import Handler
+from durable_fsm.restate.settings import HostedChart
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """The machine that runs a child: its chart and key; and under what the child stands there."""
+class Parent(WireRecord, frozen=True):
+    """The machine that runs a child: its chart and key, and the token and id that the child has there."""
 
     chart: str
     key: str
@@ -31,19 +27,23 @@ class Parent:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """An event for another machine, the end of a child for its parent, or a message that comes back to its sender.
+class Envelope(WireRecord, frozen=True):
+    """A message, the end of a child, or a message that comes back to its sender.
 
-    `chart`, `key` and `life` are those of the sender, `to` the receiver as the sender has written it. What a child sends
-    to its parent has the `token` under which it stands there; whatever goes between the two is in the `family`, and never
-    begins a machine. An envelope that comes back carries an `error`, and goes to that `life` alone.
+    Attributes:
+        error: of a child that failed, or why a message comes back.
+        token: of the child that sends to its parent.
+        id: of the child that ended.
+        family: whether it goes between a parent and its child. Then it never begins a machine.
+        chart: of the sender, as `key` and `life`. What comes back goes to that `life` alone.
+        to: the receiver, as the sender wrote it.
+        tries: how often it was sent again.
     """
 
     kind: Literal["event", "end", "returned"]
     event: str = ""
     payload: Json = None
-    error: dict[str, Json] | None = None
+    error: Failure | None = None
     token: str = ""
     id: str = ""
     family: bool = False
@@ -58,58 +58,69 @@ class Envelope:
     def sender(self) -> str:
         return address(self.chart, self.key)
 
-    def encode(self) -> bytes:
-        members: dict[str, Json] = {item.name: getattr(self, item.name) for item in fields(self)}
-        return dumps({name: value for name, value in members.items() if name == "payload" or value})
 
-    @classmethod
-    def decode(cls, body: bytes) -> Envelope:
-        return cls(**loads(body))
+class RelayOrder(WireRecord, frozen=True):
+    """An envelope, as text, on its way to a chart that is served elsewhere."""
+
+    chart: str
+    key: str
+    letter: str
+
+
+class BeginOrder(WireRecord, frozen=True):
+    """The order to begin as a child."""
+
+    data: Json
+    parent: Parent
+    session: str
+
+
+class CheckOrder(WireRecord, frozen=True):
+    """The order to check a child; `tries` counts the checks so far, and is None for one that is not repeated."""
+
+    parent: Parent
+    tries: int | None
+
+
+class Again(WireRecord, frozen=True):
+    """The order to do something again; `tries` counts how often it was done."""
+
+    tries: int
+
+
+class MailAgain(WireRecord, frozen=True):
+    """The order to try the envelopes that wait; `again` counts how often that was done."""
+
+    again: int
+
+
+NOW = b'{"tries":0}'
+"""`Again`, for the first time."""
 
 
 def end_of(machine: Snapshot, parent: Parent) -> Envelope:
     """How a child ended, for its parent."""
-    error = failure_to_json(machine.failure) if machine.failure is not None else None
-    return Envelope("end", payload=machine.output, error=error, token=parent.token, id=parent.id)
+    return Envelope("end", payload=machine.output, error=machine.failure, token=parent.token, id=parent.id)
 
 
 def lost(parent: Parent, kind: str, message: str) -> Envelope:
-    """That a child will not come to its end, for its parent."""
-    return Envelope(
-        "end", error=failure_to_json(Failure(kind, message, source=parent.id)), token=parent.token, id=parent.id
-    )
+    """That a child will not reach its end, for its parent."""
+    return Envelope("end", error=Failure(kind, message, source=parent.id), token=parent.token, id=parent.id)
 
 
-@dataclass(frozen=True)
-class Peers:
-    """The charts that are served together, by name; so are all children of each of them."""
-
-    charts: Mapping[str, Chart] = field(default_factory=dict[str, Chart])
-
-    @classmethod
-    def of(cls, charts: Iterable[Chart]) -> Peers:
-        return cls({chart.name: chart for chart in charts})
-
-    def holds_its_key(self, chart: str) -> bool:
-        """Whether machines of this chart may hold their key for long."""
-        served = self.charts[chart].served
-        return any(activity.exclusive for one in served for activity in one.activities.values())
-
-    def post(self, ctx: ObjectContext, sender: str, chart: str, key: str, envelope: Envelope) -> None:
-        """Send an envelope.
-
-        To send something to a service that is not there blocks whoever does it until it is. So what goes to a chart that
-        is served elsewhere, or nowhere, goes by a key of its own.
-        """
-        if chart in self.charts:
-            ctx.generic_send(chart, Handler.MAIL, envelope.encode(), key=key)
-        else:
-            body = dumps({"chart": chart, "key": key, "letter": envelope.encode().decode()})
-            ctx.generic_send(sender, Handler.RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
+def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope: Envelope) -> None:
+    """Send an envelope from a machine of *hosted* to the machine *key* of *chart*."""
+    if chart in hosted.peers:
+        ctx.generic_send(chart, Handler.MAIL, envelope.encode(), key=key)
+        return
+    # A send to a service that is not registered blocks its sender until the service is. So the send is made under a
+    # key of its own.
+    body = RelayOrder(chart, key, envelope.encode().decode()).encode()
+    ctx.generic_send(hosted.name, Handler.RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:
-    """Send an envelope on to a chart that is served elsewhere; waits until it is."""
-    order = loads(body)
-    ctx.generic_send(order["chart"], Handler.MAIL, order["letter"].encode(), key=order["key"])
+    """Send an envelope to a chart that is served elsewhere; this blocks until it is."""
+    order = RelayOrder.decode(body)
+    ctx.generic_send(order.chart, Handler.MAIL, order.letter.encode(), key=order.key)
     return b""

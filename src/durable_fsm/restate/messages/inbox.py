@@ -1,70 +1,79 @@
-"""The private handler that takes what other machines send: messages, ends of children, and what comes back.
+"""The private handlers that take what other machines send.
 
-Letters are taken in the order in which they come. Where a deployment cannot read the machine, they wait for the next one
-in that same order, and hold no key.
+`Inbox` takes messages, ends of children, and messages that come back, in the order in which they were sent. If this
+deployment cannot read the machine, they wait in that order for another deployment, and hold no key meanwhile.
+
+`ChildHandlers` takes the orders of a parent: begin, report, end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
-from restate import ObjectContext
+from restate import ObjectContext, ObjectSharedContext
+from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
-from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import failure_from_json, failure_to_json
+from durable_fsm.core.dissolve import done_by, not_ended
+from durable_fsm.core.durations import Backoff
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.mail import came_back_as, returned
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import Located, message_of, status_of
-from durable_fsm.restate.http.requests import BYTES, Delivery
-from durable_fsm.restate.machine.transaction import Transaction, keep_parked, park, parked_for
-from durable_fsm.restate.messages.child_handlers import UNREADABLE
-from durable_fsm.restate.messages.envelope import Envelope, Peers
+from durable_fsm.restate.http.requests import BYTES
+from durable_fsm.restate.machine.cancelling import cancel_exclusive
+from durable_fsm.restate.machine.deletion import compensate, delete
+from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
+from durable_fsm.restate.machine.storage import StoredMachine
+from durable_fsm.restate.machine.transaction import Transaction
+from durable_fsm.restate.messages.children import ChildLinks, check_later
+from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, Envelope, MailAgain, post
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.settings import HostedChart
+
+UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable)
+"""Errors that another deployment mends. What meets one of them waits for it."""
+
+HALTING = Backoff(timedelta(milliseconds=100))
+HALT_TRIES = 12
+"""How often to look again for an exclusive activity that holds the key of a machine which is to end."""
 
 
-@dataclass(frozen=True)
-class Inbox:
-    """Takes letters for the machines of one chart; `enter` visits a machine."""
-
-    chart: Chart
-    peers: Peers
-    enter: Callable[[ObjectContext], Awaitable[Transaction]]
+class Inbox(HostedChart):
+    """Takes what machines send to the machines of one chart."""
 
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take an envelope, after those that have waited; an empty one is the word to try those again."""
-        known = await ctx.get(StateKey.LETTERS, serde=BYTES)
-        waiting = [Envelope.decode(text.encode()) for text in loads(known or b"[]")]
-        alarm = loads(body) if body.startswith(b'{"again"') else None
-        envelopes = waiting if alarm is not None else [*waiting, Envelope.decode(body)]
-        left = list(envelopes)
+        """Take an envelope, behind those that wait; or try those again, if that is the order."""
+        stored = await ctx.get(StateKey.LETTERS, serde=BYTES)
+        waiting = [Envelope.decode(text.encode()) for text in loads(stored or b"[]")]
+        again = MailAgain.decode(body) if body.startswith(b'{"again"') else None
+        left = waiting.copy() if again is not None else [*waiting, Envelope.decode(body)]
         while left and await self._take(ctx, left[0]):
             del left[0]
         if left != waiting:
-            texts: list[Json] = [envelope.encode().decode() for envelope in left]
             if left:
+                texts: list[Json] = [envelope.encode().decode() for envelope in left]
                 ctx.set(StateKey.LETTERS, dumps(texts), serde=BYTES)
             else:
                 ctx.clear(StateKey.LETTERS)
-        if left and (alarm is not None or not waiting):
-            tries: int = 0 if alarm is None else alarm["again"]
-            again = dumps({"again": tries + 1})
-            ctx.generic_send(self.chart.name, Handler.MAIL, again, key=ctx.key(), send_delay=parked_for(tries))
+        if left and (again is not None or not waiting):
+            tries = 0 if again is None else again.again
+            order, delay = MailAgain(tries + 1).encode(), self.settings.parking.delay(tries)
+            ctx.generic_send(self.name, Handler.MAIL, order, key=ctx.key(), send_delay=delay)
         return dumps({"waiting": len(left)})
 
     async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
-        """Take one letter; False if it has to wait for another deployment."""
+        """Take one envelope; False if it has to wait for another deployment."""
         try:
-            with Located(self.chart.name, ctx.key()):
-                transaction = await self.enter(ctx)
+            with Located(self.name, ctx.key()):
+                transaction = await Transaction.load(self, ctx)
         except UNREADABLE as error:
             log.warning("%s A message to it waits.", message_of(error))
             return False
@@ -78,7 +87,7 @@ class Inbox:
         return True
 
     async def _message(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
-        """Take a message; what is not taken goes back to its sender."""
+        """Take a message. One that the machine refuses goes back to its sender."""
         outsider = Event(envelope.event, envelope.payload, sendid=envelope.sendid, sender=envelope.sender)
         event = outsider
         if envelope.family:
@@ -90,11 +99,11 @@ class Inbox:
             return turn.take(event)
 
         try:
-            with Located(self.chart.name, ctx.key()):
+            with Located(self.name, ctx.key()):
                 if envelope.token and not self._runs(transaction, envelope):
                     return
                 if transaction.machine is None and (envelope.family or is_child_key(ctx.key())):
-                    raise errors.NotStarted(chart=self.chart.name, remedy="It has ended, or was never begun.")
+                    raise errors.NotStarted(chart=self.name, remedy="It has ended, or was never begun.")
                 await transaction.run(envelope.event, act, autostart=None if envelope.family else outsider)
         except errors.DurableFSMError as error:
             status = status_of(error)
@@ -106,39 +115,33 @@ class Inbox:
                 to=envelope.to,
                 sendid=envelope.sendid,
             )
-            back = Envelope("returned", error=failure_to_json(failure), life=envelope.life)
-            self.peers.post(ctx, self.chart.name, envelope.chart, envelope.key, back)
+            post(ctx, self, envelope.chart, envelope.key, Envelope("returned", error=failure, life=envelope.life))
 
     def _runs(self, transaction: Transaction, envelope: Envelope) -> bool:
-        """Whether the child that writes is still wanted. One that is not has missed its end, and is ended again."""
+        """True if the machine still runs the child that sends. A child that it does not run is told again to end."""
         children = transaction.machine.machines if transaction.machine is not None else ()
         if any(child.token == envelope.token for child in children):
             return True
-        if envelope.chart in self.peers.charts:
-            transaction.ctx.generic_send(envelope.chart, Handler.END, b'{"tries":0}', key=envelope.key)
+        if envelope.chart in self.peers:
+            transaction.ctx.generic_send(envelope.chart, Handler.END, NOW, key=envelope.key)
         return False
 
     async def _end(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
-        """Take the end of a child. What cannot be taken now is sent again later, never lost."""
+        """Take the end of a child. It is parked if the machine cannot take it now."""
         if transaction.machine is None:
             return
-        failure = failure_from_json(envelope.error) if envelope.error is not None else None
-        delivery = Delivery(envelope.token, envelope.id, result=envelope.payload, error=failure)
+        delivery = Delivery(envelope.token, envelope.id, result=envelope.payload, error=envelope.error)
         event = delivery.event_of(envelope.id)
-
-        def act(turn: Turn) -> str:
-            return str(turn.deliver(event))
-
         try:
-            with Located(self.chart.name, ctx.key()):
-                await transaction.run(event.name, act)
+            with Located(self.name, ctx.key()):
+                await transaction.run(event.name, lambda turn: str(turn.deliver(event)))
         except errors.DurableFSMError:
-            park(ctx, self.chart, delivery, tries=0)
+            park(ctx, self, delivery, tries=0)
             await keep_parked(ctx, [delivery])
 
     async def _returned(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
-        """Tell this machine that its message was not taken, if it listens; else the log."""
-        failure = failure_from_json(envelope.error or {})
+        """Tell this machine that its message was refused; log that, if its chart does not listen."""
+        failure = envelope.error or Failure("", "")
         event = came_back_as(transaction.chart, failure)
         machine = transaction.machine
         outcome: Outcome | str = Outcome.IGNORED
@@ -150,21 +153,98 @@ class Inbox:
             return outcome
 
         try:
-            with Located(self.chart.name, ctx.key()):
+            with Located(self.name, ctx.key()):
                 if machine is not None and machine.life == envelope.life and event is not None:
                     await transaction.run(event.name, act)
         except errors.Finished:
             pass
         except errors.DurableFSMError:
-            again = Envelope("returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1).encode()
-            ctx.generic_send(self.chart.name, Handler.MAIL, again, key=ctx.key(), send_delay=parked_for(envelope.tries))
+            again = Envelope("returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1)
+            delay = self.settings.parking.delay(envelope.tries)
+            ctx.generic_send(self.name, Handler.MAIL, again.encode(), key=ctx.key(), send_delay=delay)
             return
         if outcome is Outcome.IGNORED:
-            came_back(self.chart, ctx.key(), failure)
+            facts = cast("dict[str, str]", failure.metadata or {})
+            words = "%s/%s: message '%s' to %s came back: %s"
+            log.warning(words, self.name, ctx.key(), facts.get("event"), facts.get("to"), failure.message)
 
 
-def came_back(chart: Chart, key: str, failure: Failure) -> None:
-    """Say that a message was not taken, where its sender does not listen."""
-    facts = cast("dict[str, str]", failure.metadata or {})
-    event, to = facts.get("event"), facts.get("to")
-    log.warning("%s/%s: message '%s' to %s came back: %s", chart.name, key, event, to, failure.message)
+class ChildHandlers(HostedChart):
+    """Takes what the parent of a machine orders."""
+
+    async def begin(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Begin as the child of another machine. If that is refused, the parent hears that the child has ended."""
+        order = BeginOrder.decode(body)
+        parent = order.parent
+
+        def act(turn: Turn) -> str:
+            turn.create(order.data, life=parent.token, created_from="", parent=order.session)
+            return "created"
+
+        transaction: Transaction | None = None
+        try:
+            with Located(self.name, ctx.key()):
+                transaction = await Transaction.load(self, ctx)
+                if transaction.machine is not None:
+                    return b""
+                transaction.stored = changed(transaction.stored, run_by=parent)
+                return await transaction.run("create", act)
+        except (errors.DurableFSMError, RestateTerminalError) as error:
+            if transaction is not None and transaction.machine is not None:
+                raise  # it has begun, and its parent checks it
+            if isinstance(error, errors.DurableFSMError):
+                reason, message = type(error).__name__, message_of(error)
+            else:
+                reason, message = "cancelled", f"machine '{parent.id}' was cancelled when it was to begin."
+            ChildLinks(self, self.chart, ctx).report_lost(parent, reason, message)
+            return dumps({"outcome": "refused", "reason": message})
+
+    async def end(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """End this machine, with everything that belongs to it: its parent does not wait for it any more.
+
+        Completed work is undone first. If that fails for good, the machine stays, as one that has failed.
+        """
+        tries = Again.decode(body).tries
+        try:
+            transaction = await Transaction.load(self, ctx)
+        except UNREADABLE:
+            order, delay = Again(tries + 1).encode(), self.settings.parking.delay(tries)
+            ctx.generic_send(self.name, Handler.END, order, key=ctx.key(), send_delay=delay)
+            return b""
+        if transaction.machine is not None:
+            if done_by(transaction.machine) or not_ended(transaction.chart, transaction.machine):
+                await compensate(transaction)
+            await delete(self, ctx, transaction.stored, transaction.turn.machine, transaction.waiters)
+        return b""
+
+    async def check(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Report an end that may have been lost, for example because an operator killed an invocation."""
+        order = CheckOrder.decode(body)
+        parent, links = order.parent, ChildLinks(self, self.chart, ctx)
+        try:
+            with Located(self.name, ctx.key()):
+                transaction = await Transaction.load(self, ctx)
+                if transaction.machine is None:
+                    links.report_lost(parent, "lost", f"machine '{parent.id}' is not there.")
+                    return b""
+                await transaction.run("check", lambda turn: turn.machine.status)
+                if transaction.turn.machine.status is not Status.RUNNING:
+                    links.report(transaction.turn.machine, parent)
+                    return b""
+        except (errors.DurableFSMError, RestateTerminalError) as error:
+            problem = message_of(error) if isinstance(error, errors.DurableFSMError) else error.message
+            log.warning("%s/%s: could not be checked: %s", self.name, ctx.key(), problem)
+        if order.tries is not None:
+            check_later(ctx, self, self.name, ctx.key(), parent, tries=order.tries + 1)
+        return b""
+
+    async def halt(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Cancel the exclusive activity that holds the key of a machine which is to end; look again until it has."""
+        tries = Again.decode(body).tries
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
+        if text is None or tries == HALT_TRIES:
+            return b""
+        await cancel_exclusive(ctx, self, StoredMachine.decode(self.chart, text))
+        order, delay = Again(tries + 1).encode(), HALTING.delay(tries)
+        ctx.generic_send(self.name, Handler.HALT, order, key=ctx.key(), send_delay=delay)
+        return b""

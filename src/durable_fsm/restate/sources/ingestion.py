@@ -24,10 +24,10 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal, writable
 from durable_fsm.restate.http.requests import read
-from durable_fsm.restate.machine.transaction import parked_for
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
+from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.dead_letters import LONGEST_PAYLOAD, LONGEST_REASON, DeadLetter, keep
 
 REMEMBERED = timedelta(days=7)
@@ -132,8 +132,9 @@ def _in_one_line(error: Exception) -> str:
 class EventIngestion:
     """Lets the machines of one chart take events; *take* is how a machine takes an event of any sender."""
 
-    def __init__(self, chart: Chart, take: Take) -> None:
-        self.chart = chart
+    def __init__(self, hosted: HostedChart, take: Take) -> None:
+        self.chart = hosted.chart
+        self.settings = hosted.settings
         self._take = take
 
     async def incoming(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -151,7 +152,7 @@ class EventIngestion:
             reason = message_of(error)
             report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
             again = msgspec.structs.replace(event, tries=event.tries + 1)
-            delay = parked_for(event.tries)
+            delay = self.settings.parking.delay(event.tries)
             ctx.generic_send(self.chart.name, Handler.INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
             return dumps({"outcome": "parked", "reason": reason})
         except errors.DurableFSMError as error:

@@ -1,0 +1,217 @@
+"""The handlers of a machine: events, creation, reading, repairs, and the deliveries of timers and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, cast
+
+from restate import ObjectContext, ObjectSharedContext
+
+from durable_fsm import errors
+from durable_fsm.core.activity import stable_id
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import snapshot_to_json
+from durable_fsm.core.effects import Outcome
+from durable_fsm.core.events import Event
+from durable_fsm.core.questions import acceptance_of
+from durable_fsm.core.step import active_in, end_of_life
+from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
+from durable_fsm.restate.activities.author_calls import has_steps
+from durable_fsm.restate.activities.external_answers import with_callbacks
+from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.history import entries_of
+from durable_fsm.restate.http.errors import Located, message_of
+from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairRequest, SendRequest, read
+from durable_fsm.restate.machine.deletion import delete
+from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, load_parked, park
+from durable_fsm.restate.machine.repairs import do_repair
+from durable_fsm.restate.machine.storage import StoredMachine, load_to_read, mark_of, tokens_of
+from durable_fsm.restate.machine.transaction import Transaction, created_from, decision_time, life_of, refuse_childs_key
+from durable_fsm.restate.messages.children import family_of
+from durable_fsm.restate.names import StateKey, answers_name
+from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability.redaction import seen
+from durable_fsm.restate.settings import HostedChart
+
+
+class MachineHandlers(HostedChart):
+    """Handles what callers ask of the machines of one chart, and what arrives for them by itself."""
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def event(self, name: str) -> Callable[[ObjectContext, bytes], Awaitable[bytes]]:
+        """The handler of one event."""
+
+        async def take(ctx: ObjectContext, body: bytes) -> bytes:
+            return await self.take(ctx, name, read(self.name, name, body))
+
+        take.__doc__ = f"Send '{name}'; answers with a receipt."
+        return take
+
+    async def send(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Send any public event: `{"event": name, "payload": …}`; answers with a receipt."""
+        request = SendRequest.decode(self.name, body)
+        report.about(request.event)
+        return await self.take(ctx, request.event, request.payload)
+
+    async def take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
+        """Take an event that came from outside."""
+        if name in self.private_spellings:
+            raise errors.Forbidden(chart=self.name, event=name)
+        transaction = await Transaction.load(self, ctx)
+        return await transaction.take(Event(name, payload))
+
+    async def create(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Create the machine with this data; the same data again changes nothing, other data is refused."""
+        data = read(self.name, "create", body)
+        origin = created_from(data)
+
+        def act(turn: Turn) -> str:
+            if turn.snapshot is None:
+                refuse_childs_key(self.chart, ctx.key())
+            return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
+
+        transaction = await Transaction.load(self, ctx)
+        return await transaction.run("create", act)
+
+    async def repair(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
+        request = RepairRequest.decode(self.name, body)
+        transaction = await Transaction.load(self, ctx)
+        parked = await load_parked(ctx) if request.verb == "resend" else {}
+        return await transaction.run("repair", lambda turn: do_repair(turn, request, parked))
+
+    # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Take a timer or an outcome. It is parked if it cannot be taken now, and never lost."""
+        delivery = Delivery.decode(body)
+        seen(delivery.result)
+        try:
+            with Located(self.name, ctx.key()):
+                return await self._take_delivery(ctx, delivery)
+        except errors.Gone:
+            return dumps({"outcome": Outcome.STALE.value})
+        except errors.DurableFSMError as error:
+            reason = message_of(error)
+            report.parked(delivery.event.name, reason, delivery.tries)
+            park(ctx, self, delivery, tries=delivery.tries)
+            await keep_parked(ctx, [delivery])
+            return dumps({"outcome": "parked", "reason": reason})
+
+    async def _take_delivery(self, ctx: ObjectContext, delivery: Delivery) -> bytes:
+        transaction = await Transaction.load(self, ctx, tries=delivery.tries)
+        stored, machine, token = transaction.stored, transaction.machine, delivery.token
+        if machine is None:
+            return dumps({"outcome": Outcome.STALE.value})
+        end = end_of_life(transaction.chart, machine, token)
+        if end is not None:
+            mark = None if end.free else mark_of(transaction.chart)
+            return await delete(self, ctx, stored, machine, transaction.waiters, mark=mark, except_timer=token)
+
+        def act(turn: Turn) -> str:
+            outcome = turn.deliver(delivery.event)
+            if outcome is Outcome.IGNORED:
+                log_dropped_failure(self.chart, ctx.key(), delivery)
+            return "parked" if outcome is None else outcome.value
+
+        return await transaction.run(delivery.event.name, act)
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Read what the machine has done: `{"after": 0, "limit": 100}` in order, or `{"last": 20}`."""
+        request = HistoryRequest.decode(self.name, body)
+        stored = await load_to_read(ctx, self.chart)
+        found = await entries_of(ctx, self.chart, stored, request)
+        return dumps({"chart": self.name, "key": ctx.key(), **found})
+
+    async def snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Read the machine: where it is, its data, what it accepts, its timers and activities."""
+        text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
+        stored, refused = self._upgraded_if_possible(text)
+        assert stored.machine is not None
+        parked = await load_parked(ctx)
+        callbacks = b"[]"
+        if any(running.id in self._may_wait_for_callbacks for running in stored.machine.activities):
+            callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
+        now = await decision_time(ctx, stored.chart)
+        return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused, now), **refused})
+
+    def _upgraded_if_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
+        """The machine, and why no chart here can upgrade it; or from which version the next transaction upgrades it."""
+        stored = StoredMachine.decode_any_version(self.chart, text)
+        if stored.machine is None:
+            raise errors.NotStarted(chart=self.name)
+        try:
+            upgraded = StoredMachine.decode(self.chart, text)
+        except (errors.VersionError, errors.MigrationError) as error:
+            return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
+        return upgraded, {"stored_version": stored.machine.version} if upgraded.upgrade is not None else {}
+
+    @cached_property
+    def _may_wait_for_callbacks(self) -> frozenset[str]:
+        """Ids of the activities that may wait for an answer from outside."""
+        activities = [activity for chart in self.chart.served for activity in chart.activities.values()]
+        undos = any(activity.undo is not None and has_steps(activity) for activity in activities)
+        return frozenset(one.id for one in activities if has_steps(one) or (undos and one.undoes is not None))
+
+    def _view(
+        self,
+        key: str,
+        stored: StoredMachine,
+        parked: dict[str, Delivery],
+        callbacks: bytes,
+        refused: dict[str, Json],
+        now: datetime | None,
+    ) -> dict[str, Json]:
+        machine, chart = stored.machine, stored.chart
+        assert machine is not None
+        record = snapshot_to_json(machine)
+        timers = cast("list[dict[str, Any]]", record.get("timers", []))
+        undo = cast("list[dict[str, Any]]", record.get("undo", []))
+        live = tokens_of(machine)
+        accepts: list[Json] = [
+            {"event": event, "accepts": answer, "payload": cast("Json", _payload_schema(chart, event))}
+            for event, answer in ({} if "refused" in refused else acceptance_of(chart, machine, now=now)).items()
+        ]
+        return {
+            "chart": self.name,
+            "key": key,
+            "version": machine.version,
+            "life": machine.life,
+            "seq": machine.seq,
+            "status": machine.status.value,
+            "configuration": list(active_in(chart, machine)),
+            "leaves": list(machine.configuration),
+            "data": machine.data,
+            "output": machine.output,
+            "failure": record.get("failure"),
+            "events": accepts,
+            "timers": [{**timer, "due": _as_instant(stored.due.get(timer["token"]))} for timer in timers],
+            "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
+            **family_of(machine, key, stored.run_by),
+            "deferred": record.get("deferred", []),
+            "undo": [
+                {**shown, "stable_id": stable_id(self.name, key, machine.life, done)}
+                for shown, done in zip(undo, machine.undo, strict=True)
+            ],
+            "stopping": record.get("stopping", []),
+            "parked": [cast("Json", delivery) for token, delivery in parked.items() if token in live],
+        }
+
+
+def _payload_schema(chart: Chart, event: str) -> dict[str, Json] | None:
+    payload = chart.events[event].payload
+    return payload.schema() if payload else None
+
+
+def _as_instant(milliseconds: int | None) -> str | None:
+    """As people read it: `2030-01-01T12:00:00+00:00`."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,148 @@
+"""Those who wait for a machine: the condition of each, and the answer it gets.
+
+An exclusive invocation registers a waiter, and every save from then on judges it. So nothing is missed between asking and
+waiting. A waiter gets its answer through a Restate awakeable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
+from restate import ObjectContext
+
+from durable_fsm import errors
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical, failure_to_json
+from durable_fsm.core.condition import meets
+from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.step import active_in
+from durable_fsm.core.turn import Taken
+from durable_fsm.core.values import Json, changed
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
+from durable_fsm.restate.http.errors import terminal
+from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.names import StateKey
+
+MOST = 1_000
+"""Waiters of one machine."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Length of the replies that are kept for them, together."""
+
+ENDED: dict[str, Json] = {"ended": True}
+"""The condition of a workflow: the machine has ended, in whatever way. No other caller can ask for it."""
+
+
+class Waiter(WireRecord, frozen=True):
+    """One who waits.
+
+    `event`, `outcome` and `reply` are of the event that came with the request. `token` is set while that is deferred.
+    """
+
+    until: dict[str, Json]
+    event: str = "wait_for"
+    outcome: str = "met"
+    reply: Json = None
+    token: str = ""
+
+    def judge(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
+        """The waiter after what was taken, and its answer; None while it has to wait."""
+        waiter = self
+        for taken in log:
+            if self.token and taken.token == self.token:
+                if taken.error is not None:
+                    return self, refusal(taken.error, key)
+                waiter = changed(self, outcome=taken.outcome, reply=taken.reply, token="")
+        if self.until == ENDED:
+            return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
+        if meets(chart, machine, waiter.until, waiter.token):
+            met = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
+            return waiter, {"receipt": loads(met)}
+        if machine.status is not Status.RUNNING:
+            words = "at its end" if machine.status is Status.DONE else "failed"
+            return waiter, refusal(waiter.in_vain(chart, words, active_in(chart, machine)), key)
+        return waiter, None
+
+    def in_vain(self, chart: Chart, status: str, configuration: tuple[str, ...] = ()) -> errors.WaitInVain:
+        return errors.WaitInVain(
+            chart=chart.name, condition=canonical(self.until), status=status, configuration=configuration
+        )
+
+
+def _end_of(machine: Snapshot) -> dict[str, Json]:
+    if machine.failure is not None:
+        return {"status": machine.status.value, "failure": failure_to_json(machine.failure)}
+    return {"status": machine.status.value, "output": machine.output}
+
+
+def refusal(error: errors.DurableFSMError, key: str) -> Json:
+    """An error, as the answer to a waiter."""
+    error.key = error.key or key
+    told = terminal(error)
+    return {"error": {"message": told.message, "status": told.status_code, "metadata": cast("Json", told.metadata)}}
+
+
+class Waiters:
+    """Those who wait for one machine, by awakeable."""
+
+    def __init__(self, known: dict[str, Waiter] | None = None) -> None:
+        self.known = {} if known is None else known
+        self.changed = False
+
+    @classmethod
+    async def load(cls, ctx: ObjectContext) -> Waiters:
+        text: bytes | None = await ctx.get(StateKey.WAITERS, serde=BYTES)
+        return cls({} if text is None else _waiters.decode(text))
+
+    def add(self, chart: Chart, awakeable: str, waiter: Waiter) -> None:
+        """Register a waiter.
+
+        Raises:
+            TooManyWaiting: there is no room.
+        """
+        replies = sum(_length(other.reply) for other in self.known.values())
+        if len(self.known) >= MOST or replies + _length(waiter.reply) > MOST_BYTES:
+            raise errors.TooManyWaiting(chart=chart.name, waiting=len(self.known))
+        self.known[awakeable] = waiter
+        self.changed = True
+
+    def remove(self, awakeable: str) -> None:
+        self.changed |= self.known.pop(awakeable, None) is not None
+
+    def answers(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken]) -> dict[str, Json]:
+        """The answers of those who need not wait any longer; they are removed."""
+        answers: dict[str, Json] = {}
+        log = list(log)
+        for awakeable, waiter in sorted(self.known.items()):
+            later, answer = waiter.judge(chart, key, machine, log)
+            if answer is not None:
+                answers[awakeable] = answer
+                self.remove(awakeable)
+            elif later != waiter:
+                # It is too late to refuse a waiter whose reply is too long: it goes without.
+                fits = _length(later.reply) <= MOST_BYTES // MOST
+                self.known[awakeable] = later if fits else changed(later, reply=None)
+                self.changed = True
+        return answers
+
+    def write(self, ctx: ObjectContext) -> None:
+        """Store the waiters, if they have changed."""
+        if self.changed and self.known:
+            ctx.set(StateKey.WAITERS, dumps(cast("Json", self.known)), serde=BYTES)
+        elif self.changed:
+            ctx.clear(StateKey.WAITERS)
+        self.changed = False
+
+
+_waiters = msgspec.json.Decoder(dict[str, Waiter])
+
+
+def _length(reply: Json) -> int:
+    return 0 if reply is None else len(canonical(reply))
+
+
+def answer_waiters(ctx: ObjectContext, answers: dict[str, Json]) -> None:
+    for awakeable, answer in answers.items():
+        ctx.resolve_awakeable(awakeable, dumps(answer), serde=BYTES)

@@ -1,0 +1,109 @@
+"""Settings of an application, and a chart with all that its handlers need to know of that application."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Self
+
+from restate.entry_codec import JournalValueCodec
+
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import Backoff
+
+LONGEST = timedelta(hours=1)
+"""The longest wait between two tries, or two checks."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an application hosts machines.
+
+    Attributes:
+        park_first: how long a delivery that no deployment can take is parked the first time.
+        check_first: how long after its start a child is checked the first time.
+        compare_payloads: whether Restate compares what a replay writes with what was written before.
+    """
+
+    park_first: timedelta = timedelta(seconds=30)
+    check_first: timedelta = timedelta(minutes=1)
+    compare_payloads: bool = False
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `DURABLE_FSM_CHECK_FIRST_SECONDS` and `DURABLE_FSM_PAYLOAD_CHECKS`."""
+
+        def seconds(variable: str, default: timedelta) -> timedelta:
+            return timedelta(seconds=float(os.environ.get(variable, default.total_seconds())))
+
+        return cls(
+            park_first=seconds("DURABLE_FSM_PARK_FIRST_SECONDS", cls.park_first),
+            check_first=seconds("DURABLE_FSM_CHECK_FIRST_SECONDS", cls.check_first),
+            compare_payloads=bool(os.environ.get("DURABLE_FSM_PAYLOAD_CHECKS")),
+        )
+
+    @cached_property
+    def parking(self) -> Backoff:
+        return Backoff(self.park_first, longest=LONGEST)
+
+    @cached_property
+    def checking(self) -> Backoff:
+        return Backoff(self.check_first, longest=LONGEST)
+
+    def stamp(self) -> int:
+        """Now, in milliseconds since 1970, for what people read; no decision depends on it.
+
+        A replay stamps another time than the first attempt. Where Restate compares payloads, all stamps are 0.
+        """
+        return 0 if self.compare_payloads else int(time.time() * 1_000)
+
+    @property
+    def journal_codec(self) -> JournalValueCodec | None:
+        """The codec for Restate's endpoint. With any codec, Restate does not compare payloads on replay."""
+        return None if self.compare_payloads else _Unchanged()
+
+
+class _Unchanged(JournalValueCodec):
+    def encode(self, buf: bytes) -> bytes:
+        return buf
+
+    async def decode(self, buf: bytes) -> bytes:
+        return buf
+
+
+@dataclass(frozen=True)
+class HostedChart:
+    """A chart as an application hosts it, and the base of the classes that hold its handlers.
+
+    Attributes:
+        peers: the charts of the application, by name; so all children of each of them are there.
+    """
+
+    chart: Chart
+    peers: Mapping[str, Chart] = field(default_factory=dict[str, Chart])
+    settings: Settings = Settings()
+
+    @classmethod
+    def of(cls, hosted: HostedChart) -> Self:
+        """The handlers of a hosted chart, where *cls* is a class of them."""
+        return cls(hosted.chart, hosted.peers, hosted.settings)
+
+    @property
+    def name(self) -> str:
+        return self.chart.name
+
+    @cached_property
+    def private_spellings(self) -> frozenset[str]:
+        """Private events as their authors spell them: `done_invoke_charging`."""
+        declared = [event for chart in self.chart.served for event in chart.events.values()]
+        public = {event.name for event in declared if event.public}
+        return frozenset(event.name.replace(".", "_") for event in declared if not event.public) - public
+
+    def may_hold_its_key(self, chart: str) -> bool:
+        """Whether a machine of a peer may hold its key for long, in an exclusive activity."""
+        served = self.peers[chart].served
+        return any(activity.exclusive for one in served for activity in one.activities.values())

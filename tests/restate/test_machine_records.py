@@ -1,0 +1,79 @@
+"""What an earlier build has sent or stored is read by this one: records of the host, word for word as they were written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from durable_fsm.core.events import Failure
+from durable_fsm.restate.http.requests import WaitOrder
+from durable_fsm.restate.machine.deliveries import Delivery, load_parked
+from durable_fsm.restate.machine.waiters import Waiter, Waiters
+from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder, Envelope, Parent
+from tests.memory import MemoryContext
+
+PARENT = Parent("Office", "o-1", "t.1", "letter")
+RECORDS: list[tuple[str, msgspec.Struct]] = [
+    ('{"token":"t.1"}', Delivery("t.1")),
+    ('{"activity":"pay","result":{"ok":true},"token":"t.1","tries":2}', Delivery("t.1", "pay", {"ok": True}, tries=2)),
+    (
+        '{"activity":"pay","error":{"code":402,"message":"no","source":"","type":"Declined"},"token":"t.1"}',
+        Delivery("t.1", "pay", error=Failure("Declined", "no", 402)),
+    ),
+    (
+        '{"chart":"Order","event":"pay","key":"o-1","kind":"event","life":"l","payload":null,"to":"#_x"}',
+        Envelope("event", event="pay", chart="Order", key="o-1", life="l", to="#_x"),
+    ),
+    (
+        '{"error":{"message":"gone","source":"letter","type":"lost"},"id":"letter","kind":"end","payload":null,"token":"t.1"}',
+        Envelope("end", error=Failure("lost", "gone", source="letter"), id="letter", token="t.1"),
+    ),
+    (
+        '{"data":{"a":1},"parent":{"chart":"Office","id":"letter","key":"o-1","token":"t.1"},"session":"Office.l"}',
+        BeginOrder({"a": 1}, PARENT, "Office.l"),
+    ),
+    (
+        '{"parent":{"chart":"Office","id":"letter","key":"o-1","token":"t.1"},"tries":null}',
+        CheckOrder(PARENT, None),
+    ),
+    (
+        '{"awakeable":"sign_1","event":null,"payload":null,"until":{"state":"paid"}}',
+        WaitOrder({"state": "paid"}, None, None, "sign_1"),
+    ),
+]
+IDS = [f"{type(record).__name__} {number}" for number, (_, record) in enumerate(RECORDS, 1)]
+
+
+@pytest.mark.parametrize(("text", "record"), RECORDS, ids=IDS)
+def test_a_record_of_an_earlier_build_is_read(text: str, record: Any) -> None:
+    assert type(record).decode(text.encode()) == record
+
+
+@pytest.mark.parametrize(("text", "record"), RECORDS, ids=IDS)
+def test_a_record_is_written_as_readable_json_that_says_the_same(text: str, record: Any) -> None:
+    written = json.loads(record.encode())
+
+    assert {name: value for name, value in json.loads(text).items() if value is not None} == {
+        name: value for name, value in written.items() if value is not None
+    }
+
+
+def test_a_member_that_a_later_build_added_is_ignored() -> None:
+    assert Delivery.decode(b'{"token":"t.1","colour":"red"}') == Delivery("t.1")
+
+
+def test_parked_deliveries_and_waiters_of_an_earlier_build_are_read() -> None:
+    state = {
+        "parked": b'{"t.1":{"activity":"pay","result":7,"token":"t.1","tries":3}}',
+        "waiters": b'{"sign_1":{"event":"pay","outcome":"deferred","reply":null,"token":"t.9","until":{"state":"paid"}}}',
+    }
+    ctx: Any = MemoryContext(state, "o-1", "inv_1")
+
+    assert asyncio.run(load_parked(ctx)) == {"t.1": Delivery("t.1", "pay", 7, tries=3)}
+    assert asyncio.run(Waiters.load(ctx)).known == {
+        "sign_1": Waiter({"state": "paid"}, "pay", "deferred", token="t.9"),
+    }
