@@ -22,11 +22,11 @@ from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, HistoryRequest
+from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
 from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.names import StateKey, history_name
 from durable_fsm.restate.observability.redaction import cleaned
-from durable_fsm.restate.registration import register
+from durable_fsm.restate.registration import BYTES, register
 
 PAGE = 20
 """Entries of a page."""

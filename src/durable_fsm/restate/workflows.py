@@ -15,9 +15,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER, answer_in, output_of, read
+from durable_fsm.restate.http.requests import FOR_EVER, answer_in, output_of, read
 from durable_fsm.restate.names import Handler, workflow_name
-from durable_fsm.restate.registration import register
+from durable_fsm.restate.registration import BYTES, register
 
 
 def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:

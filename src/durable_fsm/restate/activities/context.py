@@ -15,7 +15,6 @@ from typing import Any, NoReturn, TypeVar
 
 import restate
 from restate import TerminalError as RestateTerminalError
-from restate.serde import BytesSerde
 
 from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
@@ -25,6 +24,7 @@ from durable_fsm.restate.activities.external_answers import ExternalAnswers
 from durable_fsm.restate.activities.failures import Failed, cancellation, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.observability import report
+from durable_fsm.restate.registration import BYTES
 
 PLATFORM_PATIENCE = timedelta(seconds=5)
 """How long a job that its machine has stopped waits for Restate's cancellation."""
@@ -65,7 +65,7 @@ class JobContext:
 
         for number in count(1):
             title = name if number == 1 else f"{name}, attempt {number}"
-            options = restate.RunOptions[bytes](serde=BytesSerde())
+            options = restate.RunOptions[bytes](serde=BYTES)
             running = self.ctx.run_typed(title, attempt, options)
             ended = Attempt.decode(await (self._finish(running) if self._finishes_steps else self._interrupt(running)))
             if ended.stopped:

@@ -12,7 +12,6 @@ from datetime import timedelta
 import restate
 from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
-from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import milliseconds
@@ -23,9 +22,7 @@ from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name
-from durable_fsm.restate.registration import register
-
-BYTES = BytesSerde()
+from durable_fsm.restate.registration import BYTES, register
 
 
 class DetachedOrder(WireRecord, frozen=True):

@@ -14,7 +14,6 @@ import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
-from restate.serde import BytesSerde
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
@@ -24,12 +23,10 @@ from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, read
 from durable_fsm.restate.names import StateKey, answers_name
-from durable_fsm.restate.registration import register
+from durable_fsm.restate.registration import BYTES, register
 
 MOST = 1_000
 """How many callbacks of one machine are listed: the latest. Older ones can still be answered."""
-
-BYTES = BytesSerde()
 
 
 class PendingCallback(WireRecord, frozen=True):

@@ -13,15 +13,12 @@ from typing import NamedTuple
 import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
-from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import StateKey, limits_name
-from durable_fsm.restate.registration import register
-
-BYTES = BytesSerde()
+from durable_fsm.restate.registration import BYTES, register
 
 
 class EntryRequest(WireRecord, frozen=True):

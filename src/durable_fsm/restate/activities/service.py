@@ -18,7 +18,6 @@ from functools import partial
 import msgspec
 import restate
 from restate import TerminalError as RestateTerminalError
-from restate.serde import BytesSerde
 
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.values import Json
@@ -40,8 +39,6 @@ from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.registration import register
 
 LONGEST_STEP = timedelta(days=1)
-
-BYTES = BytesSerde()
 
 
 class ActivityService:

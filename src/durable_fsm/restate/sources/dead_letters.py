@@ -12,9 +12,9 @@ from restate.serde import JsonSerde
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
-from durable_fsm.restate.http.requests import BYTES, FOR_EVER
+from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import StateKey, rejected_name
-from durable_fsm.restate.registration import register
+from durable_fsm.restate.registration import BYTES, register
 
 LETTERS = 100
 """How many rejected events are kept for each topic and webhook: the latest."""
