@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from statemachine import State, StateChart
 
-from durable_fsm import TransitionsConfig, activity, chart_from, durable, event
+from durable_fsm import TransitionsConfig, activity, chart_from, durable, event, machine
 from durable_fsm.errors import DefinitionError
 
 
@@ -62,3 +62,24 @@ def test_a_chart_that_goes_on_by_itself_is_a_flow_and_may_be_a_workflow_too() ->
         error_invoke_working = working.to(over)
 
     assert (chart_from(Going).hosting.flow, chart_from(Going).hosting.workflow) == (True, True)
+
+
+def test_a_flow_that_runs_a_machine_is_refused() -> None:
+    class Child(StateChart):
+        working = State(initial=True, invoke=activity(work))
+        over = State(final=True)
+        done_invoke_working = working.to(over)
+        error_invoke_working = working.to(over)
+
+    @durable(flow=True)
+    class Parent(StateChart):
+        running = State(initial=True, invoke=machine(Child))
+        over = State(final=True)
+        done_invoke_running = running.to(over)
+        error_invoke_running = running.to(over)
+
+    with pytest.raises(DefinitionError) as caught:
+        chart_from(Parent)
+
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith("a flow cannot run machine 'Child': it has no key to which the child could answer.")

@@ -20,6 +20,10 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
             "Give it an activity, a timer or a transition without event; or run it as a workflow.",
             state.location,
         )
+    for state in chart.states.values():
+        for child in state.machines:
+            what = f"a flow cannot run machine '{child.name}': it has no key to which the child could answer."
+            yield what, "Run the chart as a workflow.", child.location or state.location
     for work in chart.work:
         what = f"a flow cannot start work '{work.id}' that no state waits for."
         yield what, "Make it an activity of a state, or run the chart as a workflow.", work.location
