@@ -178,8 +178,10 @@ class _Assembly:
         width = max(bounds.width + 2 * SIDE, least)
         left = (width - bounds.width) / 2 - bounds.left
         self.inset[id] = (left, above - bounds.top)
-        self.shifts[id] = _free_shift(self._ports(id, placed, left), least - 20)
-        return max(width, least + self.shifts[id]), bounds
+        shift = _free_shift(self._ports(id, placed, left), least - 20)
+        if self.graph.by_id[id].kind is Kind.COMPOUND:  # the title of a parallel region is in a box inside this scope
+            self.shifts[id] = shift
+        return max(width, least + shift), bounds
 
     def _ports(self, id: str, placed: Placed, left: float) -> list[float]:
         """Fix the ports of a scope on the border of its state, and return where lines run through its heading.
