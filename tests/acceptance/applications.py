@@ -54,7 +54,7 @@ def edges(definition: Any) -> list[tuple[str, str, tuple[str, ...]]]:  # Any: wh
 
 
 def rehearsed(rehearsal: Rehearsal) -> Steps:
-    """What a rehearsal did, to be compared with `Application.recorded`."""
+    """The microsteps of a rehearsal, to be compared with `Application.recorded`."""
     return [(step.exited, step.transitions, step.entered) for step in rehearsal.trace]
 
 

@@ -45,7 +45,7 @@ class Shop(Application):
         httpx.post(f"{self.outside.url}/withhold", json={"card": card}, timeout=5).raise_for_status()
 
     def counted(self, key: str) -> dict[str, Any]:
-        """What was done for one order: goods reserved and released, cents charged and refunded, invoices and credit notes."""
+        """The effects of one order: goods reserved and released, cents charged and refunded, invoices and credit notes."""
         book = httpx.get(f"{self.outside.url}/ledger", timeout=5).json()
         aside = [one["reservation"] for one in book["reservations"] if one["order"] == key]
         charges = [one for one in book["charges"] if one["order"] == key]

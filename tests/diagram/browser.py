@@ -1,4 +1,4 @@
-"""Headless Chromium as a ruler: how wide texts of an SVG really are, in a font of a browser."""
+"""Measure in headless Chromium how wide the texts of an SVG really are, in a font of the browser."""
 
 from __future__ import annotations
 

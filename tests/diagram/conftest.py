@@ -1,4 +1,4 @@
-"""Charts to look at, and the browser that looks at them."""
+"""Fixtures: the charts that are drawn, and the browser that measures them."""
 
 from __future__ import annotations
 

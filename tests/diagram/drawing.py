@@ -1,6 +1,6 @@
-"""What an SVG of ours shows, read back from its text alone: boxes, lines, labels and texts in pixels.
+"""Read back what an SVG of ours shows, from its text alone: boxes, lines, labels and texts in pixels.
 
-Knows the SVG contract and nothing of the code that lays out, so that the two cannot be wrong together.
+This code knows only the format of the SVG, not the code of the layout, so that both cannot have the same mistake.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a second look would find in a picture: labels on top of things, lines through boxes, text out of its box."""
+"""Check a picture: labels must overlap nothing, lines cross no box, and text stay in its box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages of npm for tests: fetched once in a pinned version, kept per user, run in node."""
+"""Run npm packages in node: pinned versions, downloaded once and kept for each user."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Package:
         return self.room / "node_modules" / self.name
 
     def run(self, script: str, *arguments: str, given: object = None) -> Any:
-        """What a module prints as JSON; *given* is its standard input, as JSON too."""
+        """The JSON that a module prints; *given* is its standard input, as JSON too."""
         path = self.room / "test.mjs"
         path.write_text(script, "utf-8")
         command = [_program("node"), str(path), *arguments]

@@ -1,4 +1,4 @@
-"""Charts nobody would write: up to 40 states, nested, with regions and histories, drawn from a seed."""
+"""Generate random charts: up to 40 states, nested, with regions and history states, from a seed."""
 
 from __future__ import annotations
 

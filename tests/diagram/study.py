@@ -1,4 +1,4 @@
-"""Four machines to look at: flat, nested with timers and activities, parallel with history, large."""
+"""Four charts for pictures: flat, nested with timers and activities, parallel with history, and large."""
 
 from __future__ import annotations
 

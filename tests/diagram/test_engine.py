@@ -1,4 +1,4 @@
-"""The layout program: found where pip or the machine has it, and said plainly if it is nowhere."""
+"""The layout program: where it is found, and the errors if it is missing or fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def test_the_program_that_pip_installed_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_graphviz_pure_of_this_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(OVERRIDE, raising=False)
     executable(tmp_path / "dot", "")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -37,7 +37,7 @@ def test_the_program_that_pip_installed_comes_first(monkeypatch: pytest.MonkeyPa
     assert Path(program()).name == "graphviz-pure"
 
 
-def test_dot_on_the_path_is_taken_where_pip_installed_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dot_on_the_path_is_used_without_graphviz_pure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(OVERRIDE, raising=False)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path / "nothing"))
     dot = executable(tmp_path / "dot", "")
@@ -46,7 +46,7 @@ def test_dot_on_the_path_is_taken_where_pip_installed_none(monkeypatch: pytest.M
     assert program() == str(dot)
 
 
-def test_a_named_program_is_taken_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_named_in_the_environment_comes_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OVERRIDE, "/opt/graphviz/bin/dot")
 
     assert program() == "/opt/graphviz/bin/dot"
@@ -68,14 +68,14 @@ def test_without_the_package_that_writes_dot_the_error_says_what_to_install(monk
         to_svg(chart("only"))
 
 
-def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_program_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OVERRIDE, "/nowhere/dot")
 
     with pytest.raises(NoEngine, match="/nowhere/dot"):
         run(GRAPH)
 
 
-def test_a_program_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_error_quotes_a_program_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = executable(tmp_path / "dot", "import sys; sys.exit('triangulation failed')")
     monkeypatch.setenv(OVERRIDE, str(broken))
 
@@ -83,7 +83,7 @@ def test_a_program_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pat
         run(GRAPH)
 
 
-def test_places_come_back_with_y_pointing_down() -> None:
+def test_positions_are_returned_with_y_pointing_down() -> None:
     placement = run(GRAPH)
 
     assert placement.nodes["a"][1] < placement.nodes["b"][1]

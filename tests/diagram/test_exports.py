@@ -1,4 +1,4 @@
-"""Charts as text for other tools."""
+"""Charts as text for other tools, and the sentences about what an export leaves out."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_bars_in_names_do_not_break_the_table() -> None:
     assert "| a | x\\|y |  | p\\|q | stays |" in to_markdown(made).text
 
 
-def test_no_edge_is_bent_to_make_it_fit(studied: Chart) -> None:
-    """What is written leads where the chart says; what cannot be is told."""
+def test_an_export_contains_no_edge_that_the_chart_does_not_have(studied: Chart) -> None:
+    """Every exported edge leads where the chart says; every other one is reported as left out."""
     for export in (to_mermaid(studied), to_plantuml(studied)):
         arrows = [line.strip().partition(" : ")[0] for line in export.text.splitlines() if " --> " in line]
         drawn = {tuple(arrow.split(" --> ")) for arrow in arrows if "[*]" not in arrow}
@@ -62,7 +62,7 @@ def test_no_edge_is_bent_to_make_it_fit(studied: Chart) -> None:
         assert all(f"'{source}'" in told or (source in {s for s, _ in plain}) for source in missing)
 
 
-def test_a_transition_out_of_a_region_is_left_out_and_told() -> None:
+def test_a_transition_out_of_a_region_is_left_out_and_reported() -> None:
     made = chart(
         """
         both parallel
@@ -81,7 +81,7 @@ def test_a_transition_out_of_a_region_is_left_out_and_told() -> None:
         assert "--\n" in export.text
 
 
-def test_forks_inner_ends_and_initial_actions_are_told() -> None:
+def test_left_out_forks_inner_final_states_and_initial_actions_are_reported() -> None:
     made = chart(
         """
         a
@@ -102,7 +102,7 @@ def test_forks_inner_ends_and_initial_actions_are_told() -> None:
     assert set(to_plantuml(made).lost) == set(to_mermaid(made).lost)
 
 
-def test_text_that_mermaid_would_read_as_its_own_is_spelled_out() -> None:
+def test_characters_that_mermaid_interprets_are_escaped() -> None:
     made = chart("a\nb", edge("a", "go", "b", actions=[note('say "<x>"; # : y')]))
 
     assert "a --> b : go / say #quot;#lt;x#gt;#quot;#59; #35; #colon; y" in to_mermaid(made).text
@@ -114,14 +114,14 @@ def test_ids_with_dots_become_identifiers_and_stay_different() -> None:
     assert "a_2e_b --> a_b : go" in to_mermaid(made).text
 
 
-def test_words_of_mermaids_own_become_other_ids() -> None:
+def test_reserved_words_of_mermaid_become_other_ids() -> None:
     made = chart("state\nEnd\nending", edge("state", "go", "End"), edge("End", "on", "ending"))
 
     assert "state_2e_ --> End_2e_ : go" in to_mermaid(made).text
     assert "End_2e_ --> ending : on" in to_mermaid(made).text
 
 
-def test_histories_are_marks_in_plantuml_and_states_in_mermaid() -> None:
+def test_history_states_are_marks_in_plantuml_and_states_in_mermaid() -> None:
     made = chart("out\nin\n    one\n    two\n    deep deep", edge("out", "back", "deep"), edge("in", "leave", "out"))
     assert "out --> in[H*] : back" in to_plantuml(made).text
     assert 'state "H*" as deep' in to_mermaid(made).text
@@ -150,14 +150,14 @@ NESTED = """
 
 
 def laid_out(text: str) -> dict[str, Any]:
-    """What the layout program makes of it, as its own JSON; it has nothing to complain of."""
+    """The layout that Graphviz computes, as its JSON; it must report no warning."""
     done = subprocess.run([program(), "-Tjson"], input=text.encode(), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_the_layout_program_takes_dot_with_every_state_and_every_transition(studied: Chart) -> None:
+def test_graphviz_reads_the_dot_export_with_every_state_and_every_transition(studied: Chart) -> None:
     export = to_dot(studied)
 
     laid = laid_out(export.text)
@@ -170,14 +170,14 @@ def test_the_layout_program_takes_dot_with_every_state_and_every_transition(stud
     assert export.lost == ()
 
 
-def test_the_layout_program_takes_dot_of_random_charts() -> None:
+def test_graphviz_reads_the_dot_export_of_random_charts() -> None:
     for seed in range(50):
         text = to_dot(random_chart(seed)).text
         done = subprocess.run([program(), "-Tjson"], input=text.encode(), capture_output=True, check=False)
         assert (done.returncode, b"rror" in done.stderr) == (0, False), seed
 
 
-def test_lines_of_dot_end_at_the_borders_of_states_around_states() -> None:
+def test_edges_of_dot_end_at_the_borders_of_nested_states() -> None:
     made = chart(NESTED, edge("idle", "go", "outer"), edge("left", "stop", "over"))
 
     edges = {edge["tooltip"]: edge for edge in laid_out(to_dot(made).text)["edges"] if "tooltip" in edge}
@@ -186,7 +186,7 @@ def test_lines_of_dot_end_at_the_borders_of_states_around_states() -> None:
     assert edges["left → over: stop"]["ltail"] == "cluster left"
 
 
-def test_dot_tells_where_a_line_cannot_end_at_a_border() -> None:
+def test_dot_reports_an_edge_that_cannot_end_at_a_border() -> None:
     made = chart(NESTED, edge("one", "up", "left"), edge("left", "down", "two"), edge("idle", "go", "one", "three"))
 
     assert to_dot(made).lost == (
@@ -195,7 +195,7 @@ def test_dot_tells_where_a_line_cannot_end_at_a_border() -> None:
     )
 
 
-def test_dot_draws_forks_as_bars_and_says_what_is_done_on_the_way() -> None:
+def test_dot_draws_forks_as_bars_with_the_actions_on_the_way() -> None:
     made = chart(
         NESTED, edge("idle", "go", "one", "three"), initial={"left": edge("left", "", "two", actions=[note("begin")])}
     )
@@ -207,7 +207,7 @@ def test_dot_draws_forks_as_bars_and_says_what_is_done_on_the_way() -> None:
     assert "/ begin" in [edge.get("label") for edge in edges]
 
 
-def test_dot_draws_a_beginning_in_several_states_as_a_bar_and_tells_of_what_is_taken_everywhere() -> None:
+def test_dot_draws_several_initial_states_as_a_bar_and_reports_transitions_of_the_root() -> None:
     made = chart(NESTED, edge("", "stop", "over"), initial={"": edge("", "", "two", "three", actions=[note("begin")])})
 
     edges = laid_out(to_dot(made).text)["edges"]
@@ -217,7 +217,7 @@ def test_dot_draws_a_beginning_in_several_states_as_a_bar_and_tells_of_what_is_t
     assert to_dot(made).lost == ("The transition ' → over: stop', which Order takes in every state.",)
 
 
-def test_names_that_mean_something_in_dot_are_only_names() -> None:
+def test_keywords_of_dot_are_quoted_as_names() -> None:
     made = chart("node\na:b\nc\\", edge("node", "go", "a:b", actions=[note('say "\\N" <b>')]), edge("a:b", "on", "c\\"))
     states = {**made.states, "node": replace(made.states["node"], name='<b>&"\\')}
 
@@ -226,21 +226,21 @@ def test_names_that_mean_something_in_dot_are_only_names() -> None:
     assert {"node", "a:b", "c\\\\"} <= {item["name"] for item in laid["objects"]}
 
 
-def test_dot_may_be_folded() -> None:
+def test_a_dot_export_can_be_folded() -> None:
     assert "15 states inside" in to_dot(study("claim"), depth=1).text
 
 
 # ── SCXML ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_scxml_names_code_and_holds_none(studied: Chart) -> None:
+def test_scxml_names_code_and_contains_none(studied: Chart) -> None:
     text = to_scxml(studied).text
 
     assert not re.search(r"<script|\bsrc=", text)
     assert len(re.findall(r"<transition (?!target)", text)) == len(studied.transitions)
 
 
-def test_scxml_sends_what_a_timer_raises_and_cancels_it_when_its_state_is_left() -> None:
+def test_scxml_sends_the_event_of_a_timer_and_cancels_it_when_its_state_is_left() -> None:
     text = to_scxml(chart("a\nb", edge("a", "late", "b"), timers={"a": [Timer("late", timedelta(minutes=1.5))]})).text
 
     assert '<send id="timer.a.1.late" event="late" delay="90s" />' in text
@@ -248,7 +248,7 @@ def test_scxml_sends_what_a_timer_raises_and_cancels_it_when_its_state_is_left()
     assert 'delay="1500ms"' in to_scxml(chart("a", timers={"a": [Timer("late", timedelta(seconds=1.5))]})).text
 
 
-def test_a_guard_of_scxml_is_a_variable_that_holds() -> None:
+def test_a_guard_is_a_true_variable_in_scxml() -> None:
     asked = [
         guard(bool, "has_items"),
         guard(bool, "is_late", negated=True),
@@ -261,21 +261,21 @@ def test_a_guard_of_scxml_is_a_variable_that_holds() -> None:
     assert "The guards: 'has_items', 'is_late', 'n', 'items' are always true." in export.lost
 
 
-def test_a_guard_that_is_no_expression_becomes_a_variable_and_that_is_told() -> None:
+def test_a_guard_that_is_not_an_expression_becomes_a_variable_and_is_reported() -> None:
     export = to_scxml(chart("a\nb", edge("a", "go", "b", guards=[guard(bool, "<lambda>")])))
 
     assert 'cond="_lambda_"' in export.text
     assert "The spelling of guard '<lambda>': it is the variable '_lambda_'." in export.lost
 
 
-def test_a_transition_of_scxml_that_stays_is_not_called_internal() -> None:
+def test_a_transition_without_a_target_is_not_internal_in_scxml() -> None:
     made = chart("a\n    b\n    c", edge("a", "stay", internal=True), edge("a", "in", "c", internal=True))
 
     assert '<transition event="stay" />' in to_scxml(made).text
     assert '<transition event="in" target="c" type="internal" />' in to_scxml(made).text
 
 
-def test_scxml_is_escaped_and_keeps_names_and_tags_in_a_namespace_of_its_own() -> None:
+def test_scxml_is_escaped_and_has_names_and_tags_in_our_namespace() -> None:
     made = chart("a\nb", edge("a", "go", "b", actions=[note("say \"<x>\" & 'y'")]))
     states = {**made.states, "a": replace(made.states["a"], name='<A & "B">', tags=frozenset({"open", "paid"}))}
 
@@ -288,7 +288,7 @@ def test_scxml_is_escaped_and_keeps_names_and_tags_in_a_namespace_of_its_own() -
     assert ast.literal_eval(log.attrib["expr"]) == "say \"<x>\" & 'y'"
 
 
-def test_what_scxml_has_no_place_for_is_told() -> None:
+def test_everything_that_scxml_leaves_out_is_reported() -> None:
     work = Activity("work", "charge_card", print, exclusive=True)
     edges = [
         edge("", "stop", "b", key="stop"),
@@ -311,11 +311,11 @@ def test_what_scxml_has_no_place_for_is_told() -> None:
     )
 
 
-def test_ids_with_blanks_become_ids_without() -> None:
+def test_blanks_in_ids_are_replaced_in_scxml() -> None:
     assert '<transition event="go" target="b_20_c" />' in to_scxml(chart("a\nb", edge("a", "go", "b c"))).text
 
 
-def test_machines_of_machines_are_invoked_by_name_and_that_is_told() -> None:
+def test_child_machines_are_invoked_by_name_and_reported() -> None:
     child = Child("parcel", print, autoforward=True, finalize=(note("note"),))
     made = chart("a", machines={"a": [child]})
 
@@ -324,7 +324,7 @@ def test_machines_of_machines_are_invoked_by_name_and_that_is_told() -> None:
     assert "The chart of machine 'parcel', which is chosen at run time." in to_xstate(made).lost
 
 
-def test_timers_that_are_computed_or_come_again_and_events_that_wait_are_told() -> None:
+def test_computed_and_recurring_timers_and_deferred_events_are_reported() -> None:
     made = chart(
         "a\nb",
         edge("a", "due tick", "b"),
@@ -388,14 +388,14 @@ def test_transitions_of_xstate_on_one_event_are_an_array_in_order() -> None:
     assert config["states"]["a"]["always"] == [{"target": "#Order.b"}]
 
 
-def test_a_timer_of_xstate_that_others_may_send_is_an_event_as_well() -> None:
+def test_a_public_event_of_a_timer_is_an_event_in_xstate_as_well() -> None:
     made = chart("a\nb", edge("a", "late", "b"), timers={"a": [Timer("late", timedelta(milliseconds=0.5))]})
 
     assert configured(made)["states"]["a"]["after"] == {"0.5": {"target": "#Order.b"}}
     assert configured(made)["states"]["a"]["on"] == {"late": {"target": "#Order.b"}}
 
 
-def test_several_guards_of_xstate_are_one_that_names_them() -> None:
+def test_several_guards_become_one_guard_in_xstate() -> None:
     made = chart("a\nb", edge("a", "go", "b", guards=[guard(bool, "x"), guard(bool, "y")]))
 
     assert configured(made)["states"]["a"]["on"]["go"]["guard"] == {"type": "and", "params": {"guards": ["x", "y"]}}
@@ -415,13 +415,13 @@ def test_several_guards_of_xstate_are_one_that_names_them() -> None:
         ("error.execution", [], []),
     ],
 )
-def test_events_of_xstate_have_its_names(event: str, others: list[str], written: list[str]) -> None:
+def test_platform_events_have_the_names_of_xstate(event: str, others: list[str], written: list[str]) -> None:
     made = chart("a\nb\nc\n    d final", edge("a", event, "b"), *(edge("b", other, "a") for other in others))
 
     assert sorted(configured(made)["states"]["a"].get("on", {})) == written
 
 
-def test_ids_and_names_with_dots_become_keys_without() -> None:
+def test_dots_in_ids_and_names_are_replaced_in_xstate() -> None:
     made = replace(chart("a.b\na", edge("a", "go", "a.b")), name="shop.Order")
     inner = chart("a\n    a.b\n    a.c", edge("a.b", "go", "a.c"))
 
@@ -429,7 +429,7 @@ def test_ids_and_names_with_dots_become_keys_without() -> None:
     assert configured(inner)["states"]["a"]["states"]["b"]["on"]["go"] == {"target": "#Order.a.c"}
 
 
-def test_what_xstate_cannot_say_is_told() -> None:
+def test_everything_that_xstate_leaves_out_is_reported() -> None:
     made = chart(
         NESTED,
         edge("one", "over", "three", key="across"),

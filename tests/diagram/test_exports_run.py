@@ -1,4 +1,4 @@
-"""What we export is read by others, and runs there as it does here."""
+"""Other engines and parsers read our exports, and run them as we run the chart."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ HANDMADE = """
 
 
 def handmade(*more: Transition) -> Chart:
-    """What neither the study nor the random charts have: internal and eventless edges, wildcards, ends of regions."""
+    """A chart with internal and eventless edges, wildcards and ends of regions, which the other charts do not have."""
     return chart(
         HANDMADE,
         edge("idle", "go", "outer"),
@@ -235,7 +235,7 @@ def run_by_xstate(xstate: Package, taken: list[Walk]) -> list[list[set[str]]]:
 
 
 def _type(chart: Chart, happening: Happening) -> str:
-    """What XState calls it."""
+    """The name of an event in XState."""
     if happening.state:
         above = [id for id in reversed(index_of(chart).ancestors[happening.state]) if id != ROOT]
         return f"xstate.after.{happening.after_ms}.{'.'.join([chart.name, *above, happening.state])}"
@@ -325,7 +325,7 @@ def two_states(id: str, text: str = "") -> Chart:
 
 
 @pytest.mark.browser
-def test_mermaids_own_parser_takes_every_export(charts: dict[str, Chart], browser: Browser, tmp_path: Path) -> None:
+def test_the_parser_of_mermaid_reads_every_export(charts: dict[str, Chart], browser: Browser, tmp_path: Path) -> None:
     texts = {name: to_mermaid(made).text for name, made in charts.items()}
     texts |= {f"{name}, depth 1": to_mermaid(made, depth=1).text for name, made in charts.items()}
     texts |= {f"random {seed}": to_mermaid(random_chart(seed)).text for seed in range(CHARTS)}
@@ -338,7 +338,7 @@ def test_mermaids_own_parser_takes_every_export(charts: dict[str, Chart], browse
 
 
 def complaints(texts: dict[str, str], browser: Browser, folder: Path) -> dict[str, str]:
-    """What Mermaid says against each text, in a browser: it needs a document to stand in."""
+    """The errors that Mermaid reports for each text; it runs in a browser, because it needs a document."""
     page = folder / "page.html"
     library = package(*MERMAID).folder / "dist" / "mermaid.min.js"
     page.write_text(PAGE.format(mermaid=library.as_uri(), texts=json.dumps(texts)), "utf-8")

@@ -1,4 +1,4 @@
-"""A fresh environment, with pip alone, draws SVG and PNG: no system package, no font of the machine."""
+"""A fresh environment with only pip draws SVG and PNG, without system packages and fonts."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def pictures(python: Path) -> Path:
     return folder
 
 
-def test_it_draws_the_same_svg_as_here(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_environment_draws_the_same_svg(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(OVERRIDE, raising=False)
 
     assert (pictures / "order.svg").read_text("utf-8") == to_svg(chart_from(Order), theme="light")
 
 
 @pytest.mark.usefixtures("without_fonts_of_the_machine")
-def test_it_draws_the_same_png_as_here_in_the_font_that_pip_brought(pictures: Path) -> None:
+def test_a_fresh_environment_draws_the_same_png_in_the_font_from_pip(pictures: Path) -> None:
     drawn = (pictures / "order.png").read_bytes()
 
     assert drawn == to_png(chart_from(Order))

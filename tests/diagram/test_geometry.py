@@ -1,4 +1,4 @@
-"""Rectangles, paths and lanes: the arithmetic under a layout."""
+"""Rectangles, paths and lanes: the arithmetic of the layout."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_line_hits_a_box_when_a_part_of_it_lies_inside(
     assert Path(((start, end),)).hits(BOX) is hits
 
 
-def test_a_curve_is_split_where_it_was_asked_and_both_halves_meet() -> None:
+def test_a_split_curve_has_two_halves_that_meet_at_the_split() -> None:
     first, second = split(CURVE, 0.25)
 
     assert first[0] == CURVE[0]
@@ -58,7 +58,7 @@ def test_paths_are_joined_by_a_line_and_reversed_as_a_whole() -> None:
     assert path.transposed().end == (8.0, 4.0)
 
 
-def test_straight_lines_that_follow_each_other_become_one_and_empty_ones_vanish() -> None:
+def test_consecutive_straight_lines_are_merged_and_empty_ones_dropped() -> None:
     segments = [((0.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 9.0)), ((0.0, 9.0), (3.0, 12.0))]
 
     assert merged(segments) == [((0.0, 0.0), (0.0, 9.0)), ((0.0, 9.0), (3.0, 12.0))]

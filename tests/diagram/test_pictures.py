@@ -1,4 +1,4 @@
-"""A second look at every picture: labels overlap nothing, lines cross no box, text stays inside."""
+"""Every picture is checked: labels overlap nothing, lines cross no box, text stays inside."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def measured(widths: list[float]) -> Measure:
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_of_random_charts_hardly_an_edge_has_a_fault() -> None:
+def test_hardly_an_edge_of_random_charts_has_a_fault() -> None:
     edges, seen = 0, dict[int, list[Fault]]()
     for seed in range(CHARTS):
         made = random_chart(seed)
@@ -152,7 +152,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_picture_is_found_out(damage: str) -> None:
+def test_the_checker_finds_faults_in_a_damaged_picture(damage: str) -> None:
     made = study("payment")
     whole, broken, complaint = DAMAGES[damage]
     svg = to_svg(made, theme="light")

@@ -1,4 +1,4 @@
-"""PNG: the same picture in pixels, with the font that is there, or an error that says how to get one."""
+"""PNG: the same picture in pixels, in an available font, or an error that says how to install one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def font() -> Path:
     return next((path for path in found if path.read_bytes()[:4] in TAGS), None) or pytest.skip("needs any font file")
 
 
-def test_a_png_is_as_large_as_it_was_asked_to_be(font: Path) -> None:
+def test_a_png_has_the_size_of_its_zoom(font: Path) -> None:
     once, twice = (size(to_png(CHART, zoom=zoom, font=font)) for zoom in (1, 2))
 
     assert twice == pytest.approx((2 * once[0], 2 * once[1]), abs=2)
@@ -64,7 +64,7 @@ def test_on_a_machine_without_fonts_the_error_says_how_to_get_one() -> None:
 
 
 @pytest.mark.usefixtures("without_system_fonts")
-def test_a_named_font_is_drawn_with_whatever_its_family_is_called(font: Path) -> None:
+def test_a_named_font_file_is_used_whatever_the_name_of_its_family(font: Path) -> None:
     empty = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"></svg>'
 
     assert len(to_png(CHART, font=font)) > len(png_of(empty, font=font))
@@ -72,7 +72,7 @@ def test_a_named_font_is_drawn_with_whatever_its_family_is_called(font: Path) ->
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no font at all, but long enough to hold the head of one"])
-def test_a_file_that_is_no_font_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_the_error_names_a_file_that_is_not_a_font(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "broken.ttf"
     if content is not None:
         path.write_bytes(content)

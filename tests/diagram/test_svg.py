@@ -1,4 +1,4 @@
-"""What pages and the console rely on in an SVG: ids, keys, classes, words for screen readers, links, the same bytes."""
+"""What pages and the console rely on in an SVG: ids, keys, classes, descriptions, links, stable bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def lit(svg: str, word: str) -> set[str]:
 # ── ids, keys and words ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_state_is_a_group_with_its_id_and_what_it_is(order: Chart) -> None:
+def test_every_state_is_a_group_with_its_id_and_its_kind(order: Chart) -> None:
     svg = to_svg(order, theme="light")
 
     assert {f"state-{id}" for id in order.states if id} == lit(svg, "fsm-state")
@@ -93,7 +93,7 @@ def test_ids_are_unique_and_take_a_prefix_for_pages_with_several_machines(order:
     assert prefixed == [f"shop-{id}" for id in ids]
 
 
-def test_a_screen_reader_hears_what_the_machine_is_and_where_it_begins_and_ends(order: Chart) -> None:
+def test_the_description_for_screen_readers_has_size_initial_and_final_states(order: Chart) -> None:
     root = ElementTree.fromstring(to_svg(order, theme="light"))
     labels = root.get("aria-labelledby", "").split()
     texts = [item.text for id in labels for item in root if item.get("id") == id]
@@ -106,13 +106,13 @@ def test_a_screen_reader_hears_what_the_machine_is_and_where_it_begins_and_ends(
     ]
 
 
-def test_a_machine_that_ignores_says_so(order: Chart) -> None:
+def test_the_description_of_a_chart_says_that_it_ignores_unexpected_events(order: Chart) -> None:
     ignoring = replace(order, policies=replace(order.policies, unexpected=Unexpected.IGNORE))
 
     assert "Ignores events that nothing takes." in to_svg(ignoring, theme="light")
 
 
-def test_states_and_labels_have_tooltips_that_say_all(order: Chart) -> None:
+def test_states_and_labels_have_tooltips_with_the_whole_text(order: Chart) -> None:
     svg = to_svg(order, theme="light")
 
     state = group(svg, "state-charging").findtext(f"{SVG}title", "")
@@ -138,7 +138,7 @@ def test_the_same_chart_gives_the_same_bytes_in_another_process() -> None:
 # ── themes, links, errors ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_picture_carries_one_sheet_of_styles_and_that_is_all_a_theme_changes(order: Chart) -> None:
+def test_a_picture_has_one_style_sheet_and_a_theme_changes_only_that(order: Chart) -> None:
     drawn = {theme: to_svg(order, theme=theme) for theme in ("light", "dark", "auto", "vars")}  # type: ignore[arg-type]
 
     same = r'<style>.*?</style>|data-model="[^"]*"'
@@ -169,9 +169,7 @@ def test_states_and_labels_link_to_their_source(order: Chart) -> None:
         ({"direction": "LR"}, "a picture with nested states goes downwards; fold it with depth=1, or use 'TB'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_with_what_to_do(
-    order: Chart, options: dict[str, object], complaint: str
-) -> None:
+def test_an_invalid_option_is_refused_with_what_to_do(order: Chart, options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(complaint)):
         to_svg(order, **options)  # type: ignore[arg-type]
 
@@ -179,7 +177,7 @@ def test_what_cannot_be_drawn_is_refused_with_what_to_do(
 # ── folding and direction ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_folded_state_says_how_much_is_inside_and_keeps_the_edges_that_leave_it() -> None:
+def test_a_folded_state_counts_the_states_inside_and_keeps_the_edges_that_leave_it() -> None:
     claim = study("claim")
 
     svg = to_svg(claim, theme="light", depth=1)
@@ -206,7 +204,7 @@ def test_a_chart_of_300_states_folds_into_a_picture_of_its_30_parts() -> None:
     assert faults(drawing, made) == []
 
 
-def test_a_flat_chart_can_go_to_the_right() -> None:
+def test_a_flat_chart_can_be_drawn_to_the_right() -> None:
     payment = study("payment")
 
     right = Drawing(to_svg(payment, theme="light", direction="LR"))
@@ -221,13 +219,13 @@ def test_a_flat_chart_can_go_to_the_right() -> None:
 # ── light and heat ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_active_states_light_up_with_all_they_lie_in(order: Chart) -> None:
+def test_active_states_are_highlighted_with_their_ancestors(order: Chart) -> None:
     svg = to_svg(order, theme="light", active=["backing_off"])
 
     assert lit(svg, "is-active") == {"state-payment", "state-backing_off"}
 
 
-def test_taken_transitions_light_up_by_key_and_possible_ones_by_event_where_the_machine_is(order: Chart) -> None:
+def test_taken_transitions_are_highlighted_by_key_and_possible_ones_by_event(order: Chart) -> None:
     taken = next(edge.key for edge in order.transitions if "place" in edge.events)
 
     svg = to_svg(order, theme="light", active=["backing_off"], taken=[taken], possible=["cancel"])
@@ -242,7 +240,7 @@ def test_a_folded_state_is_active_if_something_inside_is() -> None:
     assert lit(svg, "is-active") == {"state-assessment"}
 
 
-def test_numbers_stand_on_states_and_edges_and_make_lines_wider(order: Chart) -> None:
+def test_a_heat_map_shows_numbers_and_makes_lines_wider(order: Chart) -> None:
     often, seldom = order.transitions[0].key, order.transitions[1].key
 
     svg = to_svg(order, theme="light", heat={"draft": 1200, often: 90, seldom: 0.5})
@@ -283,7 +281,7 @@ def test_unusual_names_are_drawn_as_they_are(name: str) -> None:
     assert faults(drawing, made) == []
 
 
-def test_ids_may_hold_what_graphviz_gives_a_meaning_to() -> None:
+def test_ids_may_contain_characters_that_graphviz_interprets() -> None:
     made = chart("a:b\nc\\d\n<e>", edge("a:b", "go", "c\\d"), edge("c\\d", "go", "<e>"), edge("<e>", "go", "a:b"))
 
     drawing = Drawing(to_svg(made, theme="light"))
@@ -292,7 +290,7 @@ def test_ids_may_hold_what_graphviz_gives_a_meaning_to() -> None:
     assert faults(drawing, made) == []
 
 
-def test_a_long_label_is_cut_and_the_tooltip_says_all_of_it() -> None:
+def test_a_long_label_is_cut_and_the_tooltip_has_the_whole_text() -> None:
     long = "a_very_long_event_" * 5
     made = chart("a\nb", edge("a", long, "b", key="k"))
 

@@ -1,4 +1,4 @@
-"""Colours: fixed, following the reader, or from the page; and always enough contrast."""
+"""Themes: fixed colours, colours of the reader's setting or of the page; always with enough contrast."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def contrast(one: str, other: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
-def test_contrast_is_counted_as_the_standard_counts_it() -> None:
+def test_contrast_is_computed_as_the_standard_defines_it() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize(("pairs", "least"), [(TEXTS, 4.5), (LINES, 3.1)], ids=["text", "lines"])
-def test_every_text_and_every_line_stands_out_from_its_ground(
+def test_every_text_and_every_line_has_enough_contrast(
     colours: dict[str, str], pairs: list[tuple[str, str]], least: float
 ) -> None:
     seen = {pair: round(contrast(colours[pair[0]], colours[pair[1]]), 2) for pair in pairs}
@@ -55,7 +55,7 @@ def test_every_text_and_every_line_stands_out_from_its_ground(
     assert {pair: value for pair, value in seen.items() if value < least} == {}
 
 
-def test_both_themes_know_the_same_colours() -> None:
+def test_both_themes_have_the_same_colour_names() -> None:
     assert LIGHT.keys() == DARK.keys()
 
 
@@ -84,7 +84,7 @@ def test_the_theme_vars_takes_each_colour_from_the_page_and_is_light_otherwise()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "auto", "vars"])
-def test_every_rule_concerns_only_our_own_pictures(theme: str) -> None:
+def test_every_rule_applies_only_to_our_own_pictures(theme: str) -> None:
     sheet = css(theme).replace("@media (prefers-color-scheme:dark){", "")  # type: ignore[arg-type]
     selectors = [selector for rule in re.findall(r"([^{}]+)\{", sheet) for selector in rule.split(",")]
 

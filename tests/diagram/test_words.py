@@ -1,4 +1,4 @@
-"""What pictures say of timers, of events that wait, and of what is undone."""
+"""How pictures word timers, deferred events and undone work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Book(StateChart[Loan]):
         return timedelta(days=data.days)
 
 
-def test_timers_are_worded_as_their_authors_mean_them() -> None:
+def test_timers_are_worded_by_duration_instant_and_recurrence() -> None:
     graph = graph_of(chart_from(Book))
 
     said = [part.text for edge in graph.edges for label in edge.labels for part in label.parts]
@@ -51,7 +51,7 @@ def test_timers_are_worded_as_their_authors_mean_them() -> None:
     assert "every 1 d" in inside
 
 
-def test_events_that_wait_stand_in_their_state() -> None:
+def test_deferred_events_are_listed_in_their_state() -> None:
     graph = graph_of(chart_from(Book))
 
     inside = [" ".join(part.text for part in row) for row in graph.by_id["lent"].rows]
@@ -70,7 +70,7 @@ async def fetch_back(result: str) -> None: ...
 async def forget(original: str) -> None: ...
 
 
-def test_states_say_what_undoes_their_work_and_what_they_undo() -> None:
+def test_states_list_what_undoes_their_work_and_what_they_undo() -> None:
     class Shelf(StateChart[Loan]):
         class lending(State.Compound):
             lent = State(initial=True, invoke=activity(lend_out, undo=fetch_back))

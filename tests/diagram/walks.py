@@ -1,7 +1,6 @@
-"""Walks through a chart: what happens to a machine, one thing after the other, and where that leads.
+"""Random walks through a chart, to compare our run with that of another engine that reads one of our exports.
 
-The same walk is then taken by another engine that has read one of our exports. Guards always hold and actions do nothing:
-what is compared is the chart, not the code that hangs on it.
+Guards are always true and actions do nothing: the comparison is about the chart, not about the code behind it.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def happen(chart: Chart, snapshot: Snapshot, happening: Happening) -> Snapshot:
 
 
 def _token(snapshot: Snapshot, happening: Happening) -> str | None:
-    """What arms the timer: ours have a state, those that a document sends a name of their own."""
+    """The name of a timer: that of its state, or its own name if a document sends it."""
     if not happening.state:
         return None
     name = f"timer.{happening.state}.{happening.place}.{happening.event}"
@@ -78,7 +77,7 @@ def _token(snapshot: Snapshot, happening: Happening) -> str | None:
 
 
 def _choices(chart: Chart, snapshot: Snapshot, random: Random) -> list[Happening]:
-    """What may happen; mostly what the machine takes, sometimes what it does not."""
+    """The next events: mostly ones that the machine takes, sometimes others."""
     possible = list(_possible(chart, snapshot))
     active = active_in(chart, snapshot)
     taken = [choice for choice in possible if _is_taken(chart, active, choice.event)]

@@ -1,4 +1,4 @@
-"""Headless Chromium as a reader of pages: it switches the scheme, answers questions, and takes pictures."""
+"""Read pages in headless Chromium: switch the colour scheme, evaluate expressions, take screenshots."""
 
 from __future__ import annotations
 

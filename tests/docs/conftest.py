@@ -1,4 +1,4 @@
-"""Sites to build, and the browser that reads them."""
+"""Fixtures: sites to build, and the browser that reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No page names a command, an option or a file that is not there."""
+"""Every command, option and file that a page names exists."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def commands_of(page: Path) -> list[list[str]]:
 NAMED = [(page, words) for page in PAGES for words in commands_of(page)]
 
 
-def test_pages_do_name_commands() -> None:
+def test_some_pages_contain_commands() -> None:
     assert len(NAMED) > 40
     assert len({words[0] for _, words in NAMED} & COMMANDS.keys()) > 15
 
 
-def test_every_command_of_a_page_is_one() -> None:
+def test_every_command_in_a_page_exists() -> None:
     wrong: list[str] = []
     for page, (name, *arguments) in NAMED:
         if name.startswith("-") or name == "COMMAND":

@@ -1,4 +1,4 @@
-"""Charts that show themselves: as the value of a cell, as a file, as a formatted string."""
+"""Charts in notebooks, files and format strings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def shell() -> InteractiveShell:
 
 
 def displayed(shell: InteractiveShell, value: object) -> dict[str, str]:
-    """What a cell that ends in this value displays, by type."""
+    """The outputs of a cell that ends in this value, by type."""
     formatter = shell.display_formatter
     assert formatter is not None
     data, _ = formatter.format(value)
@@ -68,13 +68,13 @@ def test_a_drawing_is_displayed_without_any_extension() -> None:
     assert data["text/plain"] == "<Drawing of Door, 3 states>"
 
 
-def test_with_the_extension_a_class_and_its_chart_show_themselves(shell: InteractiveShell) -> None:
+def test_with_the_extension_a_class_and_its_chart_are_displayed(shell: InteractiveShell) -> None:
     assert displayed(shell, Door)[SVG] == show(Door).svg
     assert displayed(shell, chart_from(Door))[SVG] == show(Door).svg
     assert SVG not in displayed(shell, str)
 
 
-def test_a_machine_in_memory_shows_where_it_is_and_the_library_shows_no_second_picture(
+def test_an_instance_is_displayed_with_its_active_states_and_only_once(
     shell: InteractiveShell,
 ) -> None:
     door = Door()
@@ -92,7 +92,7 @@ def test_the_extension_can_be_unloaded(shell: InteractiveShell) -> None:
     assert SVG not in displayed(shell, Door)
 
 
-def test_more_than_25_states_are_folded_unless_somebody_says_how_deep() -> None:
+def test_more_than_25_states_are_folded_unless_a_depth_is_given() -> None:
     made = large()
 
     assert len(made.states) == 27
@@ -105,13 +105,13 @@ def test_more_than_25_states_are_folded_unless_somebody_says_how_deep() -> None:
     ("name", "begins"),
     [("door.svg", b"<svg "), ("door.png", b"\x89PNG"), ("door.md", b"| state |"), ("door.mmd", b"stateDiagram-v2")],
 )
-def test_a_drawing_is_saved_as_its_suffix_says(tmp_path: Path, name: str, begins: bytes) -> None:
+def test_a_drawing_is_saved_in_the_format_of_its_suffix(tmp_path: Path, name: str, begins: bytes) -> None:
     path = show(Door).save(tmp_path / name)
 
     assert path.read_bytes().removeprefix(b"---\n").startswith(begins) or begins in path.read_bytes()[:400]
 
 
-def test_a_suffix_that_says_no_format_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"door\.bmp' has no suffix that says a format; use one of \.svg"):
         show(Door).save(tmp_path / "door.bmp")
 
@@ -130,7 +130,7 @@ def test_an_instance_is_formatted_with_its_active_states() -> None:
     assert lit(f"{door:fsm-svg}") == {"state-open"}
 
 
-def test_without_the_extra_it_says_what_to_install() -> None:
+def test_without_the_extra_the_error_says_what_to_install() -> None:
     program = f"""
 import sys
 sys.modules["graphviz"] = None

@@ -1,4 +1,4 @@
-"""Every test that the documentation names as a proof is there."""
+"""Every test that the guarantees page names exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROOF = re.compile(r"`(test_\w+\.py)(?:::(test_\w+))?`")
 
 
 @pytest.mark.parametrize(("page", "least"), [("docs/guarantees.md", 25), ("README.md", 8)])
-def test_what_is_named_as_a_proof_is_a_test(page: str, least: int) -> None:
+def test_every_test_that_the_guarantees_name_exists(page: str, least: int) -> None:
     named = PROOF.findall((ROOT / page).read_text(encoding="utf-8"))
 
     missing = [f"{file}::{name}" for file, name in named if (f"\ndef {name}(" if name else "") not in text_of(file)]
@@ -22,6 +22,6 @@ def test_what_is_named_as_a_proof_is_a_test(page: str, least: int) -> None:
 
 
 def text_of(file: str) -> str:
-    """The tests that run on the real server stand in two places."""
+    """The text of a test file; tests on the real server are in two folders."""
     places = [ROOT / "tests" / folder / file for folder in ("server", "serving")]
     return "".join(place.read_text(encoding="utf-8") for place in places if place.exists())

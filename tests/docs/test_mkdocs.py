@@ -1,4 +1,4 @@
-"""The fence `fsm` in MkDocs: a picture in the page's colours, or a warning that names page, target and reason."""
+"""The fence `fsm` in MkDocs: a picture in the colours of the page, or a warning with page, target and reason."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_all_ids_of_a_page_are_different(shop: Path) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_pictures_leave_their_rules_to_one_style_sheet_and_their_words_out_of_the_search(shop: Path) -> None:
+def test_pictures_share_one_style_sheet_and_are_not_in_the_search_index(shop: Path) -> None:
     page = built(shop, PAGE)
     found = json.loads((page.parent / "search" / "search_index.json").read_text("utf-8"))
 
@@ -116,7 +116,7 @@ def test_pictures_leave_their_rules_to_one_style_sheet_and_their_words_out_of_th
     assert "State machine" not in json.dumps(found)
 
 
-def test_a_fixed_theme_stands_apart_as_an_image_with_its_own_colours(shop: Path) -> None:
+def test_a_picture_with_a_fixed_theme_is_an_image_with_its_own_colours(shop: Path) -> None:
     html = built(shop, PAGE).read_text("utf-8")
 
     assert re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)"', html) == [
@@ -125,7 +125,7 @@ def test_a_fixed_theme_stands_apart_as_an_image_with_its_own_colours(shop: Path)
 
 
 @pytest.mark.browser
-def test_the_switch_of_the_page_switches_the_colours_of_its_pictures(shop: Path, chromium: Chromium) -> None:
+def test_the_theme_switch_of_the_page_changes_the_colours_of_its_pictures(shop: Path, chromium: Chromium) -> None:
     page = built(shop, PAGE)
     tokens = ("bg", "ink", "active", "after", "stroke")
 
@@ -179,7 +179,7 @@ def test_a_fence_that_cannot_be_drawn_fails_the_build_in_one_line(
     assert "Cannot draw" in (shop / "site" / "index.html").read_text("utf-8")
 
 
-def test_modules_are_found_where_the_configuration_says_and_files_beside_it(shop: Path) -> None:
+def test_modules_are_found_in_the_configured_paths_and_files_beside_the_configuration(shop: Path) -> None:
     (shop / "src").mkdir()
     (shop / "shop_of_docs.py").rename(shop / "src" / "shop_of_docs.py")
     config = CONFIG.replace("fsm]", "{fsm: {paths: [src]}}]")
@@ -189,7 +189,7 @@ def test_modules_are_found_where_the_configuration_says_and_files_beside_it(shop
     assert page.read_text("utf-8").count(OURS) == 2
 
 
-def test_fences_of_others_stay_and_superfences_need_not_be_named(shop: Path) -> None:
+def test_other_fences_stay_and_superfences_need_not_be_configured(shop: Path) -> None:
     others = (
         CONFIG
         + """
@@ -206,19 +206,19 @@ markdown_extensions:
     assert page.read_text("utf-8").count(OURS) == 1
 
 
-def test_a_class_is_drawn_without_an_instance_of_it(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_a_class_creates_no_instance(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StateChart, "__init__", None)
 
     assert built(shop, PAGE).read_text("utf-8").count(OURS) == 2
 
 
-def test_the_style_sheets_of_a_site_come_after_ours_and_may_change_its_colours(shop: Path) -> None:
+def test_the_style_sheets_of_a_site_can_override_our_colours(shop: Path) -> None:
     html = built(shop, PAGE, CONFIG + "\nextra_css: [own.css]\n").read_text("utf-8")
 
     assert html.index("assets/durable_fsm.css") < html.index("own.css")
 
 
-def test_states_and_labels_link_to_where_they_are_written(shop: Path) -> None:
+def test_states_and_labels_of_a_page_link_to_their_source(shop: Path) -> None:
     page = built(shop, "```fsm\nshop_of_docs:Door\nsource_url: https://x.example/{file}#L{line}\n```\n")
 
     line = 1 + (shop / "shop_of_docs.py").read_text("utf-8").split("\n").index("    closed = State(initial=True)")

@@ -1,4 +1,4 @@
-"""Our own pages: their pictures in both schemes and on a narrow screen, and what they say of other libraries.
+"""Our own pages: their pictures in both schemes and on a narrow screen, and their claims about other libraries.
 
 The pictures of the pages are written to build/screenshots, to be looked at.
 """
@@ -115,7 +115,7 @@ DAMAGES = {
 
 @pytest.mark.browser
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_page_is_found_out(site: Path, chromium: Chromium, damage: str) -> None:
+def test_the_checker_finds_faults_in_a_damaged_page(site: Path, chromium: Chromium, damage: str) -> None:
     done, complaint = DAMAGES[damage]
     query = "const query = it => document.querySelector(it);"
 
@@ -125,7 +125,7 @@ def test_a_damaged_page_is_found_out(site: Path, chromium: Chromium, damage: str
 
 
 def faults(look: dict[str, Any]) -> list[str]:
-    """What is wrong with a page, in words."""
+    """The faults of a page, in words."""
     found = [f"{text!r} leaves its box" for text in look["overflowing"]]
     found += [f"{look['wide']} pictures are wider than the text"] if look["wide"] else []
     found += ["the page scrolls to the side"] if look["scrolls"] else []
@@ -133,7 +133,7 @@ def faults(look: dict[str, Any]) -> list[str]:
     return found + (["there is no picture"] if look["pictures"] == 0 else [])
 
 
-def test_a_page_shows_the_fence_that_draws_its_own_picture() -> None:
+def test_the_page_shows_the_source_of_its_own_picture() -> None:
     page = (ROOT / "docs" / "diagrams-in-docs.md").read_text("utf-8")
 
     drawn, shown = re.findall(r"^```fsm\n(.*?)\n```$", page, re.DOTALL | re.MULTILINE)
@@ -156,7 +156,7 @@ def test_the_versions_that_are_compared_are_those_installed() -> None:
     }
 
 
-def test_our_picture_shows_all_that_is_in_the_machine(compared: ModuleType) -> None:
+def test_our_picture_shows_everything_in_the_chart(compared: ModuleType) -> None:
     svg = show(compared.Drone).svg
 
     assert all(said in svg for said in ("after 20 s", "plan_route", "spin_rotors", "[rotors_ok]", ">H<", ">FLIGHT<"))
@@ -192,7 +192,7 @@ def test_mermaid_has_no_history_and_nothing_that_crosses_a_region(compared: Modu
 
 
 @pytest.mark.parametrize("name", ["python-statemachine", "transitions", "mermaid"])
-def test_the_pictures_of_others_are_sharp_and_whole(name: str) -> None:
+def test_the_pictures_of_other_libraries_are_sharp_and_complete(name: str) -> None:
     data = (ROOT / "docs" / "pictures" / f"{name}.png").read_bytes()
 
     width, height = struct.unpack(">II", data[16:24])
@@ -219,7 +219,7 @@ SEEN = """(() => {
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page", MAIN)
-def test_main_pages_are_whole_in_both_schemes(site: Path, chromium: Chromium, page: str) -> None:
+def test_main_pages_are_complete_in_both_schemes(site: Path, chromium: Chromium, page: str) -> None:
     file = site / f"{page}.html"
 
     seen = {scheme: chromium.ask(file, SEEN, first=first, width=1400) for scheme, first in SCHEMES.items()}

@@ -1,4 +1,4 @@
-"""What the documentation says of speed is what was measured; and what is said of that follows from it."""
+"""The performance page shows the committed measurements, and its conclusions follow from them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_picture_of_the_page_shows_the_committed_results(picture: Picture, res
     assert f"](pictures/{picture.file.name})" in PAGE.read_text("utf-8")
 
 
-def test_a_picture_of_other_results_is_noticed(results: Any) -> None:
+def test_a_picture_of_other_results_is_rejected(results: Any) -> None:
     before = [picture.digest(results) for picture in PICTURES]
 
     results["pairs"] = results["pairs"][1:]
@@ -74,7 +74,7 @@ def test_a_page_without_a_place_for_every_table_is_an_error(change: tuple[str, s
         in_page(page, results)
 
 
-def test_everything_was_measured_often_enough(results: Any) -> None:
+def test_every_figure_comes_from_enough_measurements(results: Any) -> None:
     pairs = {(pair["ours"], pair["other"]): pair["rounds"] for pair in results["pairs"]}
 
     assert list(pairs) == compared()
@@ -89,7 +89,7 @@ def test_everything_was_measured_often_enough(results: Any) -> None:
     assert results["fields"] == list(Sample._fields)
 
 
-def test_every_part_of_an_event_names_files_of_ours_that_exist() -> None:
+def test_every_part_of_an_event_names_source_files_that_exist() -> None:
     files = [str(path.relative_to(SOURCE)) for path in (SOURCE / "durable_fsm").rglob("*.py")]
     named = [prefix for prefixes in PARTS.values() for prefix in prefixes if prefix.startswith("durable_fsm")]
 
@@ -100,7 +100,7 @@ def test_importing_durable_fsm_needs_no_optional_dependency(results: Any) -> Non
     assert results["startup"]["imports"]["import durable_fsm"]["optional"] == []
 
 
-def test_every_target_stands_on_the_page_as_met_or_missed(results: Any) -> None:
+def test_the_page_lists_every_target_as_met_or_missed(results: Any) -> None:
     *_, head, line, table = TABLES["targets"](results).split("\n", 4)
     ends = [row.rsplit("|", 2)[1].strip() for row in table.splitlines()]
 
@@ -126,7 +126,7 @@ def beside(ours: str, other: str, throughput: Interval = LEVEL, p50: Interval = 
         (Interval(1.20, 1.10, 1.30), Interval(0.90, 0.80, 1.00), -0.1, [True, True, True]),
     ],
 )
-def test_what_does_the_same_work_is_held_against_the_hand_written_object(
+def test_variants_with_the_same_work_are_compared_with_the_hand_written_object(
     throughput: Interval, p50: Interval, cpu: float, met: list[bool]
 ) -> None:
     pair = beside("ours for the same work, uvicorn", "hand-written, uvicorn", throughput, p50, cpu)
@@ -147,7 +147,7 @@ def test_what_does_the_same_work_is_held_against_the_hand_written_object(
         ("XState integration", 1.49, 1.0, [False, False]),
     ],
 )
-def test_both_of_ours_are_held_against_the_peers(
+def test_both_of_our_variants_are_compared_with_the_peers(
     ours: str, other: str, throughput: float, p50: float, met: list[bool]
 ) -> None:
     pair = beside(ours, other, Interval(throughput, 0.1, 9.0), Interval(p50, 0.1, 9.0))
@@ -158,13 +158,13 @@ def test_both_of_ours_are_held_against_the_peers(
     assert {one.whom for one in found[:-2]} == {f"{ours} / {other}"}
 
 
-def test_what_keeps_a_record_is_not_held_against_the_hand_written_object() -> None:
+def test_variants_with_a_history_are_not_compared_with_the_hand_written_object() -> None:
     found = verdicts([beside("ours, uvicorn", "hand-written, uvicorn")], QUICK)
 
     assert [one.whom for one in found] == ["`import durable_fsm`", "ready with 50 machines, uvicorn"]
 
 
-def test_the_medians_of_the_starts_are_held_against_their_targets() -> None:
+def test_the_medians_of_the_start_times_are_compared_with_their_targets() -> None:
     slow = {"imports": {"import durable_fsm": {"ms": [140.0, 150.0, 160.0]}}, "ready_ms": {"uvicorn": [1001.0]}}
 
     assert [one.met for one in verdicts([], QUICK)] == [True, True]
@@ -174,7 +174,7 @@ def test_the_medians_of_the_starts_are_held_against_their_targets() -> None:
 # ── statistics ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_ratios_are_those_of_neighbours_and_cpu_is_their_difference() -> None:
+def test_ratios_compare_neighbouring_runs_and_cpu_is_their_difference() -> None:
     slow, fast = sample(500.0, 20.0, 0.8, 0.9), sample(1000.0, 10.0, 0.4, 0.7)
     rounds = [[slow, fast], [sample(250.0, 40.0, 0.9), sample(500.0, 20.0, 0.4)]]
 
@@ -194,7 +194,7 @@ def test_ratios_are_those_of_neighbours_and_cpu_is_their_difference() -> None:
         ([-1.0, 1.0] * 50, 2.042 * 1.0050378 / 10),
     ],
 )
-def test_an_interval_is_students(values: Sequence[float], half: float) -> None:
+def test_a_confidence_interval_uses_the_t_distribution(values: Sequence[float], half: float) -> None:
     mean = sum(values) / len(values)
 
     assert interval(values) == pytest.approx((mean, mean - half, mean + half))
@@ -210,7 +210,7 @@ def test_a_spread_is_median_and_quartiles() -> None:
     assert spread([1, 2, 3, 4, 5]) == Spread(3, 2, 4)
 
 
-def test_drift_between_rounds_is_no_part_of_a_slope() -> None:
+def test_drift_between_rounds_does_not_change_a_slope() -> None:
     """Each round costs more than the one before; within one, ten more of what grows cost 0.2 ms."""
     grown = {str(size): [sample(service=drift + size * 0.02) for drift in (0.3, 0.5, 0.9)] for size in (1, 10, 100)}
 

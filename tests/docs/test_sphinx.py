@@ -1,4 +1,4 @@
-"""The directive `fsm` in Sphinx: a picture for each builder, or a warning at the line that asks for it."""
+"""The directive `fsm` in Sphinx: a picture for each builder, or a warning at the line of the directive."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_print_gets_a_png_and_plain_text_the_transition_table(shop: Path) -> Non
     assert "A door" in table
 
 
-def test_a_changed_definition_is_drawn_anew_although_the_page_is_the_same(shop: Path) -> None:
+def test_a_changed_definition_is_drawn_again_although_the_page_is_unchanged(shop: Path) -> None:
     built(shop, "html")
     module = shop / "shop_of_docs.py"
     trees = shop / "build" / "doctrees"
@@ -112,7 +112,7 @@ def test_a_directive_that_cannot_be_drawn_fails_the_build_and_shows_in_the_page(
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "colours"), [("light", LIGHT), ("dark", DARK)])
-def test_the_pictures_take_the_scheme_that_furo_and_pydata_write_into_the_page(
+def test_pictures_follow_the_colour_scheme_of_furo_and_pydata(
     shop: Path, chromium: Chromium, scheme: str, colours: dict[str, str]
 ) -> None:
     _, output = built(shop, "html")

@@ -1,4 +1,4 @@
-"""The tutorial, as a reader follows it: its files are written, its commands typed, its output compared."""
+"""The tutorial, as a reader follows it: write its files, run its commands, compare the output."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Reader:
 
 
 def pattern(line: str) -> str:
-    """What a line of output matches: blanks may be wider."""
+    """The pattern of a line of output; blanks may be wider."""
     return r"\s+".join(map(re.escape, line.split()))
 
 
@@ -104,7 +104,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.end()
 
 
-def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
+def test_the_commands_of_the_tutorial_print_what_it_shows(reader: Reader) -> None:
     done = 0
     for block in BLOCK.finditer(PAGE.read_text("utf-8")):
         language, title, text = block["language"], block["title"], block["text"]
@@ -146,7 +146,7 @@ def commands_of(text: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_the_picture_of_the_tutorial_is_fresh(tmp_path: Path) -> None:
+def test_the_picture_of_the_tutorial_is_up_to_date(tmp_path: Path) -> None:
     blocks = [block for block in BLOCK.finditer(PAGE.read_text("utf-8")) if block["title"] == "locker.py"]
     (tmp_path / "locker.py").write_text(blocks[-1]["text"], "utf-8")
     command = [

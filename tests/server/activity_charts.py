@@ -91,7 +91,7 @@ async def open_door(ctx: ActivityContext, data: Work) -> str:
 
 
 class Door(StateChart[Work]):
-    """A door that takes its time; whoever comes meanwhile waits, and meets it as it is then."""
+    """A door that opens slowly, in an exclusive activity; later events wait and are taken afterwards."""
 
     shut = State(initial=True)
     opening = State(invoke=activity(open_door, exclusive=True, retry=QUICKLY))

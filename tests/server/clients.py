@@ -21,7 +21,7 @@ def answered(answer: httpx.Response) -> bool:
 
 
 def insisted(ask: Callable[[], T]) -> T:
-    """What is answered in the end, however often the server is not there."""
+    """Repeat a request until it is answered, even if the server is down for a while."""
     answers: list[T] = []
 
     def asked() -> bool:

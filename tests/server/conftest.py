@@ -96,7 +96,7 @@ class Host:
         return answer.json()
 
     def together(self, calls: list[tuple[str, str, str, object]]) -> list[httpx.Response]:
-        """Make all calls at once; answers stand in their order."""
+        """Make all calls at once, and return the answers in the order of the calls."""
 
         async def call_all() -> list[httpx.Response]:
             async with httpx.AsyncClient(timeout=20, trust_env=False, limits=UNLIMITED) as client:
@@ -175,7 +175,7 @@ class Host:
         return [row["entry_type"].removeprefix("Command: ") for row in rows if row["entry_type"].startswith("Command")]
 
     def stored(self, chart: str, key: str) -> dict[str, str]:
-        """What the key has stored, byte for byte."""
+        """The stored state of a key, byte for byte."""
         return self.server.state(chart, key)
 
     def put(self, chart: str, key: str, text: str) -> None:

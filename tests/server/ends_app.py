@@ -104,7 +104,7 @@ async def book(ctx: ActivityContext, data: Trip) -> int:
 
 @durable(workflow=True, after_end=free(timedelta(0)))
 class Lodging(StateChart[Trip]):
-    """Books, and waits for somebody to agree."""
+    """Books, and waits for an agreement."""
 
     booking = State(initial=True, invoke=activity(book))
     asking = State()

@@ -26,7 +26,7 @@ SERVERS = ("restate_server", "replaying_server")
 
 @dataclass(frozen=True)
 class Story:
-    """What is told, and by which application.
+    """A story, and the application that it is told to.
 
     Attributes:
         tell: tells the story for machines whose keys begin with a name, and asserts how it ends.
@@ -136,5 +136,5 @@ class Killer:
         return not insisted(lambda: self.server.query(f"SELECT id FROM sys_invocation WHERE {story.pending}"))
 
     def _name(self, story: Story, telling: object) -> str:
-        """What keys and effects of a telling begin with: no two tellings share any."""
+        """The prefix of keys and effects of a telling; no two tellings share one."""
         return f"{story.app.partition(':')[0]}-{self.name}-{telling}"

@@ -53,7 +53,7 @@ async def have_effect(name: str, key: str) -> str:
 
 
 class Parcel(BaseModel):
-    """What a letter is created from, and what is known of it."""
+    """The data of a letter."""
 
     name: str
     cents: int = 0
@@ -77,7 +77,7 @@ async def fail(data: Parcel) -> None:
 
 @durable()
 class Letter(StateChart[Parcel]):
-    """Runs as somebody's child: works, counts and answers what it hears, then ends one way or another."""
+    """Runs as a child: works, counts and answers messages, then ends in one of several ways."""
 
     written = State(initial=True)
     working = State(invoke=activity(work, retry=QUICKLY))
@@ -141,7 +141,7 @@ def first(data: Desk) -> dict[str, Any]:
 
 
 class Told:
-    """What all parents here do alike."""
+    """The base of all parents in this file."""
 
     def before_transition(self, data: Desk, payload: object) -> None:
         if isinstance(payload, Work):

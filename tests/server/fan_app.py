@@ -55,7 +55,7 @@ class Work(BaseModel):
 
 
 class Told:
-    """What all charts here do alike."""
+    """The base of all charts in this file."""
 
     def on_begin(self, data: Work, payload: Task) -> None:
         data.effect, data.items = payload.effect, payload.items

@@ -103,7 +103,7 @@ async def refund(data: Trip, original: str) -> None:
 
 
 class Story:
-    """What all charts here do alike."""
+    """The base of all charts in this file."""
 
     def on_book(self, data: Trip, payload: Plan) -> None:
         data.effect, data.short_of_money = payload.effect, payload.short_of_money

@@ -71,7 +71,7 @@ class Sources:
         return key, json.dumps({"event": event, "payload": {"n": n, "by": by}})
 
     def log(self, key: str, chart: str = "Ledger") -> list[str]:
-        """What a machine has taken, in order."""
+        """The events that a machine has taken, in order."""
         machine = self.host.snapshot(chart, key)
         return machine["data"]["log"] if machine else []
 
@@ -80,7 +80,7 @@ class Sources:
         assert self.log(key, chart) == wanted
 
     def rejected(self, source: str, place: str, chart: str = "Ledger") -> dict[str, Any]:
-        """What is remembered of a rejected record or request, once it is."""
+        """The entry of a rejected record or request; waits for it."""
         found: list[dict[str, Any]] = []
 
         def there() -> bool:

@@ -47,7 +47,7 @@ async def part(ctx: ActivityContext, item: int, data: Tale) -> str:
 
 
 async def mail(ctx: ActivityContext, letter: dict[str, str]) -> str:
-    """What no state waits for."""
+    """Detached work."""
     return await ctx.run("mail", write_down, f"{letter['effect']}-mail", ctx.stable_id)
 
 

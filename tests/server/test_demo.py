@@ -34,7 +34,7 @@ def test_make_demo_kafka_succeeds_and_leaves_no_process_running() -> None:
 
 
 def played(module: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """What a demo says, and the command lines of processes that it has begun and that still live."""
+    """The output of a demo, and the command lines of its processes that still run."""
     mark = f"THIS_STORY={uuid4()}"
     told = subprocess.run(
         ["env", mark, sys.executable, "-m", module],

@@ -27,7 +27,7 @@ OPEN, CLOSED = "open", "closed"
 
 
 def documented(chart: str) -> dict[tuple[str, str], str]:
-    """The table of the page: what is open, by service and handler; `*` stands for all others of a service."""
+    """The table of the page: the open handlers, by service and handler; `*` means all others of a service."""
     rows = re.findall(r"^\| `(Order[.\w]*)` \| (.+?) \| (open|closed)\b(.*?) \|$", PAGE.read_text(), re.MULTILINE)
     found: dict[tuple[str, str], str] = {}
     for service, handlers, word, _ in rows:

@@ -33,7 +33,7 @@ class Signing(NamedTuple):
 
 
 def signing_server(directory: Path) -> RestateServer:
-    """A server with a private key that nobody else has."""
+    """A server with a private key of its own."""
     pem = directory / "identity.pem"
     body = b64encode(PKCS8_OF_ED25519 + os.urandom(32)).decode()
     pem.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
@@ -65,7 +65,7 @@ def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signing]:
 def guarded(
     ours: Signing, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory, hosting: type[Host]
 ) -> Iterator[Host]:
-    """The charts, served to nobody but our server."""
+    """The charts, served only to our server."""
     log = tmp_path_factory.mktemp("guarded") / "service.log"
     with hosting.on(ours.server, effect_log, log, DURABLE_FSM_IDENTITY_KEYS=ours.public) as host:
         yield host

@@ -38,7 +38,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """What was done to the machines, to be compared with what they say."""
+    """The events sent to the machines, to be compared with their histories."""
 
     sent: Counter[str] = field(default_factory=Counter[str])
     replies: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))

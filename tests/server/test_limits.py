@@ -215,7 +215,7 @@ def test_an_exclusive_activity_waits_for_its_limit_too(fan: Host) -> None:
 
 
 def test_a_slot_of_a_run_killed_while_it_entered_is_freed_by_the_next_waiter(fan_awake: Host) -> None:
-    """Its watcher dies with it if the kill meets the one moment; here the gate is written as it then stands."""
+    """A kill at one moment kills the watcher of the run too; the test writes the gate as it is then."""
     host, name, other = fan_awake, fan_awake.key("gone"), fan_awake.key("narrow")
     gone = host.server.send("Narrow", host.key("narrow"), "create")
     host.server.output(gone)

@@ -85,6 +85,6 @@ def test_the_log_has_the_traceback(watched: Watched) -> None:
 
 
 def failures(watched: Watched, service: str, key: str | None = None) -> list[Any]:
-    """What the platform keeps of invocations that have failed."""
+    """The failures of invocations that Restate keeps."""
     rows = watched.host.invocations(service, key)
     return [row.get("completion_failure") or row.get("last_failure") for row in rows]

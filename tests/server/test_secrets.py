@@ -18,13 +18,13 @@ CARD = {"card_number": NUMBER, "pin": PIN, "customer": {"name": "Ann", "email": 
 
 
 def quotes(text: str) -> list[str]:
-    """Which of the secrets stand in a text, however they are escaped."""
+    """The secrets that occur in a text, escaped or not."""
     forms = [form for secret in (NUMBER, EMAIL) for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])]
     return [form for form in (*forms, json.dumps(json.dumps(NUMBER))[3:-3], str(PIN)) if form in text]
 
 
 def everything_but_data(watched: Watched, chart: str, key: str) -> str:
-    """What is logged, traced and counted, what the record holds, and what the platform keeps of failures."""
+    """All logs, traces, counts and histories, and the failures that Restate keeps."""
     host = watched.host
     history = host.post(chart, key, "history").text
     rows = host.invocations(chart) + host.invocations(f"{chart}.activities") + host.invocations(f"{chart}.webhooks")

@@ -26,7 +26,7 @@ def deliveries(host: Host, chart: str, key: str) -> list[str]:
 
 
 def outcomes(host: Host, chart: str, key: str) -> list[str]:
-    """What became of the completed deliveries to the machine."""
+    """The outcomes of the completed deliveries to the machine."""
     rows = host.invocations(chart, key, target_handler_name="_deliver", status="completed")
     return [host.server.output(row["id"])["outcome"] for row in rows]
 

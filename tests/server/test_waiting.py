@@ -28,7 +28,7 @@ def asked(host: Host, chart: str, key: str, **request: object) -> httpx.Response
 
 
 def waiting(host: Host, chart: str, key: str) -> bool:
-    """Whether somebody is registered as waiting for the machine."""
+    """Whether a client is registered as waiting for the machine."""
     return "waiters" in host.stored(chart, key)
 
 

@@ -72,7 +72,7 @@ def test_a_signed_request_is_answered_before_its_event_is_taken(sources: Sources
 
 
 def test_the_answer_does_not_wait_for_the_machine(sources: Sources) -> None:
-    """The machine is not served by anybody who understands it, and the provider hears that its event is accepted."""
+    """No deployment can read the machine, and yet the provider is told that its event is accepted."""
     key = sources.host.key("parcel")
     assert post(sources, "courier", body_of(key, 1), chart="Parcel").status_code == 200
     sources.wait_log(key, ["1"], "Parcel")

@@ -29,6 +29,6 @@ def keys_of(host: Host, name: str) -> list[str]:
 
 
 def order_of(host: Host, trip: str) -> list[str]:
-    """What was done for a trip, in order: `["flight", "car", "flight-undo"]`."""
+    """The effects of a trip, in order: `["flight", "car", "flight-undo"]`."""
     wanted = {f"{trip}-{step}{undo}" for step in STEPS for undo in ("", "-undo")}
     return [entry.name.removeprefix(f"{trip}-") for entry in host.effects.entries() if entry.name in wanted]

@@ -72,7 +72,7 @@ async def mail(ctx: ActivityContext, data: First) -> str:
 
 
 class Taking:
-    """What all builds do alike."""
+    """The base of all builds."""
 
     def on_begin(self, data: Any, payload: Name) -> None:
         data.name = payload.name

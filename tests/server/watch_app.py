@@ -229,7 +229,7 @@ SECRETS = ("card_number", "pin", "customer.email")
 
 @durable(redact=SECRETS, webhooks=[Webhook("bank", decode=posted, signature=None)])
 class Wallet(StateChart[Card]):
-    """Knows what nobody is to read, and quotes it wherever it can."""
+    """Has secrets, and quotes them wherever it can."""
 
     empty = State(initial=True)
     filled = State()

@@ -29,7 +29,7 @@ class Watched:
     def on(
         cls, hosting: type[Host], effects: EffectLog, directory: Path, *, always_replay: bool = False
     ) -> Iterator[Self]:
-        """Serve the charts for a server that traces; nobody need listen to what it says of itself."""
+        """Serve the charts for a server that traces; its own traces may go to an address without a listener."""
         settings = {"RESTATE_TRACING_ENDPOINT": f"http://127.0.0.1:{free_port()}", "RESTATE_LOG_FILTER": "error"}
         files = {
             "WATCH_LOG": str(directory / "log"),
@@ -57,7 +57,7 @@ class Watched:
         return [row for row in self._rows("spans") if row["attributes"].get("durable_fsm.key") == key]
 
     def counts(self, name: str, **labels: str) -> int:
-        """What a counter with these labels says."""
+        """The value of a counter with these labels."""
         path = self.directory / "counts"
         points: list[Row] = json.loads(path.read_text()) if path.exists() else []
         wanted = {"name": name, **labels}

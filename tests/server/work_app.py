@@ -62,7 +62,7 @@ class Task(BaseModel):
 
 
 class Bench(StateChart[Work]):
-    """What the charts here have in common."""
+    """The base of all charts in this file."""
 
     def before_transition(self, data: Work, payload: object) -> None:
         if isinstance(payload, Task):
@@ -308,12 +308,12 @@ Priced = TransitionsConfig(
 
 
 async def wait_for_signature(ctx: ActivityContext, data: Work) -> object:
-    """Wait until somebody has signed."""
+    """Wait for a signature."""
     return await ctx.callback("signature", timeout=DAYS)
 
 
 async def wait_briefly(ctx: ActivityContext, data: Work) -> object:
-    """Wait for somebody who does not come."""
+    """Wait for a signature that does not come."""
     return await ctx.callback("signature", timeout=SHORT)
 
 

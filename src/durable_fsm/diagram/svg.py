@@ -107,10 +107,10 @@ class _SvgWriter:
             f'<desc id="{esc(name)}-d">{esc(graph.description)}</desc>',
             f"<style>{css(self.theme)}</style>",
             f'<rect class="bg" width="{across}" height="{down}"/>',
-            f'<text class="title" x="{num(MARGIN)}" y="27">{esc(graph.title)}</text>',
+            text("title", MARGIN, 27, graph.title),
         ]
         if graph.summary:
-            out.append(f'<text class="subtitle" x="{num(MARGIN)}" y="43">{esc(graph.summary)}</text>')
+            out.append(text("subtitle", MARGIN, 43, graph.summary))
         out.append(f'<g transform="translate({num(MARGIN)},{num(heading)})">')
         containers = [state for state in self.drawn.states if state.node.children]
         others = [state for state in self.drawn.states if state not in containers]
@@ -146,11 +146,11 @@ class _SvgWriter:
     def _shape(self, state: DrawnState) -> list[str]:
         node = state.node
         if node.kind.is_history:
-            text = "H*" if node.kind is Kind.DEEP_HISTORY else "H"
+            letter = "H*" if node.kind is Kind.DEEP_HISTORY else "H"
             x, y = num(state.box.x), num(state.box.y)
             return [
                 f'<circle class="box" cx="{x}" cy="{y}" r="12"/>',
-                f'<text x="{x}" y="{num(state.box.y + 4)}" text-anchor="middle" font-weight="600">{text}</text>',
+                f'<text x="{x}" y="{num(state.box.y + 4)}" text-anchor="middle" font-weight="600">{letter}</text>',
             ]
         if node.region and node.kind is Kind.COMPOUND:
             return self._region(state)
@@ -168,14 +168,12 @@ class _SvgWriter:
             start = box.x - (width(node.name, NAME, bold=True) / (1.06) + 12) / 2
             out.append(f'<circle class="ring" cx="{num(start)}" cy="{num(y - 4.6)}" r="5.6"/>')
             out.append(f'<circle class="dot" cx="{num(start)}" cy="{num(y - 4.6)}" r="3"/>')
-            out.append(f'<text class="name" x="{num(start + 12)}" y="{num(y)}">{esc(node.name)}</text>')
+            out.append(text("name", start + 12, y, node.name))
         else:
-            out.append(f'<text class="name" x="{num(box.x)}" y="{num(y)}" text-anchor="middle">{esc(node.name)}</text>')
+            out.append(text("name", box.x, y, node.name, middle=True))
         if not alone:
             inset = 3.0 if final else 0.0
-            out.append(
-                f'<path class="rule" d="M{num(box.left + inset)},{num(box.top + 29)}H{num(box.right - inset)}"/>'
-            )
+            out.append(shape("rule", f"M{num(box.left + inset)},{num(box.top + 29)}H{num(box.right - inset)}"))
             out += self._rows([line(row) for row in node.rows], box.left + 15, box.top + 45)
             out += self._chips(node.tags, box.left + 15, box.bottom - CHIP - 6)
         return out
@@ -191,17 +189,15 @@ class _SvgWriter:
         x = box.left + 14 + state.shift
         out = [
             rect(f"tint{tint}", box, 12),
-            f'<path class="band{tint}" d="{band}"/>',
+            shape(f"band{tint}", band),
             rect("frame", box, 12),
-            f'<text class="name" x="{num(x)}" y="{num(box.top + 19)}">{esc(node.name)}</text>',
-            f'<path class="rule" d="M{num(box.left)},{num(rule)}H{num(box.right)}"/>',
+            text("name", x, box.top + 19, node.name),
+            shape("rule", f"M{num(box.left)},{num(rule)}H{num(box.right)}"),
         ]
         if node.kind is Kind.PARALLEL:
             bars = x + width(node.name, NAME, bold=True) + 6
-            out.append(f'<path class="icon" d="M{num(bars)},{num(box.top + 9)}v11m4,-11v11"/>')
-            for owner, divider in self.drawn.dividers:
-                if owner == node.id:
-                    out.append(f'<path class="divider" d="{path_data(divider)}"/>')
+            out.append(shape("icon", f"M{num(bars)},{num(box.top + 9)}v11m4,-11v11"))
+            out += [shape("divider", path_data(path)) for owner, path in self.drawn.dividers if owner == node.id]
         out += self._rows([line(row) for row in node.rows], x, box.top + 36)
         return out + self._chips(node.tags, x, rule - CHIP - 5)
 
@@ -211,7 +207,7 @@ class _SvgWriter:
         size = f'x="{num(box.left)}" y="{num(box.top)}" width="{num(box.width)}" height="{num(box.height)}"'
         out = [
             f'<rect class="hit" {size} fill="none" pointer-events="all"/>',
-            f'<text class="region-name" x="{num(x)}" y="{num(box.top + 18)}">{esc(node.name.upper())}</text>',
+            text("region-name", x, box.top + 18, node.name.upper()),
         ]
         out += self._rows([line(row) for row in node.rows], x, box.top + 34)
         return out + self._chips(node.tags, x, box.top + 26 + ROW * len(node.rows))
@@ -227,8 +223,7 @@ class _SvgWriter:
         for tag in tags:
             across = chip_width(tag)
             out.append(rect("tag", Rect(x, y, x + across, y + CHIP), 7))
-            middle = num(x + across / 2)
-            out.append(f'<text class="tag-name" x="{middle}" y="{num(y + 11)}" text-anchor="middle">{esc(tag)}</text>')
+            out.append(text("tag-name", x + across / 2, y + 11, tag, middle=True))
             x += across + 4
         return out
 
@@ -301,13 +296,10 @@ class _SvgWriter:
         """The number of a heat map, at the upper right corner."""
         if heat is None:
             return []
-        text = f"{heat:,.0f}".replace(",", " ") if float(heat).is_integer() else f"{heat:.3g}"
-        across = width(text, REGION, bold=True) + 12
+        number = f"{heat:,.0f}".replace(",", " ") if float(heat).is_integer() else f"{heat:.3g}"
+        across = width(number, REGION, bold=True) + 12
         badge = Rect(box.right - 10, box.top - 9, box.right - 10 + across, box.top + 6)
-        return [
-            rect("badge", badge, 7.5),
-            f'<text class="count" x="{num(badge.x)}" y="{num(badge.y + 3.6)}" text-anchor="middle">{esc(text)}</text>',
-        ]
+        return [rect("badge", badge, 7.5), text("count", badge.x, badge.y + 3.6, number, middle=True)]
 
     def _linked(self, body: list[str], location: Location | None) -> Iterable[str]:
         if self.source_url is None or location is None:
@@ -320,8 +312,8 @@ class _SvgWriter:
 
 def num(value: float) -> str:
     """A number with at most one decimal, so that rounding errors never show."""
-    text = f"{value:.1f}"
-    return "0" if text in ("-0.0", "0.0") else text.removesuffix(".0")
+    shown = f"{value:.1f}"
+    return "0" if shown in ("-0.0", "0.0") else shown.removesuffix(".0")
 
 
 def esc(text: str) -> str:
@@ -333,6 +325,15 @@ def rect(style: str, box: Rect, radius: float) -> str:
         f'<rect class="{style}" x="{num(box.left)}" y="{num(box.top)}" width="{num(box.width)}"'
         f' height="{num(box.height)}" rx="{num(radius)}"/>'
     )
+
+
+def text(style: str, x: float, y: float, content: str, *, middle: bool = False) -> str:
+    anchor = ' text-anchor="middle"' if middle else ""
+    return f'<text class="{style}" x="{num(x)}" y="{num(y)}"{anchor}>{esc(content)}</text>'
+
+
+def shape(style: str, data: str) -> str:
+    return f'<path class="{style}" d="{data}"/>'
 
 
 def path_data(path: Path) -> str:
@@ -354,7 +355,7 @@ def arrow(path: Path, style: str = "") -> Iterable[str]:
 
     head = "L".join(_at(spot(*where)) for where in ((0, 0), (8.5, 3.3), (6.6, 0), (8.5, -3.3)))
     yield f'<path class="edge"{style} d="{path_data(_shortened(path))}"/>'
-    yield f'<path class="head" d="M{head}Z"/>'
+    yield shape("head", f"M{head}Z")
 
 
 def _before_end(path: Path, length: float = 8.0) -> Point:
