@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core import index, plan, run, selection
+from durable_fsm.core import index, macrostep, plan, selection
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.snapshot import Snapshot
@@ -70,10 +70,10 @@ MISTAKES = [
         id="states are entered from the inside out",
     ),
     pytest.param(
-        run, "event = self.queue.popleft()", "event = self.queue.pop()", id="the last raised event comes first"
+        macrostep, "event = self.queue.popleft()", "event = self.queue.pop()", id="the last raised event comes first"
     ),
     pytest.param(
-        run,
+        macrostep,
         "if self.index.has_eventless else None",
         "if self.index.has_eventless and not self.queue else None",
         id="raised events come before eventless transitions",
@@ -85,12 +85,12 @@ MISTAKES = [
         id="shallow and deep history are mixed up",
     ),
     pytest.param(
-        run,
+        macrostep,
         "if self.index.states[above[0]].kind is Kind.PARALLEL and self.is_in_final_state(above[0]):",
         "if False:",
         id="a parallel state is never done",
     ),
-    pytest.param(run, "self.conclude(plan)", "pass", id="nothing runs after a transition"),
+    pytest.param(macrostep, "self.conclude(plan)", "pass", id="nothing runs after a transition"),
     pytest.param(
         selection,
         "if not index.is_descendant(transition.source, other.source):",

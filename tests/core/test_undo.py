@@ -13,7 +13,7 @@ from durable_fsm.core.activity import stable_id
 from durable_fsm.core.chart import Activity, Chart, Undo
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
 from durable_fsm.core.compatibility import incompatibility
-from durable_fsm.core.dissolve import DELETING, dissolve, done_by, not_ended, stuck, without
+from durable_fsm.core.deletion import DELETING, dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.effects import Outcome, Send, StartActivity, Step, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.migration import Migration, OldMachine

@@ -7,7 +7,16 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
+
+ERROR = "error.execution"
+"""The machine tells itself that a callback failed, or that a failure was not handled."""
+
+UNREACHABLE = "error.communication"
+"""The sender of a message learns that it was not taken."""
+
+PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
+"""Names that only the machine and its platform may send, whatever a wildcard would take."""
 
 
 class Origin(StrEnum):
@@ -55,3 +64,11 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     code: int | None = None
     metadata: Json = None
     source: str = field(default_factory=str)  # stored where it is empty, too: only a plain default is omitted
+
+
+def with_facts(failure: Failure, facts: dict[str, Json]) -> Failure:
+    """The failure with more facts among its metadata."""
+    known = failure.metadata
+    if not isinstance(known, dict):
+        known = {} if known is None else {"metadata": known}
+    return changed(failure, metadata={**known, **facts})

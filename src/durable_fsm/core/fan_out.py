@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import cast
 
-from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Json, changed
+from durable_fsm.core.codec import canonical, failure_to_json, plain
+from durable_fsm.core.events import Failure, with_facts
+from durable_fsm.core.values import Json
 
 MOST_ITEMS = 10_000
 """Items of one fan-out."""
@@ -45,7 +45,11 @@ def excess(items: tuple[Json, ...], most: int = MOST_ITEMS) -> str | None:
 
 def at_index(index: int, failure: Failure) -> Failure:
     """The failure of one item, with its index among the facts."""
-    facts = failure.metadata
-    if not isinstance(facts, dict):
-        facts = {} if facts is None else {"metadata": facts}
-    return changed(failure, metadata={**facts, "index": index})
+    return with_facts(failure, {"index": index})
+
+
+def settled(outcome: object) -> Json:
+    """The result of one item among others that are to settle: `{"status": "done", …}` or `{"status": "failed", …}`."""
+    if isinstance(outcome, Failure):
+        return {"status": "failed", "error": failure_to_json(outcome)}
+    return {"status": "done", "result": plain(outcome)}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
+from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.index import matches
 from durable_fsm.core.program import index_of
-from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
 from durable_fsm.core.program import index_of
-from durable_fsm.core.run import UNREACHABLE
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from durable_fsm.core import invocation, timers
 from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.macrostep import Macrostep
 from durable_fsm.core.program import program_of
-from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import NotRepairable
@@ -29,8 +30,8 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "", no
     state = next(state for state in chart.states.values() if state.id == running.state)
     run = _revived(chart, snapshot, Event("repair.retry", origin=Origin.PLATFORM, seed=seed, at=now))
     _stop(run, running)
-    run.start_activity(state, chart.activities[activity], running.entry)
-    run.resume_work()
+    invocation.start_activity(run, state, chart.activities[activity], running.entry)
+    invocation.resume_work(run)
     run.complete()
     return run.finish(Outcome.TAKEN)
 
@@ -49,7 +50,7 @@ def skip(
     run.mark_finished(running.state, running.id)
     run.take()
     if run.status is Status.RUNNING and snapshot.failure is not None:
-        run.resume_work()
+        invocation.resume_work(run)
         run.complete()
     return run.finish(Outcome.TAKEN)
 
@@ -84,20 +85,20 @@ def move(
     return run.finish(Outcome.TAKEN)
 
 
-def _revived(chart: Chart, snapshot: Snapshot, event: Event) -> Run:
-    run = Run.resume(chart, snapshot, event)
+def _revived(chart: Chart, snapshot: Snapshot, event: Event) -> Macrostep:
+    run = Macrostep.resume(chart, snapshot, event)
     if run.status is Status.DONE:
         for timer in list(run.timers.values()):
-            run.disarm(timer)
+            timers.disarm(run, timer)
     run.status, run.failure, run.output = Status.RUNNING, None, None
     return run
 
 
-def _stop(run: Run, running: Running) -> None:
+def _stop(run: Macrostep, running: Running) -> None:
     if running.failed:
-        run.forget_activity(running)
+        timers.forget(run, running)
     else:
-        run.stop_activity(running)
+        invocation.stop_activity(run, running)
 
 
 def _running(chart: Chart, snapshot: Snapshot, activity: str) -> Running:

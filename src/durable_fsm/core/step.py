@@ -11,17 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import assert_never
 
-from durable_fsm.core import undo
+from durable_fsm.core import invocation, saga, timers
+from durable_fsm.core.callbacks import Refused
 from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.deliveries import (
+    ActivityEnded,
+    ChildEnded,
+    ChildMessage,
+    DeadlineMissed,
+    EndOfLife,
+    LateChild,
+    MessageDue,
+    PartEnded,
+    Stale,
+    StoppedWorkEnded,
+    StoppedWorkOverdue,
+    TimerDue,
+    UndoEnded,
+    delivery_of,
+)
 from durable_fsm.core.effects import Outcome, Step
-from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.events import PLATFORM_NAMES, Event, Origin
+from durable_fsm.core.macrostep import OTHERS, Macrostep
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
-from durable_fsm.core.run import OTHERS, Refused, Run, typed
-from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status, Stopping
+from durable_fsm.core.snapshot import Deferred, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
+from durable_fsm.core.working import typed
 from durable_fsm.errors import (
     EventRejected,
     Finished,
@@ -37,9 +56,6 @@ MOST_DEFERRED = 100
 
 MOST_DEFERRED_BYTES = 64 * 1024
 """Length of their payloads together."""
-
-PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
-"""Names that only the machine and its platform may send, whatever a wildcard would take."""
 
 
 def start(
@@ -84,7 +100,7 @@ def start(
         created_from=created_from,
         parent=parent,
     )
-    run = Run(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed, at=now))
+    run = Macrostep(chart, before, initial, Event("create", origin=Origin.PLATFORM, seed=seed, at=now))
     run.begin()
     return run.finish(Outcome.TAKEN)
 
@@ -111,7 +127,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
         raise Finished(chart=chart.name, event=event.name, configuration=snapshot.configuration)
     if snapshot.status is Status.FAILED and snapshot.failure is not None:
         raise _rejected(chart, snapshot, event, reason=f"The machine has failed: {snapshot.failure.message}")
-    run = Run.resume(chart, snapshot, event)
+    run = Macrostep.resume(chart, snapshot, event)
     try:
         outcome = run.take()
     except Refused as refusal:
@@ -124,7 +140,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     return Step(snapshot, outcome=Outcome.IGNORED)
 
 
-def _refuse_unexpected(run: Run, outcome: Outcome | None, event: Event) -> None:
+def _refuse_unexpected(run: Macrostep, outcome: Outcome | None, event: Event) -> None:
     """Tell a sender that nothing has taken the event, unless the chart declares that it does not matter."""
     if outcome is None and event.origin in OTHERS and run.chart.policies.unexpected is Unexpected.REJECT:
         raise _rejected(run.chart, run.before, event, reason=_said_no(run.refusals))
@@ -225,53 +241,52 @@ def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd
 
 
 def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
-    """Take a timer, an outcome or a message, if the entry that waited for it still does."""
-    armed = next((timer for timer in snapshot.timers if timer.token == event.token), None)
-    tokens = (event.token, armed.activity if armed is not None else None)
-    stopping = next((one for one in snapshot.stopping if one.token in tokens), None)
-    if stopping is not None:
-        return _settle(chart, snapshot, stopping, event, armed)
-    running = (running for running in snapshot.activities if not (running.failed or running.waiting))
-    activity = next((running for running in running if running.token == event.token), None)
-    child = next((child for child in snapshot.machines if child.token == event.token), None)
-    late = event.invokeid and chart.policies.scxml and snapshot.status is Status.RUNNING
-    if armed is None and activity is None and child is None and not late:
+    """Take a timer, an outcome or a message, if the entry that waits for it still does."""
+    delivery = delivery_of(chart, snapshot, event)
+    if isinstance(delivery, Stale):
         return Step(snapshot, outcome=Outcome.STALE)
-    run = Run.resume(chart, snapshot, event)
-    if armed is not None:
-        run.arrived(armed)
-        if armed.to is not None or snapshot.status is Status.DONE:
+    run = Macrostep.resume(chart, snapshot, event)
+    match delivery:
+        case StoppedWorkEnded(stopping):
+            saga.settled(run, stopping, event)
+            return run.follow()
+        case StoppedWorkOverdue(stopping, timer):
+            saga.overdue(run, stopping, timer)
+            return run.follow()
+        case EndOfLife(timer):
+            del run.timers[timer.token]
             return run.finish(Outcome.TAKEN)
-    if activity is not None:
-        if chart.activities[activity.id].undoes is None:
-            run.forget_activity(activity)
-            undo.ended(run, activity, event)
-            if not event.name.endswith(f".invoke.{activity.id}"):  # begun under another name, before a migration
-                run.event = changed(event, name=f"{event.name.partition('.')[0]}.invoke.{activity.id}")
-        elif not undo.advance(run, activity, event):
-            run.follow()
+        case MessageDue(timer):
+            timers.post(run, timer)
             return run.finish(Outcome.TAKEN)
-        run.mark_finished(activity.state, activity.id)
-        run.detached = activity.state is None
-    if child is not None:
-        each = chart.states[child.state].machines[child.place].each
-        if each is None or event.origin is not Origin.PLATFORM:
-            run.came_from(child)
-        elif not run.part_ended(child, each):
-            return run.finish(Outcome.TAKEN)
+        case TimerDue(timer):
+            timers.due(run, timer)
+        case DeadlineMissed(running, timer):
+            invocation.deadline_missed(run, running, timer)
+        case ActivityEnded(running, told):
+            timers.forget(run, running)
+            saga.ended(run, running, told)
+            run.event = told
+            run.mark_finished(running.state, running.id)
+            run.detached = running.state is None
+        case UndoEnded(running, told):
+            if not saga.advance(run, running, told):
+                return run.follow()
+            run.mark_finished(running.state, running.id)
+        case PartEnded(child, part, each):
+            if not invocation.part_ended(run, child, part, each):
+                return run.finish(Outcome.TAKEN)
+        case ChildEnded(child):
+            del run.machines[child.token]
+            invocation.heard_from(run, child)
+        case ChildMessage(child):
+            invocation.heard_from(run, child)
+        case LateChild():
+            pass
+        case _:
+            assert_never(delivery)
     outcome = run.take()
     if outcome is Outcome.DEFERRED:
         return Step(_deferring(chart, snapshot, event), outcome=outcome)
     _refuse_unexpected(run, outcome, event)
     return run.finish(outcome or Outcome.IGNORED)
-
-
-def _settle(chart: Chart, snapshot: Snapshot, stopping: Stopping, event: Event, deadline: PendingSend | None) -> Step:
-    """Take the end of work that was stopped, or the end of the time it had for that. No transition sees it."""
-    run = Run.resume(chart, snapshot, event)
-    if deadline is None:
-        undo.settled(run, stopping, event)
-    else:
-        undo.overdue(run, stopping, deadline)
-    run.follow()
-    return run.finish(Outcome.TAKEN)

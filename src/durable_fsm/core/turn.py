@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.deliveries import recorded_name
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -30,10 +31,10 @@ from durable_fsm.core.effects import (
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.index import Stance
 from durable_fsm.core.program import index_of
+from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
-from durable_fsm.core.undo import undone_between
 from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
@@ -188,7 +189,7 @@ class Turn:
         result = step(self.chart, before, changed(event, seed=self._seed, at=self.now))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
-        self._absorb(self._name_of(event), result, note=note)
+        self._absorb(recorded_name(before, event), result, note=note)
         return result.outcome
 
     def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
@@ -234,18 +235,6 @@ class Turn:
         if settled or not self.chart.activities[running.id].exclusive:
             return False
         return all(timer.activity != running.token for timer in self.machine.timers)
-
-    def _name_of(self, event: Event) -> str:
-        """What the record calls an event: a timer by what it brings, an outcome by what its work is called by now."""
-        if event.token is None:
-            return event.name
-        for timer in self.machine.timers:
-            if timer.token == event.token:
-                return timer.event
-        for running in self.machine.activities:
-            if running.token == event.token:
-                return f"{event.name.partition('.')[0]}.invoke.{running.id}"
-        return event.name
 
     def _recall(self) -> bool:
         """Take up the first deferred event that is not to wait any longer; False if there is none.

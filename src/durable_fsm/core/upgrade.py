@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from durable_fsm.core import undo
+from durable_fsm.core import invocation, saga, timers
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Effect, Outcome, Step, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.macrostep import Macrostep
 from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMachine, OldTimer, path_from
 from durable_fsm.core.program import index_of
-from durable_fsm.core.run import Run
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
@@ -94,14 +94,14 @@ def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str, now:
         MigrationError: a callback raised and nothing handled it.
     """
     try:
-        run = Run.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed, at=now))
+        run = Macrostep.resume(chart, machine, Event("migrated", origin=Origin.PLATFORM, seed=seed, at=now))
         run.effects.extend(upgrade.ended)
         if run.status is Status.RUNNING:
-            run.resume_work(machines_of=upgrade.entered)
-            run.resume_deadlines()
-            undo.resume(run)
+            invocation.resume_work(run, machines_of=upgrade.entered)
+            invocation.resume_deadlines(run)
+            saga.resume(run)
             run.complete()
-        run.arm_end()
+        timers.arm_end(run)
         return run.finish(Outcome.TAKEN)
     except DurableFSMError as error:
         raise _refusal(chart, upgrade.path[0], error.what) from error

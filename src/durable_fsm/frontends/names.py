@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from durable_fsm.core.chart import State, Transition
+from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.index import matches
-from durable_fsm.core.step import PLATFORM_NAMES
 
 OUTCOMES = {
     "done_invoke_": ("done.invoke.", "activity"),

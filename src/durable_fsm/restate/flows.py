@@ -15,7 +15,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import failure_to_json
-from durable_fsm.core.dissolve import dissolve, without
+from durable_fsm.core.deletion import dissolve, without
 from durable_fsm.core.effects import Cancel, Send, StartActivity, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Status

@@ -31,8 +31,8 @@ from durable_fsm.core.chart import (
     Transition,
     Unexpected,
 )
+from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Json, Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.documents import scxml

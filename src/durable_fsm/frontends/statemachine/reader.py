@@ -22,8 +22,8 @@ from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
+from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.lint import findings
-from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import ValueType
 from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written

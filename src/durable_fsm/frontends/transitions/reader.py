@@ -31,10 +31,9 @@ from durable_fsm.core.chart import (
     Transition,
     Unexpected,
 )
+from durable_fsm.core.events import ERROR, PLATFORM_NAMES
 from durable_fsm.core.lint import findings
-from durable_fsm.core.run import ERROR
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.step import PLATFORM_NAMES
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written

@@ -9,7 +9,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.dissolve import dissolve, done_by, not_ended, stuck, without
+from durable_fsm.core.deletion import dissolve, done_by, not_ended, stuck, without
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Status, Undoable

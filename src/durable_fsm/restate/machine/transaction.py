@@ -59,8 +59,7 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
-from durable_fsm.core.events import Event, Origin
-from durable_fsm.core.run import UNREACHABLE
+from durable_fsm.core.events import UNREACHABLE, Event, Origin
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn

@@ -16,7 +16,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
-from durable_fsm.core.dissolve import done_by, not_ended
+from durable_fsm.core.deletion import done_by, not_ended
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Failure, Origin

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from durable_fsm.core import invocation
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.run import Run
+from durable_fsm.core.macrostep import Macrostep
 from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 from durable_fsm.core.values import changed
 
@@ -29,10 +30,10 @@ def not_ended(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
 
 def dissolve(chart: Chart, snapshot: Snapshot) -> Step:
     """Stop whatever the machine does. It takes no events any more; one that had neither ended nor failed has now."""
-    run = Run.resume(chart, snapshot, Event("delete", origin=Origin.PLATFORM))
+    run = Macrostep.resume(chart, snapshot, Event("delete", origin=Origin.PLATFORM))
     if run.status is Status.RUNNING:
         run.status, run.failure = Status.FAILED, DELETING
-    run.exit_interpreter()
+    invocation.end_all(run)
     return run.finish(Outcome.TAKEN)
 
 

@@ -1,0 +1,119 @@
+"""Running the author's code: guards, validators and actions, and what becomes of their exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from durable_fsm.core.chart import Callback, Guard, Transition
+from durable_fsm.core.codec import plain
+from durable_fsm.core.events import ERROR, Event, Failure, Origin
+from durable_fsm.core.values import Json
+from durable_fsm.core.working import Working
+from durable_fsm.errors import DurableFSMError
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """A validator does not let an event from outside in; the text is its reason."""
+
+
+def attempt(machine: Working, callback: Callback, read: Callable[[object], T]) -> T | None:
+    """Run a callback and *read* its result; None if either raises, which becomes `error.execution`."""
+    try:
+        return read(callback.call(machine.scope))
+    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it becomes error.execution
+        _failed(machine, callback, error)
+        return None
+
+
+def succeeds(machine: Working, callback: Callback) -> bool:
+    """Run a callback for its effect; False if it raises."""
+    return attempt(machine, callback, _succeeded) is True
+
+
+def execute(machine: Working, callbacks: Iterable[Callback]) -> None:
+    """Run the callbacks in order. One that raises does not keep the next from running."""
+    for callback in callbacks:
+        attempt(machine, callback, _succeeded)
+
+
+def values(machine: Working, callbacks: Iterable[Callback]) -> list[Json]:
+    """Run the callbacks in order; what they return, without None."""
+    found = [attempt(machine, callback, plain) for callback in callbacks]
+    return [value for value in found if value is not None]
+
+
+def passes(machine: Working, transition: Transition) -> bool:
+    """Whether the validators and guards of a transition let it be taken."""
+    if not transition.guards and not transition.validators:
+        return True
+    machine.scope.on(transition)
+    if not all(_admits(machine, validator) for validator in transition.validators):
+        return False
+    return all(_says_yes(machine, guard) for guard in transition.guards)
+
+
+def _admits(machine: Working, validator: Callback) -> bool:
+    """Whether a validator does not object. Its exception rejects an event from outside that has done nothing yet."""
+    if machine.event.origin is not Origin.EXTERNAL or machine.trace:
+        return succeeds(machine, validator)
+    try:
+        validator.call(machine.scope)
+    except Exception as error:
+        raise Refused(_reason(error)) from error
+    return True
+
+
+def _says_yes(machine: Working, guard: Guard) -> bool:
+    answer = attempt(machine, guard, bool)
+    if answer is guard.negated:
+        machine.refusals[guard.label] = None
+    return answer is (not guard.negated)
+
+
+def _succeeded(_: object) -> bool:
+    return True
+
+
+def _failed(machine: Working, callback: Callback, error: Exception) -> None:
+    failure = Failure(type(error).__name__, _named(error), metadata=_metadata(error), source=callback.name)
+    if not machine.chart.policies.catch_errors:
+        raise machine.action_error(failure.source, failure.message) from error
+    machine.enqueue(Event(ERROR, failure, Origin.INTERNAL, cause=error))
+
+
+# ── what an exception says ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _metadata(error: Exception) -> Json:
+    """The `metadata` of an exception, if that is plain."""
+    try:
+        return plain(getattr(error, "metadata", None))
+    except Exception:  # noqa: BLE001 - its author's code too
+        return None
+
+
+def _text(error: Exception) -> str:
+    """The exception's own words, if it finds any."""
+    try:
+        return error.what if isinstance(error, DurableFSMError) else str(error)
+    except Exception:  # noqa: BLE001 - its author's code too
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    """`Too few.`: the exception's words as a sentence of their own."""
+    text = _text(error) or type(error).__name__
+    return _ended(text[:1].upper() + text[1:])
+
+
+def _named(error: Exception) -> str:
+    """`ValueError: too few.`: the exception as part of a message."""
+    text = _text(error)
+    return _ended(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,73 @@
+"""What callbacks ask of the step while they run: `scope.Effects` calls this."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from durable_fsm.core import invocation, timers
+from durable_fsm.core.address import Receiver, is_address, written
+from durable_fsm.core.chart import Unexpected
+from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.effects import PARENT, Post, Reply
+from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
+from durable_fsm.core.scope import NOW
+from durable_fsm.core.snapshot import PendingSend
+from durable_fsm.core.values import Json
+from durable_fsm.core.working import Working
+from durable_fsm.errors import UnknownEvent
+
+
+class Requests:
+    """The step's side of `Effects`; see there."""
+
+    def __init__(self, machine: Working) -> None:
+        self._machine = machine
+
+    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None:
+        machine = self._machine
+        content = plain(payload)
+        delay = milliseconds(max(after, NOW))
+        if to is None or to == f"#_scxml_{machine.before.session}":
+            if machine.chart.policies.unexpected is Unexpected.REJECT and not machine.index.knows(event):
+                raise UnknownEvent(chart=machine.chart.name, event=event, known=tuple(sorted(machine.chart.events)))
+            machine.typed(Event(event, content))
+            timers.arm(machine, PendingSend(machine.token(), event, delay, id=id, payload=content))
+            return
+        receiver = written(to)
+        address = self._address(receiver)
+        if address is None:
+            sendid = id or ""
+            facts: Json = {"event": event, "to": receiver, "sendid": sendid}
+            failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata=facts)
+            machine.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
+        elif delay:
+            timers.arm(machine, PendingSend(machine.token(), event, delay, id=id, payload=content, to=address))
+        else:
+            machine.effects.append(Post(address, event, content, id or ""))
+
+    def _address(self, to: str) -> str | None:
+        """`PARENT`, the token of the child that is meant, or the address itself; None if there is no such machine."""
+        machine = self._machine
+        if is_address(to):
+            return to
+        if machine.before.parent and to in (PARENT, f"#_scxml_{machine.before.parent}"):
+            return PARENT
+        for child in machine.machines.values():
+            if not child.ended and to in (f"#_{child.id}", f"#_scxml_{child.chart}.{child.token}"):
+                return child.token
+        return None
+
+    def cancel(self, id: str) -> None:
+        timers.cancel(self._machine, id)
+
+    def renew(self, name: str) -> None:
+        timers.renew(self._machine, name)
+
+    def raise_(self, event: str, payload: object) -> None:
+        self._machine.enqueue(self._machine.typed(Event(event, payload, Origin.INTERNAL)))
+
+    def start(self, work: str, payload: object) -> None:
+        invocation.start_detached(self._machine, work, payload)
+
+    def reply(self, value: object) -> None:
+        self._machine.effects.append(Reply(plain(value)))
