@@ -76,7 +76,7 @@ class Turn:
         reply: the last reply of any macrostep.
         parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
         trouble: why the last of them failed.
-        now: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
+        time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
 
     def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str, now: datetime | None = None) -> None:
@@ -87,7 +87,7 @@ class Turn:
         self.reply: Json = None
         self.parked: list[Event] = []
         self.trouble: DurableFSMError | None = None
-        self.now = now
+        self.time = now
         self._loaded = snapshot
         self._seed = seed
         self._effects: list[Effect] = []
@@ -132,7 +132,7 @@ class Turn:
     def migrate(self, upgrade: Upgrade) -> None:
         """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
         self.change(
-            "migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.now), note=upgrade.note
+            "migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.time), note=upgrade.note
         )
 
     def begin(self) -> None:
@@ -156,7 +156,7 @@ class Turn:
                     data=data,
                     life=life,
                     seed=self._seed,
-                    now=self.now,
+                    now=self.time,
                     created_from=created_from,
                     parent=parent,
                 ),
@@ -181,12 +181,12 @@ class Turn:
         except Misfit as error:
             remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
-        self._absorb("create", start(self.chart, life=life, seed=self._seed, now=self.now))
+        self._absorb("create", start(self.chart, life=life, seed=self._seed, now=self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""
         before = self.machine
-        result = step(self.chart, before, changed(event, seed=self._seed, at=self.now))
+        result = step(self.chart, before, changed(event, seed=self._seed, at=self.time))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         self._absorb(recorded_name(before, event), result, note=note)
@@ -249,7 +249,7 @@ class Turn:
             if Stance.DEFER in stances and not any(candidates):
                 continue
             try:
-                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}", now=self.now)
+                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}", now=self.time)
             except DurableFSMError as error:
                 self.snapshot = dropped(machine, kept)
                 told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)

@@ -80,7 +80,7 @@ class FlowRun:
     async def _run_to_end(self, body: bytes) -> bytes:
         turn = self.turn
         data = read(self.chart.name, Handler.RUN, body)
-        turn.now = await decision_time(self.ctx, self.chart)
+        turn.time = await decision_time(self.ctx, self.chart)
         turn.create(data, life=self.key, created_from="")
         await self._drain()
         while turn.machine.status is Status.RUNNING:
@@ -137,7 +137,7 @@ class FlowRun:
 
     async def _deliver(self, token: str) -> None:
         event = await self._event_of(token)
-        self.turn.now = await decision_time(self.ctx, self.chart)
+        self.turn.time = await decision_time(self.ctx, self.chart)
         self.turn.deliver(event)
 
     async def _event_of(self, token: str) -> Event:

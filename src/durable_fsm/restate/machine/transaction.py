@@ -128,7 +128,7 @@ class Transaction:
         stored = StoredMachine.decode(hosted.chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else None
         transaction = cls(hosted, ctx, stored, waiters, tries=tries)
-        transaction.turn.now = await decision_time(ctx, stored.chart)
+        transaction.turn.time = await decision_time(ctx, stored.chart)
         return transaction
 
     @property
@@ -207,7 +207,7 @@ class Transaction:
         """Run the turn to its end, through its exclusive activities, of which *call* is the next."""
         while call is not None:
             outcome = await self._call(call)
-            self.turn.now = await decision_time(self.ctx, self.chart)
+            self.turn.time = await decision_time(self.ctx, self.chart)
             self.turn.deliver(outcome)
             call = self.turn.next_call()
 

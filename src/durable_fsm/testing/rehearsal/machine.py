@@ -156,7 +156,7 @@ class RehearsedMachine:
         return self._finish_turn(turn, event.name, lambda turn: str(turn.deliver(event)))
 
     def _finish_turn(self, turn: Turn, event: str, act: Callable[[Turn], str]) -> Receipt:
-        turn.now = self.world.began + self.world.now if self.chart.hosting.clock else None
+        turn.time = self.world.began + self.world.now if self.chart.hosting.clock else None
         with locate(self.key):
             outcome = act(turn)
             self._drain(turn)
