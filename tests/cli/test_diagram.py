@@ -42,7 +42,7 @@ def test_texts_go_to_standard_output(format: str, begins: str) -> None:
     assert (result.exit_code, result.stdout[: len(begins)]) == (0, begins)
 
 
-def test_an_svg_is_what_comes_out_if_nothing_is_said() -> None:
+def test_svg_is_the_default_format() -> None:
     assert diagram(LAMP).stdout.startswith("<svg ")
 
 
@@ -120,17 +120,17 @@ def test_pictures_may_be_described_in_pyproject(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "Name a target, or describe pictures in [tool.durable_fsm.diagrams] of pyproject.toml."),
-        ("", "Name a target, or describe pictures in"),
+        (None, "Name a target, or describe diagrams in [tool.durable_fsm.diagrams] of pyproject.toml."),
+        ("", "Name a target, or describe diagrams in"),
         ("[", "pyproject.toml cannot be read: "),
         ("[tool.durable_fsm.diagrams.x]\ntarget = 'a:b'", "[tool.durable_fsm.diagrams.x] needs 'target' and 'output'."),
         (
             "[tool.durable_fsm.diagrams.x]\ntarget = 'a:b'\noutput = 'c.svg'\ncolour = 1",
-            "[tool.durable_fsm.diagrams.x] knows no 'colour'.",
+            "[tool.durable_fsm.diagrams.x] has an unknown entry 'colour'.",
         ),
     ],
 )
-def test_a_table_that_describes_nothing(
+def test_a_table_without_diagrams_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, problem: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -147,13 +147,13 @@ def test_a_table_that_describes_nothing(
     ("arguments", "problem"),
     [
         ((LAMP, "--active", "nowhere"), "has no state 'nowhere'. It has off, on"),
-        ((LAMP, "-o", "lamp.gif"), "'lamp.gif' has no suffix that says a format: .svg, .png,"),
-        ((LAMP, LAMP, "-o", "lamp.svg"), "One file holds one picture"),
+        ((LAMP, "-o", "lamp.gif"), "'lamp.gif' has no suffix of a known format: .svg, .png,"),
+        ((LAMP, LAMP, "-o", "lamp.svg"), "One file contains one diagram"),
         ((LAMP, "--check"), "--check compares files: name one with -o"),
         (("nowhere:Lamp",), "'nowhere' cannot be imported"),
         ((LAMP, "--depth", "0"), "0 is not in the range"),
         (("missing.md",), "There is no file 'missing.md' to fill."),
-        (("README.md", "--format", "svg"), "A Markdown file is filled in place: leave out -o and --format."),
+        (("README.md", "--format", "svg"), "A Markdown file is updated in place: leave out -o and --format."),
     ],
 )
 def test_bad_input_is_told_and_ends_with_two(arguments: tuple[str, ...], problem: str) -> None:
@@ -353,7 +353,7 @@ def test_a_block_that_nothing_can_lay_out_is_told_with_its_line(
     assert f"Error: {path}:1: /nowhere/dot cannot be run" in result.stderr
 
 
-def test_documents_may_stand_in_pyproject_beside_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pyproject_may_list_documents_beside_diagrams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pyproject.toml").write_text('[tool.durable_fsm.diagrams.readme]\ntarget = "README.md"\n')
     Path("README.md").write_text(DOCUMENT)

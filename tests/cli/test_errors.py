@@ -90,12 +90,12 @@ def test_an_error_is_json_where_the_answer_would_be(monkeypatch: pytest.MonkeyPa
             7,
             "http://h:1 cannot be reached",
         ),
-        (ZeroDivisionError("ours"), 70, "this is a mistake in durable-fsm, not yours. Please report it"),
+        (ZeroDivisionError("ours"), 70, "this is a bug in durable-fsm, not a mistake of yours. Please report it"),
         (KeyboardInterrupt(), 130, ""),
     ],
     ids=["refused", "unreachable", "bug", "ctrl-c"],
 )
-def test_what_no_machine_says_has_a_code_of_its_own(
+def test_errors_outside_the_tree_have_exit_codes_of_their_own(
     error: Exception, code: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended, shown = invoke(error, monkeypatch)

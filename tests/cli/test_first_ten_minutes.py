@@ -210,7 +210,7 @@ def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
     ("name", "proposal"),
     [("my-shop", "my_shop"), ("2nd", "my_2nd"), ("class", "my_class"), ("state", "my_state"), ("_x", "x")],
 )
-def test_a_name_that_is_none_is_refused_with_a_proposal(tmp_path: Path, name: str, proposal: str) -> None:
+def test_an_unusable_name_is_refused_with_a_proposal(tmp_path: Path, name: str, proposal: str) -> None:
     refused = run("new", "--", name, cwd=tmp_path)
 
     assert refused.returncode == 2

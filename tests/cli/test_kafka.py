@@ -64,7 +64,7 @@ def subscribed(restate_server: RestateServer, serve: Serve) -> Iterator[Subscrib
                 found.admin("DELETE", "/kafka-clusters/cli")
 
 
-def test_what_is_missing_is_made_and_twice_is_once(subscribed: Subscribed) -> None:
+def test_a_missing_subscription_is_created_once(subscribed: Subscribed) -> None:
     address = subscribed.broker.bootstrap_servers
     check = subscribed.kafka("Both", options=("--check", "--brokers", f"cli={address}"))
     assert (check.exit_code, check.stdout.splitlines()) == (
@@ -91,7 +91,7 @@ def test_what_is_missing_is_made_and_twice_is_once(subscribed: Subscribed) -> No
     wait_until(lambda: _is_on(subscribed), what="the lamp to be on")
 
 
-def test_what_is_no_longer_declared_goes_and_what_belongs_to_others_stays(subscribed: Subscribed) -> None:
+def test_an_undeclared_subscription_is_deleted_and_those_of_others_stay(subscribed: Subscribed) -> None:
     subscribed.first("Both")
     foreign = {"source": PRESSES, "sink": "service://CliLamp/press", "options": {"auto.offset.reset": "latest"}}
     subscribed.admin("POST", "/subscriptions", foreign)
@@ -185,7 +185,12 @@ def test_bad_input_ends_with_two_and_what_a_server_refuses_with_seven(subscribed
             (),
             "Restate knows no Kafka cluster 'cli'. Say where its brokers are: --brokers cli=host:9092",
         ),
-        (2, ("Presses",), ("--brokers", "cli"), "'cli' says no brokers. Write --brokers name=host:9092,host:9092"),
+        (
+            2,
+            ("Presses",),
+            ("--brokers", "cli"),
+            "'cli' does not name brokers. Write --brokers name=host:9092,host:9092",
+        ),
         (
             7,
             ("Presses",),
@@ -195,7 +200,7 @@ def test_bad_input_ends_with_two_and_what_a_server_refuses_with_seven(subscribed
         (7, ("NobodyServesThis",), (), "Service 'NobodyServesThis' is not registered at"),
         (7, ("Presses",), ("--admin", nowhere), f"Restate's admin API cannot be reached at {nowhere}"),
         (7, ("Presses",), ("--admin", ingress), "Restate refuses GET /kafka-clusters"),
-        (2, ("Presses",), ("--admin", "nonsense"), "'nonsense' is no address for --admin"),
+        (2, ("Presses",), ("--admin", "nonsense"), "'nonsense' is not an address for --admin"),
         (2, ("Nothing",), (), "has no 'Nothing'"),
         (2, (), (), "Missing argument 'TARGETS...'"),
     ]

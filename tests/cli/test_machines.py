@@ -71,7 +71,7 @@ def test_events_says_what_a_machine_takes_and_why_not_the_rest(shop: Shop) -> No
     assert told[0].split() == ["event", "accepts", "why", "not", "payload"]
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in told[1:]}
     assert rows["sell"] == "yes – integer"
-    assert rows["unlock"] == "no not in open; it is taken in closed Unlock"
+    assert rows["unlock"] == "no not in open; accepted in closed Unlock"
     assert {one["event"]: one["accepts"] for one in shop.json("events", "Kiosk/events")}["lock"] == "yes"
 
 
@@ -119,7 +119,7 @@ def test_watch_tells_what_happens_until_the_machine_ends(shop: Shop) -> None:
         assert watching.wait(20) == 0
 
 
-def test_list_finds_machines_by_what_they_are(shop: Shop) -> None:
+def test_list_filters_machines(shop: Shop) -> None:
     shop.opened("list-a", "list-b", "list-c")
     shop.done("send", "Kiosk/list-b", "lock")
     shop.done("send", "Kiosk/list-c", "check_books")
@@ -163,7 +163,7 @@ def test_send_takes_a_payload_from_anywhere_and_shows_the_receipt(shop: Shop, tm
         (["Kiosk/wrong", "sel", "1"], 4, "Did you mean 'sell'?"),
         (["Kiosk/wrong", "unlock", '{"owner": ""}'], 4, "$.owner"),
         (["Kiosk/wrong", "nightfall"], 4, "is private"),
-        (["Kiosk/wrong", "sell", "blue"], 2, "it is no JSON"),
+        (["Kiosk/wrong", "sell", "blue"], 2, "this is not valid JSON"),
         (["Kiosk/wrong", "sell", "@nowhere"], 2, "'nowhere' cannot be read"),
         (
             ["Kiosk", "sell"],
@@ -171,7 +171,7 @@ def test_send_takes_a_payload_from_anywhere_and_shows_the_receipt(shop: Shop, tm
             "'Kiosk' does not name a machine. Write CHART/KEY, or say which of them: --where state=…",
         ),
         (["Kiosk/wrong", "sell", "--yes"], 2, "--yes and --run belong to --where."),
-        (["Kiosk", "sell", "--where", "colour=blue"], 2, "'colour=blue' is no condition."),
+        (["Kiosk", "sell", "--where", "colour=blue"], 2, "'colour=blue' is not a condition."),
         (["Kiosk/wrong", "sell", "--where", "state=open"], 2, "name the CHART alone"),
         (["Nobody/x", "sell"], 7, "service 'Nobody' not found"),
     ],
@@ -180,7 +180,7 @@ def test_send_says_what_is_wrong(shop: Shop, arguments: list[str], code: int, wo
     assert words in shop.refused("send", *arguments, code=code)
 
 
-def test_an_event_goes_to_all_machines_that_are_somewhere(shop: Shop) -> None:
+def test_an_event_goes_to_all_machines_that_match(shop: Shop) -> None:
     keys = [f"many-{number}" for number in range(5)]
     for key in keys:
         shop.done("send", f"Kiosk/{key}", "unlock", '{"owner": "many"}')
@@ -204,12 +204,12 @@ def test_an_event_goes_to_all_machines_that_are_somewhere(shop: Shop) -> None:
     assert "Kiosk/many-4: event 'sell' is not accepted" in refused.stdout
 
 
-def test_wait_returns_when_it_is_so_and_fails_when_it_cannot_be(shop: Shop) -> None:
+def test_wait_returns_when_the_condition_is_met_and_fails_when_it_cannot_be(shop: Shop) -> None:
     told = shop.json("wait", "Kiosk/waited", "--event", "unlock", "--payload", '{"owner": "Ada"}', "--state", "open")
 
     assert (told["event"], told["configuration"]) == ("unlock", ["open"])
     assert "was not met within" in shop.refused("wait", "Kiosk/waited", "--state", "gone", "--timeout", "100ms", code=5)
-    assert "Say one thing" in shop.refused("wait", "Kiosk/waited", code=2)
+    assert "Name one condition" in shop.refused("wait", "Kiosk/waited", code=2)
     assert "is not a duration" in shop.refused("wait", "Kiosk/waited", "--settled", "--timeout", "soon", code=2)
 
 
@@ -220,8 +220,10 @@ def test_a_machine_is_repaired_cancelled_and_deleted(shop: Shop) -> None:
 
     assert shop.json("repair", "Kiosk/mended", "--move", "open", "--reason", "found them")["status"] == "running"
     assert "no exclusive activity is running" in shop.refused("cancel", "Kiosk/mended", code=5)
-    assert "Say one thing to do" in shop.refused("repair", "Kiosk/mended", "--reason", "why", code=2)
-    assert "either undone" in shop.refused("delete", "Kiosk/mended", "--compensate", "--abandon", code=2)
+    assert "Choose one action" in shop.refused("repair", "Kiosk/mended", "--reason", "why", code=2)
+    assert "Choose one: --compensate undoes" in shop.refused(
+        "delete", "Kiosk/mended", "--compensate", "--abandon", code=2
+    )
     no = shop("delete", "Kiosk/mended", input="n\n")
     assert (no.exit_code, "Delete Kiosk/mended? [y/N]" in no.stderr) == (1, True)
     assert shop.json("delete", "Kiosk/mended", "--yes")["outcome"] == "deleted"
@@ -240,18 +242,18 @@ def test_machines_go_to_another_server(shop: Shop, tmp_path: Path) -> None:
     assert [json.loads(line)["key"] for line in file.read_text().splitlines()] == ["moved-1", "moved-2"]
     told = shop.refused("import", str(file), code=1)
     assert "Nothing was imported" in told
-    assert "Kiosk/moved-1: there is such a machine. Delete it first." in told
+    assert "Kiosk/moved-1: the machine exists. Delete it first." in told
     with RestateServer() as other:
         other.register(shop.served.process.url)
         there = Shop(other, shop.served)
-        assert "Kiosk/moved-2: it has timers under way." in there.refused("import", str(file), code=1)
+        assert "Kiosk/moved-2: it still has timers." in there.refused("import", str(file), code=1)
         assert there.done("import", str(file), "--skip") == "1 machines imported, 1 left out.\n"
         assert there.json("show", "Kiosk/moved-1")["data"]["owner"] == "Ada"
         assert there.json("history", "Kiosk/moved-1")[-1]["event"] == "lock"
         assert there.json("send", "Kiosk/moved-1", "unlock", '{"owner": "Grace"}')["configuration"] == ["open"]
     assert "There is no machine of Kiosk with the key nobody." in shop.refused("export", "Kiosk", "nobody", code=1)
     file.write_text("nonsense\n")
-    assert "Line 1 is none that export has written" in shop.refused("import", str(file), code=2)
+    assert "Line 1 was not written by export" in shop.refused("import", str(file), code=2)
 
 
 # ── what is wrong ─────────────────────────────────────────────────────────────────────────────────────────────────────

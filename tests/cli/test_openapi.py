@@ -62,7 +62,7 @@ def test_an_event_has_its_payload_and_every_answer() -> None:
     assert "/Kiosk/{key}/nightfall" not in document["paths"]
 
 
-def test_what_only_operators_may_do_is_not_told() -> None:
+def test_handlers_for_operators_are_left_out() -> None:
     @durable(name="Closed", operators_only=["delete", "send"], workflow=True)
     class Closed(Kiosk):
         """Nobody deletes it."""
@@ -88,7 +88,7 @@ def test_the_command_writes_it_and_says_when_it_is_stale(tmp_path: Path) -> None
     file.write_text("{}")
     assert run("-o", str(file), "--check") == (
         1,
-        f"{file} is stale. Write it again: durable-fsm openapi {target} -o {file}\n",
+        f"{file} is stale. Update it: durable-fsm openapi {target} -o {file}\n",
     )
     assert run("--check")[0] == 2
 

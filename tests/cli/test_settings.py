@@ -59,14 +59,17 @@ def test_people_read_one_setting_a_line(folder: Path) -> None:
         ("[", "pyproject.toml cannot be read: "),
         (
             "[tool.durable_fsm]\ningres = 'x'",
-            "[tool.durable_fsm] knows no 'ingres'. It knows admin, app, ca, diagrams,",
+            "[tool.durable_fsm] has an unknown entry 'ingres'. Known: admin, app, ca, diagrams,",
         ),
         ("[tool.durable_fsm]\ninsecure = 'no'", "'insecure' of [tool.durable_fsm] must be true or false, not 'no'."),
         ("[tool.durable_fsm]\ntoken = 5", "'token' of [tool.durable_fsm] must be a string, not 5."),
-        ("[tool.durable_fsm]\nadmin = 'localhost'", "'localhost' is no address for --admin. Write it as in http://"),
+        (
+            "[tool.durable_fsm]\nadmin = 'localhost'",
+            "'localhost' is not an address for --admin. Write it as in http://",
+        ),
     ],
 )
-def test_settings_that_are_none_are_refused_before_anything_is_done(folder: Path, text: str, problem: str) -> None:
+def test_an_invalid_setting_is_refused_before_the_command_runs(folder: Path, text: str, problem: str) -> None:
     (folder / "pyproject.toml").write_text(text)
 
     result = run()
@@ -78,7 +81,7 @@ def test_settings_that_are_none_are_refused_before_anything_is_done(folder: Path
 def test_authorities_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
 
-    with pytest.raises(click.UsageError, match="holds no certificates that can be read"):
+    with pytest.raises(click.UsageError, match="contains no readable certificates"):
         _ = Connection(ca=tmp_path / "ca.pem").verify
 
 

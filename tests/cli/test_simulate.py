@@ -91,12 +91,12 @@ def test_pretty_is_for_people() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{nope", "line 1: this is no JSON"),
+        ("{nope", "line 1: this is not valid JSON"),
         ("[1]", "line 1: expected a JSON object, got [1]."),
         ('{"x": 1}', "line 1: expected one of 'event', 'advance', 'done', 'error', got {\"x\":1}."),
         ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
-        ('{"event": "press", "playload": {}}', "line 1: 'playload' means nothing beside 'event'."),
-        ('{"event": 5}', "line 1: 'event' is a string, not 5."),
+        ('{"event": "press", "playload": {}}', "line 1: 'playload' has no meaning together with 'event'."),
+        ('{"event": 5}', "line 1: 'event' must be a string, not 5."),
         ('{"advance": "soon"}', "line 1: 'soon' is not a duration; write 100ms, 30s, 15m, 2h or 1d."),
         ('{"done": "on"}', "line 1: Lamp/simulated: activity 'on' is not running; running: none"),
     ],
@@ -121,7 +121,7 @@ def test_a_line_that_cannot_be_followed_ends_the_run_with_code_2(line: str, mess
         (LAMP.replace(":Lamp", ":NotAChart"), "is not a statechart. It has 'Lamp'."),
     ],
 )
-def test_a_target_that_is_none_says_what_is(target: str, message: str) -> None:
+def test_a_target_that_leads_nowhere_says_why(target: str, message: str) -> None:
     result = simulate(target=target)
 
     assert result.exit_code == 2

@@ -93,7 +93,7 @@ def test_a_service_that_answers_with_errors_is_not_ready(tmp_path: Path) -> None
             service.wait_ready(url, A_MOMENT)
 
 
-def test_a_port_that_somebody_else_serves_is_not_mistaken_for_the_service(tmp_path: Path) -> None:
+def test_a_port_of_another_process_is_not_mistaken_for_the_service(tmp_path: Path) -> None:
     service = web(tmp_path)
     somebody = socket.create_server(("127.0.0.1", service.port))
 
@@ -166,7 +166,7 @@ def test_a_service_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
         pytest.param("sys.exit(0)", id="in order, having closed nothing"),
     ],
 )
-def test_what_a_test_run_has_started_dies_with_it(end: str, tmp_path: Path) -> None:
+def test_the_processes_of_a_test_run_die_with_it(end: str, tmp_path: Path) -> None:
     port = free_port()
     program = f"""
         import os, signal, sys

@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
     ],
     ids=lambda command: command[0],
 )
-def test_the_tools_of_the_formats_have_nothing_to_say(command: tuple[str, ...]) -> None:
+def test_the_linters_of_image_and_manifests_find_nothing(command: tuple[str, ...]) -> None:
     ran = subprocess.run(
         [str(SCRIPTS / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

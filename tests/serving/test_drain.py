@@ -85,7 +85,7 @@ def test_a_request_that_is_busy_reads_its_end_when_it_asks() -> None:
     assert [message["more_body"] for message in read] == [False]
 
 
-def test_who_cancels_a_request_is_obeyed_before_and_after_its_end() -> None:
+def test_a_cancellation_from_elsewhere_reaches_the_request_before_and_after_its_end() -> None:
     async def app(scope: Any, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
         while True:
             await receive()
@@ -107,7 +107,7 @@ def test_who_cancels_a_request_is_obeyed_before_and_after_its_end() -> None:
     asyncio.run(story(ended=True))
 
 
-def test_once_it_ends_it_takes_nothing_and_says_so() -> None:
+def test_a_draining_process_answers_503() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError(scope)
 
@@ -126,7 +126,7 @@ def test_once_it_ends_it_takes_nothing_and_says_so() -> None:
     assert asyncio.run(story()) == [200, 503, 503]
 
 
-def test_restates_application_is_spared_the_lifespan_and_others_have_it() -> None:
+def test_restates_application_never_sees_the_lifespan_and_others_do() -> None:
     seen: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -93,7 +93,7 @@ def told_to_end(process: ServiceProcess, number: signal.Signals = signal.SIGTERM
 
 
 @pytest.mark.parametrize("server", ALL)
-def test_of_what_comes_while_it_is_told_to_end_nothing_is_lost_or_doubled(
+def test_events_that_arrive_during_a_drain_are_neither_lost_nor_doubled(
     server: str, restate_server: RestateServer, effects: EffectLog, tmp_path: Path
 ) -> None:
     with (
@@ -118,7 +118,7 @@ def test_of_what_comes_while_it_is_told_to_end_nothing_is_lost_or_doubled(
 
 
 @pytest.mark.parametrize("server", ALL)
-def test_a_step_that_runs_may_end_and_is_not_done_again(
+def test_a_running_step_ends_during_a_drain_and_is_not_done_again(
     server: str, restate_server: RestateServer, effects: EffectLog, tmp_path: Path
 ) -> None:
     key = f"{server}-step"
@@ -141,7 +141,7 @@ def test_a_step_that_runs_may_end_and_is_not_done_again(
 
 
 @pytest.mark.parametrize("server", ALL)
-def test_what_waits_holds_nobody_up_and_is_taken_up_by_the_next_process(
+def test_a_waiting_invocation_does_not_delay_the_end_and_resumes_in_the_next_process(
     server: str, restate_server: RestateServer, effects: EffectLog, tmp_path: Path
 ) -> None:
     key = f"{server}-wait"
@@ -172,7 +172,7 @@ def callback_of(server: RestateServer, key: str) -> str:
     return next((one["id"] for activity in running for one in activity.get("callbacks", [])), "")
 
 
-def test_what_is_not_at_rest_in_time_is_cut_off_and_done_again(
+def test_a_request_that_does_not_drain_in_time_is_cut_off_and_done_again(
     restate_server: RestateServer, effects: EffectLog, tmp_path: Path
 ) -> None:
     with (
@@ -300,7 +300,7 @@ def test_it_speaks_tls(server: str, effects: EffectLog, tmp_path: Path) -> None:
         assert f"https://127.0.0.1:{process.port} by {server}" in process.log_tail()
 
 
-def test_only_servers_with_a_known_key_may_come(effects: EffectLog, tmp_path: Path) -> None:
+def test_a_request_without_a_known_identity_key_is_refused(effects: EffectLog, tmp_path: Path) -> None:
     known = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
     with serving(tmp_path, "--identity-key", known, env=dict(effects.env)) as process:
         answer = httpx.post(f"{process.url}/invoke/Desk/count", trust_env=False)
@@ -320,14 +320,14 @@ def test_only_servers_with_a_known_key_may_come(effects: EffectLog, tmp_path: Pa
         (("--server", "apache"), "is not one of"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_is_begun(options: tuple[str, ...], problem: str) -> None:
+def test_contradicting_options_are_refused_before_a_process_starts(options: tuple[str, ...], problem: str) -> None:
     ran = serve(*options)
 
     assert ran.returncode == 2
     assert problem in ran.stderr
 
 
-def test_an_address_that_is_taken_is_told() -> None:
+def test_an_address_that_is_taken_is_reported() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as taken:

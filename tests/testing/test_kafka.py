@@ -22,7 +22,7 @@ def read(broker: KafkaBroker, topic: str, partition: int, count: int) -> list[An
     return found
 
 
-def test_records_of_one_key_stand_in_the_order_in_which_they_were_produced() -> None:
+def test_records_of_one_key_keep_their_order() -> None:
     with KafkaBroker() as broker:
         places = broker.produce_all("orders", [("o-17", str(number)) for number in range(100)])
         found = read(broker, "orders", places[0][0], 100)

@@ -200,7 +200,7 @@ def test_an_error_of_an_answer_is_the_error_of_the_activity(error: Exception, tr
     assert charging(charging=refuse).data.trouble == trouble
 
 
-def test_an_activity_whose_state_is_left_is_stopped_and_its_outcome_is_refused() -> None:
+def test_an_activity_whose_state_is_left_is_stopped() -> None:
     order = charging()
 
     order.send("rest")

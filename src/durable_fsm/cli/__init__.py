@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Nothing is decided here."""
+"""The command line: parse, call, print."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ COMMANDS = {
     "kafka": "kafka:kafka",
     "completion": "completion:completion",
 }
-"""Where each is, as `module:function`; imported when it is used."""
+"""The command functions, as `module:function`; a module is imported when its command is used."""
 
 
 class Main(click.Group):
-    """Finds commands when they are wanted, and shows errors once."""
+    """Imports a command when it is used, and shows its errors once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """As they are listed by --help."""
+        """The names, in the order of --help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one."""
+        """Import one command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, function = COMMANDS[cmd_name].partition(":")
@@ -58,10 +58,10 @@ class Main(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; its errors become messages and exit codes.
+        """Run a command, and turn its errors into messages and exit codes.
 
         Raises:
-            CommandError: in place of every other error.
+            CommandError: Instead of every other error.
         """
         try:
             with warnings.catch_warnings():
@@ -75,15 +75,15 @@ class Main(click.Group):
             shown = error
         except click.ClickException:
             raise
-        except Exception as error:  # whatever a command lets out is shown here, once
+        except Exception as error:  # every error of a command is shown here, once
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # whoever reads has heard enough: click ends quietly
+                raise  # the reader closed the pipe: click ends quietly
             shown = as_shown(error)
         shown.as_json = bool(ctx.meta.get(AS_JSON))
         raise shown
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The exit codes."""
+        """Add the exit codes to --help."""
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), words) for code, words in EXIT_CODES.items()])
 
@@ -97,5 +97,5 @@ def _tell(message: Warning | str, *_where: object, **_more: object) -> None:
 def main() -> None:
     """Statecharts that survive.
 
-    Settings are read from flags, then from the environment, then from [tool.durable_fsm] of the nearest pyproject.toml.
+    A setting comes from its flag, else from the environment, else from [tool.durable_fsm] in the nearest pyproject.toml.
     """

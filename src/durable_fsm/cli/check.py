@@ -1,4 +1,4 @@
-"""`durable-fsm check`: whether definitions can be hosted, with everything that is wrong with them."""
+"""`durable-fsm check`: list every problem that keeps definitions from being hosted."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from durable_fsm.frontends.locate import locate_chart, locate_object
 def check(targets: tuple[str, ...], *, as_json: bool) -> None:
     """Read the charts of TARGETS, and print every problem and every warning at once.
 
-    A TARGET is 'module:Name', 'file.py:Name', the path of an .scxml, .json or .yaml document, or an application; without
-    one it is what `durable-fsm dev` would serve. Exits with 3 if any of them cannot be hosted.
+    TARGET is 'module:Name', 'file.py:Name', the path of an .scxml, .json or .yaml document, or an application. The
+    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart cannot be hosted.
     """
     app = None if targets else find_app(None)
     if app is not None and str(app.folder) not in sys.path:

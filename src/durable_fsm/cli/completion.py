@@ -1,4 +1,4 @@
-"""`durable-fsm completion`: what a shell needs to complete commands and options."""
+"""`durable-fsm completion`: print the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 

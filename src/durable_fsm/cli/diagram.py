@@ -1,4 +1,4 @@
-"""`durable-fsm diagram`: pictures and tables of charts, and whether those on disk are still right."""
+"""`durable-fsm diagram`: draw charts as pictures and tables, or check that those on disk are fresh."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = "durable_fsm.diagrams"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture to make: of what, where to, and how."""
+    """One diagram to make: its chart, its file and its options."""
 
     target: str
     output: Path | None
@@ -36,30 +36,36 @@ class Picture:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How, for what makes the file."""
+        """The options, as the renderer takes them."""
         return {field.name: getattr(self, field.name) for field in fields(self)[3:]}
 
 
 @click.command()
 @click.argument("targets", nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; its suffix says the format.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Say the format; svg, if nothing else does.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; its suffix is the format.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), help="The format; default: the suffix of the file, else svg."
+)
 @click.option(
     "--theme",
     type=click.Choice(("light", "dark", "auto", "vars")),
     default="light",
     show_default=True,
-    help="Colours; auto follows the reader's system, vars the page's CSS variables.",
+    help="Colours; auto follows the reader's system, vars uses the page's CSS variables.",
 )
-@click.option("--depth", type=click.IntRange(min=1), help="Draw this many levels; fold what lies deeper.")
+@click.option("--depth", type=click.IntRange(min=1), help="Draw this many levels; fold deeper states.")
 @click.option("--active", multiple=True, metavar="STATE", help="Highlight this state; may be given several times.")
 @click.option(
-    "--direction", type=click.Choice(("TB", "LR")), default="TB", show_default=True, help="Down, or to the right."
+    "--direction",
+    type=click.Choice(("TB", "LR")),
+    default="TB",
+    show_default=True,
+    help="Top to bottom, or left to right.",
 )
-@click.option("--id-prefix", default="", metavar="TEXT", help="Put this before every id, for several on one page.")
-@click.option("--source-url", metavar="URL", help="Link states and labels; {file} and {line} are filled in.")
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is not what would be written.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if a format has to leave anything out.")
+@click.option("--id-prefix", default="", metavar="TEXT", help="Prefix of every id, for several diagrams on one page.")
+@click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if the format leaves anything out.")
 def diagram(
     targets: tuple[str, ...],
     output: Path | None,
@@ -75,8 +81,8 @@ def diagram(
 ) -> None:
     """Draw the charts of TARGETS.
 
-    A target is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Without any, the
-    pictures of [tool.durable_fsm.diagrams] in pyproject.toml are made:
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Without targets, the
+    diagrams of [tool.durable_fsm.diagrams] in pyproject.toml are drawn:
 
     \b
       [tool.durable_fsm.diagrams.order]
@@ -84,18 +90,18 @@ def diagram(
       output = "diagrams/order.svg"
       theme = "auto"
 
-    A Markdown file is filled in place, between these lines (table, mermaid or svg):
+    A Markdown file is updated in place, between these lines (table, mermaid or svg):
 
     \b
       <!-- fsm: machines.order.machine:Order table -->
       <!-- /fsm -->
 
-    SVG and texts go to standard output where no file is named. What a format cannot say goes to standard error.
+    Without a file, SVG and text go to standard output. Standard error lists what the format cannot express.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     if output is not None and len(targets) > 1:
-        raise click.UsageError("One file holds one picture: name one target, or none and a table in pyproject.toml.")
+        raise click.UsageError("One file contains one diagram: name one target, or none and a table in pyproject.toml.")
     if (output or format_) and any(map(_is_document, targets)):
-        raise click.UsageError("A Markdown file is filled in place: leave out -o and --format.")
+        raise click.UsageError("A Markdown file is updated in place: leave out -o and --format.")
     pictures = [
         Picture(target, output, format_ or _format_of(output), theme, depth, active, direction, id_prefix, source_url)
         for target in targets
@@ -113,12 +119,12 @@ def _configured(path: Path) -> list[Picture]:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise click.UsageError(f"Name a target, or describe pictures in [tool.{TABLE}] of {path}.") from None
+        raise click.UsageError(f"Name a target, or describe diagrams in [tool.{TABLE}] of {path}.") from None
     except tomllib.TOMLDecodeError as error:
         raise click.UsageError(f"{path} cannot be read: {error}.") from error
     found = cast("dict[str, dict[str, Any]]", table.get("tool", {}).get("durable_fsm", {}).get("diagrams", {}))
     if not found:
-        raise click.UsageError(f"Name a target, or describe pictures in [tool.{TABLE}] of {path}.")
+        raise click.UsageError(f"Name a target, or describe diagrams in [tool.{TABLE}] of {path}.")
     return [_described(name, members) for name, members in found.items()]
 
 
@@ -127,7 +133,7 @@ def _described(name: str, members: dict[str, Any]) -> Picture:
     if not unknown and _is_document(str(members.get("target"))) and "output" not in members:
         return Picture(members["target"], None, "md")
     if unknown or not {"target", "output"} <= members.keys():
-        what = f"knows no '{min(unknown)}'" if unknown else "needs 'target' and 'output'"
+        what = f"has an unknown entry '{min(unknown)}'" if unknown else "needs 'target' and 'output'"
         raise click.UsageError(f"[tool.{TABLE}.{name}] {what}.")
     output = Path(members["output"])
     rest = {key: value for key, value in members.items() if key not in ("target", "output", "format", "active")}
@@ -144,12 +150,12 @@ def _format_of(output: Path | None) -> str:
     if output is None:
         return "svg"
     if output.suffix not in SUFFIXES:
-        raise click.UsageError(f"'{output}' has no suffix that says a format: {', '.join(SUFFIXES)}. Use --format.")
+        raise click.UsageError(f"'{output}' has no suffix of a known format: {', '.join(SUFFIXES)}. Use --format.")
     return SUFFIXES[output.suffix]
 
 
 def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
-    """Write or compare one picture; whether it is stale, and whether anything was left out."""
+    """Write or compare one diagram; return whether it is stale, and whether anything was left out."""
     if _is_document(picture.target):
         return fill(Path(picture.target), check=check)
     chart = locate_chart(picture.target).chart
@@ -171,16 +177,16 @@ def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
         picture.output.write_bytes(made)
         click.echo(f"wrote {picture.output}", err=True)
     elif picture.format == "png" and sys.stdout.isatty():
-        raise click.UsageError("A PNG is no text: name a file with -o.")
+        raise click.UsageError("A PNG is binary: name a file with -o.")
     else:
         sys.stdout.buffer.write(made)
     return False, bool(lost)
 
 
 def _is_stale(chart: Chart, picture: Picture, wanted: bytes) -> bool:
-    """Compare a file with what would be written; say how it differs, and what mends it."""
+    """Compare a file with the fresh diagram; print how it differs, and the command that updates it."""
     if picture.output is None:
-        raise click.UsageError("--check compares files: name one with -o, or describe pictures in pyproject.toml.")
+        raise click.UsageError("--check compares files: name one with -o, or describe diagrams in pyproject.toml.")
     there = picture.output.read_bytes() if picture.output.is_file() else b""
     if is_fresh(there, wanted):
         return False

@@ -1,4 +1,4 @@
-"""Markdown documents whose blocks `durable-fsm diagram` fills, or finds stale."""
+"""Fill the blocks of Markdown documents, or check that they are fresh."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 
 def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
-    """Fill the blocks of a document, or compare them; whether it is stale, and whether anything was left out.
+    """Fill the blocks of a document, or compare them; return whether it is stale, and whether anything was left out.
 
     Raises:
-        click.UsageError: there is no such document, or a block cannot be filled; the message says file and line.
+        click.UsageError: The document does not exist, or a block cannot be filled; the message says file and line.
     """
     lost: list[str] = []
 
@@ -57,7 +57,7 @@ def _rendered(path: Path, block: MarkdownBlock) -> Export:
 
 
 def _body(chart: Chart, kind: str) -> Export:
-    """What stands in a block; a table of Markdown needs blank lines around it."""
+    """Render the body of a block. A Markdown table needs blank lines around it."""
     if kind == "svg":
         return Export(to_svg(chart, theme="auto", id_prefix=f"{chart.name.lower()}-"))
     if kind == "mermaid":

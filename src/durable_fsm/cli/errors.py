@@ -1,4 +1,4 @@
-"""How an error ends a command: one exit code for each branch of the tree, shown once, without a traceback."""
+"""Exit codes, one for each branch of the error tree, and the messages of errors."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ BRANCHES: dict[type[DurableFSMError], int] = {
 
 EXIT_CODES = {
     0: "Done.",
-    DIFFERS: "Done, and the answer is no: a check found differences, or something was held back.",
-    USAGE: "The command was called wrongly; nothing was done.",
+    DIFFERS: "Done; a check found differences, or part of the work was held back.",
+    USAGE: "The command line is wrong; nothing was done.",
     3: "The author: a definition cannot become a chart (DefinitionError).",
-    4: "The sender: the machine does not take this, and has not moved (EventError).",
-    5: "The operator: the machine, or what is stored of it, cannot do this (MachineError).",
-    6: "The author: code of the machine failed (ActionError, UnknownWork, TerminalError).",
-    SERVER: "A server cannot be reached, refuses what it is asked, or could not be started.",
-    BUG: "A mistake in durable-fsm itself.",
+    4: "The sender: the machine refused this and did not change (EventError).",
+    5: "The operator: the machine cannot do this, or its stored snapshot cannot be read (MachineError).",
+    6: "The author: code of the chart failed (ActionError, UnknownWork, TerminalError).",
+    SERVER: "A server cannot be reached, refused the request, or could not be started.",
+    BUG: "A bug in durable-fsm.",
     INTERRUPTED: "Stopped by Ctrl-C.",
 }
-"""Every exit code, and what it says."""
+"""Every exit code and its meaning."""
 
 
 class CommandError(click.ClickException):
     """An error as the command line shows it.
 
-    Commands raise it for what no class of the tree says, with `code=SERVER` or another of `EXIT_CODES`.
+    Commands raise it, with a code of `EXIT_CODES`, where no class of the error tree fits.
     """
 
     def __init__(self, message: str, *, code: int, kind: str = "CommandError", **facts: object) -> None:
@@ -75,7 +75,7 @@ class CommandError(click.ClickException):
 
 
 def as_shown(error: Exception) -> CommandError:
-    """What the command line makes of any exception that a command lets out."""
+    """Turn an exception of a command into the error that is shown."""
     import httpx
 
     from durable_fsm.admin.client import AdminRefused
@@ -96,7 +96,7 @@ def as_shown(error: Exception) -> CommandError:
 
 
 def exit_code_of(kind: type[DurableFSMError]) -> int:
-    """The exit code of a class of the tree: that of its branch."""
+    """Return the exit code of an error class: that of its branch."""
     for branch, code in BRANCHES.items():
         if issubclass(kind, branch):
             return code
@@ -107,7 +107,7 @@ def _unreachable(error: Any) -> str:  # Any: httpx.TransportError, which is impo
     try:
         url = error.request.url
         place = f"{url.scheme}://{url.netloc.decode()}"
-    except RuntimeError:  # it was never sent
+    except RuntimeError:  # the request was never sent
         place = "the server"
     why = str(error) or type(error).__name__
     return f"{place} cannot be reached: {why}. Is it running? Name another with --ingress or --admin; `durable-fsm dev` starts one."
@@ -116,6 +116,6 @@ def _unreachable(error: Any) -> str:  # Any: httpx.TransportError, which is impo
 def _bug(error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     return (
-        f"this is a mistake in durable-fsm, not yours. Please report it with what follows and the command you typed.\n"
+        f"this is a bug in durable-fsm, not a mistake of yours. Please report it with the command and these lines:\n"
         f"durable-fsm {durable_fsm.__version__}, Python {platform.python_version()}, {platform.platform()}\n{trace}"
     )

@@ -1,4 +1,4 @@
-"""`durable-fsm kafka`: the subscriptions that charts declare, at the server; and what could not be taken."""
+"""`durable-fsm kafka`: create the subscriptions that charts declare, and list rejected records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from durable_fsm.frontends.locate import locate_chart
 @click.argument("targets", nargs=-1, required=True)
 @connected
 @click.option(
-    "--brokers", multiple=True, metavar="NAME=HOST:PORT,…", help="Where a cluster is; may be given several times."
+    "--brokers", multiple=True, metavar="NAME=HOST:PORT,…", help="Addresses of a cluster; may be given several times."
 )
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if anything differs.")
-@click.option("--replace", is_flag=True, help="Replace subscriptions whose declaration has changed.")
-@click.option(
-    "--poison", "list_poison", is_flag=True, help="List what topics and webhooks brought and nobody could take."
-)
+@click.option("--replace", is_flag=True, help="Replace subscriptions whose declaration changed.")
+@click.option("--poison", "list_poison", is_flag=True, help="List the records and requests that no machine accepted.")
 def kafka(
     targets: tuple[str, ...],
     connection: Connection,
@@ -33,10 +31,9 @@ def kafka(
     replace: bool,
     list_poison: bool,
 ) -> None:
-    """Give the topics that TARGETS declare their subscriptions, and delete those that are no longer declared.
+    """Create the subscriptions that TARGETS declare, and delete those that are no longer declared.
 
-    A TARGET is 'module:Name' or 'file.py:Name'. Subscriptions of others are left alone. To run it twice changes
-    nothing.
+    TARGET is 'module:Name' or 'file.py:Name'. Subscriptions of other charts stay. Running it again changes nothing.
     """
     charts = [locate_chart(target).chart for target in targets]
     addresses = dict(map(_address, brokers))
@@ -65,7 +62,7 @@ def kafka(
 def _address(text: str) -> tuple[str, str]:
     name, equals, address = text.partition("=")
     if not (name and equals and address):
-        raise click.UsageError(f"'{text}' says no brokers. Write --brokers name=host:9092,host:9092")
+        raise click.UsageError(f"'{text}' does not name brokers. Write --brokers name=host:9092,host:9092")
     return name, address
 
 

@@ -1,4 +1,4 @@
-"""What commands about machines have in common: the machine that is meant, payloads, durations, and the way there."""
+"""Arguments of commands about machines: CHART/KEY, payloads and durations; and the client that reaches the machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command takes what its options say
 
 
-class Place(NamedTuple):
-    """A machine: its chart and its key, which may hold slashes itself; without a key, all machines of a chart."""
+class MachineRef(NamedTuple):
+    """A machine: its chart and its key. The key may contain slashes. Without a key, it means all machines of the chart."""
 
     chart: str
     key: str
@@ -32,14 +32,14 @@ class Place(NamedTuple):
 
 
 if TYPE_CHECKING:
-    _Places = click.ParamType[Place]
+    _Refs = click.ParamType[MachineRef]
     _Durations = click.ParamType[timedelta]
     _Payloads = click.ParamType[Any]  # Any: JSON of a shape that its machine knows
 else:  # older versions of click have no arguments here
-    _Places = _Durations = _Payloads = click.ParamType
+    _Refs = _Durations = _Payloads = click.ParamType
 
 
-class PlaceType(_Places):
+class MachineRefType(_Refs):
     """`Order/o-17`."""
 
     name = "chart/key"
@@ -49,12 +49,12 @@ class PlaceType(_Places):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Place:  # Any: click's own
-        """Split it at its first slash."""
+    ) -> MachineRef:  # Any: click's own
+        """Split it at the first slash."""
         chart, _, key = str(value).partition("/")
         if not chart or not (key or self._keyless):
             self.fail(f"'{value}' does not name a machine. Write CHART/KEY, as in Order/o-17.", param, ctx)
-        return Place(chart, key)
+        return MachineRef(chart, key)
 
 
 class DurationType(_Durations):
@@ -89,15 +89,15 @@ class PayloadType(_Payloads):
         except OSError as error:
             self.fail(f"'{text[1:]}' cannot be read: {error.strerror}.", param, ctx)
         except ValueError as error:
-            self.fail(f"it is no JSON ({error}). A text needs quotes of its own: '\"blue\"'.", param, ctx)
+            self.fail(f"this is not valid JSON ({error}). Put a string into quotes: '\"blue\"'.", param, ctx)
 
 
-MACHINE = click.argument("place", metavar="CHART/KEY", type=PlaceType())
+MACHINE = click.argument("ref", metavar="CHART/KEY", type=MachineRefType())
 
 
 @contextmanager
 def calling(connection: Connection) -> Generator[SyncClient]:
-    """A client for the ingress."""
+    """Open a client for the ingress."""
     from durable_fsm.client import SyncClient
 
     with SyncClient(connection.ingress, token=connection.token, verify=connection.verify, patience=PATIENCE) as client:
@@ -105,11 +105,11 @@ def calling(connection: Connection) -> Generator[SyncClient]:
 
 
 @contextmanager
-def reached(connection: Connection, place: Place) -> Generator[SyncNamedMachine]:
-    """One machine."""
+def reached(connection: Connection, ref: MachineRef) -> Generator[SyncNamedMachine]:
+    """Open a client for one machine."""
     with calling(connection) as client:
-        yield client.machine(place.chart, place.key)
+        yield client.machine(ref.chart, ref.key)
 
 
 PATIENCE = timedelta(seconds=5)
-"""How long a server may be away before a person is told so."""
+"""How long a server may be away before the command reports it."""

@@ -1,4 +1,4 @@
-"""Commands about one machine: what it takes, where it is, what it has done, and what is to be done with it."""
+"""Commands about one machine: look at it, wait for it, and change it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from durable_fsm.cli.machine_arg import MACHINE, DurationType, PayloadType, Place, reached
+from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
 from durable_fsm.cli.output import json_option, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
@@ -20,7 +20,7 @@ from durable_fsm.frontends.locate import locate_chart
 if TYPE_CHECKING:
     from durable_fsm.client import Entry, Receipt, View
 
-Facts = dict[str, Any]  # Any: JSON of what a machine has answered
+Facts = dict[str, Any]  # Any: JSON of an answer
 
 
 # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -29,11 +29,13 @@ Facts = dict[str, Any]  # Any: JSON of what a machine has answered
 @click.command("events")
 @MACHINE
 @connected
-@click.option("--chart", "target", metavar="TARGET", help="Its definition, to say which states take the others.")
+@click.option(
+    "--chart", "target", metavar="TARGET", help="The definition, to show which states accept the other events."
+)
 @json_option
-def events(place: Place, connection: Connection, *, target: str | None, as_json: bool) -> None:
-    """Say what CHART/KEY accepts now, and why not the rest."""
-    with reached(connection, place) as machine:
+def events(ref: MachineRef, connection: Connection, *, target: str | None, as_json: bool) -> None:
+    """Show which events CHART/KEY accepts now, and why it refuses the others."""
+    with reached(connection, ref) as machine:
         view = machine.snapshot()
     takers = _takers(target)
     rows = [
@@ -45,11 +47,11 @@ def events(place: Place, connection: Connection, *, target: str | None, as_json:
         }
         for one in view.events
     ]
-    show(rows or f"{place} takes no events from outside.", as_json)
+    show(rows or f"{ref} accepts no events from outside.", as_json)
 
 
 def _takers(target: str | None) -> dict[str, list[str]]:
-    """By event, the states from which a transition takes it."""
+    """Return, by event, the states with a transition for it."""
     found: dict[str, list[str]] = {}
     for edge in locate_chart(target).chart.transitions if target is not None else ():
         for event in edge.events:
@@ -60,7 +62,7 @@ def _takers(target: str | None) -> dict[str, list[str]]:
 def _why_not(view: View, states: list[str] | None) -> str:
     if view.status is not Status.RUNNING:
         return f"the machine is {view.status}"
-    taken = f"; it is taken in {', '.join(dict.fromkeys(states))}" if states else ""
+    taken = f"; accepted in {', '.join(dict.fromkeys(states))}" if states else ""
     return f"not in {', '.join(view.configuration)}{taken}"
 
 
@@ -74,9 +76,9 @@ def _title(schema: Json) -> str | None:
 @MACHINE
 @connected
 @json_option
-def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None:
-    """Show CHART/KEY: where it is, its data, what it waits for."""
-    with reached(connection, place) as machine:
+def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> None:
+    """Show CHART/KEY: its states, its data, and what it waits for."""
+    with reached(connection, ref) as machine:
         view = machine.snapshot()
     if as_json:
         show(view.record, as_json)
@@ -85,7 +87,7 @@ def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None
     failure: Facts = record.get("failure") or {}
     refused: Facts = record.get("refused") or {}
     facts: Facts = {
-        "machine": str(place),
+        "machine": str(ref),
         "status": str(view.status),
         "states": list(view.configuration),
         "version": view.version,
@@ -111,18 +113,18 @@ def show_machine(place: Place, connection: Connection, *, as_json: bool) -> None
 @MACHINE
 @connected
 @click.option(
-    "--last", type=click.IntRange(min=1), default=20, show_default=True, help="So many of the latest entries."
+    "--last", type=click.IntRange(min=1), default=20, show_default=True, help="Show this many of the latest entries."
 )
-@click.option("--after", type=click.IntRange(min=0), help="All entries behind this one instead.")
+@click.option("--after", type=click.IntRange(min=0), help="Show all entries after this one instead.")
 @json_option
-def history(place: Place, connection: Connection, *, last: int, after: int | None, as_json: bool) -> None:
-    """Show what CHART/KEY has done, oldest first."""
-    with reached(connection, place) as machine:
+def history(ref: MachineRef, connection: Connection, *, last: int, after: int | None, as_json: bool) -> None:
+    """Show the history of CHART/KEY, oldest first."""
+    with reached(connection, ref) as machine:
         found = list(machine.history(last=last) if after is None else machine.history(after=after))
     if as_json:
         show([entry.record for entry in found], as_json)
     else:
-        show([_row(entry) for entry in found] or f"{place} keeps no history.", as_json)
+        show([_row(entry) for entry in found] or f"{ref} keeps no history.", as_json)
 
 
 def _row(entry: Entry) -> Facts:
@@ -142,18 +144,18 @@ def _row(entry: Entry) -> Facts:
 @click.command("watch")
 @MACHINE
 @connected
-@click.option("--interval", type=DurationType(), default="500ms", show_default=True, help="How often to look.")
+@click.option("--interval", type=DurationType(), default="500ms", show_default=True, help="Time between two looks.")
 @json_option
-def watch(place: Place, connection: Connection, *, interval: timedelta, as_json: bool) -> None:
-    """Print what CHART/KEY does, as it does it, until it ends or you press Ctrl-C.
+def watch(ref: MachineRef, connection: Connection, *, interval: timedelta, as_json: bool) -> None:
+    """Print each step of CHART/KEY as it happens, until the machine ends or you press Ctrl-C.
 
     With --json each entry is one line.
     """
-    with reached(connection, place) as machine:
+    with reached(connection, ref) as machine:
         seen = max((entry.n for entry in machine.history(last=1)), default=0)
         view = machine.snapshot()
         if not as_json:
-            click.echo(f"{place} is {view.status} in {words(list(view.configuration))}")
+            click.echo(f"{ref} is {view.status} in {words(list(view.configuration))}")
         while view.status is Status.RUNNING:
             time.sleep(interval.total_seconds())
             for entry in machine.history(after=seen):
@@ -176,16 +178,16 @@ def _line(entry: Entry) -> str:
 @click.command("wait")
 @MACHINE
 @connected
-@click.option("--state", help="Until this state is active.")
-@click.option("--tag", help="Until a state with this tag is.")
-@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Until it has this status.")
+@click.option("--state", help="Wait for this state.")
+@click.option("--tag", help="Wait for a state with this tag.")
+@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Wait for this status.")
 @click.option("--settled", is_flag=True, help="Until nothing of it is under way.")
 @click.option("--event", help="Send this event first; only what comes after it counts.")
 @click.option("--payload", type=PayloadType(), help="Of that event: JSON, '-' or '@file'.")
 @click.option("--timeout", type=DurationType(), default="1h", show_default=True, help="How long to wait.")
 @json_option
 def wait(
-    place: Place,
+    ref: MachineRef,
     connection: Connection,
     *,
     state: str | None,
@@ -197,10 +199,10 @@ def wait(
     timeout: timedelta,
     as_json: bool,
 ) -> None:
-    """Wait until CHART/KEY is somewhere; exits with 5 if that takes too long, or can never be."""
+    """Wait until CHART/KEY meets a condition; exit with 5 if it takes too long or has become impossible."""
     if [state, tag, status, settled or None].count(None) != 3:
-        raise click.UsageError("Say one thing to wait for: --state, --tag, --status or --settled.")
-    with reached(connection, place) as machine:
+        raise click.UsageError("Name one condition: --state, --tag, --status or --settled.")
+    with reached(connection, ref) as machine:
         receipt = machine.wait_for(
             state=state, tag=tag, status=status, settled=settled, event=event, payload=payload, timeout=timeout
         )
@@ -210,29 +212,31 @@ def wait(
 @click.command("cancel")
 @MACHINE
 @connected
-@click.option("--activity", metavar="ID", help="The activity to cancel; the exclusive one that runs, if not given.")
+@click.option("--activity", metavar="ID", help="The activity to cancel; default: the exclusive one that runs.")
 @json_option
-def cancel(place: Place, connection: Connection, *, activity: str | None, as_json: bool) -> None:
-    """Cancel what CHART/KEY is doing; its outcome is an error of type 'cancelled'."""
-    with reached(connection, place) as machine:
+def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, as_json: bool) -> None:
+    """Cancel an activity of CHART/KEY; its outcome is an error of type 'cancelled'."""
+    with reached(connection, ref) as machine:
         cancelled = machine.cancel(activity)
-    show({"cancelled": list(cancelled)} if as_json else f"{place}: cancelled {words(list(cancelled))}", as_json)
+    show({"cancelled": list(cancelled)} if as_json else f"{ref}: cancelled {words(list(cancelled))}", as_json)
 
 
 @click.command("delete")
 @MACHINE
 @connected
-@click.option("--compensate", is_flag=True, help="Undo first what its activities have done.")
-@click.option("--abandon", is_flag=True, help="Leave what they have done as it is.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--compensate", is_flag=True, help="First undo the completed work of its activities.")
+@click.option("--abandon", is_flag=True, help="Keep the completed work of its activities.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
-def delete(place: Place, connection: Connection, *, compensate: bool, abandon: bool, yes: bool, as_json: bool) -> None:
-    """Delete CHART/KEY: what it has begun is stopped, its data are gone, its key is free."""
+def delete(
+    ref: MachineRef, connection: Connection, *, compensate: bool, abandon: bool, yes: bool, as_json: bool
+) -> None:
+    """Delete CHART/KEY: stop its activities and children, remove its data, free its key."""
     if compensate and abandon:
-        raise click.UsageError("What it has done is either undone (--compensate) or stays (--abandon).")
+        raise click.UsageError("Choose one: --compensate undoes the completed work, --abandon keeps it.")
     if not yes:
-        click.confirm(f"Delete {place}?", abort=True, err=True)
-    with reached(connection, place) as machine:
+        click.confirm(f"Delete {ref}?", abort=True, err=True)
+    with reached(connection, ref) as machine:
         receipt = machine.delete(compensate=compensate, abandon=abandon)
     show_receipt(receipt, as_json=as_json)
 
@@ -240,16 +244,21 @@ def delete(place: Place, connection: Connection, *, compensate: bool, abandon: b
 @click.command("repair")
 @MACHINE
 @connected
-@click.option("--reason", required=True, help="Why; kept in the machine's history.")
-@click.option("--retry", metavar="ACTIVITY", help="Begin a failed or parked activity again.")
-@click.option("--skip", metavar="ACTIVITY", help="Take an activity for done, with --result.")
-@click.option("--result", type=PayloadType(), help="Result of the activity that is skipped: JSON, '-' or '@file'.")
-@click.option("--move", metavar="STATE", multiple=True, help="Move it to this state; several in parallel regions.")
-@click.option("--resend", is_flag=True, help="Deliver again what is parked.")
-@click.option("--migrate", is_flag=True, help="Bring it to the deployed version now.")
+@click.option("--reason", required=True, help="The reason; kept in the machine's history.")
+@click.option("--retry", metavar="ACTIVITY", help="Start a failed or parked activity again.")
+@click.option("--skip", metavar="ACTIVITY", help="Treat an activity as done, with --result.")
+@click.option("--result", type=PayloadType(), help="Result of the skipped activity: JSON, '-' or '@file'.")
+@click.option(
+    "--move",
+    metavar="STATE",
+    multiple=True,
+    help="Move the machine to this state; may be given several times, for parallel regions.",
+)
+@click.option("--resend", is_flag=True, help="Deliver parked events again.")
+@click.option("--migrate", is_flag=True, help="Migrate the machine to the deployed version now.")
 @json_option
 def repair(
-    place: Place,
+    ref: MachineRef,
     connection: Connection,
     *,
     reason: str,
@@ -261,10 +270,10 @@ def repair(
     migrate: bool,
     as_json: bool,
 ) -> None:
-    """Mend CHART/KEY by hand. Do one thing, and say why."""
+    """Repair CHART/KEY by hand: choose one action, and give a reason."""
     if [bool(one) for one in (retry, skip, move, resend, migrate)].count(True) != 1:
-        raise click.UsageError("Say one thing to do: --retry, --skip, --move, --resend or --migrate.")
-    with reached(connection, place) as machine:
+        raise click.UsageError("Choose one action: --retry, --skip, --move, --resend or --migrate.")
+    with reached(connection, ref) as machine:
         receipt = machine.repair(
             reason=reason, retry=retry, skip=skip, result=result, move=move or None, resend=resend, migrate=migrate
         )
@@ -272,6 +281,6 @@ def repair(
 
 
 def show_receipt(receipt: Receipt, *, as_json: bool) -> None:
-    """Print what became of a request."""
+    """Print the answer to a request."""
     facts = {name: value for name, value in asdict(receipt).items() if as_json or value is not None}
     show({**facts, "configuration": list(receipt.configuration), "status": str(receipt.status)}, as_json)

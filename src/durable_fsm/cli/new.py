@@ -1,4 +1,4 @@
-"""`durable-fsm new`: a machine of one's own, with its test, its service and its picture."""
+"""`durable-fsm new`: write a chart with its test, its service and its diagram into a directory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TAKEN = frozenset(
         "wish",
     ]
 )
-"""Names that the new directory uses itself, without underscores."""
+"""Names that the written files use themselves, without underscores."""
 
 
 @click.command()
@@ -42,15 +42,15 @@ TAKEN = frozenset(
     type=click.Choice(tuple(FLAVOURS)),
     default="python-statemachine",
     show_default=True,
-    help="The library whose words the chart is written in.",
+    help="The library in which the chart is written.",
 )
 @json_option
 def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> None:
-    """Begin a machine called NAME, in DIRECTORY or in ./NAME.
+    """Write a chart called NAME into DIRECTORY, or into ./NAME.
 
-    It has one event with a payload, one activity and one timer; beside it stand its test, the service that hosts it,
-    its picture (where the extra 'diagrams' is installed) and a README with the next three commands. No file is
-    overwritten.
+    The chart has one event with a payload, one activity and one timer. The directory also gets a test, the service that
+    hosts the chart, its diagram (if the extra 'diagrams' is installed) and a README with the next three commands. No
+    file is overwritten.
     """
     _refuse_bad_name(name)
     folder = directory or Path(name)
@@ -88,7 +88,7 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
     if missing:
         click.echo(f"It needs {missing}: pip install '{REQUIREMENTS[flavour]}'")
     elif "machine.svg" not in written:
-        click.echo("No picture was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram.")
+        click.echo("No diagram was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram.")
     click.echo(f"\n  cd {folder}\n  pytest\n  durable-fsm dev")
 
 
@@ -119,7 +119,7 @@ def _refuse_overwriting(folder: Path, names: list[str]) -> None:
     there = [name for name in names if (folder / name).exists()]
     if there:
         raise click.UsageError(
-            f"'{folder}' has {', '.join(there)} already, and nothing is overwritten."
+            f"'{folder}' already contains {', '.join(there)}, and nothing is overwritten."
             " Name another directory: durable-fsm new NAME DIRECTORY"
         )
 
@@ -131,7 +131,7 @@ def _what_is_missing(flavour: str) -> str:
 
 
 def _drawn(folder: Path, name: str) -> list[str]:
-    """The picture's name, if it could be drawn."""
+    """Draw the diagram; return its name, or nothing if the extra is missing."""
     from durable_fsm.diagram import NoEngine
     from durable_fsm.diagram.files import content
     from durable_fsm.frontends.locate import locate_chart

@@ -1,4 +1,4 @@
-"""`durable-fsm openapi`: the HTTP interface of a chart, written down."""
+"""`durable-fsm openapi`: write the OpenAPI document of a chart."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from durable_fsm.frontends.locate import locate_chart
 @click.command()
 @click.argument("target")
 @click.option("--server", default="http://localhost:8080", show_default=True, metavar="URL", help="Restate's ingress.")
-@click.option("--api-version", metavar="TEXT", help="Version of the interface; that of the chart, if not given.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; standard output, if not given.")
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is another document.")
+@click.option("--api-version", metavar="TEXT", help="Version of the interface; default: the chart's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; default: standard output.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file differs.")
 def openapi(target: str, *, server: str, api_version: str | None, output: Path | None, check: bool) -> None:
     """Write the OpenAPI document (3.1, JSON) of the chart TARGET.
 
-    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Any generator of clients
-    and any viewer reads it: every public event with its payload, every answer with its status.
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. The document
+    has every public event with its payload, and every answer with its status; client generators and viewers read it.
     """
     from durable_fsm.restate.http.openapi import openapi as document
 
@@ -33,12 +33,12 @@ def openapi(target: str, *, server: str, api_version: str | None, output: Path |
         + "\n"
     )
     if check and output is None:
-        raise click.UsageError("--check compares with a file: name it with --output.")
+        raise click.UsageError("--check compares with a file: name the file with --output.")
     if output is None:
         click.echo(text, nl=False)
     elif check:
         if not output.is_file() or output.read_text("utf-8") != text:
-            click.echo(f"{output} is stale. Write it again: durable-fsm openapi {target} -o {output}", err=True)
+            click.echo(f"{output} is stale. Update it: durable-fsm openapi {target} -o {output}", err=True)
             sys.exit(DIFFERS)
         click.echo(f"{output} is fresh.")
     else:

@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, lines and tables for people, colours only where a terminal wants them."""
+"""Print results: JSON for programs, lines and tables for people, colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command t
 
 AS_JSON = "durable_fsm.as_json"
 _WIDE = 10_000
-"""Columns of what is no terminal: nothing is cut, whatever reads it may do so."""
+"""Columns for an output that is not a terminal: no line is cut."""
 
 
 def json_option(command: Command) -> Command:
-    """Give a command `--json`; it is called with `as_json`. Its errors are JSON, too, on standard error."""
+    """Add `--json` to a command, which receives `as_json`. Its errors are JSON too, on standard error."""
 
     def remember(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's way
         ctx.meta[AS_JSON] = value
@@ -30,10 +30,10 @@ def json_option(command: Command) -> Command:
     return option(command)
 
 
-def show(value: object, as_json: bool) -> None:  # noqa: FBT001 - the one thing that every command has to say
-    """Print *value*: one JSON document, or what a person reads best.
+def show(value: object, as_json: bool) -> None:  # noqa: FBT001 - every command has this one option
+    """Print *value* as one JSON document, or for a person.
 
-    A person sees a list of objects as a table, an object as one `name  value` a line, anything else as it is.
+    A person sees a list of objects as a table, an object as `name  value` lines, and any other value as it is.
     """
     if as_json:
         click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
@@ -48,7 +48,7 @@ def show(value: object, as_json: bool) -> None:  # noqa: FBT001 - the one thing 
 
 
 def words(value: object) -> str:
-    """One value as a person reads it in a cell: `–` for nothing, `cart, paid` for a list, JSON for what is deeper."""
+    """Format one value for a cell: `–` for none, `cart, paid` for a list of strings, JSON for nested values."""
     match value:
         case None:
             return "–"
@@ -66,7 +66,7 @@ def words(value: object) -> str:
 
 
 def console(*, err: bool = False) -> Console:
-    """A rich console: plain where the output is no terminal or NO_COLOR is set, and never guessing what text means."""
+    """Return a rich console: without colours if the output is not a terminal or NO_COLOR is set, and without markup."""
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
@@ -92,5 +92,5 @@ def _table(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None) -> No
     for name in header or [""] * (len(rows[0]) if rows else 0):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: what a machine holds is never read as markup
+        table.add_row(*map(Text, row))  # Text: a value of a machine is never read as markup
     console().print(table)

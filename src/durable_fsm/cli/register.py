@@ -1,4 +1,4 @@
-"""`durable-fsm register`: tell Restate where a service is."""
+"""`durable-fsm register`: register a service with Restate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from durable_fsm.serving.discovery import discovered
 
 REMEDIES = {
     "META0003": "Restate cannot talk to {url}. Is the service running, and reachable from where Restate runs?"
-    " A service that speaks only HTTP/1.1, and hangs up on HTTP/2, needs --http1; one with identity keys must have this"
-    " server's.",
-    "META0004": "Another deployment is registered at {url} already, and differs. Deploy each build under an address of its"
-    " own, or replace what is there with --force: what it has begun may then not be finished.",
-    "META0006": "A service has changed its kind, which machines that exist would not survive. Give it another name,"
+    " A service that speaks only HTTP/1.1 and closes HTTP/2 connections needs --http1. A service with identity keys"
+    " must have the key of this server.",
+    "META0004": "A different deployment is registered at {url} already. Deploy each build under its own address, or replace"
+    " the old one with --force: its running invocations may then fail.",
+    "META0006": "A service changed its type, and existing machines would be lost. Give it another name,"
     " or delete the old deployment first.",
 }
 
@@ -27,17 +27,17 @@ REMEDIES = {
 @click.command()
 @click.argument("url")
 @connected
-@click.option("--force", is_flag=True, help="Read again what is served at an address that is registered already.")
-@click.option("--http1", is_flag=True, help="Speak HTTP/1.1 to it, even if it can speak HTTP/2.")
+@click.option("--force", is_flag=True, help="Register again an address that is registered already.")
+@click.option("--http1", is_flag=True, help="Use HTTP/1.1, even if the service can speak HTTP/2.")
 @json_option
 def register(url: str, connection: Connection, *, force: bool, http1: bool, as_json: bool) -> None:
-    """Register the service at URL with Restate, and say what it serves.
+    """Register the service at URL with Restate, and print its charts.
 
-    URL is the service's address as Restate reaches it, such as http://localhost:9080. Restate speaks HTTP/2 to it if it
-    can, else HTTP/1.1. To register the same address twice changes nothing, except with --force.
+    URL is the address at which Restate reaches the service, such as http://localhost:9080. Restate uses HTTP/2 if the
+    service speaks it, else HTTP/1.1. Registering the same address again changes nothing, except with --force.
     """
     if not url.startswith(("http://", "https://")):
-        raise click.UsageError(f"'{url}' is no address of a service. Write it as in http://localhost:9080.")
+        raise click.UsageError(f"'{url}' is not the address of a service. Write it as in http://localhost:9080.")
     with Admin(connection.admin, connection.http()) as admin:
 
         def ask(over_http1: bool) -> Any:  # noqa: FBT001 - Any: Restate's answer

@@ -1,4 +1,4 @@
-"""`durable-fsm send`: one event to one machine, or to all that are somewhere."""
+"""`durable-fsm send`: send an event to one machine, or to all machines that match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from durable_fsm.cli.errors import DIFFERS
-from durable_fsm.cli.machine_arg import DurationType, PayloadType, Place, PlaceType, calling, reached
+from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType, PayloadType, calling, reached
 from durable_fsm.cli.machines import show_receipt
 from durable_fsm.cli.output import console, json_option, show, words
 from durable_fsm.cli.settings import Connection, connected
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from durable_fsm.client import SyncClient
 
 AT_ONCE = 8
-"""Events on their way at once, when many machines are sent one."""
+"""Requests in flight at once, with --where."""
 
 SHOWN = 20
-"""Machines that a dry run names."""
+"""Keys that a dry run lists."""
 
 CONDITIONS = ("state", "status", "version")
 
 
 @click.command("send")
-@click.argument("place", metavar="CHART/KEY", type=PlaceType(keyless=True))
+@click.argument("ref", metavar="CHART/KEY", type=MachineRefType(keyless=True))
 @click.argument("event")
 @click.argument("payload", type=PayloadType(), required=False)
 @connected
-@click.option("--idempotency-key", metavar="TEXT", help="The same key again, within a day, gets the same answer.")
-@click.option("--delay", type=DurationType(), help="Let the server keep it for so long: 30s, 2h, 1d.")
-@click.option("--one-way", is_flag=True, help="Do not wait for the machine.")
+@click.option("--idempotency-key", metavar="TEXT", help="The same key, sent again within a day, gets the same answer.")
+@click.option("--delay", type=DurationType(), help="Deliver it after this time: 30s, 2h, 1d.")
+@click.option("--one-way", is_flag=True, help="Do not wait for the answer.")
 @click.option(
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Send it to all machines of CHART in this state, or with this status or version; may be given several times.",
+    help="Send to all machines of CHART with this state, status or version; may be given several times.",
 )
-@click.option("--yes", is_flag=True, help="With --where: do it. Otherwise it is only said what would be done.")
-@click.option("--run", metavar="ID", help="With --where: go on with this run; nothing is sent twice.")
+@click.option("--yes", is_flag=True, help="With --where: send. Without --yes the machines are only listed.")
+@click.option("--run", metavar="ID", help="With --where: continue this run; no machine gets the event twice.")
 @json_option
 def send(
-    place: Place,
+    ref: MachineRef,
     event: str,
     payload: object,
     connection: Connection,
@@ -62,7 +62,7 @@ def send(
     run: str | None,
     as_json: bool,
 ) -> None:
-    """Send EVENT to CHART/KEY and show what became of it.
+    """Send EVENT to CHART/KEY and print the answer.
 
     PAYLOAD is JSON; '-' reads it from standard input, '@file' from a file.
 
@@ -70,22 +70,22 @@ def send(
     --yes it sends. --run ID and the same conditions continue a run that was interrupted.
     """
     if where:
-        if place.key or idempotency_key or delay or one_way:
+        if ref.key or idempotency_key or delay or one_way:
             raise click.UsageError(
                 "With --where, name the CHART alone, without --idempotency-key, --delay or --one-way."
             )
-        _send_to_many(place.chart, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
+        _send_to_many(ref.chart, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
         return
-    if not place.key:
+    if not ref.key:
         raise click.UsageError(
-            f"'{place}' does not name a machine. Write CHART/KEY, or say which of them: --where state=…"
+            f"'{ref}' does not name a machine. Write CHART/KEY, or say which of them: --where state=…"
         )
     if yes or run:
         raise click.UsageError("--yes and --run belong to --where.")
-    with reached(connection, place) as machine:
+    with reached(connection, ref) as machine:
         if one_way:
             sent = machine.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
-            show({"invocation": sent.id} if as_json else f"{place}: '{event}' is on its way as {sent.id}", as_json)
+            show({"invocation": sent.id} if as_json else f"{ref}: '{event}' is on its way as {sent.id}", as_json)
         else:
             receipt = machine.send(event, payload, idempotency_key=idempotency_key, delay=delay)
             show_receipt(receipt, as_json=as_json)
@@ -98,7 +98,7 @@ def _filter(where: Iterable[str]) -> Filter:
     for text in where:
         name, equals, value = text.partition("=")
         if name not in CONDITIONS or not equals or not value:
-            raise click.UsageError(f"'{text}' is no condition. Write state=…, status=… or version=….")
+            raise click.UsageError(f"'{text}' is not a condition. Write state=…, status=… or version=….")
         found[name] = value
     return Filter(found.get("state"), found.get("status"), found.get("version"))
 
@@ -134,14 +134,14 @@ def _send_to_many(
         with calling(connection) as client:
             results = _all(client, chart, event, payload, keys, run)
     except (KeyboardInterrupt, CallError):
-        click.echo(f"Interrupted. Go on with: --run {run}", err=True)
+        click.echo(f"Interrupted. Continue with: --run {run}", err=True)
         raise
     refused = {key: result for key, result in zip(keys, results, strict=True) if result is not None}
     taken = len(keys) - len(refused)
     if as_json:
         show({"run": run, "sent": len(keys), "taken": taken, "refused": refused}, as_json)
     else:
-        click.echo(f"{taken} of {len(keys)} have taken '{event}'.")
+        click.echo(f"{taken} of {len(keys)} accepted '{event}'.")
         for why in refused.values():
             click.echo(f"  {why}")
     if refused:
@@ -149,7 +149,7 @@ def _send_to_many(
 
 
 def _all(client: SyncClient, chart: str, event: str, payload: object, keys: list[str], run: str) -> list[str | None]:
-    """Why each was refused; None where it was not. What nobody answers ends it all."""
+    """Send to each key; return why it was refused, or None. If Restate does not answer, raise at once."""
 
     def one(key: str) -> str | None:
         try:
@@ -169,8 +169,8 @@ def _all(client: SyncClient, chart: str, event: str, payload: object, keys: list
             raise
 
 
-def _watched(results: list[Callable[[], Any]], event: str) -> list[Any]:  # Any: whatever they return
-    """The results, with a bar where somebody looks."""
+def _watched(results: list[Callable[[], Any]], event: str) -> list[Any]:  # Any: the type of the results
+    """Collect the results, with a progress bar on a terminal."""
     out = console(err=True)
     if not out.is_terminal:
         return [result() for result in results]

@@ -1,4 +1,4 @@
-"""Where a command finds its servers, and how: flags, then the environment, then `[tool.durable_fsm]`, then defaults."""
+"""How a command reaches Restate: by flags, else the environment, else `[tool.durable_fsm]`, else defaults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADMIN = "http://localhost:9070"
 TABLE = "tool.durable_fsm"
 TIMEOUT_SECONDS = 30.0
 OWN_TABLES = frozenset({"app", "diagrams"})
-"""Members of the table that other commands read."""
+"""Entries of the table that other commands read."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command takes what its options say
 
@@ -30,7 +30,7 @@ class Connection:
     """How to reach Restate.
 
     `token` is sent as bearer token to the ingress and to the admin API. `ca` is a PEM file of authorities that are
-    trusted instead of the system's; `insecure` trusts whoever answers.
+    trusted instead of the system's; `insecure` checks no certificate.
     """
 
     ingress: str = INGRESS
@@ -41,32 +41,32 @@ class Connection:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
     def verify(self) -> ssl.SSLContext | bool:
-        """As `httpx` wants it.
+        """The argument `verify` of `httpx`.
 
         Raises:
-            click.UsageError: the file of authorities cannot be read.
+            click.UsageError: The file of authorities cannot be read.
         """
         if self.insecure or self.ca is None:
             return not self.insecure
         try:
             return ssl.create_default_context(cafile=self.ca)
         except (OSError, ssl.SSLError) as error:
-            raise click.UsageError(f"'{self.ca}' holds no certificates that can be read: {error}.") from error
+            raise click.UsageError(f"'{self.ca}' contains no readable certificates: {error}.") from error
 
     def http(self, timeout: float | None = TIMEOUT_SECONDS) -> httpx.Client:
-        """A client for ingress and admin API, to be closed by its user; *timeout* in seconds, None is for ever."""
+        """Open a client for the ingress and the admin API; the caller closes it. *timeout* is in seconds, None is for ever."""
         import httpx
 
         return httpx.Client(headers=self.headers, verify=self.verify, timeout=timeout)
 
 
 def connected(command: Command) -> Command:
-    """Give a command `--ingress`, `--admin`, `--token`, `--ca` and `--insecure`; it is called with `connection`."""
+    """Add `--ingress`, `--admin`, `--token`, `--ca` and `--insecure` to a command, which receives `connection`."""
 
     @wraps(command)
     def with_connection(*arguments: object, **options: Any) -> object:  # Any: as the command takes them
@@ -84,10 +84,14 @@ _OPTIONS = (
         envvar="DURABLE_FSM_INGRESS",
         show_envvar=True,
         metavar="URL",
-        help=f"Restate's ingress; {INGRESS}.",
+        help=f"Restate's ingress; default: {INGRESS}.",
     ),
     click.option(
-        "--admin", envvar="DURABLE_FSM_ADMIN", show_envvar=True, metavar="URL", help=f"Restate's admin API; {ADMIN}."
+        "--admin",
+        envvar="DURABLE_FSM_ADMIN",
+        show_envvar=True,
+        metavar="URL",
+        help=f"Restate's admin API; default: {ADMIN}.",
     ),
     click.option(
         "--token", envvar="DURABLE_FSM_TOKEN", show_envvar=True, metavar="TEXT", help="Bearer token for both of them."
@@ -105,23 +109,23 @@ _OPTIONS = (
         envvar="DURABLE_FSM_INSECURE",
         show_envvar=True,
         default=None,
-        help="Check no certificate.",
+        help="Do not check certificates.",
     ),
 )
 
 
 def connection(given: dict[str, Any]) -> Connection:
-    """What flags and environment say, completed from the nearest pyproject.toml and by defaults.
+    """Complete the flags and the environment from the nearest pyproject.toml and from defaults.
 
     Raises:
-        click.UsageError: a value is none.
+        click.UsageError: A value is not valid.
     """
     path, table = project()
     known = {field.name for field in fields(Connection)}
     unknown = table.keys() - known - OWN_TABLES
     if unknown:
         names = ", ".join(sorted(known | OWN_TABLES))
-        raise click.UsageError(f"{path}: [{TABLE}] knows no '{min(unknown)}'. It knows {names}.")
+        raise click.UsageError(f"{path}: [{TABLE}] has an unknown entry '{min(unknown)}'. Known: {names}.")
     found: dict[str, Any] = {name: _typed(path, name, value) for name, value in table.items() if name in known}
     found |= {name: value for name, value in given.items() if value is not None}
     for name in ("ingress", "admin"):
@@ -131,10 +135,10 @@ def connection(given: dict[str, Any]) -> Connection:
 
 
 def project(start: Path | None = None) -> tuple[Path, dict[str, Any]]:
-    """The nearest pyproject.toml, here or above, and what `[tool.durable_fsm]` of it holds; empty without any.
+    """Return the nearest pyproject.toml, here or above, and its table `[tool.durable_fsm]`, or an empty one.
 
     Raises:
-        click.UsageError: it is no TOML.
+        click.UsageError: The file is not valid TOML.
     """
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
@@ -159,6 +163,6 @@ def _typed(path: Path, name: str, value: object) -> object:
 def _url(name: str, text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise click.UsageError(
-            f"'{text}' is no address for --{name}. Write it as in {INGRESS if name == 'ingress' else ADMIN}."
+            f"'{text}' is not an address for --{name}. Write it as in {INGRESS if name == 'ingress' else ADMIN}."
         )
     return text.rstrip("/")

@@ -37,11 +37,11 @@ OUTCOMES = {
     "Finished": "finished",
     "ActionError": "failed",
 }
-"""What becomes of an event that the machine refuses, by the class of the refusal."""
+"""The outcome of a refused event, by the class of the error."""
 
 
 class BadLine(ValueError):
-    """A line that is no instruction."""
+    """A line of input that cannot be followed."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def simulate(
 ) -> None:
     """Run a machine of TARGET in memory, on a clock of its own.
 
-    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Every line of input is one JSON object:
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Every input line is a JSON object:
 
     \b
       {"event": "pay", "payload": {"cents": 500}}     send an event
@@ -95,14 +95,14 @@ def _parse(text: str) -> dict[str, Json]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise BadLine(f"this is no JSON: {error}.") from error
+        raise BadLine(f"this is not valid JSON: {error}.") from error
     if not isinstance(value, dict):
         raise BadLine(f"expected a JSON object, got {text.strip()}.")
     return cast("dict[str, Json]", value)
 
 
 class _Session:
-    """One rehearsal, and how much of what it did has been shown."""
+    """A rehearsal, and how many of its effects and microsteps were shown."""
 
     def __init__(self, machine: Rehearsal) -> None:
         self.machine = machine
@@ -118,16 +118,16 @@ class _Session:
         return self._state(self.machine.create(data).outcome)
 
     def follow(self, line: dict[str, Json]) -> dict[str, Json]:
-        """Do what one line says."""
+        """Follow one line of input."""
         verbs = [verb for verb in self.verbs if verb in line]
         if len(verbs) != 1:
             names = ", ".join(f"'{verb}'" for verb in self.verbs)
             raise BadLine(f"expected one of {names}, got {canonical(line)}.")
         allowed, act = self.verbs[verbs[0]]
         if unknown := sorted(line.keys() - allowed - {verbs[0]}):
-            raise BadLine(f"'{unknown[0]}' means nothing beside '{verbs[0]}'.")
+            raise BadLine(f"'{unknown[0]}' has no meaning together with '{verbs[0]}'.")
         if not isinstance(line[verbs[0]], str):
-            raise BadLine(f"'{verbs[0]}' is a string, not {canonical(line[verbs[0]])}.")
+            raise BadLine(f"'{verbs[0]}' must be a string, not {canonical(line[verbs[0]])}.")
         try:
             return self._state(act(line))
         except DurableFSMError as error:
@@ -175,7 +175,7 @@ class _Session:
 
 
 def effect_to_json(effect: Effect) -> Json:
-    """An effect as one JSON object; `effect` names its kind."""
+    """Write an effect as a JSON object; `effect` names its kind."""
     match effect:
         case Send():
             return {"effect": "send", "event": effect.event, "after_ms": milliseconds(effect.after)}

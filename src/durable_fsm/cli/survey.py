@@ -1,4 +1,4 @@
-"""`durable-fsm list` and `durable-fsm doctor`: all machines of a server, and what is wrong there."""
+"""`durable-fsm list` and `durable-fsm doctor`: the machines of a server, and its problems."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ if TYPE_CHECKING:
     from durable_fsm.admin.diagnosis import Diagnosis
 
 KNOWN = ((1, 7),)
-"""Versions of the Restate server, without their last number, on which everything here is tested."""
+"""Versions of the Restate server, without the last number, on which everything is tested."""
 
 
 @click.command("list")
 @click.argument("name", metavar="CHART")
 @connected
-@click.option("--state", help="Only those in this state; with --chart also one that has states inside.")
-@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only those with this status.")
-@click.option("--version", help="Only those of this version of their chart.")
-@click.option("--older-than", type=DurationType(), metavar="DURATION", help="Only those that did nothing for so long.")
-@click.option("--failed", is_flag=True, help="Only those that have failed.")
-@click.option("--parked", is_flag=True, help="Only those with deliveries that no deployment could take.")
-@click.option("--stuck", is_flag=True, help="Only those whose key is held by what does not go on.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
-@click.option("--chart", "target", metavar="TARGET", help="Their definition, to know states around states.")
+@click.option("--state", help="Only machines in this state; with --chart also a state that contains others.")
+@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only machines with this status.")
+@click.option("--version", help="Only machines of this version of their chart.")
+@click.option(
+    "--older-than", type=DurationType(), metavar="DURATION", help="Only machines that did nothing for this time."
+)
+@click.option("--failed", is_flag=True, help="Only machines that failed.")
+@click.option("--parked", is_flag=True, help="Only machines with deliveries that no deployment could process.")
+@click.option(
+    "--stuck", is_flag=True, help="Only machines whose key is blocked by an invocation that makes no progress."
+)
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many.")
+@click.option("--chart", "target", metavar="TARGET", help="The definition, to know which states contain others.")
 @json_option
 def list_machines(
     name: str,
@@ -77,10 +81,10 @@ def list_machines(
 @connected
 @json_option
 def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -> None:
-    """Look for what is wrong: servers, machines, invocations, deployments; each with its remedy.
+    """Look for problems of servers, machines, invocations and deployments, and print a remedy for each.
 
-    With TARGETS ('module:Name' or 'file.py:Name') also whether their topics have the subscriptions they declare. Exits
-    with 1 if anything was found.
+    With TARGETS ('module:Name' or 'file.py:Name') also check the subscriptions that these charts declare. Exits with 1
+    if there is a problem.
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.diagnosis import diagnoses

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
 
 PENDING = ("timers", "activities", "machines", "stopping", "deferred")
-"""What of a machine is not only stored, but also under way at its server."""
+"""Parts of a snapshot that also exist at the server, as timers or invocations."""
 
 FORMAT = 1
 PATIENCE_SECONDS = 10.0
@@ -33,12 +33,12 @@ Line = dict[str, Any]  # Any: JSON
 @click.argument("chart")
 @click.argument("keys", nargs=-1)
 @connected
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; standard output, if not given.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; default: standard output.")
 def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output: Path | None) -> None:
     """Write the machines of CHART, or those with these KEYS, one line of JSON each.
 
-    A line holds the snapshot with the latest entries of its history, as the server stores it. Older pages of the
-    history, and what is under way (timers, activities), stay where they are.
+    A line contains the snapshot, with the latest entries of the history, as the server stores it. Older pages of the
+    history, and running timers and activities, are not exported.
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import machines_of
@@ -64,13 +64,13 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
 @click.command("import")
 @click.argument("source", metavar="FILE", type=click.File("r", encoding="utf-8"))
 @connected
-@click.option("--skip", is_flag=True, help="Leave out what cannot be imported, and go on.")
+@click.option("--skip", is_flag=True, help="Leave out machines that cannot be imported, and import the others.")
 @json_option
 def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_json: bool) -> None:
-    """Bring machines that `export` has written to another server; FILE may be '-'.
+    """Import machines that `export` wrote; FILE may be '-'.
 
-    A machine that exists there is refused, and so is one with something under way: a timer that is stored would never
-    come, for nobody has armed it. Let such machines come to rest first. Nothing is written before every line was read.
+    A machine is refused if it exists at this server, or if its timers or activities still run: this server would not
+    know them. Wait until such machines are settled, and export them then. Nothing is written before every line was read.
     """
     from durable_fsm.admin.client import Admin
 
@@ -95,19 +95,19 @@ def _lines(source: IO[str]) -> Iterator[Line]:
             try:
                 line = json.loads(text)
                 if line["format"] != FORMAT or not isinstance(line["snapshot"], dict):
-                    raise ValueError("it is of another format")
+                    raise ValueError("its format is unknown")
                 yield {"chart": str(line["chart"]), "key": str(line["key"]), "snapshot": line["snapshot"]}
             except (ValueError, KeyError, TypeError) as error:
-                raise click.UsageError(f"Line {number} is none that export has written: {error}.") from error
+                raise click.UsageError(f"Line {number} was not written by export: {error}.") from error
 
 
 def _why_not(admin: Admin, line: Line) -> str:
     if not admin.handlers(line["chart"]):
         return f"no service '{line['chart']}' is registered. Try durable-fsm register."
     if _stored(admin, line) is not None:
-        return "there is such a machine. Delete it first."
+        return "the machine exists. Delete it first."
     pending = [name for name in PENDING if line["snapshot"].get(name)]
-    return f"it has {', '.join(pending)} under way." if pending else ""
+    return f"it still has {', '.join(pending)}." if pending else ""
 
 
 def _stored(admin: Admin, line: Line) -> str | None:
@@ -121,7 +121,7 @@ def _stored(admin: Admin, line: Line) -> str | None:
 
 
 def _bring(admin: Admin, line: Line) -> None:
-    """Have it stored, and wait until it is."""
+    """Store a machine, and wait until Restate shows it."""
     from durable_fsm.core.codec import canonical
 
     text = canonical(line["snapshot"])
