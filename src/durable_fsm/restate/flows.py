@@ -21,11 +21,12 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
-from durable_fsm.restate.activities.failures import interruption, is_cancellation
+from durable_fsm.restate.activities.failures import interrupted, is_cancellation
+from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER, output_of, read
 from durable_fsm.restate.machine.deliveries import Delivery
-from durable_fsm.restate.machine.transaction import decision_time, delay_of, job_of, stop, worker_of
+from durable_fsm.restate.machine.transaction import decision_time, delay_of
 from durable_fsm.restate.names import Handler, activities_name, digest_of, flow_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import register
@@ -120,8 +121,8 @@ class FlowRun:
             await self._deliver(call.token)
 
     def _call(self, start: StartActivity, *, by: str = "") -> None:
-        job = job_of(self.chart, self.key, self.turn.machine, start, background=False, by=by)
-        call = self.ctx.generic_call(activities_name(self.chart), worker_of(start), job.encode())
+        job = ActivityJob.of(self.chart, self.key, self.turn.machine, start, background=False, by=by)
+        call = self.ctx.generic_call(activities_name(self.chart), handler_of(start), job.encode())
         self.calls[start.token] = start, call
         self.awaited[start.token] = call
 
@@ -132,7 +133,7 @@ class FlowRun:
             if all(stopping.token != token for stopping in self.turn.machine.stopping):
                 del self.calls[token]
                 self.awaited.pop(token, None)
-            stop(self.ctx, self.chart, token)
+            stop_job(self.ctx, self.chart, token)
             self.ctx.cancel_invocation(await call.invocation_id())
 
     async def _deliver(self, token: str) -> None:
@@ -149,8 +150,7 @@ class FlowRun:
         try:
             return Delivery.decode(await call).event
         except RestateTerminalError as error:
-            failure = interruption(f"activity '{start.id}'", error, lost=f"could not be called: {error.message}")
-            return Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=token)
+            return interrupted(start, error)
 
     # ── ended early ───────────────────────────────────────────────────────────────────────────────────────────────────
 

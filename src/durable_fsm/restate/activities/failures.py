@@ -5,7 +5,8 @@ from __future__ import annotations
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.codec import plain
-from durable_fsm.core.events import Failure
+from durable_fsm.core.effects import StartActivity
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.fastjson import dumps
@@ -47,6 +48,12 @@ def interruption(what: str, error: RestateTerminalError, *, lost: str = "was los
     if error.message in ("cancelled", "killed"):
         return Failure(error.message, f"{what} was {error.message}.", error.status_code)
     return Failure("lost", f"{what} {lost}", error.status_code)
+
+
+def interrupted(call: StartActivity, error: RestateTerminalError) -> Event:
+    """The event by which a machine learns that the call of an activity brought no outcome."""
+    failure = interruption(f"activity '{call.id}'", error, lost=f"could not be called: {error.message}")
+    return Event(f"error.invoke.{call.id}", failure, Origin.PLATFORM, token=call.token)
 
 
 def sendable(result: object, limit: int) -> Json:

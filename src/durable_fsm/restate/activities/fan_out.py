@@ -15,9 +15,8 @@ from restate import RestateDurableCallFuture
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Each
-from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.events import Failure
-from durable_fsm.core.fan_out import at_index
+from durable_fsm.core.fan_out import at_index, settled
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import ItemFailed, interruption
 from durable_fsm.restate.machine.deliveries import Delivery
@@ -46,7 +45,7 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
             index, _ = running.pop(end)
             outcome = await _outcome_of(end)
             if each.settle:
-                results[index] = _settled(outcome)
+                results[index] = settled(outcome.result if outcome.error is None else outcome.error)
             elif outcome.error is None:
                 results[index] = outcome.result
             elif failed is None:
@@ -57,12 +56,6 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
     if failed is not None:
         raise ItemFailed(failed)
     return results
-
-
-def _settled(outcome: Delivery) -> Json:
-    if outcome.error is None:
-        return {"status": "done", "result": outcome.result}
-    return {"status": "failed", "error": failure_to_json(outcome.error)}
 
 
 async def _outcome_of(call: restate.RestateDurableFuture[bytes]) -> Delivery:

@@ -10,10 +10,10 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.snapshot import Running, Snapshot
+from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, CancelRequest
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, load_to_read
-from durable_fsm.restate.machine.transaction import stop
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.settings import HostedChart
 
@@ -63,7 +63,7 @@ async def _cancel(ctx: ObjectSharedContext, hosted: HostedChart, token: str, *, 
     """Cancel the activity that runs under *token*; look for its invocation again later, if it is not known yet."""
     handles = await load_handles(ctx)
     if token in handles:
-        stop(ctx, hosted.chart, token)
+        stop_job(ctx, hosted.chart, token)
         ctx.cancel_invocation(handles[token])
     elif tries < TRIES:
         body, delay = CancelLater(token, tries + 1).encode(), LOOKING.delay(tries)

@@ -16,13 +16,14 @@ from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.failures import is_cancellation
+from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import forget
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
 from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, receipt
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles
-from durable_fsm.restate.machine.transaction import Transaction, stop
+from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters, refusal
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import StateKey, activities_name, answers_name, undo_handler_name
@@ -93,7 +94,7 @@ async def delete(
         if mark is not None:
             ctx.set(StateKey.SNAPSHOT, mark, serde=BYTES)
         for token in [*(one.token for one in machine.activities), *(one.token for one in machine.stopping)]:
-            stop(ctx, chart, token)
+            stop_job(ctx, chart, token)
         links = ChildLinks(hosted, chart, ctx, machine)
         for child in machine.machines:
             if not child.ended:

@@ -43,7 +43,6 @@ from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
-from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import is_child_key
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, milliseconds
@@ -59,14 +58,14 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
-from durable_fsm.core.events import UNREACHABLE, Event, Origin
+from durable_fsm.core.events import UNREACHABLE, Event
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
-from durable_fsm.restate.activities.failures import interruption, is_cancellation
-from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
+from durable_fsm.restate.activities.failures import interrupted, is_cancellation
+from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill, with_entries
 from durable_fsm.restate.http.errors import ALL_OR_RETRY
@@ -76,7 +75,7 @@ from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tok
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.messages.envelope import Parent
-from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of, handler_name, undo_handler_name
+from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
@@ -215,7 +214,7 @@ class Transaction:
         """Save, call an exclusive activity and await its outcome; to be cancelled or killed is an outcome too."""
         job = self.job(call).encode()
         changes = self._save()
-        answer = self.ctx.generic_call(activities_name(self.chart), worker_of(call), job)
+        answer = self.ctx.generic_call(activities_name(self.chart), handler_of(call), job)
         changes.sent[call.token] = answer
         try:
             try:
@@ -228,15 +227,13 @@ class Transaction:
                     raise
             return Delivery.decode(await answer).event
         except RestateTerminalError as error:
-            lost = f"could not be called: {error.message}"
-            failure = interruption(f"activity '{call.id}'", error, lost=lost)
-            return Event(f"error.invoke.{call.id}", failure, Origin.PLATFORM, token=call.token)
+            return interrupted(call, error)
 
     def job(self, start: StartActivity, *, by: str = "") -> ActivityJob:
         """The job of an activity that starts; *by* names who undoes, where the machine does not wait for that itself."""
         machine = self.turn.machine
         awaited = any(running.token == start.token for running in machine.activities)
-        return job_of(self.chart, self.key, machine, start, background=awaited and not start.exclusive, by=by)
+        return ActivityJob.of(self.chart, self.key, machine, start, background=awaited and not start.exclusive, by=by)
 
     # ── save and perform ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -356,10 +353,10 @@ class Transaction:
                 start_detached(ctx, self.chart, effect.id, self.job(effect))
                 return []  # no transition stops it
             case StartActivity():
-                handle = ctx.generic_send(activities_name(self.chart), worker_of(effect), self.job(effect).encode())
+                handle = ctx.generic_send(activities_name(self.chart), handler_of(effect), self.job(effect).encode())
                 return [(effect.token, handle)]
             case StopActivity():
-                stop(ctx, self.chart, effect.token)
+                stop_job(ctx, self.chart, effect.token)
                 return []
             case StartMachine():
                 self.links.begin(effect, self.turn.machine.session)
@@ -412,29 +409,6 @@ class Save(NamedTuple):
     parent: Parent | None
 
 
-def job_of(
-    chart: Chart, key: str, machine: Snapshot, start: StartActivity, *, background: bool, by: str = ""
-) -> ActivityJob:
-    """The job of running an activity, or of undoing a run of it."""
-    given = start.detached or chart.activities[start.id].input is not None
-    undo: RunToUndo | None = None
-    if start.undo is not None:
-        asked = next((running.id for running in machine.activities if running.token == start.token), "")
-        original = stable_id(chart.name, key, machine.life, start.undo)
-        undo = RunToUndo(by or asked, original, start.undo.result)
-    return ActivityJob(
-        key,
-        start.token,
-        stable_id(chart.name, key, machine.life, start),
-        start.input if given and start.undo is None else machine.data,
-        background=background,
-        given=given,
-        detached=start.detached,
-        items=None if start.items is None else list(start.items),
-        undo=undo,
-    )
-
-
 async def decision_time(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart) -> datetime | None:
     """The time that callbacks may decide by, from Restate's journal: a replay reads the same. None without `clock=True`."""
     return datetime.fromtimestamp(await ctx.time(), UTC) if chart.hosting.clock else None
@@ -450,15 +424,6 @@ def created_from(data: Json) -> str:
     return "" if data in (None, {}) else digest_of(canonical(data))
 
 
-def stop(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart, token: str) -> None:
-    """Tell the service of activities to stop a job at once. Its invocation is also cancelled when its id is known.
-
-    A job of another version runs elsewhere, and is only cancelled.
-    """
-    if chart.activities:
-        ctx.generic_send(activities_name(chart), Handler.STOP, token.encode())
-
-
 def refuse_childs_key(chart: Chart, key: str) -> None:
     """Refuse to begin a child that its parent did not begin: a late event must not bring it back.
 
@@ -467,11 +432,6 @@ def refuse_childs_key(chart: Chart, key: str) -> None:
     """
     if is_child_key(key):
         raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")
-
-
-def worker_of(start: StartActivity) -> str:
-    """Name of the handler that does the work: of the activity, or of its undo."""
-    return handler_name(start.id) if start.undo is None else undo_handler_name(start.id)
 
 
 def delay_of(send: Send) -> timedelta:
