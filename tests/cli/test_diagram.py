@@ -117,9 +117,60 @@ def test_pictures_may_be_described_in_pyproject(tmp_path: Path, monkeypatch: pyt
     assert "var(--fsm-" in Path("lamp.svg").read_text()
 
 
+TWO_CHARTS = """
+from statemachine import State, StateChart
+
+class Child(StateChart):
+    begin_of_child = State(initial=True)
+    end_of_child = State(final=True)
+    end = begin_of_child.to(end_of_child)
+
+class Parent(StateChart):
+    begin = State(initial=True)
+    end = State(final=True)
+    to_NAME = begin.to(end)
+"""
+
+DOOR = """
+<scxml name="door" initial="shut">
+  <state id="shut"><transition event="open" target="gone"/></state>
+  <final id="gone"/>
+</scxml>
+"""
+
+
+def test_one_table_may_draw_the_last_chart_of_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("hall", "kitchen"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "machine.py").write_text(TWO_CHARTS.replace("NAME", name))
+    (tmp_path / "hall" / "door.scxml").write_text(DOOR)
+    Path("pyproject.toml").write_text(
+        '[tool.durable_fsm.diagrams.lamps]\ntarget = "*/machine.py"\noutput = "pictures/{name}.md"\n'
+        '[tool.durable_fsm.diagrams.doors]\ntarget = "*/*.scxml"\noutput = "pictures/{name}.md"\n'
+    )
+
+    result = diagram()
+
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["hall-door.md", "hall.md", "kitchen.md"]
+    for name in ("hall", "kitchen"):
+        table = Path("pictures", f"{name}.md").read_text()
+        assert (f"to_{name}" in table, "child" in table) == (True, False)
+    assert diagram("--check").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (
+            "[tool.durable_fsm.diagrams.x]\ntarget = '*/m.py'\noutput = 'c.svg'",
+            "[tool.durable_fsm.diagrams.x] needs '{name}' in 'output': its target may match many files.",
+        ),
+        (
+            "[tool.durable_fsm.diagrams.x]\ntarget = '*/m.py'\noutput = '{name}.svg'",
+            "[tool.durable_fsm.diagrams.x] matches no file: '*/m.py'.",
+        ),
         (None, "Name a target, or describe diagrams in [tool.durable_fsm.diagrams] of pyproject.toml."),
         ("", "Name a target, or describe diagrams in"),
         ("[", "pyproject.toml cannot be read: "),

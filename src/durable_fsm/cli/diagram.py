@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from dataclasses import dataclass, fields
@@ -15,7 +16,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine
 from durable_fsm.diagram.files import FORMATS, SUFFIXES, content, is_fresh, report
 from durable_fsm.diagram.png import NoFont
-from durable_fsm.frontends.locate import locate_chart
+from durable_fsm.frontends.locate import locate_chart, locate_last_chart
 
 TABLE = "durable_fsm.diagrams"
 
@@ -90,6 +91,8 @@ def diagram(
       output = "diagrams/order.svg"
       theme = "auto"
 
+    A target 'machines/*/machine.py' draws the last chart of each file; '{name}' in its output is what '*' matched.
+
     A Markdown file is updated in place, between these lines (table, mermaid or svg):
 
     \b
@@ -125,7 +128,29 @@ def _configured(path: Path) -> list[Picture]:
     found = cast("dict[str, dict[str, Any]]", table.get("tool", {}).get("durable_fsm", {}).get("diagrams", {}))
     if not found:
         raise click.UsageError(f"Name a target, or describe diagrams in [tool.{TABLE}] of {path}.")
-    return [_described(name, members) for name, members in found.items()]
+    return [_described(name, members) for name, table in found.items() for members in _expanded(name, table)]
+
+
+def _expanded(name: str, members: dict[str, Any]) -> list[dict[str, Any]]:  # Any: values of TOML
+    """Repeat a table whose target is a glob for each file, with the part that `*` matched in place of `{name}`."""
+    pattern, output = str(members.get("target", "")), str(members.get("output", ""))
+    if "*" not in pattern:
+        return [members]
+    if "{name}" not in output:
+        raise click.UsageError(f"[tool.{TABLE}.{name}] needs '{{name}}' in 'output': its target may match many files.")
+    matched = re.compile(re.escape(pattern).replace(r"\*", "([^/]*)"))
+    files = {path: matched.fullmatch(path.as_posix()) for path in sorted(Path().glob(pattern))}
+    if not files:
+        raise click.UsageError(f"[tool.{TABLE}.{name}] matches no file: '{pattern}'.")
+    return [
+        {
+            **members,
+            "target": locate_last_chart(path),
+            "output": output.replace("{name}", "-".join(found.groups())),
+        }
+        for path, found in files.items()
+        if found is not None
+    ]
 
 
 def _described(name: str, members: dict[str, Any]) -> Picture:

@@ -58,6 +58,22 @@ def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = Fal
     return LocatedChart(chart, Path(module.__file__) if module.__file__ else None)
 
 
+def locate_last_chart(path: Path) -> str:
+    """Return the target of the last chart that a file defines; a document is a target by its path.
+
+    In Python a chart comes after the charts that it runs as machines.
+
+    Raises:
+        TargetNotFound: The file cannot be imported, or defines no chart.
+    """
+    if documents.reads(str(path)):
+        return str(path)
+    names = _charts_in(_module_of(f"{path}:*", ()))
+    if not names:
+        raise TargetNotFound(f"'{path}' does not define a statechart.")
+    return f"{path}:{names[-1]}"
+
+
 def locate_object(target: str) -> object:
     """Import the object that *target* names (`module:name` or `file.py:name`), of whatever type.
 
@@ -128,7 +144,12 @@ def _search(folder: Path) -> None:
 
 
 def _offer(module: ModuleType) -> str:
-    """List the charts that a module does have."""
+    names = [f"'{name}'" for name in _charts_in(module)]
+    return f"It has {', '.join(names)}." if names else "It has no statechart."
+
+
+def _charts_in(module: ModuleType) -> list[str]:
+    """Names of the charts that a module defines, in order."""
     found: list[str] = []
     for name, value in vars(module).items():
         if isinstance(value, type) and value.__module__ == module.__name__:
@@ -136,5 +157,5 @@ def _offer(module: ModuleType) -> str:
                 chart_from(value)
             except (TypeError, DefinitionError):
                 continue
-            found.append(f"'{name}'")
-    return f"It has {', '.join(found)}." if found else "It has no statechart."
+            found.append(name)
+    return found
