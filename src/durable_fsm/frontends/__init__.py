@@ -1,7 +1,7 @@
 """Front-ends: a user's definition in, a `Chart` out.
 
-A front-end is the only place that knows its library. What cannot be made durable is refused here, at import, with the
-reason and a remedy.
+Each front-end is the only place that knows its library. It refuses, at import, everything that cannot be made durable,
+with the reason and a remedy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     Raises:
         DefinitionError: the definition has problems; the error lists every one.
-        TypeError: it is nothing that any front-end reads.
+        TypeError: no front-end reads such an object.
     """
     from durable_fsm.core.chart import Chart
 
@@ -50,5 +50,5 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
 
 def _is_machine(definition: object) -> bool:
-    """Whether it is a machine of the transitions library, which need not be installed."""
+    """True for a machine of the transitions library, which may not be installed."""
     return any(base.__module__.partition(".")[0] == "transitions" for base in type(definition).__mro__)

@@ -1,4 +1,4 @@
-"""Callbacks are called with what they ask for by name; here is how that is found, for every library alike."""
+"""Find the arguments of a callback by the names of its parameters, in the same way for every library."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from durable_fsm.frontends.source_locations import place_of
 MISSING = object()
 Call = Callable[[Scope], object]
 Report = Callable[[str, str, Location | None], None]
-"""Takes a problem, its remedy, and its place if that is known."""
+"""Called with a problem, its remedy, and its place if that is known."""
 
 FoundProblem: TypeAlias = tuple[str, str, Location | None]
-"""The same as a value: what a check yields."""
+"""A problem, its remedy and its place as one value, which a check yields."""
 
 Arguments = Callable[[Scope], tuple[list[Any], dict[str, Any]]]
 
@@ -110,10 +110,10 @@ class Positional:
 
 
 class ByName:
-    """Works out what a function takes, and reads it from a scope.
+    """Calls callbacks with the arguments that their parameters name.
 
-    `provided` maps the names that mean something to how they are found; everything else is a member of the payload.
-    `started` collects the work that callbacks start, and where.
+    `provided` maps the names that have a meaning to a function that finds the value in a scope. Any other name is a
+    member of the payload. `started` collects the work that callbacks start, with the place of the callback.
     """
 
     def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
@@ -123,18 +123,18 @@ class ByName:
         self.started: dict[str, Location | None] = {}
 
     def refuse_unknown(self, chart: str, work: Iterable[str]) -> None:
-        """Report the work that callbacks start and nothing declares."""
+        """Report work that a callback starts and the chart does not declare."""
         known = tuple(work)
         for name, place in self.started.items():
             if name not in known:
                 self.problem(UnknownWork(chart=chart, work=name, known=known).what, "", place)
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
-        """What the definition adds to the arguments of this event's callbacks."""
+        """Arguments that the definition adds for the callbacks of this event."""
         return {}
 
     def arguments_of(self, function: Callable[..., object], *, skip: int) -> Arguments | None:
-        """Work out once what a function takes; the result reads it from a scope. None if it takes nothing."""
+        """Inspect a function once; the result reads its arguments from a scope. None if it has no parameters."""
         name = getattr(function, "__qualname__", repr(function))
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             what = f"{name} is a coroutine; a guard or action decides at once and does no outside work."
@@ -155,7 +155,7 @@ class ByName:
     def _read(
         self, name: str, parameters: Iterable[inspect.Parameter], scope: Scope, *, preparing: bool
     ) -> tuple[list[Any], dict[str, Any]]:
-        """What the library would give: by name first, then by position, then what is left to `*args` and `**kwargs`."""
+        """Fill the parameters as the library does: by name, then by position, the rest to `*args` and `**kwargs`."""
         payload = scope.event.payload
         prepared = self.prepared(scope) if preparing else {}
         items = items_of(payload)
@@ -195,24 +195,24 @@ class ByName:
         return value
 
     def everything(self, scope: Scope) -> dict[str, object]:
-        """What goes to `**kwargs`, beside the payload's members."""
+        """All provided values by name, for `**kwargs`; the payload's members are added to them."""
         values = {name: provide(scope) for name, provide in self.provided.items()}
         return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def items_of(payload: object) -> list[Any]:
-    """What a payload gives by position."""
+    """The items of a payload that is a list; they fill parameters by position."""
     return [*cast("Iterable[Any]", payload)] if isinstance(payload, list) else []
 
 
 def shown_name(function: Any) -> str:
-    """What diagrams call a function; a lambda has no name of its own."""
+    """The name that diagrams show; a lambda has none of its own."""
     name = str(getattr(function, "__name__", function))
     return "computed" if name == "<lambda>" else name
 
 
 def written(thing: Any) -> Location | None:
-    """Where a function or class stands in its file."""
+    """Where a function or class is written; None if that is not known."""
     code = getattr(thing, "__code__", None)
     if code is not None:
         return Location(code.co_filename, code.co_firstlineno)

@@ -1,4 +1,4 @@
-"""From the parts that a front-end has read to a chart: the checks that all front-ends share, in one order."""
+"""Check the parts that a front-end has read, and make a chart of them. All front-ends share these checks."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Problems:
         self._found[Problem(what, remedy, str(place or self.here or self._place or ""))] = None
 
     def refuse_if_any(self) -> None:
-        """Raise everything that was found.
+        """Raise one error with every problem, if there is any.
 
         Raises:
-            DefinitionError: something was.
+            DefinitionError: there are problems.
         """
         if self._found:
             raise self._refusal(chart=self.chart, problems=tuple(self._found))
@@ -42,7 +42,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a front-end has read. `data` is None if its type cannot be stored, which is reported already."""
+    """The parts of a chart that a front-end has read. `data` is None if a problem with it was reported."""
 
     states: Mapping[str, State]
     transitions: tuple[Transition, ...]

@@ -1,7 +1,7 @@
-"""What users write into a definition, beyond what their library offers: `durable`, `event`, `after`, `defer`, `activity`.
+"""Declarations that authors add to their library's own: `durable`, `event`, `after`, `defer`, `activity` and others.
 
-Nothing here imports a statechart library: the declarations are kept on the library's own objects, where the front-end
-finds them.
+This module does not import a statechart library. It keeps each declaration on the library's own object, where the
+front-end finds it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
-        ignores: events of which no notice is taken wherever nothing takes them.
-        history: how many entries of its record each machine keeps, and how long; None keeps none.
+        ignores: events that are dropped wherever nothing takes them.
+        history: how many entries of its history each machine keeps, and how long; None keeps none.
         work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
         webhooks: providers that post their events.
-        redact: members of data and payloads that errors, logs and history never show: `"card_number"`, `"customer.email"`.
+        redact: members of data and payloads that errors, logs and history hide: `"card_number"`, `"customer.email"`.
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
         migrations: how machines of other versions become machines of this one.
@@ -101,7 +101,7 @@ def _not_negative(ttl: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What `event`, `after`, `at` or `every` says of a list of transitions."""
+    """The declaration of `event`, `after`, `at` or `every` for a list of transitions."""
 
     payload: Any = None  # Any: whatever type pydantic can validate
     after: Delay | None = None
@@ -111,10 +111,10 @@ class Declaration:
 
 
 TimerFunction: TypeAlias = Callable[..., timedelta | datetime | None]
-"""Computes a delay or an instant from whatever a callback may ask for; None for no timer this time."""
+"""Computes a delay or an instant; it may ask for the same names as a callback. None starts no timer this time."""
 
 Delay: TypeAlias = timedelta | str | TimerFunction
-"""A fixed delay; or what computes one: a function, or the name of a method."""
+"""A fixed delay, or a function or the name of a method that computes one."""
 
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def after(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
 def at(instant: str | TimerFunction, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
-    As `after`, except that *instant* returns a datetime with a time zone. One that is past is over at once.
+    Works as `after`, except that *instant* returns a datetime with a time zone. A time in the past fires at once.
     """
     return _timer(Declaration(after=instant, public=public, instant=True), transitions)
 
@@ -174,7 +174,7 @@ def at(instant: str | TimerFunction, transitions: TransitionList, *, public: boo
 def every(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* again and again, as long as their source state stays active.
 
-    As `after`; the next *delay* begins when the one before is over, and is computed anew if it is computed.
+    Works as `after`. The next *delay* begins when the one before is over; a computed one is computed again.
 
     Raises:
         ValueError: *delay* is not positive.
@@ -203,7 +203,7 @@ def defer(state: State | type[State.Compound | State.Parallel], *events: str) ->
 
 
 def ignore(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
-    """Take no notice of these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`."""
+    """Drop these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`."""
     _take_stance(state, "ignores", events)
 
 
@@ -226,8 +226,8 @@ def _declare(transitions: Any, declaration: Declaration) -> Any:
 class ActivityOf:
     """An activity in a state's `invoke=`, made by `activity` or `undo_all`.
 
-    `work` is the activity as far as it is known now. Its id may be that of a state, which has none yet, and what it
-    receives is found out when the chart is read: `input`, `each` and `undoes` are as the author wrote them.
+    `work` is the activity as far as it is known now; its id may be that of its state, which has none yet. `input`,
+    `each` and `undoes` are as the author wrote them. They are resolved when the chart is read.
     """
 
     kind = "activity"
@@ -279,30 +279,29 @@ def activity(
     Its outcome arrives as the event `done_invoke_<id>` or `error_invoke_<id>`.
 
     Args:
-        run: `async def f(ctx, data)`, whose `ctx.run` steps are each done once; or `f(data)`, async or not, which is one
-            step, retried whole.
+        run: `async def f(ctx, data)`, each `ctx.run` step of which runs once; or `f(data)`, async or not, which is one
+            step and is retried as a whole.
         id: the state's own id, if not given.
         exclusive: hold the machine until the work is over: other events wait. Otherwise the machine stays responsive,
             and the work is stopped when its state is left.
         retry: how often failed work is tried again.
         deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
-        input: what the work receives instead of the data: a field of it (`"total_cents"`), several as a dict
-            (`("total_cents", "currency")`), or a plain function of it. It is made when the work starts, reduced to plain
-            JSON, and stays the same however often the work is tried. Without it the work receives the data.
-        timeout: what one attempt may take: one run of a step, or of the whole function where that is one step. Then it is
-            cancelled, and has failed with type `timeout`.
-        limit: how many runs of it may be under way at once, over all machines of the chart; others wait in order.
-        each: run it once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result is the
-            list of theirs. The name of a member of what the work receives that is a list, or a pure function of that.
-        at_once: how many items of one fan-out may be under way at once.
-        settle: let every item run to its end, whatever becomes of the others. The result is then a list of
+        input: the part of the data that the work receives: a field (`"total_cents"`), several fields as a dict
+            (`("total_cents", "currency")`), or a plain function of the data. It is computed when the work starts,
+            reduced to plain JSON, and is the same for every attempt. Without it the work receives the data.
+        timeout: the limit for one attempt: for each step, or for the whole function if that is one step. An attempt that
+            takes longer is cancelled, and has failed with type `timeout`.
+        limit: how many runs may be active at once, over all machines of the chart; others wait in order.
+        each: run the work once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result
+            is the list of their results. Name a list in what the work receives, or give a pure function of that.
+        at_once: how many items of one fan-out may be active at once.
+        settle: let every item run to its end, even if others fail. The result is then a list of
             `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
-        undo: undoes what the work has done, when the chart enters a state that does so (see `undo_all`). A function like
-            that of an activity, which asks by name for what it needs: `ctx`, `data`, the `result` of the work, and
-            `original`, the stable id under which it was done.
-        undo_first: it is to be undone from its beginning on, whatever becomes of it: where a failure may hide a success,
-            and the world outside knows the work by its stable id. There is no `result` then.
-        undo_retry: how often a failed undo is tried again; until it succeeds, if you do not say.
+        undo: a function that undoes the work when the chart enters a state with `undo_all`. It asks for its arguments by
+            name: `ctx`, `data`, the `result` of the work, and `original`, the stable id of the work.
+        undo_first: undo the work even if it failed or was stopped. Use it where a failure may hide a success, and the
+            other system knows the work by its stable id. There is no `result` then.
+        undo_retry: how often a failed undo is tried again; by default until it succeeds.
 
     Raises:
         ValueError: *timeout* is not positive, or *limit* or *at_once* would let nothing run.
@@ -335,13 +334,13 @@ def undo_all(
 ) -> Any:
     """Declare that a state undoes what was done: `undoing = State(invoke=undo_all("booking"))`.
 
-    Every activity with an `undo=` that was completed in *state* is undone, the latest first, each once. Its outcome is an
-    event like that of any activity: `done_invoke_<id>` with the ids of the activities that were undone, in order; or
-    `error_invoke_<id>` as soon as an undo has failed for good. What is left then is undone when the state is entered
-    again. It begins when nothing in *state* is stopping any more.
+    Every activity with an `undo=` that was completed in *state* is undone once, the latest first. The outcome is an event
+    like that of any activity: `done_invoke_<id>` with the ids of the activities that were undone, in order; or
+    `error_invoke_<id>` as soon as an undo has failed for good. The rest is undone when the state is entered
+    again. Undoing begins when all activities of *state* have stopped.
 
     Args:
-        state: whose work is undone, and that of all states inside; everything the machine has done, if not given.
+        state: undo the work of this state and of all states inside it; without it, all work of the machine.
         id: the state's own id, if not given.
         exclusive: hold the machine while something is undone.
         deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
@@ -363,7 +362,7 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 
 def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
-    """How the items are found in what an activity is given, and what is done with them."""
+    """The fan-out of an activity: how its items are found, and how many run at once."""
     if each is None:
         return None
     if not isinstance(each, str):

@@ -1,4 +1,4 @@
-"""Activities as charts have them; and those that no state waits for."""
+"""Make a chart's activities of declared ones: those of states, and detached work, for which no state waits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from durable_fsm.frontends.checks.undo import refuse_unfit
 from durable_fsm.frontends.declare import ActivityOf, activity
 
 NOWHERE = "work="
-"""What stands for a state where detached work has none."""
+"""Used in messages in place of a state, which detached work does not have."""
 
 
 def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: bool = False) -> Activity:
-    """The activity as its chart has it; what finds its items is as pure as any callback."""
+    """Check a declared activity, and make the one of the chart."""
     made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
     refuse_impure(id, declared.input, problem)
     refuse_unfit(made, problem, detached=detached)
@@ -25,7 +25,7 @@ def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: boo
 
 
 def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tuple[Activity, ...]:
-    """The work that is declared apart from states; adds its ids to those of the chart."""
+    """Read the work that `work=` declares, and add its ids to *ids*."""
     found: list[Activity] = []
     for one in work:
         if not callable(one):

@@ -1,4 +1,4 @@
-"""Machines that a state runs: `invoke=machine(Parcel, each="parcels")`; read, judged, and turned into what a chart has."""
+"""Machines that a state runs, `invoke=machine(Parcel, each="parcels")`: how they are declared, read and checked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_
 from durable_fsm.frontends.declare import Input, Items, each_of
 
 ReadChart = Callable[[object], Chart]
-"""Reads a definition of any front-end. It is handed to the readers, so that none of them imports the others."""
+"""Reads a definition of any front-end. The readers get it as an argument, so that they do not import each other."""
 
 _being_read: list[object] = []
 
 
 class MachineOf:
-    """A machine as it stands in a state's `invoke=`; made by `machine`."""
+    """A machine in a state's `invoke=`, made by `machine`."""
 
     kind = "machine"
 
@@ -56,14 +56,14 @@ def machine(
     output as `result`, or `error_invoke_<id>`.
 
     Args:
-        definition: whatever `chart_from` reads.
-        id: the state's own id, if not given. It is spoken to as `#_<id>`.
+        definition: a definition that `chart_from` reads.
+        id: the state's own id, if not given. Messages to it are addressed to `#_<id>`.
         input: the data it begins with: a field of this machine's (`"parcel"`), several as an object
             (`("parcel", "address")`), or a plain function of the data. Without it, it begins with its defaults.
         each: run one for each of these items, which is its data: the name of a field that is a list, or a plain function of
             the data. All begin together, and are called `<id>.0`, `<id>.1`, …; the result is the list of their outputs,
             in order. The first failure stops the others.
-        settle: let every one run to its end, whatever becomes of the others. The result is then a list of
+        settle: let every one run to its end, even if others fail. The result is then a list of
             `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
 
     Raises:
@@ -79,7 +79,7 @@ def machine(
 def child_of(
     declared: MachineOf, id: str, problem: Report, place: Location | None = None, *, read: ReadChart
 ) -> Child | None:
-    """Read the machine's definition and make it a child of the chart; None, with a problem reported, if it cannot be."""
+    """Read the machine's definition, and make it a child of the chart; None if a problem was reported."""
     if any(declared.definition is one for one in _being_read):
         what = f"machine '{id}' is a {declared.__name__} again, which would start machines without end."
         problem(what, "Send to it instead: effects.send(event, to=(definition, key)).", place)
@@ -101,7 +101,7 @@ def child_of(
 
 @contextmanager
 def reading(definition: object) -> Generator[None]:
-    """While a definition is read, it cannot be one of its own machines."""
+    """Note that a definition is being read: it cannot be one of its own machines."""
     _being_read.append(definition)
     try:
         yield

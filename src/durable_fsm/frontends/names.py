@@ -1,4 +1,4 @@
-"""Event names: python-statemachine spells outcomes with underscores and with dots, a chart spells them once."""
+"""Event names: python-statemachine spells outcomes with underscores or with dots, a chart always with dots."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ERRORS = ("error_execution", "error_communication")
 
 
 class EventNames:
-    """Spells event ids as the chart does; `done_invoke_X` and the like are resolved against what there is.
+    """Spells event ids as the chart does; `done_invoke_X` and others are resolved against the known ids.
 
-    The library replaces underscores blindly: `error_invoke_on_hold` becomes `error.invoke.on.hold`, which nothing ever
-    raises. Here the name behind the prefix is an id, and one that is not known is a problem.
+    The library replaces every underscore: `error_invoke_on_hold` becomes `error.invoke.on.hold`, which is never raised.
+    Here the name after the prefix is an id, and an unknown id is a problem.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class EventNames:
 
 
 def _twin(id: str) -> str:
-    """What the library declares beside an attribute of this name."""
+    """The second event that the library declares for an attribute of this name."""
     if id.startswith(("done_invoke_", "done_state_")):
         return id.replace("_", ".", 2)
     return id.replace("_", ".") if id.startswith("error_") else id
 
 
 def stance_problems(state: State, transitions: Iterable[Transition]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the events that a state defers and ignores: what, and what to do."""
+    """Problems of the events that a state defers and ignores, each with its remedy."""
     taken = {event for edge in transitions for event in edge.events}
     who = f"state '{state.id}'" if state.id else "the chart"
     for verb, descriptors in (("defers", state.defers), ("ignores", state.ignores)):

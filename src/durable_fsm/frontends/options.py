@@ -1,7 +1,7 @@
 """The options of a chart: how authors give them, to `durable` or to a configuration, and how the readers get them.
 
-`HostingOptions` and `ClassOptions` are what type checkers know of the arguments. `ChartOptions` adds what is no part of
-a chart's `Hosting` to its fields, so that each option has one default and one meaning for every front-end.
+Type checkers know the arguments from `HostingOptions` and `ClassOptions`. Their values are in `ChartOptions`, which
+extends `Hosting` of the core, so that each option has one default and one meaning for every front-end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HostingOptions(TypedDict, total=False):
 
 
 class ClassOptions(HostingOptions, total=False):
-    """The options of `durable`: those that a configuration of transitions has no other place for are added."""
+    """The options of `durable`. A configuration of transitions says its name, defers and ignores in other ways."""
 
     name: str | None
     defers: Iterable[str]
@@ -62,7 +62,7 @@ class ChartOptions(Hosting):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassChartOptions(ChartOptions):
-    """What `durable` says of a class."""
+    """The options that `durable` keeps on a class."""
 
     name: str | None = None
     defers: tuple[str, ...] = ()

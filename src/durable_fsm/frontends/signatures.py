@@ -1,4 +1,4 @@
-"""How providers sign their requests. A scheme holds the name of an environment variable; a host brings what is in it."""
+"""How providers sign their requests. A scheme has the name of an environment variable; the host reads the secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HmacSha256:
     Args:
         secret: the environment variable that holds the secret.
         header: where the signature is.
-        prefix: what stands before it.
+        prefix: the text before it, such as `sha256=`.
         encoding: how its bytes are written.
     """
 
@@ -31,7 +31,7 @@ class HmacSha256:
 
     @property
     def tolerance(self) -> timedelta | None:
-        """Such a signature does not say when it was made."""
+        """None: such a signature does not contain a time."""
         return None
 
     def signed_at(self, request: Request, secret: bytes) -> float | None:
@@ -90,5 +90,5 @@ def _compare(wanted: bytes, given: str, header: str) -> None:
 
 
 def _bytes(text: str) -> bytes:
-    """Whatever a header holds, in a form that can be compared in constant time."""
+    """The bytes of a header's text, which can be compared in constant time."""
     return text.encode("utf-8", "replace")

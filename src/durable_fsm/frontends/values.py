@@ -1,4 +1,4 @@
-"""Types of data and payloads, as the core wants them (`ValueType`), made from what users declare."""
+"""The core's `ValueType` for data and payloads, made from the types that authors declare."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Typed:
     def _json_schema(self) -> dict[str, Json] | None:
         try:
             return self._adapter.json_schema()
-        except PydanticInvalidForJsonSchema:  # a type that validates JSON need not be describable in it
+        except PydanticInvalidForJsonSchema:  # not every type that validates JSON has a JSON schema
             return None
 
 
 class Plain:
-    """A `ValueType` over a class of the author's own: an instance's attributes are what is stored."""
+    """A `ValueType` for a plain class: the attributes of an instance are stored."""
 
     def __init__(self, make: Callable[[], object], name: str) -> None:
         self.make = make
@@ -103,13 +103,13 @@ class Plain:
 def _text_of(dumped: Json) -> bytes | str:
     """The JSON text of a value; raises where a number has none."""
     text = to_json(dumped)
-    if b"NaN" in text or b"Infinity" in text:  # a number that JSON has no word for, perhaps
+    if b"NaN" in text or b"Infinity" in text:  # perhaps a number that JSON cannot express
         return canonical(dumped)
     return text
 
 
 def _takes_object(schema: dict[str, Json] | None) -> bool:
-    """Whether values of the type are JSON objects and nothing else."""
+    """True if every value of the type is a JSON object."""
     if schema is None:
         return False
     reference = schema.get("$ref")
@@ -120,7 +120,7 @@ def _takes_object(schema: dict[str, Json] | None) -> bool:
 
 
 def _misfit(error: ValidationError) -> Misfit:
-    """The first finding of pydantic, in our words; how many more there are is said too."""
+    """The first finding of pydantic in our words, with the number of the others."""
     first, *others = error.errors(include_url=False)
     path = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
     problem = first["msg"][:1].lower() + first["msg"][1:]
@@ -130,7 +130,7 @@ def _misfit(error: ValidationError) -> Misfit:
 
 
 def _mentions(schema: object, types: tuple[str, ...]) -> bool:
-    """Whether a core schema speaks of one of these types anywhere."""
+    """True if a core schema contains one of these types anywhere."""
     if isinstance(schema, Mapping):
         members = cast("Mapping[str, object]", schema)
         return members.get("type") in types or any(_mentions(member, types) for member in members.values())
@@ -191,7 +191,7 @@ def _items(values: Iterable[object], path: str) -> list[Json]:
 
 
 def revived(stored: Json) -> Any:  # Any: whatever was stored
-    """What `native` was given; of an exception, its `Failure`."""
+    """The value that `native` was given; for an exception, its `Failure`."""
     if isinstance(stored, list):
         return [revived(item) for item in stored]
     if not isinstance(stored, dict):

@@ -1,4 +1,4 @@
-"""Charts that are to run as flows: from beginning to end within one invocation, with nobody outside."""
+"""Check charts that run as flows: from beginning to end in one invocation, without events from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from durable_fsm.frontends.arguments import FoundProblem
 
 
 def problems_in(chart: Chart) -> Iterator[FoundProblem]:
-    """Why a chart cannot be a flow, if it is to be one: the problem, its remedy, and where it was written."""
+    """Reasons why a chart with `flow=True` cannot run as a flow."""
     if not chart.hosting.flow:
         return
     for state in waiting_states(chart):

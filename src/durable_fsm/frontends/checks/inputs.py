@@ -1,4 +1,4 @@
-"""What an activity receives instead of the data: `activity(..., input=...)`, read once when the chart is made."""
+"""Read and check `activity(..., input=...)`: the part of the data that an activity or a machine receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from durable_fsm.frontends.declare import Input, Items
 
 
 def input_of(declared: Input | None) -> Callback | None:
-    """The declaration as a callback of the step: a field, several of them by name, or a function of the data."""
+    """The declaration as a callback: one field, several fields as an object, or a function of the data."""
     if declared is None:
         return None
     if callable(declared):
@@ -28,7 +28,7 @@ def input_of(declared: Input | None) -> Callback | None:
 
 
 def refuse_impure(id: str, declared: Input | None, problem: Report, *, kind: str = "activity") -> None:
-    """Report what a step could not repeat."""
+    """Report an input function that could give another result when the step runs again."""
     if not callable(declared):
         return
     name, place = getattr(declared, "__qualname__", repr(declared)), written(declared)
@@ -41,7 +41,7 @@ def refuse_impure(id: str, declared: Input | None, problem: Report, *, kind: str
 
 
 def refuse_impure_items(id: str, each: Items | None, problem: Report, *, kind: str = "activity") -> None:
-    """Report what could not find the same items again."""
+    """Report an `each=` function that could find other items when the step runs again."""
     if not callable(each):
         return
     if inspect.iscoroutinefunction(each):
@@ -52,7 +52,7 @@ def refuse_impure_items(id: str, each: Items | None, problem: Report, *, kind: s
 
 
 class Declared(Protocol):
-    """What is given something when it begins: an activity or a machine."""
+    """An activity or a machine, which may receive a part of the data when it begins."""
 
     kind: str
     input: Input | None
@@ -60,7 +60,7 @@ class Declared(Protocol):
 
 
 def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, problem: Report) -> None:
-    """Report fields that the data does not have, by id; a type that does not say its fields has any."""
+    """Report inputs and items that name fields which the data does not have; *declared* is by id."""
     known = _known(data)
     for id, one in declared.items():
         for name in _fields(one.input):
@@ -80,7 +80,7 @@ def _fields(input: Input | None) -> tuple[str, ...]:
 
 
 def _received(input: Input | None, known: frozenset[str] | None) -> frozenset[str] | None:
-    """Names of what an activity with this input receives; None if any name may be one."""
+    """Names of the members that an activity with this input receives; None if they are not known."""
     if input is None:
         return known
     return None if isinstance(input, str) or callable(input) else frozenset(input)
@@ -91,7 +91,7 @@ def _has(known: frozenset[str]) -> str:
 
 
 def _known(data: ValueType | None) -> frozenset[str] | None:
-    """Names of the data's fields and properties; None if any name may be one."""
+    """Names of the data's fields and properties; None if its type does not list them."""
     if data is None:
         return None
     schema = data.schema()

@@ -1,4 +1,4 @@
-"""Read the source of a callback, without running it: what does it use beside its arguments, and which work does it start?
+"""Read the source of a callback without running it, and find calls whose result changes from run to run.
 
 Clocks, random numbers, sleeps and threads are faults: a step may run again after a crash, and must then decide the
 same. The check sees what the source of a function names: in the function, in functions and lambdas inside it, and in
@@ -51,7 +51,7 @@ _FUNCTIONS: dict[int, str] = {
     )
     for name in names
 }
-"""Faults of functions and classes, by their identity: whatever name an import gives them."""
+"""Faults by the identity of a function or class, so that the name under which it was imported does not matter."""
 
 _METHODS: dict[type, dict[str, str]] = {
     datetime.datetime: dict.fromkeys(("now", "utcnow", "today"), CLOCK),
@@ -59,14 +59,14 @@ _METHODS: dict[type, dict[str, str]] = {
 }
 
 Fault: TypeAlias = tuple[str, str]
-"""What cannot be repeated, and the name by which the source calls it: `("sleeps", "time.sleep")`."""
+"""A kind of call that cannot be repeated, and its name in the source: `("sleeps", "time.sleep")`."""
 
 Meanings: TypeAlias = ChainMap[str, object]
-"""What the names of a piece of source mean; None where that is only known when it runs."""
+"""The values of the names in a piece of source; None for a value that is known only at run time."""
 
 
 def faults(function: object) -> list[Fault]:
-    """What a function does that cannot be repeated, and by which call: `("sleeps", "time.sleep")`."""
+    """The calls of a function that cannot be repeated: `("sleeps", "time.sleep")`."""
     function = _plain(function)
     if function is None:
         return []
@@ -80,14 +80,14 @@ _known: WeakKeyDictionary[FunctionType, list[Fault]] = WeakKeyDictionary()
 
 
 def started_by(function: object) -> list[str]:
-    """The names written as `effects.start("name", …)` in a function; others are found when it runs."""
+    """The names in `effects.start("name", …)` calls of a function; computed names are found when it runs."""
     function = _plain(function)
     node = source_of(function.__code__) if function is not None else None
     return list(dict.fromkeys(_started_in(node))) if node is not None else []
 
 
 def _plain(function: object) -> FunctionType | None:
-    """The function itself, if it is a method of an object; None for what is not written in Python."""
+    """The function behind a bound method; None for an object that is not a Python function."""
     function = getattr(function, "__func__", function)
     return function if isinstance(function, FunctionType) else None
 
@@ -156,17 +156,17 @@ class _FaultSearch:
             yield from self._read(child, names)
 
     def _called(self, helper: object) -> Iterator[Fault]:
-        """The faults of a function of the same module, which say in which function they are."""
+        """The faults of a helper in the same module, with the name of the helper."""
         if isinstance(helper, FunctionType) and helper.__module__ == self.function.__module__:
             for fault, call in self._of(helper):
                 yield fault, call if " in " in call else f"{call} in {helper.__name__}"
 
 
-# ── what names mean ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── values of names ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _names_of(function: FunctionType) -> dict[str, object]:
-    """What the free names of a function mean now."""
+    """The values that the free names of a function have now."""
     known = {**function.__globals__}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -177,7 +177,7 @@ def _names_of(function: FunctionType) -> dict[str, object]:
 
 
 def _owner_of(function: FunctionType) -> object:
-    """The class that a method is written in, if its module has it by its name."""
+    """The class of a method, found in its module by its qualified name; None if it cannot be found."""
     path, _, _ = function.__qualname__.rpartition(".")
     owner: object = sys.modules.get(function.__module__) if path else None
     for name in path.split("."):
@@ -186,7 +186,7 @@ def _owner_of(function: FunctionType) -> object:
 
 
 def _bound_in(body: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
-    """The names that this code binds itself; where it imports them, with what they mean."""
+    """The names that this code binds, with the value of an import and None for everything else."""
     for node in body:
         match node:
             case ast.Import(names=imported):
@@ -213,7 +213,7 @@ def _bound_in(body: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
 
 
 def _meaning(node: ast.AST, names: Meanings) -> object:
-    """What a name, or a member of a module or class, means: `datetime`, `dates.datetime`. None if that is not known."""
+    """The value of a name or of a member of a module or class, as `dates.datetime`; None if it is not known."""
     match node:
         case ast.Name(id=name):
             return names.get(name)
@@ -231,7 +231,7 @@ def _member(holder: object, name: str) -> object:
 
 
 def _fault_of(node: ast.Name | ast.Attribute, names: Meanings) -> str | None:
-    """Why what is named here cannot be repeated; None if it can."""
+    """Why a use of this name cannot be repeated; None if it can."""
     if isinstance(node, ast.Attribute) and isinstance(holder := _meaning(node.value, names), type):
         for base in holder.__mro__:
             if node.attr in _METHODS.get(base, ()):

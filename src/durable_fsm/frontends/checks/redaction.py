@@ -1,4 +1,4 @@
-"""What an author keeps from others: members that nobody is to read, and handlers that nobody outside is to reach."""
+"""Check and apply `redact=` and `operators_only=`: hidden members, and handlers that the ingress does not serve."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from durable_fsm.errors import quoted
 from durable_fsm.frontends.values import Typed
 
 CLOSABLE = ("cancel", "create", "delete", "history", "rejected", "repair", "send", "snapshot", "wait_for")
-"""Handlers that every machine has, and that the ingress need not serve; `rejected` is the list of rejected events."""
+"""Handlers of every machine that can be closed to the ingress; `rejected` is the list of rejected events."""
 
 NAME = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RedactedType:
-    """A `ValueType` that does not say what is wrong with a member that is to be redacted: the reason may quote it."""
+    """A `ValueType` that hides why a redacted member is wrong, because the reason may quote its value."""
 
     type: ValueType
     redaction: Redaction
@@ -67,13 +67,13 @@ def with_redaction(chart: Chart) -> Chart:
 def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator[tuple[str, str]]:
     """Problems of `redact=` and `operators_only=`, each with its remedy. *types* are those of data and payloads."""
     redact: object = hosting.redact
-    open_ended = hosting.sources or hosting.webhooks  # then more comes in than the types say
+    open_ended = hosting.sources or hosting.webhooks  # records and requests may have members that the types do not list
     yield from _closed_problems(hosting.operators_only)
     if not _is_texts(redact):
         yield "redact= must be a list of names.", 'Write redact=("card_number", "customer.email").'
         return
     named = tuple(cast("Iterable[str]", redact))
-    known = _members(types) if named else None  # what that takes, a chart that redacts nothing need not pay
+    known = _members(types) if named else None  # slow for large types, so only where it is needed
     for name in named:
         if not NAME.fullmatch(name):
             yield (
@@ -105,7 +105,7 @@ def _unknown(name: str, known: set[str]) -> str | None:
 
 
 def _members(types: Iterable[ValueType | None]) -> set[str] | None:
-    """Names of all members of these types, at any depth; None if one of them does not say."""
+    """Names of all members of these types, at any depth; None if one of them has no schema."""
     names: set[str] = set()
     for type_ in types:
         if type_ is None:
@@ -120,7 +120,7 @@ def _members(types: Iterable[ValueType | None]) -> set[str] | None:
 
 
 def _by_field(type_: Typed) -> Json:
-    """The schema under the names that the data is stored by, where payloads have aliases."""
+    """The schema with the names under which the data is stored; payloads may use aliases."""
     adapter: TypeAdapter[Any] = TypeAdapter(type_.declared)
     return adapter.json_schema(by_alias=False)
 

@@ -1,4 +1,4 @@
-"""Whether what an author declares as sources and webhooks can be hosted: every problem, at import."""
+"""Check `sources=` and `webhooks=` at import, and find every problem."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from durable_fsm.frontends.arguments import FoundProblem, written
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
 
 TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
-"""What Kafka takes for the name of a topic."""
+"""The names that Kafka allows for a topic."""
 
 CLUSTER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HANDLER = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 OWN_OPTIONS = {"auto.offset.reset": "start", "group.id": "group", "bootstrap.servers": "cluster"}
-"""Settings of the consumer that have an argument of their own."""
+"""Settings of the consumer for which `Kafka` has an argument."""
 
 
 @dataclass(frozen=True)
 class DeclaredEvents:
-    """The events of a chart."""
+    """The events that a chart takes: by name, and by descriptor."""
 
     events: Mapping[str, EventType]
     descriptors: frozenset[str]
@@ -38,7 +38,7 @@ class DeclaredEvents:
         return cls(events, frozenset(descriptor for edge in transitions for descriptor in edge.events))
 
     def problem(self, name: object) -> tuple[str, str] | None:
-        """Why no source may send this event; None if it may."""
+        """Why a source cannot send this event, and a remedy; None if it can."""
         if not isinstance(name, str):
             return f"names {name!r} among its events, which is not a string.", "Name events by their ids."
         declared = self.events.get(name)
@@ -53,7 +53,7 @@ class DeclaredEvents:
 
 
 def problems_in(sources: Iterable[object], webhooks: Iterable[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
-    """What is wrong with these declarations: what, remedy and, where it is known, the place."""
+    """Every problem of these declarations."""
     yield from _kafka_problems(list(sources), names)
     yield from _webhook_problems(list(webhooks), names)
 
@@ -136,7 +136,7 @@ def _event_problems(
 
 
 def _function_problems(function: object, called: str, *, pure: bool = True) -> Iterator[FoundProblem]:
-    """What a decoder must be: a plain function of one argument that looks at nothing else."""
+    """Problems of a decoder, which must be a plain and pure function of one argument."""
     place = written(function)
     if not callable(function):
         yield f"{called} is {function!r}, which cannot be called.", "Give it a function of one argument.", place
@@ -152,7 +152,7 @@ def _function_problems(function: object, called: str, *, pure: bool = True) -> I
         inspect.signature(function).bind(object())
     except TypeError:
         yield f"{called} does not take one argument.", "Write def decode(record): ...", place
-    except ValueError:  # built in, and says nothing of its arguments
+    except ValueError:  # a built-in function without a signature
         return
 
 

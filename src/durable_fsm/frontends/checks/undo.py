@@ -1,4 +1,4 @@
-"""What is wrong with the undoing of a chart: an undo that cannot be called, or that nothing will ever call."""
+"""Check `undo=` and `undo_all`: an undo must be callable, and must be of a state that some `undo_all` covers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from durable_fsm.errors import quoted
 from durable_fsm.frontends.arguments import Report, written
 
 ASKABLE = ("ctx", "data", "result", "original")
-"""What an undo may ask for by name."""
+"""The names that an undo function may ask for."""
 
 
 def refuse_unfit(activity: Activity, problem: Report, *, detached: bool) -> None:
-    """Report an undo that does not go with its activity, or asks for what it does not get."""
+    """Report an undo that does not fit its activity, or asks for a name that it does not get."""
     if activity.undoes is not None and detached:
         what = f"work '{activity.id}' undoes, and no state waits for it."
         problem(what, "Make it the activity of a state: State(invoke=undo_all(...)).", None)
@@ -55,7 +55,7 @@ def _misfits(run: Callable[..., Any], *, first: bool) -> Iterator[tuple[str, str
 
 
 def refuse_nothing(states: Mapping[str, State], problem: Report) -> None:
-    """Report activities that undo what is done in no state, or in one where nothing can be undone."""
+    """Report an `undo_all` of a state that does not exist, or of one without an undo in it."""
     undoable = [state.id for state in states.values() if any(activity.undo for activity in state.activities)]
     for state in states.values():
         for activity in state.activities:

@@ -1,4 +1,4 @@
-"""Versions of a chart, as their authors declare them: migrations to it, and charts that are kept beside it."""
+"""Migrations and kept versions of a chart: how authors declare them, and whether they fit together."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def migration(
 
 
 def kept_for(name: str, charts: Iterable[Chart]) -> tuple[Chart, ...]:
-    """The charts to keep, under the name of the one that keeps them; what they keep themselves is kept, too."""
+    """The charts to keep, and those that they keep, under the name *name*."""
     return tuple(replace(one, name=name, kept=()) for chart in charts for one in chart.served)
 
 
 def problems_in(chart: Chart) -> Iterator[FoundProblem]:
-    """What is wrong with the versions of a chart: the problem, its remedy, and where it was written."""
+    """Every problem of the versions and migrations of a chart."""
     kept = Counter(one.version for one in chart.served)
     for version, count in kept.items():
         if count > 1:
@@ -72,7 +72,7 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
 
 
 def _unknown_in(chart: Chart, migration: Migration) -> Iterator[FoundProblem]:
-    """New names that nothing has in the end; where code follows, that may give others still."""
+    """New names that the chart does not have. If code follows, they are not checked: it may rename them again."""
     later = (path_from(migration.source, chart.version, chart.hosting.migrations) or ())[1:]
     if any(one.change is not None for one in later):
         return
@@ -99,7 +99,7 @@ def _unknown(migration: Migration, kind: str, name: str, known: Iterable[str]) -
 
 
 def _unfit(migration: Migration) -> Iterator[FoundProblem]:
-    """What is seen of the code without running it."""
+    """Problems of the migration's function that can be seen without running it."""
     change = migration.change
     if change is None:
         return

@@ -1,4 +1,4 @@
-"""Executable content: what a document's `<assign>`, `<send>`, `<if>` and the others do, as callbacks of a step."""
+"""Executable content of a document, `<assign>`, `<send>`, `<if>` and others, as callbacks of a step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from durable_fsm.frontends.documents.values import SCXML, Object, stored
 Act = Callable[[Scope], None]
 
 TYPES = ("", "scxml", "http://www.w3.org/TR/scxml", "http://www.w3.org/TR/scxml/", SCXML)
-"""Names of the one event processor, and of the one kind of machine, that there are."""
+"""Names of the only event processor and of the only kind of machine."""
 
 
 class NotSent(ValueError):
@@ -46,7 +46,7 @@ class Content:
         return run
 
     def value(self, text: str | None, record: object) -> Value:
-        """An expression; one that is refused is reported, and nothing for the time being."""
+        """Compile an expression. Report one that is refused, and return None for it until then."""
         try:
             return self.language.value(text or "None")
         except BadExpression as error:
@@ -62,7 +62,7 @@ class Content:
                 return self._assign(action)
             case io.LogAction():
                 evaluate = self.value(action.expr, action)
-                return lambda scope: _drop(evaluate(scope))  # nothing is printed: a step has no output of its own
+                return lambda scope: _drop(evaluate(scope))  # evaluated for its errors only: a step prints nothing
             case io.IfAction():
                 return self._if(action)
             case io.ForeachAction():
@@ -164,7 +164,7 @@ class Content:
         scope.effects.send(str(event), payload, after=after, id=sendid or None, to=to)
 
     def payload(self, record: io.SendAction | io.InvokeDefinition | io.DoneData, content: Value | None = None) -> Value:
-        """What goes along: content, or the named variables and parameters."""
+        """The payload of a message: its content, or the named variables and parameters."""
         inline = None if isinstance(record, io.DoneData) else record.content
         if content is None and isinstance(inline, str):
             content = self.language.literal(inline)
@@ -178,7 +178,7 @@ class Content:
 
 
 def _holds(scope: Scope, condition: Value) -> bool:
-    """A condition that fails counts as false, and is reported to the machine."""
+    """True if the condition holds. One that raises counts as false, and raises `error.execution` in the machine."""
     try:
         return bool(condition(scope))
     except Exception as error:  # noqa: BLE001 - the author's expression

@@ -28,11 +28,11 @@ _PYTHON = {"===": "==", "!==": "!=", "&&": " and ", "||": " or ", "!": " not "}
 
 
 class BadExpression(ValueError):
-    """An expression that this document may not use, or that nobody could read."""
+    """An expression that this document may not use, or that cannot be parsed."""
 
 
 class Namespace:
-    """What an expression may name: variables, system variables, `In`."""
+    """The names that an expression may use: variables, system variables, `In`."""
 
     def __init__(self, scope: Scope, *, trusted: bool) -> None:
         self.scope = scope
@@ -52,14 +52,14 @@ class Namespace:
     def _active(self, *states: str) -> bool:
         return self.scope.configuration >= set(states)
 
-    # what the library's parser asks of a machine
+    # the library's parser reads this from a machine
     @property
     def configuration(self) -> list[Object]:
         return [Object(id=id) for id in self.scope.configuration]
 
 
 def message(scope: Scope, *, trusted: bool) -> Object | None:
-    """`_event`; None as long as there was none."""
+    """`_event`; None before the first event."""
     event = scope.event
     if event.name == "create" and event.origin is Origin.PLATFORM:
         return None
@@ -89,8 +89,8 @@ class Language:
         """Compile an expression.
 
         Raises:
-            BadExpression: it is outside what an untrusted document may say. What a trusted one gets wrong is an
-                `error.execution` when it is evaluated, as SCXML has it.
+            BadExpression: an untrusted document may not use it. A wrong expression of a trusted document raises
+                `error.execution` when it is evaluated, as SCXML requires.
         """
         return self._python(text) if self.trusted else self._restricted(text)
 
@@ -186,7 +186,7 @@ def assign(scope: Scope, location: str, value: object) -> None:
 
 
 def writable(names: Iterable[str], location: str) -> None:
-    """Refuse what no document may write to."""
+    """Refuse names that a document cannot write to."""
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
             raise ValueError(f"'{location}' cannot be written to")
@@ -212,7 +212,7 @@ def _wrapped_items(items: Iterable[Any]) -> list[Any]:
 
 
 def _compiled(text: str, mode: str) -> Callable[[], Any]:
-    """The code of a text; what is wrong with it is raised when it is wanted."""
+    """Compile a text. A syntax error is raised when the code is used, not now."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""From a document to a chart."""
+"""Read a document, and make a chart of it."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ FORMATS = {".scxml": "scxml", ".xml": "scxml", ".json": "json", ".yaml": "yaml",
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
-    """How a document is to be read; its children are read alike."""
+    """How a document is read; documents that it runs as machines are read in the same way."""
 
     trusted: bool
     strict: bool
 
 
 def reads(definition: object) -> bool:
-    """Whether it is a path with a suffix that this front-end knows."""
+    """True for a path with a suffix that this front-end knows."""
     return isinstance(definition, str | Path) and Path(definition).suffix.lower() in FORMATS
 
 
@@ -179,7 +179,7 @@ class DocumentReader:
         return [item.id for item in [*early, *(item for items in self.document.late.values() for item in items)]]
 
     def _bindings(self) -> Iterator[Callback]:
-        """What happens before the first state is entered."""
+        """An action that runs before the first state is entered: it binds variables and runs scripts."""
         model = self.definition.datamodel
         if model is not None:
             yield from (self._binding(item) for item in model.data)
@@ -358,7 +358,7 @@ class DocumentReader:
         return Child(name, begin, written, autoforward=forward, finalize=finalize, chart=chart)
 
     def _inline(self, state: str, record: io.InvokeDefinition) -> Chart | Value:
-        """The chart that stands inside the document, read now; or one that an expression will give."""
+        """The chart inside the document, read now; or an expression that gives one later."""
         content = record.content
         if isinstance(content, io.StateMachineDefinition):
             return self._nested(Document(content), state)
@@ -407,7 +407,7 @@ def _kind(record: io.State) -> Kind:
 
 
 def _descriptors(text: str | None) -> Iterator[str]:
-    """`a b.* c.` as `a`, `b`, `c`: the trailing parts mean nothing."""
+    """`a b.* c.` as `a`, `b`, `c`: the endings `.*` and `.` have no meaning."""
     for name in (text or "").split():
         yield name if name == "*" else name.removesuffix("*").removesuffix(".")
 
@@ -417,7 +417,7 @@ def _listed(value: str | list[str] | None) -> list[str]:
 
 
 def _summary(block: io.ExecutableContent) -> str:
-    """What a diagram says of a block."""
+    """A block's summary for diagrams."""
     names: list[str] = []
     for action in block.actions:
         word = next((word for kind, word in SHOWN.items() if isinstance(action, kind)), None)
@@ -428,7 +428,7 @@ def _summary(block: io.ExecutableContent) -> str:
 
 
 def _service_name(name: str) -> str:
-    """The name as Restate wants a service's: letters, digits, underscores, dots and hyphens, a letter first."""
+    """The name in the form of a Restate service: letters, digits, underscores, dots and hyphens, a letter first."""
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-0123456789")
     return clean or "Document"
 

@@ -1,4 +1,4 @@
-"""SCXML as XML: read into python-statemachine's records, in document order and with the lines they stand on.
+"""SCXML as XML: read into python-statemachine's records, in document order and with their line numbers.
 
 The library's own reader sorts states by kind, and leaves out some attributes of `<send>`.
 https://www.w3.org/TR/scxml/
@@ -20,7 +20,7 @@ STATES = ("state", "parallel", "final", "history")
 
 
 class BadDocument(ValueError):
-    """A text that is no document of its kind; `line` counts from 1, 0 where nobody knows."""
+    """The text is not a valid document; `line` counts from 1, and is 0 where it is not known."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
@@ -28,7 +28,7 @@ class BadDocument(ValueError):
 
 
 class Inline(str):
-    """Content that is no expression: text or XML."""
+    """Content that is not an expression: text or XML."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class ScxmlSend(io.SendAction):
 
 @dataclass
 class Document:
-    """A document as records: what the library's define, and what they have no room for.
+    """A document as the library's records, with facts for which these have no field.
 
     `late` holds the variables of states that are bound when their state is first entered; `lines` tells where a record
     was written, by its identity.
@@ -57,7 +57,7 @@ def read(text: str) -> Document:
     """Read an SCXML text.
 
     Raises:
-        BadDocument: it is not valid XML, or no SCXML.
+        BadDocument: it is not valid XML, or not SCXML.
     """
     return ScxmlReader(text).document()
 
@@ -269,7 +269,7 @@ class ScxmlReader:
 
 
 def _content(element: ET.Element) -> str | None:
-    """What stands inside: an element as XML, or a text with its white space put in order."""
+    """The content of an element: an element as XML, or a text with its white space normalised."""
     if len(element):
         first = element[0]
         first.tail = None

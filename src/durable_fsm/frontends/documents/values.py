@@ -1,6 +1,6 @@
 """Values of a document's variables: plain JSON, and the few other things that expressions deal with.
 
-What JSON has no form for is stored as an object with one member that says what it is: `{"$xml": "<books/>"}`,
+A value without a form in JSON is stored as an object with one member that names its kind: `{"$xml": "<books/>"}`,
 `{"$python": "lambda n: n + 1"}`.
 """
 
@@ -64,7 +64,7 @@ class Code:
 
 
 def stored(value: object) -> Json:
-    """The value as plain JSON; `revived` is the way back.
+    """The value as plain JSON, which `revived` turns back.
 
     Raises:
         TypeError: there is none.
@@ -85,7 +85,7 @@ def stored(value: object) -> Json:
 
 
 def _attributes(value: object) -> dict[str, object]:
-    """What an object of a script's own class keeps."""
+    """The attributes of an object of a script's own class."""
     if isinstance(value, type | ModuleType) or callable(value) or not hasattr(value, "__dict__"):
         raise TypeError(f"a {type(value).__name__} has no form in JSON")
     return {name: member for name, member in vars(value).items() if not name.startswith("_")}

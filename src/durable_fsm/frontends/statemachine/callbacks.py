@@ -1,4 +1,4 @@
-"""Callbacks of python-statemachine: found by name, decorator or convention, and called with what they ask for by name."""
+"""Callbacks of python-statemachine: found by name, decorator or convention, and called with the arguments they name."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 FoundCallback = tuple[str, Call, Location | None]
 
 PROTECTED = {"model", "state_field", "start_value", "initial_state", "final_states", "states", "states_map", "send"}
-"""Names of the library that are no callbacks, whoever asks for them."""
+"""Names of the library that are never callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassEventData:
-    """The library's `event_data`: what the other names say, in one object."""
+    """The library's `event_data`: the other arguments in one object."""
 
     machine: object
     event: object
@@ -97,7 +97,7 @@ class ClassCallbacks(ByName):
         self.listeners = self._listeners()
 
     def _attributes(self) -> Collection[str]:
-        """What instances keep beside their data type: nothing, if there is one."""
+        """Names of the attributes that instances have; empty if the class declares a data type."""
         if self.data_class is not None:
             return ()
         try:
@@ -107,7 +107,7 @@ class ClassCallbacks(ByName):
             return ()
 
     def _listeners(self) -> list[object]:
-        """The observers that the class declares; made once, because what they keep is not the machine's."""
+        """The observers that the class declares, made once: their attributes do not belong to a machine."""
         made: list[object] = []
         for entry in cast("Any", self.facade)._class_listeners:
             try:
@@ -117,7 +117,7 @@ class ClassCallbacks(ByName):
                 self.problem(f"listener {name} cannot be made: {error}.", "Give every argument a default.", None)
         return made
 
-    # ── what the reader asks for ──────────────────────────────────────────────────────────────────────────────────────
+    # ── for the reader ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def of(self, group: Iterable[Any]) -> tuple[Callback, ...]:
         """The actions of one slot, in the library's order: generic, inline, decorated, named."""
@@ -130,7 +130,7 @@ class ClassCallbacks(ByName):
         return tuple(found.values())
 
     def one(self, function: Any) -> Callback | None:
-        """The callback that a function, or the name of a method, stands for."""
+        """The callback of a function, or of the method with this name."""
         if isinstance(function, str):
             found = self._named(function)
             if not found:
@@ -173,7 +173,7 @@ class ClassCallbacks(ByName):
         return [(f"object {id(spec.func)}", self._function(spec.func), written(spec.func))]
 
     def _named(self, name: str) -> list[FoundCallback]:
-        """What has this name on the chart and on its data; looked for once, however many edges ask."""
+        """The callbacks of this name, on the chart, its data and its listeners. Each name is searched once."""
         if name not in self.found:
             self.found[name] = self._look_for(name)
         return self.found[name]
@@ -278,7 +278,7 @@ class ClassCallbacks(ByName):
         return call
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
-        """What `prepare_event` adds to the arguments of this event's callbacks; asked once an event."""
+        """Arguments that `prepare_event` adds for the callbacks of this event; it is called once per event."""
         if self.preparing is None:
             self.preparing = self._named("prepare_event")
         if not self.preparing:
@@ -318,11 +318,11 @@ def _fields_of(cls: type[Any]) -> set[str]:
     try:
         made: object = cls()
         return declared | set(vars(made))
-    except Exception:  # noqa: BLE001 - one that cannot be made has no more to tell
+    except Exception:  # noqa: BLE001 - an instance cannot be made: only the declared fields are known
         return declared
 
 
 def _shown(spec: Any) -> str:
-    """The name as its author wrote it: the library wraps that of a function that is an event, too."""
+    """The name as its author wrote it: the library changes the name of a function that is also an event."""
     name = str(spec.attr_name)
     return name.strip("_") if spec.is_event else name

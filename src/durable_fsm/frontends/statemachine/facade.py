@@ -25,13 +25,13 @@ DATA = "_durable_data"
 
 
 class Facade(StateChart[Any]):
-    """Stands between a user's class and the library: after the former in method resolution, before the latter."""
+    """Overrides the library's engine; in the order of bases it is after the author's class and before the library's."""
 
     durable_data: bool
     durable_states: Mapping[str, LibraryState]
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Where the library would start its engine, nothing happens."""
+        """Do nothing. The library would start its engine here."""
 
     @property
     def _scope(self) -> Scope:
@@ -66,7 +66,7 @@ class Facade(StateChart[Any]):
             self._scope.effects.send(name, payload, after=delay, id=trigger_data.send_id)
 
     def _processing_loop(self, caller_future: Any = None) -> None:
-        """Nothing runs here: the step takes the event when this callback is over."""
+        """Do nothing: the step takes the event when this callback has returned."""
 
     def cancel_event(self, send_id: str) -> None:
         self._scope.effects.cancel(send_id)
@@ -80,7 +80,7 @@ class Facade(StateChart[Any]):
 
 
 def _payload(positional: tuple[Any, ...], arguments: dict[str, Any]) -> object:
-    """What an event sent by a callback carries: its named arguments, or what is named `payload` alone, or a list."""
+    """The payload of an event that a callback sends: its named arguments, the argument `payload` alone, or a list."""
     if positional and arguments:
         raise TypeError("an event is sent with positional and with named arguments; name them all")
     if positional:
@@ -93,7 +93,7 @@ def _payload(positional: tuple[Any, ...], arguments: dict[str, Any]) -> object:
 def facade_of(cls: type[StateChart[Any]], data_class: object) -> type[Facade]:
     """A subclass of the user's class whose instances have no engine.
 
-    The metaclass's constructor is left out on purpose: it would register and rebuild the whole chart.
+    This does not call the metaclass's constructor, which would register and rebuild the whole chart.
     """
     body: dict[str, Any] = {
         "__module__": cls.__module__,
@@ -130,7 +130,7 @@ class StateOf:
 
 
 def worker(facade: type[Facade], data: object) -> Facade:
-    """The `self` of a method that does outside work: it has the data, and nothing to change the machine with."""
+    """The `self` of a method that does outside work: it has the data, and cannot change the machine."""
     if isinstance(data, facade):
         return data
     machine = object.__new__(facade)
@@ -139,7 +139,7 @@ def worker(facade: type[Facade], data: object) -> Facade:
 
 
 class Attributes:
-    """The `ValueType` of a chart without a data type: what its instances keep in plain attributes."""
+    """The `ValueType` of a chart without a data type: the plain attributes of its instances."""
 
     name = "plain attributes"
 

@@ -1,7 +1,4 @@
-"""The python-statemachine front-end: a `StateChart` class in, a chart out. Its engine is never started.
-
-Names of the library that are not documented are met in this package only, at definition time only.
-"""
+"""Read a `StateChart` class, and make a chart of it."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
 
 
 def reads(definition: object) -> bool:
-    """Whether this front-end knows what to do with it."""
+    """True for a definition of python-statemachine."""
     return isinstance(definition, type) and issubclass(definition, StateChart)
 
 
@@ -113,7 +110,7 @@ class ClassReader:
         return chart
 
     def _judge(self, chart: Chart) -> None:
-        """Warn of what is suspicious. What leads nowhere, the library refuses itself when the class is made."""
+        """Warn of suspicious parts. The library itself refuses states that lead nowhere, when the class is made."""
         for finding in findings(chart):
             if finding.kind in ("shadowed", "unhandled"):
                 place = str(finding.location or written(self.cls) or "")
@@ -121,7 +118,7 @@ class ClassReader:
                 warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)
 
     def _refuse_hidden_names(self) -> None:
-        """An event named like a part of the library takes its place: nothing could be sent any more."""
+        """Report events that hide an attribute of the library: such a machine could not send anything."""
         for name in sorted(self.declared_events):
             if name.isidentifier() and hasattr(StateChart, name):
                 what = f"event '{name}' hides an attribute that every statechart has."
@@ -236,7 +233,7 @@ class ClassReader:
             )
 
     def _is_foreign(self, edge: LibraryTransition) -> bool:
-        """Whether a subclass has hung the edge on a state that it shares with this class."""
+        """True if the edge belongs to a subclass, which shares its states with this class."""
         if any(id(target) not in self.ids for target in edge.targets):
             return True
         ids = {str(event) for event in edge.events}
@@ -311,7 +308,7 @@ def _walk(states: Iterable[LibraryState], above: str) -> Iterator[tuple[str, Lib
 
 
 def _declared_of_any_state(cls: type) -> Mapping[str, list[Declaration]]:
-    """What was declared of `from_.any()`, whose transitions the library copies without it, by event."""
+    """Declarations on `from_.any()` by event: the library copies its transitions without them."""
     found: dict[str, list[Declaration]] = {}
     events = [event for base in cls.__mro__ for event in vars(base).values() if isinstance(event, LibraryEvent)]
     for event in events:
@@ -323,7 +320,7 @@ def _declared_of_any_state(cls: type) -> Mapping[str, list[Declaration]]:
 
 
 def _stance(state: LibraryState, name: str) -> tuple[str, ...]:
-    """What `defer` or `ignore` said of a state."""
+    """The events that `defer` or `ignore` named for a state."""
     kept: dict[str, Any] = vars(state)
     declared: dict[str, tuple[str, ...]] = kept.get(STANCE, {})
     return declared.get(name, ())
@@ -336,7 +333,7 @@ def _declarations(edge: LibraryTransition) -> list[Declaration]:
 
 
 def _stays(edge: LibraryTransition) -> bool:
-    """Whether an internal transition to its own source leaves and enters nothing."""
+    """True for an internal transition to its own source, which leaves and enters no state."""
     return bool(edge.internal and edge.is_self)
 
 

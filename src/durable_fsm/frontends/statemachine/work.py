@@ -1,4 +1,4 @@
-"""What stands in `invoke=`: activities, machines, and the library's timeouts, which become timers."""
+"""Read `invoke=`: activities, machines, and the library's timeouts, which become timers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machi
 from durable_fsm.frontends.statemachine.facade import Facade, worker
 
 TIMEOUT = cast("Any", type(timeout(1)))
-"""What `timeout(…)` makes; its class has no public name."""
+"""The class of `timeout(…)` objects, which has no public name."""
 
 NAMES = ("data", "model", "machine")
-"""What a method that is an activity may ask for, beside `ctx`."""
+"""The names that a method used as an activity may ask for, beside `ctx`."""
 
 
 @dataclass(slots=True)
 class StateWork:
-    """What one state invokes."""
+    """The activities, machines and timers of one state."""
 
     activities: list[Activity] = field(default_factory=list[Activity])
     machines: list[Child] = field(default_factory=list[Child])
@@ -40,8 +40,8 @@ class StateWork:
 class InvokeReader:
     """Reads the `invoke=` of every state of one class.
 
-    `ids` maps the ids that `done_invoke_<id>` may name to their states; a state that invokes several things is an id,
-    too, which stands for each of them. `declared` has the activities and machines of states, by id.
+    `ids` maps the ids that `done_invoke_<id>` may name to their states. The id of a state that invokes several things
+    is one of them, and means each of these things. `declared` has the activities and machines of states, by id.
     """
 
     def __init__(self, cls: type, facade: type[Facade], problem: Report, read: ReadChart) -> None:
@@ -66,7 +66,7 @@ class InvokeReader:
         return found
 
     def _is_there(self, spec: Any) -> bool:
-        """Conventions are looked for in every class; most have none."""
+        """False for a convention such as `on_invoke_state` that the class does not define."""
         return not (spec.is_convention and inspect.getattr_static(self.cls, spec.func, None) is None)
 
     def _read(self, found: StateWork, state: str, spec: Any, id: str) -> None:
@@ -121,7 +121,7 @@ class InvokeReader:
     def _named(
         self, function: Callable[..., Any], parameters: list[inspect.Parameter], *, takes_self: bool
     ) -> ActivityOf | None:
-        """A function that takes what it asks for by name: the data, and a `self` that has the data and nothing else."""
+        """An activity of a function that asks for its arguments by name; its `self` has the data and nothing else."""
         wanted = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
         strange = [name for name in wanted if name not in (*NAMES, "ctx")]
         if strange:
@@ -148,7 +148,7 @@ class InvokeReader:
 
 
 def _machine(work: Any, handler: Any) -> MachineOf | None:
-    """The machine that is invoked, if it is one."""
+    """The machine, if the state invokes one."""
     if isinstance(work, MachineOf):
         return work
     if isinstance(handler, type) and issubclass(handler, StateChart):
@@ -157,7 +157,7 @@ def _machine(work: Any, handler: Any) -> MachineOf | None:
 
 
 def _name(work: Any, place: int) -> str:
-    """What tells one of several entries from the others."""
+    """The part of an id that distinguishes one of several entries of a state."""
     name = work if isinstance(work, str) else str(getattr(work, "__name__", place))
     return name if name.isidentifier() else str(place)
 
@@ -165,7 +165,7 @@ def _name(work: Any, place: int) -> str:
 def _runner(
     function: Callable[..., Any], arguments: Callable[[object, object], Any], *, with_context: bool
 ) -> Any:  # Any: a function, to which its name is given
-    """The function as a runner calls it: with the context and the data, or with the data."""
+    """The function in the form in which a runner calls it: with the context and the data, or with the data alone."""
     if with_context:
 
         async def with_steps(ctx: object, data: object) -> object:
@@ -190,7 +190,7 @@ def _runner(
 
 
 def _together(functions: Iterable[Callable[[], Any]]) -> Callable[..., Any]:
-    """Several functions as one activity, whose result has theirs in order."""
+    """Several functions as one activity; its result is the list of their results, in order."""
 
     async def group() -> list[object]:
         return list(await asyncio.gather(*(asyncio.to_thread(function) for function in functions)))

@@ -1,4 +1,4 @@
-"""Callbacks of transitions: found by name on the model or elsewhere, and called with what they ask for."""
+"""Callbacks of transitions: found by name on the model or elsewhere, and called with the arguments they name."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class TransitionData:
 
 @dataclass(slots=True)
 class ModelEventData:
-    """What callbacks get with `send_event=True`: one object for all callbacks of an event.
+    """The argument of callbacks with `send_event=True`: one object for all callbacks of an event.
 
-    The library's class has a `machine`, too. There is none here: its engine never runs.
+    The library's class also has a `machine`. This one does not, because the library's engine never runs.
     """
 
     event: TakenEvent
@@ -66,7 +66,7 @@ class ModelEventData:
 
 @dataclass(slots=True)
 class _Taken:
-    """What belongs to one event: who has prepared it, the object its callbacks share, and which ends were reached."""
+    """The state of one event: who prepared it, the object its callbacks share, and the final states reached."""
 
     data: ModelEventData
     prepared: set[str] = field(default_factory=set[str])
@@ -76,7 +76,7 @@ class _Taken:
 class ModelCallbacks(ByName):
     """Resolves callbacks: methods and attributes of the model, functions, and dotted paths to functions.
 
-    `models` are the objects that a live machine drives: their bound methods mean those of the data.
+    `models` are the objects that a live machine drives. Their bound methods are replaced by those of the data.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class ModelCallbacks(ByName):
         always = ("data", "model", "payload", "event", "effects", "ids")
         super().__init__(provided, problem, always=always)
 
-    # ── what the reader asks for ──────────────────────────────────────────────────────────────────────────────────────
+    # ── for the reader ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def of(self, names: Iterable[Any], *, moved: bool = False) -> tuple[Callback, ...]:
-        """The callbacks that these names and functions stand for.
+        """The callbacks of these names and functions.
 
         Args:
             names: of methods, or functions.
-            moved: the model is where the transition leads; otherwise, where it comes from.
+            moved: show the model in the state where the transition leads; otherwise, in the one where it comes from.
         """
         found: list[Callback] = []
         for name in names:
@@ -126,13 +126,13 @@ class ModelCallbacks(ByName):
         return tuple(found)
 
     def preparation(self, name: Any, *, once: bool = False) -> Guard:
-        """A callback that runs before the conditions; as a guard, it never says no."""
+        """A callback that runs before the conditions, made a guard that always passes."""
         (callback,) = self.of([name]) or (Callback(str(name), lambda _: None),)
 
         def prepare(scope: Scope) -> bool:
             prepared = self.taken(scope).prepared
             if isinstance(scope.event.payload, UnknownPayload) and not prepared:
-                scope.data = deepcopy(scope.data)  # one question must not answer the next
+                scope.data = deepcopy(scope.data)  # a guard that changes the data must not influence the next one
             if not once or callback.name not in prepared:
                 prepared.add(callback.name)
                 callback.call(scope)
@@ -142,7 +142,7 @@ class ModelCallbacks(ByName):
 
     @staticmethod
     def not_at_the_start(callback: Callback) -> Callback:
-        """The library enters no state when a machine is made: only events lead to callbacks."""
+        """The callback, left out when a machine is created: the library enters no state then."""
 
         def call(scope: Scope) -> object:
             return None if _is_beginning(scope) else callback.call(scope)
@@ -154,7 +154,7 @@ class ModelCallbacks(ByName):
         return self.not_at_the_start(Callback("final", lambda scope: self.taken(scope).finals.append(id)))
 
     def ending(self, last: Mapping[str, tuple[Callback, ...]], is_final: Callable[[str], bool]) -> Callback:
-        """What runs when all has been entered: `on_final` of what is at its end now, from the inside out.
+        """An action that runs after all states are entered: `on_final` of each state that ended, from the inside out.
 
         Args:
             last: the callbacks by state; those of the whole machine under the id of the root.
@@ -181,7 +181,7 @@ class ModelCallbacks(ByName):
         return Callback("on_final", call)
 
     def finished(self, callback: Callback) -> Callback:
-        """A callback for which the event has had its result."""
+        """A callback that runs after the event has its result."""
 
         def call(scope: Scope) -> object:
             self.taken(scope).data.result = True
@@ -192,10 +192,10 @@ class ModelCallbacks(ByName):
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def taken(self, scope: Scope) -> _Taken:
-        """What belongs to the event under way, brought up to date."""
+        """The state of the current event, updated for the current callback."""
         if scope.prepared is None or scope.prepared[0] is not scope.event:
             payload = scope.event.payload
-            unknown = isinstance(payload, UnknownPayload)  # who looks into it, learns that nobody knows it yet
+            unknown = isinstance(payload, UnknownPayload)  # a callback that reads a member of it raises Unknown
             data = ModelEventData(
                 event=TakenEvent.of(scope),
                 model=scope.data,
@@ -221,7 +221,7 @@ class ModelCallbacks(ByName):
         return StateData(id, self.names.states[id], scope.chart.states[id].tags)
 
     def _within(self, call: Call, *, moved: bool) -> Call:
-        """The call, in which the data has the methods that the library gives to models, and they know their step."""
+        """The call, during which the data has the methods that the library adds to models."""
         lent = self.model
 
         def within(scope: Scope) -> object:
@@ -240,7 +240,7 @@ class ModelCallbacks(ByName):
         return within
 
     def everything(self, scope: Scope) -> dict[str, object]:
-        """Nothing: the library's callbacks get what was sent with the event."""
+        """Nothing: callbacks of the library get the arguments of the event, and no others."""
         return {}
 
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +273,7 @@ class ModelCallbacks(ByName):
         return None, None
 
     def _function(self, function: Any) -> tuple[Call, Location | None]:
-        """A callable as it is; a method that is bound to a live model is taken for its data."""
+        """Call a function as it is; of a method bound to a live model, call that of the data."""
         if inspect.ismethod(function) and any(function.__self__ is model for model in self.models):
             return self._called(function.__func__, skip=1, bound=True), written(function.__func__)
         return self._called(function, skip=0, bound=False), written(function)
@@ -290,7 +290,7 @@ class ModelCallbacks(ByName):
         return call
 
     def _is_own(self, name: str) -> bool:
-        """Whether the author's class has this method, and not only what was added to it."""
+        """True if the author's class has this method; methods that were added to it do not count."""
         return self.model is not None and name not in vars(self.model) and hasattr(self.model, name)
 
 

@@ -1,4 +1,4 @@
-"""What a user of transitions writes down, and the library's own machine made from it."""
+"""The configuration that an author of transitions writes, and how the library makes its own machine of it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ OPTIONS = (
     "model_override", "prepare_event", "before_state_change", "after_state_change", "finalize_event", "on_exception",
     "on_final",
 )  # fmt: skip
-"""What a configuration hands on to the library as it is."""
+"""Arguments that are passed to the library as they are."""
 
 NESTING = frozenset({"children", "parallel", "states", "initial", "transitions", "on_final", "remap"})
-"""What only the states of a hierarchical machine may say."""
+"""Keys that only the states of a hierarchical machine have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +51,17 @@ class TransitionsConfig(ChartOptions):
             are the callbacks.
         activities: outside work by state.
         machines: machines by state that it runs, each a definition or `machine(definition, ...)`.
-        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`. What
-            computes a timedelta or an instant, a function or the name of a method, may take the place of the time.
+        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
+            The time may also be a function, or the name of a method, that computes a timedelta or an instant.
         every: as `timers`, for events that come again and again.
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
-        ignores: events by state of which no notice is taken while nothing takes them.
+        ignores: events by state that are dropped while nothing takes them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         separator: between the names of nested states; another one than `_` lets names have underscores.
         queued: what callbacks trigger waits until the transition is over. It always does.
 
-    What follows `separator` are the arguments of `Machine`, by their names. The other options of `durable` are arguments
+    The arguments after `separator` are those of `Machine`, by their names. The other options of `durable` are arguments
     too, and mean the same: `version`, `handlers`, `sources` and so on.
     """
 
@@ -113,16 +113,16 @@ class TransitionsConfig(ChartOptions):
 
 @add_state_features(Tags, Timeout)
 class _Flat(Machine):
-    """What a configuration of states side by side is built into."""
+    """The library's machine for a configuration without nested states."""
 
 
 @add_state_features(Tags, Timeout)
 class _Nested(HierarchicalMachine):
-    """What any other configuration is built into."""
+    """The library's machine for any other configuration."""
 
 
 def built(config: TransitionsConfig) -> Any:
-    """The library's machine, made from copies of the lists: it writes into those it is given.
+    """Make the library's machine. It gets copies of the lists, because the library writes into them.
 
     Raises:
         DefinitionError: the library refuses it.
@@ -152,7 +152,7 @@ def _separated(separator: str) -> Any:
 
 
 def _is_nested(config: TransitionsConfig) -> bool:
-    """Whether anything in it only a hierarchical machine understands."""
+    """True if the configuration uses a feature that only a hierarchical machine has."""
     several = isinstance(config.initial, list | tuple)
     return several or config.separator != "_" or any(map(_nests, listed(config.states)))
 
@@ -168,7 +168,7 @@ def _nests(state: Any) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """The same lists and dictionaries anew; what stands in them stays itself. Tuples are lists to the library."""
+    """Copies of lists and dictionaries, with the same items. Tuples become lists, which the library expects."""
     if isinstance(value, dict):
         return {key: _copied(member) for key, member in _members(value)}
     if isinstance(value, list | tuple):
@@ -181,7 +181,7 @@ def _members(value: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may be one thing or several, as a list."""
+    """One thing, several or None, as a list."""
     if value is None:
         return []
     return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""Machines of transitions that exist already: what their models keep, and what of them cannot be made durable."""
+"""Machines of transitions that exist already: the data of their models, and parts that cannot be made durable."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ ENGINE = frozenset({
     "execute", "_eval_conditions", "_change_state", "_resolve_transition", "_enter_nested", "_final_check",
     "trigger", "trigger_nested", "_trigger", "_is_valid_source", "check",
 })  # fmt: skip
-"""What the library's classes do when an event comes. Here none of it runs."""
+"""Methods of the library's classes that run on an event. None of them is called here."""
 
 Told = tuple[str, str]
-"""What is wrong, and what to do about it."""
+"""A problem and its remedy."""
 
 
 @dataclass(frozen=True)
 class Model:
     """The data of a chart, before the library's methods are added to it.
 
-    `make` is how fresh instances are made, where that is not by calling `cls`: as copies of what a live model keeps.
+    `make` makes a fresh instance where calling `cls` does not: a copy of a live model's attributes.
     """
 
     cls: type | None
@@ -94,7 +94,7 @@ def _without_engine(machine: object) -> type | None:
 
 
 def _own_attributes(machine: object) -> dict[str, object]:
-    """What a machine that is its own model keeps beside the library's attributes."""
+    """Attributes of a machine that is its own model, without those of the library."""
     library: Any = next(base for base in type(machine).__mro__ if _is_library(base))
     with warnings.catch_warnings(action="ignore"):
         bare = vars(cast("object", library(model=None, states=["initial"], auto_transitions=False)))
@@ -109,7 +109,7 @@ def _is_library(cls: type) -> bool:
 
 
 def limits(machine: Any, states: Mapping[str, Any], model: Model) -> Iterator[Told]:
-    """Why this machine cannot be hosted; nothing, if it can."""
+    """Every reason why this machine cannot be hosted."""
     if isinstance(machine, AsyncMachine):
         yield "an AsyncMachine works with coroutines.", "Use Machine, and make outside work an activity."
     if machine.on_exception:
@@ -150,7 +150,7 @@ def _ignoring(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
 
 
 def ignores(machine: Any, state: Any) -> bool:
-    """Whether a trigger that is not valid in this state is let pass in silence."""
+    """True if a trigger that is not valid in this state is ignored."""
     own = state.ignore_invalid_triggers
     return bool(machine.ignore_invalid_triggers if own is None else own)
 
@@ -168,6 +168,6 @@ def _strange(model: Model) -> Iterator[Told]:
 
 
 def starts_of(state: Any) -> list[str]:
-    """Names of the children in which a state begins; none, if it rests in itself."""
+    """Names of the children in which a state begins; empty if none of them is entered."""
     initial = getattr(state, "initial", None)
     return [str(getattr(start, "name", start)) for start in listed(initial)] if initial else []

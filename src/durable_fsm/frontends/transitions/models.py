@@ -18,7 +18,7 @@ from durable_fsm.frontends.arguments import Report
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """What the library calls things on a model.
+    """The names that the library uses on a model.
 
     `states` maps ids to what the model's attribute shows for them: names, or the members of an enumeration. `override`
     is the library's `model_override`: replace what the class declares, and add nothing.
@@ -36,7 +36,7 @@ class ModelNames:
 
 @dataclass(frozen=True, slots=True)
 class CallbackMoment:
-    """The callback under way: its step, the states its model is in, and what the library calls states."""
+    """The callback that runs now: its step, the states its model is in, and the names shown for them."""
 
     scope: Scope
     active: AbstractSet[str]
@@ -52,7 +52,7 @@ class CallbackMoment:
 
 
 moment: ContextVar[CallbackMoment] = ContextVar("moment")
-"""What a model's methods ask of their machine, they ask here."""
+"""The callback that runs now. Methods of a model read the state of their machine from it."""
 
 
 # ── what the library adds to models ───────────────────────────────────────────────────────────────────────────────────
@@ -63,9 +63,9 @@ def model_type(declared: type, fields: Collection[str], names: ModelNames, probl
 
     Args:
         declared: the author's class.
-        fields: what its instances keep, which nothing that is added may hide.
-        names: what is added.
-        problem: told why it cannot be.
+        fields: names of its instances' attributes, which an added method must not hide.
+        names: the names to add.
+        problem: called with each reason why they cannot be added.
     """
     added: dict[str, Any] = {"trigger": _any_trigger, "may_trigger": _may_any}
     for name in names.triggers:
@@ -125,7 +125,7 @@ def _may(event: str) -> Callable[..., bool]:
 
 
 def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
-    """Whether a transition would take the event now. Unlike the library's, the question changes nothing."""
+    """True if a transition would take the event now. Unlike the library's method, this changes nothing."""
     here = now()
     index = index_of(here.scope.chart)
     scope = copy(here.scope)
@@ -172,8 +172,8 @@ def declared_fields(model: type) -> frozenset[str]:
 
 
 def attributes_of(model: type) -> frozenset[str]:
-    """What instances keep: the declared fields, or what `__init__` sets."""
+    """Names of an instance's attributes: the declared fields, or those that `__init__` sets."""
     try:
         return declared_fields(model) or frozenset(vars(cast("object", model())))
-    except Exception:  # noqa: BLE001 - one that cannot be made has no more to tell
+    except Exception:  # noqa: BLE001 - an instance cannot be made: no attribute is known
         return frozenset()

@@ -1,7 +1,6 @@
-"""The transitions front-end: a configuration or a `Machine` in, a chart out. The machine is read, never driven.
+"""Read a configuration or a `Machine` of transitions, and make a chart of it.
 
-A configuration is built into a machine by the library itself, so that everything its lists and dictionaries may say
-means what the library says it means.
+The library itself makes a machine of a configuration, so its lists and dictionaries mean the same as in the library.
 """
 
 from __future__ import annotations
@@ -51,13 +50,13 @@ from durable_fsm.frontends.values import Plain, Typed
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
 RESTING = "itself"
-"""Last part of the id of a state that stands for "in the parent, and in none of its children"."""
+"""Last part of the id of a state that means "in the parent, and in none of its children"."""
 
 _charts: WeakKeyDictionary[TransitionsConfig, Chart] = WeakKeyDictionary()
 
 
 def reads(definition: object) -> bool:
-    """Whether this front-end knows what to do with it."""
+    """True for a definition of transitions."""
     return isinstance(definition, TransitionsConfig | Machine)
 
 
@@ -156,7 +155,7 @@ class MachineReader:
         return all(ignores(self.machine, state) for state in self.library.values())
 
     def _ignores_alone(self, state: Any) -> bool:
-        """Whether a state ignores what it does not take, and others do not."""
+        """True if this state ignores invalid triggers, and not all states do."""
         return ignores(self.machine, state) and not self._ignores()
 
     def _check_stances(self, root: State, transitions: Collection[Transition]) -> None:
@@ -169,7 +168,7 @@ class MachineReader:
                 self.problem(*problem)
 
     def _judge(self, chart: Chart) -> None:
-        """Warn of what is suspicious; the library itself looks for nothing of it."""
+        """Warn of suspicious parts, for which the library does not look."""
         for finding in findings(chart):
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
@@ -185,7 +184,7 @@ class MachineReader:
             self._warn(what, "auto_transitions=False leaves them out.")
 
     def _ways_back(self, chart: Chart) -> Iterator[tuple[str, str]]:
-        """Transitions out of final states that somebody has written down; wildcards mean every state, and not these."""
+        """Transitions out of final states, except those of wildcards, which mean every state."""
         everywhere = [id for id, _ in self.tree.children(self.machine.states, "")]
         sources: dict[str, set[str]] = {}
         for edge in self.edges:
@@ -273,7 +272,7 @@ class MachineReader:
         return resting
 
     def _begun(self, id: str, state: Any) -> Iterator[Callback]:
-        """What runs when a state is entered; the library runs none of it where a machine begins."""
+        """Callbacks that run when a state is entered. The library does not run them when a machine is created."""
         if isinstance(state, Error) and not self.machine.get_triggers(id) and not cast("Any", state).is_accepted:
             yield self.callbacks.not_at_the_start(_error_state(id))
         names = [*state.on_enter, *self._convention("on_enter", id, state.on_enter)]
@@ -285,7 +284,7 @@ class MachineReader:
             yield self.callbacks.noting(id)
 
     def _last(self) -> dict[str, tuple[Callback, ...]]:
-        """What runs at the ends of a hierarchical machine, by state; of the whole machine, under the root's id."""
+        """Callbacks for the end of each state of a hierarchical machine; under the root's id, of the whole machine."""
         if not self.nested:
             return {}
         named = {ROOT: [*self.machine.on_final]}
@@ -409,7 +408,7 @@ class MachineReader:
 
 
 def _error_state(id: str) -> Callback:
-    """What the library's `Error` feature does in a state without a way out that is not accepted."""
+    """The library's `Error` feature: entering such a state raises if it has no way out and is not accepted."""
 
     def reached(_: Scope) -> NoReturn:
         raise RuntimeError(f"error state '{id}' reached")

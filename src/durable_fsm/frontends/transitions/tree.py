@@ -33,12 +33,12 @@ class Tree:
         self.edges = list(self._edges(machine, ""))
 
     def path(self, path: str, name: object) -> str:
-        """The id of what is called *name* inside of *path*."""
+        """The id of the state *name* inside *path*."""
         own = str(getattr(name, "name", name))
         return f"{path}{self.separator}{own}" if path else own
 
     def children(self, states: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-        """The states that lie directly inside of *path*, with their ids."""
+        """The states directly inside *path*, with their ids."""
         for name, state in states.items():
             yield self.path(path, name), state
 

@@ -1,4 +1,4 @@
-"""What happens by itself in the states of a configuration: activities, and timers."""
+"""Read the activities, machines and timers of a configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 class ConfiguredWork:
     """Reads the activities and timers of one configuration; `ids` maps those of activities to their states.
 
-    `declared` has the activities and machines of states, by id; `detached` is what no state waits for.
+    `declared` has the activities and machines of states, by id; `detached` is the work for which no state waits.
     """
 
     def __init__(self, config: TransitionsConfig, states: Collection[str], problem: Report, read: ReadChart) -> None:
@@ -95,7 +95,7 @@ class ConfiguredWork:
                 yield child
 
     def timers(self, id: str, state: Any, one: Callable[[Any], Iterable[Callback]]) -> Iterator[Timer]:
-        """The timers of a state, the library's own timeout last; *one* resolves what computes a time."""
+        """The timers of a state, the library's own timeout last; *one* makes a callback of a function that computes."""
         for timers, recurring in ((self.config.timers, False), (self.config.every, True)):
             for event, delay in timers.get(id, {}).items():
                 if isinstance(delay, timedelta):
