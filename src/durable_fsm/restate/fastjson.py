@@ -6,6 +6,7 @@ Numbers keep their digits in both directions, whatever their size. Only exponent
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ class WireRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     def encode(self) -> bytes:
-        return _encode(self)
+        return dumps(self)
 
     @classmethod
     def decode(cls, text: bytes) -> Self:
@@ -36,24 +37,18 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:  # Any: the record's
     return msgspec.json.Decoder(kind)
 
 
-def dumps(value: Json | msgspec.Struct) -> bytes:
-    """Write JSON, in UTF-8, with sorted members; a struct as its object.
+# Bound methods of msgspec, not functions of ours around them: every event comes through here several times.
+dumps: Callable[[Json | msgspec.Struct], bytes] = msgspec.json.Encoder(order="sorted", enc_hook=as_builtin).encode
+"""Write JSON, in UTF-8, with sorted members; a struct as its object.
 
-    Raises:
-        ValueError: a text has an unpaired surrogate, or a number has more than 4,300 digits.
-    """
-    return _encode(value)
+Raises:
+    ValueError: a text has an unpaired surrogate, or a number has more than 4,300 digits.
+"""
 
+loads: Callable[[bytes], Any] = msgspec.json.Decoder[Any]().decode  # Any: whatever JSON it holds
+"""Read JSON.
 
-def loads(text: bytes) -> Any:  # Any: whatever JSON it holds
-    """Read JSON.
-
-    Raises:
-        ValueError: it is not valid JSON in UTF-8, or holds a number beyond any float or an unpaired surrogate.
-        RecursionError: it is nested too deeply.
-    """
-    return _decode(text)
-
-
-_encode = msgspec.json.Encoder(order="sorted", enc_hook=as_builtin).encode
-_decode = msgspec.json.Decoder[Any]().decode
+Raises:
+    ValueError: it is not valid JSON in UTF-8, or holds a number beyond any float or an unpaired surrogate.
+    RecursionError: it is nested too deeply.
+"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,7 +25,8 @@ class Settings:
     Attributes:
         park_first: how long a delivery that no deployment can take is parked the first time.
         check_first: how long after its start a child is checked the first time.
-        compare_payloads: whether Restate compares what a replay writes with what was written before.
+        compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
+            0 then: a replay would stamp another time.
     """
 
     park_first: timedelta = timedelta(seconds=30)
@@ -53,13 +53,6 @@ class Settings:
     @cached_property
     def checking(self) -> Backoff:
         return Backoff(self.check_first, longest=LONGEST)
-
-    def stamp(self) -> int:
-        """Now, in milliseconds since 1970, for what people read; no decision depends on it.
-
-        A replay stamps another time than the first attempt. Where Restate compares payloads, all stamps are 0.
-        """
-        return 0 if self.compare_payloads else int(time.time() * 1_000)
 
     @property
     def journal_codec(self) -> JournalValueCodec | None:

@@ -62,7 +62,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 
 # What may rise where the host awaits or calls Restate's context, and must reach the SDK unchanged:
 # - TerminalError: a journaled failure, or this invocation was cancelled;
-# - RetryableError: the host asks for another attempt, see `ALL_OR_RETRY`;
+# - RetryableError: the host asks for another attempt, see `machine.transaction`;
 # - DisconnectedException: the connection to Restate is gone, another attempt follows;
 # - VMException: the journal does not fit what the code does, for example after a redeployment.
 # A suspension, and an attempt that ends early, are `BaseException`s: no `except Exception` sees them.
@@ -109,26 +109,6 @@ class Located:
             ours = located(error, self.chart, self.key)
             if ours is not error:
                 raise ours from error
-
-
-class _AllOrRetry:
-    """A block that writes state and sends: if it breaks in between, Restate runs the invocation again.
-
-    Restate does not roll back. An answer after half of a block would leave a snapshot that claims timers and work which
-    were never sent.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, PLATFORM_ERRORS):
-            raise RetryableError(f"while saving: {error!r}") from error
-
-
-ALL_OR_RETRY = _AllOrRetry()
 
 
 def terminal(error: errors.DurableFSMError) -> RestateTerminalError:

@@ -31,7 +31,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.errors import writable
 from durable_fsm.restate.names import Handler
-from durable_fsm.restate.observability.redaction import seen
+from durable_fsm.restate.observability import redaction
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
@@ -94,7 +94,8 @@ def read(chart: str, handler: str, body: bytes) -> Json:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
     except ValueError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=f"{error}.") from error
-    seen(value)
+    if redaction.current() is not None:
+        redaction.seen(value)
     return value
 
 

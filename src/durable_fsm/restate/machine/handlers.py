@@ -45,9 +45,10 @@ class MachineHandlers(HostedChart):
 
     def event(self, name: str) -> Callable[[ObjectContext, bytes], Awaitable[bytes]]:
         """The handler of one event."""
+        chart = self.name
 
         async def take(ctx: ObjectContext, body: bytes) -> bytes:
-            return await self.take(ctx, name, read(self.name, name, body))
+            return await self.take(ctx, name, read(chart, name, body))
 
         take.__doc__ = f"Send '{name}'; answers with a receipt."
         return take

@@ -25,7 +25,7 @@ from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.names import StateKey
-from durable_fsm.restate.observability.redaction import seen
+from durable_fsm.restate.observability import redaction
 
 
 async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
@@ -124,10 +124,11 @@ class StoredMachine(msgspec.Struct, frozen=True):
             MigrationError: nor can it be brought to one that could.
         """
         stored = cls.decode_any_version(chart, text)
-        if stored.machine is None:
-            return stored
-        taken = upgrade(chart, stored.machine)
-        if taken.machine is stored.machine and taken.chart is chart:
+        machine = stored.machine
+        if machine is None or (machine.digest == chart.digest and machine.version == chart.version):
+            return stored  # there is none, or this very chart wrote it
+        taken = upgrade(chart, machine)
+        if taken.machine is machine and taken.chart is chart:
             return stored
         return changed(stored, chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
 
@@ -142,7 +143,8 @@ class StoredMachine(msgspec.Struct, frozen=True):
         if text is None:
             return cls(chart)
         record = _record_in(chart, text)
-        seen(record.data, *(kept.payload for kept in record.deferred))
+        if redaction.current() is not None:
+            redaction.seen(record.data, *(kept.payload for kept in record.deferred))
         log = record.log or Log()
         return cls(
             chart=chart,

@@ -41,6 +41,7 @@ from typing import NamedTuple, cast
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
+from restate.exceptions import RetryableError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
@@ -68,7 +69,7 @@ from durable_fsm.restate.activities.failures import interrupted, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill, with_entries
-from durable_fsm.restate.http.errors import ALL_OR_RETRY
+from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
@@ -82,6 +83,22 @@ from durable_fsm.restate.settings import HostedChart
 
 Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
+
+
+class _AllOrRetry:
+    """A block that writes state and sends: if it breaks in between, Restate runs the invocation again."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, PLATFORM_ERRORS):
+            raise RetryableError(f"while saving: {error!r}") from error
+
+
+ALL_OR_RETRY = _AllOrRetry()
 
 
 class Changes(NamedTuple):
@@ -127,7 +144,8 @@ class Transaction:
         stored = StoredMachine.decode(hosted.chart, text)
         waiters = await Waiters.load(ctx) if stored.waited_for else None
         transaction = cls(hosted, ctx, stored, waiters, tries=tries)
-        transaction.turn.time = await decision_time(ctx, stored.chart)
+        if stored.chart.hosting.clock:
+            transaction.turn.time = await decision_time(ctx, stored.chart)
         return transaction
 
     @property
@@ -294,7 +312,8 @@ class Transaction:
             answers = self._waiters.answers(self.chart, self.key, machine, taken)
             is_waited_for = bool(self._waiters.known)
         history, pages = self.chart.hosting.history, list[FullPage]()
-        at = self.hosted.settings.stamp() if history is not None or machine.timers else 0
+        # A stamp is for people, and no decision depends on it.
+        at = 0 if self.hosted.settings.compare_payloads else now()
         due = self._due(effects, at) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
         if history is not None:
@@ -409,6 +428,11 @@ class Save(NamedTuple):
     parent: Parent | None
 
 
+def now() -> int:
+    """Now, in milliseconds since 1970."""
+    return int(time.time() * 1_000)
+
+
 async def decision_time(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart) -> datetime | None:
     """The time that callbacks may decide by, from Restate's journal: a replay reads the same. None without `clock=True`."""
     return datetime.fromtimestamp(await ctx.time(), UTC) if chart.hosting.clock else None
@@ -438,4 +462,4 @@ def delay_of(send: Send) -> timedelta:
     """How long from now; an instant in the past is at once."""
     if send.at is None:
         return timedelta(milliseconds=milliseconds(send.after))
-    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - int(time.time() * 1_000)), timedelta(0))
+    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - now()), timedelta(0))

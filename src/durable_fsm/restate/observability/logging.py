@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -18,9 +19,8 @@ LOGGER = "durable_fsm"
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} | {10: "\\n", 13: "\\r"}
 
 
-def is_replaying() -> bool:
-    """Whether this invocation repeats what its journal has already."""
-    return restate_context_is_replaying.get()
+is_replaying: Callable[[], bool] = restate_context_is_replaying.get
+"""Whether this invocation repeats what its journal has already. A function of Python's own: every event asks."""
 
 
 class _OnceInOneLine(logging.Filter):
@@ -31,7 +31,7 @@ class _OnceInOneLine(logging.Filter):
             return False
         message = redaction.clean(record.getMessage())
         record.msg, record.args = message if message.isprintable() else message.translate(_ESCAPES), ()
-        if record.exc_info and record.exc_info[1] is not None and redaction.is_redacting():
+        if record.exc_info and record.exc_info[1] is not None and redaction.current() is not None:
             record.exc_text = _without_messages(record.exc_info[1])
         return True
 

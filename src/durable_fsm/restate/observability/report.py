@@ -48,7 +48,18 @@ class Invocation:
     that too.
     """
 
-    __slots__ = ("_handler", "_outer", "_outer_redaction", "began", "chart", "event", "id", "is_refused", "key")
+    __slots__ = (
+        "_handler",
+        "_has_redaction",
+        "_outer",
+        "_outer_redaction",
+        "began",
+        "chart",
+        "event",
+        "id",
+        "is_refused",
+        "key",
+    )
 
     def __init__(self, chart: Chart, ctx: restate.Context, key: str, handler: str, *, takes: str | None = None) -> None:
         self.chart = chart
@@ -60,13 +71,17 @@ class Invocation:
         self._handler = handler
 
     def __enter__(self) -> None:
-        self._outer, self._outer_redaction = _current.get(), redaction.begin(self.chart)
+        self._outer = _current.get()
+        self._has_redaction = bool(self.chart.hosting.redact) or redaction.current() is not None
+        if self._has_redaction:
+            self._outer_redaction = redaction.begin(self.chart)
         _current.set(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, RestateTerminalError):
             _refused(self, self._handler, error)
-        redaction.end(self._outer_redaction)
+        if self._has_redaction:
+            redaction.end(self._outer_redaction)
         _current.set(self._outer)  # not by a token: the platform may close an unfinished handler in another context
 
 
