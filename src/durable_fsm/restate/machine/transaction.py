@@ -129,6 +129,7 @@ class Transaction:
         self.chart = stored.chart
         self.stored = stored
         self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
+        self._found = stored.machine
         self._waiters = waiters
         self._tries = tries
         self._logged = 0
@@ -162,7 +163,7 @@ class Transaction:
     @cached_property
     def links(self) -> ChildLinks:
         """The machines that this one runs, and the one that runs it."""
-        return ChildLinks(self.hosted, self.chart, self.ctx, self.stored.machine)
+        return ChildLinks(self.hosted, self.chart, self.ctx, self._found)
 
     # ── turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
