@@ -98,7 +98,7 @@ def test_a_killed_service_resumes_the_work_where_it_was(hall: Hall) -> None:
         "up end",
         "down begin",
         "down end",
-    ], "the line that was being written at the kill may stand there twice; nothing interleaves"
+    ], "the line that was being written at the kill may occur twice; nothing interleaves"
 
 
 def test_a_machine_that_cannot_come_up_stays_down_and_says_why(hall: Hall) -> None:

@@ -1,4 +1,4 @@
-"""What pages and the console rely on in an SVG: ids, keys, classes, descriptions, links, stable bytes."""
+"""The parts of an SVG that pages and the console rely on: ids, keys, classes, descriptions, links, stable bytes."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Walk:
 
 
 def walk(chart: Chart, seed: int, steps: int) -> Walk | None:
-    """A walk of at most so many steps; None if the machine would never come to rest."""
+    """A walk of at most so many steps; None if the machine would run for ever."""
     random = Random(seed)
     try:
         snapshot = start(chart, life="walk").snapshot
@@ -140,7 +140,7 @@ def _silent(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
 
 
 def walks(chart: Chart, *, seeds: int, steps: int) -> list[Walk]:
-    """So many walks through a chart, made bare; none if it does not come to rest."""
+    """So many walks through a bare chart; none if it would run for ever."""
     taken = [walk(bare(chart), seed, steps) for seed in range(seeds)]
     return [found for found in taken if found is not None] if all(taken) else []
 
@@ -148,7 +148,7 @@ def walks(chart: Chart, *, seeds: int, steps: int) -> list[Walk]:
 def random_walks(
     charts: int, *, seeds: int = 3, steps: int = 25, prepare: Callable[[Chart], Chart] = lambda chart: chart
 ) -> Iterator[list[Walk]]:
-    """Walks through so many random charts that come to rest, chart by chart."""
+    """Walks through so many random charts that do not run for ever, chart by chart."""
     for seed in count():
         found = walks(prepare(random_chart(seed)), seeds=seeds, steps=steps)
         if found:

@@ -28,7 +28,7 @@ OTHER_TERMINAL = "first terminal"
 
 @dataclass
 class Reader:
-    """Somebody with a directory and two terminals."""
+    """A reader with a directory and two terminals."""
 
     place: Path
     ports: dict[str, int] = field(

@@ -61,7 +61,7 @@ class Host:
     ) -> Iterator[Self]:
         """Serve the charts by a process of their own, with these settings added, and register them.
 
-        Whoever serves to the end of the run leaves to the server what is on it: it is thrown away with it.
+        With *to_the_end* nothing is removed from the server at the end, because the server ends too.
         """
         env = {
             **effects.env,

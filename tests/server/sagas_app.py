@@ -185,7 +185,7 @@ class Hurried(Story, StateChart[Trip]):
 
 @durable(workflow=True, flow=True)
 class Tour(StateChart[Trip]):
-    """Nobody has to say anything: a flight, a car, and that is it."""
+    """Books a flight and a car without any event from outside."""
 
     flight = State(initial=True, invoke=activity(book_flight, undo=cancel_flight, undo_retry=QUICKLY, retry=QUICKLY))
     car = State(invoke=activity(book_car, undo=cancel_car, undo_retry=QUICKLY, retry=QUICKLY))

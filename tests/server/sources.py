@@ -32,7 +32,7 @@ SECRETS = {
     "STRIPE_SECRET": "whsec_very-secret-indeed",
     "TOKEN": "token-of-the-test",
 }
-"""What the service finds in its environment."""
+"""Secrets in the environment of the service."""
 
 
 def kafka(server: RestateServer, *arguments: str, targets: tuple[str, ...] = TARGETS) -> Result:

@@ -1,4 +1,4 @@
-"""What an activity receives: its input, computed once when the work starts."""
+"""The input of an activity, computed once when the activity starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients get back: receipts, refusals and schemas."""
+"""The answers to clients: receipts, refusals and schemas."""
 
 from __future__ import annotations
 

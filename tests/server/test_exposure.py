@@ -1,4 +1,4 @@
-"""What can be called from outside, and that nothing private can."""
+"""Handlers and events that can be called from outside, and private ones that cannot."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_a_name_that_only_resembles_an_event_is_unknown(watched: Watched, event:
 def test_a_key_is_never_interpreted_as_anything_else(watched: Watched, key: str) -> None:
     host, mine = watched.host, watched.host.key(key)
 
-    for _ in range(12):  # a page of the history is handed on, under a key made of this one
+    for _ in range(12):  # a page of the history is stored under a key made of this one
         host.receipt("Worker", mine, "note")
 
     assert host.snapshot("Worker", mine)["key"] == mine

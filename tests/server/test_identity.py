@@ -84,7 +84,7 @@ def signed_by(signing: Signing) -> Mapping[str, str]:
 
     with HTTPServer(("127.0.0.1", 0), Listener) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
-        with suppress(AdminError):  # it is no service
+        with suppress(AdminError):  # it is not a service
             signing.server.register(f"http://127.0.0.1:{listener.server_port}", http1=True)
         listener.shutdown()
     return seen[0]

@@ -1,4 +1,4 @@
-"""What an event costs, read from the journal that Restate keeps of its invocation."""
+"""The cost of an event, read from the journal that Restate keeps of its invocation."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_repeat_a_record(
 
 
 def _taken(sources: Sources, keys: list[str]) -> int:
-    """How many records have come to their end, well or ill."""
+    """The number of records that were completed, taken or rejected."""
     [row] = sources.host.server.query(
         "SELECT count(*) AS taken FROM sys_invocation WHERE target_service_name = 'Ledger' AND status = 'completed'"
         f" AND target_handler_name = '_kafka' AND target_service_key IN ({', '.join(repr(key) for key in keys)})"

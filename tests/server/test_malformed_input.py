@@ -30,7 +30,7 @@ SENDERS = 8
 LIMIT_OF_INGRESS = 32 * 1024 * 1024
 
 OURS = {200, *STATUS.values()}
-"""What our handlers answer; a callback that fails is not among the requests here, and neither is a bad snapshot."""
+"""The statuses that our handlers answer here; no request makes a callback fail or meets a bad snapshot."""
 
 OF_THE_INGRESS = {
     400: "a path that is no UTF-8, a private handler, a body without content type, a bad delay or idempotency key",

@@ -94,7 +94,7 @@ def test_work_is_undone_although_its_answer_was_lost(sagas: Host) -> None:
 
     with sagas.effects.hold(f"after:{trip}-payment") as gate:
         sagas.server.send("Booking", trip, "book", {"effect": trip})
-        gate.wait_reached()  # paid, and nobody knows
+        gate.wait_reached()  # paid, but the answer is not stored yet
         sagas.effects.fail_next(f"{trip}-payment", status=REFUSED)
         sagas.served.kill()
         sagas.served.restart()

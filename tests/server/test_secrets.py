@@ -89,7 +89,7 @@ def test_the_history_says_why_a_deferred_event_was_dropped_without_the_secret(wa
     host.receipt("Wallet", key, "spend")
     assert host.receipt("Wallet", key, "leak_later")["outcome"] == "deferred"
     wait_until(lambda: callbacks(watched, key), what="the work to wait for an answer")
-    (callback,) = callbacks(watched, key)  # whoever reads a snapshot can answer
+    (callback,) = callbacks(watched, key)  # every reader of a snapshot can answer
     resolve = f"{host.server.ingress_url}/restate/awakeables/{callback['id']}/resolve"
     host.client.post(resolve, json="go").raise_for_status()
     host.wait_in("Wallet", key, "refused")

@@ -34,7 +34,7 @@ def waiting(host: Host, chart: str, key: str) -> bool:
 
 @contextmanager
 def somebody(host: Host, chart: str, key: str, **request: object) -> Iterator[Future[httpx.Response]]:
-    """Somebody who waits; in the block they are registered."""
+    """A client that waits; inside the block it is registered."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(asked, host, chart, key, **request)
         try:

@@ -132,8 +132,7 @@ class _Extraction:
             if first is not None:
                 yield Initial(state.id, (first,))
             return
-        targets = tuple(dict.fromkeys(self.shown[target] for target in state.initial.targets))
-        yield Initial(state.id, targets, self.words.row(state.initial))
+        yield Initial(state.id, self._targets(state.initial), self.words.row(state.initial))
 
     @staticmethod
     def _begins(initials: Iterable[Initial]) -> frozenset[str]:
@@ -147,7 +146,7 @@ class _Extraction:
             if not transition.targets:
                 continue
             source = self.shown[transition.source]
-            targets = tuple(dict.fromkeys(self.shown[target] for target in transition.targets))
+            targets = self._targets(transition)
             if targets == (source,) and not self._is_own_loop(transition):
                 continue
             kind = self.words.kind(transition)
@@ -162,6 +161,10 @@ class _Extraction:
             found.setdefault((source, targets, colour), []).append((transition, label, kind))
         edges = [self._edge(source, targets, group) for (source, targets, _), group in found.items()]
         return edges + [edge for state in self.chart.states.values() for edge in self._default(state)]
+
+    def _targets(self, transition: Transition) -> tuple[str, ...]:
+        """The states that are drawn for its targets, each once."""
+        return tuple(dict.fromkeys(self.shown[target] for target in transition.targets))
 
     def _is_own_loop(self, transition: Transition) -> bool:
         """Whether a loop is one in the chart too, and not an edge between two folded states."""
@@ -195,8 +198,7 @@ class _Extraction:
             return
         if state.initial is None or not state.initial.targets:
             return
-        targets = tuple(dict.fromkeys(self.shown[target] for target in state.initial.targets))
-        parts = self.words.row(state.initial)
+        targets, parts = self._targets(state.initial), self.words.row(state.initial)
         tooltip = f"{state.id} → {', '.join(targets)}: the first time"
         labels = (Label(state.initial.key, -1, parts, tooltip),)
         yield GraphEdge(state.id, targets, EdgeKind.DEFAULT, labels)

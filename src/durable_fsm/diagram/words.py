@@ -44,6 +44,16 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+def conditions_of(transition: Transition) -> list[str]:
+    """The validators and guards of a transition."""
+    return [*(f"valid: {check.name}" for check in transition.validators), *(guard.label for guard in transition.guards)]
+
+
+def actions_of(transition: Transition) -> list[str]:
+    """The names of the actions of a transition, in the order in which they run."""
+    return [action.name for action in (*transition.before, *transition.actions, *transition.after)]
+
+
 class Words:
     """The words for the transitions and states of one chart."""
 
@@ -73,12 +83,9 @@ class Words:
                 merged[-1] = Part(Role.EVENT, f"{merged[-1].text}, {part.text}")
             elif part not in merged:
                 merged.append(part)
-        conditions = [f"valid: {validator.name}" for validator in transition.validators]
-        conditions += [guard.label for guard in transition.guards]
-        if conditions:
+        if conditions := conditions_of(transition):
             merged.append(Part(Role.GUARD, f"[{', '.join(conditions)}]"))
-        actions = [action.name for action in (*transition.before, *transition.actions, *transition.after)]
-        if actions:
+        if actions := actions_of(transition):
             merged.append(Part(Role.ACTION, f"/ {', '.join(actions)}"))
         return tuple(Part(part.role, shorten(part.text)) for part in merged)
 
@@ -89,8 +96,9 @@ class Words:
     def tooltip(self, transition: Transition) -> str:
         """The whole transition on one line, including the names of the events that the label words otherwise."""
         targets = ", ".join(transition.targets) or "stays"
-        text = " ".join(part.text for part in self.row(transition, str)) or "always"
-        shown = {part.text for part in self.row(transition, str)}
+        row = self.row(transition, str)
+        text = " ".join(part.text for part in row) or "always"
+        shown = {part.text for part in row}
         behind = [event for event in transition.events if event not in ", ".join(shown).split(", ")]
         events = f" ({', '.join(behind)})" if behind else ""
         internal = ", internal" if transition.internal and transition.targets else ""

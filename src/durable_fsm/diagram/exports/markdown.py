@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from durable_fsm.core.chart import ROOT, Chart, Transition
 from durable_fsm.core.program import index_of
 from durable_fsm.diagram.exports.export import Export, exported, words
-from durable_fsm.diagram.words import Words
+from durable_fsm.diagram.words import Words, actions_of, conditions_of
 
 HEADING = ("state", "event", "guard", "action", "target")
 
@@ -35,10 +35,9 @@ def _transitions(chart: Chart) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(state: str, event: str, edge: Transition) -> tuple[str, ...]:
-    guards = [*(f"valid: {validator.name}" for validator in edge.validators), *(guard.label for guard in edge.guards)]
-    actions = [action.name for action in (*edge.before, *edge.actions, *edge.after)]
     target = ", ".join(edge.targets) or "stays"
-    return state, event, ", ".join(guards), ", ".join(actions), f"{target} (internal)" if edge.internal else target
+    target = f"{target} (internal)" if edge.internal else target
+    return state, event, ", ".join(conditions_of(edge)), ", ".join(actions_of(edge)), target
 
 
 def _states(chart: Chart) -> Iterator[tuple[str, str]]:

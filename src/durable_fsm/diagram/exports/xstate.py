@@ -22,6 +22,7 @@ from durable_fsm.diagram.exports.export import (
     name_of,
     rejection,
 )
+from durable_fsm.diagram.words import actions_of
 
 TYPES = {
     Kind.PARALLEL: "parallel",
@@ -114,7 +115,7 @@ class _XStateWriter:
             where = ", ".join(initial.targets)
             self.lost.append(f"'{state.id or self.chart.name}' begins in {where}; there it begins in '{inner[0]}'.")
         key = self._own_key(inner[0])
-        return {"target": key, "actions": _names(initial)} if _names(initial) else key
+        return {"target": key, "actions": [*actions]} if (actions := actions_of(initial)) else key
 
     def _lies_in(self, id: str, ancestor: str) -> bool:
         return id == ancestor or index_of(self.chart).is_descendant(id, ancestor)
@@ -175,9 +176,8 @@ class _XStateWriter:
         guard = self._guard(edge.guards)
         if guard is not None:
             written["guard"] = guard
-        actions = _names(edge)
-        if actions:
-            written["actions"] = actions
+        if actions := actions_of(edge):
+            written["actions"] = [*actions]
         if self._reenters(edge):
             written["reenter"] = True
         self._say_regions(edge)
@@ -291,10 +291,6 @@ def _covers(general: str, precise: str) -> bool:
     if general == precise or not general.endswith("*"):
         return False
     return f"{precise}.".startswith(general.removesuffix("*"))
-
-
-def _names(edge: Transition) -> list[Json]:
-    return [action.name for action in (*edge.before, *edge.actions, *edge.after)]
 
 
 def _one(edges: list[Json]) -> Json:
