@@ -124,7 +124,8 @@ def delivery_of(chart: Chart, machine: Snapshot, event: Event) -> AnyDelivery:
     for running in machine.activities:
         if running.token == event.token and not (running.failed or running.waiting):
             told = changed(event, name=_outcome(running, event))
-            return UndoEnded(running, told) if chart.activities[running.id].undoes else ActivityEnded(running, told)
+            undoes = chart.activities[running.id].undoes is not None
+            return UndoEnded(running, told) if undoes else ActivityEnded(running, told)
     for child in machine.machines:
         if child.token == event.token:
             return _of_child(chart, child, event)
