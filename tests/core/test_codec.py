@@ -15,6 +15,7 @@ from enum import Enum, IntEnum
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,10 @@ from durable_fsm.core.codec import (
     failure_to_json,
     milliseconds,
     plain,
+    record_of,
     snapshot_from_json,
+    snapshot_from_text,
+    snapshot_in,
     snapshot_to_json,
 )
 from durable_fsm.core.events import Failure
@@ -332,3 +336,77 @@ def test_a_changed_copy_refuses_a_name_that_is_not_a_field() -> None:
 
     with pytest.raises(TypeError, match="`Snapshot` has no field 'sequence'"):
         changed(snapshot, sequence=2)  # type: ignore[call-arg]
+
+
+# ── what is stored ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Beside(Snapshot, frozen=True, omit_defaults=True):
+    """A snapshot with a member of its host."""
+
+    note: str = ""
+
+
+def test_a_stored_text_is_read_with_what_a_host_keeps_beside_the_snapshot() -> None:
+    snapshot = snapshot_from_json(ORDER, altered(RECORD))
+    text = msgspec.json.encode(record_of(snapshot, Beside, note="n"))
+
+    record = snapshot_from_text(ORDER, text, Beside)
+
+    assert (record.note, snapshot_in(record)) == ("n", snapshot)
+    assert snapshot_from_text(ORDER, text, Snapshot) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"{", "it is not valid JSON: Input data was truncated."),
+        (b"\xff", "it is not valid JSON: JSON is malformed: invalid character (byte 0)."),
+        (b"[]", "Expected `object`, got `array`."),
+    ],
+)
+def test_a_text_that_is_not_a_snapshot_says_what_is_wrong_with_it(text: bytes, problem: str) -> None:
+    with pytest.raises(SnapshotUnreadable) as caught:
+        snapshot_from_text(ORDER, text, Snapshot)
+
+    assert str(caught.value) == f"Order: the stored snapshot cannot be read: {problem} It was left as it is."
+
+
+class Word(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+def test_texts_and_numbers_of_an_authors_own_class_are_stored_as_the_built_in() -> None:
+    failure = Failure("X", "x", metadata=[Word("w"), Whole(1), Real(0.5)])
+
+    assert failure_to_json(failure)["metadata"] == ["w", 1, 0.5]
+    assert plain([Word("w")]) == ["w"]
+
+
+def test_something_without_a_form_in_json_is_not_stored() -> None:
+    with pytest.raises(TypeError, match="object has no form in JSON"):
+        failure_to_json(Failure("X", "x", metadata=object()))  # type: ignore[arg-type]
+
+
+def test_a_struct_is_reduced_to_an_object() -> None:
+    assert plain(Running("t", "a", "cart", 1, undone=("x",))) == {
+        "token": "t",
+        "id": "a",
+        "state": "cart",
+        "entry": 1,
+        "parked": False,
+        "failed": False,
+        "waiting": False,
+        "undone": ["x"],
+    }

@@ -13,7 +13,7 @@ from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot, Status
-from durable_fsm.core.step import start, step
+from durable_fsm.core.step import admit, start, step
 from durable_fsm.core.values import changed
 from tests.building import Driven, Members, action, chart, edge, guard
 
@@ -325,3 +325,23 @@ def test_an_event_of_ones_own_may_be_called_error() -> None:
     made = chart("cart", edge("cart", "error"), events=[EventType("error")])
 
     assert step(made, start(made).snapshot, Event("error")).outcome is Outcome.TAKEN
+
+
+@pytest.mark.parametrize(
+    ("event", "problem"),
+    [
+        (Event("pay", {"amount": 1}), None),
+        (Event("expire"), "Forbidden"),
+        (Event("gone"), "UnknownEvent"),
+        (Event("pay", {"amount": "x"}), "InvalidPayload"),
+    ],
+)
+def test_some_events_are_refused_before_there_is_a_machine(event: Event, problem: str | None) -> None:
+    def refusal() -> str | None:
+        try:
+            admit(STRICT, event)
+        except errors.EventError as error:
+            return type(error).__name__
+        return None
+
+    assert refusal() == problem
