@@ -1,66 +1,25 @@
-"""Machines that a state runs as its children: begun, spoken to, heard, stopped."""
+"""A machine runs others as long as a state is active, and they talk to each other."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
-from durable_fsm.core.chart import Callback, Chart, Child, Each, Policies, Spawn, Unexpected
-from durable_fsm.core.codec import milliseconds, plain, snapshot_from_json, snapshot_to_json
+from durable_fsm.core.chart import Chart, Child, Policies, Unexpected
+from durable_fsm.core.codec import milliseconds, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import PARENT, Cancel, Outcome, Post, StartMachine, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.fan_out import at_index
 from durable_fsm.core.lint import findings
-from durable_fsm.core.scope import NOW, Scope
+from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json, changed
+from durable_fsm.core.values import changed
 from durable_fsm.errors import ActionError, EventRejected
-from tests.building import Driven, Members, action, chart, edge, fails, note
-
-SECOND = timedelta(seconds=1)
-LETTER = chart("writing\nwritten final", edge("writing", "sign", "written"), name="Letter")
-OFFICE = """
-    closed
-    open
-    over final
-"""
-
-
-def child(id: str = "", *, autoforward: bool = False, finalize: tuple[Callback, ...] = ()) -> Child:
-    return Child("letter", lambda _: Spawn(LETTER, {"log": []}, id), autoforward=autoforward, finalize=finalize)
-
-
-def post(event: str, to: str, *, after: timedelta = NOW, id: str | None = None) -> Callback:
-    return action(lambda scope: scope.effects.send(event, {"n": 1}, after=after, id=id, to=to), f"post {event}")
-
-
-def office(*edges: object, machines: tuple[Child, ...] = (child("l1"),), **rest: object) -> Driven:
-    made = chart(
-        OFFICE,
-        edge("closed", "unlock", "open"),
-        edge("open", "lock", "closed"),
-        *edges,  # type: ignore[arg-type]
-        machines={"open": machines},
-        **rest,  # type: ignore[arg-type]
-    )
-    return Driven(made)
-
-
-def opened(*edges: object, **rest: object) -> tuple[Driven, ChildMachine]:
-    machine = office(*edges, **rest)  # type: ignore[arg-type]
-    machine.take("unlock")
-    return machine, machine.snapshot.machines[0]
-
-
-def hear(machine: Driven, name: str, origin: Origin = Origin.MACHINE, payload: object = None) -> Outcome:
-    token = "life.2.1"
-    return machine.take(Event(name, payload, origin, token=token)).outcome
-
+from tests.building import Driven, action, chart, edge, fails, note
+from tests.core.offices import LETTER, OFFICE, SECOND, child, hear, office, opened, post
 
 # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -416,181 +375,6 @@ def test_a_child_is_exported_by_name() -> None:
     (found,) = (state for state in states if isinstance(state, dict) and state["id"] == "open")
 
     assert found["machines"] == [{"name": "letter", "autoforward": True, "finalize": ["read"]}]
-
-
-# ── several for a list ────────────────────────────────────────────────────────────────────────────────────────────────
-
-ITEMS = Each("letters", lambda data: data["letters"])
-LISTED = Members(log=[], letters=[])
-
-
-def several(*edges: object, each: Each = ITEMS, letters: object = ("a", "b", "c")) -> Driven:
-    one = Child("letter", lambda _: Spawn(LETTER, None, "all"), id="all", chart=LETTER, each=each)
-    fill = action(lambda scope: scope.data.update(letters=list(letters)), "fill")  # type: ignore[call-overload]
-    made = chart(
-        "closed\nopen\nover final\nbroken final",
-        edge("closed", "unlock", "open", actions=[fill]),
-        edge("open", "lock", "closed"),
-        edge("open", "done.invoke.all", "over", actions=[action(lambda s: s.event.payload, "keep")]),
-        edge("open", "error.invoke.all", "broken", actions=[action(lambda s: plain(s.event.payload), "keep")]),
-        *edges,  # type: ignore[arg-type]
-        machines={"open": [one]},
-        data=LISTED,
-    )
-    machine = Driven(made)
-    machine.take("unlock")
-    return machine
-
-
-def ends(machine: Driven, part: int, payload: object = None) -> Outcome:
-    name = "error" if isinstance(payload, Failure) else "done"
-    token = machine.snapshot.machines[part].token
-    return machine.take(Event(f"{name}.invoke.all.{part}", payload, Origin.PLATFORM, token=token)).outcome
-
-
-def test_each_item_is_the_data_of_a_machine_of_its_own() -> None:
-    machine = several()
-
-    assert machine.last.effects == tuple(
-        StartMachine(f"life.2.{place + 1}", f"all.{place}", LETTER, item) for place, item in enumerate("abc")
-    )
-    assert [(child.id, child.part) for child in machine.snapshot.machines] == [
-        ("all.0", 0),
-        ("all.1", 1),
-        ("all.2", 2),
-    ]
-
-
-def test_the_outputs_of_several_machines_are_joined_in_order() -> None:
-    machine = several()
-
-    assert ends(machine, 2, "third") is Outcome.TAKEN
-    assert ends(machine, 0, None) is Outcome.TAKEN
-    assert machine.leaves == ("open",)
-    assert [child.ended for child in machine.snapshot.machines] == [True, False, True]
-    assert snapshot_from_json(machine.chart, snapshot_to_json(machine.snapshot)) == machine.snapshot
-    assert incompatibility(machine.chart, machine.snapshot) is None
-    ends(machine, 1, "second")
-
-    assert machine.leaves == ("over",)
-    assert machine.last.reply == [None, "second", "third"]
-    assert machine.snapshot.machines == ()
-
-
-def test_the_first_failure_stops_those_that_have_not_ended() -> None:
-    machine = several()
-    ends(machine, 0, "first")
-
-    ends(machine, 1, Failure("Torn", "it is torn"))
-
-    assert machine.leaves == ("broken",)
-    reply = machine.last.reply
-    assert isinstance(reply, dict)
-    assert (reply["type"], reply["metadata"]) == ("Torn", {"index": 1})
-    assert StopMachine("life.2.3") in machine.last.effects
-    assert StopMachine("life.2.1") not in machine.last.effects
-
-
-def test_machines_may_settle() -> None:
-    machine = several(each=replace(ITEMS, settle=True), letters=("a", "b"))
-
-    ends(machine, 0, Failure("Torn", "it is torn"))
-    ends(machine, 1, "second")
-
-    assert machine.last.reply == [
-        {"status": "failed", "error": {"type": "Torn", "message": "it is torn", "source": ""}},
-        {"status": "done", "result": "second"},
-    ]
-
-
-def test_several_machines_are_stopped_with_their_state_unless_they_have_ended() -> None:
-    machine = several(letters=("a", "b"))
-    ends(machine, 0)
-
-    machine.take("lock")
-
-    assert machine.last.effects == (StopMachine("life.2.2"),)
-
-
-def test_a_message_does_not_reach_one_that_has_ended() -> None:
-    gone = edge("open", "error.communication", actions=[action(lambda s: s.event.payload.metadata, "back")])
-    machine = several(edge("open", "go", actions=[post("sign", "#_all.0")]), gone, letters=("a", "b"))
-    ends(machine, 0)
-
-    machine.take("go")
-
-    assert machine.last.reply == {"event": "sign", "to": "#_all.0", "sendid": ""}
-
-
-def test_one_of_several_may_speak() -> None:
-    machine = several(edge("open", "hello", actions=[action(lambda s: s.event.invokeid, "who")]))
-    token = machine.snapshot.machines[1].token
-
-    machine.take(Event("hello", None, Origin.MACHINE, token=token))
-
-    assert machine.last.reply == "all.1"
-
-
-@pytest.mark.parametrize(("letters", "leaf"), [((), "over"), (range(1_001), "broken")])
-def test_no_items_and_too_many_are_over_at_once(letters: object, leaf: str) -> None:
-    machine = several(letters=letters)
-
-    assert machine.leaves == (leaf,)
-    if leaf == "broken":
-        reply = machine.last.reply
-        assert isinstance(reply, dict)
-        assert reply["message"] == "machine 'all' was not begun: it has 1,001 items; at most 1,000 are taken."
-
-
-def test_items_that_cannot_be_found_begin_nothing() -> None:
-    machine = several(edge("open", "error.execution", "broken"), each=Each("gone", lambda data: data["gone"]))
-
-    assert machine.leaves == ("broken",)
-    assert machine.snapshot.machines == ()
-
-
-def test_a_list_and_a_single_machine_do_not_fit_each_other() -> None:
-    machine = several()
-    alone = changed(machine.snapshot, machines=(changed(machine.snapshot.machines[0], part=None),))
-
-    assert (
-        incompatibility(machine.chart, alone)
-        == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
-    )
-
-
-def test_a_machine_of_another_chart_does_not_fit() -> None:
-    machine = several()
-    other = changed(machine.snapshot, machines=(changed(machine.snapshot.machines[0], chart="Parcel"),))
-
-    assert (
-        incompatibility(machine.chart, other)
-        == "Machine 'all.0' of state 'open' is running, which the chart no longer has."
-    )
-
-
-def test_the_list_of_several_machines_is_exported() -> None:
-    exported = several().chart.to_json()
-    assert isinstance(exported, dict)
-    states = exported["states"]
-    assert isinstance(states, list)
-    (found,) = (state for state in states if isinstance(state, dict) and state["id"] == "open")
-
-    assert found["machines"] == [
-        {
-            "name": "letter",
-            "autoforward": False,
-            "finalize": [],
-            "each": {"name": "letters", "at_once": 10, "settle": False},
-        }
-    ]
-
-
-@pytest.mark.parametrize(
-    ("facts", "expected"), [(None, {"index": 3}), ({"a": 1}, {"a": 1, "index": 3}), (5, {"metadata": 5, "index": 3})]
-)
-def test_the_failure_of_an_item_says_which(facts: Json, expected: Json) -> None:
-    assert at_index(3, Failure("X", "x", metadata=facts)).metadata == expected
 
 
 # ── when nothing can be done at once ──────────────────────────────────────────────────────────────────────────────────
