@@ -80,9 +80,9 @@ def folded(chart: Chart, depth: int | None) -> int | None:
 
 def _subject(definition: object) -> tuple[Chart, tuple[str, ...]]:
     """The chart of a definition, and the active states if it is an instance."""
-    if not isinstance(definition, StateChart):
+    machine: Any = definition  # Any: a StateChart of any model, if it is one
+    if not isinstance(machine, StateChart):
         return chart_from(definition), ()
-    machine: Any = definition  # Any: a StateChart of any model
-    chart = chart_from(type(machine))
+    chart = chart_from(definition.__class__)
     ids = (str(state.id) for state in machine.configuration)
     return chart, tuple(id for id in ids if id in chart.states)

@@ -71,10 +71,11 @@ class StateDiagram(ABC):
 
     def _is_plain(self, edge: GraphEdge) -> bool:
         """Whether an edge has one target and stays in its region; both languages refuse or misplace the others."""
-        if len(edge.targets) > 1:
+        target, *others = edge.targets
+        if others:
             self.lost.append(f"The fork from '{edge.source}' to {', '.join(edge.targets)}.")
-        elif self._regions(edge.source) != self._regions(edge.targets[0]):
-            self.lost.append(f"The transition from '{edge.source}' to '{edge.targets[0]}', which crosses a region.")
+        elif self._regions(edge.source) != self._regions(target):
+            self.lost.append(f"The transition from '{edge.source}' to '{target}', which crosses a region.")
         else:
             return True
         return False
