@@ -47,10 +47,11 @@ def test_each_application_tests_its_chart_its_rehearsal_its_requests_and_its_rea
 def test_each_application_has_its_page_its_picture_and_its_rehearsal(row: Row) -> None:
     place = ROOT / "machines" / row.machine
     page = (place / "README.md").read_text()
-    drawn = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["durable_fsm"]["diagrams"]
+    drawn = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["durable_fsm"]["diagrams"]["machines"]
 
     assert f"(../../diagrams/{row.machine}.svg)" in page
-    assert row.machine in drawn
+    assert (ROOT / drawn["output"].replace("{name}", row.machine)).is_file()
+    assert place / "machine.py" in ROOT.glob(drawn["target"])
     assert (place / f"test_{row.machine}.py").is_file()
     assert (place / "service.py").is_file()
 
