@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from durable_fsm.core.chart import Activity
-from durable_fsm.core.deletion import DELETING, dissolve, done_by, not_ended, stuck, without
+from durable_fsm.core.deletion import (
+    DELETING,
+    after_failed_undo,
+    after_undo,
+    completed_work,
+    stop_everything,
+    unfinished_work,
+)
 from durable_fsm.core.events import Failure
 from durable_fsm.core.repair import move, retry
 from durable_fsm.core.snapshot import Status
@@ -107,12 +114,12 @@ def test_a_machine_that_is_to_be_deleted_stops_and_waits_for_what_it_has_stopped
     machine = with_flight_and_car(made)
     token = run(machine, "paying").token
 
-    dissolved = dissolve(made, machine.snapshot)
+    dissolved = stop_everything(made, machine.snapshot)
 
     assert (dissolved.snapshot.status, dissolved.snapshot.failure) == (Status.FAILED, DELETING)
     assert dissolved.snapshot.activities == ()
     assert [stopping.token for stopping in dissolved.snapshot.stopping] == [token]
-    assert done_by(dissolved.snapshot) == ("flight", "car", "paying")
+    assert completed_work(dissolved.snapshot) == ("flight", "car", "paying")
 
 
 def test_a_machine_that_has_failed_is_to_be_deleted_with_its_own_failure() -> None:
@@ -120,38 +127,41 @@ def test_a_machine_that_has_failed_is_to_be_deleted_with_its_own_failure() -> No
     failure = Failure("Declined", "no money")
     failed = changed(Driven(made).snapshot, status=Status.FAILED, failure=failure)
 
-    assert dissolve(made, failed).snapshot.failure == failure
+    assert stop_everything(made, failed).snapshot.failure == failure
 
 
 def test_what_was_undone_is_taken_from_a_machine_one_by_one() -> None:
-    machine = dissolve(trip(), with_flight_and_car().snapshot).snapshot
+    machine = stop_everything(trip(), with_flight_and_car().snapshot).snapshot
 
-    after = without(machine, machine.undo[-1]).snapshot
+    after = after_undo(machine, machine.undo[-1]).snapshot
 
     assert [done.id for done in after.undo] == ["flight", "car"]
     assert after.seq == machine.seq + 1
 
 
 def test_a_machine_that_cannot_be_deleted_says_why_unless_it_had_ended() -> None:
-    machine = dissolve(trip(), with_flight_and_car().snapshot).snapshot
+    machine = stop_everything(trip(), with_flight_and_car().snapshot).snapshot
     ended = changed(machine, status=Status.DONE, failure=None)
     failure = Failure("Down", "no answer.")
 
-    left = stuck(machine, machine.undo[-1], failure).snapshot
+    left = after_failed_undo(machine, machine.undo[-1], failure).snapshot
 
     assert left.failure == Failure(
         "Down",
         "the machine was to be deleted, and activity 'paying' could not be undone: no answer.",
         source="paying",
     )
-    assert stuck(ended, machine.undo[-1], failure).snapshot is ended
+    assert after_failed_undo(ended, machine.undo[-1], failure).snapshot is ended
 
 
 def test_it_is_known_what_deleting_a_machine_would_leave_behind() -> None:
     made = trip()
     machine = with_flight_and_car(made)
-    assert (done_by(machine.snapshot), not_ended(made, machine.snapshot)) == (("flight", "car", "paying"), ("paying",))
+    assert (completed_work(machine.snapshot), unfinished_work(made, machine.snapshot)) == (
+        ("flight", "car", "paying"),
+        ("paying",),
+    )
 
     machine.take("finish")
 
-    assert (done_by(machine.snapshot), not_ended(made, machine.snapshot)) == ((), ("paying",))
+    assert (completed_work(machine.snapshot), unfinished_work(made, machine.snapshot)) == ((), ("paying",))

@@ -144,7 +144,7 @@ def test_a_machine_that_never_comes_to_rest_is_stopped() -> None:
         machine.take("go")
 
     assert str(caught.value) == (
-        "Order: the macrostep failed while 'go' was taken: it has not come to rest after 1000 microsteps; the last took"
+        "Order: the macrostep failed while 'go' was taken: it did not end after 1000 microsteps; the last took"
         " second--always. The machine has not moved. Fix the callback, or give the chart a transition for"
         " 'error.execution'."
     )
@@ -157,7 +157,7 @@ def test_a_guard_that_raises_its_own_event_for_ever_is_stopped() -> None:
 
     machine = Driven(chart(STEPS, edge("idle", "ask", "first", guards=[guard(again)])))
 
-    with pytest.raises(ActionError, match="it has not come to rest after 1000 microsteps\\. The"):
+    with pytest.raises(ActionError, match="it did not end after 1000 microsteps\\. The"):
         machine.take("ask")
 
 

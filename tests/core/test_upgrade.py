@@ -127,7 +127,7 @@ def test_history_is_renamed_and_forgotten_where_nothing_has_it_any_more() -> Non
         (lambda old: setattr(old, "configuration", [""]), "it leads to state '', which the chart does not have."),
         (
             lambda old: setattr(old, "configuration", ["both"]),
-            "it leads to 'both', which is no leaf: name a state inside it.",
+            "it leads to 'both', which is not a leaf: name a state inside it.",
         ),
         (lambda old: old.configuration.append("b"), "states 'a', 'b' cannot be active together."),
         (lambda old: setattr(old, "configuration", ["x1"]), "'both' is active, and nothing inside 'y' is."),
@@ -137,13 +137,13 @@ def test_history_is_renamed_and_forgotten_where_nothing_has_it_any_more() -> Non
         ),
         (
             lambda old: old.deferred.append(OldEvent("go", None, "new")),
-            "it made something up that was not pending before;",
+            "it added something that was not pending before;",
         ),
         (
             lambda old: old.data["log"].append(object()),
-            "it left something else than it found: TypeError: object has no form",
+            "it left values of the wrong type: TypeError: object has no form",
         ),
-        (lambda old: setattr(old, "configuration", None), "it left something else than it found: TypeError:"),
+        (lambda old: setattr(old, "configuration", None), "it left values of the wrong type: TypeError:"),
         (lambda old: old.data["missing"], "<lambda> raised KeyError: 'missing'."),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the code of an activity receives."""
+"""The surroundings of an activity's code: its context, its stable id, and answers from outside."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from durable_fsm.core.snapshot import Running, Stopping, Undoable
 
 
 def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartActivity | Undoable) -> str:
-    """What the outside world may know one run of an activity by.
+    """The id by which the outside world knows one run of an activity.
 
-    Detached work may be started several times in one macrostep: the number of its token tells them apart. What undoes a
-    run has an id of its own, and the same one however often it is begun.
+    Detached work may be started several times in one macrostep; the number of its token tells the runs apart. An undo has
+    an id of its own, which stays the same however often it begins.
     """
     detached = run.detached if isinstance(run, StartActivity) else run.state is None
     number = f"{run.entry}.{run.token.rpartition('.')[2]}" if detached else f"{run.entry}"
@@ -22,17 +22,17 @@ def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartAc
     return f"{chart}/{key}/{life}/{run.id}/{number}{undoing}"
 
 
-class PendingAnswer(Awaitable[Any], Protocol):  # Any: whatever JSON somebody outside sends
-    """Somebody outside is to answer; `await` it for what they sent.
+class PendingAnswer(Awaitable[Any], Protocol):  # Any: the JSON that was sent
+    """An answer that comes from outside; `await` it for the JSON that was sent.
 
     Attributes:
         name: what the activity calls it.
-        id: under which it is resolved or rejected over HTTP. Whoever knows it can do so.
+        id: resolves or rejects it over HTTP. Treat it as a secret.
 
     Raises, when awaited:
-        CallbackTimeout: nobody has answered in time.
+        CallbackTimeout: no answer came in time.
         CallbackRejected: it was rejected.
-        CallbackUnreadable: the answer is no JSON, or longer than 1 MiB.
+        CallbackUnreadable: the answer is not JSON, or longer than 1 MiB.
     """
 
     @property
@@ -68,7 +68,7 @@ class ActivityContext(Protocol):
         A step that raises, or takes longer than the activity's `timeout`, is tried again as its `Retry` says;
         TerminalError is not. The result must be plain JSON, or something that `plain` makes so, and comes back in that
         form. When the activity is cancelled, the step is cancelled too and its clean-up runs before this raises; a step
-        that is no coroutine runs on in its thread, and its outcome is dropped.
+        that is not a coroutine runs on in its thread, and its outcome is dropped.
 
         Raises:
             TerminalError: the step failed for good.
@@ -80,9 +80,9 @@ class ActivityContext(Protocol):
         ...
 
     def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
-        """Expect an answer from outside: `await ctx.callback("signature", timeout=timedelta(days=3))`.
+        """Wait for an answer from outside: `await ctx.callback("signature", timeout=timedelta(days=3))`.
 
-        It can be given over HTTP from now on, under the id that stands in the machine's snapshot.
+        It can be given over HTTP from now on; the machine's snapshot shows its id.
 
         Args:
             timeout: counts from now; None waits for ever.

@@ -1,4 +1,4 @@
-"""Where messages to other machines go."""
+"""Addresses of machines, and how callbacks name a receiver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TypeAlias, Union, cast
 
 Receiver: TypeAlias = Union[str, "tuple[object, str]"]
-"""Whom a callback means: an address, or a definition (or its name) and a key."""
+"""The receiver of a message: an address, or a definition (or its name) and a key."""
 
 CHILD_KEY = re.compile(r".*/[^/]+/[0-9a-f]{12}(\.[0-9]+)+")
 
@@ -32,8 +32,8 @@ def written(to: Receiver) -> str:
     """The receiver as one text.
 
     Raises:
-        TypeError: it is none.
-        ValueError: the key has no form in UTF-8.
+        TypeError: it is not a receiver.
+        ValueError: the key cannot be written in UTF-8.
     """
     if isinstance(to, str):
         return to
@@ -49,7 +49,7 @@ def chart_name(definition: object) -> str:
     """The name of the chart that a definition makes, found without making it.
 
     Raises:
-        TypeError: it is no definition.
+        TypeError: it is not a definition.
     """
     if isinstance(definition, str):
         name: object = definition
@@ -59,7 +59,7 @@ def chart_name(definition: object) -> str:
     else:
         name = getattr(definition, "name", None)
     if not isinstance(name, str) or not name.removesuffix(": ") or "/" in name:
-        raise TypeError(f"{definition!r:.80} is no chart, and no name of one")
+        raise TypeError(f"{definition!r:.80} is neither a chart nor the name of one")
     return name.removesuffix(": ")  # which a machine of transitions adds to its name
 
 

@@ -23,7 +23,7 @@ ROOT = ""
 
 
 class Kind(StrEnum):
-    """What a state is; the words of SCXML."""
+    """Kinds of states, in the words of SCXML."""
 
     ATOMIC = "atomic"
     COMPOUND = "compound"
@@ -224,7 +224,7 @@ class State:
 
     `initial` is the default transition of a compound or history state; without one a compound state begins in its first
     child and a history state where its parent begins. `done` are the entry actions of a final state, whose results are
-    what the state leaves behind. Children and everything else stand in document order: as the author wrote them.
+    the output of the state. Children and everything else are in document order: as the author wrote them.
 
     `defers` and `ignores` are descriptors of events from outside that the state keeps for later, or takes no notice of.
     """
@@ -258,7 +258,7 @@ class EventType:
 
 
 class Unexpected(StrEnum):
-    """What happens to an event that nothing takes."""
+    """How an event that nothing takes is answered."""
 
     REJECT = "reject"
     IGNORE = "ignore"
@@ -274,7 +274,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class AfterEnd:
-    """What becomes of a machine that has ended: it is deleted `after` a time.
+    """A machine that has ended is deleted `after` a time.
 
     Then its key is *free* for a new life; or a mark is left, and the key is never used again.
     """
@@ -299,7 +299,7 @@ class Policies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedBehaviour:
-    """What hosting changes about a chart's machines. It is part of the digest.
+    """The part of hosting that changes how machines behave. It is part of the digest.
 
     Attributes:
         handlers: other public names for events: `{"setUp": "set_up"}`.

@@ -1,4 +1,4 @@
-"""What can be waited for: conditions on a machine, as plain JSON.
+"""Conditions on a machine that a caller can wait for, as plain JSON.
 
 {"state": "paid"}                          the state is active
 {"tag": "open"}                            a state with this tag is active
@@ -25,7 +25,7 @@ MOST = 20
 
 
 def fault_in(chart: Chart, condition: Mapping[str, Json], *, with_event: bool, nested: bool = False) -> str | None:
-    """What is wrong with a condition, as a sentence; None if nothing is."""
+    """The problem with a condition, as a sentence; None if there is none."""
     if len(condition) != 1 or (kind := next(iter(condition))) not in KINDS:
         return f"expected one of {quoted(KINDS)} to wait for."
     wanted = condition[kind]
@@ -61,7 +61,7 @@ def _fault_in_any(chart: Chart, wanted: Json, *, with_event: bool, nested: bool)
 
 
 def meets(chart: Chart, machine: Snapshot, condition: Mapping[str, Json], token: str = "") -> bool:
-    """Whether the machine is where somebody waits for it to be; *token* is that of their deferred event, if any."""
+    """Whether the machine meets the condition; *token* is that of the waiter's own deferred event, if any."""
     kind, wanted = next(iter(condition.items()))
     active = index_of(chart).active(machine.configuration)
     match kind:

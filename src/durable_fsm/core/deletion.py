@@ -1,4 +1,4 @@
-"""The end of a machine that is to be deleted: what it has done is undone first, or somebody says that it need not be."""
+"""Deleting a machine: it is stopped, and its completed work is undone first if the caller asks for that."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from durable_fsm.core.values import changed
 DELETING = Failure("Deleting", "the machine is being deleted; what it has done is undone first.", source="delete")
 
 
-def done_by(snapshot: Snapshot) -> tuple[str, ...]:
-    """Ids of the activities whose work would stay behind, in order.
+def completed_work(snapshot: Snapshot) -> tuple[str, ...]:
+    """Ids of the activities whose work could still be undone, in order.
 
-    What a machine has done that came to its own end is meant to stay.
+    There is none for a machine that reached its own end: its work is meant to stay.
     """
     return () if snapshot.status is Status.DONE else tuple(done.id for done in snapshot.undo)
 
 
-def not_ended(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
-    """Ids of the activities whose work may still be done, and could then not be undone any more."""
+def unfinished_work(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
+    """Ids of the activities that still run and could be undone afterwards; after a deletion that is too late."""
     undone = {id for id, activity in chart.activities.items() if activity.undo is not None}
     running = [one.id for one in snapshot.activities if not one.failed and one.id in undone]
     return (*running, *(stopping.id for stopping in snapshot.stopping))
 
 
-def dissolve(chart: Chart, snapshot: Snapshot) -> Step:
-    """Stop whatever the machine does. It takes no events any more; one that had neither ended nor failed has now."""
+def stop_everything(chart: Chart, snapshot: Snapshot) -> Step:
+    """Stop everything that the machine runs. One that is still running fails, so that it takes no more events."""
     run = Macrostep.resume(chart, snapshot, Event("delete", origin=Origin.PLATFORM))
     if run.status is Status.RUNNING:
         run.status, run.failure = Status.FAILED, DELETING
@@ -37,14 +37,14 @@ def dissolve(chart: Chart, snapshot: Snapshot) -> Step:
     return run.finish(Outcome.TAKEN)
 
 
-def without(snapshot: Snapshot, undone: Undoable) -> Step:
-    """The machine after *undone* was undone."""
+def after_undo(snapshot: Snapshot, undone: Undoable) -> Step:
+    """The machine when *undone* was undone."""
     left = tuple(done for done in snapshot.undo if done.token != undone.token)
     return Step(changed(snapshot, undo=left, seq=snapshot.seq + 1))
 
 
-def stuck(snapshot: Snapshot, undone: Undoable, failure: Failure) -> Step:
-    """The machine when *undone* could not be undone; unless it had come to its own end, it says so."""
+def after_failed_undo(snapshot: Snapshot, undone: Undoable, failure: Failure) -> Step:
+    """The machine when *undone* could not be undone. Its failure says so, unless it had reached its own end."""
     if snapshot.status is not Status.FAILED:
         return Step(snapshot)
     message = f"the machine was to be deleted, and activity '{undone.id}' could not be undone: {failure.message}"

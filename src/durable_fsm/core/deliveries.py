@@ -1,7 +1,7 @@
-"""What has come for a token: each kind of delivery is a type of its own.
+"""Deliveries: events with a token. Each kind is a type of its own.
 
-An event with a token is a timer that is due, the outcome of work, or a word from a child. The snapshot says which: it
-lists every token that something may still come for. A token that it does not list is stale.
+A delivery is a timer that is due, the outcome of work, or a message from a child. The snapshot says which: it lists every
+token that is still awaited. A token that it does not list is stale.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ AnyDelivery: TypeAlias = (
 
 
 def delivery_of(chart: Chart, machine: Snapshot, event: Event) -> AnyDelivery:
-    """What an event with a token is for this machine."""
+    """Find out which kind of delivery an event with a token is."""
     for timer in machine.timers:
         if timer.token == event.token:
             return _due(machine, timer)

@@ -106,7 +106,7 @@ class Microstep(NamedTuple):
 
 
 class Outcome(StrEnum):
-    """What became of an event: taken by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
+    """An event is taken by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
 
     TAKEN = "taken"
     DEFERRED = "deferred"

@@ -20,7 +20,7 @@ PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
 
 
 class Origin(StrEnum):
-    """Who made an event: a sender outside, another machine, the machine itself, or the platform (timers, outcomes)."""
+    """Where an event comes from: outside, another machine, the machine itself, or the platform (timers, outcomes)."""
 
     EXTERNAL = "external"
     MACHINE = "machine"
@@ -55,8 +55,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
     raised. `source` is the activity's id or the callback's name.
 
-    A final state whose entry action returns a failure ends the machine with that: its parent gets `error.invoke.<id>`, and
-    whoever runs it as a workflow or a flow an error with this message, and `code` as its status (500 without one).
+    A final state whose entry action returns a failure ends the machine with it. Its parent gets `error.invoke.<id>`; the
+    caller of a workflow or a flow gets an error with this message, and with `code` as its status (500 without one).
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""The items of a fan-out: what may be one, and how many."""
+"""The items of a fan-out, their limits, and how their outcomes are told."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MOST_ITEMS = 10_000
 """Items of one fan-out."""
 
 MOST_MACHINES = 1_000
-"""Items of one fan-out of machines: each of them stands in the snapshot of their parent."""
+"""Items of one fan-out of machines: each of them is listed in the snapshot of their parent."""
 
 MOST_CHARACTERS = 2 * 1024 * 1024
 """Characters of the items' JSON text, which travels in one message beside the machine's data."""
 
 
 def items_in(found: object) -> tuple[Json, ...]:
-    """What an `each` has found, as plain JSON; sets are sorted.
+    """The result of an `each`, as plain JSON; sets are sorted.
 
     Raises:
-        TypeError: it is no list, or an item has no form in JSON.
+        TypeError: it is not a list, or an item has no form in JSON.
     """
     kind = type(found).__name__
     if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
@@ -34,7 +34,7 @@ def items_in(found: object) -> tuple[Json, ...]:
 
 
 def excess(items: tuple[Json, ...], most: int = MOST_ITEMS) -> str | None:
-    """What is too much about the items, as a sentence; None if nothing is."""
+    """Which limit the items exceed, as a sentence; None if they exceed none."""
     if len(items) > most:
         return f"it has {len(items):,} items; at most {most:,} are taken."
     size = len(canonical(list(items)))

@@ -25,7 +25,7 @@ KEPT = 4_096
 
 
 class Stance(Enum):
-    """What a state declares about an event from outside that no transition of its own takes."""
+    """How a state declares to treat an event from outside that none of its own transitions takes."""
 
     DEFER = "defer"
     IGNORE = "ignore"
@@ -107,7 +107,7 @@ class Index:
         return found
 
     def candidates(self, leaves: tuple[str, ...], event: str | None) -> Candidates:
-        """For each leaf the transitions to ask, the innermost first; the eventless ones, if there is no event."""
+        """For each leaf the transitions to ask, the innermost first; without an event the eventless ones."""
         found = self._candidates.get((leaves, event))
         if found is None:
             found = tuple(
@@ -125,7 +125,7 @@ class Index:
     def stances(self, leaves: tuple[str, ...], event: str) -> tuple[Candidates, frozenset[Stance]]:
         """The candidates for an event from outside, and what becomes of it if none is enabled.
 
-        What a state defers does not reach the states around it: their transitions are no candidates.
+        A deferred event does not reach the states around the one that defers it: their transitions are not candidates.
         """
         found = self._stances.get((leaves, event))
         if found is None:
@@ -161,7 +161,7 @@ class Index:
         """The same, in document order.
 
         Raises:
-            KeyError: one of them is no state of the chart.
+            KeyError: the chart does not have one of them.
         """
         found = self._in_order.get(leaves)
         if found is None:

@@ -68,7 +68,7 @@ def end_of(machine: Working, id: str) -> None:
 def end_all(machine: Working) -> None:
     """The machine ends: nothing of it may arrive, run or be waited for any more.
 
-    What has failed stays in the snapshot, to be repaired; work that is stopping keeps its deadline after a failure.
+    Failed activities stay in the snapshot, to be repaired; work that is stopping keeps its deadline after a failure.
     """
     for child in list(machine.machines.values()):
         stop_machine(machine, child)

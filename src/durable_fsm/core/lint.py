@@ -1,4 +1,4 @@
-"""What is suspicious about a chart: it can run, and hardly does what its author wants."""
+"""Suspicious charts: they can run, but probably do not do what their author wants."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _below(chart: Chart, state: State) -> Iterator[str]:
         yield from _below(chart, chart.states[child])
 
 
-# ── charts that run without anybody outside ───────────────────────────────────────────────────────────────────────────
+# ── charts that wait for events ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def waiting_states(chart: Chart) -> Iterator[State]:

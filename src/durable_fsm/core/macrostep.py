@@ -189,7 +189,7 @@ class Macrostep(Working):
     def stuck(self) -> NoReturn:
         taken = ", ".join(key for microstep in self.trace[-1:] for key in microstep.transitions)
         last = f"; the last took {taken}" if taken else ""
-        raise self.action_error("the macrostep", f"it has not come to rest after {MICROSTEPS} microsteps{last}.")
+        raise self.action_error("the macrostep", f"it did not end after {MICROSTEPS} microsteps{last}.")
 
     # ── microsteps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -303,7 +303,7 @@ class Macrostep(Working):
 
 
 def _end(value: object) -> Json | Failure:
-    """What a final state of the root returns: output, or a failure with which the machine ends."""
+    """The result of a final state of the root: output, or a failure with which the machine ends."""
     return changed(value, metadata=plain(value.metadata)) if isinstance(value, Failure) else plain(value)
 
 

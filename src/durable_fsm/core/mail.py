@@ -1,4 +1,4 @@
-"""What becomes of a message that another machine does not take: it comes back to its sender."""
+"""A message that another machine does not take comes back to its sender, as a failure."""
 
 from __future__ import annotations
 

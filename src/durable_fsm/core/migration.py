@@ -1,7 +1,7 @@
-"""What authors write to bring machines of one version of a chart to the next, and what they see of a machine then.
+"""Migrations as authors write them: new names by old ones, and code that sees the machine as it was.
 
-A migration is pure and moves nothing: no exit and no entry action runs. It says what the machine is called in the next
-version.
+A migration is pure and moves nothing: no exit and no entry action runs. It only says what the states, activities and
+events of the machine are called in the next version.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Migration:
 
 
 def path_from(version: str, to: str, migrations: Iterable[Migration]) -> tuple[Migration, ...] | None:
-    """The migrations that lead from one version to another, in order; None if there is no way."""
+    """The migrations that lead from one version to another, in order; None if they do not."""
     if version == to:
         return ()
     by_source = {migration.source: migration for migration in migrations}

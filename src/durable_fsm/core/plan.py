@@ -1,4 +1,4 @@
-"""What taking a set of transitions comes to: worked out once for each configuration, then looked up.
+"""Plans of microsteps: worked out once for each configuration and set of transitions, then looked up.
 
 Which states a microstep leaves and enters follows from the configuration, the transitions and the history alone, so a
 chart that is stepped often pays for the algorithm once.
@@ -115,7 +115,7 @@ class Plans:
     def _remembered(
         self, id: str, leaves: tuple[str, ...], active: frozenset[str]
     ) -> list[tuple[str, tuple[str, ...]]]:
-        """What the histories of a state remember when it is left."""
+        """The memories of the history states in a state that is left."""
         found: list[tuple[str, tuple[str, ...]]] = []
         for memory in self.index.histories[id]:
             if memory.kind is Kind.DEEP_HISTORY:

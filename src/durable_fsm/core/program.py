@@ -1,4 +1,4 @@
-"""What the step needs of a chart, worked out once: its lookup tables, and the plans of its microsteps."""
+"""A chart made ready to run: its lookup tables and the plans of its microsteps, computed once."""
 
 from __future__ import annotations
 

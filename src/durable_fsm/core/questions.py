@@ -35,7 +35,7 @@ class Unknown(LookupError):
 
 
 class UnknownPayload:
-    """Stands for a payload that nobody has sent yet; whoever looks into it learns that it is not there."""
+    """In place of a payload that is not known yet; every use of it raises `Unknown`."""
 
     def _look(self, *_: object) -> NoReturn:
         raise Unknown("the payload is not known yet")

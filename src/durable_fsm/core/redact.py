@@ -1,4 +1,4 @@
-"""What must not be repeated: members of data and payloads that a chart names, kept out of whatever people read.
+"""Redaction: members of data and payloads that a chart names are kept out of everything that people read.
 
 `customer.email` is the member `email` of a member `customer`, `card_number` one of this name; at any depth, in lists too.
 """
@@ -15,7 +15,7 @@ from durable_fsm.core.values import Json
 REDACTED = "[redacted]"
 
 LONG = 6
-"""Characters from which a value is taken out wherever it stands; shorter ones only where they stand alone."""
+"""A value of at least so many characters is removed everywhere; a shorter one only as a word of its own."""
 
 Path = tuple[str, ...]
 
@@ -31,7 +31,7 @@ class Redaction:
         return cls(tuple(tuple(name.split(".")) for name in names))
 
     def covers(self, path: str) -> bool:
-        """Whether what stands at this JSONPath is named, or within what is named."""
+        """Whether the value at this JSONPath is named, or lies inside a member that is."""
         steps = re.findall(r"[^.\[\]]+", path)
         return any(_in_order(wanted, steps) for wanted in self.paths)
 
@@ -97,7 +97,7 @@ def _scalars(value: Json) -> Iterator[Json]:
 
 
 def _forms(secret: Json) -> set[str]:
-    """A text as it is, and as Python and JSON quote it; true, false, null and nothing are no secrets."""
+    """A text as it is, and as Python and JSON quote it; true, false, null and the empty text are not secrets."""
     if secret is None or secret == "" or isinstance(secret, bool):
         return set()
     text = str(secret)

@@ -1,4 +1,4 @@
-"""What an operator may do to a machine by hand: let failed work run again, answer for it, or move the machine elsewhere.
+"""Repairs by an operator: run failed work again, give its result by hand, or move the machine to other states.
 
 Each is one macrostep, like that of an event. A machine that had failed runs again afterwards, with everything its active
 states wait for begun anew.
@@ -21,7 +21,7 @@ from durable_fsm.errors import NotRepairable
 
 
 def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "", now: datetime | None = None) -> Step:
-    """Run an activity again that has failed, or that is running and does not get on; its stable id stays the same.
+    """Run an activity again that has failed, or that hangs; its stable id stays the same.
 
     Raises:
         NotRepairable: it neither runs nor has failed.
@@ -39,7 +39,7 @@ def retry(chart: Chart, snapshot: Snapshot, activity: str, *, seed: str = "", no
 def skip(
     chart: Chart, snapshot: Snapshot, activity: str, result: Json = None, *, seed: str = "", now: datetime | None = None
 ) -> Step:
-    """Take an activity for done, with this result, whether it runs or has failed.
+    """Treat an activity as done, with this result, whether it runs or has failed.
 
     Raises:
         NotRepairable: it neither runs nor has failed.

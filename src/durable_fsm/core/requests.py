@@ -1,4 +1,4 @@
-"""What callbacks ask of the step while they run: `scope.Effects` calls this."""
+"""Requests of callbacks while they run: the step's side of `scope.Effects`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Requests:
             machine.effects.append(Post(address, event, content, id or ""))
 
     def _address(self, to: str) -> str | None:
-        """`PARENT`, the token of the child that is meant, or the address itself; None if there is no such machine."""
+        """`PARENT`, the token of the child that is meant, or the address itself; None if that machine does not exist."""
         machine = self._machine
         if is_address(to):
             return to

@@ -79,8 +79,7 @@ def settled(machine: Working, stopping: Stopping, outcome: Event) -> None:
 def overdue(machine: Working, stopping: Stopping, deadline: PendingSend) -> None:
     """The outcome of work that was stopped did not arrive in time: stop waiting for it.
 
-    What it should have undone can be undone by another run. It is remembered only if its success would put it on the
-    stack.
+    Another run can undo what it should have undone. It is remembered only if its success would put it on the stack.
     """
     del machine.timers[deadline.token]
     undo = machine.chart.activities[stopping.id].undo
@@ -120,7 +119,7 @@ def resume(machine: Working) -> None:
 
 
 def progress(machine: Working, running: Running) -> dict[str, Json]:
-    """What an activity that undoes has undone, and what is left."""
+    """The work that an activity has undone so far, and the work that is left."""
     return {"undone": list(running.undone), "left": [done.id for done in reversed(_left(machine, running))]}
 
 

@@ -1,4 +1,4 @@
-"""What a callback may see and ask for while a step runs."""
+"""The surroundings of a callback: what it sees and may ask for while a step runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asked(Protocol):
 
 
 class Effects:
-    """What a callback may ask of the world; nothing happens before the step has succeeded."""
+    """Requests of a callback to the world; nothing happens before the step has succeeded."""
 
     __slots__ = ("_asked",)
 
@@ -84,7 +84,7 @@ class Effects:
     def reply(self, value: object) -> None:
         """Answer the sender of the event with this, as the last transition action does with what it returns.
 
-        The last reply counts. Callbacks of transitions, whose results nobody reads, reply by this alone.
+        The last reply counts. A callback whose result is not a reply has no other way.
         """
         self._asked.reply(value)
 
@@ -142,7 +142,7 @@ class Scope:
 
     @cached_property
     def effects(self) -> Effects:
-        """What the callback may ask for."""
+        """Requests of the callback to the world."""
         return Effects(self._asked)
 
     @cached_property

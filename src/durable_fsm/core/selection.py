@@ -86,7 +86,7 @@ def get_transition_domain(index: Index, history: History, transition: Transition
 
 
 def find_lcca(index: Index, source: str, targets: Iterable[str]) -> str:
-    """The least common compound ancestor; the root, if there is no smaller one."""
+    """The least common compound ancestor; or else the root."""
     for ancestor in index.ancestors[source]:
         if index.states[ancestor].kind is Kind.COMPOUND and all(index.is_descendant(t, ancestor) for t in targets):
             return ancestor
@@ -94,7 +94,7 @@ def find_lcca(index: Index, source: str, targets: Iterable[str]) -> str:
 
 
 def get_effective_target_states(index: Index, history: History, transition: Transition) -> list[str]:
-    """The targets, with every history state replaced by what it stands for now."""
+    """The targets, with every history state replaced by the states it remembers, or by its default."""
     targets: dict[str, None] = {}
     for target in transition.targets:
         if not index.states[target].kind.is_history:
@@ -109,7 +109,7 @@ def get_effective_target_states(index: Index, history: History, transition: Tran
 
 @dataclass(slots=True)
 class EntrySet:
-    """What taking transitions enters.
+    """The states that taking transitions enters.
 
     Attributes:
         states: the states, each with the transition that leads there.

@@ -65,12 +65,12 @@ class PendingSend(Struct, frozen=True, omit_defaults=True):
 class Running(Struct, frozen=True, omit_defaults=True):
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
-    `parked` means that the outcome of an exclusive activity has come, but could not be taken yet; `failed` that it
-    has failed, and the machine with it: an operator may let it run again. Detached work has no `state`, and `entry` is
-    the macrostep that started it.
+    `parked` means that the outcome of an exclusive activity arrived but could not be taken yet; `failed` that it failed,
+    and the machine with it: an operator may run it again. Detached work has no `state`, and its `entry` is the macrostep
+    that started it.
 
     An activity that undoes has the token of the one run that is under way, and says what is `undone` already; it is
-    `waiting` while none can be, because it is not over what there is to undo.
+    `waiting` while work that it must undo has not ended.
     """
 
     token: str
@@ -101,7 +101,7 @@ class Undoable(Struct, frozen=True, omit_defaults=True):
 class Stopping(Struct, frozen=True, omit_defaults=True):
     """A run that was told to stop, and whose end decides about what is to be undone: it may have been too late.
 
-    It is `overdue` when nobody waits for its end any longer. That end counts nonetheless, should it come.
+    It is `overdue` when its deadline has passed and it is not waited for any longer. Its outcome still counts if it comes.
     """
 
     token: str

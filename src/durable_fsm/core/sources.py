@@ -1,4 +1,4 @@
-"""Where events come from, beside those who send them: Kafka topics and webhooks, as an author declares them.
+"""Sources of events beside senders: Kafka topics and webhooks, as an author declares them.
 
 Values only. A decoder is a plain function from a record or a request to an event: it runs again after a crash and must
 then decide the same.
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What a decoder makes of a record or a request.
+    """The event that a decoder makes of a record or a request.
 
     Attributes:
         event: name of a public event.

@@ -183,10 +183,10 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def may_come_from_outside(chart: Chart, name: str) -> bool:
-    """Whether anybody may send this event, if the chart has it.
+    """Whether a sender outside may send this event, if the chart has it.
 
-    Descriptors of platform events select their stems too (`error.*` selects `error`): one that nobody has declared is none
-    of a sender's own.
+    Descriptors of platform events select their stems too (`error.*` selects `error`), so an undeclared event with such a
+    name is refused.
     """
     declared = chart.events.get(name)
     if declared is None:
@@ -234,7 +234,7 @@ def _said_no(guards: Collection[str]) -> str:
 
 
 def end_of_life(chart: Chart, snapshot: Snapshot, token: str | None) -> AfterEnd | None:
-    """What is to become of the machine, if this delivery says that the time after its end is over."""
+    """How to delete the machine, if this delivery is the end of the time after its end; None if it is not."""
     if snapshot.status is Status.DONE and any(timer.token == token for timer in snapshot.timers):
         return chart.hosting.after_end
     return None

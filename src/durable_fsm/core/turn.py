@@ -1,8 +1,9 @@
-"""A turn: everything one exclusive invocation does, without doing any of it.
+"""A turn: the decisions of one exclusive invocation. The host acts on them.
 
-The caller's event first, then what follows from it, in order: outcomes of exclusive activities and events the machine
-sent itself without delay; then events that were deferred and can be taken now. Each is a macrostep of its own. The host drives a turn: it calls the exclusive activity it is
-handed, saves `snapshot`, performs `take_effects()`, and answers the caller.
+The turn takes the caller's event first. Then it drains what follows: outcomes of exclusive activities and events that the
+machine sent itself without delay, in order, and then deferred events that can be taken now. Each is a macrostep of its
+own. The host drives the turn: it calls the exclusive activity that `next_call` returns, saves `snapshot`, performs
+`take_effects()`, and answers the caller.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
-"""After this many drained events the rest travel as ordinary sends, so that one machine never holds its key for ever."""
+"""After this many drained events the rest travel as ordinary sends, so that a turn always ends."""
 
 
 class Taken(NamedTuple):
-    """One change of the machine, for the record.
+    """One change of the machine, for its history.
 
     Attributes:
         seq: of the snapshot that it led to.
         outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all.
-        token: of the deferred event that was taken up or dropped; empty for others.
+        token: of the deferred event that was taken or dropped; empty for others.
         error: why it was dropped.
-        note: what else is to be remembered: who repaired, and why.
+        note: other facts: who repaired the machine, and why.
         configuration: the leaves that were active afterwards.
     """
 
@@ -167,7 +168,7 @@ class Turn:
         return False
 
     def autostart(self, *, life: str) -> None:
-        """Start a machine that nobody created, if its chart allows that.
+        """Start a machine that was not created, if its chart allows that.
 
         Raises:
             NotStarted: the chart wants `create` first, or its data has no defaults.
@@ -197,7 +198,7 @@ class Turn:
         self._absorb(name, act(self.machine), note=note)
 
     def deliver(self, event: Event, *, note: Json = None) -> Outcome | None:
-        """Take a timer or an outcome. What fails is parked and nobody else's turn is spoiled: None."""
+        """Take a timer or an outcome. One that fails is parked, and does not fail the turn: None."""
         if self.snapshot is None:
             return Outcome.STALE
         try:
@@ -230,16 +231,16 @@ class Turn:
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _is_lost(self, running: Running) -> bool:
-        """Whether nobody will ever bring its outcome. One with a deadline was begun in the background, by another build."""
+        """Whether its outcome can never arrive. One with a deadline was begun in the background, by another build."""
         settled = running.parked or running.failed or running.waiting
         if settled or not self.chart.activities[running.id].exclusive:
             return False
         return all(timer.activity != running.token for timer in self.machine.timers)
 
     def _recall(self) -> bool:
-        """Take up the first deferred event that is not to wait any longer; False if there is none.
+        """Take the first deferred event that need not wait any longer; False if there is none.
 
-        One that cannot be taken any more is dropped: its own sender is told, nobody else's turn is spoiled.
+        One that cannot be taken any more is dropped: its own sender is told, and the turn goes on.
         """
         machine = self.snapshot
         if machine is None or machine is self._asked or machine.status is Status.FAILED:

@@ -1,7 +1,7 @@
-"""From one version of a chart to the next: which chart takes a stored machine up, and what becomes of it there.
+"""Upgrades of stored machines: find the chart that a machine goes on under, and translate the machine for it.
 
-A migration is pure and moves nothing: no exit and no entry action runs. It says what the machine is called in the next
-version; then timers and work are made to agree with the states that are active there.
+`upgrade` applies the migrations, which only rename and change data. `settle` then makes timers and work agree with the
+states that are active: a macrostep of its own, in the turn that uses the machine first.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, qu
 T = TypeVar("T")
 
 
-# ── taking a stored machine up ────────────────────────────────────────────────────────────────────────────────────────
+# ── finding the chart ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Upgrade(NamedTuple):
-    """A machine that has just been settle, and is to be made agree with its chart.
+    """The part of an upgrade that is left for `settle`.
 
     Attributes:
-        path: the versions it has come through, its own first.
-        ended: what the chart has no place for any more.
+        path: the versions on the way, the machine's own first.
+        ended: effects that end what the new chart does not have.
         entered: the active states that were not active before under any name.
-        dropped: names of events and histories that nobody knows any more.
+        dropped: names of events and histories that the new chart does not know.
     """
 
     path: tuple[str, ...]
@@ -47,13 +47,13 @@ class Upgrade(NamedTuple):
 
     @property
     def note(self) -> dict[str, Json]:
-        """For the record."""
+        """For the machine's history."""
         note: dict[str, Json] = {"from": self.path[0], "to": self.path[-1]}
         return {**note, "dropped": list(self.dropped)} if self.dropped else note
 
 
 class Upgraded(NamedTuple):
-    """A stored machine, the chart under which it lives on, and how it came there, if that was not its own."""
+    """A stored machine and the chart under which it goes on; with the upgrade, if that is another version."""
 
     chart: Chart
     machine: Snapshot
@@ -85,9 +85,9 @@ def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
 
 
 def settle(chart: Chart, machine: Snapshot, upgrade: Upgrade, *, seed: str, now: datetime | None = None) -> Step:
-    """Make a machine that was just taken up agree with its chart: a macrostep of its own.
+    """Make an upgraded machine agree with its chart: a macrostep of its own.
 
-    What its active states declare and what neither runs nor is over is begun, timers from now on. Then eventless
+    Begins what its active states declare and what neither runs nor has finished; timers count from now. Then eventless
     transitions are taken, as after any event.
 
     Raises:
@@ -209,7 +209,7 @@ class _Translation:
         try:
             return self._result(path)
         except (TypeError, AttributeError, ValueError) as error:
-            raise self.refusal(f"it left something else than it found: {type(error).__name__}: {error}.") from error
+            raise self.refusal(f"it left values of the wrong type: {type(error).__name__}: {error}.") from error
 
     def _result(self, path: tuple[str, ...]) -> Upgraded:
         chart, machine = self.chart, self.machine
@@ -260,7 +260,7 @@ class _Translation:
             if state is None or id == ROOT:
                 raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
             if state.kind not in (Kind.ATOMIC, Kind.FINAL):
-                raise self.refusal(f"it leads to '{id}', which is no leaf: name a state inside it.")
+                raise self.refusal(f"it leads to '{id}', which is not a leaf: name a state inside it.")
         active = index_of(chart).active(tuple(found))
         for state in [chart.root, *(chart.states[id] for id in index_of(chart).in_order(active))]:
             inside = [id for id in index_of(chart).regions[state.id] if id in active]
@@ -325,7 +325,7 @@ class _Translation:
         return ends and (activity.undo is not None or activity.undoes is not None)
 
     def still_to_be_undone(self, jobs: Mapping[str, Running | Stopping]) -> tuple[Undoable, ...]:
-        """What the machine has done: none of it may be forgotten. What nobody undoes any more is undone anew."""
+        """The stack of completed work: none of it may be lost. Work whose undo does not run any more is undone anew."""
         for done in self.undo:
             activity = self.chart.activities.get(done.id)
             if activity is None or activity.undo is None or done.state not in self.chart.states:
@@ -341,7 +341,7 @@ class _Translation:
     def timers(
         self, active: frozenset[str], jobs: Mapping[str, Running | Stopping], machines: tuple[ChildMachine, ...]
     ) -> tuple[PendingSend, ...]:
-        """What is still to come, in the order in which it was armed."""
+        """The sends that are still to come, in the order in which they were armed."""
         if self.machine.status is Status.DONE:
             return self.machine.timers if self.chart.hosting.after_end is not None else ()
         kept: dict[str, PendingSend] = {}
@@ -384,13 +384,13 @@ class _Translation:
         return tuple(name for name in names if name in known)
 
     def originals(self, shown: list[Any], stored: tuple[T, ...]) -> Iterator[tuple[Any, T]]:
-        """What the migration has left of *stored*, each with what it is made of. `Any`: each kind has a view of its own."""
+        """The parts of *stored* that the migration left, each with its view. `Any`: each kind has a view of its own."""
         left = {getattr(one, "token"): one for one in stored}  # noqa: B009 - they have nothing but this in common
         for old in shown:
             one = left.pop(old.token, None)
             if one is None:
                 raise self.refusal(
-                    "it made something up that was not pending before; the chart itself begins what is new."
+                    "it added something that was not pending before; the chart itself begins what is new."
                 )
             yield old, one
 

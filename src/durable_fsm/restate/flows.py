@@ -15,7 +15,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import failure_to_json
-from durable_fsm.core.deletion import dissolve, without
+from durable_fsm.core.deletion import after_undo, stop_everything
 from durable_fsm.core.effects import Cancel, Send, StartActivity, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Status
@@ -157,7 +157,7 @@ class FlowRun:
     async def _stop_and_undo(self) -> None:
         """Stop the activities under way; wait for those that may have to be undone; undo what was done, last first."""
         turn = self.turn
-        turn.change("run", lambda machine: dissolve(self.chart, machine))
+        turn.change("run", lambda machine: stop_everything(self.chart, machine))
         for token in list(self.calls):
             await self._stop(token)
         for stopping in turn.machine.stopping:
@@ -172,7 +172,7 @@ class FlowRun:
                 left = quoted([done.id for done in turn.machine.undo])
                 log.error("%s/%s: not undone: %s: %s", self.chart.name, self.key, left, event.payload.message)
                 return
-            turn.change("run", partial(without, undone=done))
+            turn.change("run", partial(after_undo, undone=done))
 
     async def _end_of(self, token: str) -> Event:
         """Wait for the end of an activity, however often the flow is cancelled meanwhile."""

@@ -9,7 +9,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.deletion import dissolve, done_by, not_ended, stuck, without
+from durable_fsm.core.deletion import after_failed_undo, after_undo, completed_work, stop_everything, unfinished_work
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Status, Undoable
@@ -114,7 +114,7 @@ def _refuse_unclean(chart: Chart, machine: Snapshot) -> None:
     Raises:
         NotUndone: it has.
     """
-    done, ending = done_by(machine), not_ended(chart, machine)
+    done, ending = completed_work(machine), unfinished_work(chart, machine)
     if done or ending:
         raise errors.NotUndone(chart=chart.name, done=done, ending=ending)
 
@@ -129,7 +129,7 @@ async def compensate(transaction: Transaction) -> list[Json]:
     """
     chart, turn = transaction.chart, transaction.turn
     transaction.begin()
-    turn.change("delete", lambda machine: dissolve(chart, machine))
+    turn.change("delete", lambda machine: stop_everything(chart, machine))
     await transaction.commit()
     await _await_ends(transaction)
     undone: list[Json] = []
@@ -137,9 +137,9 @@ async def compensate(transaction: Transaction) -> list[Json]:
         done = turn.machine.undo[-1]
         failure = await _undo(transaction, done)
         if failure is not None:
-            turn.change("delete", partial(stuck, undone=done, failure=failure))
+            turn.change("delete", partial(after_failed_undo, undone=done, failure=failure))
         else:
-            turn.change("delete", partial(without, undone=done), note={"undone": done.id})
+            turn.change("delete", partial(after_undo, undone=done), note={"undone": done.id})
             undone.append(done.id)
         await transaction.commit()
         if failure is not None:
@@ -165,7 +165,7 @@ async def _await_ends(transaction: Transaction) -> None:
             end = Event(f"error.invoke.{stopping.id}", failure, Origin.PLATFORM, token=stopping.token)
         turn.deliver(end)
     await transaction.commit()
-    if ending := not_ended(chart, turn.machine):
+    if ending := unfinished_work(chart, turn.machine):
         raise errors.NotUndone(chart=chart.name, done=(), ending=ending)
 
 

@@ -16,7 +16,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
-from durable_fsm.core.deletion import done_by, not_ended
+from durable_fsm.core.deletion import completed_work, unfinished_work
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Failure, Origin
@@ -212,7 +212,7 @@ class ChildHandlers(HostedChart):
             ctx.generic_send(self.name, Handler.END, order, key=ctx.key(), send_delay=delay)
             return b""
         if transaction.machine is not None:
-            if done_by(transaction.machine) or not_ended(transaction.chart, transaction.machine):
+            if completed_work(transaction.machine) or unfinished_work(transaction.chart, transaction.machine):
                 await compensate(transaction)
             await delete(self, ctx, transaction.stored, transaction.turn.machine, transaction.waiters)
         return b""
