@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from durable_fsm.local.failures import NativeServerError
-from durable_fsm.local.process import SESSIONS
+from durable_fsm.local.sessions import SESSIONS
 
 __all__ = ["VERSION", "obtain"]
 
