@@ -34,7 +34,7 @@ class Served:
         http1: bool = False,
     ) -> Self:
         """Start a process that serves *app* (`"module:attribute"`) and register it at *server*."""
-        process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir)
+        process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir, fork=True)
         try:
             process.start().wait_ready()
             return cls(process, server, server.register(process.url, http1=http1))
