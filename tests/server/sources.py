@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ SECRETS = {
 
 def kafka(server: RestateServer, *arguments: str, targets: tuple[str, ...] = TARGETS) -> Result:
     """Run `durable-fsm kafka`."""
+    sys.modules.pop("sources_app", None)  # each command is a process of its own, and imports its targets anew
     return CliRunner().invoke(main, ["kafka", *targets, "--admin", server.admin_url, *arguments])
 
 
