@@ -117,6 +117,11 @@ def milliseconds(duration: timedelta) -> int:
     return -(-duration // MILLISECOND)
 
 
+def rounded_up(duration: timedelta) -> timedelta:
+    """The duration in whole milliseconds, which is what the platform counts in."""
+    return timedelta(milliseconds=milliseconds(duration))
+
+
 # ── snapshots and failures ────────────────────────────────────────────────────────────────────────────────────────────
 
 

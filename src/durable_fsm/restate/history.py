@@ -8,7 +8,6 @@ messages between two keys: the reader's call comes after the page.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -16,7 +15,7 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm.core.chart import Chart, History
-from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json, changed
@@ -132,7 +131,7 @@ class HistoryPages:
         """Keep a page, for as long as the chart says."""
         ctx.set(StateKey.ENTRIES, body, serde=BYTES)
         if self.history.age is not None:
-            delay = timedelta(milliseconds=milliseconds(self.history.age))
+            delay = rounded_up(self.history.age)
             ctx.generic_send(self.name, "drop", b"{}", key=ctx.key(), send_delay=delay)
         return b""
 

@@ -18,7 +18,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
-from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.codec import rounded_up
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.external_answers import ExternalAnswers
 from durable_fsm.restate.activities.failures import Failed, cancellation, is_cancellation
@@ -80,7 +80,7 @@ class JobContext:
     async def sleep(self, duration: timedelta) -> None:
         """See `ActivityContext.sleep`."""
         self._refuse_if_stopped()
-        await self._interrupt(self.ctx.sleep(timedelta(milliseconds=milliseconds(duration))))
+        await self._interrupt(self.ctx.sleep(rounded_up(duration)))
 
     def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
         """See `ActivityContext.callback`."""

@@ -14,7 +14,7 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.failures import interruption
 from durable_fsm.restate.activities.job import ActivityJob
@@ -87,7 +87,7 @@ async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelt
     if deadline is None:
         await restate.wait_completed(end)
     else:
-        ended, _ = await restate.wait_completed(end, ctx.sleep(timedelta(milliseconds=milliseconds(deadline))))
+        ended, _ = await restate.wait_completed(end, ctx.sleep(rounded_up(deadline)))
         if end not in ended:
             return Failure("deadline", f"work '{run.activity}' was not over after {deadline}.")
     try:

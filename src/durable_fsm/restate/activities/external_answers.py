@@ -17,7 +17,7 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
@@ -53,7 +53,7 @@ class ExternalAnswer:
         self.id, self._answer = ctx.awakeable(serde=BYTES)
         self._owner = owner
         self._timeout = timeout
-        self._clock = None if timeout is None else ctx.sleep(timedelta(milliseconds=milliseconds(timeout)))
+        self._clock = None if timeout is None else ctx.sleep(rounded_up(timeout))
 
     def __await__(self) -> Generator[Any, Any, Json]:
         return self._wait().__await__()

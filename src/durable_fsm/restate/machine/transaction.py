@@ -46,7 +46,7 @@ from restate.exceptions import RetryableError
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import canonical, milliseconds
+from durable_fsm.core.codec import canonical, milliseconds, rounded_up
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -462,5 +462,5 @@ def refuse_childs_key(chart: Chart, key: str) -> None:
 def delay_of(send: Send) -> timedelta:
     """How long from now; an instant in the past is at once."""
     if send.at is None:
-        return timedelta(milliseconds=milliseconds(send.after))
+        return rounded_up(send.after)
     return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - now()), timedelta(0))
