@@ -149,7 +149,7 @@ def test_two_processes_that_need_the_server_at_once_install_it_once(empty: Path,
 def test_a_binary_of_the_wrong_version_is_not_kept(empty: Path) -> None:
     pretend_npm(empty, delivers=a_native_program())
 
-    with pytest.raises(NativeServerError, match=r"the binary in it reports version ''. It was thrown away."):
+    with pytest.raises(NativeServerError, match=r"the binary in it reports version ''. It was removed."):
         native.obtain()
 
     assert left_in_cache(empty) == [f"{folder()}.lock"]

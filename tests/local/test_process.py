@@ -61,7 +61,7 @@ def test_killing_what_has_ended_by_itself_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProcessFailed) as raised:
         service.kill()
 
-    assert "there is nothing to kill: it had ended by itself before, with exit code 3" in str(raised.value)
+    assert "there is nothing to kill: it ended by itself before, with exit code 3" in str(raised.value)
     assert "leaving" in raised.value.log_tail
 
 

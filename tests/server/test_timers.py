@@ -12,7 +12,7 @@ import pytest
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
-    from durable_fsm.local.server import Row
+    from durable_fsm.admin.client import Row
     from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server

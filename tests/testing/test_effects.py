@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_fsm.testing import Effect, EffectLog, EffectRefused, NotObserved, ServiceProcess, effect, free_port
+from durable_fsm.testing import EffectLog, EffectRefused, NotObserved, RecordedEffect, ServiceProcess, effect, free_port
 
 A_MOMENT = timedelta(milliseconds=200)
 
@@ -28,10 +28,10 @@ def test_effects_are_recorded_in_order_with_their_values(effects: EffectLog) -> 
 
     assert (first, second) == (1, 2)
     assert effects.entries() == (
-        Effect(1, "charge", "o-1", {"cents": 500}, None),
-        Effect(2, "ship", "o-1", None, None),
+        RecordedEffect(1, "charge", "o-1", {"cents": 500}, None),
+        RecordedEffect(2, "ship", "o-1", None, None),
     )
-    assert effects.entries("ship") == (Effect(2, "ship", "o-1", None, None),)
+    assert effects.entries("ship") == (RecordedEffect(2, "ship", "o-1", None, None),)
 
 
 def test_effects_are_counted_by_key(effects: EffectLog) -> None:
@@ -183,7 +183,7 @@ def test_closing_the_log_lets_go_what_is_held(callers: ThreadPoolExecutor) -> No
 
 @pytest.mark.parametrize("point", ["charge", "during:charge", "before:"])
 def test_a_point_that_does_not_exist_is_refused(effects: EffectLog, point: str) -> None:
-    with pytest.raises(ValueError, match=f"'{point}' is no point of an effect. Write 'before:<name>'"):
+    with pytest.raises(ValueError, match=f"'{point}' is not a point of an effect. Write 'before:<name>'"):
         effects.hold(point)
 
 

@@ -1,4 +1,4 @@
-"""A cluster of real Restate servers on this machine: every partition is kept by two nodes, and any one may be killed."""
+"""A cluster of real Restate servers on this machine: two nodes keep each partition, so a test may kill any one node."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from durable_fsm.admin.client import Row
 from durable_fsm.local.process import HOST, START_PATIENCE, free_port
-from durable_fsm.local.server import Deployment, RestateServer, Row
+from durable_fsm.local.server import Deployment, RestateServer
 
 __all__ = ["RestateCluster"]
 
@@ -22,7 +23,7 @@ REPLICATION = 2
 
 
 class RestateCluster:
-    """Three native Restate servers that are one: ask any of them, kill one at a time.
+    """Three native Restate servers that form a cluster: send requests to any node, kill one node at a time.
 
         with RestateCluster() as cluster:
             cluster.register(service.url)
@@ -30,12 +31,12 @@ class RestateCluster:
             cluster.nodes[1].call("Counter", "one", "add", 2)
             cluster.nodes[0].start()
 
-    Every partition, every log and the metadata are kept by several nodes; whoever loses its leader gets another one
-    within seconds. Each of `nodes` is a `RestateServer`, whose `ingress_url` and `admin_url` serve the whole cluster.
+    Several nodes keep every partition, every log and the metadata. A partition that loses its leader gets another one
+    within seconds. Each of `nodes` is a `RestateServer`; its `ingress_url` and `admin_url` serve the whole cluster.
 
     Args:
-        base_dir: Where their data and logs are kept, also afterwards; by default a directory that `close` removes.
-        env: Settings of every node, spelt as Restate reads them.
+        base_dir: The directory for data and logs, which `close` keeps; by default a directory that `close` removes.
+        env: Environment of every node, as Restate reads it.
     """
 
     def __init__(self, *, base_dir: Path | None = None, env: Mapping[str, str] | None = None) -> None:
@@ -43,19 +44,19 @@ class RestateCluster:
         self.base_dir = Path(tempfile.mkdtemp(prefix="restate-cluster-")) if base_dir is None else base_dir
         addresses = [f"http://{HOST}:{free_port()}" for _ in range(NODES)]
         self.nodes = tuple(
-            RestateServer(base_dir=self._place(number), env={**_settings(number, addresses), **(env or {})})
+            RestateServer(base_dir=self._directory(number), env={**_settings(number, addresses), **(env or {})})
             for number in range(1, NODES + 1)
         )
 
-    def _place(self, number: int) -> Path:
+    def _directory(self, number: int) -> Path:
         place = self.base_dir / f"node-{number}"
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── start and end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, timeout: timedelta = START_PATIENCE) -> Self:
-        """Start all nodes, or start them again on the same data; return when each of them takes requests."""
+        """Start all nodes, or start them again on the same data; return when each accepts requests."""
         for node in self.nodes:
             node.process.start()
         for node in self.nodes:
@@ -63,7 +64,7 @@ class RestateCluster:
         return self
 
     def close(self) -> None:
-        """End all nodes and remove their data, unless *base_dir* was given."""
+        """Kill all nodes and remove their data, unless *base_dir* was given."""
         for node in self.nodes:
             node.close()
         if self._temporary:
@@ -81,24 +82,24 @@ class RestateCluster:
     ) -> None:
         self.close()
 
-    # ── asking it ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def alive(self) -> tuple[RestateServer, ...]:
-        """The nodes whose process runs."""
+        """The nodes whose process runs now."""
         return tuple(node for node in self.nodes if node.process.alive)
 
     def register(self, uri: str, *, http1: bool = False) -> Deployment:
-        """Make the services at *uri* known to the cluster; see `RestateServer.register`."""
+        """Register the services at *uri* with the cluster; see `RestateServer.register`."""
         return self.alive[0].register(uri, http1=http1)
 
     def query(self, sql: str) -> list[Row]:
-        """Ask the SQL tables of the whole cluster; see `RestateServer.query`."""
+        """Query the SQL tables of the whole cluster; see `RestateServer.query`."""
         return self.alive[0].query(sql)
 
 
 def _settings(number: int, addresses: list[str]) -> dict[str, str]:
-    """What makes a server the node of a cluster; the first one founds it."""
+    """The environment that makes a server a node of the cluster. The first node creates the cluster."""
     return {
         "RESTATE_CLUSTER_NAME": "test",
         "RESTATE_NODE_NAME": f"node-{number}",

@@ -1,12 +1,12 @@
-"""What the testing tools raise. None of these is an answer of a machine, so none belongs to `durable_fsm.errors`.
+"""Errors of the local tools. A machine never answers with one of them, so none belongs to `durable_fsm.errors`.
 
     HarnessError (RuntimeError)
-    ├── NativeServerError      no server binary can be had; says how to get one
-    ├── ProcessFailed          a process did not start, died, or outlived its kill; carries the tail of its log
+    ├── NativeServerError      there is no server binary; says how to get one
+    ├── ProcessFailed          a process did not start, died, or survived its kill; contains the end of its log
     └── AdminError             Restate's admin API refused a request
-    NotObserved (AssertionError)   what the test waited for did not come about; says what was seen last
+    NotObserved (AssertionError)   the test waited for something that did not happen; says what was seen last
 
-The first kind means that the code under test has not been judged; the second is a judgement.
+A `HarnessError` says nothing about the code under test; `NotObserved` means that it failed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ __all__ = ["AdminError", "HarnessError", "NativeServerError", "NotObserved", "Pr
 
 
 class HarnessError(RuntimeError):
-    """The testing tools could not do their part; the code under test has not been judged."""
+    """The tools failed; this says nothing about the code under test."""
 
 
 class NativeServerError(HarnessError):
-    """No native Restate server can be had here. The message says what to do."""
+    """There is no native Restate server, and none can be installed. The message says what to do."""
 
 
 class ProcessFailed(HarnessError):
-    """A process of the harness did not start, died before its time, or survived its end.
+    """A process did not start, died too early, or survived its kill.
 
-    `log_tail` holds the last lines it wrote; the message shows them.
+    `log_tail` contains the last lines of its log; the message shows them.
     """
 
     def __init__(self, *, name: str, problem: str, log_tail: str = "") -> None:
@@ -37,7 +37,7 @@ class ProcessFailed(HarnessError):
 
 
 class AdminError(HarnessError):
-    """Restate's admin API refused a request. `status` is its HTTP status, `body` what it answered."""
+    """Restate's admin API refused a request. `status` and `body` are those of the answer."""
 
     def __init__(self, *, request: str, status: int, body: str) -> None:
         self.request = request
@@ -47,4 +47,4 @@ class AdminError(HarnessError):
 
 
 class NotObserved(AssertionError):
-    """What the test waited for did not come about in time."""
+    """The test waited, and what it waited for did not happen in time."""

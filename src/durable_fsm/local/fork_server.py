@@ -59,7 +59,7 @@ PRELOADED = (
 PRELOADED_IF_INSTALLED = ("durable_fsm.frontends.transitions", "transitions")
 
 _READ_AT_START = ("LD_", "OTEL_", "PYDANTIC_", "PYTHON")
-"""What an interpreter, its loader and the preloaded modules read when they start; the rest may differ in a fork."""
+"""The interpreter, its loader and the preloaded modules read these when they start; a fork may differ in all others."""
 
 _MAY_DIFFER = ("PYTHONHASHSEED", "PYTHONPATH", "PYTHONUNBUFFERED")
 _KILLED = -signal.SIGKILL

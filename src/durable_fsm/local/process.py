@@ -1,4 +1,4 @@
-"""Real processes for tests: started as a session of their own, killed whole, never left behind."""
+"""Processes that run as a session of their own, are killed as a whole, and never outlive this Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from durable_fsm.local import reaper
 from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.local.fork_server import SEEDS, ForkRequest
-from durable_fsm.local.sessions import SESSIONS, Child
+from durable_fsm.local.sessions import SESSIONS, SessionProcess
 from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob
 
@@ -38,8 +38,8 @@ _TAIL_LINES = 40
 class ServiceProcess:
     """A command that serves on one port of the loopback, as a session of its own, with its log in a file.
 
-    Every start gets another PYTHONHASHSEED (unless *env* sets one), so that nothing may depend on the order of a set.
-    What still runs when this Python ends, however it ends, is killed.
+    Every start gets another PYTHONHASHSEED (unless *env* sets one), so that nothing can depend on the order of a set.
+    When this Python ends, even by SIGKILL, the process and its children are killed.
 
         with ServiceProcess.serving("shop:app", log=tmp_path / "shop.log") as service:
             service.kill()
@@ -47,12 +47,12 @@ class ServiceProcess:
 
     Args:
         command: The program and its arguments.
-        port: Where it will listen. It stays the same through restarts.
-        log: Its output is appended here, whichever start it is from.
-        health: A URL that answers 2xx when it is ready; without one, a port that answers is enough.
-        env: Added to this process's own environment.
-        cwd: Where it runs; here by default.
-        name: How messages call it; the program's name by default.
+        port: Where it will listen; the same after a restart.
+        log: The file to which each start appends its output.
+        health: A URL that answers 2xx when the process is ready; without one, an open port is enough.
+        env: Added to the environment of this Python.
+        cwd: Its working directory; by default that of this Python.
+        name: Its name in messages; by default the program's name.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ServiceProcess:
         self.cwd = cwd
         self.name = name or Path(self.command[0]).name
         self.starts = 0
-        self._child: Child | None = None
+        self._child: SessionProcess | None = None
         self._forked_with: tuple[str, ...] | None = None
 
     @classmethod
@@ -90,16 +90,16 @@ class ServiceProcess:
     ) -> Self:
         """Prepare a process that serves the ASGI application *app* (`"module:attribute"`), on a free port by default.
 
-        The module is looked for in *app_dir*, then wherever this process would find it.
+        The module is searched in *app_dir*, then where this Python would find it.
 
         Args:
             port: Where it will listen.
-            log: Its output is appended here.
-            env: Added to this process's own environment.
+            log: The file to which each start appends its output.
+            env: Added to the environment of this Python.
             app_dir: A directory in which modules are searched first.
             fork: On Linux, fork it from a process that has imported durable_fsm and the libraries below it, which saves
-                most of the CPU of a start. Its restarts use four hash seeds in turn. What an interpreter reads when it
-                starts cannot be changed in a fork: if *env* sets such a variable, the process starts afresh.
+                most of the CPU of a start. Its restarts use four hash seeds in turn. A fork cannot change
+                a variable that an interpreter reads when it starts: if *env* sets one, the process starts afresh.
         """
         port = free_port() if port is None else port
         places = [str(app_dir.absolute())] if app_dir else []
@@ -123,23 +123,23 @@ class ServiceProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the command itself runs. It may not serve yet."""
+        """Whether the command runs. It may not serve yet."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """What the last run ended with, minus the signal's number if it was killed; None before the end."""
+        """The exit code of the last run, minus the signal's number if it was killed; None before its end."""
         return None if self._child is None else self._child.poll()
 
     @property
     def pid(self) -> int:
-        """The pid of the command, which is also the id of its session."""
+        """The pid of the command, and the id of its session."""
         if self._child is None:
             raise ProcessFailed(name=self.name, problem="it was never started. Call start() first.")
         return self._child.pid
 
     def pids(self) -> list[int]:
-        """All processes of the session that run now: the command and what it started."""
+        """All processes of the session that run now: the command and its descendants."""
         return reaper.members(self.pid)
 
     def log_tail(self, lines: int = _TAIL_LINES) -> str:
@@ -149,12 +149,12 @@ class ServiceProcess:
         except FileNotFoundError:
             return ""
 
-    # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── start ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> Self:
         """Start the command and return at once; `wait_ready` waits for it."""
         if self.alive:
-            raise self._failed(f"it already runs, as pid {self.pid}. kill(), stop() or restart() it.")
+            raise self._failed(f"it runs already, as pid {self.pid}. kill(), stop() or restart() it.")
         if port_answers(self.port):
             raise self._failed(f"port {self.port} is taken by another process, so it cannot serve there.")
         self.starts += 1
@@ -170,14 +170,14 @@ class ServiceProcess:
                 raise self._failed(f"it cannot be started: {error}. The command is {self.command}.") from error
         return self
 
-    def _begun(self, env: Mapping[str, str], output: int) -> Child:
+    def _begun(self, env: Mapping[str, str], output: int) -> SessionProcess:
         forked = None
         if self._forked_with is not None and "PYTHONHASHSEED" not in self.env:
             forked = SESSIONS.fork(ForkRequest(self._forked_with, env, str(self.cwd or Path.cwd())), output)
         return forked or SESSIONS.start(self.command, env, self.cwd, output)
 
     def wait_ready(self, url: str | None = None, timeout: timedelta = START_PATIENCE) -> Self:
-        """Return once *url* (by default `health`, else the port) answers and the process that should answer lives.
+        """Return once *url* (by default `health`, else the port) answers and the process is alive.
 
         Raises:
             ProcessFailed: It died, or *timeout* passed. The message shows the end of its log.
@@ -195,10 +195,10 @@ class ServiceProcess:
             time.sleep(_POLL_SECONDS)
 
     def restart(self, *, graceful: bool = False, env: Mapping[str, str] | None = None) -> Self:
-        """Start again on the same port, after ending what runs: by SIGKILL, or by `stop` if *graceful*.
+        """Start again on the same port, after a SIGKILL, or after `stop` if *graceful*.
 
         Args:
-            env: Added to what was given first, from now on.
+            env: Added to its environment, from now on.
         """
         if self.alive:
             if graceful:
@@ -208,24 +208,24 @@ class ServiceProcess:
         self.env.update(env or {})
         return self.start()
 
-    # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def kill(self) -> None:
-        """SIGKILL the whole session; return when all of it is gone and the port refuses connections.
+        """SIGKILL the whole session; return when every process is gone and the port refuses connections.
 
         Raises:
-            ProcessFailed: It was dead already (a kill that hits nothing proves nothing), or something still serves.
+            ProcessFailed: The process was dead before (such a kill proves nothing), or the port still answers.
         """
         if not self.alive:
             code = self.exit_code
-            ended = "it was never started" if code is None else f"it had ended by itself before, with exit code {code}"
+            ended = "it was never started" if code is None else f"it ended by itself before, with exit code {code}"
             raise self._failed(f"there is nothing to kill: {ended}.")
         self._end()
 
     def stop(self, grace: timedelta = STOP_PATIENCE) -> int | None:
-        """SIGTERM the command, and SIGKILL whatever of its session is left after *grace*; return its exit code.
+        """SIGTERM the command, and SIGKILL the rest of its session after *grace*; return its exit code.
 
-        The code is -9 where it had to be killed. A process that has ended, or never began, is left alone.
+        The code is -9 if it had to be killed. If the process ended or never started, nothing happens.
         """
         if self._child is None:
             return None
@@ -237,7 +237,7 @@ class ServiceProcess:
         return self.exit_code
 
     def close(self) -> None:
-        """Make sure that nothing of it runs, whatever state it is in."""
+        """Kill whatever still runs of it."""
         if self._child is not None:
             self._end()
 
@@ -281,10 +281,10 @@ _chance = random.SystemRandom()  # a test run may seed the shared one, and sever
 
 
 def free_port() -> int:
-    """A port of the loopback that can be bound now, below those the system gives to outgoing connections.
+    """Return a port of the loopback that can be bound now, below the range of outgoing connections.
 
-    Bound with 0 one would get a port of that range, and while a server is down between kill and restart any client's
-    connection could take it, even the one that asks whether the server is back. No port is given out twice.
+    Port 0 would give a port of that range. While a server is down between kill and restart, any client connection could
+    take such a port, even the one that asks whether the server is back. No port is returned twice.
     """
     while True:
         port = _chance.randrange(15_000, 32_000)
@@ -302,7 +302,7 @@ def free_port() -> int:
 
 
 def port_answers(port: int) -> bool:
-    """Whether something accepts connections on this port of the loopback."""
+    """Whether a process accepts connections on this port of the loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         if probe.connect_ex((HOST, port)) != 0:
@@ -332,8 +332,8 @@ def _wait_for_silence(port: int, service: ServiceProcess) -> None:
         if time.monotonic() >= deadline:
             raise ProcessFailed(
                 name=service.name,
-                problem=f"port {port} still answers though every process of its session is gone: something it started"
-                " left the session and serves on.",
+                problem=f"port {port} still answers although every process of its session is gone: a process that it started"
+                " left the session.",
                 log_tail=service.log_tail(),
             )
         time.sleep(_POLL_SECONDS)

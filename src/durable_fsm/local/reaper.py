@@ -1,8 +1,8 @@
-"""A process that ends what its parent started, should the parent die without doing so itself.
+"""A process that kills what its parent started, if the parent dies without doing so.
 
-Run by `process` as a script of its own. It reads `+<session>` and `-<session>` lines; when they end, or the parent is
-gone, it kills every session still on its list. Unlike Linux's death signal this reaches grandchildren, does not depend
-on the life of a thread, and works on macOS.
+`process` runs it as a script. It reads the lines `+<session>` and `-<session>`. When its input ends, or the parent is
+gone, it kills every session on its list. Linux's death signal would not reach grandchildren, would depend on the thread
+that started the child, and does not exist on macOS. The script imports the standard library only, so it starts quickly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PROC = Path("/proc")
 
 
 def members(session: int) -> list[int]:
-    """The pids of all processes of a session that still run; zombies do not."""
+    """Return the pids of all processes of a session that run; zombies do not."""
     if _PROC.is_dir():
         return [pid for pid in _all_pids() if _runs_in(pid, session)]
     listed = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=False)
@@ -29,7 +29,7 @@ def members(session: int) -> list[int]:
 
 
 def kill_session(session: int) -> list[int]:
-    """SIGKILL every process of a session, also those that were born meanwhile; return the pids that were hit."""
+    """SIGKILL every process of a session, also those that start meanwhile; return the killed pids."""
     hit: list[int] = []
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(session, signal.SIGKILL)
@@ -55,7 +55,7 @@ def _runs_in(pid: int, session: int) -> bool:
 
 
 def main(parent: int) -> None:
-    """Serve *parent* until it is gone."""
+    """Read the list until *parent* is gone, then kill what is on it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sessions: set[int] = set()
@@ -69,9 +69,11 @@ def main(parent: int) -> None:
 
 
 def _received(parent: int) -> bytes:
-    """What comes next; nothing once the parent is gone and all that was said before is read."""
+    """Return the next input, or nothing once the parent is gone and all its input is read."""
     while True:
-        orphan = os.getppid() != parent  # asked first: what it said, or a child it had begun, may still be on its way
+        orphan = (
+            os.getppid() != parent
+        )  # checked first: input of the parent, or of a child it started, may still arrive
         if select.select([0], [], [], _LOOK_AT_PARENT_SECONDS)[0]:
             return os.read(0, 65536)
         if orphan:

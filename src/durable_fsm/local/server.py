@@ -1,4 +1,4 @@
-"""A real Restate server for tests: native, private, small, and killed as easily as started."""
+"""A native Restate server of one's own: small, with its own ports and data, and easy to kill."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from durable_fsm.admin.client import Row, literal
 from durable_fsm.local import native
 from durable_fsm.local.failures import AdminError
 from durable_fsm.local.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
@@ -22,21 +23,18 @@ from durable_fsm.serving.discovery import discovered
 
 __all__ = ["Deployment", "RestateServer", "wait_until"]
 
-# What came out of JSON. Any, because the caller knows the shape of the answer it asked for.
-Row = dict[str, Any]
-
 _LEAN = {
     "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
     "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "32MB",
     "RESTATE_DISABLE_TELEMETRY": "true",
-    # Left out: octocrab, which looks for news on the network, and failed queries, which the caller is told of.
+    # Silenced: octocrab, which looks for updates on the network, and failed queries, which raise in the caller.
     "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_admin::query_utils=off",
     "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
     "RESTATE_SHUTDOWN_TIMEOUT": "5s",
     "RESTATE_NODE_NAME": "test",
     "RESTATE_LISTEN_MODE": "tcp",
     "RESTATE_BIND_IP": HOST,
-    # An outage made by a test is over soon: without these the next attempt may be a minute away.
+    # A test ends its outage soon: with the default intervals the next attempt could be a minute away.
     "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "50ms",
     "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "1s",
     "RESTATE_WORKER__INVOKER__ABORT_TIMEOUT": "10m",
@@ -48,12 +46,12 @@ _NOT_FOUND = 404
 _NEVER_INVOKED = "inv_17VXkgWZ2yrQ6m8TtHLFb1yBBx6IlBxkvN"
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _CLEAR_PATIENCE = timedelta(minutes=3)
-"""Invocations are purged one by one, and some tests leave thousands."""
+"""Invocations are purged one by one, and some tests leave thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A service process as Restate knows it."""
+    """A registered service."""
 
     id: str
     uri: str
@@ -70,15 +68,15 @@ class RestateServer:
             server.start()
 
     Every method is synchronous and may be called from any thread. In an async test write
-    `await asyncio.to_thread(server.register, url)`, or point an `httpx.AsyncClient` at `ingress_url` and `admin_url`.
+    `await asyncio.to_thread(server.register, url)`, or use an `httpx.AsyncClient` with `ingress_url` and `admin_url`.
 
     Args:
-        always_replay: Let Restate suspend every invocation at each await and replay it from its journal, so that
-            whatever is not deterministic fails at once (error 570) instead of after the first crash.
-        base_dir: Where its data and its log are kept, also afterwards; by default a directory that `close` removes.
-        env: Settings added to the lean ones, spelt as Restate reads them.
-        binary: The server to run; by default what `native.obtain()` finds or installs.
-        ingress_port, admin_port: Where it listens; on free ports by default.
+        always_replay: Let Restate suspend every invocation at each await and replay it from its journal. Code that is
+            not deterministic then fails at once (error 570) instead of after the first crash.
+        base_dir: The directory for data and log, which `close` keeps; by default a directory that `close` removes.
+        env: Added to the environment, as Restate reads it.
+        binary: The server to run; by default the result of `native.obtain()`.
+        ingress_port, admin_port: Where it listens; by default on free ports.
     """
 
     def __init__(
@@ -119,16 +117,16 @@ class RestateServer:
         )
         self._http = httpx.Client(timeout=_REQUEST_PATIENCE.total_seconds(), trust_env=False)
 
-    # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── start and end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, timeout: timedelta = START_PATIENCE) -> Self:
-        """Start it, or start it again on the same data and ports; return when it takes requests."""
+        """Start it, or start it again on the same data and ports; return when it accepts requests."""
         self.process.start()
         self.wait_ready(timeout)
         return self
 
     def wait_ready(self, timeout: timedelta = START_PATIENCE) -> None:
-        """Return when it takes requests and answers queries."""
+        """Return when it accepts requests and answers queries."""
         self.process.wait_ready(f"{self.admin_url}/health", timeout)
         self.process.wait_ready(timeout=timeout)
         # Both are healthy a moment before the partition has a leader; until then queries fail, or find nothing.
@@ -144,7 +142,7 @@ class RestateServer:
         return self.process.stop(grace)
 
     def restart(self, *, graceful: bool = False, timeout: timedelta = START_PATIENCE) -> Self:
-        """End it, by SIGKILL unless *graceful*, and start it again on the same data and ports."""
+        """Kill it, or stop it if *graceful*, and start it again on the same data and ports."""
         if self.process.alive:
             if graceful:
                 self.stop()
@@ -153,7 +151,7 @@ class RestateServer:
         return self.start(timeout)
 
     def close(self) -> None:
-        """End it and remove its data, unless *base_dir* was given."""
+        """Kill it and remove its data, unless *base_dir* was given."""
         self.process.close()
         self._http.close()
         if self._temporary:
@@ -174,17 +172,17 @@ class RestateServer:
     # ── deployments ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def register(self, uri: str, *, force: bool = False, http1: bool = False) -> Deployment:
-        """Make the services at *uri* known, and return them.
+        """Register the services at *uri*.
 
         Args:
-            force: Read again what is served at a *uri* that is registered already; without it nothing happens.
-            http1: Speak HTTP/1.1 to it, as request and response, even if it can speak HTTP/2.
+            force: Register again a *uri* that is registered already; without it nothing happens then.
+            http1: Use HTTP/1.1, as request and response, even if the service can speak HTTP/2.
         """
         answer = self._discover("POST", "/deployments", {"uri": uri, "force": force}, http1=http1)
         return Deployment(answer["id"], uri, tuple(service["name"] for service in answer["services"]))
 
     def readdress(self, deployment: Deployment | str, uri: str) -> None:
-        """Say that a deployment is at *uri* now. What is bound to it goes on there."""
+        """Move a deployment to *uri*. Invocations that are pinned to it continue there."""
         self._discover("PATCH", f"/deployments/{_id(deployment)}", {"uri": uri})
 
     def _discover(self, method: str, path: str, wanted: Mapping[str, object], *, http1: bool = False) -> Any:
@@ -194,11 +192,11 @@ class RestateServer:
         return discovered(ask, AdminError, http1=http1)
 
     def deregister(self, deployment: Deployment | str) -> None:
-        """Forget a deployment. An invocation that is bound to it can then never finish."""
+        """Remove a deployment. An invocation that is pinned to it can then never finish."""
         self._admin("DELETE", f"/deployments/{_id(deployment)}?force=true")
 
     def clear(self, deployment: Deployment) -> None:
-        """Empty the services of a deployment: no invocation, running or remembered, and no state is left of them."""
+        """Remove all invocations, running or completed, and all state of the services of a deployment."""
         names = _sql_list(deployment.services)
 
         def left() -> list[Row]:
@@ -213,7 +211,7 @@ class RestateServer:
         )
         stored = self.query(
             "SELECT DISTINCT service_name, service_key FROM state JOIN sys_service ON name = service_name"
-            f" WHERE service_name IN ({names}) AND ty = 'virtual_object'"  # a workflow's state goes with its invocation
+            f" WHERE service_name IN ({names}) AND ty = 'virtual_object'"  # the state of a workflow is removed with its invocation
         )
         for row in stored:
             emptied: Row = {"object_key": row["service_key"], "new_state": {}}
@@ -229,15 +227,15 @@ class RestateServer:
         body: object = None,
         *,
         idempotency_key: str | None = None,
-    ) -> Any:  # whatever JSON the handler answers; its caller knows
-        """Call a handler through the ingress and return what it answers; `None` for an empty answer.
+    ) -> Any:  # JSON of a shape that the caller knows
+        """Call a handler through the ingress and return its answer; `None` for an empty answer.
 
         Args:
-            key: Of the object; None for a service without keys.
-            body: Is sent as JSON; None sends nothing.
+            key: Key of the object; None for a service without keys.
+            body: Sent as JSON; None sends no body.
 
         Raises:
-            httpx.HTTPStatusError: It answered 4xx or 5xx; `.response` has the body.
+            httpx.HTTPStatusError: The answer is 4xx or 5xx; `.response` has the body.
         """
         answer = self._post(_path(service, key, handler), body, idempotency_key)
         return answer.json() if answer.content else None
@@ -252,13 +250,13 @@ class RestateServer:
         after: timedelta = timedelta(0),
         idempotency_key: str | None = None,
     ) -> str:
-        """Have a handler called, at once or later, without waiting for it; return the invocation's id."""
+        """Send a call, now or later, without waiting for its answer; return the invocation's id."""
         delay = f"?delay={after // timedelta(milliseconds=1)}ms" if after else ""
         answer: Row = self._post(f"{_path(service, key, handler)}/send{delay}", body, idempotency_key).json()
         return str(answer["invocationId"])
 
     def output(self, invocation_id: str) -> Any:  # as for call
-        """Wait for an invocation to end and return what it answered.
+        """Wait for the end of an invocation and return its answer.
 
         Raises:
             httpx.HTTPStatusError: It failed, or is unknown (404).
@@ -268,28 +266,28 @@ class RestateServer:
         return answer.json() if answer.content else None
 
     def cancel(self, invocation_id: str) -> None:
-        """Have an invocation cancelled: its code meets a terminal error at its next await."""
+        """Cancel an invocation: its code gets a terminal error at its next await."""
         self._change(invocation_id, "cancel")
 
     def kill_invocation(self, invocation_id: str) -> None:
-        """End an invocation where it is; its code hears nothing, its caller gets 409."""
+        """Kill an invocation: its code is not told, its caller gets 409."""
         self._change(invocation_id, "kill")
 
     def pause(self, invocation_id: str) -> None:
-        """Let an invocation wait until `resume`: at once while it backs off, else when its attempt lets go.
+        """Pause an invocation until `resume`: at once if it is backing off, else at the end of its attempt.
 
-        A suspended one takes no notice and goes on when what it waits for is there.
+        A suspended invocation ignores this, and continues when its result is there.
         """
         self._change(invocation_id, "pause")
 
     def resume(self, invocation_id: str, *, deployment: str | None = None) -> None:
-        """Let a paused or backing-off invocation go on at once, on another deployment (or `"latest"`) if wanted."""
+        """Continue a paused or backing-off invocation now, optionally on another deployment, or on `"latest"`."""
         self._change(invocation_id, "resume", f"?deployment={deployment}" if deployment else "")
 
-    # ── looking inside ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── queries ────────────────────────────────────────────────────────────────────────────────────────────
 
     def query(self, sql: str) -> list[Row]:
-        """Ask Restate's SQL tables: `state`, `sys_invocation`, `sys_journal`, `sys_deployment`, …
+        """Query Restate's SQL tables: `state`, `sys_invocation`, `sys_journal`, `sys_deployment`, …
 
         A column that is NULL is missing from its row.
         """
@@ -297,23 +295,23 @@ class RestateServer:
         return answer["rows"]
 
     def invocations(self, service: str, key: str | None = None) -> list[Row]:
-        """What `sys_invocation` holds of a service, or of one key of it, oldest first."""
-        only = "" if key is None else f" AND target_service_key = {_sql(key)}"
+        """The rows of `sys_invocation` for a service, or for one key, oldest first."""
+        only = "" if key is None else f" AND target_service_key = {literal(key)}"
         return self.query(
             "SELECT id, status, target_service_key, target_handler_name, retry_count, pinned_deployment_id,"
             " completion_result, completion_failure, last_failure FROM sys_invocation"
-            f" WHERE target_service_name = {_sql(service)}{only} ORDER BY created_at"
+            f" WHERE target_service_name = {literal(service)}{only} ORDER BY created_at"
         )
 
     def status(self, invocation_id: str) -> str:
         """`pending`, `scheduled`, `ready`, `running`, `suspended`, `backing-off`, `paused`, `completed`, or `unknown`."""
-        rows = self.query(f"SELECT status FROM sys_invocation WHERE id = {_sql(invocation_id)}")
+        rows = self.query(f"SELECT status FROM sys_invocation WHERE id = {literal(invocation_id)}")
         return rows[0]["status"] if rows else "unknown"
 
     def state(self, service: str, key: str) -> dict[str, str]:
-        """What a key of an object has stored, name by name, as text."""
+        """The state of one key of an object: values as text, by name."""
         rows = self.query(
-            f"SELECT key, value_utf8 FROM state WHERE service_name = {_sql(service)} AND service_key = {_sql(key)}"
+            f"SELECT key, value_utf8 FROM state WHERE service_name = {literal(service)} AND service_key = {literal(key)}"
         )
         return {row["key"]: row["value_utf8"] for row in rows}
 
@@ -370,9 +368,5 @@ def _id(deployment: Deployment | str) -> str:
     return deployment.id if isinstance(deployment, Deployment) else deployment
 
 
-def _sql(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _sql_list(texts: tuple[str, ...]) -> str:
-    return ", ".join(_sql(text) for text in texts)
+    return ", ".join(literal(text) for text in texts)

@@ -1,4 +1,4 @@
-"""The sessions that this Python has started: each is ended at its exit, or by the reaper at its sudden death."""
+"""Start sessions that never outlive this Python: it kills them at its exit, or the reaper does if it is killed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from typing import TypeAlias
 from durable_fsm.local import reaper
 from durable_fsm.local.fork_server import ForkedProcess, ForkRequest, ForkServer, settings_of
 
-__all__ = ["SESSIONS", "Child"]
+__all__ = ["SESSIONS", "SessionProcess"]
 
-Child: TypeAlias = subprocess.Popen[bytes] | ForkedProcess
+SessionProcess: TypeAlias = subprocess.Popen[bytes] | ForkedProcess
 
 _SOURCES = str(Path(__file__).parents[2])
 
-# A child tells the reaper itself, before it becomes its command: were that the parent's part, one that is killed right
-# after the fork would leave a child that the reaper does not know. Its standard input is the reaper's until then.
+# A child tells the reaper about itself before it becomes its command. If the parent did it, a parent that is killed right
+# after the fork would leave a child that the reaper does not know. Until then the child's standard input is the reaper's.
 _ANNOUNCED = ("/bin/sh", "-c", 'echo "+$$" >&0 && exec "$@" </dev/null', "sh")
 
 
 class _Sessions:
-    """The sessions this Python has started and not yet ended; ended at its exit, or by the reaper at its sudden death."""
+    """The running sessions of this Python."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[int, Child] = {}
+        self._running: dict[int, SessionProcess] = {}
         self._fork_servers: dict[tuple[str, frozenset[tuple[str, str]]], ForkServer] = {}
         self._reaper: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
@@ -77,7 +77,7 @@ class _Sessions:
             self._forget(session)
 
     def end_all(self) -> None:
-        if os.getpid() != self._owner:  # a fork of this Python owns nothing of it
+        if os.getpid() != self._owner:  # a fork of this Python does not own its sessions
             return
         with self._lock:
             for server in self._fork_servers.values():
@@ -124,7 +124,7 @@ class _Sessions:
             process = self._begin(ForkServer.command(its.fileno()), env, Path("/"), output, (its.fileno(),))
         return ForkServer(process, ours)
 
-    def _kill(self, child: Child) -> None:
+    def _kill(self, child: SessionProcess) -> None:
         reaper.kill_session(child.pid)
         child.wait()
         self._forget(child.pid)
@@ -160,7 +160,7 @@ class _Sessions:
 
 
 def _ensure_found(program: str, env: Mapping[str, str], cwd: Path | None) -> None:
-    """Raise what the system would, were it to start *program* itself."""
+    """Raise the error that the system would raise if it started *program* directly."""
     place = str(cwd / program) if cwd is not None and os.sep in program else program
     if shutil.which(place, path=env.get("PATH")) is None:
         code = errno.EACCES if Path(place).exists() else errno.ENOENT

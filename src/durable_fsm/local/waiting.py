@@ -1,4 +1,4 @@
-"""Waiting for something to be seen, instead of sleeping and hoping."""
+"""Wait for a condition instead of sleeping."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _INTERVAL_SECONDS = 0.02
 
 
 def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: str = "") -> T:
-    """Call *observe* every few milliseconds until what it returns is true; return that.
+    """Call *observe* every few milliseconds until its result is true; return the result.
 
-    Errors of *observe* rise at once: one that is to be expected for a while is for *observe* to catch.
+    An error of *observe* is raised at once. If an error is expected for a while, *observe* must catch it.
 
     Raises:
-        NotObserved: after *timeout*, naming *what* was awaited and what was seen last.
+        NotObserved: After *timeout*; the message names *what* was awaited and the last result.
     """
     deadline = time.monotonic() + timeout.total_seconds()
     while not (seen := observe()):
@@ -35,7 +35,7 @@ def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: st
 
 
 async def wait_until_async(observe: Callable[[], Awaitable[T]], timeout: timedelta = PATIENCE, what: str = "") -> T:
-    """As `wait_until`, for an *observe* that is to be awaited; the event loop stays free in between."""
+    """Do the same as `wait_until` for an asynchronous *observe*, without blocking the event loop."""
     deadline = time.monotonic() + timeout.total_seconds()
     while not (seen := await observe()):
         if time.monotonic() >= deadline:

@@ -1,6 +1,6 @@
-"""Tools to test machines with: for this project's tests and for yours.
+"""Tools to test machines: for this project's tests and for yours.
 
-Names are looked up when they are first used: the pytest plugin lives in this package, and pytest imports it in every
+Names are imported when they are first used: the pytest plugin lives in this package, and pytest imports it in every
 project where durable_fsm is installed.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from durable_fsm.local.server import Deployment, RestateServer
     from durable_fsm.local.waiting import wait_until, wait_until_async
     from durable_fsm.testing.diagrams import assert_diagram_fresh
-    from durable_fsm.testing.effects import Effect, EffectLog, EffectRefused, Gate, effect
+    from durable_fsm.testing.effects import EffectLog, EffectRefused, Gate, RecordedEffect, effect
     from durable_fsm.testing.kafka import KafkaBroker
     from durable_fsm.testing.rehearsal import Rehearsal
     from durable_fsm.testing.served import Served
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AdminError",
     "Deployment",
-    "Effect",
     "EffectLog",
     "EffectRefused",
     "Gate",
@@ -33,6 +32,7 @@ __all__ = [
     "NativeServerError",
     "NotObserved",
     "ProcessFailed",
+    "RecordedEffect",
     "Rehearsal",
     "RestateCluster",
     "RestateServer",
@@ -53,7 +53,7 @@ _MODULES = {
     "local.server": ("Deployment", "RestateServer"),
     "local.waiting": ("wait_until", "wait_until_async"),
     "testing.diagrams": ("assert_diagram_fresh",),
-    "testing.effects": ("Effect", "EffectLog", "EffectRefused", "Gate", "effect"),
+    "testing.effects": ("EffectLog", "EffectRefused", "Gate", "RecordedEffect", "effect"),
     "testing.kafka": ("KafkaBroker",),
     "testing.rehearsal": ("Rehearsal",),
     "testing.served": ("Served",),

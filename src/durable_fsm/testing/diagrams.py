@@ -1,4 +1,4 @@
-"""A test that the diagrams of a repository show its charts as they are."""
+"""A check that the diagrams of a repository show its charts as they are now."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def assert_diagram_fresh(
 ) -> None:
     """Fail unless the file is what `durable-fsm diagram` would write with the same options.
 
-    The failure shows how the transition table differs, and the command that mends it. A picture that was laid out by
-    another version of Graphviz is fresh as long as it shows the same.
+    The failure shows how the transition table differs, and the command that updates the file. A diagram that another
+    version of Graphviz laid out is fresh as long as it shows the same.
 
     Args:
-        definition: whatever `chart_from` reads.
-        path: the file; its suffix says the format.
+        definition: A definition that `chart_from` reads.
+        path: The file; its suffix is the format.
 
     Raises:
-        AssertionError: the file is stale, or not there.
-        ValueError: the suffix says no format, or an option has no such value.
+        AssertionError: The file is stale or missing.
+        ValueError: The suffix is not a known format, or an option has an invalid value.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -57,7 +57,7 @@ def assert_diagram_fresh(
 
 
 def _target(definition: object, name: str) -> str:
-    """What a person types for the definition."""
+    """Return the target that a person types for the definition."""
     if isinstance(definition, str | Path):
         return str(definition)
     if isinstance(definition, type):

@@ -1,9 +1,9 @@
-"""A recorder of side effects that lives outside the service under test, so that it survives what the test kills.
+"""A recorder of side effects outside the service under test, so it survives when the test kills the service.
 
-It stands for the payment provider, the warehouse, the mail server: what it recorded has happened. It can refuse, be
-slow, or hold a call at a named point, and there the test kills the service.
+It plays the payment provider, the warehouse or the mail server: an effect happened if it is recorded. It can refuse a
+call, delay it, or hold it at a named point, where the test kills the service.
 
-The service's side is `effect`; the test's side is `EffectLog`. Standard library only.
+The service calls `effect`; the test uses `EffectLog`. Standard library only.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from durable_fsm.local.failures import NotObserved
 from durable_fsm.local.process import HOST
 from durable_fsm.local.waiting import PATIENCE, wait_until
 
-__all__ = ["URL_VARIABLE", "Effect", "EffectLog", "EffectRefused", "Gate", "effect"]
+__all__ = ["URL_VARIABLE", "EffectLog", "EffectRefused", "Gate", "RecordedEffect", "effect"]
 
 URL_VARIABLE = "DURABLE_FSM_EFFECTS_URL"
 _CLIENT_PATIENCE = timedelta(minutes=10)
 
 
-# ── the service's side ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── in the service ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class EffectRefused(Exception):
-    """The effect log answered with an error, as the test told it to. `status` is the HTTP status."""
+    """The effect log answered with an error, as the test planned. `status` is the HTTP status."""
 
     def __init__(self, *, name: str, key: str, status: int) -> None:
         self.name = name
@@ -51,18 +51,18 @@ class EffectRefused(Exception):
 def effect(
     name: str, key: str, value: object = None, *, idempotency_key: str | None = None, url: str | None = None
 ) -> int:
-    """Have an effect happen; return its number in the log. Blocks while the test holds it.
+    """Record an effect; return its number in the log. Blocks while the test holds it.
 
     Args:
-        name: What is done: `"charge"`.
-        key: For whom: a machine's key, an activity's `stable_id`.
-        value: Anything JSON can hold.
-        idempotency_key: Lets the log recognise a repeat, where the test made it look.
-        url: Of the log; by default what the environment's DURABLE_FSM_EFFECTS_URL says.
+        name: The kind of effect: `"charge"`.
+        key: Whom it concerns: a machine's key, an activity's `stable_id`.
+        value: Any JSON value.
+        idempotency_key: Lets the log recognise a repeat, if the test asked for that.
+        url: Address of the log; by default DURABLE_FSM_EFFECTS_URL of the environment.
 
     Raises:
         EffectRefused: The log answered 4xx or 5xx.
-        OSError: There is no log, or it went away.
+        OSError: The log cannot be reached.
     """
     place = urlsplit(url or os.environ[URL_VARIABLE])
     connection = http.client.HTTPConnection(
@@ -81,12 +81,12 @@ def effect(
     return seq
 
 
-# ── the test's side ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── in the test ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """One thing that has happened, in the order of `seq`."""
+class RecordedEffect:
+    """One effect that happened. `seq` is its number in the log."""
 
     seq: int
     name: str
@@ -101,7 +101,7 @@ class Gate:
     def __init__(self, log: EffectLog, point: str, times: int) -> None:
         when, colon, name = point.partition(":")
         if not colon or when not in ("before", "after") or not name:
-            raise ValueError(f"'{point}' is no point of an effect. Write 'before:<name>' or 'after:<name>'.")
+            raise ValueError(f"'{point}' is not a point of an effect. Write 'before:<name>' or 'after:<name>'.")
         self.point = point
         self.name = name
         self.when = when
@@ -112,16 +112,16 @@ class Gate:
         self.held: list[_Call] = []
 
     def wait_reached(self, times: int = 1, timeout: timedelta = PATIENCE) -> None:
-        """Return once a call is held here: from now on nothing moves until `open`, or until the caller is killed."""
+        """Return once a call is held here. It stays here until `open`, or until its caller is killed."""
         self._log.observe(lambda: self._reached >= times, timeout, f"a call to reach {self.point}")
 
     def wait_abandoned(self, times: int = 1, timeout: timedelta = PATIENCE) -> None:
-        """Return once so many callers that are held here are gone: what they asked for will not happen."""
+        """Return once this many of the held callers are gone: their effects will not happen."""
         what = f"{times} callers at {self.point} to go away"
         wait_until(lambda: sum(call.caller_is_gone() for call in self.held) >= times, timeout, what)
 
     def open(self) -> None:
-        """Let go what is held here, and hold nothing more."""
+        """Release the held calls, and hold no more."""
         self._log.change(self._set_open)
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class Gate:
         self._open = True
 
     def takes(self, when: str, name: str) -> bool:
-        """Whether a call at this point is held, counting it if so. For the log, which holds the lock."""
+        """Decide whether a call at this point is held, and count it if so. The log calls this under its lock."""
         if self._open or self._left == 0 or (when, name) != (self.when, self.name):
             return False
         self._left -= 1
@@ -150,13 +150,13 @@ class Gate:
 
 
 class EffectLog:
-    """An HTTP server in a thread of the test that records each `POST /effects` and does to it what the test planned.
+    """An HTTP server in a thread of the test that records each `POST /effects`, and fails or holds it as planned.
 
         with EffectLog() as effects:
             service.env |= effects.env
             with effects.hold("after:charge") as charge:
                 server.send("Shop", "o-1", "buy")
-                charge.wait_reached()           # charged, and the shop does not know it yet
+                charge.wait_reached()           # charged, but the shop does not know it yet
                 service.kill()
             service.start()
             effects.wait_recorded("charge", 2)
@@ -167,7 +167,7 @@ class EffectLog:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._entries: list[Effect] = []
+        self._entries: list[RecordedEffect] = []
         self._arrived: Counter[str] = Counter()
         self._repeats: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._lost: Counter[str] = Counter()
@@ -181,18 +181,18 @@ class EffectLog:
 
     @property
     def url(self) -> str:
-        """Where the service finds it."""
+        """The address of the log."""
         return f"http://{HOST}:{self._http.server_address[1]}"
 
     @property
     def env(self) -> Mapping[str, str]:
-        """What a service process needs in its environment so that `effect` finds this log."""
+        """The environment in which `effect` finds this log."""
         return {URL_VARIABLE: self.url}
 
-    # ── what has happened ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what happened ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def entries(self, name: str | None = None) -> tuple[Effect, ...]:
-        """What was recorded, of one name or of all, in order."""
+    def entries(self, name: str | None = None) -> tuple[RecordedEffect, ...]:
+        """The recorded effects, of one name or of all, in order."""
         with self._changed:
             return tuple(entry for entry in self._entries if name in (None, entry.name))
 
@@ -206,37 +206,37 @@ class EffectLog:
             return dict(self._repeats[name])
 
     def arrived(self, name: str) -> int:
-        """How many calls have come in, whatever became of them."""
+        """How many calls arrived, recorded or not."""
         with self._changed:
             return self._arrived[name]
 
     def lost(self, name: str) -> int:
-        """How many calls were held before they were recorded, and their caller died meanwhile: they never happened."""
+        """How many calls were held before they were recorded while their caller died: they never happened."""
         with self._changed:
             return self._lost[name]
 
     def wait_arrived(self, name: str, calls: int = 1, timeout: timedelta = PATIENCE) -> None:
-        """Return once so many calls of *name* have come in since the log began."""
+        """Return once this many calls of *name* arrived since the log started."""
         self.observe(lambda: self._arrived[name] >= calls, timeout, f"call {calls} of '{name}' to arrive")
 
     def wait_recorded(self, name: str, effects: int = 1, timeout: timedelta = PATIENCE) -> None:
-        """Return once the effect has happened so many times since the log began."""
+        """Return once the effect happened this many times since the log started."""
         self.observe(
             lambda: sum(entry.name == name for entry in self._entries) >= effects,
             timeout,
             f"'{name}' to be recorded {effects} times",
         )
 
-    # ── what shall happen ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the test plans ─────────────────────────────────────────────────────────────────────────────────────────
 
     def hold(self, point: str, times: int = 1) -> Gate:
         """Hold the next calls at `before:<name>` or `after:<name>` until the gate is opened.
 
-        `before`: the request has arrived and is not recorded. If the caller dies there, it never happened.
-        `after`: it is recorded, and the answer is withheld.
+        `before`: the request arrived and is not recorded. If the caller dies there, the effect never happened.
+        `after`: the effect is recorded, and the answer is held back.
 
         Args:
-            times: How many calls are held; those that follow pass, such as the retry after a kill.
+            times: How many calls are held; later calls pass, such as the retry after a kill.
         """
         gate = Gate(self, point, times)
         with self._changed:
@@ -249,19 +249,19 @@ class EffectLog:
             self._faults[name].extend([_Fault("fail", status=status)] * times)
 
     def delay_next(self, name: str, by: timedelta, times: int = 1) -> None:
-        """Let the next calls take *by* before they are recorded, unless their caller dies meanwhile."""
+        """Delay the next calls by *by* before they are recorded, unless their caller dies meanwhile."""
         with self._changed:
             self._faults[name].extend([_Fault("delay", by=by)] * times)
 
     def deduplicate(self, name: str, repeat_status: int = 200) -> None:
-        """Record a call of *name* once per idempotency key, and answer repeats with *repeat_status*: 200, or 409."""
+        """Record a call of *name* once per idempotency key, and answer repeats with *repeat_status*, 200 or 409."""
         with self._changed:
             self._deduplicated[name] = repeat_status
 
-    # ── its end ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Let go everything that is held, unrecorded, and stop answering."""
+        """Release the held calls without recording them, and stop the server."""
         with self._changed:
             if self._closed:
                 return
@@ -282,10 +282,10 @@ class EffectLog:
     # ── for gates and the handler ─────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, seen: Callable[[], bool], timeout: timedelta, what: str) -> None:
-        """Wait until *seen*, which is judged under the log's lock after each change.
+        """Wait until *seen* is true. It is called under the log's lock after each change.
 
         Raises:
-            NotObserved: after *timeout*; the message lists what did arrive and what was recorded.
+            NotObserved: After *timeout*; the message lists the calls that arrived and that were recorded.
         """
         with self._changed:
             if not self._changed.wait_for(seen, timeout.total_seconds()):
@@ -296,13 +296,13 @@ class EffectLog:
                 )
 
     def change(self, how: Callable[[], None]) -> None:
-        """Do *how* under the log's lock and tell all who wait."""
+        """Call *how* under the log's lock, and wake every waiting thread."""
         with self._changed:
             how()
             self._changed.notify_all()
 
     def take(self, call: _Call) -> tuple[int, dict[str, object]] | None:
-        """Let one call through all that is planned for it; return status and body, or None if its caller is gone."""
+        """Apply the plans to one call; return status and body, or None if its caller is gone."""
         with self._changed:
             self._arrived[call.name] += 1
             faults = self._faults[call.name]
@@ -327,12 +327,12 @@ class EffectLog:
                         self._changed.notify_all()
                         return self._deduplicated[call.name], {"seq": entry.seq, "repeat": True}
             seq = len(self._entries) + 1
-            self._entries.append(Effect(seq, call.name, call.key, call.value, call.idempotency_key))
+            self._entries.append(RecordedEffect(seq, call.name, call.key, call.value, call.idempotency_key))
             self._changed.notify_all()
             return 200, {"seq": seq, "repeat": False}
 
     def _pass(self, when: Literal["before", "after"], call: _Call) -> bool:
-        """Wait at a gate, if there is one; False if the caller is gone or the log has closed."""
+        """Wait at a gate, if there is one; return False if the caller is gone or the log is closed."""
         with self._changed:
             gate = next((gate for gate in self._gates if gate.takes(when, call.name)), None)
             if gate is None:
@@ -384,7 +384,7 @@ class _Server(ThreadingHTTPServer):
         self.log = log
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of callers that died: that is what the test wanted."""
+        """Ignore callers that died: the test killed them."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(cast(Any, request), client_address)  # Any: typeshed's private union of sockets
 
@@ -393,7 +393,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]  (typeshed: BaseServer)
 
     def do_POST(self) -> None:
-        """Take one effect."""
+        """Handle one effect."""
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         try:
             sent = cast(dict[str, Any], json.loads(body))
@@ -406,7 +406,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*answer)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
+        """Print nothing into the output of the test."""
 
     def _answer(self, status: int, content: dict[str, object]) -> None:
         body = json.dumps(content).encode()

@@ -1,7 +1,7 @@
-"""A Kafka broker for tests: one process of its own, in memory, on the wire protocol, killed as easily as started.
+"""A Kafka broker for tests: a process of its own, in memory, with the real wire protocol, easy to kill.
 
-It is the mock that librdkafka brings. Topics come into being, with four partitions, when somebody writes to them or
-reads them; everything is forgotten when it ends.
+It is the mock of librdkafka. It creates a topic, with four partitions, on the first write or read. All records are lost
+when it ends.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from durable_fsm.local.waiting import wait_until
 __all__ = ["KafkaBroker"]
 
 PARTITIONS = 4
-"""How many partitions the mock gives a topic."""
+"""Partitions of each topic of the mock."""
 
 _PATIENCE_SECONDS = 10.0
 _NOWHERE = "127.0.0.1:1"
-"""Where the mock is said to be before it is there: the client insists on an address."""
+"""The address of the mock before it runs: the client insists on one."""
 
 Text = str | bytes | None
 
 
 class KafkaBroker:
-    """One broker, empty at every start.
+    """One broker, empty after every start.
 
         with KafkaBroker() as broker:
             broker.produce("orders", "o-17", '{"total_cents": 500}')
 
     Args:
-        log: Where what it writes is kept; by default in a file of its own among the system's temporary ones.
+        log: The file of its log; by default a temporary file.
     """
 
     def __init__(self, *, log: Path | None = None) -> None:
@@ -62,13 +62,13 @@ class KafkaBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients find it: `127.0.0.1:41234`. Another one after every start."""
+        """Its address for clients, such as `127.0.0.1:41234`. It changes with every start."""
         return self._servers
 
-    # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── start and end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> Self:
-        """Start it, empty; return when it takes records."""
+        """Start it, empty; return when it accepts records."""
         self.process.start().wait_ready()
         connection = http.client.HTTPConnection(HOST, self.process.port, timeout=_PATIENCE_SECONDS)
         try:
@@ -79,12 +79,12 @@ class KafkaBroker:
         return self
 
     def kill(self) -> None:
-        """SIGKILL it: whatever it held is gone."""
+        """SIGKILL it. All records are lost."""
         self.process.kill()
         self._producer = None
 
     def close(self) -> None:
-        """End it, whatever state it is in."""
+        """Kill it, if it runs, and remove its own log."""
         self.process.close()
         self._producer = None
         if self._own_log:
@@ -103,7 +103,7 @@ class KafkaBroker:
         self.close()
 
     def create(self, *topics: str) -> None:
-        """Let these topics be there before anybody asks for them."""
+        """Create these topics now."""
         client = self._client()
         for topic in topics:
             wait_until(partial(_is_there, client, topic), what=f"topic '{topic}' to be created")
@@ -119,18 +119,18 @@ class KafkaBroker:
         partition: int | None = None,
         headers: Mapping[str, bytes] | None = None,
     ) -> tuple[int, int]:
-        """Write one record and wait until the broker has it; return its partition and its offset.
+        """Write one record and wait until the broker acknowledges it; return its partition and offset.
 
         Args:
             key: None writes a record without a key.
             value: None writes a tombstone.
-            partition: The one that belongs to the key, if not given.
+            partition: By default the partition of the key.
         """
         [place] = self._produce(topic, [(key, value)], partition, headers)
         return place
 
     def produce_all(self, topic: str, records: Iterable[tuple[Text, Text]]) -> list[tuple[int, int]]:
-        """Write records of `(key, value)` in this order and wait until the broker has all of them."""
+        """Write records of `(key, value)` in this order and wait until the broker acknowledges all of them."""
         return self._produce(topic, records, None, None)
 
     def _produce(
@@ -159,8 +159,8 @@ class KafkaBroker:
             count += 1
         producer.flush(_PATIENCE_SECONDS)
         if failures or len(places) != count:
-            problem = failures[0] if failures else f"it took {len(places)} of {count} records in time"
-            raise HarnessError(f"The Kafka broker at {self._servers} did not take everything: {problem}.")
+            problem = failures[0] if failures else f"it accepted {len(places)} of {count} records in time"
+            raise HarnessError(f"The Kafka broker at {self._servers} did not accept everything: {problem}.")
         return [places[number] for number in range(count)]
 
     def _client(self) -> Any:  # Any: as above
@@ -179,7 +179,7 @@ class KafkaBroker:
 
 
 def _is_there(client: Any, topic: str) -> bool:  # Any: as above
-    """Whether a topic can be written to; the first question makes the mock create it."""
+    """Whether a topic can be written to. The first request makes the mock create it."""
     return bool(client.list_topics(topic, timeout=_PATIENCE_SECONDS).topics[topic].error is None)
 
 
@@ -191,15 +191,15 @@ def _library() -> Any:  # Any: a module without types
     return confluent_kafka
 
 
-# ── inside the process ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the process ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the broker until the process is killed, and tell where it is at `http://127.0.0.1:<port>/`."""
+    """Run the broker until the process is killed; answer its address at `http://127.0.0.1:<port>/`."""
     parser = argparse.ArgumentParser(
         prog="python -m durable_fsm.testing.kafka", description="A Kafka broker for tests."
     )
-    parser.add_argument("--port", type=int, required=True, help="where it tells its address")
+    parser.add_argument("--port", type=int, required=True, help="where it answers its address")
     options = parser.parse_args(arguments)
 
     owner = _library().Producer({"bootstrap.servers": _NOWHERE, "test.mock.num.brokers": 1, "log_level": 0})

@@ -1,13 +1,13 @@
-"""The pytest plugin: a real Restate server, real service processes and a log of effects, as fixtures.
+"""The pytest plugin: fixtures for a real Restate server, real service processes and a log of effects.
 
-    restate_server     (session)  a native server; a test that kills it finds it restarted for the next one
+    restate_server     (session)  a native server; if a test kills it, it is restarted for the next test
     replaying_server   (session)  the same, replaying every invocation at each await
-    fresh_server       (function) a server of the test's own
-    effects            (function) an `EffectLog`, which services started by `serve` find by themselves
+    fresh_server       (function) a server for one test
+    effects            (function) an `EffectLog`; services that `serve` starts find it by themselves
     serve              (function) `serve("shop:app")` starts a process, registers it, returns a `Served`
 
-pytest imports this module in every project that has durable_fsm installed: it must need nothing but pytest until a
-fixture is used.
+pytest imports this module in every project that has durable_fsm installed. Until a fixture is used, it must import
+nothing but pytest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SHOWN_LINES = 60
 
 
 class Serve(Protocol):
-    """What the `serve` fixture is."""
+    """The type of the fixture `serve`."""
 
     def __call__(
         self,
@@ -42,19 +42,19 @@ class Serve(Protocol):
         env: Mapping[str, str] | None = None,
         http1: bool = False,
     ) -> Served:
-        """Serve *app* (`"module:attribute"`, looked for beside the test first) by a process, and register it.
+        """Serve *app* (`"module:attribute"`, searched beside the test first) in a process, and register it.
 
         Args:
-            on: The server to register it at; `restate_server` by default.
-            env: Added to the process's environment.
-            http1: Let Restate speak HTTP/1.1 to it.
+            on: The server; by default `restate_server`.
+            env: Added to the environment of the process.
+            http1: Let Restate use HTTP/1.1.
         """
         ...
 
 
 @pytest.fixture(scope="session")
 def restate_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
-    """A native Restate server for the whole run. Everything `serve` puts there is removed after its test."""
+    """A native Restate server for the whole run. Everything that `serve` registers is removed after the test."""
     yield from _shared_server(request, always_replay=_replay_wanted(request.config))
 
 
@@ -66,7 +66,7 @@ def replaying_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
 
 @pytest.fixture
 def fresh_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
-    """A native Restate server of this test alone."""
+    """A native Restate server for this test alone."""
     with _new_server(request.config, always_replay=_replay_wanted(request.config)) as server:
         _watch(request, server.process)
         yield server
@@ -74,7 +74,7 @@ def fresh_server(request: pytest.FixtureRequest) -> Iterator[RestateServer]:
 
 @pytest.fixture
 def effects() -> Iterator[EffectLog]:
-    """An empty log of side effects, which no service process shares memory or fate with."""
+    """An empty log of side effects, outside the processes of services, so it survives when they are killed."""
     from durable_fsm.testing.effects import EffectLog
 
     with EffectLog() as log:
@@ -83,7 +83,7 @@ def effects() -> Iterator[EffectLog]:
 
 @pytest.fixture
 def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
-    """Start ASGI applications as processes and register them; all of them are ended and cleared after the test."""
+    """Start ASGI applications as processes and register them; after the test all are killed and cleared."""
     from durable_fsm.testing.served import Served
 
     running: list[Served] = []
@@ -106,7 +106,7 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
         return served
 
     yield start
-    _bring_back_shared_servers(request.config)  # one that was killed still has what is to be cleared
+    _bring_back_shared_servers(request.config)  # a server that was killed must run again to be cleared
     _all_of_them([served.close for served in reversed(running)])
 
 
@@ -123,14 +123,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the `server` marker known."""
+    """Register the marker `server`."""
     config.stash[_SHARED] = []
     config.addinivalue_line("markers", "server: needs a real Restate server, which is installed if there is none")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Let the next test find the shared servers running, whatever this one did to them."""
+    """Restart the shared servers that the test killed."""
     _bring_back_shared_servers(item.config)
 
 
@@ -165,7 +165,7 @@ def _new_server(config: pytest.Config, *, always_replay: bool) -> RestateServer:
 
 
 def _tell(config: pytest.Config, news: str) -> None:
-    """Show *news* at once: an installation takes long enough for a person to wonder."""
+    """Show *news* at once: an installation takes a while."""
     # Any: pytest's own plugins, of which it publishes no types.
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     terminal: Any = config.pluginmanager.getplugin("terminalreporter")
@@ -176,12 +176,12 @@ def _tell(config: pytest.Config, news: str) -> None:
 
 
 def _all_of_them(endings: list[Callable[[], None]]) -> None:
-    """Call every one, whatever the others raise; then raise what the first failure was."""
+    """Call every one, even if others raise; then raise the first failure."""
     failures: list[Exception] = []
     for end in endings:
         try:
             end()
-        except Exception as error:  # noqa: BLE001  (raised below, when all have had their turn)
+        except Exception as error:  # noqa: BLE001  (raised below, after all were called)
             failures.append(error)
     if failures:
         raise failures[0]
@@ -191,7 +191,7 @@ def _all_of_them(endings: list[Callable[[], None]]) -> None:
 
 
 class _Log:
-    """The part of a process's log that was written during one test."""
+    """The part of a process's log that it wrote during one test."""
 
     def __init__(self, process: ServiceProcess, offset: int) -> None:
         self.title = f"log of {process.name}"
@@ -213,7 +213,7 @@ def _watch(request: pytest.FixtureRequest, process: ServiceProcess) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    """Remember how long the shared servers' logs are before the test."""
+    """Remember the length of the shared servers' logs before the test."""
     logs = item.stash.setdefault(_LOGS, [])
     for server in item.config.stash[_SHARED]:
         log = server.process.log
@@ -225,7 +225,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failure what the processes wrote during the test."""
+    """Add to a failure the lines that the processes logged during the test."""
     report = yield
     if report.failed:
         logs: list[_Log] = item.stash.setdefault(_LOGS, [])

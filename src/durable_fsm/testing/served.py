@@ -1,4 +1,4 @@
-"""An application of a test, served by a real process and known to a real Restate server."""
+"""An application that a test serves in a real process, registered with a real Restate server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Served"]
 
 @dataclass(slots=True)
 class Served:
-    """What the `serve` fixture returns. `kill` and `restart` it as often as you like: port and deployment stay."""
+    """A served application, as the fixture `serve` returns it. Port and deployment stay through `kill` and `restart`."""
 
     process: ServiceProcess
     server: RestateServer
@@ -33,7 +33,7 @@ class Served:
         env: Mapping[str, str] | None = None,
         http1: bool = False,
     ) -> Self:
-        """Start a process that serves *app* (`"module:attribute"`) and register it at *server*."""
+        """Start a process that serves *app* (`"module:attribute"`) and register it with *server*."""
         process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir, fork=True)
         try:
             process.start().wait_ready()
@@ -44,25 +44,25 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where the application is served: Restate's way to it, not a client's."""
+        """The address at which Restate reaches the application. Clients use the ingress of `server`."""
         return self.process.url
 
     def kill(self) -> None:
-        """SIGKILL all of it; return when it is gone and its port refuses connections."""
+        """SIGKILL the whole process tree; return when it is gone and its port refuses connections."""
         self.process.kill()
 
     def restart(self, *, graceful: bool = False, env: Mapping[str, str] | None = None) -> Self:
-        """Start it again on the same port, under another PYTHONHASHSEED, after ending what runs; wait until it serves.
+        """Kill it, start it again on the same port with another PYTHONHASHSEED, and wait until it serves.
 
         Args:
-            graceful: End it by SIGTERM instead of SIGKILL.
+            graceful: Stop it by SIGTERM instead of SIGKILL.
             env: Added to its environment, from now on.
         """
         self.process.restart(graceful=graceful, env=env).wait_ready()
         return self
 
     def close(self) -> None:
-        """End it, and leave no invocation, no state and no deployment of it on the server."""
+        """Kill it, and remove its invocations, its state and its deployment from the server."""
         try:
             if self.server.process.alive:
                 self.server.clear(self.deployment)

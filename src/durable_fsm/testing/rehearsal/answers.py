@@ -1,4 +1,4 @@
-"""The functions that stand in for activities, and the events that their results become."""
+"""Functions that replace activities in a rehearsal, and the events that their results become."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Rehearsal:
     The machines that the chart runs as its children are rehearsed too, on the same clock: see `machines`.
 
     Args:
-        definition: Whatever `chart_from` reads.
+        definition: A definition that `chart_from` reads.
         key: The machine's key, as errors print it.
         began: The instant at which the clock starts. Timers that are set to an instant count from it.
         snapshot: A machine that a deployment stored, perhaps of an older version: the JSON text under the K/V key

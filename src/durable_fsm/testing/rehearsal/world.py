@@ -1,4 +1,4 @@
-"""What the machines of one rehearsal share: a clock, and the messages on their way."""
+"""The clock and the messages in flight, which all machines of a rehearsal share."""
 
 from __future__ import annotations
 
