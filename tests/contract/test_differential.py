@@ -1,6 +1,7 @@
 """Random charts run alike in python-statemachine's own engine and in ours.
 
-`SCALE` multiplies the number of charts.
+`SCALE` multiplies the number of charts. Without it every kind of construct is among them, and every mistake below is
+found by them; a larger SCALE looks for rare combinations.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from tests.contract.oracle import Draw, first_difference, played_by_us, populati
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
 SCALE = float(os.environ.get("SCALE", "1"))
-CHARTS = int(2_000 * SCALE)
-BATCHES = 8
+CHARTS = int(600 * SCALE)
+BATCHES = 4
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -35,7 +36,8 @@ def test_random_charts_run_alike_in_both_engines(batch: int) -> None:
 
 
 def test_the_random_charts_have_everything_in_them() -> None:
-    sample = min(CHARTS, 1_000)
+    sample = 300
+    assert sample <= CHARTS
     found = population(range(sample))
 
     common = ("parallel", "history", "eventless", "internal", "raised", "multi-level", "guards on data", "done")
@@ -48,7 +50,7 @@ def through_json(chart: Chart, snapshot: Snapshot) -> Snapshot:
 
 
 def test_a_machine_that_is_put_away_between_any_two_events_goes_on_as_if_it_had_not_been() -> None:
-    for seed in range(int(300 * SCALE)):
+    for seed in range(int(150 * SCALE)):
         cls, events = Draw(seed).chart().cls, sequence(seed)
 
         assert list(played_by_us(cls, events, cut=through_json)) == list(played_by_us(cls, events)), seed
@@ -141,7 +143,7 @@ def test_a_mistake_in_the_interpreter_is_found(
                 if isinstance(function, FunctionType) and isinstance(vars(names[name])[method], FunctionType):
                     monkeypatch.setattr(original, method, _as(function, vars(names[name])[method]))
 
-    assert any(_differs(seed) for seed in range(400))
+    assert any(_differs(seed) for seed in range(min(CHARTS, 400)))
 
 
 def _as(function: FunctionType, wrong: FunctionType) -> FunctionType:
