@@ -24,7 +24,7 @@ from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 
 Steps = list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
 """Microsteps, each as the states it left, the transitions it took and the states it entered."""
@@ -95,7 +95,7 @@ class Application:
             for old, new in {**(instead or {}), **addresses}.items():
                 command = command.replace(old, new)
             argv = [*shlex.split(command), "-sS", "--noproxy", "*"]
-            yield json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=40).stdout)
+            yield json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout)
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Outside:
         return self.process.url
 
     def ledger(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/ledger", timeout=5, trust_env=False).json()
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/ledger", timeout=60, trust_env=False).json()
         return found
 
     def done(self, path: str = "", **body: object) -> list[dict[str, Any]]:
@@ -129,7 +129,7 @@ class Outside:
         self._ask("/withhold", {"path": path, "after": after})
 
     def _ask(self, path: str, body: dict[str, object]) -> None:
-        httpx.post(f"{self.url}{path}", json=body, timeout=5, trust_env=False).raise_for_status()
+        httpx.post(f"{self.url}{path}", json=body, timeout=60, trust_env=False).raise_for_status()
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Stage(Application):
 
     def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.server.ingress_url}/{path}", json=body, headers=named, timeout=40, trust_env=False)
+        return httpx.post(f"{self.server.ingress_url}/{path}", json=body, headers=named, timeout=60, trust_env=False)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.acceptance.applications import Application, edges, rehearsed, serve, 
 
 pytestmark = pytest.mark.server
 
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 HOLD = 1.5
 GOOD, DECLINED, CHALLENGED = "5555 1111", "4000 1111", "3000 1234"
 
@@ -42,11 +42,11 @@ class Shop(Application):
         wait_until(lambda: set(states) <= set(self.states(key)), PATIENCE, f"{key} to be {states}")
 
     def withhold(self, card: str) -> None:
-        httpx.post(f"{self.outside.url}/withhold", json={"card": card}, timeout=5).raise_for_status()
+        httpx.post(f"{self.outside.url}/withhold", json={"card": card}, timeout=60).raise_for_status()
 
     def counted(self, key: str) -> dict[str, Any]:
         """The effects of one order: goods reserved and released, cents charged and refunded, invoices and credit notes."""
-        book = httpx.get(f"{self.outside.url}/ledger", timeout=5).json()
+        book = httpx.get(f"{self.outside.url}/ledger", timeout=60).json()
         aside = [one["reservation"] for one in book["reservations"] if one["order"] == key]
         charges = [one for one in book["charges"] if one["order"] == key]
         receipts = {one["receipt"] for one in charges}

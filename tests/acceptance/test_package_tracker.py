@@ -22,7 +22,7 @@ from tests.acceptance.applications import Application, edges, rehearsed, serve
 pytestmark = pytest.mark.server
 
 TRACKER, TOPIC = "package-tracker", "package-location-updates"
-PATIENCE = timedelta(seconds=30)
+PATIENCE = timedelta(seconds=60)
 
 
 def scan(location: str) -> dict[str, str]:

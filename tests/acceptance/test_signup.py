@@ -25,7 +25,7 @@ pytestmark = pytest.mark.server
 WORKFLOW = "usersignup.workflow"
 SLOW = 0.5
 """How long sending a mail takes in these tests, in seconds."""
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 ADA = {"name": "Ada", "email": "ada@example.org"}
 
 
@@ -43,7 +43,7 @@ class Site(Application):
 
     def result(self, user: str, what: str = "attach") -> httpx.Response:
         url = f"{self.server.ingress_url}/restate/workflow/{WORKFLOW}/{user}/{what}"
-        return httpx.get(url, timeout=30, trust_env=False)
+        return httpx.get(url, timeout=60, trust_env=False)
 
     def kept(self, folder: str, user: str) -> list[str]:
         """The texts written about a user, without their id."""
@@ -58,7 +58,7 @@ class Site(Application):
 
     def click(self, user: str, secret: str) -> httpx.Response:
         url = f"{self.server.ingress_url}/{WORKFLOW}/{user}/click"
-        return httpx.post(url, json={"secret": secret}, timeout=20, trust_env=False)
+        return httpx.post(url, json={"secret": secret}, timeout=60, trust_env=False)
 
     def wait_for(self, user: str, state: str) -> None:
         def there() -> bool:

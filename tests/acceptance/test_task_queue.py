@@ -50,7 +50,7 @@ class Queue(Application):
         return f"{self.server.ingress_url}/restate/invocation/{WORKER}/run/{task}/{what}"
 
     def result(self, task: str) -> Any:
-        answer = httpx.get(self.place(task, "attach"), timeout=30, trust_env=False)
+        answer = httpx.get(self.place(task, "attach"), timeout=60, trust_env=False)
         answer.raise_for_status()
         return answer.json()
 
@@ -107,9 +107,9 @@ def test_a_task_with_a_delay_of_its_own_survives_a_killed_service(queue: Queue) 
 
 def test_another_process_fetches_the_result_by_number(queue: Queue) -> None:
     queue.hand_over("shared")
-    program = f"import httpx; print(httpx.get({queue.place('shared', 'attach')!r}, timeout=30, trust_env=False).text)"
+    program = f"import httpx; print(httpx.get({queue.place('shared', 'attach')!r}, timeout=60, trust_env=False).text)"
 
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
 
     assert json.loads(other.stdout) == queue.result("shared") == "Finished shared: sort"
 

@@ -36,7 +36,7 @@ class Terminal:
             [*PROGRAM[1:], "dev", *flags],
             cwd=str(folder),
             encoding="utf-8",
-            timeout=30,
+            timeout=60,
             dimensions=(40, 160),
             preexec_fn=heed_signals,
         )
@@ -87,7 +87,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def post(url: str, body: object = None) -> Any:
-    return httpx.post(url, json=body, timeout=20, trust_env=False).raise_for_status().json()
+    return httpx.post(url, json=body, timeout=60, trust_env=False).raise_for_status().json()
 
 
 def nothing_is_left(terminal: Terminal, folder: Path) -> bool:

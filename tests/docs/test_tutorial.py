@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial.md"
 BLOCK = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
-PATIENCE = timedelta(seconds=40)
+PATIENCE = timedelta(seconds=60)
 OTHER_TERMINAL = "first terminal"
 
 

@@ -33,7 +33,7 @@ def inside(place: Path, *, fork: bool = True, **env: str) -> ServiceProcess:
 
 
 def seen(service: ServiceProcess, path: str = "health") -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{service.url}/{path}", timeout=20, trust_env=False).json()
+    found: dict[str, Any] = httpx.get(f"{service.url}/{path}", timeout=60, trust_env=False).json()
     return found
 
 

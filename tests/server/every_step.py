@@ -129,7 +129,7 @@ class Killer:
         env = {"DYING_PID": str(self.server.process.pid)} if victim == "server" else {}
         with mortal(self.server, self.effects, folder, story.app, DYING_AT=death, **env):
             story.tell(self.server, self.effects, self._name(story, number))
-            wait_until(lambda: self._is_settled(story), timedelta(seconds=20), "everything to end")
+            wait_until(lambda: self._is_settled(story), timedelta(seconds=60), "everything to end")
         return (folder / "steps.died").exists()
 
     def _is_settled(self, story: Story) -> bool:

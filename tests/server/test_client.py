@@ -200,7 +200,7 @@ def test_an_activity_sends_to_another_machine_once_however_often_it_is_retried(s
     shop.effects.fail_next(tally.key, times=2)  # it has told already when it fails
 
     messenger.send(Messenger.go, Errand(tally=tally.key))
-    messenger.wait_for(state=Messenger.told, timeout=timedelta(seconds=20))
+    messenger.wait_for(state=Messenger.told, timeout=timedelta(seconds=60))
 
     assert shop.effects.entries(tally.key)
     assert tally.wait_for(status="running").configuration == ("counting",)
@@ -227,7 +227,7 @@ def test_the_client_cancels_an_activity(shop: Host, client: SyncClient) -> None:
 
         assert holder.cancel("holding") == ("holding",)
 
-        assert holder.wait_for(state=Holder.over, timeout=timedelta(seconds=20)).status == "done"
+        assert holder.wait_for(state=Holder.over, timeout=timedelta(seconds=60)).status == "done"
     with pytest.raises(errors.NotRunning):
         holder.cancel("holding")
 

@@ -119,7 +119,7 @@ async def _story(
     quarters = [asyncio.Event() for _ in cluster.nodes]
     done = 0
 
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
 
         async def keep_sending() -> None:
             nonlocal done

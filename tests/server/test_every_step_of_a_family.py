@@ -53,7 +53,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             wait_until(lambda ledger=ledger: insisted(lambda: server.state("Notebook", ledger)), what="the notes")
             wait_until(
                 lambda ledger=ledger: ask("Notebook", ledger, "snapshot")["data"]["notes"] == [0, 1, 2],
-                timedelta(seconds=20),
+                timedelta(seconds=60),
                 "all notes, in order",
             )
         for child in early:

@@ -247,7 +247,7 @@ def _client(sources: Sources, group: str) -> Any:
 
 def _committed(sources: Sources, group: str, partition: int) -> int:
     client = _client(sources, group)
-    [found] = client.committed([TopicPartition("doomed", partition)], timeout=10)
+    [found] = client.committed([TopicPartition("doomed", partition)], timeout=60)
     client.close()
     return found.offset
 

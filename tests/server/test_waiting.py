@@ -46,7 +46,7 @@ def somebody(host: Host, chart: str, key: str, **request: object) -> Iterator[Fu
 
 
 def told(answer: Future[httpx.Response]) -> dict[str, Any]:
-    response = answer.result(timeout=20)
+    response = answer.result(timeout=60)
     assert response.status_code == 200, response.text
     return response.json()
 
@@ -287,7 +287,7 @@ def test_a_waiting_client_is_answered_after_a_crash(host: Host, victim: str) -> 
         """As a client would: ask again, under the same key, until there is an answer."""
         while True:
             try:
-                answer = httpx.post(url, json=request, headers=headers, timeout=30, trust_env=False)
+                answer = httpx.post(url, json=request, headers=headers, timeout=60, trust_env=False)
             except httpx.TransportError:
                 wait_until(lambda: host.server.process.alive, what="the server to be back")
             else:
@@ -317,7 +317,7 @@ def test_an_event_sent_with_a_wait_is_taken_once_per_idempotency_key(host: Host)
     headers = {"idempotency-key": counter}
     request = {"state": "counting", "event": "increment"}
 
-    answers = [httpx.post(url, json=request, headers=headers, timeout=20, trust_env=False).json() for _ in range(3)]
+    answers = [httpx.post(url, json=request, headers=headers, timeout=60, trust_env=False).json() for _ in range(3)]
 
     assert [answer["reply"] for answer in answers] == [1, 1, 1]
     assert host.snapshot("Counter", counter)["data"] == {"count": 1}

@@ -127,7 +127,7 @@ def test_the_commands_of_image_and_manifests_serve_and_register_an_order(
             words = [restate_server.admin_url if "restate:9070" in word else word for word in step["command"][1:]]
             words[1] = processes[name].url
             run = [sys.executable, "-m", "durable_fsm.cli", *words, "--json"]
-            registered.append(json.loads(subprocess.run(run, capture_output=True, check=True, timeout=30).stdout))
+            registered.append(json.loads(subprocess.run(run, capture_output=True, check=True, timeout=60).stdout))
         assert ["Order" in one["services"] for one in registered] == [True, False]
         assert [any(".activities" in name for name in one["services"]) for one in registered] == [False, True]
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.server
 
 HERE = Path(__file__).parent
 TARGET = f"{HERE / 'desk_app.py'}:desk_app"
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=60)
 EVENTS, KEYS = int(150 * float(os.environ.get("SCALE", "1"))), 8
 ALL = sorted(SERVERS)
 
@@ -339,4 +339,4 @@ def test_an_address_that_is_taken_is_reported() -> None:
 
 def serve(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "durable_fsm.cli", "serve", TARGET, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 def read(broker: KafkaBroker, topic: str, partition: int, count: int) -> list[Any]:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader"})
     consumer.assign([TopicPartition(topic, partition, 0)])
-    found = consumer.consume(count, timeout=10)
+    found = consumer.consume(count, timeout=60)
     consumer.close()
     return found
 

@@ -28,9 +28,9 @@ from durable_fsm.serving import Listener, ServeJob
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
 HOST = "127.0.0.1"
-START_PATIENCE = timedelta(seconds=20)
-STOP_PATIENCE = timedelta(seconds=5)
-_GONE_PATIENCE = timedelta(seconds=5)
+START_PATIENCE = timedelta(seconds=60)
+STOP_PATIENCE = timedelta(seconds=20)
+_GONE_PATIENCE = timedelta(seconds=60)
 _POLL_SECONDS = 0.02
 _TAIL_LINES = 40
 
