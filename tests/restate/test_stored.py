@@ -14,7 +14,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import changed
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.history import PAGE, with_entries
+from durable_fsm.restate.history import PAGE
 from durable_fsm.restate.machine.storage import StoredMachine, mark_of
 
 
@@ -29,21 +29,22 @@ CHART = chart_from(Lamp)
 
 
 def pressed(times: int) -> tuple[StoredMachine, int]:
-    """A lamp that was pressed so often, with its record; and how many pages that has handed on."""
+    """A lamp that was pressed so often, with its history; and how many pages have left that."""
     stored, pages = StoredMachine(CHART), 0
     for _ in range(times):
         turn = Turn(CHART, stored.machine, seed="seed")
         turn.autostart(life="life")
         turn.take(Event("press"))
-        stored, full = with_entries(changed(stored, machine=turn.machine), turn.log, at=5)
+        tail, full = stored.history.with_entries(turn.log, at=5)
+        stored = changed(stored, machine=turn.machine, history=tail)
         stored, pages = StoredMachine.decode(CHART, stored.encode()), pages + len(full)
     return stored, pages
 
 
-def test_a_machine_with_its_record_comes_back_as_it_was() -> None:
+def test_a_machine_with_its_history_comes_back_as_it_was() -> None:
     stored, pages = pressed(PAGE + 5)
 
-    assert (pages, stored.pages, stored.entries, len(stored.tail)) == (1, 1, PAGE + 6, 6)
+    assert (pages, stored.history.pages, stored.history.entries, len(stored.history.tail)) == (1, 1, PAGE + 6, 6)
     assert StoredMachine.decode(CHART, stored.encode()) == stored
 
 

@@ -7,8 +7,7 @@ messages between two keys: the reader's call comes after the page.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import restate
@@ -18,11 +17,10 @@ from durable_fsm.core.chart import Chart, History
 from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.turn import Taken
-from durable_fsm.core.values import Json, changed
+from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
-from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.names import StateKey, history_name
 from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.registration import BYTES, register
@@ -69,39 +67,57 @@ def shown(entry: Any) -> dict[str, Json]:  # Any: as it was stored
     return full
 
 
-@dataclass(frozen=True, slots=True)
-class FullPage:
+class FullPage(NamedTuple):
     """A page that has left the tail."""
 
     number: int
     entries: tuple[msgspec.Raw, ...]
 
 
-def with_entries(stored: StoredMachine, taken: list[Taken], at: int) -> tuple[StoredMachine, list[FullPage]]:
-    """Add an entry for each event that was taken; return the full pages beside."""
-    entries = [entry_of(one, stored.entries + place, at) for place, one in enumerate(taken, 1)]
-    tail = (*stored.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
-    number = stored.pages
-    pages: list[FullPage] = []
-    while len(tail) > PAGE:
-        number += 1
-        pages.append(FullPage(number, tail[:PAGE]))
-        tail = tail[PAGE:]
-    return changed(stored, tail=tail, pages=number, entries=stored.entries + len(entries)), pages
+class HistoryTail(msgspec.Struct, frozen=True):
+    """The part of a history that the snapshot carries.
 
+    Attributes:
+        tail: the entries since the last full page, as texts: only a reader decodes them.
+        pages: number of full pages that have left.
+        entries: number of all entries there ever were.
+    """
 
-def first_kept(history: History, stored: StoredMachine) -> int:
-    """Number of the first entry that is kept, as far as the chart limits their number."""
-    if history.entries is None:
-        return 1
-    return max(1, (stored.pages - _pages(history.entries)) * PAGE + 1)
+    tail: tuple[msgspec.Raw, ...] = ()
+    pages: int = 0
+    entries: int = 0
+
+    def with_entries(self, taken: list[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
+        """Add an entry for each event that was taken; return the pages that are full now, too."""
+        entries = [entry_of(one, self.entries + place, at) for place, one in enumerate(taken, 1)]
+        tail = (*self.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
+        full: list[FullPage] = []
+        while len(tail) > PAGE:
+            full.append(FullPage(self.pages + len(full) + 1, tail[:PAGE]))
+            tail = tail[PAGE:]
+        return HistoryTail(tail, self.pages + len(full), self.entries + len(entries)), full
+
+    @property
+    def first(self) -> int:
+        """Number of the first entry of the tail."""
+        return self.entries - len(self.tail) + 1
+
+    def first_kept(self, history: History | None) -> int:
+        """Number of the first entry that is kept, as far as the chart limits their number."""
+        if history is None:
+            return self.first
+        if history.entries is None:
+            return 1
+        return max(1, (self.pages - _pages(history.entries)) * PAGE + 1)
 
 
 def _pages(entries: int) -> int:
+    """How many pages hold so many entries."""
     return -(-entries // PAGE)
 
 
 def _page_of(entry: int) -> int:
+    """The page that an entry belongs to, by their numbers."""
     return (entry - 1) // PAGE + 1
 
 
@@ -166,46 +182,42 @@ def spill(ctx: ObjectContext, chart: Chart, life: str, pages: list[FullPage]) ->
             ctx.generic_send(history_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
 
 
-def forget(ctx: ObjectContext, chart: Chart, stored: StoredMachine) -> None:
+def forget(ctx: ObjectContext, chart: Chart, life: str, tail: HistoryTail) -> None:
     """Have all pages of a machine forgotten."""
     history = chart.hosting.history
-    if history is not None and stored.pages and stored.machine is not None:
-        to = _page_of(first_kept(history, stored))
-        key = page_key(ctx.key(), stored.machine.life, stored.pages)
-        ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=key)
+    if history is not None and tail.pages:
+        to = _page_of(tail.first_kept(history))
+        ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=page_key(ctx.key(), life, tail.pages))
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def entries_of(
-    ctx: ObjectSharedContext, chart: Chart, stored: StoredMachine, request: HistoryRequest
+    ctx: ObjectSharedContext, chart: Chart, life: str, tail: HistoryTail, request: HistoryRequest
 ) -> dict[str, Json]:
     """The answer to a reader: the entries in order, the number of the first that may be kept, and where to continue."""
-    history = chart.hosting.history
-    first = first_kept(history, stored) if history is not None else stored.entries - len(stored.tail) + 1
+    first = tail.first_kept(chart.hosting.history)
     if isinstance(request.last, int):
         limit = min(request.last, MOST)
-        after = max(stored.entries - limit, 0)
+        after = max(tail.entries - limit, 0)
     else:
         limit = min(request.limit, MOST) if isinstance(request.limit, int) else 100
         after = request.after if isinstance(request.after, int) else 0
-    begin, end = max(after + 1, first), min(max(after + 1, first) + limit - 1, stored.entries)
+    begin = max(after + 1, first)
+    end = min(begin + limit - 1, tail.entries)
     entries: list[dict[str, Json]] = []
-    in_tail = stored.entries - len(stored.tail) + 1
-    assert stored.machine is not None
-    if begin < in_tail and begin <= end:
-        last = min(end, in_tail - 1)
-        pages = range(_page_of(begin), _page_of(last) + 1)
-        keys = [page_key(ctx.key(), stored.machine.life, page) for page in pages]
+    if begin < tail.first and begin <= end:
+        pages = range(_page_of(begin), _page_of(min(end, tail.first - 1)) + 1)
+        keys = [page_key(ctx.key(), life, page) for page in pages]
         calls = [ctx.generic_call(history_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
         for call in calls:
             entries += loads(await call)
-    entries += (loads(bytes(entry)) for entry in stored.tail)
+    entries += (loads(bytes(entry)) for entry in tail.tail)
     return {
         "entries": [shown(entry) for entry in entries if begin <= cast("int", entry["n"]) <= end],
         "first": first,
-        "last": stored.entries,
-        "next": end if begin <= end < stored.entries else None,
+        "last": tail.entries,
+        "next": end if begin <= end < tail.entries else None,
     }

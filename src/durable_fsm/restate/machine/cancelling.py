@@ -35,10 +35,9 @@ class CancelHandlers(HostedChart):
     async def cancel(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
         request = CancelRequest.decode(self.name, body)
-        stored = await load_to_read(ctx, self.chart)
-        assert stored.machine is not None
+        stored, machine = await load_to_read(ctx, self.chart)
         wanted = request.activity if isinstance(request.activity, str) else None
-        running = _running(self.name, stored.chart, stored.machine, wanted)
+        running = _running(self.name, stored.chart, machine, wanted)
         await _cancel(ctx, self, running.token, tries=0)
         return dumps({"cancelled": [running.id]})
 

@@ -103,7 +103,7 @@ async def delete(
         for token, invocation in handles.items():
             if token != except_timer:
                 ctx.cancel_invocation(invocation)
-        forget(ctx, chart, stored)
+        forget(ctx, chart, machine.life, stored.history)
         answer_waiters(ctx, answers)
     return answer
 

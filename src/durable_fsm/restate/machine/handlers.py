@@ -127,8 +127,8 @@ class MachineHandlers(HostedChart):
     async def history(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read what the machine has done: `{"after": 0, "limit": 100}` in order, or `{"last": 20}`."""
         request = HistoryRequest.decode(self.name, body)
-        stored = await load_to_read(ctx, self.chart)
-        found = await entries_of(ctx, self.chart, stored, request)
+        stored, machine = await load_to_read(ctx, self.chart)
+        found = await entries_of(ctx, self.chart, machine.life, stored.history, request)
         return dumps({"chart": self.name, "key": ctx.key(), **found})
 
     async def snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """What a machine's key holds: the snapshot, and what the host keeps beside it.
 
-snapshot   the machine as one readable JSON text, with the tail of its record
+snapshot   the machine as one readable JSON text, with the latest entries of its history
 handles    how to cancel what was sent: `{token: invocation id}`
 waiters    who waits for the machine, by awakeable
 parked     deliveries that could not be taken, by token
@@ -22,6 +22,7 @@ from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.history import HistoryTail
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.names import StateKey
@@ -35,8 +36,8 @@ async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, st
     return handles
 
 
-async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> StoredMachine:
-    """The machine, for a handler that only reads.
+async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMachine, Snapshot]:
+    """The contents of the key, and the machine in it, for a handler that only reads.
 
     Raises:
         NotStarted: no machine has this key.
@@ -45,7 +46,7 @@ async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> StoredMachine:
     stored = StoredMachine.decode(chart, text)
     if stored.machine is None:
         raise errors.NotStarted(chart=chart.name)
-    return stored
+    return stored, stored.machine
 
 
 def mark_of(chart: Chart) -> bytes:
@@ -57,18 +58,10 @@ def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
-class Log(msgspec.Struct, frozen=True):
-    """The record of a machine as its snapshot carries it; its entries are only read where somebody asks for them."""
-
-    tail: tuple[msgspec.Raw, ...] = ()
-    pages: int = 0
-    entries: int = 0
-
-
 class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
 
-    log: Log | None = None
+    log: HistoryTail | None = None
     due: Mapping[str, int] = {}
     waited_for: bool = False
     run_by: Parent | None = None
@@ -95,9 +88,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
     Attributes:
         chart: under which the machine lives: the newest, or one that is kept for it.
         machine: None if there is no such machine.
-        tail: the latest entries of the record, as texts: what has come since a page was handed on.
-        pages: how many pages were handed on.
-        entries: how many entries there ever were.
+        history: the latest entries of its history.
         due: when timers will be over, by token, in milliseconds since 1970; for people.
         waited_for: whether anybody waits.
         run_by: the machine that runs this one as its child, if any.
@@ -106,9 +97,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
 
     chart: Chart
     machine: Snapshot | None = None
-    tail: tuple[msgspec.Raw, ...] = ()
-    pages: int = 0
-    entries: int = 0
+    history: HistoryTail = HistoryTail()
     due: Mapping[str, int] = {}
     waited_for: bool = False
     run_by: Parent | None = None
@@ -145,13 +134,10 @@ class StoredMachine(msgspec.Struct, frozen=True):
         record = _record_in(chart, text)
         if redaction.current() is not None:
             redaction.seen(record.data, *(kept.payload for kept in record.deferred))
-        log = record.log or Log()
         return cls(
             chart=chart,
             machine=snapshot_in(record),
-            tail=log.tail,
-            pages=log.pages,
-            entries=log.entries,
+            history=record.log or HistoryTail(),
             due=record.due,
             waited_for=record.waited_for,
             run_by=record.run_by,
@@ -164,7 +150,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
             TooLarge: longer than the platform can carry.
         """
         assert self.machine is not None
-        log = Log(self.tail, self.pages, self.entries) if self.entries else None
+        log = self.history if self.history.entries else None
         beside = {"log": log, "due": self.due, "waited_for": self.waited_for, "run_by": self.run_by}
         text = dumps(record_of(self.machine, StoredRecord, **beside))
         if len(text) > MAX_SNAPSHOT:

@@ -68,7 +68,7 @@ from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.history import FullPage, spill, with_entries
+from durable_fsm.restate.history import FullPage, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
@@ -312,13 +312,14 @@ class Transaction:
         if self._waiters is not None:
             answers = self._waiters.answers(self.chart, self.key, machine, taken)
             is_waited_for = bool(self._waiters.known)
-        history, pages = self.chart.hosting.history, list[FullPage]()
+        pages: list[FullPage] = []
         # A stamp is for people, and no decision depends on it.
         at = 0 if self.hosted.settings.compare_payloads else now()
         due = self._due(effects, at) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
-        if history is not None:
-            stored, pages = with_entries(stored, taken, at)
+        if self.chart.hosting.history is not None:
+            tail, pages = stored.history.with_entries(taken, at)
+            stored = changed(stored, history=tail)
         text = stored.encode()
         if any(isinstance(effect, Post | StartMachine) for effect in effects):
             self.links.refuse_too_large(effects)

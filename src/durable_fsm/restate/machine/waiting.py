@@ -40,10 +40,9 @@ class WaitHandlers(HostedChart):
         if request.event in self.private_spellings:
             raise errors.Forbidden(chart=self.name, event=request.event)
         if request.event is None:
-            stored = await load_to_read(ctx, self.chart)
-            assert stored.machine is not None
-            if meets(stored.chart, stored.machine, request.until):
-                return receipt(stored.chart, ctx.key(), stored.machine, event="wait_for", outcome="met", reply=None)
+            stored, machine = await load_to_read(ctx, self.chart)
+            if meets(stored.chart, machine, request.until):
+                return receipt(stored.chart, ctx.key(), machine, event="wait_for", outcome="met", reply=None)
         awakeable, called = ctx.awakeable(serde=BYTES)
         asked = ctx.generic_call(self.name, Handler.WAIT, request.order(awakeable), key=ctx.key())
         clock = ctx.sleep(request.timeout)
