@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from collections.abc import Iterable
 from importlib import metadata
@@ -100,6 +102,22 @@ def test_the_wheel_works_with_its_declared_dependencies_only(tmp_path: Path) -> 
     assert ran.stderr == ""
     assert ran.stdout.startswith(str(place))
     assert (place / "durable_fsm" / "py.typed").is_file()
+
+
+def test_the_package_claims_the_python_versions_on_which_it_is_tested() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    project, running = settings["project"], "{}.{}".format(*sys.version_info)
+    claimed = [found.group(1) for one in project["classifiers"] if (found := re.search(r":: Python :: (3\.\d+)$", one))]
+    images = re.findall(r"^FROM python:(3\.\d+)", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+
+    oldest = claimed[0]
+    assert project["requires-python"] == f">={oldest}"
+    assert settings["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert settings["tool"]["mypy"]["python_version"] == settings["tool"]["pyright"]["pythonVersion"] == oldest
+    assert set(images) <= set(claimed)
+    if running not in claimed and "CI" not in os.environ:
+        pytest.skip(f"This is Python {running}. The package claims {claimed}, on which CI runs these tests.")
+    assert claimed == [running]
 
 
 def pip(*arguments: str | Path) -> None:
