@@ -12,16 +12,28 @@ READY := .venv/.ready
 EXTRAS := diagrams,granian,testing,transitions
 step = printf '\n── %s\n'
 
+# ONLY (paths, as pytest takes them) and MATCH (an expression, as its -k) choose what make test runs.
+PART := $(strip $(ONLY) $(MATCH))
+BUILD := build
+TESTED := $(BUILD)/wheel
+TOOK = $(BUILD)/took-$(SCALE)
+
 # SCALE multiplies generated examples, kills and load in the same tests. make passes KEEP to the programs by itself.
 export SCALE ?= 1
 # tee copies pytest's output; without this setting the output would be delayed.
 export PYTHONUNBUFFERED := 1
+# Every command uses the installed durable_fsm, whatever the caller's PYTHONPATH says.
+unexport PYTHONPATH
 # Turns off mkdocs-material's advertisement of its successor.
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## list the commands, and how long each takes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
+	@echo
+	@echo "make test ONLY=tests/server          runs the tests of these paths, as pytest takes them."
+	@echo "make test MATCH='timer and not kill' runs the tests whose names match, as pytest -k takes them."
+	@echo "make test SCALE=10                   runs every test, with more examples and more kills."
 	@echo; echo "Times are for two cores. The first command also installs .venv: a minute and network access, once."
 
 .PHONY: demo
@@ -39,26 +51,51 @@ demo-kafka: $(READY) ## watch Kafka records reach their packages while the serve
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
-test: $(READY) lint types ## run every check and every test, as CI does; a quarter of an hour; SCALE=10 runs more examples and kills
-	@$(step) "mkdocs build --strict"
-	@$(BIN)/mkdocs build --strict --quiet
+test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every check and every test, as CI does; a quarter of an hour
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
-	@$(step) "pytest, SCALE=$(SCALE)"  # coverage runs pytest: our own plugin is imported before pytest-cov could start
-	@mkdir -p build
-	@$(BIN)/coverage erase
-	@set -o pipefail; $(BIN)/coverage run -m pytest -n 2 --dist worksteal --durations=15 2>&1 | tee build/pytest.log
-	@$(BIN)/coverage combine --quiet
+	@$(step) "pytest, SCALE=$(SCALE)"
+	@$(if $(PART),,$(BIN)/coverage erase)
+	@set -o pipefail; set -f; \
+	 $(TESTED)/bin/python $(if $(PART),,-m coverage run) -m pytest -n 2 --dist worksteal \
+	 $(if $(PART),,--durations=15) $(if $(MATCH),-k '$(MATCH)') $(ONLY) 2>&1 | tee -i $(BUILD)/pytest.log
+ifeq ($(PART),)
 	@$(step) "coverage; it must be complete for the core only"
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
-	@$(BIN)/coverage report --include='*/durable_fsm/core/*' --fail-under=100
-	@$(step) "All of it passed"
-	@tail -n 1 build/pytest.log
+	@$(BIN)/coverage report --include='src/durable_fsm/core/*' --fail-under=100
+	@echo "$$(($$(date +%s) - $$(cat $(BUILD)/started)))" > $(TOOK)
+endif
+	@$(step) "$(if $(PART),This part passed,All of it passed)"
+	@tail -n 1 $(BUILD)/pytest.log
+
+.PHONY: announced
+announced:
+	@mkdir -p $(BUILD); date +%s > $(BUILD)/started
+ifeq ($(PART),)
+	@$(step) "Lint, types, the documentation, and every test, run on the wheel and the real Restate server"
+	@if [ -e $(TOOK) ]; then echo "The last time that all of it passed here, it took $$(($$(cat $(TOOK)) / 60)) min $$(($$(cat $(TOOK)) % 60)) s."; \
+	 else echo "It takes about a quarter of an hour on two cores$(if $(filter-out 1,$(SCALE)), at SCALE=1; longer at SCALE=$(SCALE))."; fi
+else
+	@$(step) "The tests chosen by$(if $(ONLY), ONLY='$(ONLY)')$(if $(MATCH), MATCH='$(MATCH)'), run on the wheel and the real Restate server"
+	@echo "Lint, types, the documentation and coverage are left to make test without ONLY and MATCH."
+endif
+	@echo "A failure is printed when it happens. Ctrl-C ends the run with a list of the failures so far."
+
+.PHONY: installed
+installed: $(READY)
+	@$(step) "The wheel, in an environment where src/ cannot be imported"
+	@$(BIN)/python -m tests.installed $(TESTED)
 
 .PHONY: check
-check: $(READY) lint types ## run lint, type checks and the pure tests; under a minute
-	@$(step) "pytest, without the server"
-	@$(BIN)/python -m pytest -m 'not server'
+check: $(READY) lint types ## run lint, type checks and the quick tests without the server; under a minute
+	@$(step) "pytest, the quick tests"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not server and not long'
+
+.PHONY: pages
+pages: $(READY)
+	@$(step) "mkdocs build --strict"
+	@$(BIN)/mkdocs build --strict --quiet
 
 .PHONY: lint
 lint: $(READY)
@@ -94,8 +131,7 @@ bench: $(READY) ## compare the speed of machines with hand-written objects, XSta
 	@$(BIN)/python benchmarks/diagrams.py
 
 .PHONY: docs
-docs: $(READY) ## build the documentation into build/docs; seconds
-	@$(BIN)/mkdocs build --strict --quiet
+docs: pages ## build the documentation into build/docs; seconds
 	@echo "Open build/docs/index.html."
 
 .PHONY: constraints
@@ -114,7 +150,7 @@ clean: ## remove everything that make built, and .venv; the server stays in your
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define NEEDS_PYTHON
-durable_fsm needs Python 3.11 or later; $(PYTHON) is not. Install one, or name it: make PYTHON=python3.12
+durable_fsm needs Python 3.11 or later; $(PYTHON) is not. Install one, or name it: make PYTHON=python3.11
 endef
 
 define NEEDS_PACKAGES
