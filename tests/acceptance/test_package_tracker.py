@@ -179,7 +179,7 @@ def test_the_chart_has_the_states_and_edges_of_the_story() -> None:
         ("in_transit", "update_location", ("delivered",)),
         ("in_transit", "update_location", ()),
     }
-    assert [source.topic for source in chart_from(Package).sources] == [TOPIC]
+    assert [source.topic for source in chart_from(Package).hosting.sources] == [TOPIC]
 
 
 def test_the_server_does_what_the_rehearsal_does(road: Road) -> None:
