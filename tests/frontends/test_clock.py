@@ -69,7 +69,7 @@ def test_a_chart_without_a_clock_finds_no_time() -> None:
     assert door.data.times == [None]
 
 
-def test_a_clock_is_no_part_of_the_digest() -> None:
+def test_a_clock_is_not_part_of_the_digest() -> None:
     clocked, timeless = (
         chart_from(Door),
         chart_from(durable(name="Door")(type("Door", (_Door,), {"__doc__": Door.__doc__}))),

@@ -80,7 +80,7 @@ def test_an_event_that_hides_a_part_of_the_library_is_refused() -> None:
     )
 
 
-def test_unknown_names_are_told_where_they_stand() -> None:
+def test_unknown_names_are_reported_with_their_lines() -> None:
     assert problems(Misnaming) == [
         (
             "callback 'nothing' is neither on the chart nor on its data.",
@@ -115,7 +115,7 @@ class Trapping(StateChart):
         return True
 
 
-def test_what_leads_nowhere_is_refused_by_the_library() -> None:
+def test_an_unreachable_state_is_refused_by_the_library() -> None:
     with pytest.raises(InvalidDefinition, match="unreachable states"):
 
         class Unreachable(StateChart):

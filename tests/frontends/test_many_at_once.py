@@ -156,7 +156,7 @@ def test_items_are_found_in_what_the_activity_receives(
     ],
     ids=["no field", "no field of the input", "coroutine", "clock", "randomness"],
 )
-def test_what_cannot_find_items_is_refused(read: Read, declared: dict[str, Any], problem: str) -> None:
+def test_an_each_that_cannot_find_items_is_refused(read: Read, declared: dict[str, Any], problem: str) -> None:
     assert problem_of(read, activity(pack, **declared)) == problem
 
 
@@ -217,5 +217,5 @@ def test_work_that_no_state_waits_for_has_no_deadline_unless_it_says_so(read: Re
     ],
     ids=["number", "id taken", "no name", "input", "exclusive", "coroutine"],
 )
-def test_what_cannot_be_started_is_refused(read: Read, work: object, problem: str) -> None:
+def test_work_that_cannot_be_started_is_refused(read: Read, work: object, problem: str) -> None:
     assert problem_of(read, work=[work]) == problem

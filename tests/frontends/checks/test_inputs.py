@@ -174,7 +174,7 @@ def test_a_field_of_a_type_that_contains_itself_is_known() -> None:
         statemachine(Nested, input="total")
 
 
-def test_what_cannot_be_known_is_left_to_the_step() -> None:
+def test_a_field_that_cannot_be_known_is_checked_by_the_step() -> None:
     assert given(statemachine(Unmakeable, input="total_cents")) == 3
 
 

@@ -51,11 +51,11 @@ class Stamp(datetime):
         (lambda: SimpleNamespace(clock=time.time), ("reads the clock", "time.time")),
     ],
 )
-def test_what_a_callback_does_beside_deciding_is_seen(function: Callable[[], Any], expected: tuple[str, str]) -> None:
+def test_a_call_that_cannot_be_repeated_is_found(function: Callable[[], Any], expected: tuple[str, str]) -> None:
     assert faults(function) == [expected]
 
 
-def test_what_is_repeatable_is_not_suspected() -> None:
+def test_a_call_that_can_be_repeated_is_not_a_fault() -> None:
     generator = random.Random(1)
     unbound: Any
 

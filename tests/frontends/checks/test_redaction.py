@@ -99,7 +99,7 @@ def test_a_single_name_is_not_taken_for_its_letters() -> None:
         ({"operators_only": [None]}, "operators_only= must be a list of handlers."),
     ],
 )
-def test_what_is_mistaken_is_refused(made: Callable[..., Chart], options: dict[str, Any], message: str) -> None:
+def test_a_wrong_redaction_is_refused(made: Callable[..., Chart], options: dict[str, Any], message: str) -> None:
     with pytest.raises(DefinitionError) as refused:
         made(**options)
 
@@ -119,7 +119,7 @@ def test_data_without_a_type_may_hold_anything() -> None:
 
 
 @both
-def test_what_does_not_fit_is_not_described_where_it_is_redacted(made: Callable[..., Chart]) -> None:
+def test_the_reason_is_hidden_if_a_redacted_member_does_not_fit(made: Callable[..., Chart]) -> None:
     chart = made(redact=["pin"])
     machine = start(chart).snapshot
 

@@ -94,7 +94,7 @@ def test_a_configuration_of_transitions_carries_them_too() -> None:
         chart_from(TransitionsConfig("X", **config, sources=(Kafka("x", decode, events=("pay",)),)))
 
 
-def test_every_problem_is_told_at_once_with_its_place() -> None:
+def test_every_problem_is_reported_at_once_with_its_place() -> None:
     with pytest.raises(DefinitionError) as caught:
         chart_from(order([Kafka("a b", decode), Kafka("x", asynchronous)], [Webhook("x-y", decode, signature=None)]))
 

@@ -180,7 +180,7 @@ def test_an_undo_that_cannot_be_called_is_refused(read: Read, undo: Any, first: 
 
 
 @both
-def test_undoing_what_is_done_nowhere_is_refused(read: Read) -> None:
+def test_undoing_a_state_that_does_not_exist_is_refused(read: Read) -> None:
     with pytest.raises(DefinitionError) as refused:
         read(activity(pack, undo=unpack), undo_all("nowhere"))
 
@@ -321,7 +321,7 @@ def test_undos_are_answered_by_their_names_in_the_order_in_which_they_run() -> N
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
-def test_what_was_stopped_says_how_it_ended(succeeds: bool) -> None:
+def test_a_stopped_activity_says_how_it_ended(succeeds: bool) -> None:
     trip = Rehearsal(Trip)
     trip.create()
     stable_id = trip.stable_id("flight")
@@ -353,7 +353,7 @@ def test_undoing_may_hold_the_machine() -> None:
     assert trip.data.undone == ["paying", "car", "flight"]
 
 
-def test_what_was_begun_and_stopped_at_once_was_cancelled() -> None:
+def test_an_activity_that_is_stopped_at_once_was_cancelled() -> None:
     class Hasty(StateChart[Told]):
         flight = State(initial=True, invoke=activity(book, undo=cancel_flight))
         undoing = State(invoke=undo_all())

@@ -188,7 +188,7 @@ def throw_dice(old: OldMachine) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "migrations",
 )
-def test_what_cannot_be_is_refused_when_the_definition_is_read(migrations: Any, problem: str) -> None:
+def test_an_impossible_version_is_refused_when_the_definition_is_read(migrations: Any, problem: str) -> None:
     @durable(version="0")
     class Kept(StateChart[Old]):
         cart = State(initial=True)
@@ -243,7 +243,7 @@ def test_two_charts_of_one_version_are_refused() -> None:
         chart_from(Twice)
 
 
-def test_both_libraries_say_what_becomes_of_a_machine_that_has_ended() -> None:
+def test_both_libraries_declare_how_long_an_ended_machine_is_kept() -> None:
     @durable(after_end=gone(timedelta(days=1)), create_first=True)
     class Brief(StateChart[Old]):
         cart = State(initial=True)

@@ -78,7 +78,7 @@ def test_a_condition_that_fails_inside_an_if_is_false_and_an_error(tmp_path: Pat
         '<send event="x" namelist="nobody"/>',
     ],
 )
-def test_what_cannot_be_done_is_an_error_of_execution(tmp_path: Path, action: str) -> None:
+def test_an_action_that_cannot_be_done_is_an_error_of_execution(tmp_path: Path, action: str) -> None:
     body = f"""
     <datamodel><data id="n" expr="1"/></datamodel>
     <state id="a"><onentry>{action}</onentry><transition event="error.execution" target="b"/></state><state id="b"/>

@@ -114,7 +114,7 @@ def test_stored_code_is_plain_data_to_a_document_that_is_not_trusted(tmp_path: P
     assert machine.configuration == ("b",)
 
 
-def test_what_scripts_leave_behind_must_have_a_form_in_json(tmp_path: Path) -> None:
+def test_values_that_scripts_leave_behind_must_have_a_form_in_json(tmp_path: Path) -> None:
     chart = scxml(tmp_path, '<state id="a"><onentry><script>import sys</script></onentry></state>', trusted=True)
 
     assert played(chart).snapshot.data == {}

@@ -72,7 +72,7 @@ def test_a_machine_that_was_left_hears_nothing_and_is_not_heard(tmp_path: Path) 
     assert machine.configuration == ("left",)
 
 
-def test_a_machine_that_stands_in_a_document_is_hosted_beside_its_parent(tmp_path: Path) -> None:
+def test_a_machine_inside_a_document_is_hosted_beside_its_parent(tmp_path: Path) -> None:
     hosted = services(chart_from(written(tmp_path, "shop.scxml", SHOP)))
 
     assert [service.name for service in hosted] == ["shop", "shop.history", "till", "till.history"]

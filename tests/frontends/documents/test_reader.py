@@ -92,7 +92,7 @@ def test_the_chart_is_named_after_the_file_where_it_has_no_name(tmp_path: Path) 
     assert chart_from(path).name == "my_lamp"
 
 
-def test_states_stand_in_the_order_they_are_written(tmp_path: Path) -> None:
+def test_states_are_in_the_order_they_are_written(tmp_path: Path) -> None:
     chart = scxml(
         tmp_path, '<parallel id="p"><state id="a"/></parallel><final id="f"/><state id="s"><history id="h"/></state>'
     )
@@ -105,7 +105,7 @@ def test_a_state_without_a_name_gets_one(tmp_path: Path) -> None:
     assert list(scxml(tmp_path, "<state><state/></state><final/>").states) == ["", "state1", "state2", "state3"]
 
 
-def test_what_is_declared_is_known_and_what_is_the_platforms_is_private(tmp_path: Path) -> None:
+def test_declared_events_are_known_and_events_of_the_platform_are_private(tmp_path: Path) -> None:
     chart = scxml(
         tmp_path,
         '<state id="a"><transition event="go b.* error.x done.invoke.y *" target="a"/></state>',

@@ -12,7 +12,7 @@ from durable_fsm.frontends import documents
 from tests.frontends.documents.texts import LAMP, played, problems, written
 
 
-def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
     body = """<state id="a">
       <transition event="go" target="nowhere"/>
       <transition event="on" cond="f()" target="a"/>
@@ -38,7 +38,7 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
         ('<scxml><state id="a"/><final id="a"/></scxml>', "state 'a' is declared twice. Correct it. ("),
     ],
 )
-def test_a_text_that_is_no_scxml(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_text_that_is_not_scxml_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(DefinitionError) as raised:
         documents.chart_from(written(tmp_path, "doc.scxml", text))
     assert problem in str(raised.value)
@@ -59,7 +59,7 @@ def test_a_text_that_is_no_scxml(tmp_path: Path, text: str, problem: str) -> Non
         ),
     ],
 )
-def test_a_text_that_is_no_definition(tmp_path: Path, name: str, text: str, problem: str) -> None:
+def test_a_text_that_is_not_a_definition_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
     with pytest.raises(DefinitionError) as raised:
         documents.chart_from(written(tmp_path, name, text))
     assert problem in str(raised.value)

@@ -465,11 +465,11 @@ def test_two_activities_of_one_id_are_refused() -> None:
     ]
 
 
-def test_what_is_no_chart_is_named() -> None:
+def test_an_object_that_is_not_a_definition_is_named_in_the_error() -> None:
     with pytest.raises(TypeError, match="is not a statechart"):
         chart_from(OrderData)
 
 
-def test_an_event_nobody_declared_is_unknown_and_a_near_miss_is_offered() -> None:
+def test_an_undeclared_event_is_unknown_and_the_nearest_name_is_offered() -> None:
     with pytest.raises(UnknownEvent, match="Did you mean 'checkout'"):
         Rehearsal(Order).send("chekout")

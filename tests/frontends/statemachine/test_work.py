@@ -169,7 +169,7 @@ class Handler:
     def run(self, ctx: InvokeContext) -> None: ...
 
 
-def test_what_works_with_the_librarys_engine_is_refused() -> None:
+def test_an_invoke_that_needs_the_librarys_engine_is_refused() -> None:
     class Strange(StateChart):
         a = State(initial=True, invoke=Handler)
         b = State(invoke="no_such_method")

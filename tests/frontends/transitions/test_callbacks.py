@@ -189,7 +189,7 @@ def test_all_callbacks_of_an_event_share_one_object() -> None:
     ]
 
 
-def test_what_would_be_accepted_is_asked_for_each_event_anew() -> None:
+def test_accepted_events_are_computed_again_after_each_event() -> None:
     class Preparing(Plain):
         def prepare(self) -> None:
             self.n += 1
@@ -207,7 +207,7 @@ def test_what_would_be_accepted_is_asked_for_each_event_anew() -> None:
     assert machine.data.n == 0
 
 
-def test_what_depends_on_the_payload_is_said_to() -> None:
+def test_an_acceptance_that_depends_on_the_payload_says_so() -> None:
     def is_large(event: Any) -> bool:
         return bool(event.kwargs["n"] > 3)
 

@@ -50,7 +50,7 @@ def test_an_order_from_cart_to_paid() -> None:
     assert order.data == OrderData(cents=500, receipt="receipt-1", log=["paid, and paid"])
 
 
-def test_what_a_configuration_says_is_in_the_chart() -> None:
+def test_a_chart_has_everything_that_its_configuration_says() -> None:
     chart = chart_from(ORDER)
 
     assert (chart.name, chart.version, chart.doc) == ("Order", "3", "An order.")
@@ -96,7 +96,7 @@ def test_states_may_be_nested_parallel_and_tagged() -> None:
     assert machine.send("back").configuration == ("A",)
 
 
-def test_transitions_may_stand_inside_a_state() -> None:
+def test_transitions_may_be_written_inside_a_state() -> None:
     inner = {"name": "B", "children": ["x", "y"], "initial": "x", "transitions": [["step", "x", "y"]]}
     machine = Rehearsal(config(states=["A", inner], transitions=[["go", "A", "B_x"]]))
 
@@ -105,7 +105,7 @@ def test_transitions_may_stand_inside_a_state() -> None:
     assert machine.send("step").configuration == ("B", "B_y")
 
 
-def test_a_state_with_children_and_no_beginning_rests_in_itself() -> None:
+def test_a_state_with_children_and_no_initial_one_is_active_alone() -> None:
     machine = Rehearsal(
         config(states=["A", {"name": "B", "children": ["x"]}], transitions=[["go", "A", "B"], ["in", "B", "B_x"]])
     )

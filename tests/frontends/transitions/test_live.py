@@ -68,7 +68,7 @@ def test_a_machine_may_be_its_own_model() -> None:
 
 
 @pytest.mark.parametrize("cls", [Machine, HierarchicalMachine, LockedMachine, LockedHierarchicalMachine])
-def test_a_live_model_is_what_machines_begin_with_and_stays_as_it_is(cls: Any) -> None:
+def test_machines_begin_with_the_attributes_of_a_live_model_which_stays_as_it_is(cls: Any) -> None:
     model = Given(7)
     machine = cls(model, states=["A", "B"], initial="A", auto_transitions=False)
     machine.add_transition("go", "A", "B", after=model.count)

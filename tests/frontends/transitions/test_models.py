@@ -180,7 +180,7 @@ def test_an_event_may_be_named_as_a_callback() -> None:
     assert (machine.configuration, machine.data.n) == (("C",), 4)
 
 
-def test_what_the_model_does_when_a_timeout_is_over_needs_no_name() -> None:
+def test_a_callback_for_a_timeout_need_not_be_named() -> None:
     class Model(Plain):
         def on_timeout_B(self) -> None:  # noqa: N802 - after the state
             self.n += 1

@@ -145,7 +145,7 @@ def test_a_machine_may_be_the_inside_of_a_state() -> None:
     assert machine.send("reset").configuration == ("counting", "counting_1")
 
 
-def test_a_state_of_a_machine_inside_may_stand_for_one_outside() -> None:
+def test_a_state_of_a_nested_machine_may_be_mapped_to_an_outer_state() -> None:
     machine = counting(remap={"done": "waiting"})
     machine.send("count")
     machine.send("increase")

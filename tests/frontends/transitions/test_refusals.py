@@ -42,7 +42,7 @@ def refused(pattern: str) -> Iterator[None]:
         yield
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     async def slow(model: Plain) -> None: ...
 
     found = problems(
@@ -71,7 +71,7 @@ def test_every_problem_is_told_at_once() -> None:
     ]
 
 
-def test_what_the_library_refuses_is_told_in_its_words() -> None:
+def test_a_refusal_by_the_library_is_reported_in_its_own_words() -> None:
     with refused("transitions refuses it: "):
         chart_from(config(states=["A"], transitions=[["go"]]))
 
@@ -248,7 +248,7 @@ def test_problems_say_where_the_configuration_is_written() -> None:
         ),
     ],
 )
-def test_what_is_suspicious_is_warned_of(rest: dict[str, Any], suspicion: str) -> None:
+def test_a_suspicious_definition_causes_a_warning(rest: dict[str, Any], suspicion: str) -> None:
     with pytest.warns(DefinitionWarning, match=suspicion):
         chart_from(config(states=["A", "B", {"name": "E", "final": True}], **rest))
 
