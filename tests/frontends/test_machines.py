@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from durable_fsm import Effects, Failure, TransitionsConfig, activity, chart_fro
 from durable_fsm.core.effects import Post
 from durable_fsm.diagram import graph_of
 from durable_fsm.errors import DefinitionError, DefinitionWarning
+from durable_fsm.frontends.machines import reading
 from durable_fsm.restate.app import services
 from durable_fsm.testing import Rehearsal
 
@@ -210,7 +213,7 @@ async def later(data: DeskData) -> list[str]:
         ),
     ],
 )
-def test_what_cannot_begin_is_refused(invoked: Any, problem: str) -> None:
+def test_a_machine_that_cannot_begin_is_refused(invoked: Any, problem: str) -> None:
     [found] = problems(lambda: desk(invoked))
 
     assert found.startswith(problem)
@@ -240,7 +243,7 @@ def test_a_machine_that_runs_itself_is_refused() -> None:
     )
     machines["a"] = other
 
-    assert problems(lambda: endless) == ["machine 'a' is a Endless again, which would start machines without end."]
+    assert problems(lambda: endless) == ["machine 'a' runs Endless again, which would start machines without end."]
 
 
 @pytest.mark.parametrize(
@@ -251,13 +254,44 @@ def test_a_machine_that_runs_itself_is_refused() -> None:
         ({"a": [machine(Letter, each=list), machine(Letter, each=list)]}, "two activities have the id 'a'."),
     ],
 )
-def test_what_a_configuration_cannot_run_is_refused(machines: Any, problem: str) -> None:
+def test_a_machine_that_a_configuration_cannot_run_is_refused(machines: Any, problem: str) -> None:
     config = TransitionsConfig("Desk", states=["a"], initial="a", machines=machines)
 
     assert problem in problems(lambda: config)
 
 
-def test_nothing_is_said_twice() -> None:
+def test_a_definition_may_be_read_while_another_thread_reads_it_too() -> None:
+    class Office(StateChart):
+        writing = State(initial=True, invoke=machine(Letter, input=lambda _: {"to": "Ada"}))
+        done = State(final=True)
+        done_invoke_writing = writing.to(done)
+        error_invoke_writing = writing.to(done)
+
+    with reading(Letter), ThreadPoolExecutor(1) as another:
+        office = another.submit(chart_from, Office).result()
+
+    assert office.states["writing"].machines[0].chart is chart_from(Letter)
+
+
+def test_threads_that_read_a_definition_at_once_get_one_chart() -> None:
+    class Brief(StateChart):
+        open = State(initial=True)
+        closed = State(final=True)
+        close = open.to(closed)
+
+    start = threading.Barrier(8)
+
+    def read() -> object:
+        start.wait()
+        return chart_from(Brief)
+
+    with ThreadPoolExecutor(8) as pool:
+        charts = [each.result() for each in [pool.submit(read) for _ in range(8)]]
+
+    assert {id(chart) for chart in charts} == {id(chart_from(Brief))}
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="leave input= out"):
         machine(Letter, input="to", each="many")
     with pytest.raises(ValueError, match="needs each="):
@@ -367,7 +401,7 @@ def test_a_machine_rehearsed_beside_another_takes_its_messages_and_answers() -> 
     assert two.now == SECOND
 
 
-def test_what_a_machine_rehearsed_beside_another_does_not_take_comes_back() -> None:
+def test_a_message_that_a_machine_rehearsed_beside_another_refuses_is_returned() -> None:
     one = Rehearsal(Pen, key="p-1")
     two = Rehearsal(Pen, key="p-2", beside=one)
     two.send("close")
@@ -380,7 +414,7 @@ def test_what_a_machine_rehearsed_beside_another_does_not_take_comes_back() -> N
     ]
 
 
-def test_what_a_child_does_not_take_comes_back_in_a_rehearsal() -> None:
+def test_a_message_that_a_child_refuses_is_returned_in_a_rehearsal() -> None:
     class Desk(StateChart[PenData]):
         busy = State(initial=True, invoke=machine(Lamp))
         done = State(final=True)

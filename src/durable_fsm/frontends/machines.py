@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from durable_fsm.core.address import chart_name
@@ -18,7 +19,8 @@ from durable_fsm.frontends.declare import Input, Items, each_of
 ReadChart = Callable[[object], Chart]
 """Reads a definition of any front-end. The readers get it as an argument, so that they do not import each other."""
 
-_being_read: list[object] = []
+# of this thread: another one may read the same definition meanwhile
+_being_read: ContextVar[tuple[object, ...]] = ContextVar("being_read", default=())
 
 
 class MachineOf:
@@ -80,8 +82,8 @@ def child_of(
     declared: MachineOf, id: str, problem: Report, place: Location | None = None, *, read: ReadChart
 ) -> Child | None:
     """Read the machine's definition, and make it a child of the chart; None if a problem was reported."""
-    if any(declared.definition is one for one in _being_read):
-        what = f"machine '{id}' is a {declared.__name__} again, which would start machines without end."
+    if any(declared.definition is one for one in _being_read.get()):
+        what = f"machine '{id}' runs {declared.__name__} again, which would start machines without end."
         problem(what, "Send to it instead: effects.send(event, to=(definition, key)).", place)
         return None
     chart = read(declared.definition)
@@ -102,11 +104,11 @@ def child_of(
 @contextmanager
 def reading(definition: object) -> Generator[None]:
     """Note that a definition is being read: it cannot be one of its own machines."""
-    _being_read.append(definition)
+    before = _being_read.set((*_being_read.get(), definition))
     try:
         yield
     finally:
-        _being_read.pop()
+        _being_read.reset(before)
 
 
 def _without_data(chart: Chart) -> str | None:

@@ -54,7 +54,8 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
     cls = cast("type[StateChart[Any]]", definition)
     if cls not in _charts:
         with reading(cls):
-            _charts[cls] = ClassReader(cls, read).chart()
+            chart = ClassReader(cls, read).chart()
+        _charts.setdefault(cls, chart)  # if another thread was faster, its chart is the one
     return _charts[cls]
 
 

@@ -69,7 +69,8 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
     if isinstance(definition, TransitionsConfig):
         if definition not in _charts:
             with reading(definition):
-                _charts[definition] = MachineReader(built(definition), definition, model_of(definition), read).chart()
+                chart = MachineReader(built(definition), definition, model_of(definition), read).chart()
+            _charts.setdefault(definition, chart)  # if another thread was faster, its chart is the one
         return _charts[definition]
     machine = cast("Any", definition)
     model = model_in(machine)
