@@ -41,9 +41,7 @@ IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
 
 
 def services(*definitions: object, settings: Settings | None = None) -> list[Service]:
-    """The Restate services of some charts: a virtual object each, its record, and a runner where there are activities.
-
-    The charts that they run as children are served beside them.
+    """The Restate services of some charts, and of those that they run as children; `names` lists them for one chart.
 
     Args:
         settings: those of the environment, if not given.
@@ -65,10 +63,10 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
             found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:
             if one.activities:
-                runner = ActivityService(one).service()
+                service = ActivityService(one).service()
                 if one.work:
-                    add_detached(runner, one)
-                found.append(runner)
+                    add_detached(service, one)
+                found.append(service)
         activities = [activity for one in chart.served for activity in one.activities.values()]
         if any(map(has_steps, activities)):
             found.append(companion(chart))
@@ -83,7 +81,7 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
 
 
 def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
-    """What a chart's topics and webhooks need beside its machines."""
+    """The services of a chart's topics and webhooks."""
     found: list[restate.Service | restate.VirtualObject] = []
     if any(source.key is not None for source in chart.hosting.sources):
         found.append(Topics(chart).forwarder())

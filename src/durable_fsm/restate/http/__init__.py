@@ -1,1 +1,1 @@
-"""What machines say over HTTP: requests, answers and errors, and the document that describes them."""
+"""The HTTP interface of machines: requests, answers and errors, and the document that describes it."""

@@ -1,1 +1,1 @@
-"""What operators see of machines: log records, spans and counters, without what a chart redacts."""
+"""Log records, spans and counters for operators, without the values that a chart redacts."""
