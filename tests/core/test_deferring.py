@@ -305,7 +305,7 @@ def test_a_name_that_a_sender_made_up_is_not_remembered() -> None:
 
     for name in ("x.a", "x.b"):
         assert step(made, machine, Event(name)).outcome is Outcome.IGNORED
-    assert not any("x.a" in key for key in index_of(made)._stances)
+    assert not any("x.a" in key for key in index_of(made).stances)
 
 
 def test_a_machine_says_what_it_would_do() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from durable_fsm.core import index, plan
+from durable_fsm.core import index, program
 from durable_fsm.core.chart import Transition
 from durable_fsm.core.program import index_of, program_of
 from tests.building import Driven, chart, edge, guard, watched
@@ -249,11 +249,11 @@ def test_names_made_up_by_senders_do_not_fill_the_memory() -> None:
     machine.take("pay")
 
     assert {event for _, event in index_of(made)._by_event} == {"pay"}
-    assert {event for _, event in index_of(made)._candidates} == {"pay"}
+    assert {event for _, event in index_of(made).candidates} == {"pay"}
 
 
 def test_what_is_remembered_about_configurations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "KEPT", 2)
+    monkeypatch.setattr(program, "KEPT", 2)
     monkeypatch.setattr(index, "KEPT", 2)
     states = [f"s{number}" for number in range(9)]
     edges = [edge(here, "go", there) for here, there in zip(states, [*states[1:], "s0"], strict=True)]
@@ -263,9 +263,9 @@ def test_what_is_remembered_about_configurations_is_bounded(monkeypatch: pytest.
         machine.take("go")
         assert machine.leaves == (f"s{(number + 1) % 9}",)
 
-    assert len(program_of(machine.chart).plans._known) <= 2
-    assert len(index_of(machine.chart)._candidates) <= 2
-    assert len(index_of(machine.chart)._active) <= 2
+    assert len(program_of(machine.chart).plans) <= 2
+    assert len(index_of(machine.chart).candidates) <= 2
+    assert len(index_of(machine.chart).active) <= 2
 
 
 def test_a_guard_sees_data_payload_and_configuration() -> None:

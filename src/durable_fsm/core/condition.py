@@ -63,7 +63,7 @@ def _fault_in_any(chart: Chart, wanted: Json, *, with_event: bool, nested: bool)
 def meets(chart: Chart, machine: Snapshot, condition: Mapping[str, Json], token: str = "") -> bool:
     """Whether the machine meets the condition; *token* is that of the waiter's own deferred event, if any."""
     kind, wanted = next(iter(condition.items()))
-    active = index_of(chart).active(machine.configuration)
+    active = index_of(chart).active[machine.configuration]
     match kind:
         case "state":
             return wanted in active

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
@@ -31,23 +31,45 @@ class Stance(Enum):
     IGNORE = "ignore"
 
 
+Leaves: TypeAlias = tuple[str, ...]
 Candidates: TypeAlias = tuple[tuple[Transition, ...], ...]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-def _remember(known: dict[K, V], key: K, value: V) -> None:
-    if len(known) >= KEPT:
-        known.clear()
-    known[key] = value
+class Remembered(dict[K, V]):
+    """Answers, each worked out when it is first asked for: `index.active[leaves]`. Any other time it is a lookup.
+
+    Answers to some keys may not be kept: names made up by senders must not fill the memory.
+    """
+
+    def __init__(self, answer: Callable[[K], V], *, keeps: Callable[[K], bool] | None = None) -> None:
+        super().__init__()
+        self._answer = answer
+        self._keeps = keeps
+
+    def __missing__(self, key: K) -> V:
+        found = self._answer(key)
+        if self._keeps is None or self._keeps(key):
+            if len(self) >= KEPT:
+                self.clear()
+            self[key] = found
+        return found
 
 
 class Index:
-    """Ancestors, document order and transitions by state; answers are cached per (state, event).
+    """Ancestors, document order and transitions by state.
 
     `order` maps ids to document order, `ancestors` an id to its ancestors, nearest first, the root last. `initial` has
     a transition for every compound and history state, `regions` the children of a state without its histories.
+
+    Answers that every event asks for are `Remembered`. Leaves are the active leaves, in document order:
+
+        active[leaves]               the whole configuration, without the root
+        active_in_order[leaves]      the same, in document order; raises KeyError for ids that the chart does not have
+        candidates[leaves, event]    for each leaf the transitions to ask, the innermost first; eventless ones for None
+        stances[leaves, event]       candidates for an event from outside, and what becomes of it if none is enabled
     """
 
     def __init__(self, chart: Chart) -> None:
@@ -75,10 +97,16 @@ class Index:
         self.descriptors = frozenset(descriptor for edge in chart.transitions for descriptor in edge.events)
         self._declared = frozenset(chart.events)
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
-        self._active: dict[tuple[str, ...], frozenset[str]] = {}
-        self._in_order: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._candidates: dict[tuple[tuple[str, ...], str | None], Candidates] = {}
-        self._stances: dict[tuple[tuple[str, ...], str], tuple[Candidates, frozenset[Stance]]] = {}
+        self.active = Remembered[Leaves, frozenset[str]](lambda leaves: frozenset(self.with_ancestors(leaves)))
+        self.active_in_order = Remembered[Leaves, tuple[str, ...]](
+            lambda leaves: tuple(self.in_order(self.active[leaves]))
+        )
+        self.candidates = Remembered[tuple[Leaves, str | None], Candidates](
+            self._candidates, keeps=lambda key: key[1] is None or key[1] in self._declared
+        )
+        self.stances = Remembered[tuple[Leaves, str], tuple[Candidates, frozenset[Stance]]](
+            self._stances, keeps=lambda key: key[1] in self._declared
+        )
         self.has_stances = any(state.defers or state.ignores for state in chart.states.values())
         self.has_history = any(self.histories.values())
         self.parallels_at_top = tuple(id for id in self.regions[ROOT] if chart.states[id].kind is Kind.PARALLEL)
@@ -106,35 +134,23 @@ class Index:
                 self._by_event[state, event] = found
         return found
 
-    def candidates(self, leaves: tuple[str, ...], event: str | None) -> Candidates:
-        """For each leaf the transitions to ask, the innermost first; without an event the eventless ones."""
-        found = self._candidates.get((leaves, event))
-        if found is None:
-            found = tuple(
-                tuple(
-                    transition
-                    for state in (leaf, *self.ancestors[leaf])
-                    for transition in (self.eventless[state] if event is None else self.taking(state, event))
-                )
-                for leaf in leaves
+    def _candidates(self, key: tuple[Leaves, str | None]) -> Candidates:
+        leaves, event = key
+        return tuple(
+            tuple(
+                transition
+                for state in (leaf, *self.ancestors[leaf])
+                for transition in (self.eventless[state] if event is None else self.taking(state, event))
             )
-            if event is None or event in self._declared:
-                _remember(self._candidates, (leaves, event), found)
-        return found
+            for leaf in leaves
+        )
 
-    def stances(self, leaves: tuple[str, ...], event: str) -> tuple[Candidates, frozenset[Stance]]:
-        """The candidates for an event from outside, and what becomes of it if none is enabled.
-
-        A deferred event does not reach the states around the one that defers it: their transitions are not candidates.
-        """
-        found = self._stances.get((leaves, event))
-        if found is None:
-            paths = [self._heard(leaf, event) for leaf in leaves]
-            candidates = tuple(tuple(edge for id in path for edge in self.taking(id, event)) for path, _ in paths)
-            found = candidates, frozenset(stance for _, stance in paths if stance is not None)
-            if event in self._declared:
-                _remember(self._stances, (leaves, event), found)
-        return found
+    def _stances(self, key: tuple[Leaves, str]) -> tuple[Candidates, frozenset[Stance]]:
+        # A deferred event does not reach the states around the one that defers it: their transitions are not candidates.
+        leaves, event = key
+        paths = [self._heard(leaf, event) for leaf in leaves]
+        candidates = tuple(tuple(edge for id in path for edge in self.taking(id, event)) for path, _ in paths)
+        return candidates, frozenset(stance for _, stance in paths if stance is not None)
 
     def _heard(self, leaf: str, event: str) -> tuple[list[str], Stance | None]:
         """The states from the leaf outwards that hear of the event, and the innermost stance among theirs."""
@@ -148,26 +164,6 @@ class Index:
             if any(matches(descriptor, event) for descriptor in state.ignores):
                 stance = stance or Stance.IGNORE
         return path, stance
-
-    def active(self, leaves: tuple[str, ...]) -> frozenset[str]:
-        """The whole configuration that has these leaves, without the root."""
-        found = self._active.get(leaves)
-        if found is None:
-            found = frozenset(self.with_ancestors(leaves))
-            _remember(self._active, leaves, found)
-        return found
-
-    def active_in_order(self, leaves: tuple[str, ...]) -> tuple[str, ...]:
-        """The same, in document order.
-
-        Raises:
-            KeyError: the chart does not have one of them.
-        """
-        found = self._in_order.get(leaves)
-        if found is None:
-            found = tuple(self.in_order(self.active(leaves)))
-            _remember(self._in_order, leaves, found)
-        return found
 
     def knows(self, event: str) -> bool:
         """Whether any transition of the chart could ever take *event*."""

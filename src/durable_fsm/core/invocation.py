@@ -266,8 +266,6 @@ def part_ended(machine: Working, child: ChildMachine, part: int, each: Each) -> 
 
 def forward(machine: Working) -> bool:
     """Send the event on to the children that want to see all of them; False if there are none."""
-    if not machine.machines:
-        return False
     keen = [child for child in machine.machines.values() if declared(machine, child).autoforward]
     event = machine.event
     for child in keen:

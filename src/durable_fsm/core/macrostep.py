@@ -8,7 +8,7 @@ A *microstep* takes one set of transitions. Each active leaf asks itself and the
 that its event selects and whose guards pass; that is `selection.select_transitions`. In parallel regions several may be
 enabled at once. Two of them conflict if they would leave the same state: the inner one wins, then the first in document
 order. The states that remain to be left and entered follow from the configuration, the transitions and the history
-alone, so `plan.Plans` works them out once and keeps them. Then, and only then, the author's code runs, in this order:
+alone, so `Program.plan` works them out once and keeps them. Then, and only then, the author's code runs, in this order:
 
     before      of the transitions, while everything is still active; one that raises stops the microstep
     exit        of the states that are left, from the inside out; their timers, activities and machines end
@@ -63,7 +63,7 @@ class Macrostep(Working):
 
     def __init__(self, chart: Chart, before: Snapshot, data: object, event: Event) -> None:
         super().__init__(chart, before, event)
-        self.scope = Scope(chart, event, data, Requests(self), before, self.active)
+        self.scope = Scope(chart, event, data, partial(Requests, self), before, self.active)
         self._passes = partial(callbacks.passes, self)
 
     @classmethod
@@ -88,11 +88,11 @@ class Macrostep(Working):
         Raises:
             Refused: a validator does not let it in.
         """
-        forwarded = invocation.forward(self)
+        forwarded = bool(self.machines) and invocation.forward(self)
         event = self.event = self.typed(self.event)
         candidates, stances = None, NONE
         if self.index.has_stances and event.origin in OTHERS:
-            candidates, stances = self.index.stances(self.leaves, event.name)
+            candidates, stances = self.index.stances[self.leaves, event.name]
         enabled = self.select(event, candidates)
         if enabled is not None:
             self.microstep(enabled, event)
@@ -115,14 +115,14 @@ class Macrostep(Working):
         if event is not None:
             self.scope.event = event
         if candidates is None:
-            candidates = self.index.candidates(self.leaves, None if event is None else event.name)
+            candidates = self.index.candidates[self.leaves, None if event is None else event.name]
         enabled = select_transitions(candidates, self._passes)
-        return self.plans.of(self.leaves, self.history, enabled) if enabled else None
+        return self.program.plan(self.leaves, self.history, enabled) if enabled else None
 
     def begin(self) -> None:
         """Enter the initial states."""
         initial = self.index.initial[self.chart.root.id]
-        self.microstep(self.plans.of((), self.history, [initial]), None)
+        self.microstep(self.program.plan((), self.history, [initial]), None)
         self.complete()
 
     def follow(self) -> Step:

@@ -1,4 +1,4 @@
-"""Plans of microsteps: worked out once for each configuration and set of transitions, then looked up.
+"""Plans of microsteps: worked out once for each configuration and set of transitions, and kept by the program.
 
 Which states a microstep leaves and enters follows from the configuration, the transitions and the history alone, so a
 chart that is stepped often pays for the algorithm once.
@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from durable_fsm.core import selection
 from durable_fsm.core.chart import Kind, State, Transition
 from durable_fsm.core.index import Index
-
-KEPT = 4_096
-"""Plans of one chart that are remembered; charts with more combinations than that forget all and begin again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,69 +55,48 @@ class Plan:
     leaves: tuple[str, ...]
 
 
-class Plans:
-    """The plans of one chart."""
+def plan_of(
+    index: Index, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
+) -> Plan:
+    """The plan for these transitions, conflicts not yet resolved, in this configuration."""
+    active = index.active[leaves]
+    taken = selection.remove_conflicting_transitions(index, active, history, list(enabled))
+    exits = selection.compute_exit_set(index, active, history, taken)
+    exited = index.in_order(exits)[::-1]
+    memories = {id: below for state in exited for id, below in _remembered(index, state, leaves, active)}
+    entry = selection.compute_entry_set(index, {**history, **memories}, taken)
+    entered = index.in_order(entry.states)
+    after = active.difference(exited).union(entered)
+    return Plan(
+        transitions=tuple(taken),
+        keys=tuple(transition.key for transition in taken if transition.key),
+        departures=tuple(Departure(index.states[id], exits[id]) for id in exited),
+        arrivals=tuple(
+            Arrival(
+                index.states[id],
+                entry.states[id],
+                tuple(found for found in (entry.default.get(id), entry.history.get(id)) if found is not None),
+            )
+            for id in entered
+        ),
+        exited=tuple(exited),
+        entered=tuple(entered),
+        memories=tuple(memories.items()),
+        before=active,
+        after=after,
+        leaves=index.leaves(after),
+    )
 
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        self._known: dict[tuple[object, ...], Plan] = {}
 
-    def of(
-        self, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
-    ) -> Plan:
-        """The plan for these transitions, conflicts not yet resolved, in this configuration."""
-        key: tuple[object, ...] = (leaves, *map(id, enabled))  # the chart keeps its transitions, and so their ids
-        if self.index.has_history:
-            key = (*key, *history.items())
-        plan = self._known.get(key)
-        if plan is None:
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            plan = self._known[key] = self.made(leaves, history, enabled)
-        return plan
-
-    def made(
-        self, leaves: tuple[str, ...], history: Mapping[str, tuple[str, ...]], enabled: Sequence[Transition]
-    ) -> Plan:
-        """The plan for transitions that are none of the chart's, and which therefore is not kept."""
-        index = self.index
-        active = index.active(leaves)
-        taken = selection.remove_conflicting_transitions(index, active, history, list(enabled))
-        exits = selection.compute_exit_set(index, active, history, taken)
-        exited = index.in_order(exits)[::-1]
-        memories = {id: below for state in exited for id, below in self._remembered(state, leaves, active)}
-        entry = selection.compute_entry_set(index, {**history, **memories}, taken)
-        entered = index.in_order(entry.states)
-        after = active.difference(exited).union(entered)
-        return Plan(
-            transitions=tuple(taken),
-            keys=tuple(transition.key for transition in taken if transition.key),
-            departures=tuple(Departure(index.states[id], exits[id]) for id in exited),
-            arrivals=tuple(
-                Arrival(
-                    index.states[id],
-                    entry.states[id],
-                    tuple(found for found in (entry.default.get(id), entry.history.get(id)) if found is not None),
-                )
-                for id in entered
-            ),
-            exited=tuple(exited),
-            entered=tuple(entered),
-            memories=tuple(memories.items()),
-            before=active,
-            after=after,
-            leaves=index.leaves(after),
-        )
-
-    def _remembered(
-        self, id: str, leaves: tuple[str, ...], active: frozenset[str]
-    ) -> list[tuple[str, tuple[str, ...]]]:
-        """The memories of the history states in a state that is left."""
-        found: list[tuple[str, tuple[str, ...]]] = []
-        for memory in self.index.histories[id]:
-            if memory.kind is Kind.DEEP_HISTORY:
-                below = [leaf for leaf in leaves if self.index.is_descendant(leaf, id)]
-            else:
-                below = [child for child in self.index.regions[id] if child in active]
-            found.append((memory.id, tuple(below)))
-        return found
+def _remembered(
+    index: Index, id: str, leaves: tuple[str, ...], active: frozenset[str]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """What the histories of a state remember when it is left."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for memory in index.histories[id]:
+        if memory.kind is Kind.DEEP_HISTORY:
+            below = [leaf for leaf in leaves if index.is_descendant(leaf, id)]
+        else:
+            below = [child for child in index.regions[id] if child in active]
+        found.append((memory.id, tuple(below)))
+    return found

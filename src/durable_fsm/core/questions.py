@@ -74,8 +74,8 @@ def acceptance_of(chart: Chart, snapshot: Snapshot, *, now: datetime | None = No
 def _answer(chart: Chart, snapshot: Snapshot, data: object, event: Event) -> Acceptance:
     index = index_of(chart)
     active = index.with_ancestors(snapshot.configuration)
-    scope = Scope(chart, event, data, _Nothing(), snapshot, active)
-    candidates, stances = index.stances(snapshot.configuration, event.name)
+    scope = Scope(chart, event, data, _Nothing, snapshot, active)
+    candidates, stances = index.stances[snapshot.configuration, event.name]
     answers = {_passes(scope, edge) for of_leaf in candidates for edge in of_leaf}
     answers |= {_STANCES[stance] for stance in stances}
     return next((answer for answer in _STRONGEST if answer in answers), Acceptance.NO)

@@ -14,7 +14,8 @@ from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.macrostep import Macrostep
-from durable_fsm.core.program import program_of
+from durable_fsm.core.plan import plan_of
+from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.values import Json
 from durable_fsm.errors import NotRepairable
@@ -70,7 +71,7 @@ def move(
             known = tuple(id for id in chart.states if id != ROOT)
             raise NotRepairable(chart=chart.name, problem=f"there is no state '{target}'.", known=known)
     edge = Transition("", ROOT, tuple(targets))
-    plan = program_of(chart).plans.made(snapshot.configuration, snapshot.history, [edge])
+    plan = plan_of(index_of(chart), snapshot.configuration, snapshot.history, [edge])
     for state in chart.states.values():
         if state.kind is Kind.COMPOUND and len([id for id in state.children if id in plan.after]) > 1:
             together = [id for id in state.children if id in plan.after]

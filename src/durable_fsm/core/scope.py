@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from durable_fsm.core.address import Receiver
@@ -127,7 +128,13 @@ class Scope:
     prepared: tuple[Event, object] | None = None
 
     def __init__(
-        self, chart: Chart, event: Event, data: object, asked: Asked, before: Snapshot, configuration: AbstractSet[str]
+        self,
+        chart: Chart,
+        event: Event,
+        data: object,
+        asked: Callable[[], Asked],
+        before: Snapshot,
+        configuration: AbstractSet[str],
     ) -> None:
         self.chart = chart
         self.event = event
@@ -143,7 +150,7 @@ class Scope:
     @cached_property
     def effects(self) -> Effects:
         """Requests of the callback to the world."""
-        return Effects(self._asked)
+        return Effects(self._asked())
 
     @cached_property
     def ids(self) -> Ids:

@@ -177,7 +177,7 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
     The leaves alone, where the chart does not know them.
     """
     try:
-        return index_of(chart).active_in_order(snapshot.configuration)
+        return index_of(chart).active_in_order[snapshot.configuration]
     except KeyError:
         return snapshot.configuration
 
@@ -199,7 +199,7 @@ def _admit(chart: Chart, name: str) -> None:
     """Refuse what senders outside may not send."""
     if not may_come_from_outside(chart, name):
         raise Forbidden(chart=chart.name, event=name)
-    if not index_of(chart).knows(name):
+    if name not in chart.events and not index_of(chart).knows(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)
 
 

@@ -190,7 +190,8 @@ class Turn:
         result = step(self.chart, before, changed(event, seed=self._seed, at=self.time))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
-        self._absorb(recorded_name(before, event), result, note=note)
+        name = event.name if event.token is None else recorded_name(before, event)
+        self._absorb(name, result, note=note)
         return result.outcome
 
     def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
@@ -246,7 +247,7 @@ class Turn:
         if machine is None or machine is self._asked or machine.status is Status.FAILED:
             return False
         for kept in machine.deferred:
-            candidates, stances = index_of(self.chart).stances(machine.configuration, kept.event)
+            candidates, stances = index_of(self.chart).stances[machine.configuration, kept.event]
             if Stance.DEFER in stances and not any(candidates):
                 continue
             try:
@@ -263,24 +264,23 @@ class Turn:
         return False
 
     def _absorb(self, event: str, result: Step, token: str = "", note: Json = None) -> None:
-        if result.snapshot is not self.snapshot:
-            outcome = result.outcome.value
-            seq, leaves = result.snapshot.seq, result.snapshot.configuration
-            self.log.append(
-                Taken(seq, event, outcome, result.trace, result.reply, token, note=note, configuration=leaves)
-            )
-        self.snapshot = result.snapshot
-        self.trace.extend(result.trace)
+        reply: Json = None
         for effect in result.effects:
             match effect:
                 case Reply():
-                    self.reply = effect.value
+                    reply = self.reply = effect.value
                 case Send(after=after, at=None) if after == NOW:
                     self._keep(effect)
                 case StartActivity(exclusive=True):
                     self._keep(effect)
                 case _:
                     self._effects.append(effect)
+        if result.snapshot is not self.snapshot:
+            outcome, seq = result.outcome.value, result.snapshot.seq
+            leaves = result.snapshot.configuration
+            self.log.append(Taken(seq, event, outcome, result.trace, reply, token, note=note, configuration=leaves))
+        self.snapshot = result.snapshot
+        self.trace.extend(result.trace)
 
     def _keep(self, effect: Send | StartActivity) -> None:
         self._kept.add(effect.token)

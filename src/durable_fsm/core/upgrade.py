@@ -214,7 +214,7 @@ class _Translation:
     def _result(self, path: tuple[str, ...]) -> Upgraded:
         chart, machine = self.chart, self.machine
         leaves = self.configuration()
-        active = index_of(chart).active(leaves)
+        active = index_of(chart).active[leaves]
         activities = self.activities(active)
         stopping = self.still_stopping(activities)
         machines = tuple(child for child in self.children.values() if self.has_place(child, active))
@@ -249,7 +249,7 @@ class _Translation:
             ),
             *(StopMachine(token) for token in _missing(machine.machines, machines)),
         )
-        stayed = index_of(chart).active(tuple(id for id in leaves if id in self.leaves))
+        stayed = index_of(chart).active[tuple(id for id in leaves if id in self.leaves)]
         upgrade = Upgrade(path, ended, active - stayed, tuple(self.dropped))
         return Upgraded(chart, after, upgrade)
 
@@ -261,7 +261,7 @@ class _Translation:
                 raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
             if state.kind not in (Kind.ATOMIC, Kind.FINAL):
                 raise self.refusal(f"it leads to '{id}', which is not a leaf: name a state inside it.")
-        active = index_of(chart).active(tuple(found))
+        active = index_of(chart).active[tuple(found)]
         for state in [chart.root, *(chart.states[id] for id in index_of(chart).in_order(active))]:
             inside = [id for id in index_of(chart).regions[state.id] if id in active]
             if state.kind is Kind.COMPOUND and len(inside) > 1:

@@ -42,11 +42,11 @@ class Working:
         program = program_of(chart)
         self.chart = chart
         self.index = program.index
-        self.plans = program.plans
+        self.program = program
         self.before = before
         self.event = event
         self.leaves = before.configuration
-        self.active = set(self.index.active(self.leaves))
+        self.active = set(self.index.active[self.leaves])
         self.history = before.history
         self.timers = {timer.token: timer for timer in before.timers} if before.timers else {}
         self.activities = {running.token: running for running in before.activities} if before.activities else {}

@@ -137,7 +137,7 @@ def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
         scope.on(edge)
         return all(bool(guard.call(scope)) is not guard.negated for guard in edge.guards)
 
-    return any(passes(edge) for edges in index.candidates(index.leaves(here.active), event) for edge in edges)
+    return any(passes(edge) for edges in index.candidates[index.leaves(here.active), event] for edge in edges)
 
 
 def _is_active(id: str) -> Callable[..., bool]:
