@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from durable_fsm.core.events import Failure
+from durable_fsm.core.messages import ChildEnd, Envelope, Message, Parent, Returned
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import WaitOrder
 from durable_fsm.restate.machine.deliveries import Delivery, load_parked
 from durable_fsm.restate.machine.waiters import Waiter, Waiters
-from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder, Envelope, Parent
+from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder, read
 from tests.memory import MemoryContext
 
 PARENT = Parent("Office", "o-1", "t.1", "letter")
@@ -23,14 +25,6 @@ RECORDS: list[tuple[str, msgspec.Struct]] = [
     (
         '{"activity":"pay","error":{"code":402,"message":"no","source":"","type":"Declined"},"token":"t.1"}',
         Delivery("t.1", "pay", error=Failure("Declined", "no", 402)),
-    ),
-    (
-        '{"chart":"Order","event":"pay","key":"o-1","kind":"event","life":"l","payload":null,"to":"#_x"}',
-        Envelope("event", event="pay", chart="Order", key="o-1", life="l", to="#_x"),
-    ),
-    (
-        '{"error":{"message":"gone","source":"letter","type":"lost"},"id":"letter","kind":"end","payload":null,"token":"t.1"}',
-        Envelope("end", error=Failure("lost", "gone", source="letter"), id="letter", token="t.1"),
     ),
     (
         '{"data":{"a":1},"parent":{"chart":"Office","id":"letter","key":"o-1","token":"t.1"},"session":"Office.l"}',
@@ -43,6 +37,20 @@ RECORDS: list[tuple[str, msgspec.Struct]] = [
     (
         '{"awakeable":"sign_1","event":null,"payload":null,"until":{"state":"paid"}}',
         WaitOrder({"state": "paid"}, None, None, "sign_1"),
+    ),
+]
+ENVELOPES: list[tuple[str, Envelope]] = [
+    (
+        '{"chart":"Order","event":"pay","key":"o-1","kind":"event","life":"l","payload":null,"to":"#_x"}',
+        Message("pay", chart="Order", key="o-1", life="l", to="#_x"),
+    ),
+    (
+        '{"error":{"message":"gone","source":"letter","type":"lost"},"id":"letter","kind":"end","payload":null,"token":"t.1"}',
+        ChildEnd("t.1", "letter", error=Failure("lost", "gone", source="letter")),
+    ),
+    (
+        '{"error":{"message":"no","source":"#_x","type":"Finished"},"kind":"returned","life":"l","payload":null,"tries":2}',
+        Returned(Failure("Finished", "no", source="#_x"), "l", 2),
     ),
 ]
 IDS = [f"{type(record).__name__} {number}" for number, (_, record) in enumerate(RECORDS, 1)]
@@ -60,6 +68,12 @@ def test_a_record_is_written_as_readable_json_that_says_the_same(text: str, reco
     assert {name: value for name, value in json.loads(text).items() if value is not None} == {
         name: value for name, value in written.items() if value is not None
     }
+
+
+@pytest.mark.parametrize(("text", "envelope"), ENVELOPES)
+def test_an_envelope_of_an_earlier_build_is_read_and_written_the_same(text: str, envelope: Envelope) -> None:
+    assert read(text) == envelope
+    assert json.loads(dumps(envelope)) == {name: value for name, value in json.loads(text).items() if value is not None}
 
 
 def test_a_member_that_a_later_build_added_is_ignored() -> None:

@@ -18,13 +18,13 @@ from restate import ObjectContext, ObjectSharedContext
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import record_of, snapshot_from_text, snapshot_in
+from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import HistoryTail
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
-from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability import redaction
 

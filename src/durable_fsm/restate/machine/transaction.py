@@ -60,6 +60,7 @@ from durable_fsm.core.effects import (
     StopMachine,
 )
 from durable_fsm.core.events import UNREACHABLE, Event
+from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
@@ -75,7 +76,6 @@ from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
-from durable_fsm.restate.messages.envelope import Parent
 from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log

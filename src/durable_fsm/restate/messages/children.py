@@ -10,15 +10,16 @@ from collections.abc import Iterable
 
 from restate import ObjectContext
 
-from durable_fsm.core.address import child_key, is_address, parted
+from durable_fsm.core.address import child_key
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.effects import PARENT, Effect, Post, StartMachine
+from durable_fsm.core.effects import Effect, Post, StartMachine
+from durable_fsm.core.messages import ChildEnd, Envelope, Parent, route
 from durable_fsm.core.snapshot import ChildMachine, Snapshot
-from durable_fsm.core.values import Json, changed
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TooLarge
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import MAX_INPUT
-from durable_fsm.restate.messages.envelope import NOW, BeginOrder, CheckOrder, Envelope, Parent, end_of, lost, post
+from durable_fsm.restate.messages.envelope import NOW, BeginOrder, CheckOrder, post
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.settings import HostedChart
 
@@ -73,31 +74,17 @@ class ChildLinks:
 
     def post(self, effect: Post, machine: Snapshot, parent: Parent | None) -> None:
         """Send a message. One to the parent of a machine that has none is dropped."""
-        envelope = Envelope(
-            "event",
-            event=effect.event,
-            payload=effect.payload,
-            chart=self.chart.name,
-            key=self.ctx.key(),
-            life=machine.life,
-            to=effect.to,
-            sendid=effect.sendid,
-        )
-        if is_address(effect.to):
-            self._send(*parted(effect.to), envelope)
-        elif effect.to != PARENT:
-            child = self._known[effect.to]
-            self._send(child.chart, self._key_of(child), changed(envelope, to=f"#_{child.id}", family=True))
-        elif parent is not None:
-            self._send(parent.chart, parent.key, changed(envelope, family=True, token=parent.token))
+        found = route(effect, machine, self.ctx.key(), self._known, parent)
+        if found is not None:
+            self._send(found.chart, found.key, found.message)
 
     def report(self, machine: Snapshot, parent: Parent) -> None:
         """Tell the parent that this machine has ended."""
-        self._send(parent.chart, parent.key, end_of(machine, parent))
+        self._send(parent.chart, parent.key, ChildEnd.of(machine, parent))
 
     def report_lost(self, parent: Parent, kind: str, message: str) -> None:
         """Tell the parent that this machine will not reach its end."""
-        self._send(parent.chart, parent.key, lost(parent, kind, message))
+        self._send(parent.chart, parent.key, ChildEnd.lost(parent, kind, message))
 
     def _key_of(self, child: ChildMachine) -> str:
         return child_key(self.ctx.key(), child.id, child.token)

@@ -19,8 +19,7 @@ from durable_fsm.core.address import is_child_key
 from durable_fsm.core.deletion import completed_work, unfinished_work
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.effects import Outcome
-from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.mail import came_back_as, returned
+from durable_fsm.core.messages import ChildEnd, Envelope, Message, Returned
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
@@ -33,7 +32,7 @@ from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
-from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, Envelope, MailAgain, post
+from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post, read
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
@@ -52,14 +51,14 @@ class Inbox(HostedChart):
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take an envelope, behind those that wait; or try those again, if that is the order."""
         stored = await ctx.get(StateKey.LETTERS, serde=BYTES)
-        waiting = [Envelope.decode(text.encode()) for text in loads(stored or b"[]")]
+        waiting = [read(text) for text in loads(stored or b"[]")]
         again = MailAgain.decode(body) if body.startswith(b'{"again"') else None
-        left = waiting.copy() if again is not None else [*waiting, Envelope.decode(body)]
+        left = waiting.copy() if again is not None else [*waiting, read(body)]
         while left and await self._take(ctx, left[0]):
             del left[0]
         if left != waiting:
             if left:
-                texts: list[Json] = [envelope.encode().decode() for envelope in left]
+                texts: list[Json] = [dumps(envelope).decode() for envelope in left]
                 ctx.set(StateKey.LETTERS, dumps(texts), serde=BYTES)
             else:
                 ctx.clear(StateKey.LETTERS)
@@ -77,56 +76,45 @@ class Inbox(HostedChart):
         except UNREADABLE as error:
             log.warning("%s A message to it waits.", message_of(error))
             return False
-        match envelope.kind:
-            case "event":
+        match envelope:
+            case Message():
                 await self._message(ctx, transaction, envelope)
-            case "end":
+            case ChildEnd():
                 await self._end(ctx, transaction, envelope)
-            case "returned":
+            case Returned():
                 await self._returned(ctx, transaction, envelope)
         return True
 
-    async def _message(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
+    async def _message(self, ctx: ObjectContext, transaction: Transaction, message: Message) -> None:
         """Take a message. One that the machine refuses goes back to its sender."""
-        outsider = Event(envelope.event, envelope.payload, sendid=envelope.sendid, sender=envelope.sender)
-        event = outsider
-        if envelope.family:
-            session = f"{envelope.chart}.{envelope.life}"
-            origin, token = Origin.MACHINE, envelope.token or None
-            event = Event(envelope.event, envelope.payload, origin, token=token, sendid=envelope.sendid, sender=session)
+        event = message.for_receiver()
 
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
 
         try:
             with Located(self.name, ctx.key()):
-                if envelope.token and not self._runs(transaction, envelope):
+                if message.token and not self._runs(transaction, message):
                     return
-                if transaction.machine is None and (envelope.family or is_child_key(ctx.key())):
+                if transaction.machine is None and (message.family or is_child_key(ctx.key())):
                     raise errors.NotStarted(chart=self.name, remedy="It has ended, or was never begun.")
-                await transaction.run(envelope.event, act, autostart=None if envelope.family else outsider)
+                await transaction.run(message.event, act, autostart=None if message.family else event)
         except errors.DurableFSMError as error:
             status = status_of(error)
-            failure = returned(
-                type(error).__name__,
-                message_of(error),
-                code=None if status == 500 else status,
-                event=envelope.event,
-                to=envelope.to,
-                sendid=envelope.sendid,
-            )
-            post(ctx, self, envelope.chart, envelope.key, Envelope("returned", error=failure, life=envelope.life))
+            code = None if status == 500 else status
+            back = message.returned(type(error).__name__, message_of(error), code)
+            post(ctx, self, message.chart, message.key, back)
 
-    def _runs(self, transaction: Transaction, envelope: Envelope) -> bool:
+    def _runs(self, transaction: Transaction, message: Message) -> bool:
         """True if the machine still runs the child that sends. A child that it does not run is told again to end."""
         children = transaction.machine.machines if transaction.machine is not None else ()
-        if any(child.token == envelope.token for child in children):
+        if any(child.token == message.token for child in children):
             return True
-        if envelope.chart in self.peers:
-            transaction.ctx.generic_send(envelope.chart, Handler.END, NOW, key=envelope.key)
+        if message.chart in self.peers:
+            transaction.ctx.generic_send(message.chart, Handler.END, NOW, key=message.key)
         return False
 
-    async def _end(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
+    async def _end(self, ctx: ObjectContext, transaction: Transaction, envelope: ChildEnd) -> None:
         """Take the end of a child. It is parked if the machine cannot take it now."""
         if transaction.machine is None:
             return
@@ -139,10 +127,10 @@ class Inbox(HostedChart):
             park(ctx, self, delivery, tries=0)
             await keep_parked(ctx, [delivery])
 
-    async def _returned(self, ctx: ObjectContext, transaction: Transaction, envelope: Envelope) -> None:
+    async def _returned(self, ctx: ObjectContext, transaction: Transaction, returned: Returned) -> None:
         """Tell this machine that its message was refused; log that, if its chart does not listen."""
-        failure = envelope.error or Failure("", "")
-        event = came_back_as(transaction.chart, failure)
+        failure = returned.error
+        event = returned.for_receiver(transaction.chart)
         machine = transaction.machine
         outcome: Outcome | str = Outcome.IGNORED
 
@@ -154,14 +142,14 @@ class Inbox(HostedChart):
 
         try:
             with Located(self.name, ctx.key()):
-                if machine is not None and machine.life == envelope.life and event is not None:
+                if machine is not None and machine.life == returned.life and event is not None:
                     await transaction.run(event.name, act)
         except errors.Finished:
             pass
         except errors.DurableFSMError:
-            again = Envelope("returned", error=envelope.error, life=envelope.life, tries=envelope.tries + 1)
-            delay = self.settings.parking.delay(envelope.tries)
-            ctx.generic_send(self.name, Handler.MAIL, again.encode(), key=ctx.key(), send_delay=delay)
+            again = changed(returned, tries=returned.tries + 1)
+            delay = self.settings.parking.delay(returned.tries)
+            ctx.generic_send(self.name, Handler.MAIL, dumps(again), key=ctx.key(), send_delay=delay)
             return
         if outcome is Outcome.IGNORED:
             facts = cast("dict[str, str]", failure.metadata or {})

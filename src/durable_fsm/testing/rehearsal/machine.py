@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from durable_fsm.core.address import address, child_key, is_address, parted
+from durable_fsm.core.address import child_key, is_address
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.effects import (
-    PARENT,
     Cancel,
     Effect,
     Microstep,
@@ -26,25 +24,15 @@ from durable_fsm.core.effects import (
     StopMachine,
 )
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.mail import came_back_as, refusal
+from durable_fsm.core.messages import ChildEnd, Message, Parent, route
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.step import end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.core.values import changed
 from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class ParentLink:
-    """The machine that runs a child, and how it names the child."""
-
-    machine: RehearsedMachine
-    token: str
-    id: str
 
 
 class RehearsedMachine:
@@ -67,7 +55,7 @@ class RehearsedMachine:
         answers: Mapping[str, AnswerFunction],
         *,
         life: str = "rehearsed",
-        parent: ParentLink | None = None,
+        parent: Parent | None = None,
     ) -> None:
         self.chart = chart
         self.key = key
@@ -254,7 +242,7 @@ class RehearsedMachine:
     # ── children and messages ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_child(self, effect: StartMachine) -> None:
-        link = ParentLink(self, effect.token, effect.id)
+        link = Parent(self.chart.name, self.key, effect.token, effect.id)
         key = child_key(self.key, effect.id, effect.token)
         child = RehearsedMachine(effect.chart, key, self.world, self._answers.functions, life=effect.token, parent=link)
         self.children[effect.token] = child
@@ -290,41 +278,31 @@ class RehearsedMachine:
 
     def _send(self, effect: Post) -> None:
         """Send a message; record it if its receiver is not rehearsed."""
-        event = Event(effect.event, effect.payload, Origin.MACHINE, sendid=effect.sendid, sender=self.snapshot.session)
-        to = effect.to
-        receiver: RehearsedMachine | None = None
-        if is_address(effect.to):
-            event = changed(event, origin=Origin.EXTERNAL, sender=address(self.chart.name, self.key))
-            receiver = self.world.find(*parted(effect.to))
-            if receiver is None:
-                self.posted.append(effect)
-        elif effect.to != PARENT:
-            receiver = self.children.get(effect.to)
-            to = f"#_{receiver._parent.id}" if receiver is not None and receiver._parent is not None else to
-        elif self._parent is not None:
-            receiver = self._parent.machine
-            event = changed(event, token=self._parent.token)
-        if receiver is not None:
-            self.world.post.append(partial(receiver._take_message, event, self, to))
+        machine = self.snapshot
+        found = route(effect, machine, self.key, {child.token: child for child in machine.machines}, self._parent)
+        receiver = self.world.find(found.chart, found.key) if found is not None else None
+        if found is not None and receiver is not None:
+            self.world.post.append(partial(receiver._take_message, found.message, self))
+        elif is_address(effect.to):
+            self.posted.append(effect)
 
-    def _take_message(self, event: Event, sender: RehearsedMachine, to: str) -> None:
+    def _take_message(self, message: Message, sender: RehearsedMachine) -> None:
         """Take a message from another machine; if it is refused, tell the sender."""
         if self._held is not None:
-            self._waiting.append(partial(self._take_message, event, sender, to))
+            self._waiting.append(partial(self._take_message, message, sender))
             return
-        from_outside = event.origin is Origin.EXTERNAL
-        if not from_outside and not self._runs():
+        if message.family and not self._runs():
             return
 
         def act(turn: Turn) -> str:
-            if from_outside:
+            if not message.family:
                 turn.autostart(life=self.life)
-            return turn.take(event).value
+            return turn.take(message.for_receiver()).value
 
         try:
-            self.turn(event.name, act)
+            self.turn(message.event, act)
         except DurableFSMError as error:
-            came_back = came_back_as(sender.chart, refusal(error, event=event.name, to=to, sendid=event.sendid))
+            came_back = message.returned(type(error).__name__, str(error)).for_receiver(sender.chart)
             if came_back is not None:
                 self.world.post.append(partial(sender._take_news, came_back))
 
@@ -345,9 +323,6 @@ class RehearsedMachine:
         if parent is None or machine.status is Status.RUNNING:
             return
         self._parent = None
-        if machine.failure is None:
-            end = Event(f"done.invoke.{parent.id}", machine.output, Origin.PLATFORM)
-        else:
-            end = Event(f"error.invoke.{parent.id}", machine.failure, Origin.PLATFORM)
-        end = changed(end, token=parent.token, invokeid=parent.id)
-        self.world.post.append(partial(parent.machine._take_news, end))
+        receiver = self.world.find(parent.chart, parent.key)
+        if receiver is not None:
+            self.world.post.append(partial(receiver._take_news, ChildEnd.of(machine, parent).for_receiver()))

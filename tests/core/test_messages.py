@@ -13,9 +13,10 @@ from durable_fsm.core.chart import Policies
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Outcome, Post
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.mail import came_back_as, refusal
-from durable_fsm.core.snapshot import PendingSend, Status
+from durable_fsm.core.messages import ChildEnd, Message, Parent, Returned, Route, route
+from durable_fsm.core.snapshot import ChildMachine, PendingSend, Snapshot, Status
 from durable_fsm.core.step import step
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import EventRejected, Finished
 from tests.building import Driven, action, chart, edge
 
@@ -94,37 +95,32 @@ def test_the_key_of_a_child_is_seen_to_be_one(key: str, is_one: bool) -> None:
 # ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 ERROR = Finished(chart="Parcel", event="hello", configuration=("over",))
-BACK = refusal(ERROR, event="hello", to="Parcel/p-1", sendid="m1")
+SENT = Message("hello", chart="Order", key="o-1", life="life", to="Parcel/p-1", sendid="m1")
+BACK = SENT.returned("Finished", str(ERROR), 410)
 
 
 def test_what_was_not_taken_says_what_and_why() -> None:
-    assert (
-        Failure(
-            "Finished", str(ERROR), metadata={"event": "hello", "to": "Parcel/p-1", "sendid": "m1"}, source="Parcel/p-1"
-        )
-        == BACK
-    )
-    assert refusal(ERROR, event="hello", to="x").metadata == {"event": "hello", "to": "x"}
+    facts: Json = {"event": "hello", "to": "Parcel/p-1", "sendid": "m1"}
+
+    assert Returned(Failure("Finished", str(ERROR), 410, facts, source="Parcel/p-1"), "life") == BACK
+    assert Message("hello", to="x").returned("X", "x").error.metadata == {"event": "hello", "to": "x"}
 
 
 def test_a_chart_that_listens_is_told() -> None:
     listening = chart("a", edge("a", "error.communication"))
 
-    event = came_back_as(listening, BACK)
-
-    assert event == Event("error.communication", BACK, Origin.PLATFORM, sendid="m1")
-    assert came_back_as(listening, Failure("X", "x")) == Event(
-        "error.communication", Failure("X", "x"), Origin.PLATFORM
-    )
+    assert BACK.for_receiver(listening) == Event("error.communication", BACK.error, Origin.PLATFORM, sendid="m1")
+    bare = Returned(Failure("X", "x"))
+    assert bare.for_receiver(listening) == Event("error.communication", Failure("X", "x"), Origin.PLATFORM)
 
 
 def test_a_chart_that_does_not_listen_is_not_told() -> None:
-    assert came_back_as(chart("a", edge("a", "go")), BACK) is None
+    assert BACK.for_receiver(chart("a", edge("a", "go"))) is None
 
 
 def test_what_comes_back_where_nobody_listens_now_changes_nothing() -> None:
     machine = Driven(chart("a\nb", edge("b", "error.communication", "a")))
-    event = came_back_as(machine.chart, BACK)
+    event = BACK.for_receiver(machine.chart)
     assert event is not None
 
     result = machine.take(event)
@@ -140,6 +136,77 @@ def test_a_message_to_nobody_does_not_fail_its_sender() -> None:
 
     assert result.snapshot.status is Status.RUNNING
     assert result.trace[0].raised == ("error.communication",)
+
+
+# ── where a message goes, and what it is there ────────────────────────────────────────────────────────────────────────
+
+SENDER = Snapshot("Order", "1", "d", ("a",), {}, 1, Status.RUNNING, "life")
+CHILDREN = {"life.2.1": ChildMachine("life.2.1", "letter", "Letter", "a", 0)}
+OFFICE = Parent("Office", "f-1", "up.1", "order")
+
+
+def routed(to: str, parent: Parent | None = OFFICE) -> Route | None:
+    return route(Post(to, "hello", 1, "m1"), SENDER, "o-1", CHILDREN, parent)
+
+
+@pytest.mark.parametrize(
+    ("to", "chart_name", "key", "event"),
+    [
+        ("Parcel/p-1", "Parcel", "p-1", Event("hello", 1, sendid="m1", sender="Order/o-1")),
+        (
+            "life.2.1",
+            "Letter",
+            "o-1/letter/life.2.1",
+            Event("hello", 1, Origin.MACHINE, sendid="m1", sender="Order.life"),
+        ),
+        (
+            "#_parent",
+            "Office",
+            "f-1",
+            Event("hello", 1, Origin.MACHINE, token="up.1", sendid="m1", sender="Order.life"),
+        ),
+    ],
+)
+def test_a_message_finds_its_receiver_and_says_who_sent_it(to: str, chart_name: str, key: str, event: Event) -> None:
+    found = routed(to)
+
+    assert found is not None
+    assert (found.chart, found.key, found.message.for_receiver()) == (chart_name, key, event)
+
+
+def test_the_sender_is_told_how_a_child_was_addressed() -> None:
+    found = routed("life.2.1")
+
+    assert found is not None
+    assert found.message.returned("X", "x").error.source == "#_letter"
+
+
+def test_a_message_to_a_parent_or_a_child_that_does_not_exist_goes_nowhere() -> None:
+    assert routed("#_parent", None) is None
+    assert routed("life.9.9") is None
+
+
+@pytest.mark.parametrize(
+    ("end", "event"),
+    [
+        (
+            ChildEnd.of(changed(SENDER, status=Status.DONE, output=7), OFFICE),
+            Event("done.invoke.order", 7, Origin.PLATFORM, token="up.1", invokeid="order"),
+        ),
+        (
+            ChildEnd.lost(OFFICE, "lost", "gone"),
+            Event(
+                "error.invoke.order",
+                Failure("lost", "gone", source="order"),
+                Origin.PLATFORM,
+                token="up.1",
+                invokeid="order",
+            ),
+        ),
+    ],
+)
+def test_a_parent_hears_how_its_child_ended(end: ChildEnd, event: Event) -> None:
+    assert end.for_receiver() == event
 
 
 # ── how messages are taken ────────────────────────────────────────────────────────────────────────────────────────────
