@@ -17,7 +17,7 @@ def test_make_demo_succeeds_and_leaves_no_process_running() -> None:
     told, left = played("machines.order.demo")
 
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "Every order ended right, and each card was charged exactly once." in told.stdout
+    assert "Every order ended as it should, and each card was charged exactly once." in told.stdout
     assert [line.split()[1:10:2] for line in told.stdout.splitlines() if line.startswith("│ dora")] == [
         ["dora", "paid", "7700", "7700", "1"]
     ]
@@ -29,7 +29,7 @@ def test_make_demo_kafka_succeeds_and_leaves_no_process_running() -> None:
     told, left = played("machines.package_tracker.demo")
 
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "Every package has come by every station, once and in order." in told.stdout
+    assert "Every package has passed every station, once and in order." in told.stdout
     assert left == []
 
 
