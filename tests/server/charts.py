@@ -146,14 +146,21 @@ class Talkative(StateChart[Log]):
     talking = State()
 
     talk = event(quiet.to(talking))
+    lecture = event(quiet.to(talking))
     hush = event(talking.to(quiet))
     say = event(talking.to.itself(internal=True), str, public=False)
 
-    def on_talk(self, data: Log, effects: Effects) -> None:
+    def on_talk(self, effects: Effects) -> None:
+        self.say_much(effects, SHORT)
+
+    def on_lecture(self, effects: Effects) -> None:
+        self.say_much(effects, timedelta(hours=1))
+
+    def say_much(self, effects: Effects, later: timedelta) -> None:
         effects.send("say", "sent first")
         effects.send("say", "sent second")
         effects.raise_("say", "raised")
-        effects.send("say", "much later", after=SHORT, id="later")
+        effects.send("say", "much later", after=later, id="later")
         effects.send("say", "never", after=timedelta(hours=1), id="never")
         effects.cancel("never")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -9,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durable_fsm.testing import wait_until
+from durable_fsm.testing import AdminError, wait_until
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server
-
-OUTAGE_SECONDS = 4
 
 
 # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,13 +123,20 @@ def test_an_activity_that_exceeds_its_deadline_is_stopped_and_has_failed(host: H
 
 
 def test_an_activity_whose_invocation_is_killed_fails_at_its_deadline(host: Host) -> None:
-    order = host.key("late")
-    host.receipt("Workshop", order, "try_late", {"effect": order})
-    [job] = wait_until(lambda: host.jobs("Workshop", order), what="the work to begin")
-
-    host.server.kill_invocation(job["id"])
+    order = killed_before_its_deadline(host)
 
     assert host.wait_in("Workshop", order, "finished")["data"]["error"].startswith("deadline:")
+
+
+def killed_before_its_deadline(host: Host) -> str:
+    """A machine whose work was killed; where the machine is busy, the deadline may come first, so it is tried again."""
+    while True:
+        order = host.key("late")
+        host.receipt("Workshop", order, "try_late", {"effect": order})
+        [job] = wait_until(lambda order=order: host.jobs("Workshop", order), what="the work to begin")
+        with contextlib.suppress(AdminError):
+            host.server.kill_invocation(job["id"])
+            return order
 
 
 # ── retries ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,17 +165,16 @@ def test_an_activity_that_fails_twice_and_then_succeeds_has_succeeded(host: Host
 
 
 def test_an_outage_between_attempts_does_not_count_as_an_attempt(host: Host) -> None:
-    """A platform's own counter would use up three attempts in these four seconds, and the work would never run again."""
+    """A platform's own counter would use up three attempts during this outage, and the work would never run again."""
     work = host.key("work")
     host.effects.fail_next(work, times=100)
     host.receipt("Workshop", work, "try_patient", {"effect": work})
     [job] = wait_until(lambda: host.jobs("Workshop", work), what="the work to begin")
+    tried = f"SELECT id FROM sys_invocation WHERE id = '{job['id']}' AND retry_count > 3"
     wait_until(lambda: "Sleep" in host.journal(job["id"]), what="the first attempt to have failed")
 
     host.served.kill()
-    went_down = time.monotonic()
-    wait_until(lambda: time.monotonic() - went_down >= OUTAGE_SECONDS, what="four seconds to pass")
-    assert host.server.query(f"SELECT id FROM sys_invocation WHERE id = '{job['id']}' AND retry_count > 3")
+    wait_until(lambda: host.server.query(tried), what="Restate to try more often than the activity may")
     host.served.restart()
 
     machine = host.wait_in("Workshop", work, "finished")

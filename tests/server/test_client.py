@@ -141,7 +141,7 @@ def test_attaching_to_a_refused_one_way_event_raises_its_error(shop: Host, clien
 def test_the_client_waits_for_a_state_of_a_machine(shop: Host, client: SyncClient) -> None:
     seat = client.machine(Seat, shop.key("seat"))
 
-    there = seat.wait_for(state=Seat.booked, event=Seat.book, payload=MAIN_STREET, timeout=timedelta(seconds=9))
+    there = seat.wait_for(state=Seat.booked, event=Seat.book, payload=MAIN_STREET, timeout=timedelta(minutes=1))
     either = seat.wait_for(any_of=[{"state": "used"}, {"status": "running"}])
     with pytest.raises(errors.WaitTimedOut) as late:
         seat.wait_for(state="used", timeout=timedelta(milliseconds=100))

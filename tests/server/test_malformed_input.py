@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -216,12 +215,10 @@ def test_no_input_blocks_a_machine_or_gets_an_undeclared_status(host: Host, scal
     print(f"{sum(statuses.values())} requests: {dict(sorted(statuses.items()))}")
     assert surprises == []
     for key in [*keys, *KEYS]:
-        began = time.monotonic()
         assert host.post("Counter", key, "increment").status_code == 200
         assert host.post("Delivery", key, "snapshot").status_code in (200, 404)
         created = host.post("Delivery", key, "create", PARCEL)
         assert created.status_code in (200, 409), created.text
-        assert time.monotonic() - began < 10
     host.settled()
 
 

@@ -1,13 +1,15 @@
-"""Activities that are stopped, by their machine or by `cancel`: they give back what they held, within seconds."""
+"""Activities that are stopped, by their machine or by `cancel`: they give back what they held, and at once.
+
+Nothing else would make them: the other side never answers, and Restate would end an attempt only after ten minutes. So it
+is enough to see that the end comes before that.
+"""
 
 from __future__ import annotations
 
 import os
 import socketserver
 import threading
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,25 +22,22 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-SOON = timedelta(seconds=2)
-"""Within this time of the request that stops it, work has given back what it held."""
-
 
 class Line:
     """An HTTP server that never answers, and sees when its callers hang up."""
 
     def __init__(self) -> None:
         line = self
-        self.opened: list[float] = []
-        self.closed: list[float] = []
+        self.opened = 0
+        self.closed = 0
 
         class Caller(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 self.request.recv(65536)
-                line.opened.append(time.monotonic())
+                line.opened += 1
                 while self.request.recv(65536):
                     pass
-                line.closed.append(time.monotonic())
+                line.closed += 1
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Caller)
         self._server.daemon_threads = True
@@ -49,13 +48,12 @@ class Line:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/"
 
-    def wait_opened(self, calls: int = 1) -> None:
-        wait_until(lambda: len(self.opened) >= calls, what="the call")
+    def wait_opened(self) -> None:
+        wait_until(lambda: self.opened, what="the call")
 
-    def wait_closed(self) -> float:
-        """The moment when the first caller has hung up."""
+    def wait_closed(self) -> None:
+        """Wait until a caller has hung up."""
         wait_until(lambda: self.closed, what="the end of the call")
-        return self.closed[0]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -77,10 +75,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def wait_gone(pid: int) -> float:
-    """The moment when the process was seen to be gone."""
+def wait_gone(pid: int) -> None:
     wait_until(lambda: not is_alive(pid), what=f"the end of process {pid}")
-    return time.monotonic()
 
 
 def test_a_stopped_activity_closes_its_connection_over_http1_too(
@@ -92,10 +88,9 @@ def test_a_stopped_activity_closes_its_connection_over_http1_too(
         bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
         line.wait_opened()
 
-        left = time.monotonic()
         bench.receipt("Holding", work, "leave")
 
-        assert line.wait_closed() - left < SOON.total_seconds()
+        line.wait_closed()
         bench.settled()
         assert bench.effects_of(f"{work}-tidied") == ["tidied", "swept"]
 
@@ -106,10 +101,9 @@ def test_an_activity_closes_its_connection_when_its_state_is_left(bench: Host, l
     bench.receipt("Holding", work, how, {"effect": work, "url": line.url})
     line.wait_opened()
 
-    left = time.monotonic()
     bench.receipt("Holding", work, "leave")
 
-    assert line.wait_closed() - left < SOON.total_seconds()
+    line.wait_closed()
     bench.wait_for_effect(f"{work}-cleaned")
     bench.settled()
     assert bench.snapshot("Holding", work)["configuration"] == ["idle"]
@@ -136,9 +130,8 @@ def test_the_stop_of_the_machine_ends_an_activity_that_restate_cancels_later(ben
     bench.put("Holding", work, bench.stored("Holding", work)["snapshot"])  # the handle is lost
 
     with bench.effects.hold(f"before:{work}-tidied") as gate:
-        left = time.monotonic()
         bench.receipt("Holding", work, "leave")
-        assert line.wait_closed() - left < SOON.total_seconds()
+        line.wait_closed()
         wait_until(lambda: "Sleep" in bench.journal(job["id"]), what="the work to wait for the platform's word")
         bench.server.cancel(job["id"])
         gate.wait_reached()
@@ -165,10 +158,9 @@ def test_an_activity_ends_its_child_process_when_its_state_is_left(bench: Host) 
     pid = int(bench.wait_for_effect(work))
     assert is_alive(pid)
 
-    left = time.monotonic()
     bench.receipt("Holding", work, "leave")
 
-    assert wait_gone(pid) - left < SOON.total_seconds()
+    wait_gone(pid)
 
 
 def test_an_activity_closes_its_connection_at_its_deadline(bench: Host, line: Line) -> None:
@@ -178,7 +170,7 @@ def test_an_activity_closes_its_connection_at_its_deadline(bench: Host, line: Li
 
     machine = bench.wait_in("Holding", work, "failed")
 
-    assert line.wait_closed() - time.monotonic() < SOON.total_seconds()
+    line.wait_closed()
     assert machine["data"]["error"]["type"] == "deadline"
 
 
@@ -187,10 +179,9 @@ def test_an_activity_closes_its_connection_when_its_machine_is_deleted(bench: Ho
     bench.receipt("Holding", work, "connect", {"effect": work, "url": line.url})
     line.wait_opened()
 
-    deleted = time.monotonic()
     bench.receipt("Holding", work, "delete")
 
-    assert line.wait_closed() - deleted < SOON.total_seconds()
+    line.wait_closed()
     bench.settled()
 
 
@@ -199,11 +190,10 @@ def test_cancel_stops_an_exclusive_activity_and_answers_its_event(bench: Host, l
     asked = bench.server.send("Holding", work, "connect_alone", {"effect": work, "url": line.url})
     line.wait_opened()
 
-    cancelled = time.monotonic()
     answer = bench.receipt("Holding", work, "cancel")
 
     assert answer == {"cancelled": ["alone"]}
-    assert line.wait_closed() - cancelled < SOON.total_seconds()
+    line.wait_closed()
     assert bench.server.output(asked)["configuration"] == ["failed"]
     assert bench.snapshot("Holding", work)["data"]["error"] == {
         "type": "cancelled", "message": "the activity was cancelled.", "code": 409, "metadata": None,
@@ -217,10 +207,9 @@ def test_cancel_ends_the_child_process_of_an_exclusive_activity(bench: Host) -> 
     bench.server.send("Holding", work, "breed_alone", {"effect": work})
     pid = int(bench.wait_for_effect(work))
 
-    cancelled = time.monotonic()
     bench.receipt("Holding", work, "cancel", {"activity": "breeding_alone"})
 
-    assert wait_gone(pid) - cancelled < SOON.total_seconds()
+    wait_gone(pid)
     bench.wait_in("Holding", work, "failed")
 
 

@@ -80,15 +80,22 @@ def test_entering_a_state_again_cancels_its_timers_and_arms_new_ones(host: Host)
 
 
 def test_a_timer_counts_from_the_last_entry_of_its_state(host: Host) -> None:
-    oven = host.key("oven")
-    host.receipt("Oven", oven, "bake")
+    oven, sent = _started_again(host)
 
-    sent = time.monotonic()
-    host.receipt("Oven", oven, "start_again")
     baked = host.wait_in("Oven", oven, "baked")
 
     assert time.monotonic() - sent >= SHORT.total_seconds()
     assert baked["data"] == {"count": 1}
+
+
+def _started_again(host: Host) -> tuple[str, float]:
+    """An oven that was started again while it baked, and when; on a busy machine one may be ready too soon."""
+    while True:
+        oven = host.key("oven")
+        host.receipt("Oven", oven, "bake")
+        sent = time.monotonic()
+        if host.post("Oven", oven, "start_again").status_code == 200:
+            return oven, sent
 
 
 def test_a_short_timer_that_was_not_cancelled_is_dropped_when_it_arrives(host: Host) -> None:
@@ -138,14 +145,15 @@ def test_deleting_a_machine_cancels_its_timers(host: Host) -> None:
 
 
 def test_events_that_a_machine_sends_itself_are_taken_in_order_and_when_due(host: Host) -> None:
-    talk = host.key("talk")
+    talk, lecture = host.key("talk"), host.key("lecture")
 
-    receipt = host.receipt("Talkative", talk, "talk")
+    receipt = host.receipt("Talkative", lecture, "lecture")
 
-    machine = host.snapshot("Talkative", talk)
-    assert receipt["seq"] == machine["seq"] == 4  # entered, talk with what it raised, two sends
+    machine = host.snapshot("Talkative", lecture)
+    assert receipt["seq"] == machine["seq"] == 4  # entered, lecture with what it raised, two sends
     assert machine["data"]["log"] == ["raised", "sent first", "sent second"]
     assert [timer["id"] for timer in machine["timers"]] == ["later"]
+    host.receipt("Talkative", talk, "talk")
     wait_until(lambda: host.snapshot("Talkative", talk)["data"]["log"][-1] == "much later", what="the last word")
     assert deliveries(host, "Talkative", talk) == ["completed"]
 
@@ -172,25 +180,29 @@ def test_timers_survive_a_kill_of_service_and_server(host: Host) -> None:
 
 
 def test_a_computed_timer_takes_its_duration_from_the_data(host: Host) -> None:
-    clock, sent = host.key("clock"), time.monotonic()
+    sleeper, clock = host.key("clock"), host.key("clock")
+    host.receipt("Clock", sleeper, "nap", {"seconds": 500})
+    sent = time.monotonic()
     host.receipt("Clock", clock, "nap", {"seconds": 0.5})
 
-    [timer] = host.snapshot("Clock", clock)["timers"]
-    assert (timer["event"], timer["after_ms"]) == ("wake", 500)
+    [timer] = host.snapshot("Clock", sleeper)["timers"]
+    assert (timer["event"], timer["after_ms"]) == ("wake", 500_000)
     host.wait_in("Clock", clock, "rung")
     assert time.monotonic() - sent >= 0.5
 
 
 def test_a_timer_fires_at_an_instant(host: Host) -> None:
-    clock, at = host.key("clock"), datetime.now(UTC) + timedelta(seconds=1)
-    host.receipt("Clock", clock, "nap", {"at": at.isoformat()})
+    sleeper, clock = host.key("clock"), host.key("clock")
+    at, soon = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) + timedelta(seconds=1)
+    host.receipt("Clock", sleeper, "nap", {"at": at.isoformat()})
+    host.receipt("Clock", clock, "nap", {"at": soon.isoformat()})
 
-    [timer] = host.snapshot("Clock", clock)["timers"]
+    [timer] = host.snapshot("Clock", sleeper)["timers"]
     assert (timer["event"], datetime.fromisoformat(timer["at"])) == ("ring", at)
     assert abs(datetime.fromisoformat(timer["due"]) - at) < timedelta(milliseconds=2)
     host.served.restart()
     host.wait_in("Clock", clock, "rung")
-    assert datetime.now(UTC) >= at
+    assert datetime.now(UTC) >= soon
 
 
 def test_a_timer_for_an_instant_in_the_past_fires_at_once(host: Host) -> None:
@@ -217,18 +229,28 @@ def test_a_recurring_timer_fires_until_its_state_is_left(host: Host) -> None:
 
 
 def test_a_renewed_timer_starts_again_from_now(host: Host) -> None:
-    clock = host.key("clock")
-    host.receipt("Clock", clock, "rest")
-    [before] = host.snapshot("Clock", clock)["timers"]
-    wait_until(lambda: host.scheduled("Clock", clock), what="the timer")
+    clock, renewed, tokens = _renewed(host)
 
-    renewed = time.monotonic()
-    host.receipt("Clock", clock, "touch")
-    [again] = host.snapshot("Clock", clock)["timers"]
     host.wait_in("Clock", clock, "rung")
 
-    assert before["token"] != again["token"]
+    assert len(tokens) == 2
     assert time.monotonic() - renewed >= 1
+
+
+def _renewed(host: Host) -> tuple[str, float, set[str]]:
+    """A clock whose timer was renewed, when that was, and the tokens before and after.
+
+    On a busy machine a timer may fire too soon; then there is another clock.
+    """
+    while True:
+        clock = host.key("clock")
+        host.receipt("Clock", clock, "rest")
+        before = host.snapshot("Clock", clock)["timers"]
+        renewed = time.monotonic()
+        answer = host.post("Clock", clock, "touch")
+        again = host.snapshot("Clock", clock)["timers"]
+        if before and answer.status_code == 200 and again:
+            return clock, renewed, {timer["token"] for timer in (*before, *again)}
 
 
 # ── many ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +291,7 @@ def test_every_timer_of_many_machines_fires_once_and_not_early_although_the_serv
         found = host.server.query(asked)
         return found if len(found) >= count and all(row.get("completed_at") for row in found) else []
 
-    rows = wait_until(delivered, timedelta(seconds=30 + count / 20), "all timers to be delivered")
+    rows = wait_until(delivered, timedelta(seconds=60 + count / 2), "all timers to be delivered")
     late = sorted((datetime.fromisoformat(row["completed_at"]) - at).total_seconds() for row in rows)
     print(
         f"{len(rows)} timers, seconds late: least {late[0]:.3f}, median {late[len(late) // 2]:.3f}, most {late[-1]:.3f}"
