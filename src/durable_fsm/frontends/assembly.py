@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from durable_fsm.core.chart import Activity, Chart, EventType, Policies, State, Transition
 from durable_fsm.core.values import Location, ValueType
@@ -16,11 +17,13 @@ from durable_fsm.frontends.options import ChartOptions, hosting_of
 class Problems:
     """The problems of one definition: collected, each once, and raised together.
 
-    Attributes:
-        here: the place of what is being read; that of a problem which is reported without one.
+    A problem that is reported without a place gets that of the part being read, `here`, or else that of the whole
+    definition, *place*.
     """
 
-    def __init__(self, chart: str, place: Location | None, refusal: type[DefinitionError] = DefinitionError) -> None:
+    def __init__(
+        self, chart: str, place: Location | Path | None, refusal: type[DefinitionError] = DefinitionError
+    ) -> None:
         self.chart = chart
         self.here: Location | None = None
         self._place = place

@@ -35,6 +35,7 @@ from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json, Location
 from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.frontends.assembly import Problems
 from durable_fsm.frontends.documents import scxml
 from durable_fsm.frontends.documents.content import TYPES, Act, Content
 from durable_fsm.frontends.documents.expressions import Language, Value, assign
@@ -133,7 +134,7 @@ class DocumentReader:
         self.format = format
         self.reading = reading
         self.trusted = reading.trusted
-        self.problems: dict[Problem, None] = {}
+        self.problems = Problems(self.name, self.file)
         self.language = Language(trusted=reading.trusted)
         self.content = Content(self.language, self.problem)
         self.states: dict[str, State] = {}
@@ -155,8 +156,7 @@ class DocumentReader:
         self.states[ROOT] = State(ROOT, Kind.COMPOUND, None, name=self.name, children=children, initial=initial)
         for state in top:
             self._state(state, ROOT)
-        if self.problems:
-            raise DefinitionError(chart=self.name, problems=tuple(self.problems))
+        self.problems.refuse_if_any()
         return Chart(
             name=self.name,
             states=self.states,
@@ -388,7 +388,7 @@ class DocumentReader:
         return Location(str(self.file), line) if line else None
 
     def problem(self, what: str, remedy: str, record: object) -> None:
-        self.problems[Problem(what, remedy, str(self._place(record) or self.file))] = None
+        self.problems(what, remedy, self._place(record))
 
 
 def _ids(states: Iterable[io.State]) -> Iterator[str]:
