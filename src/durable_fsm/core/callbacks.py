@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from durable_fsm.core.chart import Callback, Guard, Transition
+from durable_fsm.core.chart import Callback, Guard, State, Transition
 from durable_fsm.core.codec import plain
 from durable_fsm.core.events import ERROR, Event, Failure, Origin
+from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json
 from durable_fsm.core.working import Working
 from durable_fsm.errors import DurableFSMError
@@ -17,6 +18,28 @@ T = TypeVar("T")
 
 class Refused(Exception):
     """A validator does not let an event from outside in; the text is its reason."""
+
+
+def at_transition(scope: Scope, transition: Transition) -> None:
+    """The next callbacks belong to *transition*."""
+    scope.transition = transition
+    scope.source = transition.source
+    scope.target = transition.targets[0] if transition.targets else None
+    scope.state = scope.chart.states[transition.source]
+
+
+def at_exit(scope: Scope, state: State, transition: Transition) -> None:
+    """The next callbacks are the exit actions of *state*, which *transition* leaves."""
+    at_transition(scope, transition)
+    scope.source = state.id
+    scope.state = state
+
+
+def at_entry(scope: Scope, state: State, transition: Transition) -> None:
+    """The next callbacks are the entry actions of *state*, to which *transition* leads."""
+    at_transition(scope, transition)
+    scope.target = state.id
+    scope.state = state
 
 
 def attempt(machine: Working, callback: Callback, read: Callable[[object], T]) -> T | None:
@@ -47,9 +70,7 @@ def values(machine: Working, callbacks: Iterable[Callback]) -> list[Json]:
 
 def passes(machine: Working, transition: Transition) -> bool:
     """Whether the validators and guards of a transition let it be taken."""
-    if not transition.guards and not transition.validators:
-        return True
-    machine.scope.on(transition)
+    at_transition(machine.scope, transition)
     if not all(_admits(machine, validator) for validator in transition.validators):
         return False
     return all(_says_yes(machine, guard) for guard in transition.guards)

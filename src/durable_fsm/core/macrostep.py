@@ -5,7 +5,7 @@ say it all, and the snapshot stores only those. A compound state has exactly one
 its regions.
 
 A *microstep* takes one set of transitions. Each active leaf asks itself and then its ancestors for the first transition
-that its event selects and whose guards pass; that is `selection.select_transitions`. In parallel regions several may be
+that its event selects and whose guards pass; that is `select_transitions`. In parallel regions several may be
 enabled at once. Two of them conflict if they would leave the same state: the inner one wins, then the first in document
 order. The states that remain to be left and entered follow from the configuration, the transitions and the history
 alone, so `Program.plan` works them out once and keeps them. Then, and only then, the author's code runs, in this order:
@@ -43,7 +43,6 @@ from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.plan import Plan
 from durable_fsm.core.requests import Requests
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.selection import select_transitions
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.core.working import Working
@@ -63,8 +62,8 @@ class Macrostep(Working):
 
     def __init__(self, chart: Chart, before: Snapshot, data: object, event: Event) -> None:
         super().__init__(chart, before, event)
-        self.scope = Scope(chart, event, data, partial(Requests, self), before, self.active)
-        self._passes = partial(callbacks.passes, self)
+        active, requests = self.active, partial(Requests, self)
+        self.scope = Scope(chart, event, data, requests, before, active, active, active, event.at, event.seed)
 
     @classmethod
     def resume(cls, chart: Chart, snapshot: Snapshot, event: Event) -> Macrostep:
@@ -116,8 +115,26 @@ class Macrostep(Working):
             self.scope.event = event
         if candidates is None:
             candidates = self.index.candidates[self.leaves, None if event is None else event.name]
-        enabled = select_transitions(candidates, self._passes)
+        enabled = self.select_transitions(candidates)
         return self.program.plan(self.leaves, self.history, enabled) if enabled else None
+
+    def select_transitions(self, candidates: Candidates) -> list[Transition]:
+        """The enabled transitions among the candidates; at most one for each leaf, in order."""
+        enabled: dict[int, Transition] = {}
+        refused: set[int] = set()
+        for of_leaf in candidates:
+            for transition in of_leaf:
+                key = id(transition)
+                if key in enabled:  # asked already, for a leaf in another region
+                    break
+                if key in refused:
+                    continue
+                is_free = not transition.guards and not transition.validators
+                if is_free or callbacks.passes(self, transition):
+                    enabled[key] = transition
+                    break
+                refused.add(key)
+        return list(enabled.values())
 
     def begin(self) -> None:
         """Enter the initial states."""
@@ -213,7 +230,7 @@ class Macrostep(Working):
         """Run what precedes the transitions; False as soon as some of it fails."""
         for transition in plan.transitions:
             if transition.before:
-                self.scope.on(transition)
+                callbacks.at_transition(self.scope, transition)
                 if not all(callbacks.succeeds(self, callback) for callback in transition.before):
                     return False
         return True
@@ -222,7 +239,7 @@ class Macrostep(Working):
         """Run the actions; their results are replies to the sender."""
         for transition in plan.transitions:
             if transition.actions:
-                self.scope.on(transition)
+                callbacks.at_transition(self.scope, transition)
                 for value in callbacks.values(self, transition.actions):
                     self.effects.append(Reply(value))
 
@@ -231,9 +248,9 @@ class Macrostep(Working):
         for transition in plan.transitions:
             if transition.after:
                 if transition.targets:
-                    self.scope.entering(self.index.states[transition.targets[0]], transition)
+                    callbacks.at_entry(self.scope, self.index.states[transition.targets[0]], transition)
                 else:
-                    self.scope.on(transition)
+                    callbacks.at_transition(self.scope, transition)
                 callbacks.execute(self, transition.after)
 
     def exit_states(self, plan: Plan) -> None:
@@ -242,7 +259,7 @@ class Macrostep(Working):
         for departure in plan.departures:
             state = departure.state
             if state.exit:
-                self.scope.leaving(state, departure.cause)
+                callbacks.at_exit(self.scope, state, departure.cause)
                 callbacks.execute(self, state.exit)
             if self.timers or self.activities or self.machines or self.to_invoke or self.finished:
                 invocation.end_of(self, state.id)
@@ -256,16 +273,16 @@ class Macrostep(Working):
             if state.activities or state.machines:
                 self.to_invoke.add(state.id)
             if state.entry:
-                self.scope.entering(state, arrival.cause)
+                callbacks.at_entry(self.scope, state, arrival.cause)
                 callbacks.execute(self, state.entry)
             for default in arrival.defaults:
                 if default.actions:
-                    self.scope.on(default)
+                    callbacks.at_transition(self.scope, default)
                     callbacks.execute(self, default.actions)
             for timer in state.timers:
                 timers.start(self, state.id, timer)
             if state.kind is Kind.FINAL:
-                self.scope.entering(state, arrival.cause)
+                callbacks.at_entry(self.scope, state, arrival.cause)
                 self.enter_final(state)
 
     def enter_final(self, state: State) -> None:
@@ -298,7 +315,7 @@ class Macrostep(Working):
         """Run the exit actions of a machine that ends; its states stay in the configuration, to be seen."""
         for id in self.index.in_order(self.active)[::-1]:
             state = self.index.states[id]
-            self.scope.leaving(state, Transition("", id))
+            callbacks.at_exit(self.scope, state, Transition("", id))
             callbacks.execute(self, state.exit)
 
 

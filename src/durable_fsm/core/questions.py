@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 from durable_fsm.core.address import Receiver
+from durable_fsm.core.callbacks import at_transition
 from durable_fsm.core.chart import Callback, Chart, Guard, Transition
 from durable_fsm.core.events import Event
 from durable_fsm.core.index import Stance
@@ -74,7 +75,7 @@ def acceptance_of(chart: Chart, snapshot: Snapshot, *, now: datetime | None = No
 def _answer(chart: Chart, snapshot: Snapshot, data: object, event: Event) -> Acceptance:
     index = index_of(chart)
     active = index.with_ancestors(snapshot.configuration)
-    scope = Scope(chart, event, data, _Nothing, snapshot, active)
+    scope = Scope(chart, event, data, _Nothing, snapshot, active, active, active, event.at, event.seed)
     candidates, stances = index.stances[snapshot.configuration, event.name]
     answers = {_passes(scope, edge) for of_leaf in candidates for edge in of_leaf}
     answers |= {_STANCES[stance] for stance in stances}
@@ -82,7 +83,7 @@ def _answer(chart: Chart, snapshot: Snapshot, data: object, event: Event) -> Acc
 
 
 def _passes(scope: Scope, transition: Transition) -> Acceptance:
-    scope.on(transition)
+    at_transition(scope, transition)
     answers = [_admits(scope, validator) for validator in transition.validators]
     answers += [_says_yes(scope, guard) for guard in transition.guards]
     if Acceptance.NO in answers:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +111,7 @@ class Ids:
         return UUID(int=self.random.getrandbits(128), version=4)
 
 
-class Scope:
+class Scope(Struct, dict=True, eq=False):
     """The surroundings of one callback.
 
     `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
@@ -120,6 +122,16 @@ class Scope:
     `machine` and `prepared` belong to the front-end, which may keep one object a step and one an event there.
     """
 
+    chart: Chart
+    event: Event
+    data: object
+    asked: Callable[[], Asked]
+    before: Snapshot
+    configuration: AbstractSet[str]
+    previous: AbstractSet[str]
+    coming: AbstractSet[str]
+    at: datetime | None
+    seed: str
     transition: Transition | None = None
     source: str | None = None
     target: str | None = None
@@ -127,56 +139,17 @@ class Scope:
     machine: object = None
     prepared: tuple[Event, object] | None = None
 
-    def __init__(
-        self,
-        chart: Chart,
-        event: Event,
-        data: object,
-        asked: Callable[[], Asked],
-        before: Snapshot,
-        configuration: AbstractSet[str],
-    ) -> None:
-        self.chart = chart
-        self.event = event
-        self.data = data
-        self.configuration = configuration
-        self.previous = configuration
-        self.coming = configuration
-        self._asked = asked
-        self._before = before
-        self.at = event.at
-        self._seed = event.seed
-
     @cached_property
     def effects(self) -> Effects:
         """Requests of the callback to the world."""
-        return Effects(self._asked())
+        return Effects(self.asked())
 
     @cached_property
     def ids(self) -> Ids:
         """Ids and random numbers of this step."""
-        return Ids(f"{self._seed}/{self._before.life}/{self._before.seq + 1}")
+        return Ids(f"{self.seed}/{self.before.life}/{self.before.seq + 1}")
 
     @property
     def session(self) -> str:
         """The address of this existence of the machine."""
-        return self._before.session
-
-    def on(self, transition: Transition) -> None:
-        """The next callbacks belong to *transition*."""
-        self.transition = transition
-        self.source = transition.source
-        self.target = transition.targets[0] if transition.targets else None
-        self.state = self.chart.states[transition.source]
-
-    def leaving(self, state: State, transition: Transition) -> None:
-        """The next callbacks are the exit actions of *state*, which *transition* leaves."""
-        self.on(transition)
-        self.source = state.id
-        self.state = state
-
-    def entering(self, state: State, transition: Transition) -> None:
-        """The next callbacks are the entry actions of *state*, to which *transition* leads."""
-        self.on(transition)
-        self.target = state.id
-        self.state = state
+        return self.before.session

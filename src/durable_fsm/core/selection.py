@@ -1,11 +1,11 @@
-"""Choosing transitions and the states they leave and enter. Nothing in here changes anything.
+"""Which transitions are taken together, and which states they leave and enter. Nothing in here changes anything.
 
 Function names are those of the SCXML algorithm: https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -14,26 +14,7 @@ from durable_fsm.core.chart import ROOT, Kind, Transition
 from durable_fsm.core.index import Index
 
 History = Mapping[str, tuple[str, ...]]
-Passes = Callable[[Transition], bool]
 Causes = dict[str, Transition]
-
-
-def select_transitions(candidates: Iterable[Iterable[Transition]], passes: Passes) -> list[Transition]:
-    """The enabled transitions among the candidates, which `Index.candidates` found; at most one a leaf, in order."""
-    enabled: dict[int, Transition] = {}
-    refused: set[int] = set()
-    for of_leaf in candidates:
-        for transition in of_leaf:
-            key = id(transition)
-            if key in enabled:  # asked already, for a leaf in another region
-                break
-            if key in refused:
-                continue
-            if passes(transition):
-                enabled[key] = transition
-                break
-            refused.add(key)
-    return list(enabled.values())
 
 
 def remove_conflicting_transitions(

@@ -9,6 +9,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
+from durable_fsm.core.callbacks import at_transition
 from durable_fsm.core.chart import Transition
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
@@ -134,7 +135,7 @@ def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
     scope.configuration = scope.previous = here.active
 
     def passes(edge: Transition) -> bool:
-        scope.on(edge)
+        at_transition(scope, edge)
         return all(bool(guard.call(scope)) is not guard.negated for guard in edge.guards)
 
     return any(passes(edge) for edges in index.candidates[index.leaves(here.active), event] for edge in edges)
