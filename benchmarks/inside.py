@@ -32,7 +32,7 @@ from benchmarks.load import PRESS
 from benchmarks.serving import BARE, FLOOR, OURS, ROOT
 from durable_fsm.local.server import RestateServer
 from durable_fsm.serving import Draining, configure_logs
-from durable_fsm.testing.served import Served
+from durable_fsm.testing.application import Served
 
 PLAYED = {
     FLOOR: ("benchmarks.floor:app", "HandWritten", {}),

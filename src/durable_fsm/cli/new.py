@@ -24,11 +24,11 @@ TAKEN = frozenset(
         "machine",
         "patience",
         "rehearsal",
+        "seatrequest",
         "service",
         "state",
         "statechart",
         "transitionsconfig",
-        "wish",
     ]
 )
 """Names that the written files use themselves, without underscores."""

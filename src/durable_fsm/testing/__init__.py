@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from durable_fsm.local.process import ServiceProcess, free_port, serve_command
     from durable_fsm.local.server import Deployment, RestateServer
     from durable_fsm.local.waiting import wait_until, wait_until_async
+    from durable_fsm.testing.application import Served
     from durable_fsm.testing.diagrams import assert_diagram_fresh
     from durable_fsm.testing.effects import EffectLog, EffectRefused, Gate, RecordedEffect, effect
     from durable_fsm.testing.kafka import KafkaBroker
     from durable_fsm.testing.rehearsal import Rehearsal
-    from durable_fsm.testing.served import Served
 
 __all__ = [
     "AdminError",
@@ -56,7 +56,7 @@ _MODULES = {
     "testing.effects": ("EffectLog", "EffectRefused", "Gate", "RecordedEffect", "effect"),
     "testing.kafka": ("KafkaBroker",),
     "testing.rehearsal": ("Rehearsal",),
-    "testing.served": ("Served",),
+    "testing.application": ("Served",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

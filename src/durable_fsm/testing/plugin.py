@@ -21,8 +21,8 @@ import pytest
 if TYPE_CHECKING:
     from durable_fsm.local.process import ServiceProcess
     from durable_fsm.local.server import RestateServer
+    from durable_fsm.testing.application import Served
     from durable_fsm.testing.effects import EffectLog
-    from durable_fsm.testing.served import Served
 
 __all__ = ["Serve", "effects", "fresh_server", "replaying_server", "restate_server", "serve"]
 
@@ -84,7 +84,7 @@ def effects() -> Iterator[EffectLog]:
 @pytest.fixture
 def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
     """Start ASGI applications as processes and register them; after the test all are killed and cleared."""
-    from durable_fsm.testing.served import Served
+    from durable_fsm.testing.application import Served
 
     running: list[Served] = []
 
