@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
@@ -99,10 +99,10 @@ def machines_of(
             f" AND service_key > {literal(after)} ORDER BY service_key LIMIT {BATCH}"
         )
         for row in rows:
-            key, stored = row["service_key"], _json(row["value_utf8"])
-            if isinstance(stored, dict) and stored.get("gone"):  # the machine has ended, and its key stays taken
+            key, record = row["service_key"], _record_in(row["value_utf8"])
+            if record.get("gone"):  # the machine has ended, and its key stays taken
                 continue
-            found = _machine_row(chart, key, stored, definition, parked.get(key, 0), stuck.get(key))
+            found = _machine_row(chart, key, record, definition, parked.get(key, 0), stuck.get(key))
             if wanted is None or wanted.admits(found):
                 yield found
         if len(rows) < BATCH:
@@ -113,22 +113,21 @@ def machines_of(
 def _machine_row(
     chart: str,
     key: str,
-    stored: Any,  # Any: whatever JSON is stored
+    record: Row,
     definition: Chart | None,
     parked: int,
     stuck: str | None,
 ) -> MachineRow:
-    try:
-        record, leaves = stored, tuple(stored["configuration"])
-    except (TypeError, KeyError):
-        record, leaves = {}, ()
+    leaves = record.get("configuration")
+    if not isinstance(leaves, list):
+        record, leaves = {}, []
     tail = record.get("log", {}).get("tail", ())
     return MachineRow(
         chart=chart,
         key=key,
         status=str(record.get("status", UNREADABLE)),
         version=str(record.get("version", "")),
-        states=_active(definition, leaves),
+        states=_active(definition, cast("list[str]", leaves)),
         changed=_instant(tail[-1].get("at")) if tail else None,
         parked=parked,
         stuck=stuck,
@@ -136,11 +135,13 @@ def _machine_row(
     )
 
 
-def _json(text: Any) -> Any:  # Any: a text or null, and whatever JSON it holds
+def _record_in(text: Any) -> Row:  # Any: a text, or null
+    """The stored JSON object; an empty one if the text is something else."""
     try:
-        return loads(text)
+        value = loads(text)
     except (TypeError, ValueError):
-        return None
+        return {}
+    return cast("Row", value) if isinstance(value, dict) else {}
 
 
 def _instant(at: object) -> datetime | None:

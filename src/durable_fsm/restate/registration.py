@@ -72,10 +72,11 @@ def register(
                 raise terminal(located(error, place, ctx.key() if key is None else key)) from error
 
     handler.__doc__ = doc or handle.__doc__
-    decorator: Any = getattr(service, "main" if main else "handler")
+    untyped: Any = service  # Any: the three kinds of service have no common type
+    decorator = untyped.main if main else untyped.handler
     decorator(name, accept="*/*", input_serde=BYTES, output_serde=BYTES, ingress_private=private or None, **options)(
         handler
     )
     if schema is not None:
         hint = TypeHint[Any](annotation=object, generate_json_schema=lambda: cast("dict[str, Any]", schema))
-        service.handlers[name].handler_io.input_type = hint
+        untyped.handlers[name].handler_io.input_type = hint

@@ -7,11 +7,12 @@ Inside the host an error stays the exception that it is. The wrapper of every ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from restate import TerminalError as RestateTerminalError
 from restate.exceptions import RetryableError
 from restate.server_context import DisconnectedException
-from restate.vm import VMException  # type: ignore[attr-defined]  # its own module is private
+from restate.vm import VMException  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownVariableType]  # untyped
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
@@ -66,7 +67,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 # - DisconnectedException: the connection to Restate is gone, another attempt follows;
 # - VMException: the journal does not fit what the code does, for example after a redeployment.
 # A suspension, and an attempt that ends early, are `BaseException`s: no `except Exception` sees them.
-RETRIED_BY_PLATFORM = (RetryableError, DisconnectedException, VMException)
+RETRIED_BY_PLATFORM = (RetryableError, DisconnectedException, cast("type[Exception]", VMException))
 PLATFORM_ERRORS = (RestateTerminalError, *RETRIED_BY_PLATFORM)
 """Exceptions of Restate's SDK, which nothing of ours may translate."""
 

@@ -192,7 +192,7 @@ class HistoryRequest(RequestStruct, frozen=True):
         value = read(chart, Handler.HISTORY, body)
         if isinstance(value, dict):  # in JSON Schema 3.0 is an integer too
             value = {
-                name: int(one) if isinstance(one, float) and one == int(one) else one for name, one in value.items()
+                name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in value.items()
             }
         shape = '{"after": number, "limit": number} or {"last": number}'
         return request_in(cls, chart, Handler.HISTORY, dumps(value), shape=shape)
