@@ -69,7 +69,7 @@ class Retry:
     """How often failed work is tried again, and how long to wait in between.
 
     `attempts` counts the first try; None means until it succeeds. Only failures of the work itself count: outages of
-    the platform, deployments and kills do not use up an attempt. Exceptions of the types `give_up_on` are final at once;
+    the platform, deployments and kills do not use up an attempt. Exceptions of the types `give_up_on` are final;
     an attempt that takes too long counts as a `TimeoutError`.
     """
 
@@ -90,10 +90,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """An activity is run once for each of some items, `at_once` of them together, and its result is theirs in order.
+    """An activity runs once for each of some items, `at_once` of them at a time; its result lists theirs in order.
 
-    `items` finds them in what the activity is given, without changing it. The first item that fails for good stops the
-    others, unless they are to `settle`: then all run to their end, and each result says how.
+    `items` takes them from the input of the activity, without changing it. The first item that fails for good stops the
+    others. With `settle` all run to their end, and each result says how it ended.
     """
 
     name: str
@@ -104,10 +104,10 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """How what an activity has done is undone. The core never calls `run`; a host does, elsewhere.
+    """How to undo the work of an activity. The core never calls `run`; a host does, elsewhere.
 
-    It may be undone once the activity has succeeded; `first` means from its beginning on, whatever becomes of it then.
-    `retry` is for the undoing alone.
+    The work can be undone once the activity has succeeded. With `first` it can be undone from its start on, even if its
+    outcome never arrives. `retry` is for the undo alone.
     """
 
     name: str
@@ -120,13 +120,12 @@ class Undo:
 class Activity:
     """Outside work of a state. The core never calls `run`; a host does, elsewhere.
 
-    An *exclusive* activity holds its machine: events wait at the platform until it is over. A background one leaves
-    the machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state.
-    `timeout` is what one attempt may take. `input` makes what the work receives out of the machine's data when it
-    starts; without it the work receives the data. At most `limit` runs of it are under way at once, over all machines of
-    the chart.
+    An *exclusive* activity holds its machine: events wait at the platform until it ends. A background one leaves the
+    machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state. `timeout`
+    limits one attempt. `input` computes the input of the work from the machine's data when it starts; without it the work
+    receives the data. At most `limit` runs of it are under way at once, over all machines of the chart.
 
-    One that `undoes` does no work of its own: it undoes what was done in the state of this id, one after the other.
+    One that `undoes` does no work of its own: it undoes the completed work of the state with this id, the latest first.
     """
 
     id: str
@@ -146,7 +145,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Which machine a state begins, decided when the state has been entered and the macrostep is at rest.
+    """The machine that a state starts; decided at the end of the macrostep that entered the state.
 
     `id` names the child to its parent (`done.invoke.<id>`, messages to `#_<id>`); empty lets the step make one up.
     `data` is input for the chart's data type; None takes its defaults.
@@ -161,7 +160,7 @@ class Spawn:
 class Child(Callback):
     """A machine of its own that runs as long as its state is active; `call` returns the `Spawn`.
 
-    `autoforward` hands every event from outside on to it. `finalize` runs on each of its messages before transitions
+    `autoforward` sends it every event from outside. `finalize` runs on each of its messages before transitions
     are chosen. `id` and `chart` are those of the `Spawn`, where they are known beforehand. With `each` there is one
     machine for each of some items, which is its data; all begin together, and their outputs are joined in order.
     """
@@ -226,7 +225,7 @@ class State:
     child and a history state where its parent begins. `done` are the entry actions of a final state, whose results are
     the output of the state. Children and everything else are in document order: as the author wrote them.
 
-    `defers` and `ignores` are descriptors of events from outside that the state keeps for later, or takes no notice of.
+    `defers` and `ignores` are descriptors of events from outside that the state keeps for later, or ignores.
     """
 
     id: str
@@ -266,7 +265,7 @@ class Unexpected(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How long the record of what a machine has done is kept: so many entries, and so long; None is for ever."""
+    """How much of its history a machine keeps: the latest `entries`, none older than `age`. None means no limit."""
 
     entries: int | None = 1_000
     age: timedelta | None = None

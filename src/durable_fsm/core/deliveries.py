@@ -46,7 +46,7 @@ class DeadlineMissed(Struct, frozen=True):
 
 
 class ActivityEnded(Struct, frozen=True):
-    """The outcome of an activity; a migration may have changed its name since it began, so `event` has the name of now."""
+    """The outcome of an activity. Its `event` has the present name of the activity, which a migration may have changed."""
 
     running: Running
     event: Event
@@ -135,7 +135,7 @@ def delivery_of(chart: Chart, machine: Snapshot, event: Event) -> AnyDelivery:
 
 
 def recorded_name(machine: Snapshot, event: Event) -> str:
-    """The name of an event in the history: that of a timer is what it brings, that of an outcome what its work is called."""
+    """The name of an event in the history: a timer has that of its event, an outcome the present one of its activity."""
     if event.token is not None:
         for timer in machine.timers:
             if timer.token == event.token:

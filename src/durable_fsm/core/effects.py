@@ -50,13 +50,13 @@ class StartActivity(Struct, frozen=True):
 
 
 class StopActivity(Struct, frozen=True):
-    """Stop the activity behind this token; its outcome is not wanted any more."""
+    """Stop the activity with this token; no transition takes its outcome any more."""
 
     token: str
 
 
 class StartMachine(Struct, frozen=True):
-    """Begin a child of `chart`; its end comes back under `token`, and so does what it sends to its parent."""
+    """Start a machine of `chart` as a child. Its end and its messages to the parent come back under `token`."""
 
     token: str
     id: str
@@ -65,13 +65,13 @@ class StartMachine(Struct, frozen=True):
 
 
 class StopMachine(Struct, frozen=True):
-    """End the child behind this token; nothing of it is wanted any more."""
+    """End the child with this token; the machine takes nothing from it any more."""
 
     token: str
 
 
 PARENT = "#_parent"
-"""Where a child sends what is for the machine that runs it."""
+"""The address of the machine that runs this one as its child."""
 
 
 class Post(Struct, frozen=True):
@@ -84,7 +84,7 @@ class Post(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """Tell the sender of the event this."""
+    """Answer the sender of the event with this value."""
 
     value: Json
 
@@ -93,7 +93,7 @@ Effect: TypeAlias = Send | Cancel | StartActivity | StopActivity | StartMachine 
 
 
 class Microstep(NamedTuple):
-    """One set of transitions: what was left, taken and entered, in order, and the events raised meanwhile.
+    """One set of transitions: the states left and entered, the transitions taken, and the events raised, in order.
 
     `event` is None for eventless transitions and for the start of a machine.
     """
@@ -115,7 +115,7 @@ class Outcome(StrEnum):
 
 
 class Step(NamedTuple):
-    """The result of one event: the next snapshot, what the world is asked to do, and how it came about."""
+    """The result of one event: the next snapshot, the effects, and the microsteps that led to them."""
 
     snapshot: Snapshot
     effects: tuple[Effect, ...] = ()

@@ -91,7 +91,7 @@ def plan_of(
 def _remembered(
     index: Index, id: str, leaves: tuple[str, ...], active: frozenset[str]
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """What the histories of a state remember when it is left."""
+    """The memories of the history states in a state that is left."""
     found: list[tuple[str, tuple[str, ...]]] = []
     for memory in index.histories[id]:
         if memory.kind is Kind.DEEP_HISTORY:

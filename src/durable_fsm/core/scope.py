@@ -114,12 +114,15 @@ class Ids:
 class Scope(Struct, dict=True, eq=False):
     """The surroundings of one callback.
 
-    `data` is the working copy that callbacks change, `event` what is being taken. `transition` is the edge for which the
-    callback runs; `source` and `target` are the states it runs between, and `state` is the one it belongs to: on entry
-    and exit that is the state being entered or left. `at` is the time of the step, for events it raises itself, too. `session` names this machine among all.
-    `previous` is the configuration that the transitions under way left, `coming` the one they lead to.
-
-    `machine` and `prepared` belong to the front-end, which may keep one object a step and one an event there.
+    Attributes:
+        data: the working copy, which callbacks change.
+        event: the event that is being taken.
+        transition: the edge for which the callback runs; `source` and `target` are the states it runs between.
+        state: the one that the callback belongs to: on entry and exit the state that is entered or left.
+        at: the time of the step; events that the step raises itself have it, too.
+        session: the name of this machine among all machines.
+        previous: the configuration that the transitions under way left; `coming` is the one they lead to.
+        machine: for the front-end, which may keep one object a step there; and in `prepared` one an event.
     """
 
     chart: Chart

@@ -84,7 +84,7 @@ class Running(Struct, frozen=True, omit_defaults=True):
 
 
 class Undoable(Struct, frozen=True, omit_defaults=True):
-    """Something done that can be undone; the snapshot has the latest last.
+    """Completed work that can be undone; the snapshot lists the latest last.
 
     `token` and `entry` are those of the run that did it. It has no `result` if its undo was registered before the work
     began. `undoing` is the token of the run that undoes it, empty if there is none.
@@ -99,7 +99,7 @@ class Undoable(Struct, frozen=True, omit_defaults=True):
 
 
 class Stopping(Struct, frozen=True, omit_defaults=True):
-    """A run that was told to stop, and whose end decides about what is to be undone: it may have been too late.
+    """A run that was told to stop. It may have succeeded before: its outcome decides whether it is to be undone.
 
     It is `overdue` when its deadline has passed and it is not waited for any longer. Its outcome still counts if it comes.
     """

@@ -83,7 +83,7 @@ def _declared(machine: Working, armed: PendingSend) -> Timer | None:
 
 
 def due(machine: Working, timer: PendingSend) -> None:
-    """The event of the macrostep becomes that of a timer. A recurring timer starts again, before its state can be left."""
+    """Let the macrostep take a timer. A recurring one starts again first; if its state is left, it ends."""
     del machine.timers[timer.token]
     declared = _declared(machine, timer)
     if declared is not None and timer.state is not None:

@@ -75,7 +75,7 @@ class Turn:
         trace: the microsteps taken so far.
         log: the changes of the machine so far, one a macrostep.
         reply: the last reply of any macrostep.
-        parked: deliveries that failed for a reason that a deployment can mend; they must be sent again later.
+        parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
         trouble: why the last of them failed.
         time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
@@ -110,11 +110,11 @@ class Turn:
         return self.snapshot
 
     def saved(self) -> None:
-        """Tell the turn that its snapshot is safe."""
+        """Tell the turn that its snapshot is stored."""
         self._loaded = self.snapshot
 
     def take_effects(self) -> list[Effect]:
-        """The effects to perform since the last call; what was armed and disarmed meanwhile is left out."""
+        """The effects since the last call, without those that cancel each other out."""
         effects, self._effects = self._effects, []
         if not effects:
             return effects
@@ -131,13 +131,13 @@ class Turn:
     # ── what may happen in a turn ─────────────────────────────────────────────────────────────────────────────────────
 
     def migrate(self, upgrade: Upgrade) -> None:
-        """Make a machine that has just come from another version agree with its chart; raises MigrationError."""
+        """Settle a machine that was upgraded from another version; raises MigrationError."""
         self.change(
             "migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.time), note=upgrade.note
         )
 
     def begin(self) -> None:
-        """Settle what the last turn left behind: an exclusive activity found running was lost with its turn."""
+        """Fail the exclusive activity that an earlier turn left running: it was lost with that turn."""
         for running in self.snapshot.activities if self.snapshot else ():
             if self._is_lost(running):
                 failure = Failure("lost", f"activity '{running.id}' was interrupted and did not answer.")
@@ -195,7 +195,7 @@ class Turn:
         return result.outcome
 
     def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
-        """Change the machine by something else than an event; raises what *act* raises."""
+        """Change the machine by other means than an event; raises what *act* raises."""
         self._absorb(name, act(self.machine), note=note)
 
     def deliver(self, event: Event, *, note: Json = None) -> Outcome | None:
@@ -210,7 +210,7 @@ class Turn:
             return None
 
     def next_call(self) -> StartActivity | None:
-        """Drain what follows from the turn so far, up to an exclusive activity that the host must call now.
+        """Drain what the turn has caused so far, up to an exclusive activity that the host must call now.
 
         None means the turn is over.
         """
