@@ -362,6 +362,10 @@ def test_a_stored_text_is_read_with_what_a_host_keeps_beside_the_snapshot() -> N
     [
         (b"{", "it is not valid JSON: Input data was truncated."),
         (b"\xff", "it is not valid JSON: JSON is malformed: invalid character (byte 0)."),
+        (
+            b'{"chart":"\xff"}',
+            "it is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte.",
+        ),
         (b"[]", "Expected `object`, got `array`."),
     ],
 )

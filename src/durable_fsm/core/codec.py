@@ -188,7 +188,7 @@ def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
         found: S = _decoder(layout).decode(text)
     except msgspec.ValidationError as error:
         raise _unreadable(chart, str(error)) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # malformed JSON, or bytes that are not UTF-8
         raise _unreadable(chart, f"it is not valid JSON: {str(error).removesuffix('.')}") from error
     return _checked(chart, found)
 
