@@ -328,6 +328,11 @@ def activity(
     return ActivityOf(work, input=input, each=each)
 
 
+def activity_of(work: Callable[..., Any]) -> ActivityOf:
+    """The declaration itself, or that of a plain function."""
+    return work if isinstance(work, ActivityOf) else cast("ActivityOf", activity(work))
+
+
 # Any: the result goes into the library's own `invoke=`, which is untyped
 def undo_all(
     state: State | str = ROOT, *, id: str | None = None, exclusive: bool = False, deadline: timedelta | None = DAY

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from durable_fsm.core.chart import Activity
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
 from durable_fsm.frontends.checks.undo import refuse_unfit
-from durable_fsm.frontends.declare import ActivityOf, activity
+from durable_fsm.frontends.declare import ActivityOf, activity_of
 
 NOWHERE = "work="
 """Used in messages in place of a state, which detached work does not have."""
 
 
-def activity_of(declared: ActivityOf, id: str, problem: Report, *, detached: bool = False) -> Activity:
+def made_activity(declared: ActivityOf, id: str, problem: Report, *, detached: bool = False) -> Activity:
     """Check a declared activity, and make the one of the chart."""
     made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
     refuse_impure(id, declared.input, problem)
@@ -31,7 +31,7 @@ def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tu
         if not callable(one):
             problem(f"work={one!r} is not a function.", "Write activity(f).", None)
             continue
-        declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
+        declared = activity_of(one)
         id = declared.id or declared.__name__
         if id in ids:
             problem(f"two activities have the id '{id}'.", "Give one of them activity(..., id=...).", None)
@@ -44,5 +44,5 @@ def detached_of(work: Iterable[Any], ids: dict[str, str], problem: Report) -> tu
             what = f"work '{id}' is exclusive, and no state waits for it."
             problem(what, "Leave exclusive=True out, or make it the activity of a state.", written(declared.source))
         ids[id] = NOWHERE
-        found.append(activity_of(declared, id, problem, detached=True))
+        found.append(made_activity(declared, id, problem, detached=True))
     return tuple(found)

@@ -16,8 +16,8 @@ from statemachine.invoke import InvokeGroup
 
 from durable_fsm.core.chart import Activity, Child, Timer
 from durable_fsm.frontends.arguments import Report, written
-from durable_fsm.frontends.declare import ActivityOf, activity
-from durable_fsm.frontends.detached import activity_of
+from durable_fsm.frontends.declare import ActivityOf, activity_of
+from durable_fsm.frontends.detached import made_activity
 from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
 from durable_fsm.frontends.statemachine.facade import Facade, worker
 
@@ -85,14 +85,14 @@ class InvokeReader:
         elif (declared := self._declared(state, spec, handler)) is not None:
             self._register(id, state)
             self.declared[id] = declared
-            found.activities.append(activity_of(declared, id, self.problem))
+            found.activities.append(made_activity(declared, id, self.problem))
 
     def _declared(self, state: str, spec: Any, handler: Any) -> ActivityOf | None:
         work: Any = spec.func
         if isinstance(work, ActivityOf):
             return work
         if isinstance(handler, InvokeGroup):
-            return cast("ActivityOf", activity(_together(cast("Any", handler)._callables)))
+            return activity_of(_together(cast("Any", handler)._callables))
         if handler is not None:
             what = f"state '{state}' invokes {work.__name__}, whose run() works with the library's own engine."
             self.problem(what, "Make it a function of the data: activity(f).", None)
@@ -113,7 +113,7 @@ class InvokeReader:
         parameters = inspect.signature(work).parameters
         if any(name in NAMES[1:] or item.kind is item.VAR_KEYWORD for name, item in parameters.items()):
             return self._named(work, [*parameters.values()], takes_self=False)
-        return cast("ActivityOf", activity(work))
+        return activity_of(work)
 
     def _method(self, method: Callable[..., Any]) -> ActivityOf | None:
         return self._named(method, list(inspect.signature(method).parameters.values())[1:], takes_self=True)
@@ -136,7 +136,7 @@ class InvokeReader:
 
         run = _runner(function, arguments, with_context="ctx" in wanted)
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        declared = cast("ActivityOf", activity(run))
+        declared = activity_of(run)
         declared.source = function
         return declared
 

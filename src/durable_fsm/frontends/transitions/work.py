@@ -11,8 +11,8 @@ from transitions.extensions.states import Timeout
 from durable_fsm.core.chart import Activity, Callback, Child, Timer
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
-from durable_fsm.frontends.declare import ActivityOf, activity
-from durable_fsm.frontends.detached import activity_of, detached_of
+from durable_fsm.frontends.declare import ActivityOf, activity_of
+from durable_fsm.frontends.detached import detached_of, made_activity
 from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 
@@ -84,8 +84,8 @@ class ConfiguredWork:
     def activities(self, id: str) -> Iterator[Activity]:
         """The outside work of a state."""
         for one in filter(callable, listed(self.config.activities.get(id))):
-            declared = one if isinstance(one, ActivityOf) else cast("ActivityOf", activity(one))
-            yield activity_of(declared, declared.id or id, self.problem)
+            declared = activity_of(one)
+            yield made_activity(declared, declared.id or id, self.problem)
 
     def machines(self, id: str) -> Iterator[Child]:
         """The machines that a state runs."""
