@@ -24,15 +24,6 @@ CART = start(ORDER).snapshot
 PAID = [Taken(2, "pay", "taken", configuration=("paid",))]
 
 
-class Ctx:
-    """As much of a context as is asked."""
-
-    id = "inv_1"
-
-    def request(self) -> Ctx:
-        return self
-
-
 class Kept(logging.Handler):
     """Keeps records, as they were when they came."""
 
@@ -56,9 +47,9 @@ def kept() -> Iterator[Kept]:
 
 
 def take(key: str = "o-17") -> None:
-    ctx: Any = Ctx()
-    with report.Invocation(ORDER, ctx, key, "pay", takes="pay"):
-        report.saved(CART, PAID, CART)
+    before = report.current.set(report.Invocation(ORDER, key, "inv_1", "pay", "pay"))
+    report.saved(CART, PAID, CART)
+    report.current.reset(before)
 
 
 def test_a_record_has_what_happened_as_attributes(kept: Kept) -> None:

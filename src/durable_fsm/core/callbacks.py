@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from durable_fsm.core.chart import Callback, Guard, State, Transition
-from durable_fsm.core.codec import plain
+from durable_fsm.core.codec import SCALARS, plain
 from durable_fsm.core.events import ERROR, Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json
@@ -64,7 +64,7 @@ def execute(machine: Working, callbacks: Iterable[Callback]) -> None:
 
 def values(machine: Working, callbacks: Iterable[Callback]) -> list[Json]:
     """Run the callbacks in order; what they return, without None."""
-    found = [attempt(machine, callback, plain) for callback in callbacks]
+    found = [attempt(machine, callback, _plain) for callback in callbacks]
     return [value for value in found if value is not None]
 
 
@@ -92,6 +92,10 @@ def _says_yes(machine: Working, guard: Guard) -> bool:
     if answer is guard.negated:
         machine.refusals[guard.label] = None
     return answer is (not guard.negated)
+
+
+def _plain(value: object) -> Json:
+    return value if isinstance(value, str | int | None) and type(value) in SCALARS else plain(value)
 
 
 def _succeeded(_: object) -> bool:

@@ -31,7 +31,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 S = TypeVar("S", bound=Snapshot)
 
-_PLAIN = frozenset((str, int, bool, type(None)))
+SCALARS = frozenset((str, int, bool, type(None)))
 
 
 def plain(value: object) -> Json:
@@ -43,7 +43,7 @@ def plain(value: object) -> Json:
         TypeError: something in it has no form in JSON.
     """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in SCALARS:
         return cast("Json", value)
     if kind is dict:
         return _plain_members(cast("dict[object, object]", value))
@@ -193,22 +193,14 @@ def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
     return _checked(chart, found)
 
 
-def record_of(snapshot: Snapshot, layout: type[S], **beside: Any) -> S:  # Any: the members that the layout adds
-    """The snapshot with what a host stores among its members; `snapshot_in` takes it out again."""
-    return layout(*_members(snapshot), **beside)
-
-
-def snapshot_in(record: Snapshot) -> Snapshot:
-    """The snapshot alone, without what a host stores among its members."""
-    return Snapshot(*_members(record))
-
-
 @cache
 def _decoder(layout: type[S]) -> msgspec.json.Decoder[S]:
     return msgspec.json.Decoder(layout)
 
 
-_members: Callable[[Snapshot], tuple[Any, ...]] = attrgetter(*Snapshot.__struct_fields__)
+members_of: Callable[[Snapshot], tuple[Any, ...]] = attrgetter(*Snapshot.__struct_fields__)
+"""The values of a snapshot's members, in their order. A host makes its own record of them, and a snapshot of that."""
+
 _HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
 
 

@@ -7,15 +7,16 @@ on it, and `macrostep` says when.
 from __future__ import annotations
 
 from collections import deque
+from typing import cast
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import Effect, Microstep, Outcome, Step
-from durable_fsm.core.events import Event, Failure
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.program import program_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Running, Snapshot
-from durable_fsm.core.values import Misfit, changed
+from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import ActionError, InvalidPayload
 
 
@@ -135,7 +136,9 @@ def typed(chart: Chart, event: Event) -> Event:
     if declared is None or declared.payload is None or isinstance(event.payload, Failure):
         return event
     try:
-        return changed(event, payload=declared.payload.load(plain(event.payload)))
+        # What came from outside is JSON already.
+        payload = event.payload if event.origin is Origin.EXTERNAL else plain(event.payload)
+        return changed(event, payload=declared.payload.load(cast("Json", payload)))
     except Misfit as error:
         raise InvalidPayload(
             chart=chart.name,

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 import restate
+from restate import TerminalError as RestateTerminalError
 from restate.handler import TypeHint
 from restate.serde import BytesSerde
 
@@ -14,7 +15,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS, located, terminal
-from durable_fsm.restate.observability.report import Invocation
+from durable_fsm.restate.observability import redaction, report
 
 BYTES = BytesSerde()
 
@@ -54,22 +55,33 @@ def register(
         doc: for discovery; the handler's own docstring, if there is none.
         options: of Restate's own decorator.
     """
-    place = where or chart.name
+    place, redacts = where or chart.name, bool(chart.hosting.redact)
 
     async def handler(ctx: Any, body: bytes) -> bytes:
-        with Invocation(chart, ctx, ctx.key(), name, takes=takes):
-            try:
-                return await handle(ctx, body)
-            except PLATFORM_ERRORS:
+        invocation = report.Invocation(chart, ctx.key(), ctx.request().id, name, takes)
+        outer = report.current.get()
+        report.current.set(invocation)
+        outer_redaction = redaction.begin(chart) if redacts else None
+        try:
+            return await handle(ctx, body)
+        except PLATFORM_ERRORS as error:
+            if isinstance(error, RestateTerminalError):
+                report.refused(invocation, error)
+            raise
+        except Exception as error:
+            if isinstance(error, DurableFSMError):
+                pass
+            elif retried or (private and isinstance(error, msgspec.DecodeError)):
+                # A private handler takes records of our own. One that it cannot read was written by another build:
+                # Restate retries until a deployment can read it.
                 raise
-            except Exception as error:
-                if isinstance(error, DurableFSMError):
-                    pass
-                elif retried or (private and isinstance(error, msgspec.DecodeError)):
-                    # A private handler takes records of our own. One that it cannot read was written by another build:
-                    # Restate retries until a deployment can read it.
-                    raise
-                raise terminal(located(error, place, ctx.key() if key is None else key)) from error
+            told = terminal(located(error, place, ctx.key() if key is None else key))
+            report.refused(invocation, told)
+            raise told from error
+        finally:
+            if redacts:
+                redaction.end(outer_redaction)
+            report.current.set(outer)  # not by a token: the platform may close an unfinished handler in another context
 
     handler.__doc__ = doc or handle.__doc__
     untyped: Any = service  # Any: the three kinds of service have no common type

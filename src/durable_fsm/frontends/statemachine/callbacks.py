@@ -33,7 +33,7 @@ from durable_fsm.frontends.arguments import (
     written,
 )
 from durable_fsm.frontends.names import EventNames
-from durable_fsm.frontends.statemachine.facade import Facade, StateOf, enter
+from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 FoundCallback = tuple[str, Call, Location | None]
@@ -326,3 +326,12 @@ def _shown(spec: Any) -> str:
     """The name as its author wrote it: the library changes the name of a function that is also an event."""
     name = str(spec.attr_name)
     return name.strip("_") if spec.is_event else name
+
+
+def enter(facade: type[Facade], scope: Scope) -> Facade:
+    """The facade of this step, made when the first callback asks for it."""
+    if scope.machine is None:
+        machine = scope.data if isinstance(scope.data, facade) else object.__new__(facade)
+        vars(machine)[SCOPE] = scope
+        scope.machine = machine
+    return cast("Facade", scope.machine)

@@ -105,15 +105,6 @@ def facade_of(cls: type[StateChart[Any]], data_class: object) -> type[Facade]:
     return cast("type[Facade]", type.__new__(StateMachineMetaclass, cls.__name__, (cls, Facade), body))
 
 
-def enter(facade: type[Facade], scope: Scope) -> Facade:
-    """The facade of this step, made when the first callback asks for it."""
-    if scope.machine is None:
-        machine = scope.data if isinstance(scope.data, facade) else object.__new__(facade)
-        vars(machine)[SCOPE] = scope
-        scope.machine = machine
-    return cast("Facade", scope.machine)
-
-
 class StateOf:
     """`self.paid`: the state, which knows whether it is active."""
 

@@ -77,9 +77,9 @@ class ActivityService:
     def _handler(self, activity: Activity) -> Callable[[restate.Context, bytes], Awaitable[bytes]]:
         async def handle(ctx: restate.Context, body: bytes) -> bytes:
             job = ActivityJob.decode(body)
-            with report.Invocation(self.chart, ctx, job.key, activity.id):
-                seen(*job.named_values(activity))
-                return (await self._run(ctx, activity, job)).encode()
+            report.about_job(job.key, activity.id)
+            seen(*job.named_values(activity))
+            return (await self._run(ctx, activity, job)).encode()
 
         handle.__doc__ = inspect.getdoc(activity.run)
         return handle

@@ -9,7 +9,7 @@ letters    what other machines sent and this deployment cannot take, in order
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,9 +17,9 @@ from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import record_of, snapshot_from_text, snapshot_in
+from durable_fsm.core.codec import members_of, snapshot_from_text
 from durable_fsm.core.messages import Parent
-from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
@@ -67,13 +67,20 @@ class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     run_by: Parent | None = None
 
 
+_decode = msgspec.json.Decoder(StoredRecord).decode
+_record_of: Callable[..., StoredRecord] = StoredRecord  # the members of a snapshot come first, in their order
+
+
 def _record_in(chart: Chart, text: bytes) -> StoredRecord:
     try:
-        return snapshot_from_text(chart, text, StoredRecord)
-    except errors.SnapshotUnreadable:
+        record = _decode(text)
+    except msgspec.MsgspecError:
         if b'"gone"' in text and is_mark(loads(text)):
             raise errors.Gone(chart=chart.name) from None
-        raise
+    else:
+        if record.chart == chart.name and record.failure is None and record.status is not Status.FAILED:
+            return record
+    return snapshot_from_text(chart, text, StoredRecord)  # it checks more, and says what is wrong
 
 
 def tokens_of(machine: Snapshot) -> set[str]:
@@ -136,7 +143,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
             redaction.seen(record.data, *(kept.payload for kept in record.deferred))
         return cls(
             chart=chart,
-            machine=snapshot_in(record),
+            machine=Snapshot(*members_of(record)),
             history=record.log or HistoryTail(),
             due=record.due,
             waited_for=record.waited_for,
@@ -151,8 +158,8 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         assert self.machine is not None
         log = self.history if self.history.entries else None
-        beside = {"log": log, "due": self.due, "waited_for": self.waited_for, "run_by": self.run_by}
-        text = dumps(record_of(self.machine, StoredRecord, **beside))
+        record = _record_of(*members_of(self.machine), log, self.due, self.waited_for, self.run_by)
+        text = dumps(record)
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)
         return text

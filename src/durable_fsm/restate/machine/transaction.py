@@ -31,6 +31,7 @@ activity runs; the next transaction finds it there, and tells the machine that i
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -77,7 +78,7 @@ from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tok
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
-from durable_fsm.restate.observability import report
+from durable_fsm.restate.observability import report, tracing
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
 
@@ -323,7 +324,10 @@ class Transaction:
         text = stored.encode()
         if any(isinstance(effect, Post | StartMachine) for effect in effects):
             self.links.refuse_too_large(effects)
-        report.saved(self.machine, taken, machine)
+        # Nothing is written yet, and a report must come before: a replay is silent.
+        is_alarming = machine.status is Status.FAILED or any(one.error is not None for one in taken)
+        if is_alarming or log.isEnabledFor(logging.INFO) or tracing.is_on():
+            report.saved(self.machine, taken, machine)
         return Save(stored, text, taken, pages, answers, self._parent_to_tell())
 
     def _write(self, save: Save) -> None:

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec
 
-import restate
+from msgspec import Struct, field
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Activity, Chart
@@ -41,62 +41,38 @@ LABELS = ("event", "activity", "outcome")
 P = ParamSpec("P")
 
 
-class Invocation:
-    """One invocation for the machine *key*, from which reports take what they have in common.
+class Invocation(Struct, eq=False):
+    """One invocation of a handler, from which reports take what they have in common.
 
-    Within its block, reports belong to it. If the handler refuses the event that it *takes*, leaving the block reports
-    that too.
+    Attributes:
+        key: of the machine that it is about.
+        event: that the handler takes. If the handler refuses it, that is reported.
+        began: in nanoseconds since 1970.
     """
 
-    __slots__ = (
-        "_handler",
-        "_has_redaction",
-        "_outer",
-        "_outer_redaction",
-        "began",
-        "chart",
-        "event",
-        "id",
-        "is_refused",
-        "key",
-    )
-
-    def __init__(self, chart: Chart, ctx: restate.Context, key: str, handler: str, *, takes: str | None = None) -> None:
-        self.chart = chart
-        self.key = key
-        self.id = ctx.request().id
-        self.event = takes
-        self.is_refused = False
-        self.began = time.time_ns()
-        self._handler = handler
-
-    def __enter__(self) -> None:
-        self._outer = _current.get()
-        self._has_redaction = bool(self.chart.hosting.redact) or redaction.current() is not None
-        if self._has_redaction:
-            self._outer_redaction = redaction.begin(self.chart)
-        _current.set(self)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, RestateTerminalError):
-            _refused(self, self._handler, error)
-        if self._has_redaction:
-            redaction.end(self._outer_redaction)
-        _current.set(self._outer)  # not by a token: the platform may close an unfinished handler in another context
+    chart: Chart
+    key: str
+    id: str
+    handler: str
+    event: str | None = None
+    is_refused: bool = False
+    began: int = field(default_factory=time.time_ns)
 
 
-_current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+"""The invocation that reports belong to; `registration` sets it."""
 
 
-def invocation_id(ctx: restate.Context) -> str:
-    """The id of this invocation, without a look at its request if reports have looked already."""
-    invocation = _current.get()
-    return invocation.id if invocation is not None else ctx.request().id
+def about_job(key: str, activity: str) -> None:
+    """Name the machine and the activity of a job: the service of activities has no keys."""
+    invocation = current.get()
+    if invocation is not None:
+        invocation.key, invocation.handler = key, activity
 
 
 def about(event: str) -> None:
     """Name the event that this invocation takes, where the handler's name does not."""
-    invocation = _current.get()
+    invocation = current.get()
     if invocation is not None:
         invocation.event = event
 
@@ -120,7 +96,7 @@ def _harmless(report: Callable[P, None]) -> Callable[P, None]:
 @_harmless
 def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> None:
     """A machine is about to be saved after it has taken some events."""
-    if _current.get() is None or is_replaying():
+    if current.get() is None or is_replaying():
         return
     left = before.configuration if before is not None else ()
     is_heard = log.isEnabledFor(logging.INFO) or tracing.is_on()
@@ -151,7 +127,7 @@ def unchanged(event: str, outcome: str) -> None:
 @_harmless
 def rejected(event: str, message: str, status: int, *, unheard: bool = False, **facts: Any) -> None:
     """An event was not taken. If it is *unheard*, no sender waits for the answer, and operators are warned."""
-    invocation = _current.get()
+    invocation = current.get()
     if invocation is None:
         return
     invocation.is_refused = True
@@ -162,15 +138,16 @@ def rejected(event: str, message: str, status: int, *, unheard: bool = False, **
 
 
 @_harmless
-def _refused(invocation: Invocation, handler: str, error: RestateTerminalError) -> None:
+def refused(invocation: Invocation, error: RestateTerminalError) -> None:
+    """A handler answers with an error. It is reported, unless it is Restate's own or was reported already."""
     kind = (error.metadata or {}).get("type")
-    if kind is None or invocation.is_refused:  # Restate's own error: cancelled or killed; or reported already
+    if kind is None or invocation.is_refused:
         return
     if invocation.event is not None:
         rejected(invocation.event, error.message, error.status_code, error=kind)
         return
-    facts: dict[str, Any] = {"handler": handler, "error": kind, "status": error.status_code}
-    _report(logging.DEBUG, "refused", f"{handler} refused: {error.message}", **facts)
+    facts: dict[str, Any] = {"handler": invocation.handler, "error": kind, "status": error.status_code}
+    _report(logging.DEBUG, "refused", f"{invocation.handler} refused: {error.message}", **facts)
 
 
 @_harmless
@@ -225,7 +202,7 @@ def _work(activity: Activity, *, undo: bool) -> str:
 @contextmanager
 def stepping(activity: Activity, step: str) -> Generator[None]:
     """Make a span around one attempt of a step."""
-    invocation = _current.get()
+    invocation = current.get()
     if invocation is None or not tracing.is_on():
         yield
         return
@@ -240,7 +217,7 @@ def stepping(activity: Activity, step: str) -> Generator[None]:
 
 def _report(level: int, kind: str, message: str, *, span: bool = False, counter: str = "", **facts: Any) -> None:
     """Log, count and make a span, for the current invocation, unless it is replayed."""
-    invocation = _current.get()
+    invocation = current.get()
     if invocation is None or is_replaying():
         return
     chart = invocation.chart
