@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from durable_fsm.admin.client import Row
+from durable_fsm.local.closing import Starting
 from durable_fsm.local.process import HOST, START_PATIENCE, free_port
 from durable_fsm.local.server import Deployment, RestateServer
 
@@ -22,7 +22,7 @@ PARTITIONS = 4
 REPLICATION = 2
 
 
-class RestateCluster:
+class RestateCluster(Starting):
     """Three native Restate servers that form a cluster: send requests to any node, kill one node at a time.
 
         with RestateCluster() as cluster:
@@ -69,18 +69,6 @@ class RestateCluster:
             node.close()
         if self._temporary:
             shutil.rmtree(self.base_dir, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from durable_fsm.local import reaper
+from durable_fsm.local.closing import Closing
 from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.local.fork_server import SEEDS, ForkRequest
 from durable_fsm.local.sessions import SESSIONS, SessionProcess
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.02
 _TAIL_LINES = 40
 
 
-class ServiceProcess:
+class ServiceProcess(Closing):
     """A command that serves on one port of the loopback, as a session of its own, with its log in a file.
 
     Every start gets another PYTHONHASHSEED (unless *env* sets one), so that nothing can depend on the order of a set.
@@ -247,11 +247,6 @@ class ServiceProcess:
         except BaseException:
             self.close()
             raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _end(self) -> None:
         assert self._child is not None

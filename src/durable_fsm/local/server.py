@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ import httpx
 
 from durable_fsm.admin.client import Row, literal
 from durable_fsm.local import native
+from durable_fsm.local.closing import Starting
 from durable_fsm.local.failures import AdminError
 from durable_fsm.local.process import HOST, START_PATIENCE, STOP_PATIENCE, ServiceProcess, free_port
 from durable_fsm.local.waiting import wait_until
@@ -58,7 +58,7 @@ class Deployment:
     services: tuple[str, ...]
 
 
-class RestateServer:
+class RestateServer(Starting):
     """One native Restate server with its own ports and its own data, which survive `kill` and `restart`.
 
         with RestateServer() as server:
@@ -156,18 +156,6 @@ class RestateServer:
         self._http.close()
         if self._temporary:
             shutil.rmtree(self.base_dir, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # ── deployments ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from durable_fsm.local.closing import Closing
 from durable_fsm.local.process import ServiceProcess
 from durable_fsm.local.server import Deployment, RestateServer
 
@@ -15,7 +15,7 @@ __all__ = ["Served"]
 
 
 @dataclass(slots=True)
-class Served:
+class Served(Closing):
     """A served application, as the fixture `serve` returns it. Port and deployment stay through `kill` and `restart`."""
 
     process: ServiceProcess
@@ -69,11 +69,3 @@ class Served:
                 self.server.deregister(self.deployment)
         finally:
             self.process.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

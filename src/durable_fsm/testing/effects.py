@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+from durable_fsm.local.closing import Closing
 from durable_fsm.local.failures import NotObserved
 from durable_fsm.local.process import HOST
 from durable_fsm.local.waiting import PATIENCE, wait_until
@@ -95,7 +95,7 @@ class RecordedEffect:
     idempotency_key: str | None
 
 
-class Gate:
+class Gate(Closing):
     """A named point at which calls are held: `before:charge` or `after:charge`. Made by `EffectLog.hold`."""
 
     def __init__(self, log: EffectLog, point: str, times: int) -> None:
@@ -124,12 +124,8 @@ class Gate:
         """Release the held calls, and hold no more."""
         self._log.change(self._set_open)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Open the gate."""
         self.open()
 
     def _set_open(self) -> None:
@@ -149,7 +145,7 @@ class Gate:
         return self._open
 
 
-class EffectLog:
+class EffectLog(Closing):
     """An HTTP server in a thread of the test that records each `POST /effects`, and fails or holds it as planned.
 
         with EffectLog() as effects:
@@ -270,14 +266,6 @@ class EffectLog:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # ── for gates and the handler ─────────────────────────────────────────────────────────────────────────────────
 

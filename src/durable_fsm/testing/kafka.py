@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
+from durable_fsm.local.closing import Starting
 from durable_fsm.local.failures import HarnessError
 from durable_fsm.local.process import HOST, ServiceProcess, free_port
 from durable_fsm.local.waiting import wait_until
@@ -35,7 +35,7 @@ _NOWHERE = "127.0.0.1:1"
 Text = str | bytes | None
 
 
-class KafkaBroker:
+class KafkaBroker(Starting):
     """One broker, empty after every start.
 
         with KafkaBroker() as broker:
@@ -89,18 +89,6 @@ class KafkaBroker:
         self._producer = None
         if self._own_log:
             self._log.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def create(self, *topics: str) -> None:
         """Create these topics now."""
