@@ -36,7 +36,9 @@ class Site(Application):
     place: Path
 
     def run(self, user: str) -> dict[str, Any]:
-        answer = httpx.post(f"{self.server.ingress_url}/{WORKFLOW}/{user}/run/send", json=ADA, trust_env=False)
+        answer = httpx.post(
+            f"{self.server.ingress_url}/{WORKFLOW}/{user}/run/send", json=ADA, trust_env=False, timeout=60
+        )
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -80,7 +82,7 @@ def test_an_id_signs_up_once_and_gets_one_mail(site: Site) -> None:
     first, again = site.run("once"), site.run("once")
 
     assert (first["status"], again["status"]) == ("Accepted", "PreviouslyAccepted")
-    taken = httpx.post(f"{site.server.ingress_url}/{WORKFLOW}/once/run", json=ADA, trust_env=False)
+    taken = httpx.post(f"{site.server.ingress_url}/{WORKFLOW}/once/run", json=ADA, trust_env=False, timeout=60)
     assert taken.status_code == 409
     assert site.result("once", "output").status_code == 470
     site.wait_for("once", "awaiting_click")

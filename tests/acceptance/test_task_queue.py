@@ -41,6 +41,7 @@ class Queue(Application):
             json={"id": number, "task": "sort", **body},
             headers={"idempotency-key": number},
             trust_env=False,
+            timeout=60,
         )
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
@@ -77,7 +78,7 @@ def test_submitting_a_task_returns_at_once_and_the_task_runs_once(queue: Queue) 
     assert (first["status"], handed_over < WORK / 2) == ("Accepted", True)
     again = queue.hand_over("t-1")
     assert (again["status"], again["invocationId"]) == ("PreviouslyAccepted", first["invocationId"])
-    assert httpx.get(queue.place("t-1", "output"), trust_env=False).status_code == 470
+    assert httpx.get(queue.place("t-1", "output"), trust_env=False, timeout=60).status_code == 470
     assert queue.result("t-1") == "Finished t-1: sort"
     assert queue.done("t-1") == 1
 

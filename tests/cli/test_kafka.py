@@ -39,7 +39,7 @@ class Subscribed:
         return result
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
-        answer = httpx.request(method, f"{self.server.admin_url}{path}", json=body, trust_env=False)
+        answer = httpx.request(method, f"{self.server.admin_url}{path}", json=body, trust_env=False, timeout=60)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

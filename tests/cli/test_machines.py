@@ -287,7 +287,10 @@ def test_doctor_finds_what_is_wrong_and_says_what_mends_it(shop: Shop, tmp_path:
         assert found["backing-off"]["what"].startswith("Kiosk/stuck/send is tried again")
         assert ill("doctor").exit_code == 1
         served.restart()
-        wait_until(lambda: httpx.post(f"{server.ingress_url}/Kiosk/stuck/snapshot").is_success, what="it to be taken")
+        wait_until(
+            lambda: httpx.post(f"{server.ingress_url}/Kiosk/stuck/snapshot", timeout=60).is_success,
+            what="it to be taken",
+        )
 
 
 def backing_off(shop: Shop) -> dict[str, dict[str, str]] | None:

@@ -249,7 +249,7 @@ def test_clearing_leaves_no_state_and_no_invocation(restate_server: RestateServe
 
 async def _ask_twice(server: RestateServer, service: ServiceProcess) -> list[int]:
     await asyncio.to_thread(server.register, service.url)
-    async with httpx.AsyncClient(base_url=server.ingress_url) as client:
+    async with httpx.AsyncClient(base_url=server.ingress_url, timeout=60) as client:
         answers = await asyncio.gather(*(client.post("/Counter/one/add", json=1) for _ in range(2)))
 
     async def stored() -> bool:

@@ -47,7 +47,7 @@ def test_the_script_runs_a_cluster_until_sigterm(tmp_path: Path, effect_log: Eff
                 said = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), script.stdout))
                 ingresses = [re.findall(r"ingress (\S+),", line)[0] for line in said[:3]]
                 pids = [int(line.rpartition("pid ")[2]) for line in said[:3]]
-                replies = [httpx.post(f"{url}/Counter/one/increment").json()["reply"] for url in ingresses]
+                replies = [httpx.post(f"{url}/Counter/one/increment", timeout=60).json()["reply"] for url in ingresses]
             finally:
                 script.send_signal(signal.SIGINT)
 

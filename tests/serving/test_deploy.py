@@ -170,6 +170,7 @@ def test_a_lambda_function_hosts_machines_and_nothing_of_it_lives_while_they_wai
                 f"{bridge.url}/discover",
                 headers={"accept": "application/vnd.restate.endpointmanifest.v4+json"},
                 trust_env=False,
+                timeout=60,
             ).json()
             assert manifest["protocolMode"] == "REQUEST_RESPONSE"
             deployment = restate_server.register(bridge.url, http1=True)

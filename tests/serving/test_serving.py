@@ -128,7 +128,11 @@ def test_a_running_step_ends_during_a_drain_and_is_not_done_again(
             post(restate_server, key, "work")
             held.wait_reached()
             os.kill(process.pid, signal.SIGTERM)
-            wait_until(lambda: "ending" in httpx.get(f"{process.url}/ready", trust_env=False).text, PATIENCE, "the end")
+            wait_until(
+                lambda: "ending" in httpx.get(f"{process.url}/ready", trust_env=False, timeout=60).text,
+                PATIENCE,
+                "the end",
+            )
             assert process.alive
         wait_until(lambda: not process.alive, PATIENCE, "the end of serve")
         assert process.exit_code == 0
@@ -154,7 +158,10 @@ def test_a_waiting_invocation_does_not_delay_the_end_and_resumes_in_the_next_pro
         assert "not drained" not in process.log.read_text()
         process.start().wait_ready()
         said = httpx.post(
-            f"{restate_server.ingress_url}/restate/awakeables/{callback}/resolve", json="hello", trust_env=False
+            f"{restate_server.ingress_url}/restate/awakeables/{callback}/resolve",
+            json="hello",
+            trust_env=False,
+            timeout=60,
         )
 
         assert said.status_code == 202
@@ -291,7 +298,7 @@ def test_it_speaks_tls(server: str, effects: EffectLog, tmp_path: Path) -> None:
     tls = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
 
     with serving(tmp_path, "--server", server, *tls, env=dict(effects.env), ready="") as process:
-        answer = httpx.get(f"https://127.0.0.1:{process.port}/health", verify=trusting, trust_env=False)
+        answer = httpx.get(f"https://127.0.0.1:{process.port}/health", verify=trusting, trust_env=False, timeout=60)
 
         assert answer.status_code == 200
         assert f"https://127.0.0.1:{process.port} by {server}" in process.log_tail()
@@ -300,7 +307,7 @@ def test_it_speaks_tls(server: str, effects: EffectLog, tmp_path: Path) -> None:
 def test_a_request_without_a_known_identity_key_is_refused(effects: EffectLog, tmp_path: Path) -> None:
     known = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
     with serving(tmp_path, "--identity-key", known, env=dict(effects.env)) as process:
-        answer = httpx.post(f"{process.url}/invoke/Desk/count", trust_env=False)
+        answer = httpx.post(f"{process.url}/invoke/Desk/count", trust_env=False, timeout=60)
 
         assert answer.status_code == 401
 
