@@ -25,19 +25,27 @@ def restart(host: Host) -> None:
 def test_a_key_is_free_some_time_after_its_machine_ended(ends: Host) -> None:
     key = ends.key("freed")
     ends.receipt("Freed", key, "increment")
+    life = ends.snapshot("Freed", key)["life"]
 
     ends.receipt("Freed", key, "close")
-    machine = ends.snapshot("Freed", key)
-    assert [timer["event"] for timer in machine["timers"]] == ["after_end"]
-    assert machine["timers"][0]["due"] is not None
-    assert ends.post("Freed", key, "increment").status_code == 410
     restart(ends)
 
     wait_until(lambda: ends.stored("Freed", key) == {}, what="the key to be free")
     assert ends.post("Freed", key, "snapshot").status_code == 404
     assert ends.receipt("Freed", key, "increment")["reply"] == 1
-    assert ends.snapshot("Freed", key)["life"] != machine["life"]
+    assert ends.snapshot("Freed", key)["life"] != life
     ends.settled()
+
+
+def test_until_its_key_is_free_a_finished_machine_is_kept_with_a_timer(ends: Host) -> None:
+    key = ends.key("kept")
+
+    ends.receipt("Long", key, "close")
+
+    [timer] = ends.snapshot("Long", key)["timers"]
+    assert timer["event"] == "after_end"
+    assert timer["due"] is not None
+    assert ends.post("Long", key, "increment").status_code == 410
 
 
 def test_a_machine_that_is_gone_leaves_a_tombstone_that_answers_410(ends: Host) -> None:
@@ -79,13 +87,13 @@ def test_the_deletion_timer_of_an_earlier_life_does_not_delete_a_later_one(ends:
 
 def test_a_finished_machine_that_is_moved_back_is_not_deleted(ends: Host) -> None:
     key = ends.key("moved")
-    ends.receipt("Freed", key, "close")
+    ends.receipt("Long", key, "close")
 
-    ends.receipt("Freed", key, "repair", {"move": "open", "reason": "closed too early"})
+    ends.receipt("Long", key, "repair", {"move": "open", "reason": "closed too early"})
 
-    wait_until(lambda: ends.scheduled("Freed", key) == [], what="the timer to be cancelled")
-    assert ends.receipt("Freed", key, "increment")["reply"] == 1
-    assert ends.snapshot("Freed", key)["timers"] == []
+    wait_until(lambda: ends.scheduled("Long", key) == [], what="the timer to be cancelled")
+    assert ends.receipt("Long", key, "increment")["reply"] == 1
+    assert ends.snapshot("Long", key)["timers"] == []
 
 
 def test_a_configuration_with_create_first_is_not_started_by_an_event(ends: Host) -> None:

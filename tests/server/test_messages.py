@@ -46,12 +46,13 @@ def test_a_message_starts_a_machine_as_an_event_from_outside_would(family: Host)
 
 
 def test_a_delayed_message_can_be_cancelled_only_by_its_sender(family: Host) -> None:
-    other = family.key("friend")
+    other, never = family.key("friend"), family.key("friend")
 
     sender = write(family, other, after=0.3)
-    [timer] = family.snapshot("Friend", sender)["timers"]
+    patient = write(family, never, after=3600)
+    [timer] = family.snapshot("Friend", patient)["timers"]
 
-    assert (timer["to"], timer["id"]) == (f"Friend/{other}", "note")
+    assert (timer["to"], timer["id"]) == (f"Friend/{never}", "note")
     wait_until(lambda: heard(family, other) == [1], what="the message")
     assert family.snapshot("Friend", sender)["timers"] == []
 
@@ -293,7 +294,10 @@ def test_a_message_to_a_finished_child_returns_to_its_parent(family: Host) -> No
     [first, second] = [child["key"] for child in family.snapshot("Office", key)["machines"]]
     wait_until(lambda: family.snapshot("Letter", first), what="the child to begin")
     family.receipt("Letter", first, "send_off")
-    family.settled()
+    wait_until(
+        lambda: any(child["ended"] for child in family.snapshot("Office", key)["machines"]),
+        what="the parent to hear of the end",
+    )
 
     family.receipt("Office", key, "tell_all", "pause")
 
