@@ -58,10 +58,10 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.CallbackRejected: 500,
     errors.CallbackUnreadable: 500,
 }
-"""HTTP status of every error; a test walks the tree."""
+"""HTTP status of every error. A test walks the tree of errors and finds each of them here."""
 
 
-# What may rise where the host awaits or calls Restate's context, and must reach the SDK unchanged:
+# These may rise where the host awaits or calls Restate's context, and must reach the SDK unchanged:
 # - TerminalError: a journaled failure, or this invocation was cancelled;
 # - RetryableError: the host asks for another attempt, see `machine.transaction`;
 # - DisconnectedException: the connection to Restate is gone, another attempt follows;
@@ -115,7 +115,7 @@ class Located:
 def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     """The error as Restate carries it: its message, its status, and its facts as metadata.
 
-    Facts that are not strings are JSON texts.
+    A fact that is not a string becomes a JSON text.
     """
     facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
     texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
@@ -134,14 +134,14 @@ def message_of(error: errors.DurableFSMError) -> str:
 
 
 def said(text: str) -> str:
-    """*text* as it may be told: without what is redacted, and not endless."""
+    """*text* without redacted values, shortened to `MAX_MESSAGE` characters."""
     text = clean(writable(text))
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} …"
 
 
 def writable(text: str) -> str:
-    """*text* with a question mark for each lone surrogate: authors may write one, UTF-8 has none.
+    """*text* with a question mark for each unpaired surrogate, which UTF-8 cannot encode.
 
-    Where one slipped through, the platform would try the invocation again for ever.
+    Without this, Restate would retry an invocation for ever whose error quotes one.
     """
     return text.encode("utf-8", "replace").decode()

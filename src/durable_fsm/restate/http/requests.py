@@ -157,7 +157,7 @@ def request_in(kind: type[R], chart: str, handler: str, body: bytes, *, shape: s
     try:
         return msgspec.convert({} if value is None else value, kind)
     except msgspec.ValidationError as error:
-        # What a struct itself refuses says all; what msgspec refuses says where, and the shape says what to send.
+        # A message of a struct's own says all. A message of msgspec says where the request differs from the shape.
         problem = f"{error.__cause__}" if error.__cause__ is not None else f"expected {shape}. {error}."
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
 
@@ -266,7 +266,7 @@ class RepairRequest(RequestStruct, frozen=True):
 
     @property
     def about(self) -> Json:
-        """What the verb is about: an activity, states, or true."""
+        """The value of the verb: an activity, states, or true."""
         about: Json = getattr(self, self.verb)
         return about
 

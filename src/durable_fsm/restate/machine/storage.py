@@ -1,10 +1,10 @@
-"""What a machine's key holds: the snapshot, and what the host keeps beside it.
+"""The state under a machine's key: the snapshot, and the members that the host keeps beside it.
 
 snapshot   the machine as one readable JSON text, with the latest entries of its history
-handles    how to cancel what was sent: `{token: invocation id}`
-waiters    who waits for the machine, by awakeable
-parked     deliveries that could not be taken, by token
-letters    what other machines sent and this deployment cannot take, in order
+handles    ids of invocations that can be cancelled, by token
+waiters    those who wait for the machine, by awakeable; see `waiters`
+parked     deliveries that could not be taken, by token; see `deliveries`
+letters    messages that this deployment cannot take, in order; see `messages.inbox`
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMa
 
 
 def mark_of(chart: Chart) -> bytes:
-    """What is left of a machine that has ended and whose key is not to be used again."""
+    """The text that stays under the key of a machine that has ended, if the key must not be used again."""
     return dumps({"chart": chart.name, "gone": True})
 
 
@@ -84,22 +84,22 @@ def _record_in(chart: Chart, text: bytes) -> StoredRecord:
 
 
 def tokens_of(machine: Snapshot) -> set[str]:
-    """Under which tokens something may still come for this machine."""
+    """The tokens of deliveries that may still arrive for this machine."""
     kinds = (machine.timers, machine.activities, machine.stopping, machine.machines)
     return {one.token for ones in kinds for one in ones}
 
 
 class StoredMachine(msgspec.Struct, frozen=True):
-    """The contents of the key `snapshot`.
+    """The contents of the state key `snapshot`.
 
     Attributes:
-        chart: under which the machine lives: the newest, or one that is kept for it.
-        machine: None if there is no such machine.
+        chart: the chart under which the machine lives: the newest, or one that is kept for it.
+        machine: None if no machine has this key.
         history: the latest entries of its history.
-        due: when timers will be over, by token, in milliseconds since 1970; for people.
-        waited_for: whether anybody waits.
+        due: when timers are due, by token, in milliseconds since 1970; for people.
+        waited_for: whether there are waiters.
         run_by: the machine that runs this one as its child, if any.
-        upgrade: how the machine has just come from another version, which the next turn is to settle.
+        upgrade: the upgrade from another version that the next transaction is to settle, if any.
     """
 
     chart: Chart
@@ -112,12 +112,12 @@ class StoredMachine(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, chart: Chart, text: bytes | None) -> StoredMachine:
-        """Read what `encode` wrote, as a machine that the chart, or one that it keeps, can take up.
+        """Read what `encode` wrote, and upgrade the machine to the chart, or to one that the chart keeps.
 
         Raises:
-            SnapshotUnreadable: it is something else.
-            VersionError: no chart can take the machine up.
-            MigrationError: nor can it be brought to one that could.
+            SnapshotUnreadable: the text is something else.
+            VersionError: no chart here serves the machine's version.
+            MigrationError: a migration to this version failed.
         """
         stored = cls.decode_any_version(chart, text)
         machine = stored.machine
@@ -130,11 +130,11 @@ class StoredMachine(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode_any_version(cls, chart: Chart, text: bytes | None) -> StoredMachine:
-        """Read what `encode` wrote, whatever version it is of.
+        """Read what `encode` wrote, in any version.
 
         Raises:
-            Gone: it is what is left of a machine that has ended.
-            SnapshotUnreadable: it is something else.
+            Gone: the machine has ended, and its key must not be used again.
+            SnapshotUnreadable: the text is something else.
         """
         if text is None:
             return cls(chart)
@@ -154,7 +154,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """The text to store.
 
         Raises:
-            TooLarge: longer than the platform can carry.
+            TooLarge: it is longer than Restate can carry.
         """
         assert self.machine is not None
         log = self.history if self.history.entries else None

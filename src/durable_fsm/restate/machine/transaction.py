@@ -12,9 +12,9 @@ same again, in the same order:
     perform   one-way sends, one for each effect. Outside work is never done here, but in a service of its own.
     answer    the receipt, as the handler's output.
 
-Restate does not roll back. What was set stays set, even if the handler fails behind it. Therefore:
+Restate does not roll back. A value that was set stays set, even if the handler fails after that. Therefore:
 
-- Whatever can be refused is refused before the first write: the event, a snapshot that is too long, a message that is too
+- All that can be refused is refused before the first write: the event, a snapshot that is too long, a message that is too
   long. The error leaves the handler, and the machine is as it was.
 - From the first write to the last send there is no `await`. Only at an `await` can an invocation be cancelled or
   suspended, so the snapshot and the sends that it claims go together.
@@ -184,7 +184,7 @@ class Transaction:
     async def act(self, act: Act, *, autostart: Event | None = None) -> Outcome | str:
         """Let the turn act and drain what follows; the caller commits. *autostart* may start the machine.
 
-        What earlier invocations left behind is settled and saved first. It stays so, whatever becomes of the event.
+        Remains of earlier invocations are settled and saved first. That stays so, even if the event is refused.
         """
         turn = self.turn
         # A machine in its own version that runs no activity has nothing to settle.
@@ -362,7 +362,9 @@ class Transaction:
         for one in taken:
             raised = [name for microstep in one.trace for name in microstep.raised]
             if UNREACHABLE in raised and not any(microstep.event == UNREACHABLE for microstep in one.trace):
-                log.warning("%s/%s: '%s' sent a message to nobody", self.chart.name, self.key, one.event)
+                log.warning(
+                    "%s/%s: '%s' sent a message to a machine that does not exist", self.chart.name, self.key, one.event
+                )
 
     def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
         """Send what the effect asks for; return the handles that are worth keeping."""
@@ -417,7 +419,7 @@ class Transaction:
 
 
 class Save(NamedTuple):
-    """What one save writes and sends, beside the effects.
+    """The contents of one save, beside the effects.
 
     Attributes:
         taken: the changes of the machine since the last save.

@@ -100,7 +100,7 @@ class Waiters:
         """Register a waiter.
 
         Raises:
-            TooManyWaiting: there is no room.
+            TooManyWaiting: the machine has as many waiters as it may.
         """
         replies = sum(_length(other.reply) for other in self.known.values())
         if len(self.known) >= MOST or replies + _length(waiter.reply) > MOST_BYTES:

@@ -1,1 +1,1 @@
-"""What machines send to each other: messages, the beginnings and ends of children, and refusals."""
+"""Traffic between machines: messages, beginnings and ends of children, and messages that come back."""

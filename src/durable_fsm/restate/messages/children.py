@@ -1,4 +1,4 @@
-"""What a machine sends: to the machines that it runs, to the one that runs it, and to any other.
+"""The sending side of a machine: to the machines that it runs, to the one that runs it, and to any other.
 
 A child is a machine like any other, under a key that no other entry of the state has. All of it are one-way sends, which
 arrive in the order in which they were made.

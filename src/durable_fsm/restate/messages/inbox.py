@@ -38,7 +38,7 @@ from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
 
 UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable)
-"""Errors that another deployment mends. What meets one of them waits for it."""
+"""Errors that another deployment mends: the message waits for it."""
 
 HALTING = Backoff(timedelta(milliseconds=100))
 HALT_TRIES = 12
