@@ -130,6 +130,15 @@ def test_every_callback_is_told_for_which_edge_and_state_it_runs() -> None:
     assert told == [("writing", "writing", None, "writing--stay")] * 2
 
 
+def test_a_callback_knows_the_session_of_its_machine() -> None:
+    told: list[str] = []
+    tell = action(lambda scope: told.append(scope.session), "tell")
+
+    Driven(chart("a\nb", edge("a", "go", "b", actions=[tell]))).take("go")
+
+    assert told == ["Order.life"]
+
+
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
