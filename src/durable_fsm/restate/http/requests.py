@@ -350,25 +350,17 @@ def _not_waitable(chart: Chart, problem: str) -> errors.MalformedInput:
     return errors.MalformedInput(chart=chart.name, handler=Handler.WAIT_FOR, problem=problem)
 
 
-_CONDITIONS: dict[str, Json] = {
-    "state": {"type": "string"},
-    "tag": {"type": "string"},
-    "status": {"enum": [status.value for status in Status]},
-    "settled": {"const": True},
-    "taken": {"const": True},
-}
-
-
 def wait_schema(chart: Chart) -> dict[str, Json]:
     """The schema of a `WaitRequest`, with the states and the tags of the chart."""
     states = dict.fromkeys(id for one in chart.served for id in one.states if id != ROOT)
     tags = sorted({tag for one in chart.served for state in one.states.values() for tag in state.tags})
     named: dict[str, list[str]] = {"state": list(states), "tag": tags}
-    known: dict[str, Json] = {kind: {"enum": cast("Json", names)} for kind, names in named.items() if names}
-    return _wait_schema(known | {kind: one for kind, one in _CONDITIONS.items() if kind not in named})
-
-
-def _wait_schema(conditions: dict[str, Json]) -> dict[str, Json]:
+    conditions: dict[str, Json] = {
+        **{kind: {"enum": cast("Json", names)} for kind, names in named.items() if names},
+        "status": {"enum": [status.value for status in Status]},
+        "settled": {"const": True},
+        "taken": {"const": True},
+    }
     one: dict[str, Json] = {
         "type": "object",
         "properties": conditions,
@@ -386,7 +378,7 @@ def _wait_schema(conditions: dict[str, Json]) -> dict[str, Json]:
             "payload": {},
             "timeout": {
                 "anyOf": [
-                    {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+                    {"type": "string", "pattern": r"^(\d*\.?\d+(ms|min|s|m|h|d))+$"},
                     {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT.total_seconds()},
                 ],
                 "default": "1h",
@@ -398,9 +390,6 @@ def _wait_schema(conditions: dict[str, Json]) -> dict[str, Json]:
         "then": {"required": ["event"]},
         "additionalProperties": False,
     }
-
-
-WAIT_SCHEMA = _wait_schema(_CONDITIONS)
 
 
 # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
