@@ -23,6 +23,7 @@ from durable_fsm.restate.machine.deletion import DeleteHandlers
 from durable_fsm.restate.machine.handlers import MachineHandlers
 from durable_fsm.restate.machine.object import handlers_of
 from durable_fsm.restate.machine.waiting import WaitHandlers
+from durable_fsm.restate.names import workflow_name
 
 Schema = dict[str, Any]  # Any: JSON Schema
 
@@ -133,59 +134,9 @@ class _Document:
         self.paths: dict[str, Schema] = {}
 
     def made(self, server: str, version: str) -> Schema:
+        self.add_events()
+        self.add_built_in()
         chart = self.chart
-        for handler, event in handlers_of(chart).items():
-            declared = next(one.events[event] for one in chart.served if event in one.events)
-            payload = self.named(declared.payload.schema()) if declared.payload else {}
-            self.post(
-                handler,
-                f"Send '{event}'",
-                declared.doc or f"Sends '{event}' to the machine, and waits until it was taken.",
-                payload,
-                EVENT,
-                required=declared.payload is not None,
-                also_one_way=True,
-                tag="events",
-            )
-        data = self.named(chart.data.schema() or {})
-        self.post("create", "Create", "Creates the machine with this data.", data, (400, 404, 409, 410, 413, 422, 500))
-        self.post("send", "Send any event", _doc(MachineHandlers.send), self.named(SEND_SCHEMA), EVENT, required=True)
-        self.post("delete", "Delete", _doc(DeleteHandlers.delete), self.named(DELETE_SCHEMA), (400, 404, 409, 500))
-        self.post(
-            "repair", "Repair", _doc(MachineHandlers.repair), self.named(REPAIR_SCHEMA), (*EVENT, 412), required=True
-        )
-        snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
-        self.post(
-            "snapshot", "Read", _doc(MachineHandlers.snapshot), None, READ, answer=snapshot, idempotency_key=False
-        )
-        self.post(
-            "wait_for",
-            "Wait",
-            _doc(WaitHandlers.wait_for),
-            self.named(wait_schema(chart)),
-            (*EVENT, 408, 412),
-            required=True,
-        )
-        page: Schema = {"type": "object", "required": ["entries", "next"]}
-        self.post(
-            "history",
-            "History",
-            _doc(MachineHandlers.history),
-            self.named(HISTORY_SCHEMA),
-            READ,
-            answer=page,
-            idempotency_key=False,
-        )
-        if any(one.activities for one in chart.served):
-            cancelled: Schema = {"type": "object", "required": ["cancelled"]}
-            doc = "Cancel the running exclusive activity, or the one that is named."
-            self.post("cancel", "Cancel", doc, self.named(CANCEL_SCHEMA), (*READ, 409), answer=cancelled)
-        if chart.hosting.workflow:
-            doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
-            failed = (400, 404, 409, 410, 412, 413, 422, 500)
-            self.post(
-                "run", "Run", doc, data, failed, answer={}, service=f"{chart.name}.workflow", idempotency_key=False
-            )
         return {
             "openapi": "3.1.0",
             "info": {"title": chart.name, "version": version, "description": chart.doc or f"Machines of {chart.name}."},
@@ -195,66 +146,92 @@ class _Document:
             "components": {"schemas": self.schemas},
         }
 
-    def post(
+    def add_events(self) -> None:
+        for handler, event in handlers_of(self.chart).items():
+            declared = next(one.events[event] for one in self.chart.served if event in one.events)
+            payload = (declared.payload.schema() or {}) if declared.payload else {}
+            doc = declared.doc or f"Sends '{event}' to the machine, and waits until it was taken."
+            needs_payload = declared.payload is not None
+            self.add(
+                handler, f"Send '{event}'", doc, payload, EVENT, required=needs_payload, one_way=True, tag="events"
+            )
+
+    def add_built_in(self) -> None:
+        chart, data = self.chart, self.chart.data.schema() or {}
+        failed = (400, 404, 409, 410, 413, 422, 500)
+        snapshot: Schema = {"type": "object", "required": ["chart", "key", "status", "configuration", "data"]}
+        page: Schema = {"type": "object", "required": ["entries", "next"]}
+        cancelled: Schema = {"type": "object", "required": ["cancelled"]}
+        waiting = (*EVENT, 408, 412)
+        self.add("create", "Create", "Creates the machine with this data.", data, failed)
+        self.add("send", "Send any event", MachineHandlers.send, SEND_SCHEMA, EVENT, required=True)
+        self.add("delete", "Delete", DeleteHandlers.delete, DELETE_SCHEMA, (400, 404, 409, 500))
+        self.add("repair", "Repair", MachineHandlers.repair, REPAIR_SCHEMA, (*EVENT, 412), required=True)
+        self.add("snapshot", "Read", MachineHandlers.snapshot, None, READ, answer=snapshot, repeatable=True)
+        self.add("wait_for", "Wait", WaitHandlers.wait_for, wait_schema(chart), waiting, required=True)
+        self.add("history", "History", MachineHandlers.history, HISTORY_SCHEMA, READ, answer=page, repeatable=True)
+        if any(one.activities for one in chart.served):
+            doc = "Cancel the running exclusive activity, or the one that is named."
+            self.add("cancel", "Cancel", doc, CANCEL_SCHEMA, (*READ, 409), answer=cancelled)
+        if chart.hosting.workflow:
+            doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
+            self.add("run", "Run", doc, data, (*failed, 412), answer={}, service=workflow_name(chart), repeatable=True)
+
+    def add(
         self,
         handler: str,
         summary: str,
-        doc: str,
-        takes: Schema | None,
+        doc: object,
+        takes: dict[str, Json] | None,
         refusals: tuple[int, ...],
         *,
         answer: Schema | None = None,
         required: bool = False,
-        also_one_way: bool = False,
+        one_way: bool = False,
         tag: str = "machines",
         service: str = "",
-        idempotency_key: bool = True,
+        repeatable: bool = False,
     ) -> None:
-        """Describe one handler. One that only reads can be repeated without an *idempotency key*."""
+        """Describe one handler.
+
+        Args:
+            doc: a text, or the method that has it.
+            takes: schema of the request; None if the handler takes none.
+            refusals: statuses of errors.
+            answer: schema of the answer; a receipt, if not given.
+            one_way: also describe how to send without waiting for the answer.
+            repeatable: whether a request can be repeated without an idempotency key.
+        """
         if handler in self.chart.hosting.operators_only:
             return
-        path = f"/{service or self.chart.name}/{{key}}/{handler}"
-        parameters = [KEY, *([IDEMPOTENCY] if idempotency_key else [])]
+        name = f"{service or self.chart.name}/{{key}}/{handler}"
         operation: Schema = {
             "summary": summary,
-            "description": doc,
+            "description": doc if isinstance(doc, str) else str(doc.__doc__).strip().partition("\n\n")[0],
             "operationId": f"{service or self.chart.name}.{handler}".replace(".", "_"),
             "tags": [tag],
-            "parameters": parameters,
-            "responses": {
-                "200": {"description": "Done.", "content": _json(_ref("Receipt") if answer is None else answer)},
-                **{
-                    str(status): {"description": WHY[status], "content": _json(_ref("Error"))}
-                    for status in sorted(set(refusals))
-                },
-            },
+            "parameters": [KEY] if repeatable else [KEY, IDEMPOTENCY],
         }
         if takes is not None:
-            operation["requestBody"] = {"required": required, "content": _json(takes)}
-        self.paths[path] = {"post": operation}
-        if also_one_way:
-            self.paths[f"{path}/send"] = {
-                "post": {
-                    **{name: member for name, member in operation.items() if name != "responses"},
-                    "summary": f"{summary}, one way",
-                    "description": f"{doc} The answer says only that it was accepted.",
-                    "operationId": f"{operation['operationId']}_one_way",
-                    "parameters": [*parameters, DELAY],
-                    "responses": {
-                        "202": {"description": "Accepted.", "content": _json(_ref("Sent"))},
-                        "400": {"description": WHY[400], "content": _json(_ref("Error"))},
-                        "404": {"description": WHY[404], "content": _json(_ref("Error"))},
-                    },
-                }
+            operation["requestBody"] = {"required": required, "content": _json(self.named(takes))}
+        done = {"200": {"description": "Done.", "content": _json(_ref("Receipt") if answer is None else answer)}}
+        self.paths[f"/{name}"] = {"post": {**operation, "responses": {**done, **_errors(refusals)}}}
+        if one_way:
+            sent = {
+                **operation,
+                "summary": f"{summary}, one way",
+                "description": f"{operation['description']} The answer says only that it was accepted.",
+                "operationId": f"{operation['operationId']}_one_way",
+                "parameters": [*operation["parameters"], DELAY],
             }
+            accepted = {"202": {"description": "Accepted.", "content": _json(_ref("Sent"))}}
+            self.paths[f"/{name}/send"] = {"post": {**sent, "responses": {**accepted, **_errors((400, 404))}}}
 
-    def named(self, schema: dict[str, Json] | None) -> Schema:
+    def named(self, schema: dict[str, Json]) -> Schema:
         """Move the definitions of a schema to the document's components; return the rest of the schema.
 
         Definitions have the names of types. If another type of the document has such a name, or we do, a number is added.
         """
-        if schema is None:
-            return {}
         definitions = cast("Schema", schema.get("$defs", {}))
         number = next(number for number in chain([""], map(str, count(2))) if self._is_free(definitions, number))
         self.definitions |= {f"{name}{number}": definition for name, definition in definitions.items()}
@@ -278,8 +255,10 @@ def _with_references_to_components(schema: Json, number: str) -> Json:
     return schema
 
 
-def _doc(handler: object) -> str:
-    return str(handler.__doc__).strip().partition("\n\n")[0]
+def _errors(statuses: tuple[int, ...]) -> Schema:
+    return {
+        str(status): {"description": WHY[status], "content": _json(_ref("Error"))} for status in sorted(set(statuses))
+    }
 
 
 def _ref(name: str) -> Schema:
