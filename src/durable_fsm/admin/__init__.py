@@ -1,1 +1,1 @@
-"""What Restate's admin API knows and changes: all machines of a server, and its Kafka subscriptions."""
+"""Restate's admin API: read all machines of a server, and change its Kafka subscriptions."""

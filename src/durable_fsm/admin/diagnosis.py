@@ -1,4 +1,4 @@
-"""What `durable-fsm doctor` finds at a server: machines, invocations and deployments that need an operator."""
+"""The findings of `durable-fsm doctor`: machines, invocations and deployments that need an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SCXML algorithm: one macrostep, from an event to the next configuration at rest.
+"""The SCXML algorithm: one macrostep, from an event to the next stable configuration.
 
 A chart is a tree of states. The *configuration* is the set of active states; it is closed upwards, so the active leaves
 say it all, and the snapshot stores only those. A compound state has exactly one active child, a parallel state all of
@@ -17,7 +17,7 @@ alone, so `Program.plan` works them out once and keeps them. Then, and only then
     after       of the transitions, when everything has been entered
 
 A *macrostep* begins with the event from outside. After each microstep, transitions without an event come first, then the
-events that the machine raised itself, in order (`advance`). When there is neither, the machine is at rest: activities
+events that the machine raised itself, in order (`advance`). When there is neither, the configuration is stable: activities
 and machines of the states that were entered and are *still* active begin (`invocation.invoke`). That they begin last is
 why a state which is only passed through starts nothing. The machine ends when a final child of the root is entered, or
 all regions of a parallel state at the top are final.

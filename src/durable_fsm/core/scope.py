@@ -59,8 +59,8 @@ class Effects:
 
         Args:
             to: None for this machine itself; any machine by its definition, or the name of that, and its key:
-                `(Parcel, "p-1")`; `#_parent`, or `#_` and the id of a child; the `event.sender` of a message. What a machine
-                does not take, or is not there to take, comes back as `error.communication`.
+                `(Parcel, "p-1")`; `#_parent`, or `#_` and the id of a child; the `event.sender` of a message. If that
+                machine refuses the event or does not exist, it comes back as `error.communication`.
         """
         self._asked.send(event, payload, after, id, to)
 

@@ -1,4 +1,4 @@
-"""The snapshot: one machine at rest, and what it waits for.
+"""The snapshot: one machine between two events, and what it waits for.
 
 These structs are what is stored: msgspec writes and reads them as JSON. Members that have their default are left out; an
 unknown member is ignored, so that a build can read what a later one wrote. `tests/core/golden.json` holds the layout.
@@ -140,7 +140,7 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
 
 
 class Snapshot(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=FORMAT):
-    """One machine at rest, as plain values: all there is to store, and all there is to resume from.
+    """One machine between two events, as plain values: all there is to store, and all there is to resume from.
 
     `configuration` holds the active leaves in document order. `life` tells one existence of a key from the next. `seq`
     counts the macrosteps taken. `failure` says why `status` is failed, or in what a machine that is done has failed.

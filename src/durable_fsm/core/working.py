@@ -136,7 +136,7 @@ def typed(chart: Chart, event: Event) -> Event:
     if declared is None or declared.payload is None or isinstance(event.payload, Failure):
         return event
     try:
-        # What came from outside is JSON already.
+        # An event from outside brings JSON.
         payload = event.payload if event.origin is Origin.EXTERNAL else plain(event.payload)
         return changed(event, payload=declared.payload.load(cast("Json", payload)))
     except Misfit as error:

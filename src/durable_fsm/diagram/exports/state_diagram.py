@@ -1,4 +1,4 @@
-"""What Mermaid and PlantUML have in common: `[*]` for begins and ends, nested states, `--` between regions."""
+"""The syntax that Mermaid and PlantUML share: `[*]` for begins and ends, nested states, `--` between regions."""
 
 from __future__ import annotations
 
