@@ -1,13 +1,24 @@
-"""Snippets of README.md and docs/ are executed, so that a wrong page fails like any test."""
+"""Snippets of README.md and docs/ are executed, so that a wrong page fails like any test. And bytecode is kept.
+
+Without bytecode pytest would rewrite every test module in every run, which costs each worker ten seconds, and each of the
+many processes that tests start would compile durable_fsm anew. An environment may forbid it by PYTHONDONTWRITEBYTECODE;
+here it is kept all the same for what this repository holds and not for what a test writes: a module that changes twice
+within a second must not be taken from its bytecode.
+"""
 
 from __future__ import annotations
 
+import compileall
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+HERE = Path(__file__).parent
+_FORBIDDEN, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
 pytest_plugins = ["tests.reporting"]
 
@@ -19,6 +30,18 @@ pytest_collect_file = Sybil(
 
 _pages: dict[Path, list[Any]] = {}  # Any: a snippet, in a class of Sybil
 _run: set[str] = set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what processes of tests import; the workers of this run find it done."""
+    if not hasattr(config, "workerinput"):
+        for folder in ("src", "machines", "tests"):
+            compileall.compile_dir(HERE / folder, quiet=2)
+
+
+def pytest_collection_finish() -> None:
+    """From now on modules are imported that tests have written."""
+    sys.dont_write_bytecode = _FORBIDDEN
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
