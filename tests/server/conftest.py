@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from tests.server.watched import Watched
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
 PATIENCE = timedelta(seconds=60)
-QUIET = 4
+QUIET = timedelta(milliseconds=60)
 FIRST_PARK = timedelta(milliseconds=300)
 LOOKED_AFTER = {"DURABLE_FSM_CHECK_FIRST_SECONDS": "1"}
 
@@ -188,7 +189,8 @@ class Host:
     def settled(self, timeout: timedelta = PATIENCE) -> None:
         """Return once nothing of ours is on its way, except what is scheduled for later.
 
-        A send that has left its invocation and is not one yet itself cannot be seen: so it has to be quiet for a while.
+        A send that has left its invocation and is not one yet itself cannot be seen: so it has to be quiet for a while,
+        which is the longer the slower the server answers.
         """
         ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
         asked = (
@@ -196,14 +198,17 @@ class Host:
             " AND status NOT IN ('completed', 'scheduled')"
         )
         rows: list[dict[str, Any]] = []
-        quiet = itertools.count(1)
+        since: float | None = None
+        enough = 0.0
 
         def none_left() -> bool:
-            nonlocal quiet
+            nonlocal since, enough
+            began = time.monotonic()
             rows[:] = self.server.query(asked)
-            if rows:
-                quiet = itertools.count(1)
-            return not rows and next(quiet) >= QUIET
+            now = time.monotonic()
+            since = None if rows else (now if since is None else since)
+            enough = max(enough, QUIET.total_seconds(), 4 * (now - began))
+            return since is not None and now - since >= enough
 
         try:
             wait_until(none_left, timeout)

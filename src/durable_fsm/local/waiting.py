@@ -17,7 +17,9 @@ T = TypeVar("T")
 PATIENCE = timedelta(seconds=60)
 """Generous, because it is only reached on failure: a busy machine must not fail a test."""
 
-_INTERVAL_SECONDS = 0.02
+_FIRST_INTERVAL_SECONDS = 0.01
+_LAST_INTERVAL_SECONDS = 0.06
+_GROWTH = 1.25  # to look costs the CPU that the observed may need, so a long wait looks less often
 
 
 def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: str = "") -> T:
@@ -28,21 +30,23 @@ def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: st
     Raises:
         NotObserved: After *timeout*; the message names *what* was awaited and the last result.
     """
-    deadline = time.monotonic() + timeout.total_seconds()
+    deadline, interval = time.monotonic() + timeout.total_seconds(), _FIRST_INTERVAL_SECONDS
     while not (seen := observe()):
         if time.monotonic() >= deadline:
             raise NotObserved(_message(observe, timeout, what, seen))
-        time.sleep(_INTERVAL_SECONDS)
+        time.sleep(interval)
+        interval = min(interval * _GROWTH, _LAST_INTERVAL_SECONDS)
     return seen
 
 
 async def wait_until_async(observe: Callable[[], Awaitable[T]], timeout: timedelta = PATIENCE, what: str = "") -> T:
     """Do the same as `wait_until` for an asynchronous *observe*, without blocking the event loop."""
-    deadline = time.monotonic() + timeout.total_seconds()
+    deadline, interval = time.monotonic() + timeout.total_seconds(), _FIRST_INTERVAL_SECONDS
     while not (seen := await observe()):
         if time.monotonic() >= deadline:
             raise NotObserved(_message(observe, timeout, what, seen))
-        await asyncio.sleep(_INTERVAL_SECONDS)
+        await asyncio.sleep(interval)
+        interval = min(interval * _GROWTH, _LAST_INTERVAL_SECONDS)
     return seen
 
 
