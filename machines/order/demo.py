@@ -29,7 +29,7 @@ from rich.table import Table
 from durable_fsm.testing import HarnessError, NotObserved, RestateServer, ServiceProcess, free_port, wait_until
 
 HOLD_SECONDS = 6
-PATIENCE = timedelta(seconds=30)
+PATIENCE = timedelta(seconds=60)
 GOOD, BAD = "5555 1111", "4000 0002"
 
 

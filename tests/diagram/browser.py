@@ -81,7 +81,7 @@ class Browser:
             f"--user-data-dir={folder}/u",
         ]
         command = [self.program, *flags, "--virtual-time-budget=10000", "--dump-dom", page.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         answer = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
         assert answer, f"Chromium did not answer:\n{done.stderr[-2000:]}"
         widths: dict[str, list[list[float]]] = json.loads(answer[1])

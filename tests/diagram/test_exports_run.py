@@ -29,7 +29,7 @@ from tests.diagram.node import MERMAID, XSTATE, Package, package
 from tests.diagram.random_charts import random_chart
 from tests.diagram.walks import Happening, Walk, happen, random_walks, walks
 
-CHARTS = int(100 * float(os.environ.get("SCALE", "1")))
+CHARTS = int(50 * float(os.environ.get("SCALE", "1")))
 
 Run = Callable[[Walk, Path], list[set[str]]]
 
@@ -344,7 +344,7 @@ def complaints(texts: dict[str, str], browser: Browser, folder: Path) -> dict[st
     page.write_text(PAGE.format(mermaid=library.as_uri(), texts=json.dumps(texts)), "utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}/user"]
     command = [browser.program, *flags, "--virtual-time-budget=60000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     answer = re.search(r"<pre>(.*?)</pre>", done.stdout)
     assert answer, f"Chromium did not answer:\n{done.stderr[-2000:]}"
     found: dict[str, str] = json.loads(unquote(answer[1]))

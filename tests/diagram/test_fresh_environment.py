@@ -70,7 +70,7 @@ def pictures(python: Path) -> Path:
     folder = python.parents[2]
     setting = {"PATH": str(python.parent), "PYTHONPATH": str(ROOT), "HOME": str(folder)}
     done = subprocess.run(
-        [python, "-c", DRAW], cwd=folder, env=setting, capture_output=True, text=True, timeout=120, check=False
+        [python, "-c", DRAW], cwd=folder, env=setting, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return folder

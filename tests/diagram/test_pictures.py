@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from durable_fsm.core.chart import Chart
+from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.diagram import to_svg
 from tests.building import chart, edge
 from tests.diagram.browser import Browser
@@ -18,7 +18,7 @@ from tests.diagram.faults import Fault, faults
 from tests.diagram.random_charts import random_chart
 from tests.diagram.study import STUDY, study
 
-CHARTS = int(200 * float(os.environ.get("SCALE", "1")))
+CHARTS = int(100 * float(os.environ.get("SCALE", "1")))
 
 VIEWS: dict[str, dict[str, int]] = {"all": {}, "depth 1": {"depth": 1}, "depth 2": {"depth": 2}}
 
@@ -79,6 +79,23 @@ def measured(widths: list[float]) -> Measure:
         return widths[number]
 
     return width
+
+
+def test_the_random_charts_have_every_kind_of_construct_in_them() -> None:
+    """Also those that run elsewhere, which are half as many."""
+    assert CHARTS >= 50
+    found = [random_chart(seed) for seed in range(50)]
+    states = [state for made in found for state in made.states.values()]
+    edges = [edge for made in found for edge in made.transitions]
+
+    kinds = Counter(state.kind for state in states)
+    assert {kind: kinds[kind] for kind in Kind if kinds[kind] < 5} == {}
+    holders = ("entry", "exit", "activities", "timers", "tags")
+    assert {name for name in holders if sum(bool(getattr(state, name)) for state in states) < 5} == set()
+    assert sum(len(edge.targets) > 1 for edge in edges) >= 3
+    assert sum(bool(edge.guards) for edge in edges) >= 5
+    assert sum(bool(edge.actions) for edge in edges) >= 5
+    assert sum(not edge.events for edge in edges) >= 5
 
 
 @pytest.mark.usefixtures("unmeasured")

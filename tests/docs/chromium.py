@@ -63,7 +63,7 @@ class Chromium:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 command = [self.program, *FLAGS, f"--user-data-dir={folder}/u", "--virtual-time-budget=3000", *flags]
-                done = subprocess.run([*command, copy.as_uri()], capture_output=True, timeout=120, check=False)
+                done = subprocess.run([*command, copy.as_uri()], capture_output=True, timeout=300, check=False)
         finally:
             copy.unlink()
         assert done.returncode == 0, f"Chromium could not show {page.name}:\n{done.stderr.decode()[-2000:]}"

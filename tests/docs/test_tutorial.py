@@ -56,7 +56,7 @@ class Reader:
         """A command in the second terminal; what it prints."""
         command = command.replace("localhost:8080", f"localhost:{self.ports['ingress']}")
         ran = subprocess.run(
-            command, shell=True, cwd=self.place, env=self.env, capture_output=True, text=True, check=False, timeout=60
+            command, shell=True, cwd=self.place, env=self.env, capture_output=True, text=True, check=False, timeout=300
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
         return ran.stdout + ran.stderr
@@ -161,7 +161,7 @@ def test_the_picture_of_the_tutorial_is_up_to_date(tmp_path: Path) -> None:
     drawn = ROOT / "docs" / "pictures" / "locker.svg"
 
     checked = subprocess.run(
-        [*command, "-o", str(drawn), "--check"], capture_output=True, text=True, check=False, timeout=60
+        [*command, "-o", str(drawn), "--check"], capture_output=True, text=True, check=False, timeout=300
     )
 
     assert checked.returncode == 0, checked.stdout + checked.stderr

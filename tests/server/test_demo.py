@@ -41,7 +41,7 @@ def played(module: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     found: list[str] = []

@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 )
 def test_the_linters_of_image_and_manifests_find_nothing(command: tuple[str, ...]) -> None:
     ran = subprocess.run(
-        [str(SCRIPTS / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [str(SCRIPTS / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -127,13 +127,13 @@ def test_the_commands_of_image_and_manifests_serve_and_register_an_order(
             words = [restate_server.admin_url if "restate:9070" in word else word for word in step["command"][1:]]
             words[1] = processes[name].url
             run = [sys.executable, "-m", "durable_fsm.cli", *words, "--json"]
-            registered.append(json.loads(subprocess.run(run, capture_output=True, check=True, timeout=60).stdout))
+            registered.append(json.loads(subprocess.run(run, capture_output=True, check=True, timeout=300).stdout))
         assert ["Order" in one["services"] for one in registered] == [True, False]
         assert [any(".activities" in name for name in one["services"]) for one in registered] == [False, True]
 
         restate_server.call("Order", "deployed", "add_item", {"name": "lamp", "cents": 2100, "quantity": 2})
         restate_server.call("Order", "deployed", "checkout", {"card": "5555 1111", "address": "12 Harbour Street"})
-        restate_server.call("Order", "deployed", "wait_for", {"state": "paid", "timeout": "20s"})
+        restate_server.call("Order", "deployed", "wait_for", {"state": "paid", "timeout": "60s"})
         deployments = [restate_server.register(process.url) for name, process in processes.items()]
         for deployment in deployments:
             restate_server.clear(deployment)

@@ -343,4 +343,4 @@ def test_an_address_that_is_taken_is_reported() -> None:
 
 def serve(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "durable_fsm.cli", "serve", TARGET, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
