@@ -55,9 +55,9 @@ class Reporting:
                 writer.line(content.removesuffix("\n"))
 
     def _new_line(self) -> None:
-        reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
+        writer = self._config.get_terminal_writer()
+        if writer.width_of_current_line:
+            writer.line()
 
 
 def pytest_configure(config: pytest.Config) -> None:
