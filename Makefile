@@ -88,9 +88,10 @@ installed: $(READY)
 	@$(BIN)/python -m tests.installed $(TESTED)
 
 .PHONY: check
+check: SCALE := 0.1
 check: $(READY) lint types ## run lint, type checks and the quick tests without the server; under a minute
-	@$(step) "pytest, the quick tests"
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not server and not long'
+	@$(step) "pytest, the quick tests, SCALE=$(SCALE)"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not server and not long' --ignore=tests/server
 
 .PHONY: pages
 pages: $(READY)

@@ -83,6 +83,7 @@ def test_a_local_path_is_found(text: str) -> None:
     assert len(traces(text, ["/" + "projects/durable_fsm", "/" + "projects/elsewhere"])) == 1
 
 
+@pytest.mark.long
 def test_the_wheel_works_with_its_declared_dependencies_only(tmp_path: Path) -> None:
     """Install the wheel beside its declared dependencies only, and use every public name."""
     python = tmp_path / "venv" / "bin" / "python"

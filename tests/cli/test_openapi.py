@@ -27,7 +27,7 @@ from machines.order import Order
 from tests.cli.kiosk import Kiosk
 
 HERE = Path(__file__).parent
-SCALE = int(os.environ.get("SCALE", "1"))
+EXAMPLES = max(1, int(4 * float(os.environ.get("SCALE", "1"))))
 DISABLED = {
     "positive_data_acceptance": "whether an event is taken depends on where the machine is: 409 and 410 are answers",
     "negative_data_rejection": "one-way requests are accepted before anybody reads them, pydantic reads 1.0 as an int,"
@@ -155,7 +155,7 @@ def test_the_real_ingress_does_what_the_document_says(
                 continue  # there is nothing that could be wrong with it
 
             @given(case=operation.as_strategy(generation_mode=mode))
-            @settings(max_examples=4 * SCALE, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
             def holds(case: Any) -> None:
                 if mode is GenerationMode.NEGATIVE:
                     case.headers = {}  # what is no header at all ends the connection, before anybody reads a request

@@ -35,6 +35,7 @@ def test_random_charts_run_alike_in_both_engines(batch: int) -> None:
     assert differences == [], f"{len(differences)} charts differ; the first: {differences[0]}"
 
 
+@pytest.mark.long
 def test_the_random_charts_have_everything_in_them() -> None:
     sample = 300
     assert sample <= CHARTS
@@ -130,6 +131,7 @@ def mutated(module: ModuleType, right: str, wrong: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("module", "right", "wrong"), MISTAKES)
 def test_a_mistake_in_the_interpreter_is_found(
     module: ModuleType, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch

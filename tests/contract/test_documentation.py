@@ -20,6 +20,9 @@ NOT_DURABLE = (
 """What an example may be refused for when it is read."""
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def found() -> list[Verdict]:
     return list(verdicts())

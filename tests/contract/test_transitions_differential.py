@@ -22,6 +22,7 @@ def test_random_configurations_run_alike_in_both_engines(batch: int) -> None:
     assert differences == [], f"{len(differences)} configurations differ; the first: {differences[0]}"
 
 
+@pytest.mark.long
 def test_the_random_configurations_have_everything_in_them() -> None:
     sample = 300
     assert sample <= CHARTS

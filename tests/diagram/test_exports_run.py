@@ -189,6 +189,7 @@ def test_scxml_of_random_charts_runs_as_the_charts_do(tmp_path: Path, run: Run) 
             )
 
 
+@pytest.mark.long
 def test_scxml_of_a_handmade_chart_runs_as_the_chart_does(tmp_path: Path) -> None:
     taken = walks(handmade(), seeds=60, steps=25)
 

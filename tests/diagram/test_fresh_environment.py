@@ -19,6 +19,8 @@ from durable_fsm.diagram.png import png_of
 from durable_fsm.frontends import chart_from
 from machines.order.machine import Order
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 DRAW = """

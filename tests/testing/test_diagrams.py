@@ -24,6 +24,7 @@ def write(path: Path, *options: str) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.long
 def test_what_the_command_writes_is_fresh(tmp_path: Path) -> None:
     for name in ("o.svg", "o.png", "o.md", "o.mmd", "o.puml", "o.dot", "o.scxml", "o.json"):
         write(tmp_path / name)
