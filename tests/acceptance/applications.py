@@ -22,6 +22,7 @@ import httpx
 
 from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, free_port, wait_until
+from tests.web import web
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=60)
@@ -109,7 +110,7 @@ class Outside:
         return self.process.url
 
     def ledger(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/ledger", timeout=60, trust_env=False).json()
+        found: list[dict[str, Any]] = web.get(f"{self.url}/ledger").json()
         return found
 
     def done(self, path: str = "", **body: object) -> list[dict[str, Any]]:
@@ -129,7 +130,7 @@ class Outside:
         self._ask("/withhold", {"path": path, "after": after})
 
     def _ask(self, path: str, body: dict[str, object]) -> None:
-        httpx.post(f"{self.url}{path}", json=body, timeout=60, trust_env=False).raise_for_status()
+        web.post(f"{self.url}{path}", json=body).raise_for_status()
 
 
 @dataclass
@@ -140,7 +141,7 @@ class Stage(Application):
 
     def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.server.ingress_url}/{path}", json=body, headers=named, timeout=60, trust_env=False)
+        return web.post(f"{self.server.ingress_url}/{path}", json=body, headers=named)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.order import Order
 from tests.acceptance.applications import Application, edges, rehearsed, serve, world
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -42,11 +43,11 @@ class Shop(Application):
         wait_until(lambda: set(states) <= set(self.states(key)), PATIENCE, f"{key} to be {states}")
 
     def withhold(self, card: str) -> None:
-        httpx.post(f"{self.outside.url}/withhold", json={"card": card}, timeout=60).raise_for_status()
+        web.post(f"{self.outside.url}/withhold", json={"card": card}).raise_for_status()
 
     def counted(self, key: str) -> dict[str, Any]:
         """The effects of one order: goods reserved and released, cents charged and refunded, invoices and credit notes."""
-        book = httpx.get(f"{self.outside.url}/ledger", timeout=60).json()
+        book = web.get(f"{self.outside.url}/ledger").json()
         aside = [one["reservation"] for one in book["reservations"] if one["order"] == key]
         charges = [one for one in book["charges"] if one["order"] == key]
         receipts = {one["receipt"] for one in charges}

@@ -23,6 +23,7 @@ import pytest
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.reminders.machine import INTERVAL, PaymentTracker
 from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -51,12 +52,10 @@ class Office(Application):
         body = json.dumps(said).encode()
         at = int(time.time())
         signature = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-        return httpx.post(
+        return web.post(
             f"{self.server.ingress_url}/{TRACKER}.webhooks/onStripeEvent",
             content=body,
             headers={"stripe-signature": f"t={at},v1={signature}", "content-type": "application/json"},
-            trust_env=False,
-            timeout=60,
         )
 
     def fails(self, invoice: str, **how: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.reservations.machine import Product
 from tests.acceptance.applications import ROOT, Application, edges, rehearsed, serve
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -23,7 +24,7 @@ class Street(Application):
     shop: ServiceProcess
 
     def reserve(self, product: str, reservation: str, timeout: float = 30) -> bool:
-        answer = httpx.post(f"{self.shop.url}/reserve/{product}/{reservation}", timeout=timeout, trust_env=False)
+        answer = web.post(f"{self.shop.url}/reserve/{product}/{reservation}", timeout=timeout)
         answer.raise_for_status()
         return bool(answer.json()["reserved"])
 

@@ -19,6 +19,7 @@ from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.signup.machine import Signup
 from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -36,16 +37,14 @@ class Site(Application):
     place: Path
 
     def run(self, user: str) -> dict[str, Any]:
-        answer = httpx.post(
-            f"{self.server.ingress_url}/{WORKFLOW}/{user}/run/send", json=ADA, trust_env=False, timeout=60
-        )
+        answer = web.post(f"{self.server.ingress_url}/{WORKFLOW}/{user}/run/send", json=ADA)
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def result(self, user: str, what: str = "attach") -> httpx.Response:
         url = f"{self.server.ingress_url}/restate/workflow/{WORKFLOW}/{user}/{what}"
-        return httpx.get(url, timeout=60, trust_env=False)
+        return web.get(url)
 
     def kept(self, folder: str, user: str) -> list[str]:
         """The texts written about a user, without their id."""
@@ -60,7 +59,7 @@ class Site(Application):
 
     def click(self, user: str, secret: str) -> httpx.Response:
         url = f"{self.server.ingress_url}/{WORKFLOW}/{user}/click"
-        return httpx.post(url, json={"secret": secret}, timeout=60, trust_env=False)
+        return web.post(url, json={"secret": secret})
 
     def wait_for(self, user: str, state: str) -> None:
         def there() -> bool:
@@ -82,7 +81,7 @@ def test_an_id_signs_up_once_and_gets_one_mail(site: Site) -> None:
     first, again = site.run("once"), site.run("once")
 
     assert (first["status"], again["status"]) == ("Accepted", "PreviouslyAccepted")
-    taken = httpx.post(f"{site.server.ingress_url}/{WORKFLOW}/once/run", json=ADA, trust_env=False, timeout=60)
+    taken = web.post(f"{site.server.ingress_url}/{WORKFLOW}/once/run", json=ADA)
     assert taken.status_code == 409
     assert site.result("once", "output").status_code == 470
     site.wait_for("once", "awaiting_click")

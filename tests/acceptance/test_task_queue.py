@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.task_queue.machine import Task
 from tests.acceptance.applications import Application, edges, serve
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -36,12 +36,10 @@ class Queue(Application):
     logbook: Path
 
     def hand_over(self, number: str, *, delay: str = "", **body: object) -> dict[str, Any]:
-        answer = httpx.post(
+        answer = web.post(
             f"{self.server.ingress_url}/{WORKER}/run/send{f'?delay={delay}' if delay else ''}",
             json={"id": number, "task": "sort", **body},
             headers={"idempotency-key": number},
-            trust_env=False,
-            timeout=60,
         )
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
@@ -51,7 +49,7 @@ class Queue(Application):
         return f"{self.server.ingress_url}/restate/invocation/{WORKER}/run/{task}/{what}"
 
     def result(self, task: str) -> Any:
-        answer = httpx.get(self.place(task, "attach"), timeout=60, trust_env=False)
+        answer = web.get(self.place(task, "attach"))
         answer.raise_for_status()
         return answer.json()
 
@@ -78,7 +76,7 @@ def test_submitting_a_task_returns_at_once_and_the_task_runs_once(queue: Queue) 
     assert (first["status"], handed_over < WORK / 2) == ("Accepted", True)
     again = queue.hand_over("t-1")
     assert (again["status"], again["invocationId"]) == ("PreviouslyAccepted", first["invocationId"])
-    assert httpx.get(queue.place("t-1", "output"), trust_env=False, timeout=60).status_code == 470
+    assert web.get(queue.place("t-1", "output")).status_code == 470
     assert queue.result("t-1") == "Finished t-1: sort"
     assert queue.done("t-1") == 1
 

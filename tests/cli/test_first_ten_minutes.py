@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pexpect
 import pytest
 
 from durable_fsm.local.process import port_answers
 from durable_fsm.testing import free_port, wait_until
 from tests.processes import processes_in
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -87,7 +87,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def post(url: str, body: object = None) -> Any:
-    return httpx.post(url, json=body, timeout=60, trust_env=False).raise_for_status().json()
+    return web.post(url, json=body).raise_for_status().json()
 
 
 def nothing_is_left(terminal: Terminal, folder: Path) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,6 +14,7 @@ from durable_fsm.cli import main
 from durable_fsm.testing import RestateServer, free_port, wait_until
 from durable_fsm.testing.kafka import KafkaBroker
 from durable_fsm.testing.plugin import Serve
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -39,7 +39,7 @@ class Subscribed:
         return result
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
-        answer = httpx.request(method, f"{self.server.admin_url}{path}", json=body, trust_env=False, timeout=60)
+        answer = web.request(method, f"{self.server.admin_url}{path}", json=body)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
 from durable_fsm.testing import RestateServer, Served, free_port, wait_until
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -288,7 +288,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_mends_it(shop: Shop, tmp_path:
         assert ill("doctor").exit_code == 1
         served.restart()
         wait_until(
-            lambda: httpx.post(f"{server.ingress_url}/Kiosk/stuck/snapshot", timeout=60).is_success,
+            lambda: web.post(f"{server.ingress_url}/Kiosk/stuck/snapshot").is_success,
             what="it to be taken",
         )
 

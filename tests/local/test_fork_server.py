@@ -18,6 +18,7 @@ from durable_fsm.local.fork_server import SEEDS
 from durable_fsm.local.process import port_answers
 from durable_fsm.testing import ProcessFailed, ServiceProcess, wait_until
 from tests.processes import processes_in
+from tests.web import web
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows a fork without exec")
 
@@ -33,7 +34,7 @@ def inside(place: Path, *, fork: bool = True, **env: str) -> ServiceProcess:
 
 
 def seen(service: ServiceProcess, path: str = "health") -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{service.url}/{path}", timeout=60, trust_env=False).json()
+    found: dict[str, Any] = web.get(f"{service.url}/{path}").json()
     return found
 
 

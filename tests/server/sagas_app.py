@@ -44,7 +44,7 @@ class Refused(durable_fsm.TerminalError):
 async def have_effect(name: str, key: str) -> str:
     """Have an effect without blocking a thread, so that it can be interrupted."""
     body = {"name": name, "key": key}
-    async with httpx.AsyncClient(trust_env=False, timeout=600) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=600) as client:
         answer = await client.post(f"{os.environ[URL_VARIABLE]}/effects", json=body)
     if answer.status_code == 402:
         raise Refused(f"'{name}' is refused")

@@ -21,6 +21,7 @@ import pytest
 from durable_fsm.local.failures import AdminError
 from durable_fsm.testing import Deployment, EffectLog, RestateCluster, RestateServer, ServiceProcess, wait_until
 from tests.server.clients import answered
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -47,7 +48,7 @@ def test_the_script_runs_a_cluster_until_sigterm(tmp_path: Path, effect_log: Eff
                 said = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), script.stdout))
                 ingresses = [re.findall(r"ingress (\S+),", line)[0] for line in said[:3]]
                 pids = [int(line.rpartition("pid ")[2]) for line in said[:3]]
-                replies = [httpx.post(f"{url}/Counter/one/increment", timeout=60).json()["reply"] for url in ingresses]
+                replies = [web.post(f"{url}/Counter/one/increment").json()["reply"] for url in ingresses]
             finally:
                 script.send_signal(signal.SIGINT)
 
@@ -119,7 +120,7 @@ async def _story(
     quarters = [asyncio.Event() for _ in cluster.nodes]
     done = 0
 
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
 
         async def keep_sending() -> None:
             nonlocal done

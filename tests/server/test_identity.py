@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import pytest
 
 from durable_fsm.local.failures import AdminError, ProcessFailed
 from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess
 from tests.server.conftest import Host
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -103,7 +103,7 @@ def test_a_request_without_a_signature_is_refused_and_nothing_runs(guarded: Host
     key = guarded.key("unsigned")
     guarded.receipt("Counter", key, "increment")
 
-    answer = httpx.post(f"{guarded.served.url}/{path}", content=b"{}", trust_env=False, timeout=60)
+    answer = web.post(f"{guarded.served.url}/{path}", content=b"{}")
 
     assert (answer.status_code, answer.content) == (401, b"")
     assert guarded.snapshot("Counter", key)["data"] == {"count": 1}
@@ -115,7 +115,7 @@ def test_a_request_signed_by_another_key_is_refused_and_nothing_runs(
 ) -> None:
     headers = signed_by(another)
 
-    answer = httpx.post(f"{guarded.served.url}/{path}", content=b"{}", headers=headers, trust_env=False, timeout=60)
+    answer = web.post(f"{guarded.served.url}/{path}", content=b"{}", headers=headers)
 
     assert SIGNATURE in headers
     assert (answer.status_code, answer.content) == (401, b"")
@@ -129,7 +129,7 @@ def test_a_request_is_accepted_with_a_valid_signature_and_refused_with_a_forged_
 
     def ask(signature: str) -> int:
         asked = {**headers, SIGNATURE: signature}
-        return httpx.get(f"{guarded.served.url}/discover", headers=asked, trust_env=False, timeout=60).status_code
+        return web.get(f"{guarded.served.url}/discover", headers=asked).status_code
 
     assert ask(signature) == 200
     head, _, end = signature.rpartition(".")

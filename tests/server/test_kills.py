@@ -121,7 +121,7 @@ async def _send_and_kill(
                 enough.set()
             return
 
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
         sending = [asyncio.ensure_future(insist(client, counter, place)) for place, counter in enumerate(counters)]
         await enough.wait()
         await asyncio.to_thread(_kill, host, victim)

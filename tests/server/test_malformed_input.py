@@ -224,7 +224,9 @@ def test_no_input_blocks_a_machine_or_gets_an_undeclared_status(host: Host, scal
 
 def _all_answers(host: Host, requests: list[Request]) -> list[tuple[Request, httpx.Response]]:
     with (
-        httpx.Client(timeout=60, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)) as client,
+        httpx.Client(
+            timeout=60, trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0)
+        ) as client,
         ThreadPoolExecutor(SENDERS) as pool,
     ):
 

@@ -16,6 +16,7 @@ from durable_fsm.restate.machine.waiters import MOST, Waiter, Waiters
 from durable_fsm.testing import wait_until
 from tests.building import chart
 from tests.server.clients import answered
+from tests.web import web
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -287,7 +288,7 @@ def test_a_waiting_client_is_answered_after_a_crash(host: Host, victim: str) -> 
         """As a client would: ask again, under the same key, until there is an answer."""
         while True:
             try:
-                answer = httpx.post(url, json=request, headers=headers, timeout=60, trust_env=False)
+                answer = web.post(url, json=request, headers=headers)
             except httpx.TransportError:
                 wait_until(lambda: host.server.process.alive, what="the server to be back")
             else:
@@ -317,7 +318,7 @@ def test_an_event_sent_with_a_wait_is_taken_once_per_idempotency_key(host: Host)
     headers = {"idempotency-key": counter}
     request = {"state": "counting", "event": "increment"}
 
-    answers = [httpx.post(url, json=request, headers=headers, timeout=60, trust_env=False).json() for _ in range(3)]
+    answers = [web.post(url, json=request, headers=headers).json() for _ in range(3)]
 
     assert [answer["reply"] for answer in answers] == [1, 1, 1]
     assert host.snapshot("Counter", counter)["data"] == {"count": 1}

@@ -18,7 +18,7 @@ class DeskData(BaseModel):
 
 
 async def have_effect(name: str, key: str) -> str:
-    async with httpx.AsyncClient(trust_env=False, timeout=600) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=600) as client:
         answer = await client.post(f"{os.environ[URL_VARIABLE]}/effects", json={"name": name, "key": key})
     answer.raise_for_status()
     return name

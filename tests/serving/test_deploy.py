@@ -11,12 +11,12 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from durable_fsm.local.cluster import _settings
 from durable_fsm.testing import EffectLog, RestateCluster, RestateServer, ServiceProcess, free_port, wait_until
+from tests.web import web
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -166,11 +166,9 @@ def test_a_lambda_function_hosts_machines_and_nothing_of_it_lives_while_they_wai
         )
         try:
             bridge.start().wait_ready()
-            manifest = httpx.get(
+            manifest = web.get(
                 f"{bridge.url}/discover",
                 headers={"accept": "application/vnd.restate.endpointmanifest.v4+json"},
-                trust_env=False,
-                timeout=60,
             ).json()
             assert manifest["protocolMode"] == "REQUEST_RESPONSE"
             deployment = restate_server.register(bridge.url, http1=True)

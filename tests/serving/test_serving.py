@@ -21,6 +21,7 @@ import trustme
 from durable_fsm.local.process import port_answers
 from durable_fsm.serving import SERVERS
 from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess, free_port, wait_until
+from tests.web import web
 
 pytestmark = pytest.mark.server
 
@@ -75,7 +76,7 @@ def registered(server: RestateServer, *urls: str) -> Iterator[None]:
 def post(server: RestateServer, key: str, handler: str, body: object = None, **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     url = f"{server.ingress_url}/Desk/{key}/{handler}"
-    answer = httpx.post(url, json=body, headers=named, timeout=60, trust_env=False)
+    answer = web.post(url, json=body, headers=named)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -129,7 +130,7 @@ def test_a_running_step_ends_during_a_drain_and_is_not_done_again(
             held.wait_reached()
             os.kill(process.pid, signal.SIGTERM)
             wait_until(
-                lambda: "ending" in httpx.get(f"{process.url}/ready", trust_env=False, timeout=60).text,
+                lambda: "ending" in web.get(f"{process.url}/ready").text,
                 PATIENCE,
                 "the end",
             )
@@ -157,11 +158,9 @@ def test_a_waiting_invocation_does_not_delay_the_end_and_resumes_in_the_next_pro
         assert told_to_end(process) == 0
         assert "not drained" not in process.log.read_text()
         process.start().wait_ready()
-        said = httpx.post(
+        said = web.post(
             f"{restate_server.ingress_url}/restate/awakeables/{callback}/resolve",
             json="hello",
-            trust_env=False,
-            timeout=60,
         )
 
         assert said.status_code == 202
@@ -307,7 +306,7 @@ def test_it_speaks_tls(server: str, effects: EffectLog, tmp_path: Path) -> None:
 def test_a_request_without_a_known_identity_key_is_refused(effects: EffectLog, tmp_path: Path) -> None:
     known = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
     with serving(tmp_path, "--identity-key", known, env=dict(effects.env)) as process:
-        answer = httpx.post(f"{process.url}/invoke/Desk/count", trust_env=False, timeout=60)
+        answer = web.post(f"{process.url}/invoke/Desk/count")
 
         assert answer.status_code == 401
 
