@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -38,10 +38,13 @@ def test_a_durable_sleep_goes_on_after_the_server_is_killed(fresh_server: Restat
         what="the sleep to be in the journal",
     )
 
-    fresh_server.restart()
-    assert fresh_server.status(sleeping) != "completed"
+    fresh_server.kill()
+    killed = datetime.now(UTC)
+    fresh_server.start()
 
     assert fresh_server.output(sleeping) == "rested"
+    [ended] = fresh_server.query(f"SELECT completed_at FROM sys_invocation WHERE id = '{sleeping}'")
+    assert datetime.fromisoformat(ended["completed_at"]) > killed
 
 
 def test_a_server_that_is_stopped_in_order_ends_by_itself(fresh_server: RestateServer) -> None:
