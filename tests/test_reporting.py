@@ -13,6 +13,9 @@ import pytest
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[1]
+HEEDFUL = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it"
+)
 
 
 def run(place: Path, tests: str, *options: str) -> str:
@@ -21,6 +24,7 @@ def run(place: Path, tests: str, *options: str) -> str:
     The tests find the same text in `output.txt`, while it is written.
     """
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
+    (place / "conftest.py").write_text(HEEDFUL)
     isolated = ["-p", "no:randomly", "-p", "no:cacheprovider", f"--rootdir={place}", "-c", os.devnull]
     with (place / "output.txt").open("wb") as output:
         subprocess.run(
