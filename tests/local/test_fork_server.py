@@ -79,6 +79,27 @@ def test_what_is_read_at_the_start_of_an_interpreter_starts_one(variable: str, t
         assert seen(service)["module"] == FRESH
 
 
+def test_what_is_imported_before_the_fork_reads_no_setting_of_ours() -> None:
+    """It would read the setting of the fork server instead of the fork's."""
+    program = """
+        import importlib, os
+        asked, read = set(), os._Environ.__getitem__
+        os._Environ.__getitem__ = lambda self, name: asked.add(name) or read(self, name)
+        from durable_fsm.local.fork_server import PRELOADED, PRELOADED_IF_INSTALLED
+        for name in (*PRELOADED, *PRELOADED_IF_INSTALLED):
+            importlib.import_module(name)
+        print(*asked)
+    """
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("DURABLE_FSM_")}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], env=bare, capture_output=True, text=True, check=True
+    )
+
+    assert "PYTHONPATH" in ran.stdout.split() or "HOME" in ran.stdout.split(), "reading is noticed"
+    assert [name for name in ran.stdout.split() if name.startswith("DURABLE_FSM_")] == []
+
+
 def test_a_kill_reaches_what_a_fork_has_started(tmp_path: Path) -> None:
     service = inside(tmp_path).start().wait_ready()
     seen(service, "child")
