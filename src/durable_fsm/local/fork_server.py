@@ -4,7 +4,7 @@ An interpreter spends half a second of CPU on the imports of a service; a fork o
 not differ otherwise from a fresh process, therefore:
 
 - The fork server opens nothing and starts neither thread nor event loop before it forks. It imports only modules that
-  do not look at the environment: the application and `durable_fsm.restate` are imported by the fork.
+  read no setting of durable_fsm when they are imported; the application itself is imported by the fork.
 - A fork has a session of its own, the environment, directory, module path and standard streams it was asked for, and
   the signal dispositions of a fresh process. It returns from `main` into the code that `python -m durable_fsm.serving`
   runs, and ends as an interpreter ends.
@@ -47,11 +47,11 @@ PRELOADED = (
     "durable_fsm.core.turn",
     "durable_fsm.frontends.documents",
     "durable_fsm.frontends.statemachine",
+    "durable_fsm.restate.app",
     "durable_fsm.serving.__main__",
     "durable_fsm.testing.effects",
     "hypercorn.asyncio",
     "pydantic.types",
-    "restate",
     "restate.discovery",
     "restate.ext.tracing",
     "restate.server",
