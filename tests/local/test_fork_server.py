@@ -140,16 +140,29 @@ def test_an_application_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 
 def test_a_fork_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
-    with inside(tmp_path) as service:
-        parent = seen(service)["parent"]
-        os.kill(parent, signal.SIGKILL)
-        wait_until(lambda: not service.alive, what="the fork to be given up with its server")
-        service.restart().wait_ready()
-        service.close()
+    """In a process of its own, because the fork servers of this one serve other tests, too."""
+    program = f"""
+        import os, signal
+        from pathlib import Path
+        from tests.local.test_fork_server import inside, seen
+        from durable_fsm.testing import wait_until
 
-        for _ in range(SEEDS):
-            service.restart().wait_ready()
-            assert seen(service)["parent"] != parent
+        with inside(Path({str(tmp_path)!r})) as service:
+            parents = [seen(service)["parent"]]
+            os.kill(parents[0], signal.SIGKILL)
+            wait_until(lambda: not service.alive, what="the fork to be given up with its server")
+            for _ in range({SEEDS}):
+                service.restart().wait_ready()
+                parents.append(seen(service)["parent"])
+        print(*parents)
+    """
+
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    first, *others, again = ran.stdout.split()
+    assert len({first, *others, again}) == SEEDS + 1
+    assert processes_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)", "sys.exit(0)"])

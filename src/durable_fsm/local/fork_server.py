@@ -103,7 +103,8 @@ class ForkedProcess:
                 told = os.read(self._code, 64)
                 os.close(self._code)
                 if not told:  # the fork server is gone, so the end of its fork could not be seen any more
-                    reaper.kill_session(self.pid)
+                    while reaper.members(self.pid):
+                        reaper.kill_session(self.pid)
                 self.returncode = int(told) if told else _KILLED
             return self.returncode
 
