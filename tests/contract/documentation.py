@@ -27,6 +27,7 @@ from typing import Any
 from unittest import mock
 
 from statemachine import State, StateChart, StateMachine
+from statemachine.contrib.timeout import timeout
 from statemachine.utils import run_async_from_sync
 
 from durable_fsm import chart_from
@@ -66,6 +67,9 @@ SKIPPED = {
 }
 """Examples that cannot be executed at all, and why."""
 
+
+PATIENCE = 10
+"""Seconds for work that a page has started; it takes so long only if it never ends."""
 
 LIBRARY = ("state_field", "start_configuration_values", "model")
 """Attributes that the library itself keeps on its machines."""
@@ -180,6 +184,7 @@ def _executed(name: str, snippets: list[types.CodeType]) -> Iterator[Verdict]:
                         surroundings[id(value)] = dict(space)
                     seen.add(id(value))
         for watched in page.watched:
+            _end_work(watched.machine)
             watched.ended_at = time.monotonic()
             watched.end = _states(watched.machine)
             watched.end_look = watched.look()
@@ -187,6 +192,14 @@ def _executed(name: str, snippets: list[types.CodeType]) -> Iterator[Verdict]:
         for cls in page.classes:  # among the names that there were when the class was made
             space.update(surroundings[id(cls)])
             yield _verdict(page, cls)
+
+
+def _end_work(machine: Any) -> None:
+    """Wait for the threads of outside work, but not for timeouts. The page itself only sleeps for a moment."""
+    engine = getattr(machine, "_engine", None)  # some machines of the pages never began
+    for invocation in list(engine._invoke_manager._active.values()) if engine is not None else ():
+        if invocation.thread is not None and not isinstance(invocation._handler, type(timeout(0))):
+            invocation.thread.join(PATIENCE)
 
 
 @contextlib.contextmanager
