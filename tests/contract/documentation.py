@@ -198,7 +198,7 @@ def _end_work(machine: Any) -> None:
     """Wait for the threads of outside work, but not for timeouts. The page itself only sleeps for a moment."""
     engine = getattr(machine, "_engine", None)  # some machines of the pages never began
     for invocation in list(engine._invoke_manager._active.values()) if engine is not None else ():
-        if invocation.thread is not None and not isinstance(invocation._handler, type(timeout(0))):
+        if invocation.thread is not None and not isinstance(invocation._handler, type(timeout(1))):
             invocation.thread.join(PATIENCE)
 
 
