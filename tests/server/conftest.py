@@ -30,6 +30,9 @@ from tests.server.watched import Watched
 
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
+UNSHARED = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+"""A server that was killed must not be met through a connection from before."""
+
 PATIENCE = timedelta(seconds=60)
 QUIET = timedelta(milliseconds=60)
 FIRST_PARK = timedelta(milliseconds=300)
@@ -71,7 +74,7 @@ class Host:
             "DURABLE_FSM_PAYLOAD_CHECKS": "1",  # whatever differs on replay is found
             **settings,
         }
-        with httpx.Client(timeout=60, trust_env=False, verify=False) as client, ExitStack() as ending:
+        with httpx.Client(timeout=60, trust_env=False, verify=False, limits=UNSHARED) as client, ExitStack() as ending:
             served = Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1)
             ending.callback(served.process.close if to_the_end else served.close)
             yield cls(served, server, effects, client)

@@ -115,8 +115,12 @@ class RestateServer(Starting):
             cwd=self.base_dir,
             name="restate-server",
         )
-        # without TLS nothing is to be verified, and to load the certificates takes 15 ms
-        self._http = httpx.Client(timeout=_REQUEST_PATIENCE.total_seconds(), trust_env=False, verify=False)
+        self._http = httpx.Client(
+            timeout=_REQUEST_PATIENCE.total_seconds(),
+            trust_env=False,
+            verify=False,  # without TLS nothing is to be verified, and to load the certificates takes 15 ms
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # it may be killed between any two
+        )
 
     # ── start and end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
