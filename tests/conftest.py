@@ -15,6 +15,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The same before each test: something that ran in this process may have put the variable back."""
+    pytest_configure(item.config)
+
+
 def pytest_sessionfinish() -> None:
     """Save the measurements: a worker gets little time to end by itself."""
     if (measured := Coverage.current()) is not None:
