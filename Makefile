@@ -51,7 +51,7 @@ demo-kafka: $(READY) ## watch Kafka records reach their packages while the serve
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
-test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every check and every test, as CI does; a quarter of an hour
+test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every check and every test, as CI does; ten minutes
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "pytest, SCALE=$(SCALE)"
@@ -75,7 +75,7 @@ announced:
 ifeq ($(PART),)
 	@$(step) "Lint, types, the documentation, and every test, run on the wheel and the real Restate server"
 	@if [ -e $(TOOK) ]; then echo "The last time that all of it passed here, it took $$(($$(cat $(TOOK)) / 60)) min $$(($$(cat $(TOOK)) % 60)) s."; \
-	 else echo "It takes about a quarter of an hour on two cores$(if $(filter-out 1,$(SCALE)), at SCALE=1; longer at SCALE=$(SCALE))."; fi
+	 else echo "It takes about ten minutes on two cores$(if $(filter-out 1,$(SCALE)), at SCALE=1; longer at SCALE=$(SCALE))."; fi
 else
 	@$(step) "The tests chosen by$(if $(ONLY), ONLY='$(ONLY)')$(if $(MATCH), MATCH='$(MATCH)'), run on the wheel and the real Restate server"
 	@echo "Lint, types, the documentation and coverage are left to make test without ONLY and MATCH."

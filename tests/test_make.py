@@ -93,6 +93,6 @@ def test_make_test_says_how_long_it_took_the_last_time_and_before_that_how_long_
     second = make("announced", f"BUILD={tmp_path}").stdout
     other = make("announced", f"BUILD={tmp_path}", "SCALE=10").stdout
 
-    assert "It takes about a quarter of an hour on two cores.\n" in first
+    assert "It takes about ten minutes on two cores.\n" in first
     assert "The last time that all of it passed here, it took 9 min 32 s.\n" in second
-    assert "It takes about a quarter of an hour on two cores at SCALE=1; longer at SCALE=10.\n" in other
+    assert "It takes about ten minutes on two cores at SCALE=1; longer at SCALE=10.\n" in other
