@@ -250,7 +250,7 @@ def test_a_migration_survives_a_kill_at_any_of_its_steps(
         print(f"dies at {moment}")  # shown with a failure
         new.served.restart(env={"DYING_LOG": str(steps), "DYING_AT": moment})
         sent = [new.server.send(chart, key, "note", "hello") for key in mine]
-        wait_until(lambda steps=steps: steps.with_suffix(".died").exists(), what="the service to die")
+        wait_until(lambda: not new.served.process.alive, what="the service to die")
         new.served.restart(env={"DYING_AT": ""})
         assert {new.server.output(id)["outcome"] for id in sent} == {"taken"}
 
