@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         gone,
         ignore,
         keep,
+        tag,
         undo_all,
     )
     from durable_fsm.frontends.machines import machine
@@ -83,6 +84,7 @@ _HOMES = {
     "keep": "durable_fsm.frontends.declare",
     "machine": "durable_fsm.frontends.machines",
     "migration": "durable_fsm.frontends.checks.versions",
+    "tag": "durable_fsm.frontends.declare",
     "undo_all": "durable_fsm.frontends.declare",
 }
 
@@ -128,6 +130,7 @@ __all__ = [
     "keep",
     "machine",
     "migration",
+    "tag",
     "undo_all",
 ]
 

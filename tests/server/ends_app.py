@@ -77,6 +77,29 @@ Gone = TransitionsConfig(
     after_end=gone(SHORT),
 )
 
+
+class Weighed:
+    """Plain attributes, and callbacks whose results are the end of the machine."""
+
+    def __init__(self) -> None:
+        self.grams = 250
+
+    def on_enter_sold(self) -> dict[str, int]:
+        return {"grams": self.grams}
+
+    def on_enter_spoilt(self) -> Failure:
+        return Failure("Spoilt", "it smells", code=410)
+
+
+Fish = TransitionsConfig(
+    "Fish",
+    states=["fresh", {"name": "sold", "final": True}, {"name": "spoilt", "final": True}],
+    transitions=[["sell", "fresh", "sold"], ["wait", "fresh", "spoilt"]],
+    initial="fresh",
+    model=Weighed,
+    workflow=True,
+)
+
 Exact = TransitionsConfig(
     "StrictConfig",
     states=["open", {"name": "closed", "final": True}],
@@ -257,4 +280,4 @@ class Doomed(StateChart[Parcel]):
         return False
 
 
-ends_app = app(Freed, Long, Gone, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed)
+ends_app = app(Freed, Long, Gone, Fish, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed)

@@ -105,3 +105,25 @@ def test_a_configuration_with_create_first_is_not_started_by_an_event(ends: Host
     assert ends.stored("StrictConfig", key) == {}
     ends.receipt("StrictConfig", key, "create")
     assert ends.receipt("StrictConfig", key, "close")["status"] == "done"
+
+
+def test_the_receipt_of_the_last_event_tells_how_the_machine_ended(ends: Host) -> None:
+    key = ends.key("fish")
+
+    assert "output" not in ends.receipt("Fish", key, "create")
+    sold = ends.receipt("Fish", key, "sell")
+    waited = ends.receipt("Fish", key, "wait_for", {"status": "done"})
+
+    assert [(told["status"], told["output"], told["failure"]) for told in (sold, waited)] == [
+        ("done", {"grams": 250}, None)
+    ] * 2
+
+
+def test_a_configuration_can_fail_by_its_end(ends: Host) -> None:
+    key = ends.key("fish")
+    ends.receipt("Fish", key, "create")
+
+    waited = ends.receipt("Fish", key, "wait_for", {"status": "done", "event": "wait"})
+
+    failure = {"type": "Spoilt", "message": "it smells", "code": 410, "source": ""}
+    assert (waited["status"], waited["output"], waited["failure"]) == ("done", None, failure)

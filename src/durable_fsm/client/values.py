@@ -25,6 +25,8 @@ def receipt_in(record: Json) -> Receipt:
         configuration=tuple(told.get("configuration", ())),
         status=Status(told.get("status", Status.DONE)),
         reply=told.get("reply"),
+        output=told.get("output"),
+        failure=told.get("failure"),
     )
 
 

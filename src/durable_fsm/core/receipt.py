@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import failure_to_json
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.values import Json
@@ -21,6 +22,7 @@ class Receipt:
             `met` for other calls.
         configuration: ids of all active states in document order.
         reply: what the last transition action of the turn returned, if anything.
+        output, failure: of a machine that has ended; the failure of one that has failed, too.
     """
 
     chart: str
@@ -31,8 +33,21 @@ class Receipt:
     configuration: tuple[str, ...]
     status: Status
     reply: Json = None
+    output: Json = None
+    failure: Json = None
 
     @classmethod
     def of(cls, chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: str, reply: Json) -> Receipt:
         """The receipt for *event*, after the turn that left *machine*."""
-        return cls(chart.name, key, machine.seq, event, outcome, active_in(chart, machine), machine.status, reply)
+        configuration = active_in(chart, machine)
+        return cls(
+            chart.name, key, machine.seq, event, outcome, configuration, machine.status, reply, **end_of(machine)
+        )
+
+
+def end_of(machine: Snapshot) -> dict[str, Json]:
+    """How a machine has ended, as its receipts tell it; empty while it runs."""
+    if machine.status is Status.RUNNING:
+        return {}
+    failure = machine.failure
+    return {"output": machine.output, "failure": None if failure is None else failure_to_json(failure)}

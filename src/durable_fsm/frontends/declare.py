@@ -207,12 +207,21 @@ def ignore(state: State | type[State.Compound | State.Parallel], *events: str) -
     _take_stance(state, "ignores", events)
 
 
+def tag(state: State | type[State.Compound | State.Parallel], *tags: str) -> None:
+    """Give *state* tags: `tag(paid, "settled")`, in the body of the class. Callers wait for them; diagrams show them."""
+    _add(state, "tags", tags)
+
+
 def _take_stance(state: object, stance: str, events: tuple[object, ...]) -> None:
     if not events:
         raise ValueError(f"name the events that '{state}' {stance}")
+    _add(state, stance, events)
+
+
+def _add(state: object, what: str, names: tuple[object, ...]) -> None:
     kept: dict[str, Any] = vars(state)
     declared: dict[str, tuple[str, ...]] = kept.setdefault(STANCE, {})
-    declared[stance] = (*declared.get(stance, ()), *map(str, events))
+    declared[what] = (*declared.get(what, ()), *map(str, names))
 
 
 def _declare(transitions: Any, declaration: Declaration) -> Any:

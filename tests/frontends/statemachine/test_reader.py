@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 from statemachine import HistoryState, State, StateChart
 
-from durable_fsm import DefinitionError, Effects, Ids, Retry, activity, after, chart_from, durable, event
+from durable_fsm import DefinitionError, Effects, Ids, Retry, activity, after, chart_from, durable, event, tag
 from durable_fsm.core.chart import Kind
 from durable_fsm.core.questions import acceptance_of
 from durable_fsm.errors import ActionError, EventRejected, UnknownEvent
@@ -301,6 +301,26 @@ def test_whether_an_event_is_taken_may_depend_on_its_payload() -> None:
     road.create()
 
     assert acceptance_of(road.chart, road.snapshot) == {"always": "yes", "go": "depends on payload", "never": "no"}
+
+
+def test_states_of_a_class_have_tags() -> None:
+    class Case(StateChart[OrderData]):
+        new = State(initial=True)
+
+        class handled(State.Compound):
+            checked = State(initial=True)
+
+        closed = State(final=True)
+
+        tag(new, "unread")
+        tag(handled, "open", "busy")
+        tag(handled, "seen")
+        check = new.to(handled)
+        close = handled.to(closed)
+
+    tags = {id: sorted(state.tags) for id, state in chart_from(Case).states.items() if state.tags}
+
+    assert tags == {"new": ["unread"], "handled": ["busy", "open", "seen"]}
 
 
 # ── self ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

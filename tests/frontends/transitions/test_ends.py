@@ -8,8 +8,9 @@ import pytest
 from transitions import Machine
 from transitions.extensions.states import Error, add_state_features
 
+from durable_fsm import Failure
 from durable_fsm.core.snapshot import Status
-from durable_fsm.errors import ActionError
+from durable_fsm.errors import ActionError, DefinitionError
 from durable_fsm.testing import Rehearsal
 from tests.frontends.transitions.definitions import config
 
@@ -83,3 +84,76 @@ def test_an_exception_may_be_an_event() -> None:
     )
 
     assert machine.send("go").configuration == ("broken",)
+
+
+class Parcel:
+    def __init__(self) -> None:
+        self.weight = 3
+
+    def on_enter_delivered(self) -> dict[str, int]:
+        return {"weight": self.weight}
+
+    def lost(self) -> Failure:
+        return Failure("Lost", "it fell off the van", code=410)
+
+    def sign(self) -> dict[str, str]:
+        return {"signed": "Ada"}
+
+
+def parcel(**closing: Any) -> Rehearsal:
+    states = ["on_way", {"name": "delivered", "final": True}, {"name": "lost", "final": True, **closing}]
+    ways = [["deliver", "on_way", "delivered"], ["lose", "on_way", "lost"]]
+    return Rehearsal(config(states=states, transitions=ways, initial="on_way", model=Parcel))
+
+
+def test_the_entry_of_a_final_state_returns_the_output_of_the_machine() -> None:
+    receipt = parcel().send("deliver")
+
+    assert (receipt.status, receipt.output, receipt.failure) == (Status.DONE, {"weight": 3}, None)
+
+
+def test_several_objects_that_a_final_state_returns_are_one_output() -> None:
+    receipt = parcel(on_enter=["on_enter_delivered", "sign"]).send("lose")
+
+    assert receipt.output == {"weight": 3, "signed": "Ada"}
+
+
+def test_a_final_state_that_returns_a_failure_ends_the_machine_with_it() -> None:
+    machine = parcel(on_enter="lost")
+
+    receipt = machine.send("lose")
+
+    assert machine.failure == Failure("Lost", "it fell off the van", code=410)
+    told = {"type": "Lost", "message": "it fell off the van", "code": 410, "source": ""}
+    assert (receipt.status, receipt.output, receipt.failure) == (Status.DONE, None, told)
+
+
+def test_a_configuration_may_have_transitions_without_an_event() -> None:
+    class Till:
+        def __init__(self) -> None:
+            self.cents = 0
+
+        def pay(self, cents: int) -> None:
+            self.cents += cents
+
+        def enough(self) -> bool:
+            return self.cents >= 100
+
+    ways = [
+        {"trigger": "pay", "source": "open", "dest": None, "before": "pay"},
+        {"trigger": "", "source": "open", "dest": "paid", "conditions": "enough"},
+    ]
+    till = Rehearsal(
+        config(states=["open", {"name": "paid", "final": True}], transitions=ways, initial="open", model=Till)
+    )
+
+    assert till.send("pay", {"cents": 60}).configuration == ("open",)
+    assert till.send("pay", {"cents": 60}).configuration == ("paid",)
+    assert sorted(till.chart.events) == ["pay"]
+
+
+def test_a_live_machine_cannot_have_a_trigger_without_a_name() -> None:
+    machine = Machine(states=["a", "b"], initial="a", transitions=[["", "a", "b"]], auto_transitions=False)
+
+    with pytest.raises(DefinitionError, match="it has the trigger '', which only code inside the process could call"):
+        Rehearsal(machine)

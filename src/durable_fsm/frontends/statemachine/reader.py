@@ -185,6 +185,7 @@ class ClassReader:
             timers=tuple(self.timers.get(id, {}).values()),
             defers=_stance(state, "defers"),
             ignores=_stance(state, "ignores"),
+            tags=frozenset(_stance(state, "tags")),
         )
 
     def _initial(self, id: str, state: LibraryState) -> Transition | None:
@@ -321,7 +322,7 @@ def _declared_of_any_state(cls: type) -> Mapping[str, list[Declaration]]:
 
 
 def _stance(state: LibraryState, name: str) -> tuple[str, ...]:
-    """The events that `defer` or `ignore` named for a state."""
+    """The names that `defer`, `ignore` or `tag` gave a state."""
     kept: dict[str, Any] = vars(state)
     declared: dict[str, tuple[str, ...]] = kept.get(STANCE, {})
     return declared.get(name, ())

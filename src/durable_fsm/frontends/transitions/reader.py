@@ -96,7 +96,7 @@ class MachineReader:
         self.work = ConfiguredWork(config, self.library, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
         names = ModelNames(
-            triggers=tuple(dict.fromkeys(edge.event for edge in self.edges)),
+            triggers=tuple(dict.fromkeys(edge.event for edge in self.edges if edge.event)),
             states={id: state.value if isinstance(state.value, Enum) else id for id, state in self.library.items()},
             attribute=machine.model_attribute,
             override=bool(machine.model_override),
@@ -113,6 +113,9 @@ class MachineReader:
     def chart(self) -> Chart:
         for what, remedy in limits(self.machine, self.library, self.model):
             self.problem(what, remedy)
+        if not self.config.states and any(not edge.event for edge in self.edges):  # a live machine, see `chart_from`
+            remedy = "Give it a name. In a TransitionsConfig the trigger '' means a transition without an event."
+            self.problem("it has the trigger '', which only code inside the process could call.", remedy)
         data = self._data()
         refuse_unknown(self.work.declared, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
@@ -246,7 +249,8 @@ class MachineReader:
             name=id.rpartition(self.tree.separator)[2],
             children=tuple(children),
             initial=initial,
-            entry=tuple(self._begun(id, state)),
+            entry=() if kind is Kind.FINAL else tuple(self._begun(id, state)),
+            done=tuple(self._begun(id, state)) if kind is Kind.FINAL else (),
             exit=self.callbacks.of([*state.on_exit, *self._convention("on_exit", id, state.on_exit)]),
             activities=tuple(self.work.activities(id)),
             machines=tuple(self.work.machines(id)),
@@ -339,8 +343,9 @@ class MachineReader:
             if self.states[edge.source].kind is Kind.FINAL:
                 continue
             name = self.names.spelled(edge.event)
-            counts[f"{edge.source}--{name}"] += 1
-            yield self._transition(f"{edge.source}--{name}--{counts[f'{edge.source}--{name}']}", name, edge)
+            stem = f"{edge.source}--{name or 'always'}"
+            counts[stem] += 1
+            yield self._transition(f"{stem}--{counts[stem]}", name, edge)
         for id, state in self.library.items():
             if isinstance(state, Timeout) and state.timeout > 0:
                 event = f"timeout_{id}"
@@ -361,7 +366,7 @@ class MachineReader:
             key=key,
             source=edge.source,
             targets=() if edge.dest is None else (edge.dest,),
-            events=(event,),
+            events=(event,) if event else (),
             guards=tuple(guards),
             before=self.callbacks.of([*machine.before_state_change, *record.before]),
             after=tuple(after),

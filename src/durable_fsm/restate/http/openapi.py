@@ -61,6 +61,11 @@ RECEIPT: Schema = {
         "configuration": {"type": "array", "items": {"type": "string"}, "description": "All active states."},
         "status": {"enum": [status.value for status in Status]},
         "reply": {"description": "The value that the transition's action returned."},
+        "output": {"description": "The output of a machine that has ended."},
+        "failure": {
+            "type": ["object", "null"],
+            "description": "Why the machine has failed: `type`, `message` and perhaps `code` and `metadata`.",
+        },
     },
     "required": ["chart", "key", "outcome"],
 }

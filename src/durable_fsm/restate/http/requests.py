@@ -25,6 +25,7 @@ from durable_fsm.core.condition import MOST as MOST_CONDITIONS
 from durable_fsm.core.condition import fault_in
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import Outcome
+from durable_fsm.core.receipt import end_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.values import Json
@@ -410,6 +411,7 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
         "configuration": list(active_in(chart, machine)),
         "status": machine.status.value,
         "reply": reply,
+        **end_of(machine),
     }
     try:
         text = dumps(record)
