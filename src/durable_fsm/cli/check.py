@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,8 +13,9 @@ from durable_fsm.cli.app_arg import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.core.chart import Chart
-from durable_fsm.errors import DefinitionError, DefinitionWarning
+from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.locate import locate_chart, locate_object
+from durable_fsm.restate.names import reserved_in
 
 
 @click.command()
@@ -23,7 +25,7 @@ def check(targets: tuple[str, ...], *, as_json: bool) -> None:
     """Read the charts of TARGETS, and print every problem and every warning at once.
 
     TARGET is 'module:Name', 'file.py:Name', the path of an .scxml, .json or .yaml document, or an application. The
-    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart cannot be hosted.
+    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem.
     """
     app = None if targets else find_app(None)
     if app is not None and str(app.folder) not in sys.path:
@@ -58,11 +60,22 @@ def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
             "states": len(chart.states) - 1,
             "events": len(chart.public_events),
             "activities": len(chart.activities),
-            "problems": [],
+            "problems": [str(problem) for problem in _reserved(chart)],
             "warnings": [words for words in warned if words.startswith(f"{chart.name}:")],
         }
         for chart in charts
     ]
+
+
+def _reserved(chart: Chart) -> Iterator[Problem]:
+    """Events that share the name of a built-in handler: the chart is hosted, but their URL does something else."""
+    for event in reserved_in(chart):
+        place = next((edge.location for edge in chart.transitions if event in edge.events), None)
+        what = (
+            f"event '{event}' has the name of a built-in handler, so POST /{chart.name}/KEY/{event} is not this event."
+        )
+        remedy = f'Rename it, or give it a URL of its own: @durable(handlers={{"{event}_it": "{event}"}}). Until then,'
+        yield Problem(what, f"{remedy} callers send it through 'send'.", str(place or ""))
 
 
 def _charts(target: str) -> list[Chart]:

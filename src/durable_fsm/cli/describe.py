@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
+from dataclasses import asdict
 from typing import Any
 
 from durable_fsm.cli.errors import as_shown
+from durable_fsm.cli.requests import requests_of
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.sources import Webhook
 from durable_fsm.frontends.locate import TargetNotFound, locate_object
+from durable_fsm.restate.names import webhooks_name
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,50 +46,21 @@ def _show_warning(message: Warning | str, *_where: object, **_more: object) -> N
 
 
 def _description(chart: Chart) -> dict[str, Any]:  # Any: JSON
-    events = {name: chart.events[name] for name in chart.public_events}
-    schemas = {name: event.payload.schema() if event.payload else None for name, event in events.items()}
     return {
         "chart": chart.name,
         "states": len(chart.states) - 1,
-        "events": [{"event": name, "example": example(schema)} for name, schema in schemas.items()],
+        "events": len(chart.public_events),
+        "requests": [asdict(one) for one in requests_of(chart)],
+        "webhooks": [_webhook(chart, webhook) for webhook in chart.hosting.webhooks],
     }
 
 
-# Any: a JSON Schema, and JSON that fits it in common cases
-def example(schema: dict[str, Any] | None, whole: dict[str, Any] | None = None) -> Any:
-    """Return a value that fits *schema* in common cases, for a person to replace."""
-    if not schema:
-        return None
-    whole = schema if whole is None else whole
-    if "$ref" in schema:
-        found = whole
-        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
-            found = found.get(part, {})
-        return example(found, whole)
-    for name in ("default", "const"):
-        if name in schema:
-            return schema[name]
-    for name in ("examples", "enum"):
-        if schema.get(name):
-            return schema[name][0]
-    for name in ("anyOf", "oneOf", "allOf"):
-        if schema.get(name):
-            return example(schema[name][0], whole)
-    match schema.get("type"):
-        case "object":
-            required = schema.get("required", [])
-            return {name: example(one, whole) for name, one in schema.get("properties", {}).items() if name in required}
-        case "array":
-            return [example(schema.get("items"), whole)] if schema.get("minItems") else []
-        case "string":
-            return "x" * max(1, schema.get("minLength", 1))
-        case "integer" | "number":
-            least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1 if "exclusiveMinimum" in schema else 1)
-            return min(least, schema["maximum"]) if "maximum" in schema else least
-        case "boolean":
-            return True
-        case _:
-            return None
+def _webhook(chart: Chart, webhook: Webhook) -> dict[str, str]:
+    signature = webhook.signature
+    secret = getattr(signature, "secret", "")
+    signed = f"signed with {secret}" if secret else "signed" if signature is not None else "not signed"
+    unset = "" if not secret or os.environ.get(secret) else f", and {secret} is not set"
+    return {"name": webhook.name, "path": f"/{webhooks_name(chart)}/{webhook.name}", "note": signed + unset}
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shlex
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -246,9 +247,7 @@ class _Run:
         ]
         for chart in charts:
             lines.append(f"  {chart['chart']}  {_count(chart)}")
-            for event in chart["events"]:
-                body = "-X POST" if event["example"] is None else f"--json '{json.dumps(event['example'])}'"
-                lines.append(f"    {event['event']:<16} curl {ingress}/{chart['chart']}/one/{event['event']} {body}")
+            lines += [f"    {words}" for words in _requests(chart, ingress)]
         return "\n".join([*lines, "", "Ready. Ctrl-C ends it.", ""])
 
 
@@ -290,4 +289,16 @@ def _machines(charts: list[dict[str, Any]]) -> str:  # Any: JSON of `describe`
 
 
 def _count(chart: dict[str, Any]) -> str:  # Any: as above
-    return f"{chart['states']} states, {len(chart['events'])} events"
+    return f"{chart['states']} states, {chart['events']} events"
+
+
+def _requests(chart: dict[str, Any], ingress: str) -> Iterator[str]:  # Any: as above
+    """One line for each request that a person can send to the machine `one`, and for each webhook."""
+    for one in chart["requests"]:
+        body = f"--json {shlex.quote(json.dumps(one['body']))}" if one["has_body"] else "-X POST"
+        line = f"curl {ingress}/{chart['chart']}/one/{one['handler']} {body}"
+        if not one["guessed"]:
+            line += "   # replace this payload: its type refuses it"
+        yield f"{one['event']:<16} {line}"
+    for webhook in chart["webhooks"]:
+        yield f"{webhook['name']:<16} {ingress}{webhook['path']}   # a webhook, {webhook['note']}"

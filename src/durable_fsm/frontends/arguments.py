@@ -113,7 +113,8 @@ class ByName:
     """Calls callbacks with the arguments that their parameters name.
 
     `provided` maps the names that have a meaning to a function that finds the value in a scope. Any other name is a
-    member of the payload. `started` collects the work that callbacks start, with the place of the callback.
+    member of the payload. `started` collects the work that callbacks start, with the place of the callback, and
+    `parameters` the names of all parameters.
     """
 
     def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
@@ -121,6 +122,7 @@ class ByName:
         self.problem = problem
         self.always = always
         self.started: dict[str, Location | None] = {}
+        self.parameters: set[str] = set()
 
     def refuse_unknown(self, chart: str, work: Iterable[str]) -> None:
         """Report work that a callback starts and the chart does not declare."""
@@ -128,6 +130,11 @@ class ByName:
         for name, place in self.started.items():
             if name not in known:
                 self.problem(UnknownWork(chart=chart, work=name, known=known).what, "", place)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The parameters of callbacks that never mean a member of the payload."""
+        return frozenset(self.parameters & self.provided.keys() - {"result", "error"})
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """Arguments that the definition adds for the callbacks of this event."""
@@ -143,6 +150,7 @@ class ByName:
             self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
         self.started.update((work, written(function)) for work in started_by(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
+        self.parameters.update(item.name for item in parameters)
         if not parameters:
             return None
         named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]

@@ -55,8 +55,9 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
     settings = settings or Settings.from_environment()
     found: list[Service] = []
     for chart in charts:
+        handled = chart.hosting.handlers.values()
         for event in chart.public_events:
-            if event in BUILT_IN or not is_handler_name(event):
+            if event not in handled and (event in BUILT_IN or not is_handler_name(event)):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
         found.append(virtual_object(HostedChart(chart, peers, settings)))
         if chart.hosting.history is not None:

@@ -113,6 +113,12 @@ BUILT_IN = (
 """Handlers of every machine. An event of such a name has no handler of its own: callers use `send`."""
 
 
+def reserved_in(chart: Chart) -> tuple[str, ...]:
+    """The public events that have the name of a built-in handler and no handler of their own."""
+    handled = chart.hosting.handlers.values()
+    return tuple(event for event in chart.public_events if event in BUILT_IN and event not in handled)
+
+
 # ── services ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -61,7 +61,7 @@ class Declared(Protocol):
 
 def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, problem: Report) -> None:
     """Report inputs and items that name fields which the data does not have; *declared* is by id."""
-    known = _known(data)
+    known = members_of(data)
     for id, one in declared.items():
         for name in _fields(one.input):
             if known is not None and name not in known:
@@ -90,8 +90,8 @@ def _has(known: frozenset[str]) -> str:
     return f"It has: {', '.join(sorted(known)) or 'none'}."
 
 
-def _known(data: ValueType | None) -> frozenset[str] | None:
-    """Names of the data's fields and properties; None if its type does not list them."""
+def members_of(data: ValueType | None) -> frozenset[str] | None:
+    """Names of the fields and properties of data or a payload; None if its type does not list them."""
     if data is None:
         return None
     schema = data.schema()

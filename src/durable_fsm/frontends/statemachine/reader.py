@@ -26,6 +26,7 @@ from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.machines import ReadChart, reading
@@ -112,8 +113,8 @@ class ClassReader:
 
     def _judge(self, chart: Chart) -> None:
         """Warn of suspicious parts. The library itself refuses states that lead nowhere, when the class is made."""
-        for finding in findings(chart):
-            if finding.kind in ("shadowed", "unhandled"):
+        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked)):
+            if finding.kind in ("shadowed", "unhandled", "hidden"):
                 place = str(finding.location or written(self.cls) or "")
                 problem = Problem(finding.what, finding.remedy, place)
                 warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)

@@ -38,6 +38,7 @@ from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, stance_problems
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
@@ -173,7 +174,7 @@ class MachineReader:
 
     def _judge(self, chart: Chart) -> None:
         """Warn of suspicious parts, for which the library does not look."""
-        for finding in findings(chart):
+        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked)):
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(

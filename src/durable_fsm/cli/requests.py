@@ -1,0 +1,114 @@
+"""Requests that a person can send to a new machine of a chart, in the order in which the machine would take them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from durable_fsm.cli.example import example
+from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
+from durable_fsm.core.index import matches
+from durable_fsm.core.program import index_of
+from durable_fsm.core.values import Json, Misfit, ValueType
+from durable_fsm.restate.names import BUILT_IN, Handler, is_handler_name
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRequest:
+    """A request to one machine.
+
+    Attributes:
+        event: the event, or `create`.
+        handler: the last part of its path.
+        body: what to send.
+        has_body: False for an event without payload.
+        guessed: False if no example fits; `body` is then not worth sending.
+    """
+
+    event: str
+    handler: str
+    body: Json = None
+    has_body: bool = False
+    guessed: bool = True
+
+
+def requests_of(chart: Chart) -> list[ExampleRequest]:
+    """One request for each public event that the ingress serves, and one that creates the machine if it must be."""
+    closed = chart.hosting.operators_only
+    handlers = _handlers(chart)
+    found: list[ExampleRequest] = []
+    if Handler.CREATE not in closed and _must_be_created(chart):
+        data, guessed = _example(chart.data)
+        found.append(ExampleRequest(Handler.CREATE, Handler.CREATE, data, has_body=True, guessed=guessed))
+    for event in dict.fromkeys((*_in_order(chart), *chart.public_events)):
+        payload = chart.events[event].payload
+        body, guessed = (None, True) if payload is None else _example(payload)
+        handler = handlers.get(event, Handler.SEND)
+        if handler in closed:
+            continue
+        if handler == Handler.SEND:
+            whole: dict[str, Json] = {"event": event} if payload is None else {"event": event, "payload": body}
+            found.append(ExampleRequest(event, handler, whole, has_body=True, guessed=guessed))
+        else:
+            found.append(ExampleRequest(event, handler, body, has_body=payload is not None, guessed=guessed))
+    return found
+
+
+def _handlers(chart: Chart) -> dict[str, str]:
+    """The handlers of events that have one of their own."""
+    named = {event: handler for handler, event in chart.hosting.handlers.items()}
+    own = {event: event for event in chart.public_events if is_handler_name(event) and event not in BUILT_IN}
+    return {**named, **own}
+
+
+def _must_be_created(chart: Chart) -> bool:
+    if chart.hosting.create_first:
+        return True
+    try:
+        chart.data.load({})
+    except Misfit:
+        return True
+    return False
+
+
+def _example(kind: ValueType) -> tuple[Json, bool]:
+    """A value of this type, and whether the type accepts it."""
+    value: Json = example(kind.schema())
+    try:
+        kind.load(value)
+    except Misfit:
+        return value, False
+    return value, True
+
+
+def _in_order(chart: Chart) -> Iterator[str]:
+    """The public events, as a walk along the transitions meets them that begins in the initial states."""
+    index = index_of(chart)
+    pending, seen = deque([ROOT]), set[str]()
+    while pending:
+        entered = pending.popleft()
+        for id in (*_inside(chart, entered), *index.ancestors[entered]):
+            if id in seen:
+                continue
+            seen.add(id)
+            for edge in sorted(index.transitions[id], key=_leaves):
+                yield from (name for name in chart.public_events if any(matches(one, name) for one in edge.events))
+                pending += edge.targets
+
+
+def _leaves(edge: Transition) -> bool:
+    """Whether the state is left by it: what comes after it in the list would then be too late."""
+    return bool(edge.targets) and edge.targets != (edge.source,)
+
+
+def _inside(chart: Chart, id: str) -> Iterator[str]:
+    """The states that are entered with this one, the innermost first."""
+    index, kind = index_of(chart), chart.states[id].kind
+    if kind is Kind.PARALLEL:
+        first = index.regions[id]
+    else:
+        first = index.initial[id].targets if kind is Kind.COMPOUND or kind.is_history else ()
+    for child in first:
+        yield from _inside(chart, child)
+    yield id

@@ -1,0 +1,35 @@
+"""Check names that would mean two things: handlers of events, and members of payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from durable_fsm.core.chart import Chart, EventType
+from durable_fsm.core.lint import ChartFinding
+from durable_fsm.errors import quoted
+from durable_fsm.frontends.checks.inputs import members_of
+from durable_fsm.frontends.checks.redaction import CLOSABLE
+
+
+def problems_in(handlers: Mapping[str, str], events: Mapping[str, EventType]) -> Iterator[tuple[str, str]]:
+    """Problems of `handlers=`, each with its remedy."""
+    public = sorted(event.name for event in events.values() if event.public)
+    for handler, event in handlers.items():
+        if handler in CLOSABLE:
+            yield f"handlers= names '{handler}', which is a handler of every machine.", "Give the event's another name."
+        if event not in public:
+            yield f"handlers= names event '{event}', and no such event is public.", f"There is {quoted(public)}."
+
+
+def hidden_members(chart: Chart, asked: frozenset[str]) -> Iterator[ChartFinding]:
+    """Members of payloads that callbacks cannot ask for, because the name means something else to them.
+
+    `asked` has the parameters of the chart's callbacks that mean something apart from the payload.
+    """
+    for event in chart.events.values():
+        hidden = sorted(asked & (members_of(event.payload) or frozenset()))
+        if hidden:
+            place = next((edge.location for edge in chart.transitions if event.name in edge.events), None)
+            what = f"the payload of '{event.name}' has {quoted(hidden)}, and a callback that asks for such a name gets"
+            what += " something else."
+            yield ChartFinding("hidden", what, f"Read payload.{hidden[0]} there, or rename the member.", place)
