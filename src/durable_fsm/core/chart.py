@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
 
+from durable_fsm.core.calls import checked_type
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
 from durable_fsm.core.migration import Migration
@@ -64,6 +65,7 @@ class Guard(Callback):
         return self.label
 
 
+@checked_type
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often failed work is tried again, and how long to wait in between.
@@ -263,6 +265,7 @@ class Unexpected(StrEnum):
     IGNORE = "ignore"
 
 
+@checked_type
 @dataclass(frozen=True, slots=True)
 class History:
     """How much of its history a machine keeps: the latest `entries`, none older than `age`. None means no limit."""

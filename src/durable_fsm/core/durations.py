@@ -14,6 +14,9 @@ UNITS = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+LONGEST_DELAY = timedelta(days=36_525)
+"""A hundred years: what is due then still has a date."""
+
 _PART = re.compile(r"(\d*\.?\d+)(ms|min|s|m|h|d)", re.IGNORECASE)
 _NUMBER = re.compile(r"\d*\.?\d+")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from durable_fsm.core.calls import checked_type
 from durable_fsm.core.values import Json, Location
 
 
@@ -69,6 +70,7 @@ class OldMachine:
     deferred: list[OldEvent]
 
 
+@checked_type
 @dataclass(frozen=True, slots=True)
 class Migration:
     """The way from one version of a chart to another: names that have changed, and code for everything else.

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
+from durable_fsm.core.calls import checked, require
 from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Retry, Undo
+from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.values import Location
-from durable_fsm.frontends.options import ClassChartOptions, ClassOptions
+from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
 
 if TYPE_CHECKING:
     from statemachine import Event, State
@@ -62,6 +64,8 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
     if unknown is not None:
         close = difflib.get_close_matches(unknown, ClassOptions.__annotations__, n=1)
         raise TypeError(f"durable() has no option '{unknown}'." + "".join(f" Did you mean '{name}'?" for name in close))
+    for name, value in options.items():
+        require("durable()", name, value, OPTION_TYPES[name])
     said = ClassChartOptions(**cast("dict[str, Any]", options))
 
     def mark(cls: C) -> C:
@@ -75,20 +79,22 @@ def keep() -> None:
     """Keep a machine that has ended: it can be read, and answers events with 410."""
 
 
+@checked
 def free(ttl: timedelta) -> AfterEnd:
     """Delete a machine *ttl* after its end; its key is free for a new life.
 
     Raises:
-        ValueError: *ttl* is negative.
+        ValueError: *ttl* is negative, or longer than any timer can be.
     """
     return AfterEnd(_not_negative(ttl), free=True)
 
 
+@checked
 def gone(ttl: timedelta) -> AfterEnd:
     """Delete a machine *ttl* after its end; a mark is left, and its key answers everything with 410 from then on.
 
     Raises:
-        ValueError: *ttl* is negative.
+        ValueError: *ttl* is negative, or longer than any timer can be.
     """
     return AfterEnd(_not_negative(ttl), free=False)
 
@@ -96,7 +102,13 @@ def gone(ttl: timedelta) -> AfterEnd:
 def _not_negative(ttl: timedelta) -> timedelta:
     if ttl < timedelta(0):
         raise ValueError(f"nothing can be deleted {ttl} after its end; use timedelta(0) or more")
-    return ttl
+    return _bounded("ttl", ttl)
+
+
+def _bounded(name: str, given: timedelta) -> timedelta:
+    if given > LONGEST_DELAY:
+        raise ValueError(f"{name} is {given.days} days, longer than any timer can be; use {LONGEST_DELAY.days} or less")
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,7 @@ def event(transitions: TransitionList, payload: type[P], *, public: bool = True)
 def event(transitions: TransitionList, payload: None = None, *, public: bool = True) -> EventOf[None]: ...
 
 
+@checked
 def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
     """Declare an event: its transitions, the type of its payload, and whether it may come from outside.
 
@@ -148,6 +161,7 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
     return _declare(transitions, Declaration(payload=payload, public=public))
 
 
+@checked
 def after(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* when their source state has been active for *delay*.
 
@@ -158,11 +172,12 @@ def after(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
             what callbacks may, and returns a timedelta, or None for no timer this time.
 
     Raises:
-        ValueError: *delay* is negative.
+        ValueError: *delay* is negative, or longer than any timer can be.
     """
     return _timer(Declaration(after=delay, public=public), transitions)
 
 
+@checked
 def at(instant: str | TimerFunction, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
@@ -171,13 +186,14 @@ def at(instant: str | TimerFunction, transitions: TransitionList, *, public: boo
     return _timer(Declaration(after=instant, public=public, instant=True), transitions)
 
 
+@checked
 def every(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* again and again, as long as their source state stays active.
 
     Works as `after`. The next *delay* begins when the one before is over; a computed one is computed again.
 
     Raises:
-        ValueError: *delay* is not positive.
+        ValueError: *delay* is not positive, or longer than any timer can be.
     """
     if delay == timedelta(0):
         raise ValueError("a recurring timer without a delay would fire without end")
@@ -188,6 +204,8 @@ def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[Non
     delay = declaration.after
     if isinstance(delay, timedelta) and delay < timedelta(0):
         raise ValueError(f"a timer of {delay} would be over before it starts; use timedelta(0) or more")
+    if isinstance(delay, timedelta):
+        _bounded("delay", delay)
     return cast("EventOf[None]", _declare(transitions, declaration))
 
 
@@ -226,7 +244,11 @@ def _add(state: object, what: str, names: tuple[object, ...]) -> None:
 
 def _declare(transitions: Any, declaration: Declaration) -> Any:
     """Keep the declaration on every transition: the library rebuilds everything around them."""
-    for transition in cast("Iterable[object]", transitions):
+    given: object = transitions
+    listed = list(cast("Iterable[object]", given)) if isinstance(given, Iterable) else []
+    if not listed or not all(hasattr(transition, "source") for transition in listed):
+        raise TypeError(f"expected transitions, such as cart.to(paid), and got {given!r}")
+    for transition in listed:
         kept: dict[str, Any] = vars(transition)
         kept.setdefault(DECLARATION, []).append(declaration)
     return transitions
@@ -266,6 +288,7 @@ class ActivityOf:
 
 
 # Any: the result goes into the library's own `invoke=`, which is untyped
+@checked
 def activity(
     run: Callable[..., Any],
     *,
@@ -313,10 +336,15 @@ def activity(
         undo_retry: how often a failed undo is tried again; by default until it succeeds.
 
     Raises:
-        ValueError: *timeout* is not positive, or *limit* or *at_once* would let nothing run.
+        TypeError: an argument has the wrong type, as in `retry=5`.
+        ValueError: *timeout* is not positive, *limit* or *at_once* would let nothing run, or a time is longer than any
+            timer can be.
     """
     if timeout is not None and timeout <= timedelta(0):
         raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
+    for name, time in (("timeout", timeout), ("deadline", deadline)):
+        if time is not None:
+            _bounded(name, time)
     if undo is None and (undo_first or undo_retry != Retry()):
         raise ValueError("undo_first and undo_retry need undo=: give it, or leave them out")
     for name, most in (("limit", limit), ("at_once", at_once)):
@@ -343,6 +371,7 @@ def activity_of(work: Callable[..., Any]) -> ActivityOf:
 
 
 # Any: the result goes into the library's own `invoke=`, which is untyped
+@checked
 def undo_all(
     state: State | str = ROOT, *, id: str | None = None, exclusive: bool = False, deadline: timedelta | None = DAY
 ) -> Any:
@@ -359,6 +388,8 @@ def undo_all(
         exclusive: hold the machine while something is undone.
         deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
     """
+    if deadline is not None:
+        _bounded("deadline", deadline)
     work = Activity(id or "", "undo_all", _undo_all, exclusive=exclusive, deadline=deadline)
     return ActivityOf(work, undoes=state)
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from durable_fsm.core.address import chart_name
+from durable_fsm.core.calls import checked
 from durable_fsm.core.chart import Chart, Child, Spawn
 from durable_fsm.core.codec import plain
 from durable_fsm.core.scope import Scope
@@ -44,6 +45,7 @@ class MachineOf:
 
 
 # Any: the result goes into the library's own `invoke=`, which is untyped
+@checked
 def machine(
     definition: object,
     *,

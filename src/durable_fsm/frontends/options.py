@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, cast, get_type_hints
 
 from durable_fsm.core.chart import AfterEnd, History, Hosting
 from durable_fsm.core.migration import Migration
@@ -43,6 +43,10 @@ class ClassOptions(HostingOptions, total=False):
     name: str | None
     defers: Iterable[str]
     ignores: Iterable[str]
+
+
+OPTION_TYPES: Mapping[str, Any] = get_type_hints(ClassOptions)
+"""The annotation of each option, for `core.calls`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -94,9 +94,7 @@ def test_a_single_name_is_not_taken_for_its_letters() -> None:
         ({"redact": ["card_numer"]}, "neither the data nor a payload has 'card_numer'. Did you mean 'card_number'?"),
         ({"redact": ["customer.phone"]}, "has 'phone'. Declare the type that has it, or remove it."),
         ({"redact": ["customer."]}, "redact= names 'customer.', which is not a member."),
-        ({"redact": [7]}, "redact= must be a list of names."),
         ({"operators_only": ["pay"]}, "operators_only= names 'pay', which is not a handler of every machine."),
-        ({"operators_only": [None]}, "operators_only= must be a list of handlers."),
     ],
 )
 def test_a_wrong_redaction_is_refused(made: Callable[..., Chart], options: dict[str, Any], message: str) -> None:

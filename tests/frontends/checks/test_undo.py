@@ -169,7 +169,6 @@ def test_undoing_may_name_the_state_itself() -> None:
                 " Make it an async def, or leave ctx out."
             ),
         ),
-        ("unpack", False, "the undo of activity 'packing' is not a function: 'unpack'. Write undo=f."),
     ],
 )
 def test_an_undo_that_cannot_be_called_is_refused(read: Read, undo: Any, first: bool, problem: str) -> None:

@@ -52,18 +52,15 @@ class DeclaredEvents:
         return None
 
 
-def problems_in(sources: Iterable[object], webhooks: Iterable[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
+def problems_in(sources: Iterable[Kafka], webhooks: Iterable[Webhook], names: DeclaredEvents) -> Iterator[FoundProblem]:
     """Every problem of these declarations."""
-    yield from _kafka_problems(list(sources), names)
-    yield from _webhook_problems(list(webhooks), names)
+    yield from _kafka_problems(sources, names)
+    yield from _webhook_problems(webhooks, names)
 
 
-def _kafka_problems(sources: list[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
+def _kafka_problems(sources: Iterable[Kafka], names: DeclaredEvents) -> Iterator[FoundProblem]:
     seen: set[str] = set()
     for source in sources:
-        if not isinstance(source, Kafka):
-            yield f"sources= holds {source!r}, which is not a source.", "Write Kafka(topic, decode=...).", None
-            continue
         place = written(source.decode)
         called = f"the source of topic '{source.topic}'"
         if not _is(TOPIC, source.topic):
@@ -86,13 +83,9 @@ def _kafka_problems(sources: list[object], names: DeclaredEvents) -> Iterator[Fo
         yield from _event_problems(source.events, called, names, place)
 
 
-def _webhook_problems(webhooks: list[object], names: DeclaredEvents) -> Iterator[FoundProblem]:
+def _webhook_problems(webhooks: Iterable[Webhook], names: DeclaredEvents) -> Iterator[FoundProblem]:
     seen: set[str] = set()
     for webhook in webhooks:
-        if not isinstance(webhook, Webhook):
-            what = f"webhooks= holds {webhook!r}, which is not a webhook."
-            yield what, "Write Webhook(name, decode=..., signature=...).", None
-            continue
         place = written(webhook.decode)
         called = f"webhook '{webhook.name}'"
         if not _is(HANDLER, webhook.name):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from enum import Enum, EnumMeta
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from transitions import Machine
 from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
+from durable_fsm.core.calls import require
 from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
-from durable_fsm.frontends.options import ChartOptions
+from durable_fsm.frontends.options import OPTION_TYPES, ChartOptions
 
 OPTIONS = (
     "send_event", "queued", "auto_transitions", "ordered_transitions", "ignore_invalid_triggers", "model_attribute",
@@ -105,10 +106,19 @@ class TransitionsConfig(ChartOptions):
 
     def __post_init__(self) -> None:
         """Remember where it is written, for messages and diagrams."""
+        for spec in fields(self):
+            if spec.name != "_":
+                value = getattr(self, spec.name)
+                require("TransitionsConfig()", spec.name, value, _OWN.get(spec.name) or OPTION_TYPES[spec.name])
         super().__post_init__()
         if self.location is None:
             author = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - of the call: __post_init__, __init__, it
             object.__setattr__(self, "location", Location(author.f_code.co_filename, author.f_lineno))
+
+
+_OWN = {
+    name: hint for name, hint in get_type_hints(TransitionsConfig).items() if name in TransitionsConfig.__annotations__
+}
 
 
 @add_state_features(Tags, Timeout)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from transitions.extensions.states import Timeout
 
 from durable_fsm.core.chart import Activity, Callback, Child, Timer
+from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.declare import ActivityOf, activity_of
@@ -77,6 +78,9 @@ class ConfiguredWork:
                 if isinstance(delay, timedelta) and (delay < NOW or (recurring and delay == NOW)):
                     what = f"timer '{event}' of '{state}' would be over before it starts: {delay}."
                     self.problem(what, "Use a longer time.", None)
+                if isinstance(delay, timedelta) and delay > LONGEST_DELAY:
+                    what = f"timer '{event}' of '{state}' is longer than any timer can be: {delay.days} days."
+                    self.problem(what, f"Use {LONGEST_DELAY.days} days or less.", None)
             twice = timers.keys() & self.config.timers.get(state, {}).keys() if recurring else ()
             for event in sorted(twice):
                 self.problem(f"state '{state}' has two timers for '{event}'.", "Give them events of their own.", None)
