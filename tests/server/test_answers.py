@@ -35,6 +35,8 @@ def test_a_receipt_has_the_outcome_of_the_event_and_the_configuration(host: Host
         "configuration": ["accepted"],
         "status": "done",
         "reply": None,
+        "output": None,
+        "failure": None,
     }
     assert answer.headers["content-type"] == "application/json"
 
