@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm import TransitionsConfig, after, at, chart_from, defer, durable, every, ignore
-from durable_fsm.errors import DefinitionError, EventRejected
+from durable_fsm.errors import DefinitionError, EventRejected, Forbidden, UnknownEvent
 from durable_fsm.testing import Rehearsal
 
 MINUTE = timedelta(minutes=1)
@@ -201,14 +201,123 @@ def test_events_that_cannot_wait_are_problems_of_a_configuration() -> None:
         transitions=[["go", "one", "two"]],
         initial="one",
         defers={"one": ["nothing"], "three": ["go"]},
-        ignores={"*": ["nobody"]},
+        ignores={"*": ["nobody.*"]},
     )
 
     assert problems(wrong) == [
         "'three' defers events, and is not a state.",
-        "the chart ignores 'nobody', and no transition takes it.",
+        "the chart ignores 'nobody.*', and no transition takes it.",
         "state 'one' defers 'nothing', and no transition takes it.",
     ]
+
+
+def test_an_ignored_event_that_is_almost_the_name_of_another_is_a_problem() -> None:
+    @durable(ignores=["checkot"])
+    class Cart(StateChart[Job]):
+        open = State(initial=True)
+        closed = State(final=True)
+        checkout = open.to(closed)
+
+    with pytest.raises(
+        DefinitionError, match=r"ignores .checkot., and no transition takes it\. Did you mean .checkout."
+    ):
+        chart_from(Cart)
+
+
+# ── events that the chart does not know ───────────────────────────────────────────────────────────────────────────────
+
+
+class Door(StateChart[Job]):
+    open = State(initial=True)
+    shut = State(final=True)
+    close = open.to(shut, cond="never")
+
+    def never(self) -> bool:
+        return False
+
+
+def door(**options: Any) -> TransitionsConfig:
+    close = {"trigger": "close", "source": "open", "dest": "shut", "conditions": lambda: False}
+    return TransitionsConfig(
+        "Door", states=["open", {"name": "shut", "final": True}], transitions=[close], initial="open", **options
+    )
+
+
+def subclass(**options: Any) -> type[Door]:
+    return durable(**options)(type("Door", (Door,), {}))
+
+
+class Lenient(Door):
+    allow_event_without_transition = True
+
+
+IGNORING = {
+    "a switch, class": lambda: subclass(unexpected="ignore"),
+    "a switch, configuration": lambda: door(unexpected="ignore"),
+    "every event, class": lambda: subclass(ignores=["*"]),
+    "every event, configuration": lambda: door(ignores={"*": ["*"]}),
+    "the library's own switch, class": lambda: Lenient,
+    "the library's own switch, configuration": lambda: door(ignore_invalid_triggers=True),
+}
+
+
+@pytest.mark.parametrize("made", IGNORING.values(), ids=IGNORING.keys())
+def test_a_chart_can_ignore_all_events_that_nothing_takes(made: Any) -> None:
+    machine = Rehearsal(made())
+
+    outcomes = {name: machine.send(name, {"n": 1}).outcome for name in ("close", "whatever")}
+
+    assert outcomes == {"close": "ignored", "whatever": "ignored"}
+    assert machine.configuration == ("open",)
+
+
+@pytest.mark.parametrize("event", ["done.invoke.x", "error.execution", "done.state.y"])
+def test_the_machines_own_events_are_never_ignored_from_outside(event: str) -> None:
+    with pytest.raises(Forbidden):
+        Rehearsal(subclass(unexpected="ignore")).send(event)
+
+
+def test_a_chart_can_reject_what_its_class_would_ignore() -> None:
+    strict = Rehearsal(durable(unexpected="reject")(type("Strict", (Lenient,), {})))
+
+    with pytest.raises(EventRejected):
+        strict.send("close")
+    with pytest.raises(UnknownEvent):
+        strict.send("whatever")
+
+
+def test_the_switch_has_two_positions() -> None:
+    with pytest.raises(TypeError, match="unexpected must be 'reject' or 'ignore' or None, and is 'drop'"):
+        door(unexpected="drop")
+
+
+@pytest.mark.parametrize(
+    "definition", [subclass(ignores=["ping"]), door(ignores={"*": ["ping"]})], ids=["class", "config"]
+)
+def test_an_event_without_effect_needs_no_transition(definition: Any) -> None:
+    machine = Rehearsal(definition)
+
+    assert machine.send("ping").outcome == "ignored"
+    assert machine.chart.public_events == ("close", "ping")
+    with pytest.raises(UnknownEvent):
+        machine.send("pong")
+
+
+def test_an_event_that_one_state_ignores_is_rejected_in_the_others() -> None:
+    machine = Rehearsal(
+        TransitionsConfig(
+            "Partly",
+            states=["a", "b"],
+            transitions=[["go", "a", "b"], ["back", "b", "a"]],
+            initial="a",
+            ignores={"b": ["ping"]},
+        )
+    )
+    with pytest.raises(EventRejected):
+        machine.send("ping")
+    machine.send("go")
+
+    assert machine.send("ping").outcome == "ignored"
 
 
 def test_a_computed_timer_must_be_there_and_must_not_wait() -> None:

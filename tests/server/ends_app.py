@@ -59,7 +59,7 @@ class Freed(Counting, StateChart[Count]):
     close = event(open.to(closed))
 
 
-@durable(after_end=free(HOUR))
+@durable(after_end=free(HOUR), ignores=["ping"])
 class Long(Counting, StateChart[Count]):
     """Its key is free an hour after its end."""
 
@@ -98,6 +98,7 @@ Fish = TransitionsConfig(
     initial="fresh",
     model=Weighed,
     workflow=True,
+    unexpected="ignore",
 )
 
 Exact = TransitionsConfig(

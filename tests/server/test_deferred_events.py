@@ -99,3 +99,14 @@ def test_the_end_of_a_machine_drops_its_deferred_events(host: Host) -> None:
     assert host.snapshot("Desk", desk)["deferred"] == []
     dropped = host.receipt("Desk", desk, "history", {"last": 1})["entries"][0]
     assert (dropped["event"], dropped["outcome"], dropped["error"]["type"]) == ("ask", "rejected", "Finished")
+
+
+def test_an_event_without_effect_is_answered_and_an_unknown_one_too_if_the_chart_says_so(ends: Host) -> None:
+    fish, long = ends.key("fish"), ends.key("long")
+
+    swum = ends.receipt("Fish", fish, "send", {"event": "swim", "payload": {"far": True}})
+    pinged = ends.receipt("Long", long, "ping")
+
+    assert (swum["outcome"], swum["configuration"]) == ("ignored", ["fresh"])
+    assert (pinged["outcome"], pinged["configuration"]) == ("ignored", ["open"])
+    assert ends.post("Long", long, "send", {"event": "pong"}).status_code == 404

@@ -14,6 +14,7 @@ from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ing
 from durable_fsm.client.values import HistoryPage, View, receipt_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
@@ -151,6 +152,8 @@ class Calls:
             UnknownEvent: the chart declares no such event.
         """
         if self.definition is None or any(event in (name, name.replace(".", "_")) for name in _events(self.definition)):
+            return event
+        if any(index_of(chart).admits(event) for chart in self.definition.served):
             return event
         known = tuple(sorted({name for chart in self.definition.served for name in chart.public_events}))
         raise UnknownEvent(chart=self.chart, key=self.key, event=event, known=known)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
-from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition
+from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
 
 
 def matches(descriptor: str, event: str) -> bool:
@@ -96,6 +96,9 @@ class Index:
         self.has_eventless = any(self.eventless.values())
         self.descriptors = frozenset(descriptor for edge in chart.transitions for descriptor in edge.events)
         self._declared = frozenset(chart.events)
+        self._ignored = frozenset(descriptor for state in chart.states.values() for descriptor in state.ignores)
+        policies = chart.policies
+        self._ignores_unknown = policies.unexpected is Unexpected.IGNORE and not policies.scxml
         self._by_event: dict[tuple[str, str], tuple[Transition, ...]] = {}
         self.active = Remembered[Leaves, frozenset[str]](lambda leaves: frozenset(self.with_ancestors(leaves)))
         self.active_in_order = Remembered[Leaves, tuple[str, ...]](
@@ -168,6 +171,14 @@ class Index:
     def knows(self, event: str) -> bool:
         """Whether any transition of the chart could ever take *event*."""
         return event in self._declared or any(matches(descriptor, event) for descriptor in self.descriptors)
+
+    def admits(self, event: str) -> bool:
+        """Whether anyone may send *event*: the chart knows it, or declares that it ignores such events."""
+        return (
+            self.knows(event)
+            or self._ignores_unknown
+            or any(matches(descriptor, event) for descriptor in self._ignored)
+        )
 
     def is_descendant(self, state: str, ancestor: str) -> bool:
         """Whether *state* lies properly inside *ancestor*."""

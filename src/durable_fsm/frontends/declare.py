@@ -44,7 +44,7 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
-        ignores: events that are dropped wherever nothing takes them.
+        ignores: events that are dropped wherever nothing takes them; one that no transition takes at all is declared here.
         history: how many entries of its history each machine keeps, and how long; None keeps none.
         work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
@@ -53,6 +53,8 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
         migrations: how machines of other versions become machines of this one.
+        unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
+            tells its sender, even if the class sets `allow_event_without_transition`.
         versions: definitions of other versions, under which machines of theirs live on until they end.
         clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
             the same; that costs about two milliseconds an event.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from difflib import get_close_matches
 
 from durable_fsm.core.chart import State, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
@@ -73,4 +74,13 @@ def stance_problems(state: State, transitions: Iterable[Transition]) -> Iterator
                 what = f"{who} {verb} '{descriptor}', which comes from the machine itself."
                 yield what, "Only events from outside wait or are ignored."
             elif not any(matches(descriptor, event) or matches(event, descriptor) for event in taken):
-                yield f"{who} {verb} '{descriptor}', and no transition takes it.", "Correct the name, or remove it."
+                close = get_close_matches(descriptor, taken, n=1, cutoff=0.8)
+                if verb == "defers" or close or "*" in descriptor:
+                    remedy = f"Did you mean '{close[0]}'?" if close else "Correct the name, or remove it."
+                    yield f"{who} {verb} '{descriptor}', and no transition takes it.", remedy
+
+
+def ignored_events(states: Iterable[State], taken: Collection[str]) -> list[str]:
+    """The events that a chart ignores and that no transition takes: senders may use them, and they have no effect."""
+    named = dict.fromkeys(descriptor for state in states for descriptor in state.ignores if "*" not in descriptor)
+    return [name for name in named if not any(matches(name, event) or matches(event, name) for event in taken)]

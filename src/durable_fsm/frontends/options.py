@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, TypedDict, cast, get_type_hints
+from typing import Any, Literal, TypedDict, cast, get_type_hints
 
-from durable_fsm.core.chart import AfterEnd, History, Hosting
+from durable_fsm.core.chart import AfterEnd, History, Hosting, Unexpected
 from durable_fsm.core.migration import Migration
 from durable_fsm.core.sources import Kafka, Webhook
 
@@ -32,6 +32,7 @@ class HostingOptions(TypedDict, total=False):
     operators_only: Iterable[str]
     migrations: Iterable[Migration]
     clock: bool
+    unexpected: Literal["reject", "ignore"] | None
     versions: Iterable[object]
     workflow: bool
     flow: bool
@@ -51,11 +52,15 @@ OPTION_TYPES: Mapping[str, Any] = get_type_hints(ClassOptions)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChartOptions(Hosting):
-    """Everything that an author says of a chart beside its states and events."""
+    """Everything that an author says of a chart beside its states and events.
+
+    `unexpected` is how an event that nothing takes is answered; None lets the library's own setting decide.
+    """
 
     version: str = "1"
     work: tuple[Any, ...] = ()
     versions: tuple[object, ...] = ()
+    unexpected: Literal["reject", "ignore"] | None = None
 
     def __post_init__(self) -> None:
         """Keep what an author wrote as a list: later changes to that list change nothing."""
@@ -76,6 +81,13 @@ class ClassChartOptions(ChartOptions):
         super().__post_init__()
         for name in ("defers", "ignores"):
             object.__setattr__(self, name, listed(getattr(self, name)))
+
+
+def unexpected_of(options: ChartOptions, *, ignores: bool) -> Unexpected:
+    """How the chart answers an event that nothing takes; *ignores* is the library's own setting."""
+    if options.unexpected is not None:
+        return Unexpected(options.unexpected)
+    return Unexpected.IGNORE if ignores else Unexpected.REJECT
 
 
 def hosting_of(options: ChartOptions) -> Hosting:

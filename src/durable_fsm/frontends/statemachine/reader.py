@@ -18,7 +18,7 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition, Unexpected
+from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.lint import findings
 from durable_fsm.core.values import ValueType
@@ -30,8 +30,8 @@ from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.machines import ReadChart, reading
-from durable_fsm.frontends.names import EventNames, stance_problems
-from durable_fsm.frontends.options import ClassChartOptions
+from durable_fsm.frontends.names import EventNames, ignored_events, stance_problems
+from durable_fsm.frontends.options import ClassChartOptions, unexpected_of
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import ClassCallbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
@@ -97,6 +97,8 @@ class ClassReader:
         refuse_unknown(self.work.declared, data, self.problem)
         states = {ROOT: self._root(), **{id: self._state(id, found[id]) for id in self.library}}
         self._check_stances(states.values(), transitions)
+        for name in ignored_events(states.values(), self.events):
+            self.events[name] = EventType(name)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
         parts = Parts(
             states=states,
@@ -146,7 +148,7 @@ class ClassReader:
         own = {name for cls in self.cls.__mro__ if cls.__module__ != StateChart.__module__ for name in vars(cls)}
         ignores = "allow_event_without_transition" in own and self.cls.allow_event_without_transition
         return Policies(
-            unexpected=Unexpected.IGNORE if ignores else Unexpected.REJECT,
+            unexpected=unexpected_of(self.options, ignores=ignores),
             catch_errors=self.cls.catch_errors_as_events,
         )
 

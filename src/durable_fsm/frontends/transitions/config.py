@@ -56,7 +56,8 @@ class TransitionsConfig(ChartOptions):
             The time may also be a function, or the name of a method, that computes a timedelta or an instant.
         every: as `timers`, for events that come again and again.
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
-        ignores: events by state that are dropped while nothing takes them.
+        ignores: events by state that are dropped while nothing takes them; `"*"` as the state means the whole chart. An
+            event that no transition takes at all is declared here.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         separator: between the names of nested states; another one than `_` lets names have underscores.

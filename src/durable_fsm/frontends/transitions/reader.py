@@ -28,7 +28,6 @@ from durable_fsm.core.chart import (
     Policies,
     State,
     Transition,
-    Unexpected,
 )
 from durable_fsm.core.events import ERROR, PLATFORM_NAMES
 from durable_fsm.core.lint import findings
@@ -40,7 +39,8 @@ from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.machines import ReadChart, reading
-from durable_fsm.frontends.names import EventNames, stance_problems
+from durable_fsm.frontends.names import EventNames, ignored_events, stance_problems
+from durable_fsm.frontends.options import unexpected_of
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
@@ -121,7 +121,6 @@ class MachineReader:
         refuse_unknown(self.work.declared, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
-        events = self._events(transitions)
         self.callbacks.refuse_unknown(self.config.name, (one.id for one in self.work.detached))
         config = self.config
         root = State(
@@ -134,6 +133,7 @@ class MachineReader:
             defers=tuple(config.defers.get("*", ())),
             ignores=tuple(config.ignores.get("*", ())),
         )
+        events = self._events(root, transitions)
         self._check_stances(root, transitions)
         parts = Parts(
             states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
@@ -142,7 +142,7 @@ class MachineReader:
             data=data,
             doc=config.doc,
             policies=Policies(
-                unexpected=Unexpected.IGNORE if self._ignores() else Unexpected.REJECT,
+                unexpected=unexpected_of(config, ignores=self._ignores()),
                 catch_errors=any(ERROR in edge.events for edge in transitions),
             ),
             work=self.work.detached,
@@ -382,12 +382,13 @@ class MachineReader:
     def _is_final(self, id: str) -> bool:
         return id in self.library and bool(self.library[id].final)
 
-    def _events(self, transitions: Iterable[Transition]) -> dict[str, EventType]:
+    def _events(self, root: State, transitions: Iterable[Transition]) -> dict[str, EventType]:
         timers = {timer.event for state in self.states.values() for timer in state.timers}
         named = {*map(self.names.spelled, self.config.private)}
         private = {*timers, *self.auto, *named}
         found: dict[str, EventType] = {}
-        for name in dict.fromkeys(name for edge in transitions for name in edge.events):
+        taken = dict.fromkeys(name for edge in transitions for name in edge.events)
+        for name in (*taken, *ignored_events((root, *self.states.values()), taken)):
             public = name not in private and not name.startswith(PLATFORM_NAMES)
             found[name] = EventType(name, self._payload(name), public=public)
             if "*" in name or any(name.startswith(f"{other}.") for other in found):

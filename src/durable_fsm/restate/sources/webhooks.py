@@ -157,7 +157,7 @@ class Webhooks:
         private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]
         if name in private or not may_come_from_outside(chart, name):
             return errors.Forbidden(chart=chart.name, event=name).what
-        if not index_of(chart).knows(name):
+        if not index_of(chart).admits(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what
         if declared is not None and declared.payload is not None:
             try:
