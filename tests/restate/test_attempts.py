@@ -14,6 +14,7 @@ from durable_fsm.core.chart import Retry
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities import attempts
 from durable_fsm.restate.activities.attempts import REMEMBERED, Attempt, RunningAttempts
+from durable_fsm.restate.observability.places import place_in
 
 MOMENT = timedelta(milliseconds=50)
 ONCE = Retry(attempts=1)
@@ -102,7 +103,7 @@ def test_the_end_of_the_platforms_attempt_ends_the_step() -> None:
 
 def test_a_step_that_takes_too_long_has_failed_when_it_has_cleaned_up() -> None:
     async def story(bench: Bench) -> None:
-        late = Failure("timeout", "step 'step' was not over after 0:00:00.050000.")
+        late = Failure("timeout", "step 'step' was not over after 0:00:00.050000.", place=place_in(bench.hang))
         assert await bench.attempt(bench.hang, timeout=MOMENT) == Attempt(error=late)
         assert bench.log == ["cleaning", "clean"]
         final = await bench.attempt(bench.hang, timeout=MOMENT, retry=Retry(give_up_on=(TimeoutError,)))
@@ -150,7 +151,7 @@ def test_a_step_that_cancels_itself_has_failed() -> None:
         raise asyncio.CancelledError
 
     async def story(bench: Bench) -> None:
-        failure = Failure("CancelledError", "step 'step' cancelled itself.")
+        failure = Failure("CancelledError", "step 'step' cancelled itself.", place=place_in(give_up))
         assert await bench.attempt(give_up) == Attempt(error=failure)
 
     run(story)

@@ -52,7 +52,12 @@ def test_an_activity_is_logged_from_its_start_to_its_end(watched: Watched) -> No
         ("ended", "working", "INFO"),
     ]
     assert [row["attempt"] for row in rows[1:3]] == [1, 2]
-    assert rows[1]["message"] == f"Worker/{key}: attempt 1 of 'work' in activity 'working' failed: RuntimeError: try 1"
+    failure = f"RuntimeError: try 1 ({rows[1]['place']})"
+    assert rows[1]["place"].startswith("tests/server/watch_app.py:")
+    assert (
+        rows[1]["message"]
+        == f"Worker/{key}: attempt 1 of 'work' in activity 'working' failed: {failure}. Next in 0.02 s."
+    )
 
 
 def test_each_attempt_of_an_exclusive_activity_is_logged_once(watched: Watched) -> None:
@@ -258,7 +263,7 @@ def test_each_metric_counts_each_occurrence_once(watched: Watched) -> None:
             watched.counts("durable_fsm.events", chart="Worker", event="(unknown)", outcome="rejected"),
             watched.counts("durable_fsm.activities", chart="Worker", activity="working", outcome="done"),
             watched.counts("durable_fsm.activities", chart="Worker", activity="working", outcome="failed"),
-            watched.counts("durable_fsm.retries", chart="Worker", activity="working"),
+            watched.counts("durable_fsm.retries", chart="Worker", activity="working", error="RuntimeError"),
         )
 
     wait_until(lambda: counts() == (3, 2, 3, 3, 2, 1, 3), what=f"counts, {counts()}, to be right")

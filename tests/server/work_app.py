@@ -27,6 +27,7 @@ from durable_fsm import (
 )
 from durable_fsm.testing import effect
 from durable_fsm.testing.effects import URL_VARIABLE
+from tests.server.failing_charts import Adding
 
 BUILD = os.environ.get("WORK_BUILD", "1")
 """Which build of `Report` this is: the second has one more state, and one more step at the end of its activity."""
@@ -393,6 +394,6 @@ else:
         error_invoke_writing = writing.to(failed)
 
 
-CHARTS = (Holding, Given, Priced, Signing, Report)
+CHARTS = (Holding, Given, Priced, Signing, Report, Adding)
 
 work_app = app(*CHARTS)

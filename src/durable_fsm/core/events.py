@@ -53,7 +53,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     """Why an activity failed; what callbacks receive as `error`.
 
     `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
-    raised. `source` is the activity's id or the callback's name.
+    raised. `source` is the activity's id or the callback's name. For people, and not for decisions: `place` is where the
+    author's code raised it (`shop/work.py:42 in charge`), and `attempts` how often the step was tried.
 
     A final state whose entry action returns a failure ends the machine with it. Its parent gets `error.invoke.<id>`; the
     caller of a workflow or a flow gets an error with this message, and with `code` as its status (500 without one).
@@ -64,6 +65,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     code: int | None = None
     metadata: Json = None
     source: str = field(default_factory=str)  # stored where it is empty, too: only a plain default is omitted
+    place: str = ""
+    attempts: int = 0
 
 
 def with_facts(failure: Failure, facts: dict[str, Json]) -> Failure:

@@ -54,6 +54,7 @@ class Taken(NamedTuple):
         error: why it was dropped.
         note: other facts: who repaired the machine, and why.
         configuration: the leaves that were active afterwards.
+        failure: the outcome that was taken, if it is one.
     """
 
     seq: int
@@ -65,6 +66,7 @@ class Taken(NamedTuple):
     error: DurableFSMError | None = None
     note: Json = None
     configuration: tuple[str, ...] = ()
+    failure: Failure | None = None
 
 
 class Turn:
@@ -191,7 +193,7 @@ class Turn:
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         name = event.name if event.token is None else recorded_name(before, event)
-        self._absorb(name, result, note=note)
+        self._absorb(name, result, note=note, failure=event.payload if isinstance(event.payload, Failure) else None)
         return result.outcome
 
     def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
@@ -263,7 +265,9 @@ class Turn:
         self._asked = machine
         return False
 
-    def _absorb(self, event: str, result: Step, token: str = "", note: Json = None) -> None:
+    def _absorb(
+        self, event: str, result: Step, token: str = "", note: Json = None, failure: Failure | None = None
+    ) -> None:
         reply: Json = None
         for effect in result.effects:
             match effect:
@@ -278,7 +282,8 @@ class Turn:
         if result.snapshot is not self.snapshot:
             outcome, seq = result.outcome.value, result.snapshot.seq
             leaves = result.snapshot.configuration
-            self.log.append(Taken(seq, event, outcome, result.trace, reply, token, note=note, configuration=leaves))
+            taken = Taken(seq, event, outcome, result.trace, reply, token, None, note, leaves, failure)
+            self.log.append(taken)
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
 

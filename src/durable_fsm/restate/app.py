@@ -12,7 +12,6 @@ import restate
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
@@ -69,7 +68,7 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
                     add_detached(service, one)
                 found.append(service)
         activities = [activity for one in chart.served for activity in one.activities.values()]
-        if any(map(has_steps, activities)):
+        if activities:
             found.append(companion(chart))
         if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())

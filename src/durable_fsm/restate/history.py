@@ -16,6 +16,7 @@ from restate import ObjectContext, ObjectSharedContext
 from durable_fsm.core.chart import Chart, History
 from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.effects import Microstep, Outcome
+from durable_fsm.core.events import Failure
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import dumps, loads
@@ -31,6 +32,9 @@ PAGE = 20
 MOST = 1_000
 """Most entries of one answer."""
 
+LONGEST_MESSAGE = 1_000
+"""How many characters of a failure's message an entry quotes."""
+
 TAKEN = Outcome.TAKEN.value
 
 
@@ -43,9 +47,20 @@ def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
         entry["steps"] = [_step_of(microstep, taken.event) for microstep in taken.trace]
     if taken.error is not None:
         entry["error"] = {"type": type(taken.error).__name__, "message": said(taken.error.what)}
+    if taken.failure is not None:
+        entry["failure"] = cleaned(_failure_of(taken.failure))
     if taken.note and (note := cleaned(taken.note)):
         entry["note"] = note
     return entry
+
+
+def _failure_of(failure: Failure) -> dict[str, Json]:
+    record: dict[str, Json] = {"type": failure.type, "message": said(failure.message[:LONGEST_MESSAGE])}
+    if failure.place:
+        record["place"] = failure.place
+    if failure.attempts:
+        record["attempts"] = failure.attempts
+    return record
 
 
 def _step_of(microstep: Microstep, event: str) -> Json:

@@ -4,7 +4,7 @@ For a chart `Order`:
 
     Order                   object    one machine per key: `machine/`, `messages/`
     Order.activities        service   runs the work of activities: `activities/`; version 2 has Order.activities.2
-    Order.callbacks         object    what activities wait for from outside, per machine
+    Order.callbacks         object    what activities wait for from outside, and which of their steps fail, per machine
     Order.limits            object    how many runs of an activity are under way, per activity
     Order.history           object    full pages of history, per machine and page
     Order.kafka             object    finds the machine of a record, per key of the record
@@ -82,6 +82,7 @@ class StateKey:
     # of the other objects
     ENTRIES = "entries"
     PENDING_ANSWERS = "pending"
+    FAILING = "failing"
     GATE = "gate"
     TOTAL = "total"
 

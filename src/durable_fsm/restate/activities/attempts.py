@@ -18,11 +18,12 @@ from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Retry
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import MAX_SNAPSHOT
+from durable_fsm.restate.observability.places import place_in
 
 CLEANUP = timedelta(seconds=10)
 """How long a stopped step may clean up before its activity goes on without waiting for it."""
@@ -32,12 +33,16 @@ REMEMBERED = 10_000
 
 
 class Attempt(WireRecord, frozen=True):
-    """How an attempt ended: with a `result`, with an `error` that may be `terminal`, or `stopped`."""
+    """How an attempt ended: with a `result`, with an `error` that may be `terminal`, or `stopped`.
+
+    `at` is when it failed, in milliseconds since 1970.
+    """
 
     result: Json | msgspec.UnsetType = msgspec.UNSET
     error: Failure | None = None
     terminal: bool = False
     stopped: bool = False
+    at: int = 0
 
 
 class RunningAttempts:
@@ -93,7 +98,7 @@ class RunningAttempts:
             raise
         if not task.done():
             await _ended({task})
-            late = Failure("timeout", f"step '{name}' was not over after {timeout}.")
+            late = Failure("timeout", f"step '{name}' was not over after {timeout}.", place=place_in(step))
             return Attempt(error=late, terminal=retry.gives_up(TimeoutError()))
         if not task.cancelled():
             return task.result()
@@ -101,7 +106,7 @@ class RunningAttempts:
             return Attempt(stopped=True)
         if token in self._stopped:  # the job has seen its cancellation and gone on without this attempt
             raise asyncio.CancelledError
-        failure = Failure("CancelledError", f"step '{name}' cancelled itself.")
+        failure = Failure("CancelledError", f"step '{name}' cancelled itself.", place=place_in(step))
         return Attempt(error=failure)
 
     def _is_to_stop(self, token: str) -> bool:
@@ -141,6 +146,11 @@ async def _attempt(step: Callable[[], object], retry: Retry) -> Attempt:
             result = await result
         return Attempt(result=sendable(result, MAX_SNAPSHOT))
     except (TerminalError, RestateTerminalError) as error:
-        return Attempt(error=failure_of(error), terminal=True)
+        return Attempt(error=_placed(failure_of(error), step), terminal=True)
     except Exception as error:  # noqa: BLE001 - the author's code may raise anything; the retry policy decides
-        return Attempt(error=failure_of(error), terminal=retry.gives_up(error))
+        return Attempt(error=_placed(failure_of(error), step), terminal=retry.gives_up(error))
+
+
+def _placed(failure: Failure, step: Callable[[], object]) -> Failure:
+    """The failure with a place: that of the step, if the exception did not come from its code."""
+    return failure if failure.place else changed(failure, place=place_in(step))

@@ -19,10 +19,13 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.codec import rounded_up
+from durable_fsm.core.values import changed
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.external_answers import ExternalAnswers
+from durable_fsm.restate.activities.failing import StepFailures
 from durable_fsm.restate.activities.failures import Failed, cancellation, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob
+from durable_fsm.restate.clock import now
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.registration import BYTES
 
@@ -43,7 +46,9 @@ class JobContext:
         self.key = job.key
         self.stable_id = job.stable_id
         self.answers = ExternalAnswers(ctx, chart, job.key, job.token)
+        self._chart = chart
         self._activity = activity
+        self._job = job
         self._attempts = attempts
         self._token = job.attempts_token
         # A stop lets the current step finish if it matters whether the step was done: then it must be undone, or it undoes.
@@ -61,21 +66,26 @@ class JobContext:
                 made = await self._attempts.run(
                     self._token, name, work, retry, timeout=self._activity.timeout, finish=self._finishes_steps
                 )
-            return made.encode()
+            return (made if made.error is None else changed(made, at=now())).encode()
 
-        for number in count(1):
-            title = name if number == 1 else f"{name}, attempt {number}"
-            options = restate.RunOptions[bytes](serde=BYTES)
-            running = self.ctx.run_typed(title, attempt, options)
-            ended = Attempt.decode(await (self._finish(running) if self._finishes_steps else self._interrupt(running)))
-            if ended.stopped:
-                await self._await_cancellation()
-            if ended.error is None:
-                return ended.result
-            if ended.terminal or number == retry.attempts:
-                raise Failed(ended.error)
-            report.retried(self._activity, name, number, ended.error)
-            await self.sleep(retry.delay(number))
+        with StepFailures(self.ctx, self._chart, self._activity, self._job, name) as failures:
+            for number in count(1):
+                title = name if number == 1 else f"{name}, attempt {number}"
+                options = restate.RunOptions[bytes](serde=BYTES)
+                running = self.ctx.run_typed(title, attempt, options)
+                ended = Attempt.decode(
+                    await (self._finish(running) if self._finishes_steps else self._interrupt(running))
+                )
+                if ended.stopped:
+                    await self._await_cancellation()
+                if ended.error is None:
+                    return ended.result
+                if ended.terminal or number == retry.attempts:
+                    raise Failed(changed(ended.error, attempts=number))
+                pause = retry.delay(number)
+                report.retried(self._activity, name, number, ended.error, pause)
+                failures.failed(number, ended.at, ended.error, pause)
+                await self.sleep(pause)
 
     async def sleep(self, duration: timedelta) -> None:
         """See `ActivityContext.sleep`."""

@@ -19,6 +19,7 @@ from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.values import Json
+from durable_fsm.restate.activities.failing import add_failing
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, read
@@ -120,10 +121,10 @@ class ExternalAnswers:
 
 
 def companion(chart: Chart) -> restate.VirtualObject:
-    """The object that lists the pending callbacks of a chart's machines."""
+    """The object that lists the pending callbacks of a chart's machines, and the steps that fail."""
     service = restate.VirtualObject(
         answers_name(chart),
-        description=f"Lists the callbacks that activities of {chart.name} wait for.",
+        description=f"Lists the callbacks that activities of {chart.name} wait for, and their steps that fail.",
         ingress_private=True,
         invocation_retry_policy=FOR_EVER,
     )
@@ -140,7 +141,7 @@ def companion(chart: Chart) -> restate.VirtualObject:
         return b""
 
     async def clear(ctx: ObjectContext, body: bytes) -> bytes:
-        """Remove all callbacks: the machine is deleted."""
+        """Remove everything: the machine is deleted."""
         ctx.clear_all()
         return b""
 
@@ -151,6 +152,7 @@ def companion(chart: Chart) -> restate.VirtualObject:
     for handler in (note, forget, clear):
         register(service, handler.__name__, handler, chart=chart, retried=True)
     register(service, "pending", pending, chart=chart, retried=True, kind="shared")
+    add_failing(service, chart)
     return service
 
 

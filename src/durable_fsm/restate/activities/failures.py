@@ -12,6 +12,7 @@ from durable_fsm.errors import TerminalError
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.errors import MAX_MESSAGE, writable
 from durable_fsm.restate.http.requests import MAX_INPUT
+from durable_fsm.restate.observability.places import place_of
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled."""
@@ -80,12 +81,12 @@ def failure_of(error: Exception) -> Failure:
         return error.failure
     if isinstance(error, RestateTerminalError) and error.message in ("cancelled", "killed"):
         return interruption("the activity", error)
-    name, message = type(error).__name__, _message_of(error)
+    name, message, place = type(error).__name__, _message_of(error), place_of(error)
     if isinstance(error, TerminalError):
-        return Failure(name, message, error.code, _metadata_of(error))
+        return Failure(name, message, error.code, _metadata_of(error), place=place)
     if isinstance(error, RestateTerminalError):
-        return Failure(name, message, error.status_code, _metadata_of(error))
-    return Failure(name, message)
+        return Failure(name, message, error.status_code, _metadata_of(error), place=place)
+    return Failure(name, message, place=place)
 
 
 def _message_of(error: Exception) -> str:

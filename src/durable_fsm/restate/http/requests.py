@@ -446,5 +446,6 @@ def output_of(end: dict[str, Any]) -> bytes:
         return dumps(end["output"])
     code = failure.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    facts = {name: value if isinstance(value, str) else canonical(value) for name, value in failure.items()}
+    told = {name: value for name, value in failure.items() if name != "place"}  # callers do not see into the code
+    facts = {name: value if isinstance(value, str) else canonical(value) for name, value in told.items()}
     raise RestateTerminalError(writable(failure["message"]), status, metadata=facts)

@@ -14,7 +14,6 @@ from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 from durable_fsm.core.values import Json
-from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import dumps
@@ -98,7 +97,7 @@ async def delete(
         for child in machine.machines:
             if not child.ended:
                 links.stop(child.token)
-        if any(has_steps(activity) for one in chart.served for activity in one.activities.values()):
+        if any(one.activities for one in chart.served):
             ctx.generic_send(answers_name(chart), "clear", b"", key=ctx.key())
         for token, invocation in handles.items():
             if token != except_timer:

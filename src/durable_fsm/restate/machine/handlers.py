@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from restate import ObjectContext, ObjectSharedContext
 
@@ -16,12 +16,21 @@ from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event
 from durable_fsm.core.questions import acceptance_of
+from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
+from durable_fsm.restate.activities.failing import (
+    FailingStep,
+    by_token,
+    failing_detached,
+    undoing,
+    with_failing,
+)
 from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import entries_of
 from durable_fsm.restate.http.errors import Located, message_of
@@ -36,6 +45,13 @@ from durable_fsm.restate.names import StateKey, answers_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
+
+
+class WorkInProgress(NamedTuple):
+    """The work of a machine that is under way: its callbacks, and the steps that fail, by token."""
+
+    callbacks: bytes
+    failing: dict[str, list[FailingStep]]
 
 
 class MachineHandlers(HostedChart):
@@ -137,11 +153,19 @@ class MachineHandlers(HostedChart):
         stored, refused = self._upgraded_if_possible(text)
         assert stored.machine is not None
         parked = await load_parked(ctx)
-        callbacks = b"[]"
-        if any(running.id in self._may_wait_for_callbacks for running in stored.machine.activities):
-            callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
+        work = await self._work_of(ctx, stored.machine)
         now = await decision_time(ctx, stored.chart)
-        return dumps({**self._view(ctx.key(), stored, parked, callbacks, refused, now), **refused})
+        return dumps({**self._view(ctx.key(), stored, parked, work, refused, now), **refused})
+
+    async def _work_of(self, ctx: ObjectSharedContext, machine: Snapshot) -> WorkInProgress:
+        """Ask the companion about the machine's activities, if any may be under way."""
+        callbacks = failing = b"[]"
+        may_wait = any(running.id in self._may_wait_for_callbacks for running in machine.activities)
+        if may_wait:
+            callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
+        if machine.activities or machine.stopping or machine.undo or any(one.detached for one in self.chart.served):
+            failing = await ctx.generic_call(answers_name(self.chart), "failing", b"", key=ctx.key())
+        return WorkInProgress(callbacks, by_token(failing))
 
     def _upgraded_if_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
         """The machine, and why no chart here can upgrade it; or from which version the next transaction upgrades it."""
@@ -166,7 +190,7 @@ class MachineHandlers(HostedChart):
         key: str,
         stored: StoredMachine,
         parked: dict[str, Delivery],
-        callbacks: bytes,
+        work: WorkInProgress,
         refused: dict[str, Json],
         now: datetime | None,
     ) -> dict[str, Json]:
@@ -174,7 +198,9 @@ class MachineHandlers(HostedChart):
         assert machine is not None
         record = snapshot_to_json(machine)
         timers = cast("list[dict[str, Any]]", record.get("timers", []))
-        undo = cast("list[dict[str, Any]]", record.get("undo", []))
+        activities, undo, stopping = (
+            cast("list[dict[str, Json]]", record.get(name, [])) for name in ("activities", "undo", "stopping")
+        )
         live = tokens_of(machine)
         accepts: list[Json] = [
             {"event": event, "accepts": answer, "payload": cast("Json", _payload_schema(chart, event))}
@@ -194,14 +220,15 @@ class MachineHandlers(HostedChart):
             "failure": record.get("failure"),
             "events": accepts,
             "timers": [{**timer, "due": _as_instant(stored.due.get(timer["token"]))} for timer in timers],
-            "activities": with_callbacks(cast("list[dict[str, Json]]", record.get("activities", [])), callbacks),
+            "activities": with_callbacks(with_failing(activities, work.failing), work.callbacks),
             **family_of(machine, key, stored.run_by),
             "deferred": record.get("deferred", []),
             "undo": [
                 {**shown, "stable_id": stable_id(self.name, key, machine.life, done)}
-                for shown, done in zip(undo, machine.undo, strict=True)
+                for shown, done in zip(with_failing(undo, work.failing, undoing), machine.undo, strict=True)
             ],
-            "stopping": record.get("stopping", []),
+            "stopping": cast("Json", with_failing(stopping, work.failing)),
+            "detached": cast("Json", failing_detached(work.failing, live)),
             "parked": [cast("Json", delivery) for token, delivery in parked.items() if token in live],
         }
 
@@ -213,6 +240,4 @@ def _payload_schema(chart: Chart, event: str) -> dict[str, Json] | None:
 
 def _as_instant(milliseconds: int | None) -> str | None:
     """As people read it: `2030-01-01T12:00:00+00:00`."""
-    if milliseconds is None:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
+    return None if milliseconds is None else instant(milliseconds)

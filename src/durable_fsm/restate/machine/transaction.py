@@ -32,7 +32,6 @@ activity runs; the next transaction finds it there, and tells the machine that i
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -69,6 +68,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
+from durable_fsm.restate.clock import now
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
@@ -434,11 +434,6 @@ class Save(NamedTuple):
     pages: list[FullPage]
     answers: dict[str, Json]
     parent: Parent | None
-
-
-def now() -> int:
-    """Now, in milliseconds since 1970."""
-    return int(time.time() * 1_000)
 
 
 async def decision_time(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart) -> datetime | None:

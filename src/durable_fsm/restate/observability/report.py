@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -37,6 +38,8 @@ ALARMING = frozenset({401, 403})
 """Statuses of refusals that are warnings."""
 
 LABELS = ("event", "activity", "outcome")
+CAUSES = ("error", "place")
+"""Labels of the counters of activities: why an attempt or an activity failed. Their values are a part of the code."""
 
 P = ParamSpec("P")
 
@@ -173,10 +176,14 @@ def begun(activity: Activity, job: str, *, undo: bool = False) -> None:
 
 
 @_harmless
-def retried(activity: Activity, step: str, attempt: int, failure: Failure) -> None:
-    """An attempt of a step has failed, and there will be another."""
-    message = f"attempt {attempt} of '{step}' in activity '{activity.id}' failed: {failure.type}: {failure.message}"
+def retried(activity: Activity, step: str, attempt: int, failure: Failure, pause: timedelta) -> None:
+    """An attempt of a step has failed, and there will be another after this pause."""
+    message = (
+        f"attempt {attempt} of '{step}' in activity '{activity.id}' failed: {_failed(failure)}."
+        f" Next in {pause.total_seconds():g} s."
+    )
     facts: dict[str, Any] = {"activity": activity.id, "step": step, "attempt": attempt, "error": failure.type}
+    facts["place"] = failure.place
     _report(logging.WARNING, "retried", message, counter=tracing.RETRIES, **facts)
 
 
@@ -186,13 +193,18 @@ def ended(activity: Activity, failure: Failure | None, job: str, *, undo: bool =
     outcome, level, result = "done", logging.INFO, "done"
     facts: dict[str, Any] = {"activity": activity.id, "job": job}
     if failure is not None:
-        facts["error"] = failure.type
+        facts |= {"error": failure.type, "place": failure.place}
         if failure.type in STOPPED:
             outcome = result = "stopped"
         else:
-            outcome, level, result = "failed", logging.WARNING, f"failed: {failure.type}: {failure.message}"
+            outcome, level, result = "failed", logging.WARNING, f"failed: {_failed(failure)}"
     message, facts["outcome"] = f"{_work(activity, undo=undo)} {result}", outcome
     _report(level, "ended", message, span=True, counter=tracing.ACTIVITIES, **facts)
+
+
+def _failed(failure: Failure) -> str:
+    where = f" ({failure.place})" if failure.place else ""
+    return f"{failure.type}: {failure.message}{where}"
 
 
 def _work(activity: Activity, *, undo: bool) -> str:
@@ -239,7 +251,8 @@ def _report(level: int, kind: str, message: str, *, span: bool = False, counter:
 
 def _labels(chart: Chart, facts: dict[str, Any]) -> dict[str, str]:
     """The labels of a counter, which must have few different values, whatever senders send."""
-    labels = {name: str(facts[name]) for name in LABELS if name in facts}
+    wanted = (*LABELS, *CAUSES) if "activity" in facts else LABELS
+    labels = {name: str(facts[name]) for name in wanted if facts.get(name)}
     if "event" in labels:
         labels["event"] = _known(chart, facts)
     return {"chart": chart.name, **labels}
