@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import Effects, Failure, TransitionsConfig, activity, chart_from, durable, event, machine
+from durable_fsm import Effects, Failure, SyncClient, TransitionsConfig, activity, chart_from, durable, event, machine
 from durable_fsm.core.effects import Post
 from durable_fsm.diagram import graph_of
 from durable_fsm.errors import DefinitionError, DefinitionWarning
@@ -289,6 +292,65 @@ def test_threads_that_read_a_definition_at_once_get_one_chart() -> None:
         charts = [each.result() for each in [pool.submit(read) for _ in range(8)]]
 
     assert {id(chart) for chart in charts} == {id(chart_from(Brief))}
+
+
+FIRST_USE = """
+import sys, threading
+from statemachine import State, StateChart
+sys.setswitchinterval(1e-6)
+
+class Parcel(StateChart):
+    packed, sent = State(initial=True), State(final=True)
+    go = packed.to(sent)
+
+class Order(StateChart):
+    new, shipping, done = State(initial=True), State(invoke=Parcel), State(final=True)
+    ship = new.to(shipping)
+    done_invoke_shipping = error_invoke_shipping = shipping.to(done)
+
+def use():
+    start.wait()
+    try:
+        import durable_fsm
+        from durable_fsm.testing import Rehearsal
+        Rehearsal(Order).send("ship")
+    except Exception as error:
+        print(repr(error))
+
+start = threading.Barrier(4)
+threads = [threading.Thread(target=use) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_several_threads_may_be_the_first_to_use_a_definition(tmp_path: Path) -> None:
+    program = tmp_path / "first_use.py"
+    program.write_text(FIRST_USE, encoding="utf-8")
+
+    def run(_: int) -> tuple[int, str]:
+        ran = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+        return ran.returncode, ran.stdout
+
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(run, range(4))) == {(0, "")}
+
+
+def test_two_threads_with_clients_get_no_false_problem_of_a_class_with_a_child() -> None:
+    def use(definition: type) -> str:
+        start.wait()
+        return str(SyncClient("http://127.0.0.1:1").machine(definition, "o-1").key)
+
+    for _ in range(50):
+        start = threading.Barrier(2)
+
+        class Office(StateChart):
+            writing = State(initial=True, invoke=machine(Letter, input=lambda _: {"to": "Ada"}))
+            done = State(final=True)
+            done_invoke_writing = error_invoke_writing = writing.to(done)
+
+        with ThreadPoolExecutor(2) as pool:
+            assert [*pool.map(use, [Office, Office])] == ["o-1", "o-1"]
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:

@@ -193,6 +193,11 @@ def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
     return _checked(chart, found)
 
 
+# msgspec reads the annotations of a struct when it is first decoded, and two threads that do so at once crash the process
+# (ran, 0.22.0: segmentation fault). Here that is while this module is imported, which one thread does.
+_READ_BY_ONE_THREAD = msgspec.json.Decoder(Snapshot)
+
+
 @cache
 def _decoder(layout: type[S]) -> msgspec.json.Decoder[S]:
     return msgspec.json.Decoder(layout)
