@@ -55,8 +55,8 @@ class Point:
 
 
 class Model:
-    def model_dump(self) -> dict[str, object]:
-        return {"inner": Point(1)}
+    def model_dump(self, *, by_alias: bool) -> dict[str, object]:
+        return {"inner": Point(1), "by_alias": by_alias}
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,7 +83,7 @@ class Model:
         pytest.param(Decimal("1.10"), "1.10", id="decimal"),
         pytest.param(PurePosixPath("a/b"), "a/b", id="path"),
         pytest.param(Point(1), {"x": 1, "tags": ["a", "b"]}, id="dataclass"),
-        pytest.param(Model(), {"inner": {"x": 1, "tags": ["a", "b"]}}, id="model"),
+        pytest.param(Model(), {"inner": {"x": 1, "tags": ["a", "b"]}, "by_alias": True}, id="model"),
     ],
 )
 def test_a_value_has_one_plain_form(value: object, expected: Json) -> None:

@@ -98,7 +98,7 @@ def _plain_object(value: object) -> Json:
         return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     dump = getattr(value, "model_dump", None)  # pydantic's protocol, met without importing it
     if callable(dump):
-        return plain(cast("Callable[[], object]", dump)())
+        return plain(dump(by_alias=True))
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     raise TypeError(f"{type(value).__name__} has no form in JSON")

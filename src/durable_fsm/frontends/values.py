@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any, cast
 
-from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
@@ -22,8 +25,8 @@ class Typed:
     def __init__(self, declared: Any) -> None:
         self.declared = declared
         self._adapter: TypeAdapter[Any] = TypeAdapter(declared)
-        self._read = self._adapter.validator.validate_json
-        self._written = self._adapter.serializer.to_python
+        self._validate = self._adapter.validator.validate_json
+        self._written = partial(self._adapter.serializer.to_python, by_alias=True)
         self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
         self._schema = self._json_schema()
         self._takes_object = _takes_object(self._schema)
@@ -36,8 +39,15 @@ class Typed:
             return self.declared.__name__
         return re.sub(r"\b(?:\w+\.)+", "", str(self.declared))
 
+    @property
+    def core_schema(self) -> Any:  # Any: nodes of pydantic's own, which differ from type to type
+        return self._adapter.core_schema
+
     def load(self, stored: Json) -> object:
-        """A fresh value. Nothing at all counts as an empty object, where the type is one."""
+        """A fresh value. Nothing at all counts as an empty object, where the type is one.
+
+        Members are read under their aliases, and under the names of their fields.
+        """
         if stored is None and self._takes_object:
             stored = {}
         try:
@@ -48,17 +58,39 @@ class Typed:
             raise Misfit(" ".join(str(error).split())) from error
 
     def dump(self, value: object) -> Json:
-        """The value as canonical JSON, which must come back as a value of the type."""
+        """The value as canonical JSON, under its aliases; it must come back as it is."""
         try:
-            dumped: Json = self._written(value, mode="json", warnings="error")
-            if self._unordered:
-                dumped = _sorted_like(self._written(value), dumped)
-            self._read(_text_of(dumped))
+            dumped = self._json_of(value)
+            again = self._read(_text_of(dumped))
+            if again == value or (loss := loss_between(value, again)) is None:
+                return dumped
+            if (lost := loss_between(value, again, in_shape=True)) is not None:
+                raise lost
+            return self._settled(again, dumped, loss)
+        except Misfit:
+            raise
         except ValidationError as error:
             raise _misfit(error) from error
         except (PydanticSerializationError, ValueError, TypeError, AttributeError) as error:
             raise Misfit(" ".join(str(error).split())) from error
-        return dumped
+
+    def _read(self, text: bytes | str) -> object:
+        return self._validate(text, by_alias=True, by_name=True)
+
+    def _json_of(self, value: object) -> Json:
+        dumped: Json = self._written(value, mode="json", warnings="error")
+        return _sorted_like(self._written(value), dumped) if self._unordered else dumped
+
+    def _settled(self, again: object, dumped: Json, loss: Misfit) -> Json:
+        """The form in which validators leave a value that they change when it is read, such as a text that they strip.
+
+        Raises:
+            Misfit: no validator changed it. It was lost when it was written.
+        """
+        settled = self._json_of(again)
+        if settled == dumped or self._json_of(self._read(_text_of(settled))) != settled:
+            raise loss
+        return settled
 
     def schema(self) -> dict[str, Json] | None:
         return self._schema
@@ -104,8 +136,63 @@ def _text_of(dumped: Json) -> bytes | str:
     """The JSON text of a value; raises where a number has none."""
     text = to_json(dumped)
     if b"NaN" in text or b"Infinity" in text:  # perhaps a number that JSON cannot express
-        return canonical(dumped)
+        refuse_no_numbers(dumped)
     return text
+
+
+def refuse_no_numbers(value: object, path: str = "$") -> None:
+    """Refuse nan and infinity, wherever they are in plain values.
+
+    Raises:
+        Misfit: there is one; with its path.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Misfit(f"{value} has no form in JSON", path)
+    for step, member in _members(value):
+        refuse_no_numbers(member, f"{path}{step}")
+
+
+def loss_between(before: object, after: object, path: str = "$", *, in_shape: bool = False) -> Misfit | None:
+    """The first difference between a value and the one that came back; None if there is none that can be seen.
+
+    Args:
+        in_shape: only types and members count; values may differ.
+    """
+    if before is after or before == after:
+        return None
+    if isinstance(before, float) and not math.isfinite(before):
+        return Misfit(f"{before} has no form in JSON", path)
+    if type(before) is not type(after):
+        kind, found = type(before).__name__, type(after).__name__
+        return Misfit(f"a {kind} would come back as a {found}; declare its type", path)
+    members, others = dict(_members(before)), dict(_members(after))
+    for step, member in members.items():
+        if step in others:
+            loss = loss_between(member, others[step], f"{path}{step}", in_shape=in_shape)
+        else:
+            is_member = not isinstance(before, list | tuple)
+            loss = Misfit("it would be lost", f"{path}{step}") if is_member or not in_shape else None
+        if loss is not None:
+            return loss
+    is_comparable = not members and type(before).__eq__ is not object.__eq__
+    return Misfit("it would come back as another value", path) if is_comparable and not in_shape else None
+
+
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    """The parts of a value, each with its step of a JSONPath."""
+    if isinstance(value, BaseModel):
+        private: dict[str, object] = value.__pydantic_private__ or {}
+        for name, member in (*value, *private.items()):
+            yield f".{name}", member
+    elif is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            yield f".{one.name}", getattr(value, one.name)
+    elif isinstance(value, Mapping):
+        for name, member in cast("Mapping[object, object]", value).items():
+            yield f".{name}" if isinstance(name, str) else f"[{name!r}]", member
+    elif isinstance(value, list | tuple):
+        for place, member in enumerate(cast("Iterable[object]", value)):
+            yield f"[{place}]", member
 
 
 def _takes_object(schema: dict[str, Json] | None) -> bool:

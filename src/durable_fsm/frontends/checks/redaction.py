@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -14,6 +15,7 @@ from durable_fsm.core.chart import Chart, Hosting
 from durable_fsm.core.redact import Redaction
 from durable_fsm.core.values import Json, Misfit, ValueType
 from durable_fsm.errors import quoted
+from durable_fsm.frontends.checks.losses import names_of_fields
 from durable_fsm.frontends.values import Typed
 
 CLOSABLE = ("cancel", "create", "delete", "history", "rejected", "repair", "send", "snapshot", "wait_for")
@@ -56,12 +58,26 @@ def with_redaction(chart: Chart) -> Chart:
     """The chart with types that do not quote a redacted member when its value is wrong."""
     if not chart.hosting.redact:
         return chart
+    types = [chart.data, *(event.payload for event in chart.events.values())]
+    chart = replace(chart, hosting=replace(chart.hosting, redact=_under_all_names(chart.hosting.redact, types)))
     redaction = chart.redaction
     events = {
         name: event if event.payload is None else replace(event, payload=RedactedType(event.payload, redaction))
         for name, event in chart.events.items()
     }
     return replace(chart, data=RedactedType(chart.data, redaction), events=events)
+
+
+def _under_all_names(redact: Iterable[str], types: Iterable[ValueType | None]) -> tuple[str, ...]:
+    """The named members under the name and the aliases of their fields: whichever a value has, it is hidden."""
+    groups = [names for type_ in types for names in names_of_fields(type_)]
+
+    def all_names(step: str) -> Iterable[str]:
+        return dict.fromkeys([step, *sorted(name for names in groups if step in names for name in names)])
+
+    return tuple(
+        dict.fromkeys(".".join(steps) for name in redact for steps in product(*map(all_names, name.split("."))))
+    )
 
 
 def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator[tuple[str, str]]:
