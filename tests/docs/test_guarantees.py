@@ -1,4 +1,4 @@
-"""Every test that the guarantees page names exists."""
+"""Every test that the pages on guarantees and on security name exists."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 PROOF = re.compile(r"`(test_\w+\.py)(?:::(test_\w+))?`")
 
 
-@pytest.mark.parametrize(("page", "least"), [("docs/guarantees.md", 25), ("README.md", 8)])
-def test_every_test_that_the_guarantees_name_exists(page: str, least: int) -> None:
+@pytest.mark.parametrize(("page", "least"), [("docs/guarantees.md", 25), ("docs/security.md", 5), ("README.md", 8)])
+def test_every_test_that_the_page_names_exists(page: str, least: int) -> None:
     named = PROOF.findall((ROOT / page).read_text(encoding="utf-8"))
 
     missing = [f"{file}::{name}" for file, name in named if (f"\ndef {name}(" if name else "") not in text_of(file)]

@@ -36,7 +36,11 @@ RECORDS: list[tuple[str, msgspec.Struct]] = [
     ),
     (
         '{"awakeable":"sign_1","event":null,"payload":null,"until":{"state":"paid"}}',
-        WaitOrder({"state": "paid"}, None, None, "sign_1"),
+        WaitOrder({"state": "paid"}, None, None, awakeable="sign_1"),
+    ),
+    (
+        '{"event":null,"payload":null,"until":{"state":"paid"},"waiter":"inv_1"}',
+        WaitOrder({"state": "paid"}, None, None, "inv_1"),
     ),
 ]
 ENVELOPES: list[tuple[str, Envelope]] = [

@@ -33,6 +33,8 @@ STEPS = {
     "sleep": "sleep",
     "awakeable": "awakeable",
     "resolve_awakeable": "resolve",
+    "signal": "signal",
+    "resolve_signal": "resolve",
     "cancel_invocation": "cancel",
     "attach_invocation": "attach",
 }

@@ -15,7 +15,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.requests import FOR_EVER, answer_in, output_of, read
+from durable_fsm.restate.http.requests import FOR_EVER, answer_in, output_of, read, signal_in
 from durable_fsm.restate.names import Handler, workflow_name
 from durable_fsm.restate.registration import BYTES, register
 
@@ -41,12 +41,11 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
     async def run(ctx: WorkflowContext, body: bytes) -> bytes:
         """Create the machine with this data, and wait for its end; answers with its output."""
         data = read(chart.name, Handler.RUN, body)
-        awakeable, end = ctx.awakeable(serde=BYTES)
-        request: dict[str, Json] = {"data": data, "awakeable": awakeable}
+        request: dict[str, Json] = {"data": data, "waiter": ctx.request().id}
         try:
             answer = await ctx.generic_call(chart.name, Handler.RUN_TO_END, dumps(request), key=ctx.key())
-            if answer == b"null":  # the machine has not ended yet, and will resolve the awakeable
-                answer = await end
+            if name := signal_in(answer):  # the machine has not ended yet, and will send this signal when it does
+                answer = await ctx.signal(name, serde=BYTES)
         except RestateTerminalError as error:
             if is_cancellation(error):
                 _undo_and_delete(ctx, chart)

@@ -292,12 +292,16 @@ REPAIR_SCHEMA = _schema(
 
 
 class WaitOrder(WireRecord, frozen=True):
-    """The order to register a waiter, behind the event that came with the request, if any."""
+    """The order to register a waiter, behind the event that came with the request, if any.
+
+    `waiter` is the invocation that waits. An earlier build sent an `awakeable` instead.
+    """
 
     until: dict[str, Json]
     event: str | None
     payload: Json
-    awakeable: str
+    waiter: str = ""
+    awakeable: str = ""
 
 
 class WaitRequest(msgspec.Struct, frozen=True):
@@ -331,8 +335,8 @@ class WaitRequest(msgspec.Struct, frozen=True):
             raise _not_waitable(chart, str(faults[0]))
         return cls(until, event, request.get("payload"), _timeout(chart, request.get("timeout")))
 
-    def order(self, awakeable: str) -> bytes:
-        return WaitOrder(self.until, self.event, self.payload, awakeable).encode()
+    def order(self, waiter: str) -> bytes:
+        return WaitOrder(self.until, self.event, self.payload, waiter).encode()
 
 
 def _timeout(chart: Chart, wanted: Json) -> timedelta:
@@ -433,6 +437,12 @@ def answer_in(text: bytes) -> dict[str, Any]:  # Any: JSON
         error = record["error"]
         raise RestateTerminalError(error["message"], error["status"], metadata=error["metadata"])
     return record
+
+
+def signal_in(text: bytes) -> str:
+    """The name of the signal that a waiter is to wait for; empty if *text* is its answer."""
+    record: dict[str, str] = loads(text)
+    return record.get("signal", "")
 
 
 def output_of(end: dict[str, Any]) -> bytes:

@@ -22,7 +22,7 @@ from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, 
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles
 from durable_fsm.restate.machine.transaction import ALL_OR_RETRY, Transaction
-from durable_fsm.restate.machine.waiters import Waiters, answer_waiters, refusal
+from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import StateKey, activities_name, answers_name, undo_handler_name
 from durable_fsm.restate.observability import report
@@ -83,8 +83,7 @@ async def delete(
     """
     chart = hosted.chart
     answer = receipt(chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
-    waiting = sorted(waiters.known.items())
-    answers = {id: refusal(waiter.in_vain(chart, "deleted"), ctx.key()) for id, waiter in waiting}
+    answers = waiters.refusals(chart, ctx.key(), "deleted")
     handles = await load_handles(ctx)
     report.deleted(machine)
     with ALL_OR_RETRY:

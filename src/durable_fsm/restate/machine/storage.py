@@ -2,7 +2,7 @@
 
 snapshot   the machine as one readable JSON text, with the latest entries of its history
 handles    ids of invocations that can be cancelled, by token
-waiters    those who wait for the machine, by awakeable; see `waiters`
+waiters    those who wait for the machine; see `waiters`
 parked     deliveries that could not be taken, by token; see `deliveries`
 letters    messages that this deployment cannot take, in order; see `messages.inbox`
 """

@@ -75,7 +75,7 @@ from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
-from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
+from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
 from durable_fsm.restate.observability import report, tracing
@@ -308,7 +308,7 @@ class Transaction:
         """Compute all that is to be written; what cannot be stored or sent is refused here, before the first write."""
         turn, machine = self.turn, self.turn.machine
         taken = turn.log[self._logged :]
-        answers: dict[str, Json] = {}
+        answers: dict[str, WaiterAnswer] = {}
         is_waited_for = False
         if self._waiters is not None:
             answers = self._waiters.answers(self.chart, self.key, machine, taken)
@@ -424,7 +424,7 @@ class Save(NamedTuple):
     Attributes:
         taken: the changes of the machine since the last save.
         pages: of the history, that have become full.
-        answers: to waiters, by awakeable.
+        answers: to waiters, by their ids.
         parent: who must hear that the machine has ended.
     """
 
@@ -432,7 +432,7 @@ class Save(NamedTuple):
     text: bytes
     taken: list[Taken]
     pages: list[FullPage]
-    answers: dict[str, Json]
+    answers: dict[str, WaiterAnswer]
     parent: Parent | None
 
 

@@ -1,13 +1,18 @@
 """Those who wait for a machine: the condition of each, and the answer it gets.
 
 An exclusive invocation registers a waiter, and every save from then on judges it. So nothing is missed between asking and
-waiting. A waiter gets its answer through a Restate awakeable.
+waiting.
+
+A waiter gets its answer through a named signal of Restate, because the ingress has no way to send one. It would not do to
+use an awakeable: its id can be computed from the id of the invocation that waits, which its caller knows, and the ingress
+lets anyone answer it. The name of the signal is the id of the invocation that registers the waiter: only Restate and that
+invocation know it. An earlier build registered awakeables, and what it stored is answered through them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 from restate import ObjectContext
@@ -39,6 +44,7 @@ class Waiter(WireRecord, frozen=True):
     """One who waits.
 
     `event`, `outcome` and `reply` are of the event that came with the request. `token` is set while that is deferred.
+    `signal` is the name under which it gets its answer, and empty for an awakeable.
     """
 
     until: dict[str, Json]
@@ -46,6 +52,7 @@ class Waiter(WireRecord, frozen=True):
     outcome: str = "met"
     reply: Json = None
     token: str = ""
+    signal: str = ""
 
     def judge(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
         """The waiter after what was taken, and its answer; None while it has to wait."""
@@ -84,8 +91,15 @@ def refusal(error: errors.DurableFSMError, key: str) -> Json:
     return {"error": {"message": told.message, "status": told.status_code, "metadata": cast("Json", told.metadata)}}
 
 
+class WaiterAnswer(NamedTuple):
+    """The answer to a waiter, and the name of the signal that it waits for; see `Waiter`."""
+
+    signal: str
+    body: Json
+
+
 class Waiters:
-    """Those who wait for one machine, by awakeable."""
+    """Those who wait for one machine, by the id of their invocation, or of their awakeable."""
 
     def __init__(self, known: dict[str, Waiter] | None = None) -> None:
         self.known = {} if known is None else known
@@ -96,8 +110,8 @@ class Waiters:
         text: bytes | None = await ctx.get(StateKey.WAITERS, serde=BYTES)
         return cls({} if text is None else _waiters.decode(text))
 
-    def add(self, chart: Chart, awakeable: str, waiter: Waiter) -> None:
-        """Register a waiter.
+    def add(self, chart: Chart, id: str, waiter: Waiter) -> Waiter:
+        """Register a waiter. One that is registered already keeps the signal that it waits for.
 
         Raises:
             TooManyWaiting: the machine has as many waiters as it may.
@@ -105,27 +119,34 @@ class Waiters:
         replies = sum(_length(other.reply) for other in self.known.values())
         if len(self.known) >= MOST or replies + _length(waiter.reply) > MOST_BYTES:
             raise errors.TooManyWaiting(chart=chart.name, waiting=len(self.known))
-        self.known[awakeable] = waiter
+        waiter = changed(waiter, signal=self.known.get(id, waiter).signal)
+        self.known[id] = waiter
         self.changed = True
+        return waiter
 
-    def remove(self, awakeable: str) -> None:
-        self.changed |= self.known.pop(awakeable, None) is not None
+    def remove(self, id: str) -> None:
+        self.changed |= self.known.pop(id, None) is not None
 
-    def answers(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken]) -> dict[str, Json]:
+    def answers(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken]) -> dict[str, WaiterAnswer]:
         """The answers of those who need not wait any longer; they are removed."""
-        answers: dict[str, Json] = {}
+        answers: dict[str, WaiterAnswer] = {}
         log = list(log)
-        for awakeable, waiter in sorted(self.known.items()):
+        for id, waiter in sorted(self.known.items()):
             later, answer = waiter.judge(chart, key, machine, log)
             if answer is not None:
-                answers[awakeable] = answer
-                self.remove(awakeable)
+                answers[id] = WaiterAnswer(waiter.signal, answer)
+                self.remove(id)
             elif later != waiter:
                 # It is too late to refuse a waiter whose reply is too long: it goes without.
                 fits = _length(later.reply) <= MOST_BYTES // MOST
-                self.known[awakeable] = later if fits else changed(later, reply=None)
+                self.known[id] = later if fits else changed(later, reply=None)
                 self.changed = True
         return answers
+
+    def refusals(self, chart: Chart, key: str, status: str) -> dict[str, WaiterAnswer]:
+        """The answers of all, because the machine will be *status* before any condition is met."""
+        waiting = sorted(self.known.items())
+        return {id: WaiterAnswer(waiter.signal, refusal(waiter.in_vain(chart, status), key)) for id, waiter in waiting}
 
     def write(self, ctx: ObjectContext) -> None:
         """Store the waiters, if they have changed."""
@@ -143,6 +164,9 @@ def _length(reply: Json) -> int:
     return 0 if reply is None else len(canonical(reply))
 
 
-def answer_waiters(ctx: ObjectContext, answers: dict[str, Json]) -> None:
-    for awakeable, answer in answers.items():
-        ctx.resolve_awakeable(awakeable, dumps(answer), serde=BYTES)
+def answer_waiters(ctx: ObjectContext, answers: dict[str, WaiterAnswer]) -> None:
+    for id, answer in answers.items():
+        if answer.signal:
+            ctx.resolve_signal(id, answer.signal, dumps(answer.body), serde=BYTES)
+        else:
+            ctx.resolve_awakeable(id, dumps(answer.body), serde=BYTES)

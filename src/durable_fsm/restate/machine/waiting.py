@@ -14,7 +14,7 @@ from durable_fsm.core.events import Event
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
-from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt
+from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt, signal_in
 from durable_fsm.restate.machine.storage import load_to_read
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of
 from durable_fsm.restate.machine.waiters import ENDED, Waiter
@@ -25,10 +25,11 @@ from durable_fsm.restate.settings import HostedChart
 
 
 class RunOrder(WireRecord, frozen=True):
-    """The order of a workflow to create its machine, and to tell the awakeable how it ends."""
+    """The order of a workflow to create its machine, and to tell the waiter how it ends; see `WaitOrder`."""
 
     data: Json
-    awakeable: str
+    waiter: str = ""
+    awakeable: str = ""
 
 
 class WaitHandlers(HostedChart):
@@ -43,30 +44,29 @@ class WaitHandlers(HostedChart):
             stored, machine = await load_to_read(ctx, self.chart)
             if meets(stored.chart, machine, request.until):
                 return receipt(stored.chart, ctx.key(), machine, event="wait_for", outcome="met", reply=None)
-        awakeable, called = ctx.awakeable(serde=BYTES)
-        asked = ctx.generic_call(self.name, Handler.WAIT, request.order(awakeable), key=ctx.key())
+        asked = ctx.generic_call(self.name, Handler.WAIT, request.order(ctx.request().id), key=ctx.key())
         clock = ctx.sleep(request.timeout)
         try:
             who, answer = await restate.select(asked=asked, clock=clock)
-            if who == "asked" and answer == b"null":
-                who, answer = await restate.select(called=called, clock=clock)
+            if who == "asked" and (name := signal_in(answer)):
+                who, answer = await restate.select(called=ctx.signal(name, serde=BYTES), clock=clock)
         except RestateTerminalError as error:
             if error.message == "cancelled":
-                self._stop_waiting(ctx, awakeable)
+                self._stop_waiting(ctx)
             raise
         if who == "clock":
             # As long as `_wait` has not begun, its event is not taken.
             await asked.cancel_invocation()
-            self._stop_waiting(ctx, awakeable)
+            self._stop_waiting(ctx)
             until = canonical(request.until)
             raise errors.WaitTimedOut(chart=self.name, condition=until, after=str(request.timeout))
         return dumps(answer_in(answer)["receipt"])
 
-    def _stop_waiting(self, ctx: ObjectSharedContext, awakeable: str) -> None:
-        ctx.generic_send(self.name, Handler.UNWAIT, awakeable.encode(), key=ctx.key())
+    def _stop_waiting(self, ctx: ObjectSharedContext) -> None:
+        ctx.generic_send(self.name, Handler.UNWAIT, ctx.request().id.encode(), key=ctx.key())
 
     async def wait(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take the event that came with a request, and register the waiter; null means that it has to wait."""
+        """Take the event that came with a request, and register the waiter; answers it at once if it need not wait."""
         order = WaitOrder.decode(body)
         event = Event(order.event, order.payload) if order.event is not None else None
         if event is not None:
@@ -87,10 +87,10 @@ class WaitHandlers(HostedChart):
         await transaction.act(act, autostart=event)
         if not waiter.token and event is not None:
             waiter = changed(waiter, reply=transaction.turn.reply)
-        return dumps(await self._register(transaction, order.awakeable, waiter))
+        return dumps(await self._register(transaction, order, waiter))
 
     async def run_to_end(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Create the machine of a workflow, which waits for its end; null means that it has to wait."""
+        """Create the machine of a workflow, and register that as a waiter; answers it at once if it need not wait."""
         order = RunOrder.decode(body)
         origin = created_from(order.data)
 
@@ -99,7 +99,7 @@ class WaitHandlers(HostedChart):
 
         transaction = await Transaction.load(self, ctx)
         await transaction.act(act)
-        return dumps(await self._register(transaction, order.awakeable, Waiter(ENDED)))
+        return dumps(await self._register(transaction, order, Waiter(ENDED)))
 
     async def unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a waiter that does not wait any longer."""
@@ -110,11 +110,14 @@ class WaitHandlers(HostedChart):
             await transaction.commit()
         return b""
 
-    async def _register(self, transaction: Transaction, awakeable: str, waiter: Waiter) -> Json:
-        """Answer a waiter, or register it if it has to wait."""
+    async def _register(self, transaction: Transaction, order: WaitOrder | RunOrder, waiter: Waiter) -> Json:
+        """Answer a waiter; if it has to wait, register it and answer with the signal that it is to wait for."""
         turn = transaction.turn
+        answer: Json
         waiter, answer = waiter.judge(transaction.chart, transaction.key, turn.machine, turn.log)
         if answer is None:
-            transaction.waiters.add(transaction.chart, awakeable, waiter)
+            waiter = changed(waiter, signal=transaction.ctx.request().id if order.waiter else "")
+            waiter = transaction.waiters.add(transaction.chart, order.waiter or order.awakeable, waiter)
+            answer = {"signal": waiter.signal} if order.waiter else None
         await transaction.commit()
         return answer
