@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_fsm.core.address import child_key
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
@@ -139,3 +140,24 @@ def test_a_waiter_that_is_registered_again_is_still_answered(awake: Host) -> Non
         awake.receipt("Ticket", ticket, "buy")
 
         assert waiting.result().json()["configuration"] == ["sold"]
+
+
+@pytest.mark.parametrize("parent", ["p-1", "line\nbreak", "a/b/0123456789ab.1"])
+@pytest.mark.parametrize(
+    ("chart", "handler", "body"),
+    [
+        ("Lodging", "create", {"effect": "x"}),
+        ("Lodging", "send", {"event": "agree", "payload": 1}),
+        ("Lodging", "wait_for", {"taken": True, "event": "agree", "payload": 1}),
+        ("Lodging.workflow", "run", {"effect": "x"}),
+    ],
+)
+def test_a_client_cannot_begin_a_machine_under_the_key_of_a_child(
+    ends_awake: Host, parent: str, chart: str, handler: str, body: object
+) -> None:
+    key = child_key(ends_awake.key(parent), "child", "0123456789ab.3.1")
+
+    answer = ends_awake.post(chart, key, handler, body)
+
+    assert (answer.status_code, answer.json()["metadata"]["type"]) == (404, "NotStarted")
+    assert ends_awake.stored("Lodging", key) == {}

@@ -136,6 +136,7 @@ def test_a_message_to_a_chart_that_is_not_deployed_blocks_nothing(
         for number in range(3):
             host.receipt("Friend", sender, "ping", number)
         assert heard(host, sender) == [0, 1, 2]
+        assert host.receipt("Friend", f"{sender} > Strange/x-1", "ping", 3)["outcome"] == "taken"
 
         with hosting.on(fresh_server, effect_log, tmp_path / "second.log", "family_app:strange_app") as other:
             wait_until(lambda: heard(other, "x-1", "Strange") == [1], what="the message")

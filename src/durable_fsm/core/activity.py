@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
+from durable_fsm.core.address import as_part
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.snapshot import Running, Stopping, Undoable
 
@@ -19,7 +20,7 @@ def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartAc
     detached = run.detached if isinstance(run, StartActivity) else run.state is None
     number = f"{run.entry}.{run.token.rpartition('.')[2]}" if detached else f"{run.entry}"
     undoing = "/undo" if isinstance(run, StartActivity) and run.undo is not None else ""
-    return f"{chart}/{key}/{life}/{run.id}/{number}{undoing}"
+    return f"{chart}/{key}/{life}/{as_part(run.id)}/{number}{undoing}"
 
 
 class PendingAnswer(Awaitable[Any], Protocol):  # Any: the JSON that was sent

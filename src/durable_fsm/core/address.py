@@ -1,4 +1,8 @@
-"""Addresses of machines, and how callbacks name a receiver."""
+"""Addresses of machines, how callbacks name a receiver, and keys that are composed of several names.
+
+A client chooses keys freely. So every composed key can be taken apart in one way only, and no client can choose a key that
+is another's: `tests/restate/test_composed_keys.py` looks for one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TypeAlias, Union, cast
 Receiver: TypeAlias = Union[str, "tuple[object, str]"]
 """The receiver of a message: an address, or a definition (or its name) and a key."""
 
-CHILD_KEY = re.compile(r".*/[^/]+/[0-9a-f]{12}(\.[0-9]+)+")
+CHILD_KEY = re.compile(r".*/[^/]+/[0-9a-f]{12}(\.[0-9]+)+", re.DOTALL)
 
 
 def address(chart: str, key: str) -> str:
@@ -61,6 +65,16 @@ def chart_name(definition: object) -> str:
     if not isinstance(name, str) or not name.removesuffix(": ") or "/" in name:
         raise TypeError(f"{definition!r:.80} is neither a chart nor the name of one")
     return name.removesuffix(": ")  # which a machine of transitions adds to its name
+
+
+def as_part(id: str) -> str:
+    """An id as one part of a composed name, whose parts are separated by slashes."""
+    return id.replace("%", "%25").replace("/", "%2F")
+
+
+def relay_key(sender: str, chart: str, receiver: str) -> str:
+    """The key under which messages go from one machine to another. The length says where the sender's own key ends."""
+    return f"{len(sender)}:{sender} > {address(chart, receiver)}"
 
 
 def child_key(parent: str, id: str, token: str) -> str:

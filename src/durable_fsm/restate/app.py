@@ -19,6 +19,7 @@ from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
+from durable_fsm.restate.messages.envelope import relays
 from durable_fsm.restate.names import BUILT_IN, activities_name, is_handler_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
@@ -58,7 +59,7 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
         for event in chart.public_events:
             if event not in handled and (event in BUILT_IN or not is_handler_name(event)):
                 log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
-        found.append(virtual_object(HostedChart(chart, peers, settings)))
+        found += virtual_object(HostedChart(chart, peers, settings)), relays(chart)
         if chart.hosting.history is not None:
             found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:

@@ -7,6 +7,7 @@ For a chart `Order`:
     Order.callbacks         object    what activities wait for from outside, and which of their steps fail, per machine
     Order.limits            object    how many runs of an activity are under way, per activity
     Order.history           object    full pages of history, per machine and page
+    Order.relay             object    messages to charts of other applications, per sender and receiver
     Order.kafka             object    finds the machine of a record, per key of the record
     Order.webhooks          service   takes what providers post
     Order.rejected          object    events that no machine took, per topic or webhook
@@ -49,7 +50,7 @@ class Handler:
     RUN_TO_END = "_run"
     CANCEL_LATER = "_cancel"
 
-    # of a machine: what other machines send
+    # of a machine: what other machines send; a relay was its own handler in an earlier build
     MAIL = "_mail"
     RELAY = "_relay"
     BEGIN = "_begin"
@@ -145,6 +146,10 @@ def limits_name(chart: Chart) -> str:
 
 def history_name(chart: str) -> str:
     return f"{chart}.history"
+
+
+def relay_name(chart: Chart) -> str:
+    return f"{chart.name}.relay"
 
 
 def forwarder_name(chart: Chart) -> str:

@@ -16,7 +16,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt, signal_in
 from durable_fsm.restate.machine.storage import load_to_read
-from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of
+from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.machine.waiters import ENDED, Waiter
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
@@ -95,6 +95,8 @@ class WaitHandlers(HostedChart):
         origin = created_from(order.data)
 
         def act(turn: Turn) -> str:
+            if turn.snapshot is None:
+                refuse_childs_key(self.chart, ctx.key())
             return "created" if turn.create(order.data, life=life_of(ctx), created_from=origin) else "exists"
 
         transaction = await Transaction.load(self, ctx)

@@ -6,13 +6,17 @@ All of it arrives at one private handler, `_mail`, so that the receiver takes it
 from __future__ import annotations
 
 import msgspec
+import restate
 from restate import ObjectContext
 
-from durable_fsm.core.address import address
+from durable_fsm.core.address import relay_key
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.messages import Envelope, Parent
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps
-from durable_fsm.restate.names import Handler
+from durable_fsm.restate.http.requests import FOR_EVER
+from durable_fsm.restate.names import Handler, relay_name
+from durable_fsm.restate.registration import register
 from durable_fsm.restate.settings import HostedChart
 
 
@@ -70,9 +74,21 @@ def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope
         ctx.generic_send(chart, Handler.MAIL, dumps(envelope), key=key)
         return
     # A send to a service that is not registered blocks its sender until the service is. So the send is made under a
-    # key of its own.
+    # key of its own, in an object that no client reaches: a client could occupy a key of the machines' own object.
     body = RelayOrder(chart, key, dumps(envelope).decode()).encode()
-    ctx.generic_send(hosted.name, Handler.RELAY, body, key=f"{ctx.key()} > {address(chart, key)}")
+    ctx.generic_send(relay_name(hosted.chart), Handler.RELAY, body, key=relay_key(ctx.key(), chart, key))
+
+
+def relays(chart: Chart) -> restate.VirtualObject:
+    """The object that sends messages of a chart's machines to charts that are served elsewhere."""
+    service = restate.VirtualObject(
+        relay_name(chart),
+        description=f"Sends messages of {chart.name}'s machines to charts of other applications.",
+        ingress_private=True,
+        invocation_retry_policy=FOR_EVER,
+    )
+    register(service, Handler.RELAY, relay, chart=chart, retried=True)
+    return service
 
 
 async def relay(ctx: ObjectContext, body: bytes) -> bytes:

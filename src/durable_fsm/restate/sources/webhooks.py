@@ -6,6 +6,7 @@ is on its way; the machine takes the event afterwards. Restate drops a second ev
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -22,13 +23,14 @@ from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
-from durable_fsm.restate.names import Handler, digest_of, webhooks_name
+from durable_fsm.restate.names import Handler, webhooks_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
 from durable_fsm.restate.sources.ingestion import IncomingEvent, SourcePosition
 
 LONGEST_ID = 200
+HASHED = "sha256/"
 
 
 class Webhooks:
@@ -175,5 +177,5 @@ def _missing(webhook: Webhook) -> str | None:
 
 def _idempotency_key(webhook: Webhook, id: str) -> str:
     """The idempotency key of an event's id. It names the webhook, because two providers may use the same id."""
-    is_plain = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID
-    return f"{webhook.name}/{id}" if is_plain else f"{webhook.name}/sha256/{digest_of(id)}"
+    is_plain = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID and not id.startswith(HASHED)
+    return f"{webhook.name}/{id}" if is_plain else f"{webhook.name}/{HASHED}{hashlib.sha256(id.encode()).hexdigest()}"
