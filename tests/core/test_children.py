@@ -12,6 +12,7 @@ from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import PARENT, Cancel, Outcome, Post, StartMachine, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.lint import findings
+from durable_fsm.core.repair import move
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Snapshot, Status
 from durable_fsm.core.step import start, step
@@ -129,6 +130,41 @@ def test_what_begins_no_machine_is_an_error() -> None:
 
 
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed_with_its_child() -> Snapshot:
+    machine, invoked = opened()
+    told = Failure("Torn", "it is torn", machine="Letter/o-1/l1/life.2.1")
+    return machine.take(Event("error.invoke.l1", told, Origin.PLATFORM, token=invoked.token)).snapshot
+
+
+def test_a_machine_that_fails_with_its_child_keeps_it_until_it_goes_itself() -> None:
+    machine = failed_with_its_child()
+
+    assert (machine.status, [child.failed for child in machine.machines]) == (Status.FAILED, [True])
+    assert machine.failure is not None
+    assert machine.failure.machine == "Letter/o-1/l1/life.2.1"
+    made = office().chart
+    assert snapshot_from_json(made, snapshot_to_json(machine)) == machine
+    late = step(made, machine, Event("done.invoke.l1", 1, Origin.PLATFORM, token="life.2.1"))
+    assert (late.outcome, late.snapshot) == (Outcome.STALE, machine)
+
+
+def test_a_failed_child_goes_when_the_machine_is_moved_out_of_its_state() -> None:
+    result = move(office().chart, failed_with_its_child(), ["closed"])
+
+    assert (result.snapshot.status, result.snapshot.machines) == (Status.RUNNING, ())
+    assert StopMachine("life.2.1") in result.effects
+
+
+def test_the_history_names_a_child_that_has_failed() -> None:
+    machine, invoked = opened()
+    turn = Turn(machine.chart, machine.snapshot, seed="s")
+    told = Failure("Torn", "it is torn", machine="Letter/o-1/l1/life.2.1")
+
+    turn.deliver(Event("error.invoke.l1", told, Origin.PLATFORM, token=invoked.token))
+
+    assert [taken.note for taken in turn.log] == [{"machine": "Letter/o-1/l1/life.2.1"}]
 
 
 def test_a_message_of_a_child_says_where_it_comes_from() -> None:

@@ -186,6 +186,9 @@ def test_a_message_to_a_parent_or_a_child_that_does_not_exist_goes_nowhere() -> 
     assert routed("life.9.9") is None
 
 
+PLACE = "Letter/f-1/order/up.1"
+
+
 @pytest.mark.parametrize(
     ("end", "event"),
     [
@@ -194,10 +197,22 @@ def test_a_message_to_a_parent_or_a_child_that_does_not_exist_goes_nowhere() -> 
             Event("done.invoke.order", 7, Origin.PLATFORM, token="up.1", invokeid="order"),
         ),
         (
-            ChildEnd.lost(OFFICE, "lost", "gone"),
+            ChildEnd.of(
+                changed(SENDER, chart="Letter", status=Status.FAILED, failure=Failure("Torn", "it is")), OFFICE
+            ),
             Event(
                 "error.invoke.order",
-                Failure("lost", "gone", source="order"),
+                Failure("Torn", "it is", machine=PLACE),
+                Origin.PLATFORM,
+                token="up.1",
+                invokeid="order",
+            ),
+        ),
+        (
+            ChildEnd.lost("Letter", OFFICE, "lost", "gone"),
+            Event(
+                "error.invoke.order",
+                Failure("lost", "gone", source="order", machine=PLACE),
                 Origin.PLATFORM,
                 token="up.1",
                 invokeid="order",

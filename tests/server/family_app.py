@@ -237,6 +237,28 @@ class DeafOffice(Told, StateChart[Desk]):
         return result
 
 
+class Careless(Told, StateChart[Desk]):
+    """Runs a letter, or several, and takes no failure."""
+
+    idle = State(initial=True)
+    writing = State(invoke=machine(Letter, id="letter", input=first))
+    many = State(invoke=machine(Letter, each="letters"))
+    done = State(final=True)
+
+    begin = event(idle.to(writing), Work)
+    spread = event(idle.to(many), Work)
+    tell = event(writing.to.itself(internal=True), str)
+    tell_all = event(many.to.itself(internal=True), str)
+    done_invoke_letter = writing.to(done)
+    done_invoke_many = many.to(done)
+
+    def on_tell(self, payload: str, effects: Effects) -> None:
+        effects.send(payload, to="#_letter")
+
+    def on_tell_all(self, payload: str, effects: Effects) -> None:
+        effects.send(payload, to="#_many.1")
+
+
 class Ministry(Told, StateChart[Desk]):
     """Runs an office, which runs a letter."""
 
@@ -363,7 +385,7 @@ def postman() -> restate.VirtualObject:
 
 
 app = restate.app(
-    [*services(Office, Ministry, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
+    [*services(Office, Ministry, Careless, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
     journal_value_codec=Settings.from_environment().journal_codec,
 )
 letters_app = durable_fsm.app(Letter)

@@ -61,7 +61,14 @@ def test_the_snapshots_of_parent_and_child_name_each_other(family: Host) -> None
     machine = family.snapshot("Office", office)
     token = machine["machines"][0]["key"].rpartition("/")[2]
     assert machine["machines"] == [
-        {"id": "letter", "chart": "Letter", "key": f"{office}/letter/{token}", "state": "writing", "ended": False}
+        {
+            "id": "letter",
+            "chart": "Letter",
+            "key": f"{office}/letter/{token}",
+            "state": "writing",
+            "ended": False,
+            "failed": False,
+        }
     ]
     assert machine["parent"] is None
     assert family.snapshot("Letter", letter)["parent"] == {"chart": "Office", "key": office, "id": "letter"}

@@ -37,6 +37,8 @@ def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
         if found.status == Status.FAILED:
             failure: Row = found.record.get("failure") or {}
             message = failure.get("message", "")
+            if "machine" in failure:
+                message += f" That was in {failure['machine']}."
             yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {place} --help")
         if found.status == UNREADABLE:
             yield Diagnosis("unreadable", f"{place}: its snapshot cannot be read.", f"durable-fsm show {place}")

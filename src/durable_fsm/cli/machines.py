@@ -95,11 +95,15 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "data": view.data,
         "output": view.output,
         "failure": failure.get("message"),
+        "failed in": failure.get("machine"),
         "refused": refused.get("message"),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
         "timers": [f"{one['event']} at {one['due'] or '?'}" for one in view.timers],
         "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
-        "machines": [f"{one['chart']}/{one['key']}" for one in record.get("machines", ())],
+        "machines": [
+            f"{one['chart']}/{one['key']}" + (" (failed)" if one.get("failed") else "")
+            for one in record.get("machines", ())
+        ],
         "to be undone": [one["id"] for one in record.get("undo", ())],
         "stopping": [one["id"] for one in record.get("stopping", ())],
         "deferred": [one["event"] for one in record.get("deferred", ())],

@@ -127,7 +127,7 @@ def delivery_of(chart: Chart, machine: Snapshot, event: Event) -> AnyDelivery:
             undoes = chart.activities[running.id].undoes is not None
             return UndoEnded(running, told) if undoes else ActivityEnded(running, told)
     for child in machine.machines:
-        if child.token == event.token:
+        if child.token == event.token and not child.failed:
             return _of_child(chart, child, event)
     if event.invokeid and chart.policies.scxml and machine.status is Status.RUNNING:
         return LateChild()

@@ -54,7 +54,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
 
     `type` is the exception's class name, or `lost`, `deadline`, `timeout`, `cancelled` or `killed` where no exception was
     raised. `source` is the activity's id or the callback's name. For people, and not for decisions: `place` is where the
-    author's code raised it (`shop/work.py:42 in charge`), and `attempts` how often the step was tried.
+    author's code raised it (`shop/work.py:42 in charge`), `attempts` how often the step was tried, and `machine` the child
+    that has failed, as `chart/key`.
 
     A final state whose entry action returns a failure ends the machine with it. Its parent gets `error.invoke.<id>`; the
     caller of a workflow or a flow gets an error with this message, and with `code` as its status (500 without one).
@@ -67,6 +68,7 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     source: str = field(default_factory=str)  # stored where it is empty, too: only a plain default is omitted
     place: str = ""
     attempts: int = 0
+    machine: str = ""
 
 
 def with_facts(failure: Failure, facts: dict[str, Json]) -> Failure:

@@ -68,10 +68,11 @@ def end_of(machine: Working, id: str) -> None:
 def end_all(machine: Working) -> None:
     """The machine ends: nothing of it may arrive, run or be waited for any more.
 
-    Failed activities stay in the snapshot, to be repaired; work that is stopping keeps its deadline after a failure.
+    Failed activities and children stay in the snapshot, to be repaired; stopping work keeps its deadline after a failure.
     """
     for child in list(machine.machines.values()):
-        stop_machine(machine, child)
+        if machine.status is Status.DONE or not child.failed:
+            stop_machine(machine, child)
     for running in [running for running in machine.activities.values() if not running.failed]:
         if running.state is None:
             timers.forget(machine, running)
@@ -259,6 +260,7 @@ def part_ended(machine: Working, child: ChildMachine, part: int, each: Each) -> 
         joined = [one.result for one in parts]
         machine.event = changed(machine.event, name=f"done.invoke.{id}", payload=joined, invokeid=id)
     else:
+        machine.heard = child
         failed = at_index(part, failure)
         machine.event = changed(machine.event, name=f"error.invoke.{id}", payload=failed, invokeid=id)
     return True

@@ -202,6 +202,8 @@ class Macrostep(Working):
             self.failure = event.payload
             if self.answered is not None and self.event.payload is event.payload:
                 self.activities[self.answered.token] = changed(self.answered, parked=False, failed=True)
+            if self.heard is not None and self.event.payload is event.payload:
+                self.machines[self.heard.token] = changed(self.heard, failed=True)
 
     def stuck(self) -> NoReturn:
         taken = ", ".join(key for microstep in self.trace[-1:] for key in microstep.transitions)

@@ -17,7 +17,7 @@ from durable_fsm.core.effects import PARENT, Post
 from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, Snapshot
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 
 
 class Parent(Struct, frozen=True):
@@ -27,6 +27,10 @@ class Parent(Struct, frozen=True):
     key: str
     token: str
     id: str
+
+    def child(self, chart: str) -> str:
+        """The child, as `chart/key`."""
+        return f"{chart}/{child_key(self.key, self.id, self.token)}"
 
 
 class Message(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="event"):
@@ -75,12 +79,16 @@ class ChildEnd(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="e
     @classmethod
     def of(cls, machine: Snapshot, parent: Parent) -> ChildEnd:
         """How a child ended."""
-        return cls(parent.token, parent.id, machine.output, machine.failure)
+        failure = machine.failure
+        if failure is not None:
+            failure = changed(failure, machine=parent.child(machine.chart))
+        return cls(parent.token, parent.id, machine.output, failure)
 
     @classmethod
-    def lost(cls, parent: Parent, type: str, reason: str) -> ChildEnd:
-        """A child will not reach its end."""
-        return cls(parent.token, parent.id, error=Failure(type, reason, source=parent.id))
+    def lost(cls, chart: str, parent: Parent, type: str, reason: str) -> ChildEnd:
+        """A child of *chart* will not reach its end."""
+        failure = Failure(type, reason, source=parent.id, machine=parent.child(chart))
+        return cls(parent.token, parent.id, error=failure)
 
     def for_receiver(self) -> Event:
         """The event that the parent takes."""

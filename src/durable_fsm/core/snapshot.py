@@ -123,7 +123,7 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
     """A child machine that has not ended. `place` counts among the machines of its state, from 0.
 
     One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for
-    those of the others.
+    those of the others. One that has `failed` took this machine with it: it goes when its state is left, or with this one.
     """
 
     token: str
@@ -133,6 +133,7 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
     place: int
     part: int | None = None
     result: Json | UnsetType = UNSET
+    failed: bool = False
 
     @property
     def ended(self) -> bool:

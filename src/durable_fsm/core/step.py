@@ -278,6 +278,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
                 return run.finish(Outcome.TAKEN)
         case ChildEnded(child):
             del run.machines[child.token]
+            run.heard = child
             invocation.heard_from(run, child)
         case ChildMessage(child):
             invocation.heard_from(run, child)

@@ -192,6 +192,8 @@ class Turn:
         result = step(self.chart, before, changed(event, seed=self._seed, at=self.time))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
+        if isinstance(event.payload, Failure) and event.payload.machine:
+            note = note or {"machine": event.payload.machine}
         name = event.name if event.token is None else recorded_name(before, event)
         self._absorb(name, result, note=note, failure=event.payload if isinstance(event.payload, Failure) else None)
         return result.outcome

@@ -15,7 +15,7 @@ from durable_fsm.core.effects import Effect, Microstep, Outcome, Step
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.program import program_of
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.snapshot import Running, Snapshot
+from durable_fsm.core.snapshot import ChildMachine, Running, Snapshot
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import ActionError, InvalidPayload
 
@@ -33,7 +33,7 @@ class Working:
         to_invoke: states that were entered, and whose activities and machines begin when the macrostep ends.
         raised: names of the events that were raised since the last microstep.
         refusals: guards that said no, for the sender.
-        answered: the activity whose outcome the event is.
+        answered: the activity whose outcome the event is; `heard`, the child whose end it is.
         detached: whether that activity belongs to no state.
     """
 
@@ -65,6 +65,7 @@ class Working:
         self.raised: list[str] = []
         self.refusals: dict[str, None] = {}
         self.answered: Running | None = None
+        self.heard: ChildMachine | None = None
         self.detached = False
         self.seq = before.seq + 1
         self._tokens = 0

@@ -84,7 +84,7 @@ class ChildLinks:
 
     def report_lost(self, parent: Parent, kind: str, message: str) -> None:
         """Tell the parent that this machine will not reach its end."""
-        self._send(parent.chart, parent.key, ChildEnd.lost(parent, kind, message))
+        self._send(parent.chart, parent.key, ChildEnd.lost(self.chart.name, parent, kind, message))
 
     def _key_of(self, child: ChildMachine) -> str:
         return child_key(self.ctx.key(), child.id, child.token)
@@ -108,6 +108,7 @@ def family_of(machine: Snapshot, key: str, parent: Parent | None) -> dict[str, J
             "key": child_key(key, child.id, child.token),
             "state": child.state,
             "ended": child.ended,
+            "failed": child.failed,
         }
         for child in machine.machines
     ]

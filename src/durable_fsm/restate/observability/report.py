@@ -117,7 +117,8 @@ def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> N
         left = one.configuration
     was_failed = before is not None and before.status is Status.FAILED
     if after.status is Status.FAILED and after.failure is not None and not was_failed:
-        message = f"the machine has failed: {after.failure.message}"
+        within = f" (in {after.failure.machine})" if after.failure.machine else ""
+        message = f"the machine has failed{within}: {after.failure.message}"
         _report(logging.ERROR, "failed", message, error=after.failure.type, seq=after.seq)
 
 

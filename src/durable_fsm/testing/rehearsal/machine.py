@@ -258,8 +258,7 @@ class RehearsedMachine:
             try:
                 child.turn("create", act)
             except DurableFSMError as error:
-                failure = Failure(type(error).__name__, str(error), source=effect.id)
-                self.deliver(Event(f"error.invoke.{effect.id}", failure, Origin.PLATFORM, token=effect.token))
+                self.deliver(ChildEnd.lost(effect.chart.name, link, type(error).__name__, str(error)).for_receiver())
 
         self.world.post.append(start)
 
