@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from durable_fsm.admin.client import Admin, Row
+from durable_fsm.admin.failing_activities import Patience, failing_activities
 from durable_fsm.admin.inventory import UNREADABLE, MachineRow, charts_in, machines_of
+from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.core.snapshot import Status
 
 OVERDUE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One problem, and the command that solves it or shows more."""
-
-    kind: str
-    what: str
-    remedy: str
-
-
-def diagnoses(admin: Admin) -> Iterator[Diagnosis]:
+def diagnoses(admin: Admin, patience: Patience | None = None) -> Iterator[Diagnosis]:
     """Every problem of the server's machines, invocations and deployments."""
     for chart in charts_in(admin):
         yield from _machines(admin, chart)
+        yield from failing_activities(admin, chart, patience or Patience())
     yield from _invocations(admin)
     yield from _deployments(admin)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -10,8 +11,10 @@ from typing import Any, cast
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
+from durable_fsm.restate.activities.failing import FailingStep
+from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.names import StateKey
+from durable_fsm.restate.names import StateKey, answers_name
 
 BATCH = 500
 PARKED = "_parked"
@@ -27,6 +30,7 @@ class MachineRow:
         changed: time of the last entry of its history; None if it keeps no history.
         parked: number of deliveries that wait for a deployment that can take them.
         stuck: why the invocation that holds its key is backing off or paused; None if it is not.
+        failing: steps of its activities that fail, and are tried again.
         record: the stored snapshot.
     """
 
@@ -38,6 +42,7 @@ class MachineRow:
     changed: datetime | None
     parked: int
     stuck: str | None
+    failing: tuple[FailingStep, ...]
     record: Row = field(repr=False, compare=False)
 
     @property
@@ -51,6 +56,7 @@ class MachineRow:
             "changed": self.changed.isoformat(timespec="seconds") if self.changed is not None else None,
             "parked": self.parked or None,
             "stuck": self.stuck,
+            "failing": [_cell(step) for step in self.failing] or None,
         }
 
 
@@ -64,6 +70,7 @@ class Filter:
     older_than: timedelta | None = None
     parked: bool = False
     stuck: bool = False
+    failing: bool = False
 
     def admits(self, machine: MachineRow) -> bool:
         return (
@@ -73,6 +80,7 @@ class Filter:
             and (self.older_than is None or _is_older(machine.changed, self.older_than))
             and (not self.parked or machine.parked > 0)
             and (not self.stuck or machine.stuck is not None)
+            and (not self.failing or bool(machine.failing))
         )
 
 
@@ -81,9 +89,11 @@ def _is_older(changed: datetime | None, than: timedelta) -> bool:
 
 
 def charts_in(admin: Admin) -> list[str]:
-    """Names of the charts that have machines."""
+    """Names of the charts that have machines, or work that fails."""
     stored = admin.query(f"SELECT DISTINCT service_name FROM state WHERE key = '{StateKey.SNAPSHOT}'")
-    return sorted(row["service_name"] for row in stored)
+    failing = admin.query(f"SELECT DISTINCT service_name FROM state WHERE key LIKE '{StateKey.FAILING} %'")
+    companions = {row["service_name"].removesuffix(answers_name("")) for row in failing}
+    return sorted({row["service_name"] for row in stored} | companions)
 
 
 def machines_of(
@@ -92,6 +102,7 @@ def machines_of(
     """The machines of a chart in the order of their keys, read in batches while the caller iterates."""
     parked = _parked_deliveries(admin, chart)
     stuck = _stuck_invocations(admin, chart)
+    failing = failing_steps(admin, chart)
     after = ""
     while True:
         rows = admin.query(
@@ -102,7 +113,8 @@ def machines_of(
             key, record = row["service_key"], _record_in(row["value_utf8"])
             if record.get("gone"):  # the machine has ended, and its key stays taken
                 continue
-            found = _machine_row(chart, key, record, definition, parked.get(key, 0), stuck.get(key))
+            steps = tuple(step for step in failing.get(key, ()) if step.detached or step.token in _live(record))
+            found = _machine_row(chart, key, record, definition, parked.get(key, 0), stuck.get(key), steps)
             if wanted is None or wanted.admits(found):
                 yield found
         if len(rows) < BATCH:
@@ -117,6 +129,7 @@ def _machine_row(
     definition: Chart | None,
     parked: int,
     stuck: str | None,
+    failing: tuple[FailingStep, ...],
 ) -> MachineRow:
     leaves = record.get("configuration")
     if not isinstance(leaves, list):
@@ -131,6 +144,7 @@ def _machine_row(
         changed=_instant(tail[-1].get("at")) if tail else None,
         parked=parked,
         stuck=stuck,
+        failing=failing,
         record=record,
     )
 
@@ -155,6 +169,31 @@ def _active(chart: Chart | None, leaves: Iterable[str]) -> tuple[str, ...]:
     if chart is None or not known:
         return tuple(leaves)
     return tuple(index_of(chart).in_order(index_of(chart).with_ancestors(tuple(known))))
+
+
+def _cell(step: FailingStep) -> str:
+    place = f" at {step.place.partition(' in ')[0]}" if step.place else ""
+    since = instant(step.since).partition(".")[0]
+    return f"{step.work}: {step.type}{place}, attempt {step.attempt}, since {since}"
+
+
+def _live(record: Row) -> set[str]:
+    """Tokens of the jobs that the machine waits for; another machine, or an earlier life, may have left others."""
+    begun = [one.get("token", "") for name in ("activities", "stopping") for one in record.get(name, ())]
+    return {*begun, *(f"{done.get('token')}.undo" for done in record.get("undo", ()))}
+
+
+def failing_steps(admin: Admin, chart: str) -> dict[str, list[FailingStep]]:
+    """The steps that fail, by key of the machine; that of one that has ended may still be among them."""
+    rows = admin.query(
+        f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(answers_name(chart))}"
+        f" AND key LIKE '{StateKey.FAILING} %' ORDER BY service_key, key"
+    )
+    found: dict[str, list[FailingStep]] = {}
+    for row in rows:
+        with suppress(AttributeError, ValueError):  # of another build
+            found.setdefault(row["service_key"], []).append(FailingStep.decode(row["value_utf8"].encode()))
+    return found
 
 
 def _parked_deliveries(admin: Admin, chart: str) -> dict[str, int]:

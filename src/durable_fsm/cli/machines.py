@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import asdict
@@ -94,12 +95,13 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "events taken": view.seq,
         "data": view.data,
         "output": view.output,
-        "failure": failure.get("message"),
+        "failure": _why(failure) if failure else None,
         "failed in": failure.get("machine"),
         "refused": refused.get("message"),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
         "timers": [f"{one['event']} at {one['due'] or '?'}" for one in view.timers],
         "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
+        **_failing(record),
         "machines": [
             f"{one['chart']}/{one['key']}" + (" (failed)" if one.get("failed") else "")
             for one in record.get("machines", ())
@@ -111,6 +113,30 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
     }
     always = ("machine", "status", "states", "data")
     show({name: value for name, value in facts.items() if name in always or value not in (None, [])}, as_json)
+
+
+MOST = 10
+"""How many failing steps of a machine are shown: of a fan-out, a thousand may fail for the same reason."""
+
+
+def _why(error: Facts) -> str:
+    """A failure on one line: `KeyError: 'total' (shop/work.py:42 in charge)`."""
+    place = f" ({error['place']})" if error.get("place") else ""
+    often = f", after {error['attempts']} attempts" if error.get("attempts", 0) > 1 else ""
+    return f"{error['type']}: {error['message']}{place}{often}"
+
+
+def _failing(record: Facts) -> Facts:
+    """A line for each step of an activity that fails, and is tried again."""
+    found: Facts = {}
+    for name in ("activities", "stopping", "undo", "detached"):
+        for run in record.get(name, ()):
+            for step in run.get("failing", ()):
+                item = "" if step["item"] is None else f", item {step['item']}"
+                of = "" if step["attempts"] is None else f" of {step['attempts']}"
+                when = f"since {step['since']}, next at {step['next']}"
+                found[f"{run['id']}{item} fails"] = f"attempt {step['attempt']}{of}: {_why(step['error'])}; {when}"
+    return dict(itertools.islice(found.items(), MOST))
 
 
 @click.command("history")
@@ -125,10 +151,21 @@ def history(ref: MachineRef, connection: Connection, *, last: int, after: int | 
     """Show the history of CHART/KEY, oldest first."""
     with reached(connection, ref) as machine:
         found = list(machine.history(last=last) if after is None else machine.history(after=after))
+        now = {} if as_json else _failing(machine.snapshot().record)
     if as_json:
         show([entry.record for entry in found], as_json)
     else:
-        show([_row(entry) for entry in found] or f"{ref} keeps no history.", as_json)
+        show(_rows(found) or f"{ref} keeps no history.", as_json)
+        for what, why in now.items():
+            click.echo(f"now: {what}: {why}")
+
+
+def _rows(entries: list[Entry]) -> list[Facts]:
+    rows = [_row(entry) for entry in entries]
+    if all(row["failure"] is None for row in rows):
+        for row in rows:
+            del row["failure"]
+    return rows
 
 
 def _row(entry: Entry) -> Facts:
@@ -141,6 +178,7 @@ def _row(entry: Entry) -> Facts:
         "outcome": record.get("outcome"),
         "left": [state for step in steps for state in step.get("exited", ())],
         "entered": [state for step in steps for state in step.get("entered", ())],
+        "failure": _why(record["failure"]) if "failure" in record else None,
         "note": record.get("note"),
     }
 
@@ -160,12 +198,18 @@ def watch(ref: MachineRef, connection: Connection, *, interval: timedelta, as_js
         view = machine.snapshot()
         if not as_json:
             click.echo(f"{ref} is {view.status} in {words(list(view.configuration))}")
+        told: Facts = {}
         while view.status is Status.RUNNING:
             time.sleep(interval.total_seconds())
             for entry in machine.history(after=seen):
                 seen = entry.n
                 click.echo(json.dumps(entry.record) if as_json else _line(entry))
             view = machine.snapshot()
+            failing = {} if as_json else _failing(view.record)
+            for what, why in failing.items():
+                if told.get(what) != why:
+                    click.echo(f"now: {what}: {why}")
+            told = failing
         for entry in machine.history(after=seen):
             click.echo(json.dumps(entry.record) if as_json else _line(entry))
 

@@ -19,7 +19,7 @@ from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
-    from durable_fsm.admin.diagnosis import Diagnosis
+    from durable_fsm.admin.problems import Diagnosis
 
 KNOWN = ((1, 7),)
 """Versions of the Restate server, without the last number, on which everything is tested."""
@@ -39,6 +39,7 @@ KNOWN = ((1, 7),)
 @click.option(
     "--stuck", is_flag=True, help="Only machines whose key is blocked by an invocation that makes no progress."
 )
+@click.option("--failing", is_flag=True, help="Only machines with an activity that fails and is tried again.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many.")
 @click.option("--chart", "target", metavar="TARGET", help="The definition, to know which states contain others.")
 @json_option
@@ -53,6 +54,7 @@ def list_machines(
     failed: bool,
     parked: bool,
     stuck: bool,
+    failing: bool,
     limit: int,
     target: str | None,
     as_json: bool,
@@ -63,13 +65,13 @@ def list_machines(
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
-    wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck)
+    wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck, failing)
     chart = locate_chart(target).chart if target is not None else None
     with Admin(connection.admin, connection.http()) as admin:
         found = list(itertools.islice(machines_of(admin, name, wanted, chart), limit + 1))
     rows = [one.row for one in found[:limit]]
     if not as_json:
-        empty = [name for name in ("changed", "parked", "stuck") if all(row[name] is None for row in rows)]
+        empty = [name for name in ("changed", "parked", "stuck", "failing") if all(row[name] is None for row in rows)]
         rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
     show(rows or (rows if as_json else f"No machine of {name} matches."), as_json)
     if len(found) > limit:
@@ -79,8 +81,20 @@ def list_machines(
 @click.command("doctor")
 @click.argument("targets", nargs=-1)
 @connected
+@click.option(
+    "--attempts",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Report an activity after so many failed attempts, …",
+)
+@click.option(
+    "--failing-for", type=DurationType(), default="1m", show_default=True, help="… or when it has failed for this time."
+)
 @json_option
-def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -> None:
+def doctor(
+    targets: tuple[str, ...], connection: Connection, *, attempts: int, failing_for: timedelta, as_json: bool
+) -> None:
     """Look for problems of servers, machines, invocations and deployments, and print a remedy for each.
 
     With TARGETS ('module:Name' or 'file.py:Name') also check the subscriptions that these charts declare. Exits with 1
@@ -88,10 +102,11 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.diagnosis import diagnoses
+    from durable_fsm.admin.failing_activities import Patience
 
     charts = [locate_chart(target).chart for target in targets]
     with Admin(connection.admin, connection.http()) as admin:
-        found = [*_about_servers(admin, connection), *diagnoses(admin)]
+        found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for))]
         for chart in charts:
             found += _about_topics(admin, chart)
     if as_json:
@@ -108,7 +123,7 @@ def doctor(targets: tuple[str, ...], connection: Connection, *, as_json: bool) -
 def _about_servers(admin: Admin, connection: Connection) -> Iterator[Diagnosis]:
     from httpx import HTTPError
 
-    from durable_fsm.admin.diagnosis import Diagnosis
+    from durable_fsm.admin.problems import Diagnosis
 
     version = str(admin.ask("GET", "/version")["version"])
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) not in KNOWN:
@@ -128,8 +143,8 @@ def _about_servers(admin: Admin, connection: Connection) -> Iterator[Diagnosis]:
 
 def _about_topics(admin: Admin, chart: object) -> Iterator[Diagnosis]:
     from durable_fsm.admin.client import AdminRefused
-    from durable_fsm.admin.diagnosis import Diagnosis
     from durable_fsm.admin.kafka_subscriptions import changes
+    from durable_fsm.admin.problems import Diagnosis
     from durable_fsm.core.chart import Chart
 
     assert isinstance(chart, Chart)

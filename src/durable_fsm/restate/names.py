@@ -136,8 +136,8 @@ def activities_name(chart: Chart) -> str:
     return f"{name}.{suffix}" if suffix == chart.version else f"{name}.{suffix}-{digest_of(chart.version)}"
 
 
-def answers_name(chart: Chart) -> str:
-    return f"{chart.name}.callbacks"
+def answers_name(chart: str) -> str:
+    return f"{chart}.callbacks"
 
 
 def limits_name(chart: Chart) -> str:

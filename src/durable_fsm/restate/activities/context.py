@@ -83,7 +83,7 @@ class JobContext:
                 if ended.terminal or number == retry.attempts:
                     raise Failed(changed(ended.error, attempts=number))
                 pause = retry.delay(number)
-                report.retried(self._activity, name, number, ended.error, pause)
+                report.retried(self._activity, name, number, ended.error, pause, since=failures.since)
                 failures.failed(number, ended.at, ended.error, pause)
                 await self.sleep(pause)
 

@@ -91,7 +91,7 @@ class ExternalAnswers:
 
     def __init__(self, ctx: restate.Context, chart: Chart, key: str, token: str) -> None:
         self.ctx = ctx
-        self._companion = answers_name(chart)
+        self._companion = answers_name(chart.name)
         self._key = key
         self._token = token
         self._open: dict[str, ExternalAnswer] = {}
@@ -123,7 +123,7 @@ class ExternalAnswers:
 def companion(chart: Chart) -> restate.VirtualObject:
     """The object that lists the pending callbacks of a chart's machines, and the steps that fail."""
     service = restate.VirtualObject(
-        answers_name(chart),
+        answers_name(chart.name),
         description=f"Lists the callbacks that activities of {chart.name} wait for, and their steps that fail.",
         ingress_private=True,
         invocation_retry_policy=FOR_EVER,

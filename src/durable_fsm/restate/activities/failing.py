@@ -62,6 +62,12 @@ class FailingStep(WireRecord, frozen=True):
     invocation: str = ""
 
     @property
+    def work(self) -> str:
+        """The activity, and the item of a fan-out or the undo, as people name them."""
+        item = "" if self.part is None else f", item {self.part}"
+        return f"{'undo of ' if self.undo else ''}{self.activity}{item}"
+
+    @property
     def state_key(self) -> str:
         part = "" if self.part is None else f"/{self.part}"
         return f"{StateKey.FAILING} {self.token}{part} {self.step}"
@@ -92,7 +98,7 @@ class StepFailures:
 
     def __init__(self, ctx: restate.Context, chart: Chart, activity: Activity, job: ActivityJob, step: str) -> None:
         self._ctx = ctx
-        self._companion = answers_name(chart)
+        self._companion = answers_name(chart.name)
         self._activity = activity
         self._job = job
         self._step = step
@@ -107,6 +113,11 @@ class StepFailures:
         if is_over and self._known is not None:
             self._send("heal", self._known)
 
+    @property
+    def since(self) -> int | None:
+        """When the first attempt failed; None if none has."""
+        return None if self._known is None else self._known.since
+
     def failed(self, attempt: int, at: int, failure: Failure, pause: timedelta) -> None:
         """Tell that an attempt has failed at this time, and after which pause the next one begins."""
         self._known = FailingStep(
@@ -114,7 +125,7 @@ class StepFailures:
             activity=self._activity.id,
             step=self._step,
             attempt=attempt,
-            since=at if self._known is None else self._known.since,
+            since=self.since or at,
             at=at,
             next=at + milliseconds(pause),
             type=failure.type,

@@ -97,7 +97,7 @@ async def delete(
             if not child.ended:
                 links.stop(child.token)
         if any(one.activities for one in chart.served):
-            ctx.generic_send(answers_name(chart), "clear", b"", key=ctx.key())
+            ctx.generic_send(answers_name(chart.name), "clear", b"", key=ctx.key())
         for token, invocation in handles.items():
             if token != except_timer:
                 ctx.cancel_invocation(invocation)

@@ -162,9 +162,9 @@ class MachineHandlers(HostedChart):
         callbacks = failing = b"[]"
         may_wait = any(running.id in self._may_wait_for_callbacks for running in machine.activities)
         if may_wait:
-            callbacks = await ctx.generic_call(answers_name(self.chart), "pending", b"", key=ctx.key())
+            callbacks = await ctx.generic_call(answers_name(self.name), "pending", b"", key=ctx.key())
         if machine.activities or machine.stopping or machine.undo or any(one.detached for one in self.chart.served):
-            failing = await ctx.generic_call(answers_name(self.chart), "failing", b"", key=ctx.key())
+            failing = await ctx.generic_call(answers_name(self.name), "failing", b"", key=ctx.key())
         return WorkInProgress(callbacks, by_token(failing))
 
     def _upgraded_if_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:

@@ -23,6 +23,7 @@ from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Taken
+from durable_fsm.restate.clock import instant
 from durable_fsm.restate.observability import redaction, tracing
 from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log
 
@@ -177,11 +178,14 @@ def begun(activity: Activity, job: str, *, undo: bool = False) -> None:
 
 
 @_harmless
-def retried(activity: Activity, step: str, attempt: int, failure: Failure, pause: timedelta) -> None:
-    """An attempt of a step has failed, and there will be another after this pause."""
+def retried(
+    activity: Activity, step: str, attempt: int, failure: Failure, pause: timedelta, *, since: int | None
+) -> None:
+    """An attempt of a step has failed, and there will be another after this pause; they fail *since* an instant."""
+    earlier = "" if since is None else f" It fails since {instant(since)}."
     message = (
         f"attempt {attempt} of '{step}' in activity '{activity.id}' failed: {_failed(failure)}."
-        f" Next in {pause.total_seconds():g} s."
+        f"{earlier} Next in {pause.total_seconds():g} s."
     )
     facts: dict[str, Any] = {"activity": activity.id, "step": step, "attempt": attempt, "error": failure.type}
     facts["place"] = failure.place

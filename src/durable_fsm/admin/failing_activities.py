@@ -1,0 +1,91 @@
+"""Findings about activities that fail and are tried again: one for each cause, however many machines it holds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from durable_fsm.admin.client import Admin, literal
+from durable_fsm.admin.inventory import failing_steps, machines_of
+from durable_fsm.admin.problems import Diagnosis
+from durable_fsm.restate.activities.failing import FailingStep
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often, or for how long, an activity must fail to be reported."""
+
+    attempts: int = 2
+    failing_for: timedelta = timedelta(minutes=1)
+
+    def is_over(self, step: FailingStep, now: datetime) -> bool:
+        return step.attempt >= self.attempts or now - _instant(step.since) >= self.failing_for
+
+
+class Cause(NamedTuple):
+    """Steps that fail at the same place, with the same exception."""
+
+    activity: str
+    undo: bool
+    type: str
+    place: str
+
+
+def failing_activities(admin: Admin, chart: str, patience: Patience) -> Iterator[Diagnosis]:
+    """The activities of a chart that fail, by cause."""
+    now = datetime.now(UTC)
+    causes: dict[Cause, list[tuple[str, FailingStep]]] = {}
+    for key, step in _failing(admin, chart):
+        if patience.is_over(step, now):
+            causes.setdefault(Cause(step.activity, step.undo, step.type, step.place), []).append((key, step))
+    for cause, found in sorted(causes.items()):
+        yield _diagnosis(admin, chart, cause, found)
+
+
+def _failing(admin: Admin, chart: str) -> Iterator[tuple[str, FailingStep]]:
+    """The failing steps that someone still waits for, and those of detached work, each with the key of its machine."""
+    known: set[str] = set()
+    for machine in machines_of(admin, chart):
+        known.add(machine.key)
+        yield from ((machine.key, step) for step in machine.failing)
+    for key, steps in failing_steps(admin, chart).items():
+        if key not in known:
+            # A flow has no machine; its key is its life, with which its tokens begin.
+            yield from ((key, step) for step in steps if step.detached or step.token.startswith(f"{key}."))
+
+
+def _diagnosis(admin: Admin, chart: str, cause: Cause, found: list[tuple[str, FailingStep]]) -> Diagnosis:
+    keys = {key for key, _ in found}
+    key, worst = max(found, key=lambda one: one[1].attempt)
+    since = min(_instant(step.since) for _, step in found).isoformat(timespec="seconds")
+    work = f"{'the undo of ' if cause.undo else ''}activity '{cause.activity}'"
+    machines = "1 machine" if len(keys) == 1 else f"{len(keys)} machines"
+    what = f"{chart}: {work} of {machines} fails: {worst.type}: {worst.message}"
+    what += f" ({cause.place})" if cause.place else ""
+    what += f", since {since}, up to {worst.attempt} attempts, e.g. {chart}/{key}."
+    remedy = f"durable-fsm show {chart}/{key}; correct the code, and deploy it in the same place"
+    older = _older_deployment(admin, worst)
+    if older is not None:
+        remedy += f": its attempts run on the older deployment at {older}"
+    return Diagnosis("failing", what, remedy)
+
+
+def _older_deployment(admin: Admin, step: FailingStep) -> str | None:
+    """Where the attempts of the step run, if that is not the newest deployment of their service."""
+    rows = admin.query(
+        "SELECT pinned_deployment_id, target_service_name FROM sys_invocation"
+        f" WHERE id = {literal(step.invocation)} AND pinned_deployment_id IS NOT NULL"
+    )
+    for row in rows:
+        services = admin.ask("GET", "/services")["services"]
+        newest = {service["name"]: service["deployment_id"] for service in services}
+        if newest.get(row["target_service_name"]) != row["pinned_deployment_id"]:
+            deployment = admin.ask("GET", f"/deployments/{row['pinned_deployment_id']}")
+            return str(deployment.get("uri") or deployment.get("arn"))
+    return None
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
