@@ -6,6 +6,7 @@ with the reason and a remedy.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     Args:
         definition: a python-statemachine `StateChart` or `StateMachine` class, a `TransitionsConfig` or a `Machine` of
-            transitions, the path of an .scxml, .json or .yaml document, or a chart, which is returned as it is.
+            transitions, a model that makes its own machine, or the class of such models, the path of an .scxml, .json or .yaml document, or a chart, which is returned as it is.
         trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
@@ -38,7 +39,7 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     if documents.reads(definition):
         return documents.chart_from(definition, trusted=trusted)
-    if type(definition).__module__.partition(".")[0] in ("transitions", "durable_fsm") or _is_machine(definition):
+    if "transitions" in sys.modules:  # otherwise the definition is not from there; the library may not be installed
         from durable_fsm.frontends import transitions
 
         if transitions.reads(definition):
@@ -47,8 +48,3 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         f"{definition!r} is not a statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
         " Machine, or the path of a document."
     )
-
-
-def _is_machine(definition: object) -> bool:
-    """True for a machine of the transitions library, which may not be installed."""
-    return any(base.__module__.partition(".")[0] == "transitions" for base in type(definition).__mro__)

@@ -31,7 +31,9 @@ class LocatedChart:
 
 
 def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) -> LocatedChart:
-    """Import the definition that *target* names, or read the document. A class is never instantiated.
+    """Import the definition that *target* names, or read the document.
+
+    No class is called, except one of transitions that makes its own machine.
 
     Args:
         target: `module:Name`, `file.py:Name` or the path of a document.

@@ -32,7 +32,7 @@ def test_a_member_that_callbacks_cannot_ask_for_is_a_warning_where_the_event_is_
         chart_from(Log)
 
 
-def test_the_same_in_a_configuration() -> None:
+def test_a_configuration_with_such_a_payload_is_refused() -> None:
     def note(event: str) -> None: ...
 
     log = TransitionsConfig(
@@ -43,7 +43,7 @@ def test_the_same_in_a_configuration() -> None:
         events={"report": Report},
     )
 
-    with pytest.warns(DefinitionWarning, match=r"the payload of 'report' has 'event'"):
+    with pytest.raises(DefinitionError, match=r"the payload of 'report' has 'event'"):
         chart_from(log)
 
 

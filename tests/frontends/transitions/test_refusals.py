@@ -170,7 +170,7 @@ def test_a_live_model_that_cannot_be_stored_is_refused() -> None:
     machine = Machine(Given(object()), states=["A"], initial="A", auto_transitions=False)  # type: ignore[arg-type]
 
     (problem,) = problems(machine)
-    assert problem.startswith("Given cannot be stored as JSON: a object would not come back as it was")
+    assert problem.startswith("attribute 'n' cannot be stored as JSON: a object would not come back as it was")
 
 
 def test_a_clock_in_a_callback_is_seen_with_send_event_too() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, cast
 
 from durable_fsm.core.chart import Callback, Guard
@@ -17,6 +19,7 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import (
     MISSING,
+    Arguments,
     ByName,
     Call,
     Report,
@@ -28,6 +31,9 @@ from durable_fsm.frontends.arguments import (
     written,
 )
 from durable_fsm.frontends.transitions.models import CallbackMoment, ModelNames, moment, now
+
+OURS = ("effects", "ids")
+"""Names of arguments that no sender fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class ModelCallbacks(ByName):
     """Resolves callbacks: methods and attributes of the model, functions, and dotted paths to functions.
 
     `models` are the objects that a live machine drives. Their bound methods are replaced by those of the data.
+
+    Callbacks of a live machine were written for the library, so that every argument is the sender's; they may ask for
+    `effects` and `ids`, too. In a configuration other names have a meaning as well. There a sender's argument of such a
+    name is an error, and not left out in silence.
     """
 
     def __init__(
@@ -88,6 +98,7 @@ class ModelCallbacks(ByName):
         *,
         send_event: bool,
         models: Collection[object] = (),
+        live: bool = False,
     ) -> None:
         self.model = model
         self.fields = fields
@@ -105,7 +116,10 @@ class ModelCallbacks(ByName):
             "ids": lambda scope: scope.ids,
             "event_data": lambda scope: self.taken(scope).data,
         }
-        always = ("data", "model", "payload", "event", "effects", "ids")
+        always: tuple[str, ...] = ("data", "model", "payload", "event", "effects", "ids")
+        if live:
+            provided = {name: provided[name] for name in OURS}
+            always = OURS
         super().__init__(provided, problem, always=always)
 
     # ── for the reader ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,6 +257,29 @@ class ModelCallbacks(ByName):
         """Nothing: callbacks of the library get the arguments of the event, and no others."""
         return {}
 
+    def arguments_of(self, function: Callable[..., object], *, skip: int) -> Arguments | None:
+        """See `ByName`. An argument of the sender with a name of ours is refused: the library would pass it."""
+        found = super().arguments_of(function, skip=skip)
+        if found is None:
+            return None
+        named = {*list(inspect.signature(function).parameters)[skip:]}
+        # A function has no other way to the data than this name; a method has its self.
+        clashes = named & self.provided.keys() - {*OURS, *(() if skip else ("data", "model", "payload"))}
+        if not clashes:
+            return found
+        name = getattr(function, "__qualname__", repr(function))
+
+        def read(scope: Scope) -> tuple[list[Any], dict[str, Any]]:
+            payload = scope.event.payload
+            if isinstance(payload, list) or (isinstance(payload, dict) and clashes & payload.keys()):
+                clash = min(clashes)
+                raise TypeError(
+                    f"the sender's argument and ours of {name} are both called '{clash}'; rename the parameter"
+                )
+            return found(scope)
+
+        return read
+
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _resolve(self, name: Any) -> tuple[Call | None, Location | None]:
@@ -276,6 +313,13 @@ class ModelCallbacks(ByName):
         """Call a function as it is; of a method bound to a live model, call that of the data."""
         if inspect.ismethod(function) and any(function.__self__ is model for model in self.models):
             return self._called(function.__func__, skip=1, bound=True), written(function.__func__)
+        owner = getattr(function, "__self__", None)
+        if inspect.ismethod(function) and not isinstance(owner, type | ModuleType | logging.Logger):
+            what = f"callback {function.__qualname__} belongs to a {type(owner).__name__}, which is not the model: all machines"
+            remedy = "Make it a method of the model, or a function of the data."
+            self.problem(
+                f"{what} of a process would share that object, and none would store it.", remedy, written(function)
+            )
         return self._called(function, skip=0, bound=False), written(function)
 
     def _called(self, function: Any, *, skip: int, bound: bool) -> Call:

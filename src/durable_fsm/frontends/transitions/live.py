@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
+from transitions import Machine
 from transitions.extensions import HierarchicalMachine
 from transitions.extensions import states as features
 from transitions.extensions.asyncio import AsyncMachine
@@ -40,13 +41,16 @@ Told = tuple[str, str]
 class Model:
     """The data of a chart, before the library's methods are added to it.
 
-    `make` makes a fresh instance where calling `cls` does not: a copy of a live model's attributes.
+    `make` makes a fresh instance where calling `cls` does not: a copy of a live model's attributes, the `prototype`.
+    `engine` has the names of attributes that hold the library's machine, which are not data.
     """
 
     cls: type | None
     fields: frozenset[str] = frozenset()
     make: Callable[[], object] | None = None
     live: tuple[object, ...] = ()
+    prototype: Mapping[str, object] = field(default_factory=dict[str, object])
+    engine: frozenset[str] = frozenset()
 
 
 def model_of(config: TransitionsConfig) -> Model:
@@ -57,20 +61,23 @@ def model_of(config: TransitionsConfig) -> Model:
 def model_in(machine: Any) -> Model:
     """The model of a live machine. Its attributes, as they are now, are what every machine of the chart begins with."""
     live = tuple(cast("Iterable[object]", machine.models))
+    if len(live) > 1 and _without_engine(machine) is None:  # Machine() is its own model; others were added
+        live = tuple(one for one in live if one is not machine)
     if not live:
         return Model(None)
     cls: type | None = type(live[0])
-    kept = vars(live[0])
+    kept = cast("dict[str, object]", getattr(live[0], "__dict__", {}))
     if live[0] is machine:
         cls, kept = _without_engine(machine), _own_attributes(machine)
-    if cls is None or declared_fields(cls):
+    engine = frozenset(name for name, value in kept.items() if isinstance(value, Machine))
+    if cls is None or (declared_fields(cls) and not engine):
         return Model(cls, declared_fields(cls) if cls is not None else frozenset(), None, live)
     prototype = {
         name: value
         for name, value in kept.items()
-        if name != machine.model_attribute and not isinstance(value, partial | FunctionWrapper)
+        if name != machine.model_attribute and name not in engine and not isinstance(value, partial | FunctionWrapper)
     }
-    return Model(cls, frozenset(prototype), _copies(cls, prototype), live)
+    return Model(cls, frozenset(prototype), _copies(cls, prototype), live, prototype, engine)
 
 
 def _copies(cls: type, prototype: Mapping[str, object]) -> Callable[[], object]:
@@ -98,7 +105,7 @@ def _own_attributes(machine: object) -> dict[str, object]:
     library: Any = next(base for base in type(machine).__mro__ if _is_library(base))
     with warnings.catch_warnings(action="ignore"):
         bare = vars(cast("object", library(model=None, states=["initial"], auto_transitions=False)))
-    return {name: value for name, value in vars(machine).items() if name not in bare and not name.startswith("_")}
+    return {name: value for name, value in vars(machine).items() if name not in bare}
 
 
 def _is_library(cls: type) -> bool:
@@ -159,12 +166,12 @@ def _strange(model: Model) -> Iterator[Told]:
     names = dict.fromkeys(type(live).__name__ for live in model.live)
     if len(names) > 1:
         yield f"it drives models of several classes: {', '.join(names)}.", "Make a machine of each."
-    if model.cls is not None and model.make is not None:
+    for name, value in model.prototype.items():
         try:
-            native(vars(model.make()))
+            native(value, f"$.{name}")
         except Misfit as misfit:
-            remedy = "Use a pydantic model or a dataclass, or keep it elsewhere."
-            yield f"{model.cls.__name__} cannot be stored as JSON: {misfit}.", remedy
+            remedy = "Keep it outside of the model, or give the model a data type: a pydantic model or a dataclass."
+            yield f"attribute '{name}' cannot be stored as JSON: {misfit}.", remedy
 
 
 def starts_of(state: Any) -> list[str]:

@@ -59,7 +59,9 @@ moment: ContextVar[CallbackMoment] = ContextVar("moment")
 # ── what the library adds to models ───────────────────────────────────────────────────────────────────────────────────
 
 
-def model_type(declared: type, fields: Collection[str], names: ModelNames, problem: Report) -> type | None:
+def model_type(
+    declared: type, fields: Collection[str], names: ModelNames, problem: Report, engine: Collection[str] = ()
+) -> type | None:
     """The model's class with what the library adds to models: triggers, `is_<state>()`, `may_<event>()` and `state`.
 
     Args:
@@ -67,6 +69,7 @@ def model_type(declared: type, fields: Collection[str], names: ModelNames, probl
         fields: names of its instances' attributes, which an added method must not hide.
         names: the names to add.
         problem: called with each reason why they cannot be added.
+        engine: names of attributes that hold the library's machine, which never runs here.
     """
     added: dict[str, Any] = {"trigger": _any_trigger, "may_trigger": _may_any}
     for name in names.triggers:
@@ -86,6 +89,7 @@ def model_type(declared: type, fields: Collection[str], names: ModelNames, probl
         problem(what, "Remove it: the snapshot knows the state.", None)
     else:
         kept[names.attribute] = property(_active, _unassignable)
+    kept |= {name: property(_no_engine(name)) for name in engine}
     metaclass: Any = type(declared)
     body = {"__module__": declared.__module__, "__qualname__": declared.__qualname__, "__slots__": (), **kept}
     try:
@@ -157,6 +161,13 @@ def _active(_: object) -> object:
 
 def _unassignable(_: object, __: object) -> NoReturn:
     raise AttributeError("the state of a machine is changed by its transitions only")
+
+
+def _no_engine(name: str) -> Callable[[object], NoReturn]:
+    def missing(_: object) -> NoReturn:
+        raise AttributeError(f"self.{name} is the library's machine, which never runs here; ask the model itself")
+
+    return missing
 
 
 def now() -> CallbackMoment:

@@ -45,6 +45,7 @@ from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
 from durable_fsm.frontends.transitions.models import ModelNames, model_type
+from durable_fsm.frontends.transitions.owners import machine_of, owns_a_machine
 from durable_fsm.frontends.transitions.tree import LibraryEdge, Tree
 from durable_fsm.frontends.transitions.work import ConfiguredWork
 from durable_fsm.frontends.values import Plain, Typed
@@ -54,15 +55,16 @@ RESTING = "itself"
 """Last part of the id of a state that means "in the parent, and in none of its children"."""
 
 _charts: WeakKeyDictionary[TransitionsConfig, Chart] = WeakKeyDictionary()
+_classes: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
 
 
 def reads(definition: object) -> bool:
-    """True for a definition of transitions."""
-    return isinstance(definition, TransitionsConfig | Machine)
+    """True for a definition of transitions: a configuration, a machine, or a model that makes its own machine."""
+    return isinstance(definition, TransitionsConfig | Machine) or owns_a_machine(definition)
 
 
 def chart_from(definition: object, read: ReadChart) -> Chart:
-    """The chart of a configuration, made once; or of a machine as it is now. *read* reads the charts that it names.
+    """The chart of a configuration or a class, made once; or of a machine as it is now. *read* reads charts it names.
 
     Raises:
         DefinitionError: with every problem found.
@@ -73,7 +75,15 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
                 chart = MachineReader(built(definition), definition, model_of(definition), read).chart()
             _charts.setdefault(definition, chart)  # if another thread was faster, its chart is the one
         return _charts[definition]
-    machine = cast("Any", definition)
+    if isinstance(definition, type):
+        if definition not in _classes:
+            _classes.setdefault(definition, _live(machine_of(definition), read))
+        return _classes[definition]
+    return _live(machine_of(definition), read)
+
+
+def _live(machine: Any, read: ReadChart) -> Chart:
+    """The chart of a machine as it is now."""
     model = model_in(machine)
     name = machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
     place = written(model.cls) or written(type(machine)) or Location("", 0)
@@ -103,9 +113,18 @@ class MachineReader:
             override=bool(machine.model_override),
         )
         self.auto = {names.of_state("to", id) for id in self.library} if machine.auto_transitions else set[str]()
-        lent = model_type(model.cls, model.fields, names, self.problem) if model.cls is not None else None
+        self.is_live = not config.states  # see `_live`
+        lent = None
+        if model.cls is not None:
+            lent = model_type(model.cls, model.fields, names, self.problem, model.engine)
         self.callbacks = ModelCallbacks(
-            lent, model.fields, names, self.problem, send_event=bool(machine.send_event), models=model.live
+            lent,
+            model.fields,
+            names,
+            self.problem,
+            send_event=bool(machine.send_event),
+            models=model.live,
+            live=self.is_live,
         )
         self.last = self._last()
 
@@ -114,7 +133,7 @@ class MachineReader:
     def chart(self) -> Chart:
         for what, remedy in limits(self.machine, self.library, self.model):
             self.problem(what, remedy)
-        if not self.config.states and any(not edge.event for edge in self.edges):  # a live machine, see `chart_from`
+        if self.is_live and any(not edge.event for edge in self.edges):
             remedy = "Give it a name. In a TransitionsConfig the trigger '' means a transition without an event."
             self.problem("it has the trigger '', which only code inside the process could call.", remedy)
         data = self._data()
@@ -174,7 +193,10 @@ class MachineReader:
 
     def _judge(self, chart: Chart) -> None:
         """Warn of suspicious parts, for which the library does not look."""
-        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked)):
+        for finding in hidden_members(chart, self.callbacks.asked):
+            self.problem(finding.what, finding.remedy)
+        self.problem.refuse_if_any()
+        for finding in findings(chart):
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(

@@ -1,0 +1,51 @@
+"""Make an instance of an author's class while a definition is read, and say where that fails."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from durable_fsm.core.values import Location
+from durable_fsm.frontends.arguments import FoundProblem, written
+
+HERE = str(Path(__file__).parents[1])
+"""The directory of this package."""
+
+
+class CannotMake(Exception):
+    """An author's class cannot be called without arguments; `found` says why, what to do, and where."""
+
+    def __init__(self, found: FoundProblem) -> None:
+        super().__init__(found[0])
+        self.found = found
+
+
+def made(cls: type, remedy: str = "Give every argument a default.") -> Any:  # Any: whatever the author's class makes
+    """Call a class without arguments.
+
+    Args:
+        remedy: what to do if it needs arguments.
+
+    Raises:
+        CannotMake: it raises. The place is the author's own line, if the error comes from there.
+    """
+    try:
+        return cls()
+    except Exception as error:
+        raise CannotMake(why(cls, error, remedy)) from error
+
+
+def why(thing: Any, error: Exception, remedy: str = "Give every argument a default.") -> FoundProblem:
+    """Why calling a class or a function failed. Arguments are to blame only if the call itself was refused."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is our own call
+    own = [frame for frame in frames if not _is_of_a_library(frame.filename)]
+    name = getattr(thing, "__name__", repr(thing))
+    if not frames and isinstance(error, TypeError):
+        return f"{name}() fails: {error}.", remedy, written(thing)
+    place = Location(own[-1].filename, own[-1].lineno or 0) if own else written(thing)
+    return f"{name}() fails: {type(error).__name__}: {error}.", "Mend that line: it runs for every machine.", place
+
+
+def _is_of_a_library(file: str) -> bool:
+    return "site-packages" in Path(file).parts or file.startswith(HERE)
