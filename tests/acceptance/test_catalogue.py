@@ -61,10 +61,9 @@ def test_each_application_runs_alone_wherever_dev_is_called(tmp_path: Path) -> N
     program = """
 import sys
 from durable_fsm.cli.app_arg import find_app
-from durable_fsm.frontends.locate import locate_object
-from durable_fsm.restate.app import charts_of
+from durable_fsm.frontends.locate import locate_charts
 for place in sys.argv[1:]:
-    print(*[chart.name for chart in charts_of(locate_object(find_app(place).target))])
+    print(*[chart.name for chart in locate_charts(find_app(place).target)])
 """
 
     found = subprocess.run(

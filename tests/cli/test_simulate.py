@@ -117,8 +117,11 @@ def test_a_line_that_cannot_be_followed_ends_the_run_with_code_2(line: str, mess
         ),
         ("nowhere:Lamp", "'nowhere' cannot be imported: there is no module 'nowhere'."),
         ("nowhere.py:Lamp", "There is no file 'nowhere.py'."),
-        (LAMP.replace(":Lamp", ":Lmap"), "has no 'Lmap'. It has 'Lamp'."),
-        (LAMP.replace(":Lamp", ":NotAChart"), "is not a statechart. It has 'Lamp'."),
+        (LAMP.replace(":Lamp", ":Lmap"), "has no 'Lmap'. It has 'Lamp' (statechart), 'Press' (class),"),
+        (
+            LAMP.replace(":Lamp", ":NotAChart"),
+            "is a class, neither a statechart nor an application. It has 'Lamp' (statechart),",
+        ),
     ],
 )
 def test_a_target_that_leads_nowhere_says_why(target: str, message: str) -> None:

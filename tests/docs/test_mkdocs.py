@@ -141,10 +141,10 @@ FENCES = {
         "there_is_none:Door",
         "'there_is_none:Door': 'there_is_none' cannot be imported: there is no module 'there_is_none'.",
     ),
-    "no such name": ("shop_of_docs:Dor", "'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door'."),
+    "no such name": ("shop_of_docs:Dor", "'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door' (statechart)"),
     "no chart": (
         "shop_of_docs:STREETS",
-        "'shop_of_docs:STREETS': 'shop_of_docs:STREETS' is not a statechart. It has 'Door'.",
+        "'shop_of_docs:STREETS': 'shop_of_docs:STREETS' is an int, neither a statechart nor an application.",
     ),
     "no name": (
         "shop_of_docs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import warnings
 from importlib import import_module
 
@@ -63,6 +64,8 @@ class Main(click.Group):
         Raises:
             CommandError: Instead of every other error.
         """
+        # Only `serve` shows the log of an application. Without this handler Python would print its warnings here.
+        logging.getLogger("durable_fsm").addHandler(logging.NullHandler())
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _tell

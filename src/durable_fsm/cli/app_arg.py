@@ -1,4 +1,4 @@
-"""The application that a TARGET names, or the one that is meant without a TARGET."""
+"""The application or chart that a TARGET names for a command that serves, and the default without a TARGET."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from pathlib import Path
 import click
 
 from durable_fsm.cli.settings import project
+from durable_fsm.frontends import documents
 
+CHARTS = re.compile(
+    r"^class (\w+)\([\w.]*(?:StateChart|StateMachine)\b|^(\w+)\s*(?::[^=]*)?=\s*(?:\w+\.)?TransitionsConfig\(",
+    re.MULTILINE,
+)
 HOSTS = re.compile(r"^(\w+)\s*(?::[^=]*)?=\s*(?:durable_fsm\.)?app\(", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class AppTarget:
-    """The name of an application, and the directory in which it is searched."""
+    """The name of an application or a chart, and the directory in which it is searched."""
 
     target: str
     folder: Path
@@ -31,34 +36,36 @@ def find_app(target: str | None, here: Path | None = None) -> AppTarget:
     if target is not None and not Path(target).is_dir():
         place, colon, name = target.rpartition(":")
         if not colon and target.endswith(".py"):
-            return AppTarget(_only(_hosted_in([Path(target)]), target), here)
-        if not (place and name):
+            if not Path(target).is_file():
+                raise click.UsageError(f"There is no file '{target}'.")
+            return AppTarget(_only(_served_in([Path(target)]), target), here)
+        if not (place and name) and not documents.reads(target):
             raise click.UsageError(
-                f"'{target}' does not name an application. Write 'module:app', 'file.py:app' or a directory."
+                f"'{target}' does not name an application or a statechart. Write 'module:Name', 'file.py:Name' or a"
+                " directory."
             )
         return AppTarget(target, here)
     folder = here if target is None else Path(target).absolute()
     path, table = project(folder)
     if isinstance(table.get("app"), str):
         return AppTarget(table["app"], path.parent)
-    return AppTarget(_only(_hosted_in(sorted(folder.glob("*.py"))), str(folder)), folder)
+    return AppTarget(_only(_served_in(sorted(folder.glob("*.py"))), str(folder)), folder)
 
 
-def _hosted_in(files: list[Path]) -> list[str]:
-    return [
-        f"{file}:{name}"
-        for file in files
-        if file.is_file()
-        for name in HOSTS.findall(file.read_text("utf-8", "replace"))
-    ]
+def _served_in(files: list[Path]) -> list[str]:
+    """The applications in these files; without one, their statecharts. Nothing is imported for that."""
+    texts = {file: file.read_text("utf-8", "replace") for file in files if file.is_file()}
+    applications = [f"{file}:{name}" for file, text in texts.items() for name in HOSTS.findall(text)]
+    charts = [f"{file}:{one or other}" for file, text in texts.items() for one, other in CHARTS.findall(text)]
+    return applications or charts
 
 
 def _only(found: list[str], place: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise click.UsageError(f"'{place}' has more than one application. Name one: {', '.join(found)}")
+        raise click.UsageError(f"'{place}' has more than one to serve. Name one: {', '.join(found)}")
     raise click.UsageError(
-        f"'{place}' has no application: no line 'app = durable_fsm.app(…)'. Write one, name it ('module:app'), or start"
-        " with durable-fsm new NAME."
+        f"'{place}' has no application (app = durable_fsm.app(…)) and no statechart. Name one ('module:Name'), or start with"
+        " durable-fsm new NAME."
     )

@@ -14,7 +14,7 @@ from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
-from durable_fsm.frontends.locate import locate_chart, locate_object
+from durable_fsm.frontends.locate import AuthorFailed, locate_charts
 from durable_fsm.restate.names import reserved_in
 
 
@@ -24,7 +24,7 @@ from durable_fsm.restate.names import reserved_in
 def check(targets: tuple[str, ...], *, as_json: bool) -> None:
     """Read the charts of TARGETS, and print every problem and every warning at once.
 
-    TARGET is 'module:Name', 'file.py:Name', the path of an .scxml, .json or .yaml document, or an application. The
+    TARGET is a chart or an application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. The
     default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem.
     """
     app = None if targets else find_app(None)
@@ -41,18 +41,20 @@ def check(targets: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
+    charts: tuple[Chart, ...] = ()
+    problems: list[str] = []
+    name = target
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            charts, problems = _charts(target), []
+            charts = locate_charts(target)
         except DefinitionError as error:
-            charts, problems = [], [str(problem) for problem in error.problems]
-            names = [error.chart]
-        else:
-            names = [chart.name for chart in charts]
+            name, problems = error.chart, [str(problem) for problem in error.problems]
+        except AuthorFailed as error:
+            problems = [str(error)]
     warned = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, DefinitionWarning)))
     if problems:
-        return [{"target": target, "chart": names[0], "problems": problems, "warnings": warned}]
+        return [{"target": target, "chart": name, "problems": problems, "warnings": warned}]
     return [
         {
             "target": target,
@@ -76,16 +78,6 @@ def _reserved(chart: Chart) -> Iterator[Problem]:
         )
         remedy = f'Rename it, or give it a URL of its own: @durable(handlers={{"{event}_it": "{event}"}}). Until then,'
         yield Problem(what, f"{remedy} callers send it through 'send'.", str(place or ""))
-
-
-def _charts(target: str) -> list[Chart]:
-    from durable_fsm.restate.app import charts_of
-
-    if ":" in target:
-        hosted = charts_of(locate_object(target))
-        if hosted:
-            return list(hosted)
-    return [locate_chart(target).chart]
 
 
 def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import warnings
@@ -17,7 +18,8 @@ from durable_fsm.cli.errors import as_shown
 from durable_fsm.cli.requests import requests_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Webhook
-from durable_fsm.frontends.locate import TargetNotFound, locate_object
+from durable_fsm.frontends.locate import locate
+from durable_fsm.restate.app import app
 from durable_fsm.restate.names import webhooks_name
 
 
@@ -27,17 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("target")
     options = parser.parse_args(arguments)
     warnings.showwarning = _show_warning
+    logging.getLogger("durable_fsm").addHandler(logging.NullHandler())  # the service says the same when it starts
+    logging.getLogger("durable_fsm").propagate = False
     try:
-        app = locate_object(options.target)
-        if not callable(app):
-            raise TargetNotFound(f"'{options.target}' is not an application. Write app = durable_fsm.app(Chart, …).")
+        found = locate(options.target)
+        if found.application is None:
+            app(*found.charts)
     except Exception as error:  # noqa: BLE001 - the error is shown here, once
         shown = as_shown(error)
-        print(shown.message, file=sys.stderr)
+        print(f"Error: {shown.message}", file=sys.stderr)
         return shown.exit_code
-    from durable_fsm.restate.app import charts_of
-
-    print(json.dumps([_description(chart) for chart in charts_of(app)]))
+    print(json.dumps([_description(chart) for chart in found.charts]))
     return 0
 
 

@@ -18,8 +18,9 @@ import click
 
 from durable_fsm.cli.app_arg import AppTarget, find_app
 from durable_fsm.cli.dev_folder import DevFolder
-from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError
+from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError, exit_code_of
 from durable_fsm.cli.interrupts import Interrupted, Interrupts
+from durable_fsm.errors import DefinitionError
 from durable_fsm.local import native
 from durable_fsm.local.failures import HarnessError, NotObserved
 from durable_fsm.local.process import HOST, ServiceProcess, free_port, port_answers
@@ -49,7 +50,7 @@ def dev(
 ) -> None:
     """Run Restate and the service of TARGET here, until Ctrl-C.
 
-    TARGET is 'module:app', 'file.py:app' or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
+    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
     pyproject.toml, or the only application in this directory.
 
     The first run installs the native Restate server. Machines are kept between runs in .durable_fsm/, next to the
@@ -132,20 +133,30 @@ class _Run:
     # ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Start Restate; then serve and register the application, if it can be imported."""
+        """Import the application; then start Restate, serve and register.
+
+        Raises:
+            SystemExit: The application cannot be imported. Nothing was started.
+        """
+        code, charts = self._describe()
+        if charts is None:
+            raise SystemExit(code)
         click.echo(f"Starting Restate {native.VERSION} …")
         with self.interrupts.held():
             self.server.process.start()
         self.server.wait_ready()
-        self.load()
+        self._serve(charts)
 
-    def load(self) -> None:
+    def reload(self) -> None:
         """Serve the files as they are now. If they cannot be imported, continue with what is served."""
-        charts = self._describe()
-        if charts is None:
+        _, charts = self._describe()
+        if charts is not None:
+            self._serve(charts)
+        else:
             state = "The previous version is still served" if self._served else "Nothing is served yet"
             click.echo(f"Not loaded. {state}; save a file to try again.", err=True)
-            return
+
+    def _serve(self, charts: list[dict[str, Any]]) -> None:  # Any: JSON of `describe`
         click.echo(f"Starting {self.app.target} …")
         try:
             with self.interrupts.held():
@@ -159,7 +170,7 @@ class _Run:
         click.echo(f"Reloaded: {_machines(charts)}." if self._served else self._screen(charts))
         self._served = True
 
-    def _describe(self) -> list[dict[str, Any]] | None:  # Any: JSON of `describe`
+    def _describe(self) -> tuple[int, list[dict[str, Any]] | None]:  # Any: JSON of `describe`
         """Import the application in a process of its own; None after showing why it cannot be imported."""
         importer = self.importer
         importer.log.unlink(missing_ok=True)
@@ -174,10 +185,10 @@ class _Run:
             click.echo(line, err=True)
         if code == 0:
             charts: list[dict[str, Any]] = json.loads(last)
-            return charts
+            return code, charts
         if code is None:
             click.echo(f"'{self.app.target}' was not imported within {IMPORT_PATIENCE}.", err=True)
-        return None
+        return code if code is not None and code > 0 else exit_code_of(DefinitionError), None
 
     def _register(self) -> None:
         """Register the service, under the deployments of earlier runs too: their invocations are pinned to them."""
@@ -216,7 +227,7 @@ class _Run:
             self._show_log()
             if names:
                 click.echo(f"Changed: {', '.join(sorted(names))}")
-                self.load()
+                self.reload()
                 told_end = False
             if not self.server.process.alive:
                 raise CommandError(f"Restate ended.\n{self.server.process.log_tail()}", code=SERVER)

@@ -82,7 +82,8 @@ def diagram(
 ) -> None:
     """Draw the charts of TARGETS.
 
-    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Without targets, the
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
+    application with one. Without targets, the
     diagrams of [tool.durable_fsm.diagrams] in pyproject.toml are drawn:
 
     \b

@@ -41,7 +41,7 @@ EXIT_CODES = {
     0: "Done.",
     DIFFERS: "Done; a check found differences, or part of the work was held back.",
     USAGE: "The command line is wrong; nothing was done.",
-    3: "The author: a definition cannot become a chart (DefinitionError).",
+    3: "The author: a definition cannot become a chart (DefinitionError), or its module cannot be imported.",
     4: "The sender: the machine refused this and did not change (EventError).",
     5: "The operator: the machine cannot do this, or its stored snapshot cannot be read (MachineError).",
     6: "The author: code of the chart failed (ActionError, UnknownWork, TerminalError).",
@@ -79,13 +79,15 @@ def as_shown(error: Exception) -> CommandError:
     import httpx
 
     from durable_fsm.admin.client import AdminRefused
-    from durable_fsm.frontends.locate import TargetNotFound
+    from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound
     from durable_fsm.local.failures import HarnessError
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):
         facts = {"chart": error.chart, "key": error.key} if error.chart else {}
         return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
+    if isinstance(error, AuthorFailed):
+        return CommandError(str(error), code=exit_code_of(DefinitionError), kind=kind)
     if isinstance(error, TargetNotFound):
         return CommandError(str(error), code=USAGE, kind=kind)
     if isinstance(error, (AdminRefused, HarnessError)):

@@ -10,7 +10,7 @@ from durable_fsm.admin.client import Admin
 from durable_fsm.admin.kafka_subscriptions import Poison, changes, poison
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.frontends.locate import locate_chart
+from durable_fsm.frontends.locate import locate_charts
 
 
 @click.command()
@@ -33,9 +33,9 @@ def kafka(
 ) -> None:
     """Create the subscriptions that TARGETS declare, and delete those that are no longer declared.
 
-    TARGET is 'module:Name' or 'file.py:Name'. Subscriptions of other charts stay. Running it again changes nothing.
+    TARGET is a chart or an application: 'module:Name' or 'file.py:Name'. Subscriptions of other charts stay. Running it again changes nothing.
     """
-    charts = [locate_chart(target).chart for target in targets]
+    charts = [chart for target in targets for chart in locate_charts(target)]
     addresses = dict(map(_address, brokers))
     with Admin(connection.admin, connection.http()) as api:
         if list_poison:

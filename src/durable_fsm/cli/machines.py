@@ -38,7 +38,7 @@ def events(ref: MachineRef, connection: Connection, *, target: str | None, as_js
     """Show which events CHART/KEY accepts now, and why it refuses the others."""
     with reached(connection, ref) as machine:
         view = machine.snapshot()
-    takers = _takers(target)
+    takers = _takers(target, ref.chart)
     rows = [
         {
             "event": one.event,
@@ -51,10 +51,10 @@ def events(ref: MachineRef, connection: Connection, *, target: str | None, as_js
     show(rows or f"{ref} accepts no events from outside.", as_json)
 
 
-def _takers(target: str | None) -> dict[str, list[str]]:
+def _takers(target: str | None, name: str) -> dict[str, list[str]]:
     """Return, by event, the states with a transition for it."""
     found: dict[str, list[str]] = {}
-    for edge in locate_chart(target).chart.transitions if target is not None else ():
+    for edge in locate_chart(target, name=name).chart.transitions if target is not None else ():
         for event in edge.events:
             found.setdefault(event, []).append(edge.source)
     return found

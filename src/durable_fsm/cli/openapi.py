@@ -21,7 +21,8 @@ from durable_fsm.frontends.locate import locate_chart
 def openapi(target: str, *, server: str, api_version: str | None, output: Path | None, check: bool) -> None:
     """Write the OpenAPI document (3.1, JSON) of the chart TARGET.
 
-    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. The document
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
+    application with one. The document
     has every public event with its payload, and every answer with its status; client generators and viewers read it.
     """
     from durable_fsm.restate.http.openapi import openapi as document

@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -117,7 +117,7 @@ def serve(
 ) -> None:
     """Serve TARGET for a Restate server, until SIGTERM or Ctrl-C.
 
-    TARGET is 'module:app', 'file.py:app' or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
+    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
     pyproject.toml, or the only application in this directory. Register the address with `durable-fsm register`.
 
     On SIGTERM serve drains: it accepts no new invocations (/ready answers 503), suspends those that wait, and lets a
@@ -162,8 +162,7 @@ def serve(
 
 def _serve(jobs: list[tuple[ServeJob, int]], drain: timedelta) -> int:
     configure_logs("lines")
-    for job, _ in jobs:
-        _refuse_impossible(job)
+    applications = [_application(job) for job, _ in jobs]
 
     def ready() -> None:
         for job, count in jobs:
@@ -173,7 +172,7 @@ def _serve(jobs: list[tuple[ServeJob, int]], drain: timedelta) -> int:
 
     [(job, count), *more] = jobs
     if count == 1 and not more:
-        app, lifespan = job.application()
+        app, lifespan = applications[0]
         return run(app, job.listener, drain=drain, lifespan=lifespan, ready=ready)
     workers = [
         Worker(f"{job.part if more else 'worker'} {number}", job.command)
@@ -183,9 +182,9 @@ def _serve(jobs: list[tuple[ServeJob, int]], drain: timedelta) -> int:
     return supervise(workers, drain=drain, ready=ready)
 
 
-def _refuse_impossible(job: ServeJob) -> None:
-    """Raise once, here, what every worker would otherwise report."""
-    job.application()
+def _application(job: ServeJob) -> tuple[Any, bool]:  # Any: an ASGI application
+    """Import it, and raise once, here, what every worker would otherwise report."""
+    application = job.application()
     try:
         ensure_installed(job.listener.server)
         job.listener.bound().close()
@@ -197,3 +196,4 @@ def _refuse_impossible(job: ServeJob) -> None:
             code=SERVER,
             kind="AddressTaken",
         ) from error
+    return application

@@ -59,7 +59,8 @@ def simulate(
 ) -> None:
     """Run a machine of TARGET in memory, on a clock of its own.
 
-    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document. Every input line is a JSON object:
+    TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
+    application with one. Every input line is a JSON object:
 
     \b
       {"event": "pay", "payload": {"cents": 500}}     send an event

@@ -15,7 +15,7 @@ from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
-from durable_fsm.frontends.locate import locate_chart
+from durable_fsm.frontends.locate import locate_chart, locate_charts
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
@@ -66,7 +66,7 @@ def list_machines(
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
     wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck, failing)
-    chart = locate_chart(target).chart if target is not None else None
+    chart = locate_chart(target, name=name).chart if target is not None else None
     with Admin(connection.admin, connection.http()) as admin:
         found = list(itertools.islice(machines_of(admin, name, wanted, chart), limit + 1))
     rows = [one.row for one in found[:limit]]
@@ -97,14 +97,14 @@ def doctor(
 ) -> None:
     """Look for problems of servers, machines, invocations and deployments, and print a remedy for each.
 
-    With TARGETS ('module:Name' or 'file.py:Name') also check the subscriptions that these charts declare. Exits with 1
-    if there is a problem.
+    With TARGETS (charts or applications, 'module:Name' or 'file.py:Name') also check the subscriptions that these charts
+    declare. Exits with 1 if there is a problem.
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.diagnosis import diagnoses
     from durable_fsm.admin.failing_activities import Patience
 
-    charts = [locate_chart(target).chart for target in targets]
+    charts = [chart for target in targets for chart in locate_charts(target)]
     with Admin(connection.admin, connection.http()) as admin:
         found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for))]
         for chart in charts:

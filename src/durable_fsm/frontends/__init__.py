@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from durable_fsm.core.chart import Chart
 
-__all__ = ["chart_from"]
+__all__ = ["chart_from", "reads"]
 
 
 def chart_from(definition: object, *, trusted: bool = False) -> Chart:
@@ -20,7 +20,8 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     Args:
         definition: a python-statemachine `StateChart` or `StateMachine` class, a `TransitionsConfig` or a `Machine` of
-            transitions, a model that makes its own machine, or the class of such models, the path of an .scxml, .json or .yaml document, or a chart, which is returned as it is.
+            transitions, a model that makes its own machine, or the class of such models, the path of an .scxml, .json or
+            .yaml document, or a chart, which is returned as it is.
         trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
@@ -31,20 +32,46 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     if isinstance(definition, Chart):
         return definition
-    from durable_fsm.frontends import statemachine
+    if _is_class(definition):
+        from durable_fsm.frontends import statemachine
 
-    if statemachine.reads(definition):
         return statemachine.chart_from(definition, chart_from)
-    from durable_fsm.frontends import documents
+    if _is_path(definition):
+        from durable_fsm.frontends import documents
 
-    if documents.reads(definition):
         return documents.chart_from(definition, trusted=trusted)
-    if "transitions" in sys.modules:  # otherwise the definition is not from there; the library may not be installed
+    if _is_configured(definition):
         from durable_fsm.frontends import transitions
 
-        if transitions.reads(definition):
-            return transitions.chart_from(definition, chart_from)
+        return transitions.chart_from(definition, chart_from)
     raise TypeError(
         f"{definition!r} is not a statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
         " Machine, or the path of a document."
     )
+
+
+def reads(definition: object) -> bool:
+    """Whether this is a definition in Python that a front-end reads; it may have problems."""
+    from durable_fsm.core.chart import Chart
+
+    return isinstance(definition, Chart) or _is_class(definition) or _is_configured(definition)
+
+
+def _is_class(definition: object) -> bool:
+    from durable_fsm.frontends import statemachine
+
+    return statemachine.reads(definition)
+
+
+def _is_path(definition: object) -> bool:
+    from durable_fsm.frontends import documents
+
+    return documents.reads(definition)
+
+
+def _is_configured(definition: object) -> bool:
+    if "transitions" not in sys.modules:  # then the definition is not from there; the library may not be installed
+        return False
+    from durable_fsm.frontends import transitions
+
+    return transitions.reads(definition)

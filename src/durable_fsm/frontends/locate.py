@@ -1,25 +1,34 @@
-"""Find what a person names on a command line or a page: `shop.orders:Order`, `orders.py:Order` or `order.scxml`."""
+"""Find what a person names on a command line or a page: `shop.orders:Order`, `orders.py:app` or `order.scxml`."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.errors import DefinitionError
-from durable_fsm.frontends import chart_from, documents
+from durable_fsm.errors import DefinitionError, quoted
+from durable_fsm.frontends import chart_from, documents, reads
+from durable_fsm.frontends.contents import charts_in, charts_of, contents_of, is_application, kind_of
+from durable_fsm.frontends.source_locations import raised_at
 
 FORMS = "Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document."
+LONGEST = 4
+"""Lines that are shown of another library's message."""
 
 
 class TargetNotFound(LookupError):
-    """A target cannot be found, imported or read. The message says what is missing, and what there is instead."""
+    """A target cannot be found or read, or is of another kind. The message says what is missing, and what there is."""
+
+
+class AuthorFailed(TargetNotFound):
+    """The author's own code raised while a target was imported or read. The message says what, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,20 @@ class LocatedChart:
     file: Path | None
 
 
-def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) -> LocatedChart:
-    """Import the definition that *target* names, or read the document.
+@dataclass(frozen=True, slots=True)
+class LocatedTarget:
+    """The thing that a target names: a chart, or an ASGI application with the charts that it hosts.
+
+    `application` is None for a chart. `file` is that of the module or document, if it has one.
+    """
+
+    charts: tuple[Chart, ...]
+    application: object | None
+    file: Path | None
+
+
+def locate(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) -> LocatedTarget:
+    """Import the definition or the application that *target* names, or read the document.
 
     No class is called, except one of transitions that makes its own machine.
 
@@ -42,22 +63,56 @@ def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = Fal
         trusted: Evaluate the expressions of a document as Python.
 
     Raises:
-        TargetNotFound: There is no such definition, or it cannot be imported.
+        TargetNotFound: There is no such thing, or it is neither a chart nor an application.
+        AuthorFailed: Its module cannot be imported.
         DefinitionError: The definition cannot become a chart.
     """
     if documents.reads(target):
         file = _beside(target, paths)
         try:
-            return LocatedChart(documents.chart_from(str(file), trusted=trusted), file)
+            return LocatedTarget((documents.chart_from(str(file), trusted=trusted),), None, file)
         except OSError as error:
             raise TargetNotFound(f"'{target}' cannot be read: {error.strerror}.") from error
     module = _module_of(target, paths)
-    definition = _member(module, target, offer=True)
-    try:
-        chart = chart_from(definition)
-    except TypeError as error:
-        raise TargetNotFound(f"'{target}' is not a statechart. {_offer(module)}") from error
-    return LocatedChart(chart, Path(module.__file__) if module.__file__ else None)
+    found = _member(module, target)
+    place = Path(module.__file__) if module.__file__ else None
+    if reads(found):
+        return LocatedTarget((_chart_of(found, target),), None, place)
+    if is_application(found):
+        return LocatedTarget(charts_of(found), found, place)
+    what = f"'{target}' is {kind_of(found)}, neither a statechart nor an application."
+    raise TargetNotFound(f"{what} {_offer(module, target)}")
+
+
+def locate_charts(target: str) -> tuple[Chart, ...]:
+    """Return the charts that *target* names: one, or those that its application hosts.
+
+    Raises:
+        TargetNotFound: As `locate`; or the application hosts none.
+        AuthorFailed, DefinitionError: As `locate`.
+    """
+    charts = locate(target).charts
+    if not charts:
+        raise TargetNotFound(
+            f"'{target}' is an application without statecharts; durable_fsm.app(…) makes one with them."
+        )
+    return charts
+
+
+def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = False, name: str = "") -> LocatedChart:
+    """Find one chart: the definition that *target* names, or the only chart of its application, or the one called *name*.
+
+    Raises:
+        TargetNotFound: As `locate`; or the application hosts none, or several.
+        AuthorFailed, DefinitionError: As `locate`.
+    """
+    found = locate(target, paths, trusted=trusted)
+    wanted = [chart for chart in found.charts if len(found.charts) == 1 or chart.name == name]
+    if len(wanted) != 1:
+        place = target.rpartition(":")[0]
+        hosts = f"hosts {quoted([chart.name for chart in found.charts])}" if found.charts else "hosts no statechart"
+        raise TargetNotFound(f"'{target}' {hosts}. Name one statechart, as in {place}:{_example(found)}.")
+    return LocatedChart(wanted[0], found.file)
 
 
 def locate_last_chart(path: Path) -> str:
@@ -66,41 +121,50 @@ def locate_last_chart(path: Path) -> str:
     In Python a chart comes after the charts that it runs as machines.
 
     Raises:
-        TargetNotFound: The file cannot be imported, or defines no chart.
+        TargetNotFound: The file defines no chart.
+        AuthorFailed: It cannot be imported.
     """
     if documents.reads(str(path)):
         return str(path)
-    names = _charts_in(_module_of(f"{path}:*", ()))
+    names = charts_in(_module_of(f"{path}:*", ()))
     if not names:
         raise TargetNotFound(f"'{path}' does not define a statechart.")
     return f"{path}:{names[-1]}"
 
 
-def locate_object(target: str) -> object:
-    """Import the object that *target* names (`module:name` or `file.py:name`), of whatever type.
-
-    Raises:
-        TargetNotFound: There is no such object, or its module cannot be imported.
-        DefinitionError: Its module was imported, and a definition in it cannot become a chart.
-    """
-    return _member(_module_of(target, ()), target, offer=False)
+def _example(found: LocatedTarget) -> str:
+    return found.charts[0].name if found.charts else "Order"
 
 
-def _member(module: ModuleType, target: str, *, offer: bool) -> object:
+# ── import ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _member(module: ModuleType, target: str) -> object:
     place, _, name = target.rpartition(":")
     try:
         return pkgutil.resolve_name(f"{module.__name__}:{name}")
     except (AttributeError, ValueError):
-        raise TargetNotFound(f"'{place}' has no '{name}'.{' ' + _offer(module) if offer else ''}") from None
+        raise TargetNotFound(f"'{place}' has no '{name}'. {_offer(module, target)}") from None
+
+
+def _chart_of(definition: object, target: str) -> Chart:
+    try:
+        return chart_from(definition)
+    except DefinitionError:
+        raise
+    except Exception as error:  # reading calls the author's functions, which may raise anything
+        if raised_at(error) is None:
+            raise
+        raise AuthorFailed(f"'{target}' cannot be read: {_told(error)}") from error
 
 
 def _module_of(target: str, paths: Sequence[Path]) -> ModuleType:
     place, _, name = target.rpartition(":")
     if not place or not name:
-        raise TargetNotFound(f"'{target}' does not name a definition. {FORMS}")
+        raise TargetNotFound(_incomplete(target, paths))
     file = _beside(place, paths)
     if file.suffix == ".py" and not file.is_file():
-        raise TargetNotFound(f"There is no file '{place}'.")
+        raise TargetNotFound(f"There is no file '{place}'.{_nearest_file(file)}")
     try:
         if file.suffix == ".py":
             return _from_file(file.resolve())
@@ -110,9 +174,26 @@ def _module_of(target: str, paths: Sequence[Path]) -> ModuleType:
     except DefinitionError:
         raise
     except ModuleNotFoundError as error:
-        raise TargetNotFound(f"'{place}' cannot be imported: there is no module '{error.name}'.") from error
-    except Exception as error:  # importing runs the author's code, which may raise anything
-        raise TargetNotFound(f"'{place}' cannot be imported: {type(error).__name__}: {error}") from error
+        if raised_at(error) is None and f"{place}.".startswith(f"{error.name}."):
+            missing = f"'{place}' cannot be imported: there is no module '{error.name}'."
+            raise TargetNotFound(missing + _nearest_file(file)) from error
+        remedy = "Install it where durable-fsm runs, or correct the import."
+        raise AuthorFailed(f"'{place}' cannot be imported: {_told(error)}. {remedy}") from error
+    except (Exception, SystemExit) as error:  # importing runs the author's code, which may raise anything
+        raise AuthorFailed(f"'{place}' cannot be imported: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    """The type of an error, its message, and the line of the author's code at which it was raised."""
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    lines = words.splitlines() or ["no message"]
+    shown = "\n".join([*lines[:LONGEST], *(["…"] if len(lines) > LONGEST else [])])
+    place = raised_at(error)
+    if place is None:
+        return f"{type(error).__name__}: {shown}"
+    file = Path(place.file)
+    near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return f"{type(error).__name__}: {shown} ({near}:{place.line})"
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -120,8 +201,7 @@ def _from_file(path: Path) -> ModuleType:
     root = next(folder for folder in path.parents if not (folder / "__init__.py").is_file())
     _search(root)
     name = ".".join(path.relative_to(root).with_suffix("").parts)
-    known = sys.modules.get(name)
-    if root != path.parent or (known is not None and known.__file__ == str(path)):
+    if root != path.parent or _origin(name) == str(path):
         return importlib.import_module(name)
     # Another file of this name may be imported already, from another directory.
     spec = importlib.util.spec_from_file_location(name, path)
@@ -136,6 +216,14 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
+def _origin(name: str) -> str | None:
+    """The file that is imported already under this name, or else would be."""
+    if (known := sys.modules.get(name)) is not None:
+        return known.__file__
+    spec = importlib.util.find_spec(name)
+    return spec.origin if spec is not None else None
+
+
 def _beside(name: str, paths: Sequence[Path]) -> Path:
     return (paths[0] if paths else Path()) / name
 
@@ -145,19 +233,32 @@ def _search(folder: Path) -> None:
         sys.path.insert(0, str(folder))
 
 
-def _offer(module: ModuleType) -> str:
-    names = [f"'{name}'" for name in _charts_in(module)]
-    return f"It has {', '.join(names)}." if names else "It has no statechart."
+# ── what there is instead ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _charts_in(module: ModuleType) -> list[str]:
-    """Names of the charts that a module defines, in order."""
-    found: list[str] = []
-    for name, value in vars(module).items():
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            try:
-                chart_from(value)
-            except (TypeError, DefinitionError):
-                continue
-            found.append(name)
-    return found
+def _offer(module: ModuleType, target: str) -> str:
+    """List what the module has, and suggest the nearest name."""
+    return _offer_of(contents_of(module), target.rpartition(":")[2])
+
+
+def _offer_of(found: Mapping[str, str], name: str) -> str:
+    others = {other: kind for other, kind in found.items() if other != name}
+    close = difflib.get_close_matches(name, others, n=1, cutoff=0.5)
+    has = ", ".join(f"'{other}' ({kind})" for other, kind in others.items()) or "no statechart and no application"
+    return f"It has {has}." + (f" Did you mean '{close[0]}'?" if close else "")
+
+
+def _incomplete(target: str, paths: Sequence[Path]) -> str:
+    file = _beside(target, paths)
+    if file.suffix == ".py" and file.is_file():
+        found = contents_of(_module_of(f"{target}:*", paths))
+        names = quoted([f"{target}:{name}" for name, kind in found.items() if kind != "class"])
+        return f"'{target}' is a file. " + (f"Name what you mean in it: {names}." if names else _offer_of(found, ""))
+    return f"'{target}' does not name a definition. {FORMS}"
+
+
+def _nearest_file(file: Path) -> str:
+    """Suggest a file of a name like this one."""
+    there = [path.stem for path in file.absolute().parent.glob("*.py")]
+    close = difflib.get_close_matches(file.stem, there, n=1)
+    return f" Did you mean '{close[0]}{file.suffix}'?" if close else ""

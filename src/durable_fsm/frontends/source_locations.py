@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import sys
+import sysconfig
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from types import CodeType
 from typing import TypeAlias
 
 from durable_fsm.core.values import Location
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+OURS = ("<", sysconfig.get_path("stdlib") + os.sep, str(Path(__file__).parents[1]) + os.sep)
+"""How the files of Python itself and of durable_fsm begin. Installed packages may lie below Python's."""
+
+PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 Span: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Where a piece of source begins and ends, each as line and column."""
@@ -48,6 +57,21 @@ def source_of(code: CodeType) -> FunctionNode | None:
     bodies = {_span(node.body): node for node in found if isinstance(node, ast.Lambda)}
     holding = [body for body in bodies if spans and all(body[0] <= start and end <= body[1] for start, end in spans)]
     return bodies[max(holding)] if holding else None
+
+
+def raised_at(error: BaseException) -> Location | None:
+    """The line of the author's code at which an error was raised, or that called what raised it.
+
+    If only installed packages were under way, the last line of theirs: the author's may be installed, too. None if all of
+    it was Python and durable_fsm.
+    """
+    if isinstance(error, SyntaxError) and error.filename is not None and error.lineno is not None:
+        return Location(error.filename, error.lineno)
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    installed = [place for place in places if any(folder in place[0] for folder in PACKAGES)]
+    own = [place for place in places if place not in installed and not place[0].startswith(OURS)]
+    found = own or installed
+    return Location(*found[-1]) if found else None
 
 
 # ── classes ───────────────────────────────────────────────────────────────────────────────────────────────────────────

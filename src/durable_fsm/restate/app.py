@@ -12,6 +12,7 @@ import restate
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.frontends.contents import HOSTED, charts_of
 from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
@@ -31,10 +32,9 @@ from durable_fsm.restate.workflows import workflow
 
 Protocol = Literal["bidi", "request_response"]
 Part = Literal["all", "machines", "runners"]
-CHARTS = "durable_fsm_charts"
 KEYS = "durable_fsm_identity_keys"
 SETTINGS = "durable_fsm_settings"
-"""Attributes of an application: its charts, the public keys of the servers that may call it, and its settings."""
+"""Attributes of an application, beside `HOSTED`: the public keys of the servers that may call it, and its settings."""
 
 IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
 """Environment variable with public keys, separated by commas or spaces, for an application that names none itself."""
@@ -157,7 +157,7 @@ def app(
         journal_value_codec=settings.journal_codec,
     )
     with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
-        setattr(hosted, CHARTS, tuple(with_children(chart_from(definition) for definition in definitions)))
+        setattr(hosted, HOSTED, tuple(with_children(chart_from(definition) for definition in definitions)))
         setattr(hosted, KEYS, keys)
         setattr(hosted, SETTINGS, settings)
     return hosted
@@ -213,9 +213,3 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     return restate.app(
         wanted, protocol=protocol, identity_keys=getattr(hosted, KEYS), journal_value_codec=settings.journal_codec
     )
-
-
-def charts_of(hosted: object) -> tuple[Chart, ...]:
-    """The charts that an application of `app` hosts; none of any other application."""
-    charts: tuple[Chart, ...] = getattr(hosted, CHARTS, ())
-    return charts

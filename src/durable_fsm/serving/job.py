@@ -21,7 +21,7 @@ class ServeJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One process of a service.
 
     Attributes:
-        target: The application, as `locate_object` finds it.
+        target: The application or the chart, as `locate` finds it.
         listener: Where it listens, by which server.
         folder: A directory in which modules are searched first.
         part: Serve the machines, their activities, or both.
@@ -58,24 +58,24 @@ class ServeJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return msgspec.json.decode(text, type=cls, dec_hook=_read_path)
 
     def application(self) -> tuple[Any, bool]:  # Any: an ASGI application
-        """Import the application, or take the part of it that is served; and whether it knows ASGI's lifespan.
+        """Import the application, or make one of the chart; take the part that is served; and whether it knows lifespan.
 
         Raises:
-            TargetNotFound: The application cannot be found, or does not have this part.
-            DefinitionError: A definition in its module cannot become a chart.
+            TargetNotFound: There is no such application or chart, or it does not have this part.
+            AuthorFailed: Its module cannot be imported.
+            DefinitionError: A definition cannot become a chart.
         """
-        from durable_fsm.frontends.locate import TargetNotFound, locate_object
-        from durable_fsm.restate.app import charts_of, part_of
+        from durable_fsm.frontends.locate import TargetNotFound, locate
+        from durable_fsm.restate.app import app, part_of
 
         if self.folder not in ("", *sys.path):
             sys.path.insert(0, self.folder)
-        app = locate_object(self.target)
-        if not callable(app):
-            raise TargetNotFound(f"'{self.target}' is not an application. Write app = durable_fsm.app(Chart, …).")
+        found = locate(self.target)
+        hosted = app(*found.charts) if found.application is None else found.application
         if self.part == "all" and self.protocol == "auto":
-            return app, not charts_of(app)
+            return hosted, not found.charts
         try:
-            return part_of(app, self.part, protocol=None if self.protocol == "auto" else self.protocol), False
+            return part_of(hosted, self.part, protocol=None if self.protocol == "auto" else self.protocol), False
         except ValueError as error:
             raise TargetNotFound(f"'{self.target}' cannot be served so: {error}") from error
 

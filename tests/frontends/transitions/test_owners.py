@@ -153,7 +153,7 @@ def test_a_class_is_called_only_if_its_code_makes_a_machine() -> None:
 
     with pytest.raises(TypeError, match="is not a statechart"):
         chart_from(Loud)
-    with pytest.raises(TargetNotFound, match="is not a statechart"):
+    with pytest.raises(TargetNotFound, match="neither a statechart nor an application"):
         locate_chart("tests.frontends.transitions.test_owners:field")
 
 
