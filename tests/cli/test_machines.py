@@ -293,6 +293,28 @@ def test_doctor_finds_what_is_wrong_and_says_what_mends_it(shop: Shop, tmp_path:
         )
 
 
+def test_keys_and_messages_cannot_forge_a_line_or_move_the_cursor(shop: Shop) -> None:
+    key = "evil\x1b[2J\nKiosk/fine\u202e; rm -rf"
+    shop.opened(key)
+    shop.done("send", f"Kiosk/{key}", "check_books")
+    shop.done("wait", f"Kiosk/{key}", "--status", "failed")
+
+    told = [
+        shop.done("show", f"Kiosk/{key}"),
+        shop.done("list", "Kiosk"),
+        shop.done("history", f"Kiosk/{key}"),
+        shop.done("show", f"Kiosk/{key}", "--json"),
+        shop("doctor").stdout,
+        shop.refused("send", f"Kiosk/{key}", "sell", "1", code=4),
+    ]
+
+    assert "".join(told).replace("\n", "").isprintable()
+    assert not any(line.startswith("Kiosk/fine") for text in told for line in text.splitlines())
+    assert "evil\\x1b[2J\\nKiosk/fine\\u202e; rm -rf has failed" in told[4]
+    assert "durable-fsm repair 'Kiosk/evil" in told[4]
+    assert json.loads(told[3])["key"] == key
+
+
 def backing_off(shop: Shop) -> dict[str, dict[str, str]] | None:
     """What doctor finds, by kind, once an invocation that is tried again is among it."""
     found = {one["kind"]: one for one in json.loads(shop("doctor", "--json").stdout)}

@@ -38,6 +38,7 @@ from durable_fsm.errors import SnapshotUnreadable
 from tests.building import chart
 
 ORDER = chart("cart")
+REMEDY = "It was left as it is. Deploy the build that wrote it, or free the key with 'delete' and {\"abandon\": true}."
 
 
 class Colour(Enum):
@@ -315,7 +316,7 @@ def test_a_record_that_is_no_snapshot_says_what_is_wrong_with_it(record: Json, p
     with pytest.raises(SnapshotUnreadable) as caught:
         snapshot_from_json(ORDER, record)
 
-    assert str(caught.value) == f"Order: the stored snapshot cannot be read: {problem} It was left as it is."
+    assert str(caught.value) == f"Order: the stored snapshot cannot be read: {problem} {REMEDY}"
 
 
 def test_a_record_that_is_no_failure_says_what_is_wrong_with_it() -> None:
@@ -350,10 +351,10 @@ def test_a_stored_text_is_read_with_what_a_host_keeps_beside_the_snapshot() -> N
     snapshot = snapshot_from_json(ORDER, altered(RECORD))
     text = msgspec.json.encode(Beside(*members_of(snapshot), note="n"))
 
-    record = snapshot_from_text(ORDER, text, Beside)
+    record = snapshot_from_text(ORDER.name, text, Beside)
 
     assert (record.note, Snapshot(*members_of(record))) == ("n", snapshot)
-    assert snapshot_from_text(ORDER, text, Snapshot) == snapshot
+    assert snapshot_from_text(ORDER.name, text, Snapshot) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -370,9 +371,9 @@ def test_a_stored_text_is_read_with_what_a_host_keeps_beside_the_snapshot() -> N
 )
 def test_a_text_that_is_not_a_snapshot_says_what_is_wrong_with_it(text: bytes, problem: str) -> None:
     with pytest.raises(SnapshotUnreadable) as caught:
-        snapshot_from_text(ORDER, text, Snapshot)
+        snapshot_from_text(ORDER.name, text, Snapshot)
 
-    assert str(caught.value) == f"Order: the stored snapshot cannot be read: {problem} It was left as it is."
+    assert str(caught.value) == f"Order: the stored snapshot cannot be read: {problem} {REMEDY}"
 
 
 class Word(str):

@@ -51,6 +51,11 @@ SOON = timedelta(seconds=1)
         ({"activities": (Running("a", "ship", "paid", 1),)}, None),
         ({"configuration": ("gone",)}, "It is in state 'gone', which the chart no longer has as a leaf."),
         ({"configuration": ("",)}, "It is in state '', which the chart no longer has as a leaf."),
+        ({"configuration": ()}, "Its configuration is wrong: no state at all is active."),
+        (
+            {"configuration": ("cart", "paid")},
+            "Its configuration is wrong: states 'cart', 'paid' cannot be active together.",
+        ),
         ({"history": {"gone": ()}}, "It remembers history 'gone', which the chart no longer has in this form."),
         ({"history": {"cart": ()}}, "It remembers history 'cart', which the chart no longer has in this form."),
         ({"history": {"kept": ("gone",)}}, "It remembers history 'kept', which the chart no longer has in this form."),

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.condition import fault_in, meets
+from durable_fsm.core.condition import fault_in, is_condition, meets
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.snapshot import Deferred, Running, Snapshot
 from durable_fsm.core.step import start
@@ -103,3 +103,25 @@ def test_durations_are_written_with_their_unit() -> None:
 def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a duration|is longer than any timer can be"):
         duration_of(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "may_be"),
+    [
+        ({"state": "gone"}, True),
+        ({"settled": True}, True),
+        ({"any": [{"state": "a"}, {"taken": True}]}, True),
+        ({"any": []}, True),
+        ({"any": [{"any": []}]}, False),
+        ({"any": {"state": "a"}}, False),
+        ({"any": ["a"]}, False),
+        ({"state": ["a"]}, False),
+        ({"tag": None}, False),
+        ({"colour": "blue"}, False),
+        ({"state": "a", "tag": "b"}, False),
+        ({}, False),
+        ("state", False),
+    ],
+)
+def test_a_stored_condition_has_a_form_whatever_the_chart_is(value: Json, may_be: bool) -> None:
+    assert is_condition(value) is may_be

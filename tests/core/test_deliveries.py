@@ -42,6 +42,7 @@ MADE = chart(
 )
 LATE = PendingSend("timer", "late", 5, "open")
 WAITING = PendingSend("message", "hello", 5, to="Parcel/p-1")
+ORPHAN = PendingSend("orphan", "error.invoke.charge", 5, "open", activity="nobody")
 DEADLINE = PendingSend("deadline", "error.invoke.charge", 5, "open", activity="charge")
 SLOW = PendingSend("slow", "error.invoke.charge", 5, "open", activity="stopping")
 CHARGE = Running("charge", "charge", "open", 1)
@@ -60,7 +61,7 @@ MACHINE = Snapshot(
     {},
     1,
     Status.RUNNING,
-    timers=(LATE, WAITING, DEADLINE, SLOW),
+    timers=(LATE, WAITING, DEADLINE, SLOW, ORPHAN),
     activities=(CHARGE, REFUND, FAILED, WAITS),
     stopping=(OTHER, STOPPING),
     machines=(CHILD, PART),
@@ -84,6 +85,7 @@ def outcome(token: str, name: str = "done.invoke.charge") -> Event:
         (outcome("refund", "error.invoke.charge"), UndoEnded(REFUND, outcome("refund", "error.invoke.refund"))),
         (outcome("failed"), Stale()),
         (outcome("waits"), Stale()),
+        (outcome("orphan"), Stale()),
         (outcome("child"), ChildEnded(CHILD)),
         (Event("signed", origin=Origin.MACHINE, token="child"), ChildMessage(CHILD)),
         (outcome("part"), PartEnded(PART, 0, EACH)),

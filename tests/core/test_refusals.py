@@ -129,7 +129,8 @@ def test_data_that_does_not_fit_says_where() -> None:
 def test_stored_data_that_does_not_fit_is_unreadable_and_stays() -> None:
     assert refused("go", changed(CART, data={"log": 3})) == (
         "SnapshotUnreadable: Order: the stored snapshot cannot be read: its data does not fit Members: expected list, got"
-        " int at $.log. It was left as it is."
+        " int at $.log. It was left as it is. Deploy the build that wrote it, or free the key with 'delete' and"
+        ' {"abandon": true}.'
     )
 
 

@@ -119,7 +119,7 @@ def test_history_is_renamed_and_forgotten_where_nothing_has_it_any_more() -> Non
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda old: old.configuration.clear(), "it leads to no state at all."),
+        (lambda old: old.configuration.clear(), "no state at all is active."),
         (
             lambda old: setattr(old, "configuration", ["gone"]),
             "it leads to state 'gone', which the chart does not have.",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
-from durable_fsm.admin.client import Admin, Row
+from durable_fsm.admin.client import Admin
 from durable_fsm.admin.failing_activities import Patience, failing_activities
-from durable_fsm.admin.inventory import UNREADABLE, MachineRow, charts_in, machines_of
+from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.core.snapshot import Status
 
@@ -27,32 +28,41 @@ def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
     now = datetime.now(UTC)
     for found in machines_of(admin, chart):
         place = f"{chart}/{found.key}"
-        if found.status == Status.FAILED:
-            failure: Row = found.record.get("failure") or {}
-            message = failure.get("message", "")
-            if "machine" in failure:
-                message += f" That was in {failure['machine']}."
-            yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {place} --help")
-        if found.status == UNREADABLE:
-            yield Diagnosis("unreadable", f"{place}: its snapshot cannot be read.", f"durable-fsm show {place}")
+        named = quote(place)
+        if found.stored is not None and found.stored.failure is not None and found.status == Status.FAILED:
+            failure = found.stored.failure
+            message = f"{failure.message} That was in {failure.machine}." if failure.machine else failure.message
+            yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
+        if found.problem is not None:
+            yield _unreadable(place, f"its snapshot cannot be read: {found.problem}")
         if found.parked:
             what = f"{place}: {found.parked} deliveries are parked, because this deployment cannot take them."
-            remedy = f"durable-fsm show {place}; then durable-fsm repair {place} --resend --reason …"
+            remedy = f"durable-fsm show {named}; then durable-fsm repair {named} --resend --reason …"
             yield Diagnosis("parked", what, remedy)
         if found.stuck is not None:
-            remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {place}"
+            remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
             yield Diagnosis("stuck", f"{place}: {found.stuck}", remedy)
         for event in _overdue(found, now):
             yield Diagnosis(
                 "overdue", f"{place}: timer '{event}' is overdue.", "is its service running and registered?"
             )
 
+    for key, name, problem in unreadable_values(admin, chart):
+        yield _unreadable(f"{chart}/{key}", f"its '{name}' cannot be read: {problem}")
+
+
+def _unreadable(place: str, what: str) -> Diagnosis:
+    remedy = f"deploy the build that wrote it; or free the key: durable-fsm delete {quote(place)} --abandon"
+    return Diagnosis("unreadable", f"{place}: {what}", remedy)
+
 
 def _overdue(machine: MachineRow, now: datetime) -> list[str]:
     """Events of timers that were due more than a minute ago."""
-    due: dict[str, int] = machine.record.get("due", {})
+    if machine.stored is None:
+        return []
+    due = machine.stored.due
     late = {token for token, at in due.items() if now - datetime.fromtimestamp(at / 1_000, UTC) > OVERDUE}
-    return [timer["event"] for timer in machine.record.get("timers", ()) if timer["token"] in late]
+    return [timer.event for timer in machine.stored.timers if timer.token in late]
 
 
 def _invocations(admin: Admin) -> Iterator[Diagnosis]:

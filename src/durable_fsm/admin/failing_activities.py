@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import NamedTuple
 
 from durable_fsm.admin.client import Admin, literal
@@ -65,7 +66,7 @@ def _diagnosis(admin: Admin, chart: str, cause: Cause, found: list[tuple[str, Fa
     what = f"{chart}: {work} of {machines} fails: {worst.type}: {worst.message}"
     what += f" ({cause.place})" if cause.place else ""
     what += f", since {since}, up to {worst.attempt} attempts, e.g. {chart}/{key}."
-    remedy = f"durable-fsm show {chart}/{key}; correct the code, and deploy it in the same place"
+    remedy = f"durable-fsm show {quote(f'{chart}/{key}')}; correct the code, and deploy it in the same place"
     older = _older_deployment(admin, worst)
     if older is not None:
         remedy += f": its attempts run on the older deployment at {older}"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
+from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.activities.failing import FailingStep
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
+from durable_fsm.restate.machine.deliveries import read_parked
+from durable_fsm.restate.machine.storage import StoredRecord, is_mark, read_handles, read_record
+from durable_fsm.restate.machine.waiters import read_waiters
+from durable_fsm.restate.messages.envelope import read_all
 from durable_fsm.restate.names import StateKey, answers_name
 
 BATCH = 500
@@ -31,7 +36,9 @@ class MachineRow:
         parked: number of deliveries that wait for a deployment that can take them.
         stuck: why the invocation that holds its key is backing off or paused; None if it is not.
         failing: steps of its activities that fail, and are tried again.
-        record: the stored snapshot.
+        problem: why this program cannot read it; None if it can.
+        stored: the stored machine, if it can be read.
+        text: the same as it is stored; empty if it is not a text.
     """
 
     chart: str
@@ -43,7 +50,9 @@ class MachineRow:
     parked: int
     stuck: str | None
     failing: tuple[FailingStep, ...]
-    record: Row = field(repr=False, compare=False)
+    problem: str | None
+    stored: StoredRecord | None = field(repr=False, compare=False)
+    text: str = field(repr=False, compare=False)
 
     @property
     def row(self) -> Row:
@@ -110,11 +119,10 @@ def machines_of(
             f" AND service_key > {literal(after)} ORDER BY service_key LIMIT {BATCH}"
         )
         for row in rows:
-            key, record = row["service_key"], _record_in(row["value_utf8"])
-            if record.get("gone"):  # the machine has ended, and its key stays taken
+            key, text = row["service_key"], row.get("value_utf8")
+            if text is not None and is_mark(text.encode()):  # the machine has ended, and its key stays taken
                 continue
-            steps = tuple(step for step in failing.get(key, ()) if step.detached or step.token in _live(record))
-            found = _machine_row(chart, key, record, definition, parked.get(key, 0), stuck.get(key), steps)
+            found = _machine_row(chart, key, text, definition, parked.get(key, 0), stuck.get(key), failing.get(key, ()))
             if wanted is None or wanted.admits(found):
                 yield found
         if len(rows) < BATCH:
@@ -125,43 +133,77 @@ def machines_of(
 def _machine_row(
     chart: str,
     key: str,
-    record: Row,
+    text: str | None,
     definition: Chart | None,
     parked: int,
     stuck: str | None,
-    failing: tuple[FailingStep, ...],
+    failing: Iterable[FailingStep],
 ) -> MachineRow:
-    leaves = record.get("configuration")
-    if not isinstance(leaves, list):
-        record, leaves = {}, []
-    tail = record.get("log", {}).get("tail", ())
+    stored, problem = _stored_in(chart, text)
+    live = _jobs(stored) if stored is not None else set[str]()
+    steps = tuple(step for step in failing if step.detached or step.token in live)
     return MachineRow(
         chart=chart,
         key=key,
-        status=str(record.get("status", UNREADABLE)),
-        version=str(record.get("version", "")),
-        states=_active(definition, cast("list[str]", leaves)),
-        changed=_instant(tail[-1].get("at")) if tail else None,
+        status=UNREADABLE if stored is None else stored.status.value,
+        version="" if stored is None else stored.version,
+        states=() if stored is None else _active(definition, stored.configuration),
+        changed=None if stored is None else _last_change(stored),
         parked=parked,
         stuck=stuck,
-        failing=failing,
-        record=record,
+        failing=steps,
+        problem=problem,
+        stored=stored,
+        text=text or "",
     )
 
 
-def _record_in(text: Any) -> Row:  # Any: a text, or null
-    """The stored JSON object; an empty one if the text is something else."""
+def _stored_in(chart: str, text: str | None) -> tuple[StoredRecord | None, str | None]:
+    """The stored machine; or why it cannot be read."""
+    if text is None:
+        return None, "it is not UTF-8."
     try:
-        value = loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return cast("Row", value) if isinstance(value, dict) else {}
+        return read_record(chart, text.encode()), None
+    except SnapshotUnreadable as error:
+        return None, error.problem
 
 
-def _instant(at: object) -> datetime | None:
-    if isinstance(at, str):
-        return datetime.fromisoformat(at)  # an earlier build wrote texts
-    return datetime.fromtimestamp(at / 1_000, UTC) if isinstance(at, int | float) else None
+def _last_change(stored: StoredRecord) -> datetime | None:
+    """When the last entry of the history was written, as far as that can be read."""
+    try:
+        at = loads(bytes(stored.log.tail[-1]))["at"] if stored.log is not None else None
+        if isinstance(at, str):
+            return datetime.fromisoformat(at)  # an earlier build wrote texts
+        return None if at is None else datetime.fromtimestamp(at / 1_000, UTC)
+    except (LookupError, TypeError, ValueError, ArithmeticError, OSError):
+        return None
+
+
+# ── what a key holds beside its machine ───────────────────────────────────────────────────────────────────────────────
+
+READERS: Mapping[str, Callable[[bytes], object]] = {
+    StateKey.HANDLES: read_handles,
+    StateKey.PARKED: read_parked,
+    StateKey.WAITERS: read_waiters,
+    StateKey.LETTERS: read_all,
+}
+
+
+def unreadable_values(admin: Admin, chart: str) -> Iterator[tuple[str, str, str]]:
+    """Key, name and problem of each value beside a machine that this program cannot read."""
+    names = ", ".join(literal(name) for name in READERS)
+    rows = admin.query(
+        f"SELECT service_key, key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key IN ({names})"
+        " ORDER BY service_key, key"
+    )
+    for row in rows:
+        text = row.get("value_utf8")
+        try:
+            if text is None:
+                raise ValueError("it is not UTF-8")
+            READERS[row["key"]](text.encode())
+        except (ValueError, RecursionError) as error:
+            yield row["service_key"], row["key"], f"{error}."
 
 
 def _active(chart: Chart | None, leaves: Iterable[str]) -> tuple[str, ...]:
@@ -177,10 +219,10 @@ def _cell(step: FailingStep) -> str:
     return f"{step.work}: {step.type}{place}, attempt {step.attempt}, since {since}"
 
 
-def _live(record: Row) -> set[str]:
+def _jobs(machine: Snapshot) -> set[str]:
     """Tokens of the jobs that the machine waits for; another machine, or an earlier life, may have left others."""
-    begun = [one.get("token", "") for name in ("activities", "stopping") for one in record.get(name, ())]
-    return {*begun, *(f"{done.get('token')}.undo" for done in record.get("undo", ()))}
+    begun = {one.token for ones in (machine.activities, machine.stopping) for one in ones}
+    return begun | {f"{done.token}.undo" for done in machine.undo}
 
 
 def failing_steps(admin: Admin, chart: str) -> dict[str, list[FailingStep]]:
@@ -191,7 +233,7 @@ def failing_steps(admin: Admin, chart: str) -> dict[str, list[FailingStep]]:
     )
     found: dict[str, list[FailingStep]] = {}
     for row in rows:
-        with suppress(AttributeError, ValueError):  # of another build
+        with suppress(AttributeError, ValueError, RecursionError):  # of another build, or not ours
             found.setdefault(row["service_key"], []).append(FailingStep.decode(row["value_utf8"].encode()))
     return found
 

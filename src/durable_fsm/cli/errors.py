@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import traceback
 from typing import IO, Any
@@ -10,6 +9,7 @@ from typing import IO, Any
 import click
 
 import durable_fsm
+from durable_fsm.cli.output import as_text
 from durable_fsm.errors import (
     ActionError,
     CallError,
@@ -19,6 +19,7 @@ from durable_fsm.errors import (
     MachineError,
     TerminalError,
     UnknownWork,
+    printable,
 )
 
 DIFFERS = 1
@@ -69,9 +70,9 @@ class CommandError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:  # Any: click's own signature
         if self.as_json:
             entry = {"error": self.kind, "message": self.message, "exit_code": self.exit_code, **self.facts}
-            click.echo(json.dumps(entry, ensure_ascii=False, default=str), file=file, err=True)
+            click.echo(as_text(entry), file=file, err=True)
         else:
-            click.echo(f"Error: {self.message}", file=file, err=True)
+            click.echo(printable(f"Error: {self.message}", keep="\n"), file=file, err=True)
 
 
 def as_shown(error: Exception) -> CommandError:

@@ -9,6 +9,7 @@ import click
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.kafka_subscriptions import Poison, changes, poison
 from durable_fsm.cli.errors import DIFFERS
+from durable_fsm.cli.output import say
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.frontends.locate import locate_charts
 
@@ -46,15 +47,15 @@ def kafka(
         held = [change for change in found if change.held_back]
         for change in found:
             if change in held:
-                click.echo(f"held back: {change.description} ({change.held_back})", err=True)
+                say(f"held back: {change.description} ({change.held_back})", err=True)
             elif check:
-                click.echo(f"would {change.description}")
+                say(f"would {change.description}")
             else:
                 change.make(api)
-                click.echo(f"done: {change.description}")
+                say(f"done: {change.description}")
     if not found:
         topics = sum(len(chart.hosting.sources) for chart in charts)
-        click.echo(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")
+        say(f"nothing to do: {topics} topic{'' if topics == 1 else 's'} declared and subscribed")
     if held or (check and found):
         sys.exit(DIFFERS)
 
@@ -68,7 +69,7 @@ def _address(text: str) -> tuple[str, str]:
 
 def _show(found: Poison) -> None:
     shown = f", the latest {len(found.letters)}" if len(found.letters) < found.total else ""
-    click.echo(f"{found.chart}: {found.total} rejected{shown}; {found.parked} parked")
+    say(f"{found.chart}: {found.total} rejected{shown}; {found.parked} parked")
     for letter in found.letters:
-        click.echo(f"  {letter['at']}  {letter['place']}  {letter['status']} {letter['type']}")
-        click.echo(f"    {letter['reason']}")
+        say(f"  {letter['at']}  {letter['place']}  {letter['status']} {letter['type']}")
+        say(f"    {letter['reason']}")

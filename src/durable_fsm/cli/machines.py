@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
-from durable_fsm.cli.output import json_option, show, words
+from durable_fsm.cli.output import json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
@@ -157,7 +157,7 @@ def history(ref: MachineRef, connection: Connection, *, last: int, after: int | 
     else:
         show(_rows(found) or f"{ref} keeps no history.", as_json)
         for what, why in now.items():
-            click.echo(f"now: {what}: {why}")
+            say(f"now: {what}: {why}")
 
 
 def _rows(entries: list[Entry]) -> list[Facts]:
@@ -173,7 +173,7 @@ def _row(entry: Entry) -> Facts:
     steps: list[Facts] = record.get("steps", [])
     return {
         "n": str(entry.n),
-        "at": datetime.fromtimestamp(record["at"] / 1_000, UTC).isoformat(timespec="milliseconds"),
+        "at": record["at"] if isinstance(record["at"], str) else _instant(record["at"]),
         "event": entry.event,
         "outcome": record.get("outcome"),
         "left": [state for step in steps for state in step.get("exited", ())],
@@ -181,6 +181,10 @@ def _row(entry: Entry) -> Facts:
         "failure": _why(record["failure"]) if "failure" in record else None,
         "note": record.get("note"),
     }
+
+
+def _instant(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
 
 
 @click.command("watch")
@@ -197,21 +201,21 @@ def watch(ref: MachineRef, connection: Connection, *, interval: timedelta, as_js
         seen = max((entry.n for entry in machine.history(last=1)), default=0)
         view = machine.snapshot()
         if not as_json:
-            click.echo(f"{ref} is {view.status} in {words(list(view.configuration))}")
+            say(f"{ref} is {view.status} in {words(list(view.configuration))}")
         told: Facts = {}
         while view.status is Status.RUNNING:
             time.sleep(interval.total_seconds())
             for entry in machine.history(after=seen):
                 seen = entry.n
-                click.echo(json.dumps(entry.record) if as_json else _line(entry))
+                say(json.dumps(entry.record) if as_json else _line(entry))
             view = machine.snapshot()
             failing = {} if as_json else _failing(view.record)
             for what, why in failing.items():
                 if told.get(what) != why:
-                    click.echo(f"now: {what}: {why}")
+                    say(f"now: {what}: {why}")
             told = failing
         for entry in machine.history(after=seen):
-            click.echo(json.dumps(entry.record) if as_json else _line(entry))
+            say(json.dumps(entry.record) if as_json else _line(entry))
 
 
 def _line(entry: Entry) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from durable_fsm.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,15 +38,20 @@ def show(value: object, as_json: bool) -> None:  # noqa: FBT001 - every command 
     A person sees a list of objects as a table, an object as `name  value` lines, and any other value as it is.
     """
     if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+        click.echo(as_text(value, indent=2 if sys.stdout.isatty() else None))
     elif isinstance(value, str):
-        click.echo(value)
+        click.echo(printable(value, keep="\n"))
     elif isinstance(value, Mapping):
         _table([[str(name), words(one)] for name, one in cast("Mapping[object, object]", value).items()], header=None)
     elif isinstance(value, Sequence):
         _rows(cast("Sequence[object]", value))
     else:
-        click.echo(words(value))
+        say(words(value))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line that may quote a machine: what a terminal would obey is spelled out."""
+    click.echo(printable(text), err=err)
 
 
 def words(value: object) -> str:
@@ -60,9 +67,21 @@ def words(value: object) -> str:
             many = cast("Sequence[object]", value)
             if all(isinstance(one, str) for one in many):
                 return ", ".join(map(str, many)) or "–"
+            return as_text(many)
         case _:
-            pass
-    return json.dumps(value, ensure_ascii=False, default=str)
+            return as_text(value)
+
+
+def as_text(value: object, *, indent: int | None = None) -> str:
+    """*value* as JSON that a terminal can show: characters that it would obey are escaped, as JSON escapes them."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if character.isascii() else json.dumps(character)[1:-1]
 
 
 def console(*, err: bool = False) -> Console:
@@ -77,7 +96,7 @@ def console(*, err: bool = False) -> Console:
 def _rows(rows: Sequence[object]) -> None:
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         for row in rows:
-            click.echo(words(row))
+            say(words(row))
         return
     objects = cast("Sequence[Mapping[str, object]]", rows)
     names = list(dict.fromkeys(name for row in objects for name in row))
@@ -92,5 +111,5 @@ def _table(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None) -> No
     for name in header or [""] * (len(rows[0]) if rows else 0):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a value of a machine is never read as markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # Text: a value of a machine is never read as markup
     console().print(table)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType, PayloadType, calling, reached
 from durable_fsm.cli.machines import show_receipt
-from durable_fsm.cli.output import console, json_option, show, words
+from durable_fsm.cli.output import console, json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, DurableFSMError
 
@@ -124,26 +125,26 @@ def _send_to_many(
             show({"chart": chart, "event": event, "would_send_to": keys}, as_json)
         else:
             more = f", and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-            click.echo(f"Would send '{event}' to {len(keys)} machines of {chart}: {words(keys[:SHOWN])}{more}.")
+            say(f"Would send '{event}' to {len(keys)} machines of {chart}: {words(keys[:SHOWN])}{more}.")
             click.echo("Add --yes to do it.")
         return
     run = run or uuid.uuid4().hex[:12]
     if not as_json:
-        click.echo(f"Run {run}: sending '{event}' to {len(keys)} machines of {chart}.", err=True)
+        say(f"Run {run}: sending '{event}' to {len(keys)} machines of {chart}.", err=True)
     try:
         with calling(connection) as client:
             results = _all(client, chart, event, payload, keys, run)
     except (KeyboardInterrupt, CallError):
-        click.echo(f"Interrupted. Continue with: --run {run}", err=True)
+        say(f"Interrupted. Continue with: --run {run}", err=True)
         raise
     refused = {key: result for key, result in zip(keys, results, strict=True) if result is not None}
     taken = len(keys) - len(refused)
     if as_json:
         show({"run": run, "sent": len(keys), "taken": taken, "refused": refused}, as_json)
     else:
-        click.echo(f"{taken} of {len(keys)} accepted '{event}'.")
+        say(f"{taken} of {len(keys)} accepted '{event}'.")
         for why in refused.values():
-            click.echo(f"  {why}")
+            say(f"  {why}")
     if refused:
         sys.exit(DIFFERS)
 
@@ -153,7 +154,7 @@ def _all(client: SyncClient, chart: str, event: str, payload: object, keys: list
 
     def one(key: str) -> str | None:
         try:
-            client.machine(chart, key).send(event, payload, idempotency_key=f"{run}/{key}")
+            client.machine(chart, key).send(event, payload, idempotency_key=f"{run}/{quote(key)}")
         except CallError:
             raise
         except DurableFSMError as error:

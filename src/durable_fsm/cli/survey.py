@@ -12,7 +12,7 @@ import click
 
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.machine_arg import DurationType
-from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
 from durable_fsm.frontends.locate import locate_chart, locate_charts
@@ -114,8 +114,8 @@ def doctor(
     elif not found:
         click.echo("Nothing is wrong.")
     for one in () if as_json else found:
-        click.echo(f"{one.kind}: {one.what}")
-        click.echo(f"    → {one.remedy}")
+        say(f"{one.kind}: {one.what}")
+        say(f"    → {one.remedy}")
     if found:
         sys.exit(DIFFERS)
 

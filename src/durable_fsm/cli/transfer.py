@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from durable_fsm.cli.errors import DIFFERS, CommandError
-from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.values import Json
 from durable_fsm.restate.names import StateKey
@@ -43,20 +43,26 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import machines_of
 
-    missing, written = set(keys), 0
+    missing, written, unreadable = set(keys), 0, list[str]()
     with Admin(connection.admin, connection.http()) as admin:
         stream: IO[str] = sys.stdout if output is None else output.open("w", encoding="utf-8")
         try:
             for found in machines_of(admin, chart):
                 if not keys or found.key in keys:
-                    line = {"format": FORMAT, "chart": chart, "key": found.key, "snapshot": found.record}
+                    missing.discard(found.key)
+                    if found.stored is None:
+                        unreadable.append(found.key)
+                        continue
+                    line = {"format": FORMAT, "chart": chart, "key": found.key, "snapshot": json.loads(found.text)}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
                     written += 1
-                    missing.discard(found.key)
         finally:
             if output is not None:
                 stream.close()
-    click.echo(f"{written} machines of {chart} written.", err=True)
+    say(f"{written} machines of {chart} written.", err=True)
+    if unreadable:
+        problem = f"These machines of {chart} cannot be read, and were left out: {', '.join(sorted(unreadable))}."
+        raise CommandError(f"{problem} See durable-fsm doctor.", code=DIFFERS)
     if missing:
         raise CommandError(f"There is no machine of {chart} with the key {', '.join(sorted(missing))}.", code=DIFFERS)
 
@@ -86,7 +92,7 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
     if as_json:
         show({"imported": len(taken), "refused": refused}, as_json)
     else:
-        click.echo(f"{len(taken)} machines imported, {len(refused)} left out.")
+        say(f"{len(taken)} machines imported, {len(refused)} left out.")
 
 
 def _lines(source: IO[str]) -> Iterator[Line]:

@@ -173,12 +173,12 @@ def snapshot_from_json(chart: Chart, record: Json) -> Snapshot:
         SnapshotUnreadable: it is not a snapshot, belongs to another chart, or has a later format.
     """
     try:
-        return _checked(chart, msgspec.convert(record, Snapshot))
+        return _checked(chart.name, msgspec.convert(record, Snapshot))
     except msgspec.ValidationError as error:
-        raise _unreadable(chart, str(error)) from error
+        raise _unreadable(chart.name, str(error)) from error
 
 
-def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
+def snapshot_from_text(chart: str, text: bytes, layout: type[S]) -> S:
     """Read a stored snapshot; *layout* is `Snapshot`, or a struct that adds what a host stores among its members.
 
     Raises:
@@ -188,7 +188,7 @@ def snapshot_from_text(chart: Chart, text: bytes, layout: type[S]) -> S:
         found: S = _decoder(layout).decode(text)
     except msgspec.ValidationError as error:
         raise _unreadable(chart, str(error)) from error
-    except ValueError as error:  # malformed JSON, or bytes that are not UTF-8
+    except (ValueError, RecursionError) as error:  # malformed JSON, bytes that are not UTF-8, or too deep nesting
         raise _unreadable(chart, f"it is not valid JSON: {str(error).removesuffix('.')}") from error
     return _checked(chart, found)
 
@@ -209,15 +209,15 @@ members_of: Callable[[Snapshot], tuple[Any, ...]] = attrgetter(*Snapshot.__struc
 _HAVE_FAILURE = {Status.RUNNING: (False,), Status.DONE: (False, True), Status.FAILED: (True,)}
 
 
-def _checked(chart: Chart, snapshot: S) -> S:
-    if snapshot.chart != chart.name:
+def _checked(chart: str, snapshot: S) -> S:
+    if snapshot.chart != chart:
         raise _unreadable(chart, f"it belongs to chart '{snapshot.chart}'")
     if (snapshot.failure is not None) not in _HAVE_FAILURE[snapshot.status]:
         raise _unreadable(chart, f"its status is '{snapshot.status}', which does not go with its failure")
     return snapshot
 
 
-def _unreadable(chart: Chart, problem: str) -> SnapshotUnreadable:
+def _unreadable(chart: str, problem: str) -> SnapshotUnreadable:
     if problem.endswith("`$.format`"):
         problem = f"{problem}; this build reads format {FORMAT}"
-    return SnapshotUnreadable(chart=chart.name, problem=f"{problem}.")
+    return SnapshotUnreadable(chart=chart, problem=f"{problem}.")

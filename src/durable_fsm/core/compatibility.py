@@ -17,6 +17,8 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
         state = chart.states.get(leaf)
         if state is None or state.kind not in (Kind.ATOMIC, Kind.FINAL):
             return f"It is in state '{leaf}', which the chart no longer has as a leaf."
+    if discord := index_of(chart).discord[snapshot.configuration]:
+        return f"Its configuration is wrong: {discord}"
     for memory, remembered in snapshot.history.items():
         state = chart.states.get(memory)
         if state is None or not state.kind.is_history or any(id not in chart.states for id in remembered):

@@ -60,6 +60,16 @@ def _fault_in_any(chart: Chart, wanted: Json, *, with_event: bool, nested: bool)
     return next((fault for fault in faults if fault is not None), None)
 
 
+def is_condition(value: Json, *, nested: bool = False) -> bool:
+    """Whether a stored value has the form that `meets` expects, whatever names the chart has."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    [(kind, wanted)] = value.items()
+    if kind == "any":
+        return not nested and isinstance(wanted, list) and all(is_condition(one, nested=True) for one in wanted)
+    return isinstance(wanted, str) if kind in ("state", "tag", "status") else kind in KINDS
+
+
 def meets(chart: Chart, machine: Snapshot, condition: Mapping[str, Json], token: str = "") -> bool:
     """Whether the machine meets the condition; *token* is that of the waiter's own deferred event, if any."""
     kind, wanted = next(iter(condition.items()))

@@ -156,7 +156,10 @@ def _due(machine: Snapshot, timer: PendingSend) -> AnyDelivery:
     for stopping in machine.stopping:
         if stopping.token == timer.activity:
             return StoppedWorkOverdue(stopping, timer)
-    return DeadlineMissed(next(running for running in machine.activities if running.token == timer.activity), timer)
+    for running in machine.activities:
+        if running.token == timer.activity:
+            return DeadlineMissed(running, timer)
+    return Stale()
 
 
 def _outcome(running: Running, event: Event) -> str:

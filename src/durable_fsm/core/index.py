@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TypeAlias, TypeVar
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
+from durable_fsm.errors import quoted
 
 
 def matches(descriptor: str, event: str) -> bool:
@@ -68,6 +69,7 @@ class Index:
 
         active[leaves]               the whole configuration, without the root
         active_in_order[leaves]      the same, in document order; raises KeyError for ids that the chart does not have
+        discord[leaves]              why leaves of the chart cannot be a configuration, as a sentence; empty if they can
         candidates[leaves, event]    for each leaf the transitions to ask, the innermost first; eventless ones for None
         stances[leaves, event]       candidates for an event from outside, and what becomes of it if none is enabled
     """
@@ -104,6 +106,7 @@ class Index:
         self.active_in_order = Remembered[Leaves, tuple[str, ...]](
             lambda leaves: tuple(self.in_order(self.active[leaves]))
         )
+        self.discord = Remembered[Leaves, str](self._discord)
         self.candidates = Remembered[tuple[Leaves, str | None], Candidates](
             self._candidates, keeps=lambda key: key[1] is None or key[1] in self._declared
         )
@@ -123,6 +126,19 @@ class Index:
             targets = self.regions[parent.id] if parent.kind is Kind.PARALLEL else self._initial(parent).targets
             return Transition("", state.id, targets)
         return Transition("", state.id, self.regions[state.id][:1])
+
+    def _discord(self, leaves: Leaves) -> str:
+        active = self.active[leaves]
+        for state in (self.states[ROOT], *(self.states[id] for id in self.in_order(active))):
+            inside = [id for id in self.regions[state.id] if id in active]
+            if state.kind is Kind.COMPOUND and len(inside) > 1:
+                return f"states {quoted(inside)} cannot be active together."
+            if state.kind is Kind.COMPOUND and not inside:
+                return "no state at all is active."
+            missing = [id for id in self.regions[state.id] if id not in active]
+            if state.kind is Kind.PARALLEL and missing:
+                return f"'{state.id}' is active, and nothing inside {quoted(missing)} is."
+        return ""
 
     def taking(self, state: str, event: str) -> tuple[Transition, ...]:
         """The transitions of *state* whose descriptors select *event*, in document order."""

@@ -22,7 +22,7 @@ from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMach
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
 from durable_fsm.core.values import Json, Misfit, changed
-from durable_fsm.errors import DurableFSMError, MigrationError, VersionError, quoted
+from durable_fsm.errors import DurableFSMError, MigrationError, VersionError
 
 T = TypeVar("T")
 
@@ -261,18 +261,10 @@ class _Translation:
                 raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
             if state.kind not in (Kind.ATOMIC, Kind.FINAL):
                 raise self.refusal(f"it leads to '{id}', which is not a leaf: name a state inside it.")
-        active = index_of(chart).active[tuple(found)]
-        for state in [chart.root, *(chart.states[id] for id in index_of(chart).in_order(active))]:
-            inside = [id for id in index_of(chart).regions[state.id] if id in active]
-            if state.kind is Kind.COMPOUND and len(inside) > 1:
-                raise self.refusal(f"states {quoted(inside)} cannot be active together.")
-            if state.kind is Kind.COMPOUND and not inside:
-                raise self.refusal("it leads to no state at all.")
-            missing = [id for id in index_of(chart).regions[state.id] if id not in active]
-            if state.kind is Kind.PARALLEL and missing:
-                raise self.refusal(f"'{state.id}' is active, and nothing inside {quoted(missing)} is.")
             if state.parent == ROOT and state.kind is Kind.FINAL and self.machine.status is Status.RUNNING:
-                raise self.refusal(f"'{state.id}' is final: a machine ends by its own transitions only.")
+                raise self.refusal(f"'{id}' is final: a machine ends by its own transitions only.")
+        if discord := index_of(chart).discord[tuple(found)]:
+            raise self.refusal(discord)
         return index_of(chart).leaves(found)
 
     def data(self) -> Json:

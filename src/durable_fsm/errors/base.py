@@ -7,9 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """*text* with line breaks and terminal escapes spelled out, except those to *keep*.
+
+    Keys and messages come from senders. They must not forge a line, or move the cursor.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+
+
 def quoted(names: Iterable[str]) -> str:
     """`'cart', 'paid'`: ids as every message prints them."""
-    return ", ".join(f"'{name}'" for name in names)
+    return printable(", ".join(f"'{name}'" for name in names))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -25,7 +35,7 @@ class DurableFSMError(Exception):
     @property
     def where(self) -> str:
         """`Order/o-17`, or `Order` as long as no key is known."""
-        return self.chart if self.key is None else f"{self.chart}/{self.key}"
+        return self.chart if self.key is None else printable(f"{self.chart}/{self.key}")
 
     @property
     def what(self) -> str:

@@ -198,7 +198,10 @@ class SnapshotUnreadable(MachineError):
 
     @property
     def what(self) -> str:
-        return f"the stored snapshot cannot be read: {self.problem} It was left as it is."
+        return (
+            f"the stored snapshot cannot be read: {self.problem} It was left as it is. Deploy the build that wrote it, or"
+            " free the key with 'delete' and {\"abandon\": true}."
+        )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

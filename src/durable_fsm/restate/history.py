@@ -7,7 +7,7 @@ messages between two keys: the reader's call comes after the page.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 import restate
@@ -19,6 +19,7 @@ from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
+from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
@@ -36,6 +37,21 @@ LONGEST_MESSAGE = 1_000
 """How many characters of a failure's message an entry quotes."""
 
 TAKEN = Outcome.TAKEN.value
+
+
+Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)]
+"""Milliseconds since 1970, of the years 1 to 9999."""
+
+
+class StoredEntry(msgspec.Struct):
+    """The members of every entry; an earlier build wrote the time as a text."""
+
+    n: int
+    seq: int
+    at: Instant | str
+    event: str
+    outcome: str = ""
+    steps: list[dict[str, Any]] = []
 
 
 def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
@@ -101,6 +117,10 @@ class HistoryTail(msgspec.Struct, frozen=True):
     tail: tuple[msgspec.Raw, ...] = ()
     pages: int = 0
     entries: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pages < 0 or self.entries != self.pages * PAGE + len(self.tail):
+            raise ValueError("the history lacks entries that its numbers count")
 
     def with_entries(self, taken: list[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
         """Add an entry for each event that was taken; return the pages that are full now, too."""
@@ -221,15 +241,19 @@ async def entries_of(
         after = request.after if isinstance(request.after, int) else 0
     begin = max(after + 1, first)
     end = min(begin + limit - 1, tail.entries)
-    entries: list[dict[str, Json]] = []
+    texts: list[bytes] = []
     if begin < tail.first and begin <= end:
         pages = range(_page_of(begin), _page_of(min(end, tail.first - 1)) + 1)
         keys = [page_key(ctx.key(), life, page) for page in pages]
         calls = [ctx.generic_call(history_name(chart.name), "get", b"", key=key) for key in keys]
         await restate.gather(*calls)
-        for call in calls:
-            entries += loads(await call)
-    entries += (loads(bytes(entry)) for entry in tail.tail)
+        texts = [await call for call in calls]
+    try:
+        entries: list[dict[str, Json]] = [entry for text in texts for entry in loads(text)]
+        entries += (loads(bytes(entry)) for entry in tail.tail)
+        msgspec.convert(entries, list[StoredEntry])
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SnapshotUnreadable(chart=chart.name, problem=f"its history: {error}.") from error
     return {
         "entries": [shown(entry) for entry in entries if begin <= cast("int", entry["n"]) <= end],
         "first": first,

@@ -115,7 +115,7 @@ def test_a_rehearsal_of_a_machine_that_cannot_be_migrated_raises_what_the_host_a
     before = Rehearsal(OrderBefore)
     before.create()
 
-    with pytest.raises(MigrationError, match="it leads to no state at all"):
+    with pytest.raises(MigrationError, match="no state at all is active"):
         Rehearsal(Later, snapshot=snapshot_to_json(before.snapshot))
 
 

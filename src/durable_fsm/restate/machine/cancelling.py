@@ -60,7 +60,7 @@ async def cancel_exclusive(ctx: ObjectSharedContext, hosted: HostedChart, stored
 
 async def _cancel(ctx: ObjectSharedContext, hosted: HostedChart, token: str, *, tries: int) -> None:
     """Cancel the activity that runs under *token*; look for its invocation again later, if it is not known yet."""
-    handles = await load_handles(ctx)
+    handles = await load_handles(ctx, hosted.chart)
     if token in handles:
         stop_job(ctx, hosted.chart, token)
         ctx.cancel_invocation(handles[token])

@@ -49,11 +49,16 @@ class DeleteHandlers(HostedChart):
                 # A machine that no chart here can upgrade can be deleted, too.
                 stored = StoredMachine.decode_any_version(self.chart, text)
             except errors.Gone:
-                ctx.clear_all()
-                return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
+                return self._cleared(ctx)
+            except errors.SnapshotUnreadable:
+                if mode is not DeleteMode.ABANDON:
+                    raise
+                for invocation in (await load_handles(ctx, self.chart)).values():
+                    ctx.cancel_invocation(invocation)
+                return self._cleared(ctx)
             if mode is DeleteMode.CLEAN and stored.machine is not None:
                 _refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
-            waiters = await Waiters.load(ctx) if stored.waited_for else Waiters()
+            waiters = await self._waiters(ctx, stored, mode)
         if stored.machine is None:
             raise errors.NotStarted(chart=self.name, remedy="There is nothing to delete.")
         answer = await delete(self, ctx, stored, stored.machine, waiters, undone=undone)
@@ -61,6 +66,20 @@ class DeleteHandlers(HostedChart):
         if parent is not None and stored.machine.status is Status.RUNNING:
             ChildLinks(self, self.chart, ctx).report_lost(parent, "deleted", f"machine '{parent.id}' was deleted.")
         return answer
+
+    def _cleared(self, ctx: ObjectContext) -> bytes:
+        ctx.clear_all()
+        return dumps({"chart": self.name, "key": ctx.key(), "outcome": "deleted"})
+
+    async def _waiters(self, ctx: ObjectContext, stored: StoredMachine, mode: DeleteMode) -> Waiters:
+        if not stored.waited_for:
+            return Waiters()
+        try:
+            return await Waiters.load(ctx, self.chart)
+        except errors.SnapshotUnreadable:
+            if mode is DeleteMode.ABANDON:
+                return Waiters()  # each is answered when its own time is over
+            raise
 
 
 async def delete(
@@ -84,7 +103,7 @@ async def delete(
     chart = hosted.chart
     answer = receipt(chart, ctx.key(), machine, event="delete", outcome="deleted", reply=undone)
     answers = waiters.refusals(chart, ctx.key(), "deleted")
-    handles = await load_handles(ctx)
+    handles = await load_handles(ctx, chart)
     report.deleted(machine)
     with ALL_OR_RETRY:
         ctx.clear_all()
@@ -150,7 +169,7 @@ async def compensate(transaction: Transaction) -> list[Json]:
 async def _await_ends(transaction: Transaction) -> None:
     """Await the ends of stopped work. Their deliveries queue behind this invocation, so it attaches to the work."""
     chart, ctx, turn = transaction.chart, transaction.ctx, transaction.turn
-    handles = await load_handles(ctx)
+    handles = await load_handles(ctx, chart)
     for stopping in turn.machine.stopping:
         if stopping.token not in handles:
             break

@@ -7,11 +7,13 @@ from typing import cast
 import msgspec
 from restate import ObjectContext, ObjectSharedContext
 
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
+from durable_fsm.restate.machine.storage import load_list
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.settings import HostedChart
 
@@ -59,7 +61,7 @@ class Delivery(WireRecord, frozen=True):
 
 # ── parking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_parked = msgspec.json.Decoder(dict[str, Delivery])
+read_parked = msgspec.json.Decoder(dict[str, Delivery]).decode
 
 
 def park(ctx: ObjectContext, hosted: HostedChart, delivery: Delivery, *, tries: int) -> None:
@@ -69,19 +71,18 @@ def park(ctx: ObjectContext, hosted: HostedChart, delivery: Delivery, *, tries: 
     ctx.generic_send(hosted.name, Handler.PARKED, body, key=ctx.key(), send_delay=delay)
 
 
-async def load_parked(ctx: ObjectContext | ObjectSharedContext) -> dict[str, Delivery]:
+async def load_parked(ctx: ObjectContext | ObjectSharedContext, chart: Chart) -> dict[str, Delivery]:
     """The parked deliveries that operators see, by token."""
-    text: bytes | None = await ctx.get(StateKey.PARKED, serde=BYTES)
-    return {} if text is None else _parked.decode(text)
+    return await load_list(ctx, chart, StateKey.PARKED, read_parked)
 
 
-async def keep_parked(ctx: ObjectContext, parked: list[Delivery], live: set[str] | None = None) -> None:
+async def keep_parked(ctx: ObjectContext, chart: Chart, parked: list[Delivery], live: set[str] | None = None) -> None:
     """List parked deliveries for operators; those whose token is not *live* any more leave the list.
 
     The list is as long as can be stored. A delivery that does not fit is missing from it, and is sent again all the same.
     """
     latest = {delivery.token: delivery for delivery in parked}
-    known = {**latest, **await load_parked(ctx), **latest}
+    known = {**latest, **await load_parked(ctx, chart), **latest}
     listed: dict[str, Json] = {}
     room = MAX_SNAPSHOT
     for token, delivery in known.items():

@@ -99,7 +99,7 @@ class MachineHandlers(HostedChart):
         """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
         request = RepairRequest.decode(self.name, body)
         transaction = await Transaction.load(self, ctx)
-        parked = await load_parked(ctx) if request.verb == "resend" else {}
+        parked = await load_parked(ctx, self.chart) if request.verb == "resend" else {}
         return await transaction.run("repair", lambda turn: do_repair(turn, request, parked))
 
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +117,7 @@ class MachineHandlers(HostedChart):
             reason = message_of(error)
             report.parked(delivery.event.name, reason, delivery.tries)
             park(ctx, self, delivery, tries=delivery.tries)
-            await keep_parked(ctx, [delivery])
+            await keep_parked(ctx, self.chart, [delivery])
             return dumps({"outcome": "parked", "reason": reason})
 
     async def _take_delivery(self, ctx: ObjectContext, delivery: Delivery) -> bytes:
@@ -152,7 +152,7 @@ class MachineHandlers(HostedChart):
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored, refused = self._upgraded_if_possible(text)
         assert stored.machine is not None
-        parked = await load_parked(ctx)
+        parked = await load_parked(ctx, self.chart)
         work = await self._work_of(ctx, stored.machine)
         now = await decision_time(ctx, stored.chart)
         return dumps({**self._view(ctx.key(), stored, parked, work, refused, now), **refused})

@@ -10,7 +10,7 @@ letters    messages that this deployment cannot take, in order; see `messages.in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from restate import ObjectContext, ObjectSharedContext
@@ -18,22 +18,50 @@ from restate import ObjectContext, ObjectSharedContext
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import members_of, snapshot_from_text
+from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.history import HistoryTail
+from durable_fsm.restate.history import HistoryTail, Instant
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability import redaction
+from durable_fsm.restate.observability.logging import log
+
+T = TypeVar("T")
 
 
-async def load_handles(ctx: ObjectContext | ObjectSharedContext) -> dict[str, str]:
+async def load_state(
+    ctx: ObjectContext | ObjectSharedContext, chart: Chart, key: str, decode: Callable[[bytes], T], default: T
+) -> T:
+    """Read what is stored under a name of `StateKey`; *default* if there is nothing.
+
+    Raises:
+        SnapshotUnreadable: this build cannot read it.
+    """
+    text: bytes | None = await ctx.get(key, serde=BYTES)
+    try:
+        return default if text is None else decode(text)
+    except (ValueError, RecursionError) as error:
+        raise errors.SnapshotUnreadable(chart=chart.name, problem=f"'{key}' beside it: {error}.") from error
+
+
+async def load_list(
+    ctx: ObjectContext | ObjectSharedContext, chart: Chart, key: str, decode: Callable[[bytes], dict[str, T]]
+) -> dict[str, T]:
+    """As `load_state`, for what the machine can go on without: if it cannot be read, it is empty, and written anew."""
+    try:
+        return await load_state(ctx, chart, key, decode, {})
+    except errors.SnapshotUnreadable as error:
+        log.warning("%s/%s: %s It is begun anew.", chart.name, ctx.key(), error.problem)
+        return {}
+
+
+async def load_handles(ctx: ObjectContext | ObjectSharedContext, chart: Chart) -> dict[str, str]:
     """Ids of the invocations that can be cancelled, by token."""
-    text: bytes | None = await ctx.get(StateKey.HANDLES, serde=BYTES)
-    handles: dict[str, str] = {} if text is None else loads(text)
-    return handles
+    return await load_list(ctx, chart, StateKey.HANDLES, read_handles)
 
 
 async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMachine, Snapshot]:
@@ -54,7 +82,12 @@ def mark_of(chart: Chart) -> bytes:
     return dumps({"chart": chart.name, "gone": True})
 
 
-def is_mark(record: Any) -> bool:  # Any: whatever JSON is stored
+def is_mark(text: bytes) -> bool:
+    """Whether it is what `mark_of` writes."""
+    try:
+        record = loads(text)
+    except (ValueError, RecursionError):
+        return False
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -62,23 +95,30 @@ class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
 
     log: HistoryTail | None = None
-    due: Mapping[str, int] = {}
+    due: Mapping[str, Instant] = {}
     waited_for: bool = False
     run_by: Parent | None = None
 
 
 _decode = msgspec.json.Decoder(StoredRecord).decode
+read_handles = msgspec.json.Decoder(dict[str, str]).decode
 _record_of: Callable[..., StoredRecord] = StoredRecord  # the members of a snapshot come first, in their order
 
 
-def _record_in(chart: Chart, text: bytes) -> StoredRecord:
+def read_record(chart: str, text: bytes) -> StoredRecord:
+    """Read what is stored of a machine, in any version.
+
+    Raises:
+        Gone: the machine has ended, and its key must not be used again.
+        SnapshotUnreadable: the text is something else.
+    """
     try:
         record = _decode(text)
-    except msgspec.MsgspecError:
-        if b'"gone"' in text and is_mark(loads(text)):
-            raise errors.Gone(chart=chart.name) from None
+    except (ValueError, RecursionError):
+        if b'"gone"' in text and is_mark(text):
+            raise errors.Gone(chart=chart) from None
     else:
-        if record.chart == chart.name and record.failure is None and record.status is not Status.FAILED:
+        if record.chart == chart and record.failure is None and record.status is not Status.FAILED:
             return record
     return snapshot_from_text(chart, text, StoredRecord)  # it checks more, and says what is wrong
 
@@ -122,7 +162,11 @@ class StoredMachine(msgspec.Struct, frozen=True):
         stored = cls.decode_any_version(chart, text)
         machine = stored.machine
         if machine is None or (machine.digest == chart.digest and machine.version == chart.version):
-            return stored  # there is none, or this very chart wrote it
+            # There is none, or this very chart wrote it. An operator may have changed it since.
+            problem = None if machine is None else incompatibility(chart, machine)
+            if problem is not None:
+                raise errors.SnapshotUnreadable(chart=chart.name, problem=problem)
+            return stored
         taken = upgrade(chart, machine)
         if taken.machine is machine and taken.chart is chart:
             return stored
@@ -138,7 +182,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         if text is None:
             return cls(chart)
-        record = _record_in(chart, text)
+        record = read_record(chart.name, text)
         if redaction.current() is not None:
             redaction.seen(record.data, *(kept.payload for kept in record.deferred))
         return cls(

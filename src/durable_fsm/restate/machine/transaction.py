@@ -144,7 +144,7 @@ class Transaction:
         """
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(hosted.chart, text)
-        waiters = await Waiters.load(ctx) if stored.waited_for else None
+        waiters = await Waiters.load(ctx, stored.chart) if stored.waited_for else None
         transaction = cls(hosted, ctx, stored, waiters, tries=tries)
         if stored.chart.hosting.clock:
             transaction.turn.time = await decision_time(ctx, stored.chart)
@@ -403,10 +403,10 @@ class Transaction:
         If this is lost, nothing but an early cancellation is: what arrives late is dropped by its token.
         """
         if changes.parked:
-            await keep_parked(self.ctx, changes.parked, tokens_of(self.turn.machine))
+            await keep_parked(self.ctx, self.chart, changes.parked, tokens_of(self.turn.machine))
         if not changes.sent and not changes.ended:
             return
-        handles = await load_handles(self.ctx)
+        handles = await load_handles(self.ctx, self.chart)
         before = dict(handles)
         for token in sorted(changes.ended & handles.keys()):
             self.ctx.cancel_invocation(handles[token])

@@ -20,7 +20,7 @@ from restate import ObjectContext
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, failure_to_json
-from durable_fsm.core.condition import meets
+from durable_fsm.core.condition import is_condition, meets
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
@@ -28,6 +28,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.errors import terminal
 from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.machine.storage import load_state
 from durable_fsm.restate.names import StateKey
 
 MOST = 1_000
@@ -53,6 +54,10 @@ class Waiter(WireRecord, frozen=True):
     reply: Json = None
     token: str = ""
     signal: str = ""
+
+    def __post_init__(self) -> None:
+        if self.until != ENDED and not is_condition(self.until):
+            raise ValueError(f"{canonical(self.until)} is not a condition")
 
     def judge(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
         """The waiter after what was taken, and its answer; None while it has to wait."""
@@ -106,9 +111,9 @@ class Waiters:
         self.changed = False
 
     @classmethod
-    async def load(cls, ctx: ObjectContext) -> Waiters:
-        text: bytes | None = await ctx.get(StateKey.WAITERS, serde=BYTES)
-        return cls({} if text is None else _waiters.decode(text))
+    async def load(cls, ctx: ObjectContext, chart: Chart) -> Waiters:
+        """Read those who wait; raises SnapshotUnreadable."""
+        return cls(await load_state(ctx, chart, StateKey.WAITERS, read_waiters, {}))
 
     def add(self, chart: Chart, id: str, waiter: Waiter) -> Waiter:
         """Register a waiter. One that is registered already keeps the signal that it waits for.
@@ -157,7 +162,7 @@ class Waiters:
         self.changed = False
 
 
-_waiters = msgspec.json.Decoder(dict[str, Waiter])
+read_waiters = msgspec.json.Decoder(dict[str, Waiter]).decode
 
 
 def _length(reply: Json) -> int:

@@ -50,9 +50,13 @@ class Again(WireRecord, frozen=True):
 
 
 class MailAgain(WireRecord, frozen=True):
-    """The order to try the envelopes that wait; `again` counts how often that was done."""
+    """The order to try the envelopes that wait; `again` counts how often that was done.
+
+    `letter` is one that could not be put behind them, because the list of them could not be read.
+    """
 
     again: int
+    letter: str = ""
 
 
 NOW = b'{"tries":0}'
@@ -60,12 +64,18 @@ NOW = b'{"tries":0}'
 
 
 _decode = msgspec.json.Decoder(Envelope).decode
+_texts = msgspec.json.Decoder(list[str]).decode
 
 
 def read(text: str | bytes) -> Envelope:
     """Read an envelope that a machine has sent."""
     envelope: Envelope = _decode(text)
     return envelope
+
+
+def read_all(text: bytes) -> list[Envelope]:
+    """Read the envelopes that a machine has kept."""
+    return [read(kept) for kept in _texts(text)]
 
 
 def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope: Envelope) -> None:

@@ -23,16 +23,16 @@ from durable_fsm.core.messages import ChildEnd, Envelope, Message, Returned
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.errors import Located, message_of, status_of
 from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.cancelling import cancel_exclusive
 from durable_fsm.restate.machine.deletion import compensate, delete
 from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
-from durable_fsm.restate.machine.storage import StoredMachine
+from durable_fsm.restate.machine.storage import StoredMachine, load_state
 from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
-from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post, read
+from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post, read, read_all
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
@@ -50,10 +50,17 @@ class Inbox(HostedChart):
 
     async def mail(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Take an envelope, behind those that wait; or try those again, if that is the order."""
-        stored = await ctx.get(StateKey.LETTERS, serde=BYTES)
-        waiting = [read(text) for text in loads(stored or b"[]")]
         again = MailAgain.decode(body) if body.startswith(b'{"again"') else None
-        left = waiting.copy() if again is not None else [*waiting, read(body)]
+        letter = body.decode() if again is None else again.letter
+        arrived = [read(letter)] if letter else []
+        waiting: list[Envelope] = []
+        try:
+            waiting = await load_state(ctx, self.chart, StateKey.LETTERS, read_all, waiting)
+        except errors.SnapshotUnreadable as error:
+            log.warning("%s/%s: %s A message to it waits.", self.name, ctx.key(), error.what)
+            self._again_later(ctx, 0 if again is None else again.again, letter)
+            return dumps({"waiting": len(arrived)})
+        left = [*waiting, *arrived]
         while left and await self._take(ctx, left[0]):
             del left[0]
         if left != waiting:
@@ -63,10 +70,12 @@ class Inbox(HostedChart):
             else:
                 ctx.clear(StateKey.LETTERS)
         if left and (again is not None or not waiting):
-            tries = 0 if again is None else again.again
-            order, delay = MailAgain(tries + 1).encode(), self.settings.parking.delay(tries)
-            ctx.generic_send(self.name, Handler.MAIL, order, key=ctx.key(), send_delay=delay)
+            self._again_later(ctx, 0 if again is None else again.again)
         return dumps({"waiting": len(left)})
+
+    def _again_later(self, ctx: ObjectContext, tries: int, letter: str = "") -> None:
+        order, delay = MailAgain(tries + 1, letter).encode(), self.settings.parking.delay(tries)
+        ctx.generic_send(self.name, Handler.MAIL, order, key=ctx.key(), send_delay=delay)
 
     async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
         """Take one envelope; False if it has to wait for another deployment."""
@@ -125,7 +134,7 @@ class Inbox(HostedChart):
                 await transaction.run(event.name, lambda turn: str(turn.deliver(event)))
         except errors.DurableFSMError:
             park(ctx, self, delivery, tries=0)
-            await keep_parked(ctx, [delivery])
+            await keep_parked(ctx, self.chart, [delivery])
 
     async def _returned(self, ctx: ObjectContext, transaction: Transaction, returned: Returned) -> None:
         """Tell this machine that its message was refused; log that, if its chart does not listen."""

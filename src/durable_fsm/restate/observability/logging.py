@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 import msgspec
 from restate.server_context import restate_context_is_replaying
 
+from durable_fsm.errors import printable
 from durable_fsm.restate.observability import redaction
 
 LOGGER = "durable_fsm"
-
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} | {10: "\\n", 13: "\\r"}
-
 
 is_replaying: Callable[[], bool] = restate_context_is_replaying.get
 """Whether this invocation repeats what its journal has already. A function of Python's own: every event asks."""
@@ -29,8 +27,7 @@ class _OnceInOneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if is_replaying():
             return False
-        message = redaction.clean(record.getMessage())
-        record.msg, record.args = message if message.isprintable() else message.translate(_ESCAPES), ()
+        record.msg, record.args = printable(redaction.clean(record.getMessage())), ()
         if record.exc_info and record.exc_info[1] is not None and redaction.current() is not None:
             record.exc_text = _without_messages(record.exc_info[1])
         return True
