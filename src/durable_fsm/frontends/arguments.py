@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, cast
@@ -109,12 +109,27 @@ class Positional:
         return [provide(scope) for provide in self.provides], {}
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A callback, its parameters, and where it is written."""
+
+    name: str
+    parameters: tuple[inspect.Parameter, ...]
+    location: Location | None
+
+    @property
+    def required(self) -> list[inspect.Parameter]:
+        """The parameters that must get a value."""
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return [item for item in self.parameters if item.default is item.empty and item.kind not in variadic]
+
+
 class ByName:
     """Calls callbacks with the arguments that their parameters name.
 
     `provided` maps the names that have a meaning to a function that finds the value in a scope. Any other name is a
-    member of the payload. `started` collects the work that callbacks start, with the place of the callback, and
-    `parameters` the names of all parameters.
+    member of the payload. `started` collects the work that callbacks start, with the place of the callback, and `asking`
+    the parameters of all callbacks.
     """
 
     def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
@@ -122,7 +137,7 @@ class ByName:
         self.problem = problem
         self.always = always
         self.started: dict[str, Location | None] = {}
-        self.parameters: set[str] = set()
+        self.asking: list[Asking] = []
 
     def refuse_unknown(self, chart: str, work: Iterable[str]) -> None:
         """Report work that a callback starts and the chart does not declare."""
@@ -134,7 +149,8 @@ class ByName:
     @property
     def asked(self) -> frozenset[str]:
         """The parameters of callbacks that never mean a member of the payload."""
-        return frozenset(self.parameters & self.provided.keys() - {"result", "error"})
+        named = {item.name for callback in self.asking for item in callback.parameters}
+        return frozenset(named & self.provided.keys() - {"result", "error"})
 
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """Arguments that the definition adds for the callbacks of this event."""
@@ -150,7 +166,7 @@ class ByName:
             self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
         self.started.update((work, written(function)) for work in started_by(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
-        self.parameters.update(item.name for item in parameters)
+        self.asking.append(Asking(name, tuple(parameters), written(function)))
         if not parameters:
             return None
         named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]

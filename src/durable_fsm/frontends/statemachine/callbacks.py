@@ -277,6 +277,11 @@ class ClassCallbacks(ByName):
 
         return call
 
+    @property
+    def prepares(self) -> bool:
+        """Whether `prepare_event` adds arguments."""
+        return bool(self._named("prepare_event"))
+
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """Arguments that `prepare_event` adds for the callbacks of this event; it is called once per event."""
         if self.preparing is None:

@@ -6,7 +6,7 @@ import inspect
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, ForwardRef, TypeVar, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
@@ -20,13 +20,16 @@ from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
-from durable_fsm.core.lint import findings
+from durable_fsm.core.lint import ChartFinding, findings
 from durable_fsm.core.values import ValueType
 from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
-from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.doubts import Doubt, refuse_certain
+from durable_fsm.frontends.checks.inputs import members_of, refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
+from durable_fsm.frontends.checks.parameters import Provided, doubtful_parameters
+from durable_fsm.frontends.checks.unused import unused_methods
 from durable_fsm.frontends.declare import DECLARATION, OPTIONS, STANCE, Declaration
 from durable_fsm.frontends.detached import detached_of
 from durable_fsm.frontends.machines import ReadChart, reading
@@ -37,6 +40,9 @@ from durable_fsm.frontends.statemachine.callbacks import ClassCallbacks
 from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
 from durable_fsm.frontends.statemachine.work import InvokeReader, StateWork
 from durable_fsm.frontends.values import Plain, Typed
+
+CONVENTIONS = ("on_", "before_", "after_", "cond_")
+"""The beginnings of names of callbacks."""
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
 
@@ -100,6 +106,7 @@ class ClassReader:
         for name in ignored_events(states.values(), self.events):
             self.events[name] = EventType(name)
         self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
+        doubts = refuse_certain(self._doubts(data, states.values(), transitions), self.problem)
         parts = Parts(
             states=states,
             transitions=tuple(transitions),
@@ -110,13 +117,32 @@ class ClassReader:
             work=detached,
         )
         chart = assemble(parts, self.options, self.problem, self.read)
-        self._judge(chart)
+        self._judge(chart, doubts)
         return chart
 
-    def _judge(self, chart: Chart) -> None:
+    def _doubts(
+        self, data: ValueType | None, states: Collection[State], transitions: Iterable[Transition]
+    ) -> Iterator[Doubt]:
+        """Callbacks that nothing calls, and parameters that nothing provides."""
+        charts: list[type] = [base for base in self.cls.__mro__ if vars(base).get("states")]
+        used = [callback.name.rpartition(".")[2] for callback in self.callbacks.asking]
+        wanted = [*self.callbacks.found, *self.work.wanted]
+        yield from unused_methods(charts, CONVENTIONS, wanted, [*used, *wanted])
+        if not self.callbacks.prepares:
+            untyped = self.data_class is None
+            provided = Provided(
+                names=self.callbacks.provided.keys() - {"result", "error", *(["data"] if untyped else [])},
+                members=frozenset() if untyped else members_of(data) or frozenset(),
+                events=self.events,
+                timed=[timer.event for state in states for timer in state.timers],
+                base=f"{self.cls.__name__}(StateChart[…])" if untyped else None,
+            )
+            yield from doubtful_parameters(self.callbacks.asking, states, transitions, provided)
+
+    def _judge(self, chart: Chart, doubts: Iterable[ChartFinding]) -> None:
         """Warn of suspicious parts. The library itself refuses states that lead nowhere, when the class is made."""
-        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked)):
-            if finding.kind in ("shadowed", "unhandled", "hidden"):
+        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked), *doubts):
+            if finding.kind in ("shadowed", "unhandled", "hidden", "doubtful"):
                 place = str(finding.location or written(self.cls) or "")
                 problem = Problem(finding.what, finding.remedy, place)
                 warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)

@@ -41,7 +41,8 @@ class InvokeReader:
     """Reads the `invoke=` of every state of one class.
 
     `ids` maps the ids that `done_invoke_<id>` may name to their states. The id of a state that invokes several things
-    is one of them, and means each of these things. `declared` has the activities and machines of states, by id.
+    is one of them, and means each of these things. `declared` has the activities and machines of states, by id; `wanted`
+    the names of methods that the states invoke if there are any.
     """
 
     def __init__(self, cls: type, facade: type[Facade], problem: Report, read: ReadChart) -> None:
@@ -51,9 +52,13 @@ class InvokeReader:
         self.read = read
         self.ids: dict[str, str] = {}
         self.declared: dict[str, ActivityOf | MachineOf] = {}
+        self.wanted: set[str] = set()
 
     def of(self, state: str, library: LibraryState) -> StateWork:
         found = StateWork()
+        self.wanted |= {
+            str(getattr(spec.func, "__name__", spec.func)) for spec in cast("Iterable[Any]", library.invoke)
+        }
         specs = [spec for spec in cast("Iterable[Any]", library.invoke) if self._is_there(spec)]
         unnamed = [spec for spec in specs if not (isinstance(spec.func, ActivityOf | MachineOf) and spec.func.id)]
         if len(unnamed) > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
 from itertools import combinations
@@ -30,14 +30,17 @@ from durable_fsm.core.chart import (
     Transition,
 )
 from durable_fsm.core.events import ERROR, PLATFORM_NAMES
-from durable_fsm.core.lint import findings
+from durable_fsm.core.lint import ChartFinding, findings
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
-from durable_fsm.frontends.checks.inputs import refuse_unknown
+from durable_fsm.frontends.checks.doubts import Doubt, refuse_certain
+from durable_fsm.frontends.checks.inputs import members_of, refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
+from durable_fsm.frontends.checks.parameters import Provided, doubtful_parameters
+from durable_fsm.frontends.checks.unused import unused_methods
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, ignored_events, stance_problems
 from durable_fsm.frontends.options import unexpected_of
@@ -51,6 +54,9 @@ from durable_fsm.frontends.transitions.work import ConfiguredWork
 from durable_fsm.frontends.values import Plain, Typed
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
+CONVENTIONS = ("on_enter", "on_exit", "on_final", "on_timeout")
+"""The library calls methods of the model with these beginnings and the name of a state."""
+
 RESTING = "itself"
 """Last part of the id of a state that means "in the parent, and in none of its children"."""
 
@@ -154,6 +160,7 @@ class MachineReader:
         )
         events = self._events(root, transitions)
         self._check_stances(root, transitions)
+        doubts = refuse_certain(self._doubts(data, events, transitions), self.problem)
         parts = Parts(
             states={ROOT: root, **{id: self.states[id] for id in self._document_order(top)}},
             transitions=transitions,
@@ -167,8 +174,26 @@ class MachineReader:
             work=self.work.detached,
         )
         chart = assemble(parts, config, self.problem, self.read)
-        self._judge(chart)
+        self._judge(chart, doubts)
         return chart
+
+    def _doubts(
+        self, data: ValueType | None, events: Mapping[str, EventType], transitions: Iterable[Transition]
+    ) -> Iterator[Doubt]:
+        """Methods of the model that nothing calls, and parameters that nothing provides."""
+        if self.model.cls is not None:
+            used = [callback.name.rpartition(".")[2] for callback in self.callbacks.asking]
+            wanted = [f"{slot}_{id}" for slot in CONVENTIONS for id in self.library]
+            doubts = unused_methods([self.model.cls], CONVENTIONS, wanted, used)
+            yield from (doubt for doubt in doubts if doubt.certain)  # the class may be the model of others, too
+        if not self.machine.send_event:
+            provided = Provided(
+                names=self.callbacks.provided.keys() - {"result", "error"},
+                members=members_of(data) or frozenset(),
+                events=events,
+                timed=[timer.event for state in self.states.values() for timer in state.timers],
+            )
+            yield from doubtful_parameters(self.callbacks.asking, self.states.values(), transitions, provided)
 
     def _document_order(self, ids: Iterable[str]) -> Iterator[str]:
         for id in ids:
@@ -191,12 +216,12 @@ class MachineReader:
             for problem in stance_problems(replace(state, ignores=()) if alone else state, transitions):
                 self.problem(*problem)
 
-    def _judge(self, chart: Chart) -> None:
+    def _judge(self, chart: Chart, doubts: Iterable[ChartFinding]) -> None:
         """Warn of suspicious parts, for which the library does not look."""
         for finding in hidden_members(chart, self.callbacks.asked):
             self.problem(finding.what, finding.remedy)
         self.problem.refuse_if_any()
-        for finding in findings(chart):
+        for finding in (*findings(chart), *doubts):
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(
