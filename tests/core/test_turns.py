@@ -14,7 +14,7 @@ from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.scope import NOW, Scope
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
-from durable_fsm.errors import AlreadyStarted, EventRejected, NotStarted
+from durable_fsm.errors import ActionError, AlreadyStarted, EventRejected, NotStarted
 from tests.building import Members, action, chart, edge, fails, note
 
 MINUTE = timedelta(minutes=1)
@@ -348,7 +348,7 @@ def test_a_drained_event_that_fails_is_parked_and_the_caller_is_not_harmed() -> 
 
     assert turn.reply == "in"
     assert turn.machine.data == {"log": ["went on"]}
-    assert [event.token for event in turn.parked] == ["life.2.1"]
+    assert [one.event.token for one in turn.parked] == ["life.2.1"]
     assert [timer.token for timer in turn.machine.timers] == ["life.2.1"]
 
 
@@ -371,7 +371,10 @@ def test_a_parked_outcome_is_not_taken_for_lost() -> None:
     assert call is not None
     outcome = Event("done.invoke.hold", "wide", Origin.PLATFORM, token=call.token)
     assert first.deliver(outcome) is None
-    assert first.parked == [outcome]
+    assert [(one.event, type(one.error)) for one in first.parked] == [(outcome, ActionError)]
+    assert [(one.event, one.outcome, type(one.error)) for one in first.log[1:]] == [
+        ("done.invoke.hold", "parked", ActionError)
+    ]
     assert [running.parked for running in first.machine.activities] == [True]
 
     broken[0] = False
@@ -380,6 +383,11 @@ def test_a_parked_outcome_is_not_taken_for_lost() -> None:
     assert not turn.changed
     assert turn.deliver(outcome) is Outcome.TAKEN
     assert turn.machine.configuration == ("opened",)
+
+    broken[0] = True
+    turn = Turn(made, first.machine, seed="later")
+    assert turn.deliver(outcome, again=True) is None
+    assert (turn.changed, turn.log) == (False, [])
 
 
 # ── receipts ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,11 +14,13 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.messages import ChildEnd, Envelope, Message, Parent, Returned
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import WaitOrder
-from durable_fsm.restate.machine.deliveries import Delivery, load_parked
+from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, load_parked
 from durable_fsm.restate.machine.waiters import Waiter, Waiters
 from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder, read
+from tests.building import chart
 from tests.memory import MemoryContext
 
+ORDER = chart("cart")
 PARENT = Parent("Office", "o-1", "t.1", "letter")
 RECORDS: list[tuple[str, msgspec.Struct]] = [
     ('{"token":"t.1"}', Delivery("t.1")),
@@ -91,7 +94,24 @@ def test_parked_deliveries_and_waiters_of_an_earlier_build_are_read() -> None:
     }
     ctx: Any = MemoryContext(state, "o-1", "inv_1")
 
-    assert asyncio.run(load_parked(ctx)) == {"t.1": Delivery("t.1", "pay", 7, tries=3)}
-    assert asyncio.run(Waiters.load(ctx)).known == {
+    assert asyncio.run(load_parked(ctx, ORDER)) == {"t.1": ParkedDelivery("t.1", "pay", 7, tries=3)}
+    assert asyncio.run(Waiters.load(ctx, ORDER)).known == {
         "sign_1": Waiter({"state": "paid"}, "pay", "deferred", token="t.9"),
     }
+
+
+@pytest.mark.parametrize(
+    ("since", "next", "now", "expected"),
+    [
+        (1_000, 31_000, 30, True),
+        (1_000, 31_000, 90, True),
+        (1_000, 31_000, 92, False),  # an operator has killed its next try
+        (0, 30_000, 10_000, True),  # without a stamp, as an earlier build has listed it
+    ],
+)
+def test_a_parked_delivery_is_on_its_way_until_a_minute_after_its_next_try(
+    since: int, next: int, now: int, *, expected: bool
+) -> None:
+    parked = ParkedDelivery("t.1", since=since, next=next)
+
+    assert parked.is_on_its_way(datetime.fromtimestamp(now, UTC)) is expected

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server
+
+RESEND = {"resend": True, "reason": "why"}
 
 
 def parked(host: Host, key: str) -> list[dict[str, Any]]:
@@ -122,3 +127,41 @@ def test_the_outcome_of_an_exclusive_activity_that_a_callback_fails_on_is_parked
 
     assert host.wait_in("Fragile", work, "done")["data"]["result"] is None
     host.settled()
+
+
+def test_why_a_delivery_is_parked_can_be_seen_everywhere(host: Host) -> None:
+    work = host.key("work")
+    with host.effects.hold(f"before:{work}") as gate:
+        host.receipt("Fragile", work, "begin", {"effect": work})
+        gate.wait_reached()
+        with host.deployed(CHARTS_BROKEN="raises", DURABLE_FSM_PARK_FIRST_SECONDS="600"):
+            gate.open()
+            [seen] = wait_until(lambda: host.snapshot("Fragile", work)["parked"], what="the outcome to be parked")
+
+            assert (seen["event"], seen["type"], seen["tries"]) == ("done.invoke.working", "ActionError", 1)
+            assert "ValueError: this deployment has a mistake" in seen["reason"]
+            assert re.fullmatch(r".*activity_charts\.py:\d+ in Fragile\.on_enter_done", seen["place"])
+            assert {"since", "next"} <= seen.keys()
+            entry = host.receipt("Fragile", work, "history", {"last": 1})["entries"][0]
+            assert (entry["event"], entry["outcome"]) == ("done.invoke.working", "parked")
+            assert entry["error"]["place"] == seen["place"]
+            with Admin(host.server.admin_url) as admin:
+                found = [one for one in diagnoses(admin) if f"Fragile/{work}:" in one.what]
+            [told] = [one.what for one in found if one.kind == "parked"]
+            assert "'done.invoke.working' cannot be taken since" in told
+            assert told.endswith(f"{seen['reason']} ({seen['place']})")
+
+            again = [host.receipt("Fragile", work, "repair", RESEND) for _ in range(5)]
+
+            assert {receipt["outcome"] for receipt in again} == {"parked"}
+            assert again[0]["reply"][0]["event"] == "done.invoke.working"
+            assert again[0]["reply"][0]["place"] == seen["place"]
+            assert len(parked(host, work)) == 1
+            entries = host.receipt("Fragile", work, "history", {"last": 5})["entries"]
+            assert [entry["note"] for entry in entries] == [{"resend": True, "reason": "why"}] * 5
+    host.served.restart(env={"DURABLE_FSM_PARK_FIRST_SECONDS": "0.3"})
+
+    assert host.receipt("Fragile", work, "repair", RESEND)["outcome"] == "repaired"
+    assert "parked" not in host.stored("Fragile", work)
+    for row in parked(host, work):
+        host.server.kill_invocation(row["id"])

@@ -107,7 +107,7 @@ def test_an_operator_retries_parked_deliveries_at_once(host: Host) -> None:
             gate.open()
             wait_until(lambda: host.snapshot("Fragile", work)["parked"], what="the outcome to be parked")
             still = repair(host, "Fragile", work, resend=True)
-            assert (still.status_code, host.snapshot("Fragile", work)["configuration"]) == (200, ["working"])
+            assert (still.json()["outcome"], host.snapshot("Fragile", work)["configuration"]) == ("parked", ["working"])
     host.served.restart(env={"DURABLE_FSM_PARK_FIRST_SECONDS": "0.3"})
 
     assert repair(host, "Fragile", work, resend=True).json()["configuration"] == ["done"]

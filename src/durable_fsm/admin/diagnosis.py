@@ -11,6 +11,10 @@ from durable_fsm.admin.failing_activities import Patience, failing_activities
 from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.core.snapshot import Status
+from durable_fsm.restate.machine.deliveries import ParkedDelivery
+
+LISTED = 5
+"""Parked deliveries of one machine that are told in full."""
 
 OVERDUE = timedelta(minutes=1)
 
@@ -35,10 +39,11 @@ def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
             yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
         if found.problem is not None:
             yield _unreadable(place, f"its snapshot cannot be read: {found.problem}")
-        if found.parked:
-            what = f"{place}: {found.parked} deliveries are parked, because this deployment cannot take them."
-            remedy = f"durable-fsm show {named}; then durable-fsm repair {named} --resend --reason …"
-            yield Diagnosis("parked", what, remedy)
+        remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
+        for parked in found.waiting[:LISTED]:
+            yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)
+        if (more := found.parked - len(found.waiting[:LISTED])) > 0:
+            yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy)
         if found.stuck is not None:
             remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
             yield Diagnosis("stuck", f"{place}: {found.stuck}", remedy)
@@ -49,6 +54,13 @@ def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
 
     for key, name, problem in unreadable_values(admin, chart):
         yield _unreadable(f"{chart}/{key}", f"its '{name}' cannot be read: {problem}")
+
+
+def _parked(delivery: ParkedDelivery) -> str:
+    shown = delivery.view
+    place = f" ({delivery.place})" if delivery.place else ""
+    when = f"{shown['since']}, tried {delivery.tries} times, next at {shown['next']}"
+    return f"'{shown['event']}' cannot be taken since {when}: {delivery.type}: {delivery.reason}{place}"
 
 
 def _unreadable(place: str, what: str) -> Diagnosis:

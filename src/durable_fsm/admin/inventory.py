@@ -15,8 +15,8 @@ from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.activities.failing import FailingStep
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.machine.deliveries import read_parked
-from durable_fsm.restate.machine.storage import StoredRecord, is_mark, read_handles, read_record
+from durable_fsm.restate.machine.deliveries import ParkedDelivery, read_parked
+from durable_fsm.restate.machine.storage import StoredRecord, is_mark, read_handles, read_record, tokens_of
 from durable_fsm.restate.machine.waiters import read_waiters
 from durable_fsm.restate.messages.envelope import read_all
 from durable_fsm.restate.names import StateKey, answers_name
@@ -34,6 +34,7 @@ class MachineRow:
         states: the active leaves; all active states, if the chart is known.
         changed: time of the last entry of its history; None if it keeps no history.
         parked: number of deliveries that wait for a deployment that can take them.
+        waiting: those of them that are listed, with the reason of each.
         stuck: why the invocation that holds its key is backing off or paused; None if it is not.
         failing: steps of its activities that fail, and are tried again.
         problem: why this program cannot read it; None if it can.
@@ -48,6 +49,7 @@ class MachineRow:
     states: tuple[str, ...]
     changed: datetime | None
     parked: int
+    waiting: tuple[ParkedDelivery, ...]
     stuck: str | None
     failing: tuple[FailingStep, ...]
     problem: str | None
@@ -109,7 +111,7 @@ def machines_of(
     admin: Admin, chart: str, wanted: Filter | None = None, definition: Chart | None = None
 ) -> Iterator[MachineRow]:
     """The machines of a chart in the order of their keys, read in batches while the caller iterates."""
-    parked = _parked_deliveries(admin, chart)
+    parked, listed = _parked_deliveries(admin, chart), _listed_deliveries(admin, chart)
     stuck = _stuck_invocations(admin, chart)
     failing = failing_steps(admin, chart)
     after = ""
@@ -122,7 +124,10 @@ def machines_of(
             key, text = row["service_key"], row.get("value_utf8")
             if text is not None and is_mark(text.encode()):  # the machine has ended, and its key stays taken
                 continue
-            found = _machine_row(chart, key, text, definition, parked.get(key, 0), stuck.get(key), failing.get(key, ()))
+            waiting = listed.get(key, ())
+            found = _machine_row(
+                chart, key, text, definition, parked.get(key, 0), waiting, stuck.get(key), failing.get(key, ())
+            )
             if wanted is None or wanted.admits(found):
                 yield found
         if len(rows) < BATCH:
@@ -136,6 +141,7 @@ def _machine_row(
     text: str | None,
     definition: Chart | None,
     parked: int,
+    waiting: Iterable[ParkedDelivery],
     stuck: str | None,
     failing: Iterable[FailingStep],
 ) -> MachineRow:
@@ -150,6 +156,7 @@ def _machine_row(
         states=() if stored is None else _active(definition, stored.configuration),
         changed=None if stored is None else _last_change(stored),
         parked=parked,
+        waiting=tuple(one for one in waiting if stored is None or one.token in tokens_of(stored)),
         stuck=stuck,
         failing=steps,
         problem=problem,
@@ -235,6 +242,18 @@ def failing_steps(admin: Admin, chart: str) -> dict[str, list[FailingStep]]:
     for row in rows:
         with suppress(AttributeError, ValueError, RecursionError):  # of another build, or not ours
             found.setdefault(row["service_key"], []).append(FailingStep.decode(row["value_utf8"].encode()))
+    return found
+
+
+def _listed_deliveries(admin: Admin, chart: str) -> dict[str, tuple[ParkedDelivery, ...]]:
+    """The parked deliveries that machines list, by key; some may have been taken since."""
+    rows = admin.query(
+        f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key = '{StateKey.PARKED}'"
+    )
+    found: dict[str, tuple[ParkedDelivery, ...]] = {}
+    for row in rows:
+        with suppress(AttributeError, ValueError, RecursionError):  # `unreadable_values` tells that
+            found[row["service_key"]] = tuple(read_parked(row["value_utf8"].encode()).values())
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
 from durable_fsm.cli.output import json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
@@ -109,7 +110,7 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "to be undone": [one["id"] for one in record.get("undo", ())],
         "stopping": [one["id"] for one in record.get("stopping", ())],
         "deferred": [one["event"] for one in record.get("deferred", ())],
-        "parked": len(record.get("parked", ())) or None,
+        "parked": [_parked(one) for one in record.get("parked", ())],
     }
     always = ("machine", "status", "states", "data")
     show({name: value for name, value in facts.items() if name in always or value not in (None, [])}, as_json)
@@ -137,6 +138,14 @@ def _failing(record: Facts) -> Facts:
                 when = f"since {step['since']}, next at {step['next']}"
                 found[f"{run['id']}{item} fails"] = f"attempt {step['attempt']}{of}: {_why(step['error'])}; {when}"
     return dict(itertools.islice(found.items(), MOST))
+
+
+def _parked(one: Facts) -> str:
+    """A delivery that could not be taken, and why; an earlier build kept no reason."""
+    if not one.get("reason"):
+        return str(one["event"])
+    place = f" ({one['place']})" if one.get("place") else ""
+    return f"{one['event']} since {one['since']}, next at {one['next']}: {one['type']}: {one['reason']}{place}"
 
 
 @click.command("history")
@@ -178,7 +187,7 @@ def _row(entry: Entry) -> Facts:
         "outcome": record.get("outcome"),
         "left": [state for step in steps for state in step.get("exited", ())],
         "entered": [state for step in steps for state in step.get("entered", ())],
-        "failure": _why(record["failure"]) if "failure" in record else None,
+        "failure": _why(why) if (why := record.get("failure") or record.get("error")) else None,
         "note": record.get("note"),
     }
 
@@ -330,6 +339,10 @@ def repair(
             reason=reason, retry=retry, skip=skip, result=result, move=move or None, resend=resend, migrate=migrate
         )
     show_receipt(receipt, as_json=as_json)
+    if receipt.outcome == "parked":
+        raise CommandError(
+            "Not everything could be delivered: see 'reply'. The rest is tried again later.", code=DIFFERS
+        )
 
 
 def show_receipt(receipt: Receipt, *, as_json: bool) -> None:

@@ -49,9 +49,10 @@ class Taken(NamedTuple):
 
     Attributes:
         seq: of the snapshot that it led to.
-        outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all.
+        outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all,
+            `parked` where a delivery failed.
         token: of the deferred event that was taken or dropped; empty for others.
-        error: why it was dropped.
+        error: why it was dropped or parked.
         note: other facts: who repaired the machine, and why.
         configuration: the leaves that were active afterwards.
         failure: the outcome that was taken, if it is one.
@@ -69,6 +70,13 @@ class Taken(NamedTuple):
     failure: Failure | None = None
 
 
+class Parked(NamedTuple):
+    """A delivery that could not be taken, and why."""
+
+    event: Event
+    error: DurableFSMError
+
+
 class Turn:
     """One exclusive invocation on one machine.
 
@@ -78,7 +86,6 @@ class Turn:
         log: the changes of the machine so far, one a macrostep.
         reply: the last reply of any macrostep.
         parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
-        trouble: why the last of them failed.
         time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
 
@@ -88,8 +95,7 @@ class Turn:
         self.trace: list[Microstep] = []
         self.log: list[Taken] = []
         self.reply: Json = None
-        self.parked: list[Event] = []
-        self.trouble: DurableFSMError | None = None
+        self.parked: list[Parked] = []
         self.time = now
         self._loaded = snapshot
         self._seed = seed
@@ -202,15 +208,22 @@ class Turn:
         """Change the machine by other means than an event; raises what *act* raises."""
         self._absorb(name, act(self.machine), note=note)
 
-    def deliver(self, event: Event, *, note: Json = None) -> Outcome | None:
-        """Take a timer or an outcome. One that fails is parked, and does not fail the turn: None."""
+    def deliver(self, event: Event, *, note: Json = None, again: bool = False) -> Outcome | None:
+        """Take a timer or an outcome. One that fails is parked, and does not fail the turn: None.
+
+        The history says so, unless it is tried *again*: every failed try would be an entry.
+        """
         if self.snapshot is None:
             return Outcome.STALE
         try:
             return self.take(event, note=note)
         except DurableFSMError as error:
-            self.trouble = error
-            self._park(event)
+            self._park(event, error)
+            if not again:
+                machine = self.machine
+                name, leaves = recorded_name(machine, event), machine.configuration
+                self.log.append(Taken(machine.seq, name, "parked", error=error, note=note, configuration=leaves))
+                self.snapshot = changed(machine)  # another value, so that it is saved with its history
             return None
 
     def next_call(self) -> StartActivity | None:
@@ -293,8 +306,8 @@ class Turn:
         self._kept.add(effect.token)
         self._pending.append(effect)
 
-    def _park(self, event: Event) -> None:
-        self.parked.append(event)
+    def _park(self, event: Event, error: DurableFSMError) -> None:
+        self.parked.append(Parked(event, error))
         machine = self.machine
         activities = tuple(
             changed(running, parked=True) if running.token == event.token else running for running in machine.activities

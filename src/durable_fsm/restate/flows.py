@@ -100,8 +100,8 @@ class FlowRun:
         while True:
             call = self.turn.next_call()
             effects = self.turn.take_effects()
-            if self.turn.trouble is not None:
-                raise self.turn.trouble
+            if self.turn.parked:
+                raise self.turn.parked[-1].error
             for effect in effects:
                 match effect:
                     case Send():

@@ -19,11 +19,12 @@ from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
-from durable_fsm.errors import SnapshotUnreadable
+from durable_fsm.errors import DurableFSMError, SnapshotUnreadable
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
 from durable_fsm.restate.names import StateKey, history_name
+from durable_fsm.restate.observability.places import place_behind
 from durable_fsm.restate.observability.redaction import cleaned
 from durable_fsm.restate.registration import BYTES, register
 
@@ -62,12 +63,17 @@ def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
     if taken.trace:
         entry["steps"] = [_step_of(microstep, taken.event) for microstep in taken.trace]
     if taken.error is not None:
-        entry["error"] = {"type": type(taken.error).__name__, "message": said(taken.error.what)}
+        entry["error"] = _error_of(taken.error)
     if taken.failure is not None:
         entry["failure"] = cleaned(_failure_of(taken.failure))
     if taken.note and (note := cleaned(taken.note)):
         entry["note"] = note
     return entry
+
+
+def _error_of(error: DurableFSMError) -> dict[str, Json]:
+    record: dict[str, Json] = {"type": type(error).__name__, "message": said(error.what)}
+    return {**record, "place": place} if (place := place_behind(error)) else record
 
 
 def _failure_of(failure: Failure) -> dict[str, Json]:

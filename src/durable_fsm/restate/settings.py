@@ -13,6 +13,7 @@ from restate.entry_codec import JournalValueCodec
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import Backoff
+from durable_fsm.restate.clock import now
 
 LONGEST = timedelta(hours=1)
 """The longest wait between two tries, or two checks."""
@@ -53,6 +54,10 @@ class Settings:
     @cached_property
     def checking(self) -> Backoff:
         return Backoff(self.check_first, longest=LONGEST)
+
+    def stamp(self) -> int:
+        """Now, in milliseconds since 1970, for people: what is decided by it would differ on a replay."""
+        return 0 if self.compare_payloads else now()
 
     @property
     def journal_codec(self) -> JournalValueCodec | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -36,7 +36,7 @@ from durable_fsm.restate.history import entries_of
 from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairRequest, SendRequest, read
 from durable_fsm.restate.machine.deletion import delete
-from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, load_parked, park
+from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair
 from durable_fsm.restate.machine.storage import StoredMachine, load_to_read, mark_of, tokens_of
 from durable_fsm.restate.machine.transaction import Transaction, created_from, decision_time, life_of, refuse_childs_key
@@ -100,7 +100,13 @@ class MachineHandlers(HostedChart):
         request = RepairRequest.decode(self.name, body)
         transaction = await Transaction.load(self, ctx)
         parked = await load_parked(ctx, self.chart) if request.verb == "resend" else {}
-        return await transaction.run("repair", lambda turn: do_repair(turn, request, parked))
+        if parked:
+            asked = datetime.fromtimestamp(await ctx.time(), UTC)
+            transaction.on_their_way = {token: one for token, one in parked.items() if one.is_on_its_way(asked)}
+        answer = await transaction.run("repair", lambda turn: do_repair(turn, request, parked))
+        if parked:
+            await keep_parked(ctx, self.chart, [], tokens_of(transaction.turn.machine))
+        return answer
 
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,11 +120,8 @@ class MachineHandlers(HostedChart):
         except errors.Gone:
             return dumps({"outcome": Outcome.STALE.value})
         except errors.DurableFSMError as error:
-            reason = message_of(error)
-            report.parked(delivery.event.name, reason, delivery.tries)
-            park(ctx, self, delivery, tries=delivery.tries)
-            await keep_parked(ctx, self.chart, [delivery])
-            return dumps({"outcome": "parked", "reason": reason})
+            await keep_parked(ctx, self.chart, [park(ctx, self, delivery, error, tries=delivery.tries)])
+            return dumps({"outcome": "parked", "reason": message_of(error)})
 
     async def _take_delivery(self, ctx: ObjectContext, delivery: Delivery) -> bytes:
         transaction = await Transaction.load(self, ctx, tries=delivery.tries)
@@ -131,7 +134,7 @@ class MachineHandlers(HostedChart):
             return await delete(self, ctx, stored, machine, transaction.waiters, mark=mark, except_timer=token)
 
         def act(turn: Turn) -> str:
-            outcome = turn.deliver(delivery.event)
+            outcome = turn.deliver(delivery.event, again=delivery.tries > 0)
             if outcome is Outcome.IGNORED:
                 log_dropped_failure(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value
@@ -189,7 +192,7 @@ class MachineHandlers(HostedChart):
         self,
         key: str,
         stored: StoredMachine,
-        parked: dict[str, Delivery],
+        parked: dict[str, ParkedDelivery],
         work: WorkInProgress,
         refused: dict[str, Json],
         now: datetime | None,
@@ -229,7 +232,7 @@ class MachineHandlers(HostedChart):
             ],
             "stopping": cast("Json", with_failing(stopping, work.failing)),
             "detached": cast("Json", failing_detached(work.failing, live)),
-            "parked": [cast("Json", delivery) for token, delivery in parked.items() if token in live],
+            "parked": [delivery.view for token, delivery in parked.items() if token in live],
         }
 
 

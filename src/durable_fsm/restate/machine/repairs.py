@@ -11,9 +11,11 @@ from durable_fsm import errors
 from durable_fsm.core import repair
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
+from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import RepairRequest
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.storage import tokens_of
+from durable_fsm.restate.observability.places import place_behind
 
 
 def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]) -> str:
@@ -31,16 +33,24 @@ def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]
             targets = cast("list[str]", about if isinstance(about, list) else [about])
             turn.change("repair", lambda at: repair.move(chart, at, targets, seed=seed), note=note)
         case "resend":
-            _resend(turn, parked, reason)
+            return _resend(turn, parked, reason)
         case _:
             pass  # every transaction begins with a migration, if one is due
     return "repaired"
 
 
-def _resend(turn: Turn, parked: Mapping[str, Delivery], reason: str) -> None:
+def _resend(turn: Turn, parked: Mapping[str, Delivery], reason: str) -> str:
+    """Deliver again what is parked; `parked` if any of it fails again, and the reply says why."""
     live = tokens_of(turn.machine)
     found = [delivery for token, delivery in sorted(parked.items()) if token in live]
     if not found:
         raise errors.NotRepairable(chart=turn.chart.name, problem="nothing is parked.")
     for delivery in found:
         turn.deliver(delivery.event, note={"resend": True, "reason": reason})
+    if not turn.parked:
+        return "repaired"
+    turn.reply = [
+        {"event": event.name, "type": type(error).__name__, "reason": said(error.what), "place": place_behind(error)}
+        for event, error in turn.parked
+    ]
+    return "parked"

@@ -73,7 +73,7 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
-from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
+from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
@@ -107,7 +107,7 @@ class Changes(NamedTuple):
 
     sent: dict[str, Handle]
     ended: set[str]
-    parked: list[Delivery]
+    parked: list[ParkedDelivery]
 
 
 class Transaction:
@@ -119,6 +119,7 @@ class Transaction:
         stored: what the key held, or holds since the last save.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
+        on_their_way: parked deliveries whose next try is still to come: if they fail now, none is added.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Transaction:
         self.stored = stored
         self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
         self._found = stored.machine
+        self.on_their_way: dict[str, ParkedDelivery] = {}
         self._waiters = waiters
         self._tries = tries
         self._logged = 0
@@ -266,7 +268,7 @@ class Transaction:
                 of a timer did survive, the second is dropped by its token.
         """
         changes = self._save(again=again)
-        if any(changes):
+        if any(changes) or self._tries:
             # If this invocation is cancelled here, the event was taken all the same, and its sender must hear that.
             with suppress(RestateTerminalError), ALL_OR_RETRY:
                 await self._keep_handles(changes)
@@ -278,18 +280,21 @@ class Transaction:
         if again is not None:
             left = (timer for timer in again.timers if timer in turn.machine.timers)
             effects += [Send(timer.token, timer.event, timer.after, timer.at) for timer in left]
-        parked: list[Delivery] = []
-        if turn.parked:
-            parked, turn.parked = [Delivery.of(event) for event in turn.parked], []
+        failed, turn.parked = turn.parked, []
+        parked: list[ParkedDelivery] = []
         is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
         save = self._prepare(effects) if is_changed else None
         sent: dict[str, Handle] = {}
         with ALL_OR_RETRY:
             if save is not None:
                 self._write(save)
-            for delivery in parked:
-                report.parked(delivery.event.name, turn.trouble.what if turn.trouble else "", self._tries)
-                park(self.ctx, self.hosted, delivery, tries=self._tries)
+            for event, error in failed:
+                known = self.on_their_way.get(event.token or "")
+                if known is None:
+                    parked.append(park(self.ctx, self.hosted, Delivery.of(event), error, tries=self._tries))
+                else:
+                    failed_again = ParkedDelivery.of_failed(known, error, at=known.since)
+                    parked.append(changed(failed_again, next=known.next))
             for effect in effects:
                 sent.update(self._perform(effect))
             if save is not None and save.pages:
@@ -315,7 +320,7 @@ class Transaction:
             is_waited_for = bool(self._waiters.known)
         pages: list[FullPage] = []
         # A stamp is for people, and no decision depends on it.
-        at = 0 if self.hosted.settings.compare_payloads else now()
+        at = self.hosted.settings.stamp()
         due = self._due(effects, at) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
         if self.chart.hosting.history is not None:
@@ -402,7 +407,7 @@ class Transaction:
 
         If this is lost, nothing but an early cancellation is: what arrives late is dropped by its token.
         """
-        if changes.parked:
+        if changes.parked or self._tries:
             await keep_parked(self.ctx, self.chart, changes.parked, tokens_of(self.turn.machine))
         if not changes.sent and not changes.ended:
             return

@@ -132,9 +132,8 @@ class Inbox(HostedChart):
         try:
             with Located(self.name, ctx.key()):
                 await transaction.run(event.name, lambda turn: str(turn.deliver(event)))
-        except errors.DurableFSMError:
-            park(ctx, self, delivery, tries=0)
-            await keep_parked(ctx, self.chart, [delivery])
+        except errors.DurableFSMError as error:
+            await keep_parked(ctx, self.chart, [park(ctx, self, delivery, error, tries=0)])
 
     async def _returned(self, ctx: ObjectContext, transaction: Transaction, returned: Returned) -> None:
         """Tell this machine that its message was refused; log that, if its chart does not listen."""

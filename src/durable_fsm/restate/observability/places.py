@@ -31,6 +31,16 @@ def place_of(error: BaseException) -> str:
     return _place(code, line)
 
 
+def place_behind(error: BaseException) -> str:
+    """The place of the author's exception that led to an error of ours; empty if none did."""
+    at: BaseException | None = error
+    while at is not None:
+        if place := place_of(at):
+            return place
+        at = at.__cause__
+    return ""
+
+
 def place_in(function: object) -> str:
     """Where a function is defined; empty for one that is not written in Python."""
     while isinstance(function, partial):

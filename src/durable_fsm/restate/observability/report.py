@@ -35,6 +35,8 @@ OURS = frozenset({"create", "delete", "repair", "send"})
 STOPPED = frozenset({"cancelled", "killed"})
 """Types of failures that a machine or an operator caused on purpose."""
 
+PARKED = "parked"
+
 ALARMING = frozenset({401, 403})
 """Statuses of refusals that are warnings."""
 
@@ -104,6 +106,7 @@ def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> N
         return
     left = before.configuration if before is not None else ()
     is_heard = log.isEnabledFor(logging.INFO) or tracing.is_on()
+    taken = [one for one in taken if one.outcome != PARKED]  # those have a report of their own
     for one in taken if is_heard else [one for one in taken if one.error is not None]:
         facts: dict[str, Any] = {"event": one.event, "outcome": one.outcome, "seq": one.seq}
         level = logging.INFO
@@ -156,10 +159,11 @@ def refused(invocation: Invocation, error: RestateTerminalError) -> None:
 
 
 @_harmless
-def parked(event: str, reason: str, tries: int) -> None:
-    """A delivery could not be taken, and will be sent again later."""
-    message = f"'{event}' is tried again later: {reason}"
-    _report(logging.WARNING, "parked", message, counter=tracing.PARKED, event=event, tries=tries)
+def parked(event: str, reason: str, tries: int, place: str = "") -> None:
+    """A delivery could not be taken, and will be sent again later; *place* is where the author's code raised."""
+    where = f" ({place})" if place else ""
+    message = f"'{event}' is tried again later: {reason}{where}"
+    _report(logging.WARNING, PARKED, message, counter=tracing.PARKED, event=event, tries=tries, place=place)
 
 
 @_harmless

@@ -167,8 +167,8 @@ class RehearsedMachine:
             turn.deliver(self._answers.outcome(call, self.snapshot))
         self._save(turn)
         if turn.parked:
-            names = quoted(event.name for event in turn.parked)
-            raise AssertionError(f"{names} would be parked until a deployment mends this: {turn.trouble}")
+            names = quoted(parked.event.name for parked in turn.parked)
+            raise AssertionError(f"{names} would be parked until a deployment mends this: {turn.parked[-1].error}")
         self._tell_parent()
 
     def _save(self, turn: Turn) -> None:
