@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends.machines import machine
     from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
+    from durable_fsm.frontends.xstate import XStateConfig
     from durable_fsm.restate.app import app
     from durable_fsm.restate.observability.logging import JsonFormatter
 
@@ -69,6 +70,7 @@ _HOMES = {
     "TerminalError": "durable_fsm.errors",
     "TransitionsConfig": "durable_fsm.frontends.transitions",
     "Webhook": "durable_fsm.core.sources",
+    "XStateConfig": "durable_fsm.frontends.xstate",
     "activity": "durable_fsm.frontends.declare",
     "after": "durable_fsm.frontends.declare",
     "app": "durable_fsm.restate.app",
@@ -115,6 +117,7 @@ __all__ = [
     "TerminalError",
     "TransitionsConfig",
     "Webhook",
+    "XStateConfig",
     "activity",
     "after",
     "app",

@@ -20,8 +20,8 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     Args:
         definition: a python-statemachine `StateChart` or `StateMachine` class, a `TransitionsConfig` or a `Machine` of
-            transitions, a model that makes its own machine, or the class of such models, the path of an .scxml, .json or
-            .yaml document, or a chart, which is returned as it is.
+            transitions, a model that makes its own machine, or the class of such models, an `XStateConfig`, the path of
+            an .scxml, .json or .yaml document, or a chart, which is returned as it is.
         trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
@@ -40,13 +40,17 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         from durable_fsm.frontends import documents
 
         return documents.chart_from(definition, trusted=trusted)
+    if _is_xstate(definition):
+        from durable_fsm.frontends import xstate
+
+        return xstate.chart_from(definition, chart_from)
     if _is_configured(definition):
         from durable_fsm.frontends import transitions
 
         return transitions.chart_from(definition, chart_from)
     raise TypeError(
         f"{definition!r} is not a statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
-        " Machine, or the path of a document."
+        " Machine, an XStateConfig, or the path of a document."
     )
 
 
@@ -54,7 +58,9 @@ def reads(definition: object) -> bool:
     """Whether this is a definition in Python that a front-end reads; it may have problems."""
     from durable_fsm.core.chart import Chart
 
-    return isinstance(definition, Chart) or _is_class(definition) or _is_configured(definition)
+    if isinstance(definition, Chart):
+        return True
+    return _is_class(definition) or _is_configured(definition) or _is_xstate(definition)
 
 
 def _is_class(definition: object) -> bool:
@@ -75,3 +81,11 @@ def _is_configured(definition: object) -> bool:
     from durable_fsm.frontends import transitions
 
     return transitions.reads(definition)
+
+
+def _is_xstate(definition: object) -> bool:
+    if "durable_fsm.frontends.xstate" not in sys.modules:  # then nothing is one of its configurations
+        return False
+    from durable_fsm.frontends import xstate
+
+    return xstate.reads(definition)
