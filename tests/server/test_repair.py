@@ -60,7 +60,7 @@ def test_an_operator_gives_the_result_of_a_failed_activity(host: Host) -> None:
 
 def test_an_operator_restarts_an_activity_that_is_stuck(host: Host) -> None:
     order = host.key("order")
-    with host.effects.hold(f"before:{order}") as gate:
+    with host.effects.hold(f"before:{order}", times=2) as gate:  # the new run must not end before it is looked at
         host.receipt("Order", order, "checkout", {"effect": order})
         gate.wait_reached()
         [before] = host.snapshot("Order", order)["activities"]
