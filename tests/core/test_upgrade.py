@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -144,6 +145,7 @@ def test_history_is_renamed_and_forgotten_where_nothing_has_it_any_more() -> Non
             "it left values of the wrong type: TypeError: object has no form",
         ),
         (lambda old: setattr(old, "configuration", None), "it left values of the wrong type: TypeError:"),
+        (lambda old: sys.exit(3), "<lambda> raised SystemExit: 3."),
         (lambda old: old.data["missing"], "<lambda> raised KeyError: 'missing'."),
     ],
 )

@@ -63,15 +63,41 @@ def test_an_error_of_ours_is_answered_with_its_status_its_key_and_its_facts() ->
     assert told.message.startswith("Lamp/one: there is no event 'pres'.")
 
 
-def test_an_unexpected_exception_is_answered_with_500_and_changes_nothing() -> None:
+def test_an_exception_of_a_type_names_the_type_the_field_and_the_remedy_and_changes_nothing() -> None:
     lamp = Memory(Lamp)
 
     told = told_of(lamp, "press", {"n": 13})
 
-    assert told.status_code == 500
-    assert told.message == "Lamp/one: an internal error (RuntimeError). The machine has not moved; see the log."
-    assert (told.metadata or {})["type"] == "InternalError"
+    assert (told.status_code, (told.metadata or {})["type"]) == (500, "ActionError")
+    assert told.message == (
+        "Lamp/one: the code of Count failed while 'press' was taken: RuntimeError: the validator breaks at $.n. The machine"
+        " has not moved. Fix it; a ValueError there refuses a value."
+    )
     assert lamp.state == {}
+
+
+@pytest.mark.parametrize("kind", [KeyError, SystemExit, KeyboardInterrupt])
+def test_a_mistake_of_ours_is_answered_with_500_and_changes_nothing(kind: type[BaseException]) -> None:
+    lamp = Memory(Lamp)
+    ctx, call = lamp.prepare("press")
+    ctx.get = Raising(kind())  # type: ignore[method-assign]
+
+    with pytest.raises(TerminalError) as told:
+        call()
+
+    wanted = f"Lamp/one: an internal error ({kind.__name__}). The machine has not moved; see the log."
+    assert (told.value.status_code, told.value.message) == (500, wanted)
+    assert lamp.state == {}
+
+
+def test_a_handler_that_is_retried_never_ends_the_process() -> None:
+    lamp = Memory(Lamp)
+    lamp.name = "Lamp.history"
+    ctx, call = lamp.prepare("get")
+    ctx.get = Raising(SystemExit())  # type: ignore[method-assign]
+
+    with pytest.raises(RuntimeError, match="unexpected SystemExit"):
+        call()
 
 
 @pytest.mark.parametrize("kind", PLATFORM_ERRORS)
@@ -108,4 +134,3 @@ def test_a_delivery_that_breaks_is_parked() -> None:
     answer = json.loads(call())
 
     assert (answer["outcome"], [sent.handler for sent in ctx.sent]) == ("parked", ["_parked"])
-    assert "an internal error (RuntimeError)" in answer["reason"]

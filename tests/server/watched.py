@@ -45,9 +45,13 @@ class Watched:
             yield cls(host, directory)
 
     def logged(self, key: str, *kinds: str) -> list[Row]:
-        """Log records of one machine, of these kinds, in order."""
+        """Log records of one machine, of these kinds, in order. Without kinds all but tracebacks, of which many are left out."""
         rows = self._rows("log")
-        return [row for row in rows if row.get("key") == key and (not kinds or row["kind"] in kinds)]
+        return [
+            row
+            for row in rows
+            if row.get("key") == key and (row["kind"] in kinds if kinds else row["kind"] != "raised")
+        ]
 
     def everything_logged(self) -> list[Row]:
         return self._rows("log")

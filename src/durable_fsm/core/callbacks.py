@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from durable_fsm.core.author_code import ANYTHING, metadata_of, named, words_of
 from durable_fsm.core.chart import Callback, Guard, State, Transition
 from durable_fsm.core.codec import SCALARS, plain
 from durable_fsm.core.events import ERROR, Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json
 from durable_fsm.core.working import Working
-from durable_fsm.errors import DurableFSMError
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def attempt(machine: Working, callback: Callback, read: Callable[[object], T]) -
     """Run a callback and *read* its result; None if either raises, which becomes `error.execution`."""
     try:
         return read(callback.call(machine.scope))
-    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it becomes error.execution
+    except ANYTHING as error:
         _failed(machine, callback, error)
         return None
 
@@ -82,7 +82,7 @@ def _admits(machine: Working, validator: Callback) -> bool:
         return succeeds(machine, validator)
     try:
         validator.call(machine.scope)
-    except Exception as error:
+    except ANYTHING as error:
         raise Refused(_reason(error)) from error
     return True
 
@@ -102,42 +102,21 @@ def _succeeded(_: object) -> bool:
     return True
 
 
-def _failed(machine: Working, callback: Callback, error: Exception) -> None:
-    failure = Failure(type(error).__name__, _named(error), metadata=_metadata(error), source=callback.name)
+def _failed(machine: Working, callback: Callback, error: BaseException) -> None:
+    message, metadata = _ended(named(error)), metadata_of(error)
+    failure = Failure(type(error).__name__, message, metadata=metadata, source=callback.name)
+    failed = machine.action_error(callback.name, message)
     if not machine.chart.policies.catch_errors:
-        raise machine.action_error(failure.source, failure.message) from error
+        raise failed from error
+    failed.__cause__ = error
+    machine.caught.append(failed)
     machine.enqueue(Event(ERROR, failure, Origin.INTERNAL, cause=error))
 
 
-# ── what an exception says ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _metadata(error: Exception) -> Json:
-    """The `metadata` of an exception, if that is plain."""
-    try:
-        return plain(getattr(error, "metadata", None))
-    except Exception:  # noqa: BLE001 - its author's code too
-        return None
-
-
-def _text(error: Exception) -> str:
-    """The exception's own words, if it finds any."""
-    try:
-        return error.what if isinstance(error, DurableFSMError) else str(error)
-    except Exception:  # noqa: BLE001 - its author's code too
-        return ""
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """`Too few.`: the exception's words as a sentence of their own."""
-    text = _text(error) or type(error).__name__
-    return _ended(text[:1].upper() + text[1:])
-
-
-def _named(error: Exception) -> str:
-    """`ValueError: too few.`: the exception as part of a message."""
-    text = _text(error)
-    return _ended(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    words = words_of(error) or type(error).__name__
+    return _ended(words[:1].upper() + words[1:])
 
 
 def _ended(text: str) -> str:

@@ -85,7 +85,7 @@ class Retry:
         """How long to wait after the failed try number *attempt* (from 1)."""
         return Backoff(self.initial, self.factor, self.maximum).delay(attempt - 1)
 
-    def gives_up(self, error: Exception) -> bool:
+    def gives_up(self, error: BaseException) -> bool:
         """Whether another try is useless after this error."""
         return isinstance(error, self.give_up_on)
 

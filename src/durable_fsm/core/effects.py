@@ -11,6 +11,7 @@ from msgspec import Struct
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Snapshot, Undoable
 from durable_fsm.core.values import Json
+from durable_fsm.errors import ActionError
 
 
 class Send(Struct, frozen=True):
@@ -115,12 +116,16 @@ class Outcome(StrEnum):
 
 
 class Step(NamedTuple):
-    """The result of one event: the next snapshot, the effects, and the microsteps that led to them."""
+    """The result of one event: the next snapshot, the effects, and the microsteps that led to them.
+
+    `caught` are exceptions of callbacks that became `error.execution`, for the log.
+    """
 
     snapshot: Snapshot
     effects: tuple[Effect, ...] = ()
     trace: tuple[Microstep, ...] = ()
     outcome: Outcome = Outcome.TAKEN
+    caught: tuple[ActionError, ...] = ()
 
     @property
     def reply(self) -> Json:

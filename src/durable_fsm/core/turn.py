@@ -37,8 +37,9 @@ from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Running, Snapshot, Status
 from durable_fsm.core.step import dropped, recall, start, step
 from durable_fsm.core.upgrade import Upgrade, settle
-from durable_fsm.core.values import Json, Misfit, changed
-from durable_fsm.errors import AlreadyStarted, DurableFSMError, NotStarted
+from durable_fsm.core.values import Json, Misfit, TypeRaised, changed
+from durable_fsm.core.working import not_loaded
+from durable_fsm.errors import ActionError, AlreadyStarted, DurableFSMError, NotStarted
 
 DRAINED = 1_000
 """After this many drained events the rest travel as ordinary sends, so that a turn always ends."""
@@ -56,6 +57,7 @@ class Taken(NamedTuple):
         note: other facts: who repaired the machine, and why.
         configuration: the leaves that were active afterwards.
         failure: the outcome that was taken, if it is one.
+        caught: exceptions of callbacks that became `error.execution`.
     """
 
     seq: int
@@ -68,6 +70,7 @@ class Taken(NamedTuple):
     note: Json = None
     configuration: tuple[str, ...] = ()
     failure: Failure | None = None
+    caught: tuple[ActionError, ...] = ()
 
 
 class Parked(NamedTuple):
@@ -187,6 +190,8 @@ class Turn:
             raise NotStarted(chart=self.chart.name)
         try:
             self.chart.data.load({})
+        except TypeRaised as error:
+            raise not_loaded(self.chart, "create", "the data", self.chart.data, error) from error
         except Misfit as error:
             remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
@@ -297,7 +302,7 @@ class Turn:
         if result.snapshot is not self.snapshot:
             outcome, seq = result.outcome.value, result.snapshot.seq
             leaves = result.snapshot.configuration
-            taken = Taken(seq, event, outcome, result.trace, reply, token, None, note, leaves, failure)
+            taken = Taken(seq, event, outcome, result.trace, reply, token, None, note, leaves, failure, result.caught)
             self.log.append(taken)
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import invocation, saga, timers
+from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.compatibility import incompatibility
@@ -198,9 +199,9 @@ class _Translation:
             return
         try:
             migration.change(self.old)
-        except Exception as error:
+        except ANYTHING as error:
             name = getattr(migration.change, "__name__", "the migration")
-            raise self.refusal(f"{name} raised {type(error).__name__}: {error}.") from error
+            raise self.refusal(f"{name} raised {named(error)}.") from error
 
     # ── what comes of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,8 +209,10 @@ class _Translation:
         """The machine as its new chart has it, checked; raises MigrationError."""
         try:
             return self._result(path)
-        except (TypeError, AttributeError, ValueError) as error:
-            raise self.refusal(f"it left values of the wrong type: {type(error).__name__}: {error}.") from error
+        except MigrationError:
+            raise
+        except ANYTHING as error:
+            raise self.refusal(f"it left values of the wrong type: {named(error)}.") from error
 
     def _result(self, path: tuple[str, ...]) -> Upgraded:
         chart, machine = self.chart, self.machine

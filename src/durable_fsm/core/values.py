@@ -18,7 +18,7 @@ else:
 
     Json = Any  # msgspec reads the types of fields, and cannot resolve an alias that names itself
 
-__all__ = ["Json", "Location", "Misfit", "ValueType", "changed"]
+__all__ = ["Json", "Location", "Misfit", "TypeRaised", "ValueType", "changed"]
 
 
 class Misfit(ValueError):
@@ -30,11 +30,15 @@ class Misfit(ValueError):
         self.path = path
 
 
+class TypeRaised(Misfit):
+    """The type's own code has failed, and so cannot say whether the value fits. `__cause__` is its exception."""
+
+
 class ValueType(Protocol):
     """The declared type of a machine's data or of an event's payload.
 
     `load` turns plain JSON into a fresh value of the type and `dump` the value back into canonical JSON (sets sorted),
-    checked against the type. Both raise `Misfit`.
+    checked against the type. Both raise `Misfit`, whatever the type's own code raises.
     """
 
     @property

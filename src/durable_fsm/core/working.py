@@ -16,7 +16,7 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.program import program_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import ChildMachine, Running, Snapshot
-from durable_fsm.core.values import Json, Misfit, changed
+from durable_fsm.core.values import Json, Misfit, TypeRaised, ValueType, changed
 from durable_fsm.errors import ActionError, InvalidPayload
 
 
@@ -33,6 +33,7 @@ class Working:
         to_invoke: states that were entered, and whose activities and machines begin when the macrostep ends.
         raised: names of the events that were raised since the last microstep.
         refusals: guards that said no, for the sender.
+        caught: exceptions of callbacks that became `error.execution`, for the log.
         answered: the activity whose outcome the event is; `heard`, the child whose end it is.
         detached: whether that activity belongs to no state.
     """
@@ -64,6 +65,7 @@ class Working:
         self.trace: list[Microstep] = []
         self.raised: list[str] = []
         self.refusals: dict[str, None] = {}
+        self.caught: list[ActionError] = []
         self.answered: Running | None = None
         self.heard: ChildMachine | None = None
         self.detached = False
@@ -121,7 +123,7 @@ class Working:
             undo=self.undo,
             stopping=tuple(self.stopping.values()) if self.stopping else (),
         )
-        return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome)
+        return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught))
 
     def action_error(self, callback: str, problem: str) -> ActionError:
         return ActionError(chart=self.chart.name, event=self.event.name, callback=callback, problem=problem)
@@ -132,6 +134,7 @@ def typed(chart: Chart, event: Event) -> Event:
 
     Raises:
         InvalidPayload: the payload does not fit that type.
+        ActionError: the type's own code failed.
     """
     declared = chart.events.get(event.name)
     if declared is None or declared.payload is None or isinstance(event.payload, Failure):
@@ -141,10 +144,17 @@ def typed(chart: Chart, event: Event) -> Event:
         payload = event.payload if event.origin is Origin.EXTERNAL else plain(event.payload)
         return changed(event, payload=declared.payload.load(cast("Json", payload)))
     except Misfit as error:
-        raise InvalidPayload(
-            chart=chart.name,
-            subject=f"payload of '{event.name}'",
-            expected=declared.payload.name,
-            problem=error.problem,
-            path=error.path,
-        ) from error
+        raise not_loaded(chart, event.name, f"payload of '{event.name}'", declared.payload, error) from error
+
+
+def not_loaded(
+    chart: Chart, event: str, subject: str, type_: ValueType, misfit: Misfit
+) -> InvalidPayload | ActionError:
+    """The error for a payload or for data that cannot be loaded: the sender's, or that of the type's author."""
+    if isinstance(misfit, TypeRaised):
+        callback, problem = f"the code of {type_.name}", f"{misfit.problem} at {misfit.path}."
+        remedy = "Fix it; a ValueError there refuses a value."
+        return ActionError(chart=chart.name, event=event, callback=callback, problem=problem, remedy=remedy)
+    return InvalidPayload(
+        chart=chart.name, subject=subject, expected=type_.name, problem=misfit.problem, path=misfit.path
+    )

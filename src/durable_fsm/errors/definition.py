@@ -54,12 +54,13 @@ class ActionError(DurableFSMError):
     event: str
     callback: str
     problem: str
+    remedy: str = "Fix the callback, or give the chart a transition for 'error.execution'."
 
     @property
     def what(self) -> str:
         return (
             f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
-            " Fix the callback, or give the chart a transition for 'error.execution'."
+            f" {self.remedy}"
         )
 
 

@@ -12,11 +12,15 @@ from typing import Any, cast
 from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from durable_fsm.core.author_code import ANYTHING, named, words_of
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Json, Misfit
+from durable_fsm.core.values import Json, Misfit, TypeRaised
 
 UNORDERED = ("set", "frozenset", "any")
+
+MOST_QUESTIONS = 1_000
+"""How often a type is asked where its code fails."""
 
 
 class Typed:
@@ -51,17 +55,16 @@ class Typed:
         if stored is None and self._takes_object:
             stored = {}
         try:
-            return self._read(to_json(stored))
-        except ValidationError as error:
-            raise _misfit(error) from error
+            text = to_json(stored)
         except PydanticSerializationError as error:
             raise Misfit(" ".join(str(error).split())) from error
+        return self._checked(text, stored)
 
     def dump(self, value: object) -> Json:
         """The value as canonical JSON, under its aliases; it must come back as it is."""
         try:
             dumped = self._json_of(value)
-            again = self._read(_text_of(dumped))
+            again = self._checked(_text_of(dumped), dumped)
             if again == value or (loss := loss_between(value, again)) is None:
                 return dumped
             if (lost := loss_between(value, again, in_shape=True)) is not None:
@@ -69,10 +72,10 @@ class Typed:
             return self._settled(again, dumped, loss)
         except Misfit:
             raise
-        except ValidationError as error:
-            raise _misfit(error) from error
         except (PydanticSerializationError, ValueError, TypeError, AttributeError) as error:
             raise Misfit(" ".join(str(error).split())) from error
+        except ANYTHING as error:
+            raise TypeRaised(named(error)) from error
 
     def _read(self, text: bytes | str) -> object:
         return self._validate(text, by_alias=True, by_name=True)
@@ -88,9 +91,24 @@ class Typed:
             Misfit: no validator changed it. It was lost when it was written.
         """
         settled = self._json_of(again)
-        if settled == dumped or self._json_of(self._read(_text_of(settled))) != settled:
+        if settled == dumped or self._json_of(self._checked(_text_of(settled), settled)) != settled:
             raise loss
         return settled
+
+    def _checked(self, text: bytes | str, stored: Json) -> object:
+        """The value of a JSON text; *stored* is the same in memory."""
+        try:
+            return self._read(text)
+        except ANYTHING as error:
+            raise self._misfit(error, stored) from error
+
+    def _misfit(self, error: BaseException, stored: Json) -> Misfit:
+        try:
+            if isinstance(error, ValidationError):
+                return _misfit(error)
+        except ANYTHING as words_failed:  # it quotes exceptions of the author's, which may have no words
+            error = words_failed
+        return TypeRaised(named(error), _path_to_fault(self._read, stored, type(error)))
 
     def schema(self) -> dict[str, Json] | None:
         return self._schema
@@ -114,19 +132,28 @@ class Plain:
         """None if instances cannot be made without arguments, or have no attributes of their own."""
         try:
             native(vars(cast("object", declared())))
-        except Exception:  # noqa: BLE001 - the author's own __init__ may raise anything
+        except ANYTHING:  # the author's own __init__
             return None
         return cls(declared, declared.__name__)
 
     def load(self, stored: Json) -> object:
         if not isinstance(stored, dict):
             raise Misfit("expected an object")
-        value = self.make()
-        vars(value).update(revived(stored))
+        try:
+            value = self.make()
+            vars(value).update(revived(stored))
+        except ANYTHING as error:
+            raise TypeRaised(named(error)) from error
         return value
 
     def dump(self, value: object) -> Json:
-        return {name: native(item, f"$.{name}") for name, item in sorted(vars(value).items())}
+        dumped: dict[str, Json] = {}
+        for name, item in sorted(vars(value).items()):
+            try:
+                dumped[name] = native(item, f"$.{name}")
+            except RecursionError as error:
+                raise Misfit("it is nested too deeply to be stored", f"$.{name}") from error
+        return dumped
 
     def schema(self) -> None:
         return None
@@ -216,6 +243,45 @@ def _misfit(error: ValidationError) -> Misfit:
     return Misfit(problem, path)
 
 
+def _path_to_fault(read: Callable[[bytes], object], stored: Json, kind: type[BaseException]) -> str:
+    """The path of the member that makes the code of a type raise an exception of a *kind*, as exactly as it can be found.
+
+    pydantic collects the refusals of all members, but an exception of another kind ends its work at once, and says nothing
+    of where it was. So we ask for each member alone, then for each member of that.
+    """
+    left = MOST_QUESTIONS
+
+    def raises(alone: Json) -> bool:
+        nonlocal left
+        left -= 1
+        try:
+            read(to_json(alone))
+        except ANYTHING as error:
+            return isinstance(error, kind)
+        return False
+
+    def path_in(value: Json, path: str, around: Callable[[Json], Json]) -> str:
+        steps: Iterable[tuple[str, Json, Callable[[Json], Json]]] = ()
+        if isinstance(value, dict):
+            steps = ((f".{name}", value[name], partial(_object_of, around, name)) for name in value)
+        elif isinstance(value, list):
+            steps = ((f"[{place}]", item, partial(_list_of, around)) for place, item in enumerate(value))
+        for step, member, around_member in steps:
+            if left and raises(around_member(member)):
+                return path_in(member, path + step, around_member)
+        return path
+
+    return path_in(stored, "$", lambda value: value)
+
+
+def _object_of(around: Callable[[Json], Json], name: str, member: Json) -> Json:
+    return around({name: member})
+
+
+def _list_of(around: Callable[[Json], Json], item: Json) -> Json:
+    return around([item])
+
+
 def _mentions(schema: object, types: tuple[str, ...]) -> bool:
     """True if a core schema contains one of these types anywhere."""
     if isinstance(schema, Mapping):
@@ -263,7 +329,7 @@ def native(value: object, path: str = "$") -> Json:
         case Failure():
             return {FAILURE: cast("Json", failure_to_json(value))}
         case BaseException():
-            return {FAILURE: {"type": kind, "message": str(value)}}
+            return {FAILURE: {"type": kind, "message": words_of(value)}}
         case dict():
             members = cast("dict[object, object]", value)
             if all(isinstance(name, str) for name in members) and not members.keys() & {SET, TUPLE, FAILURE}:

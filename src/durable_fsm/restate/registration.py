@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
@@ -14,7 +15,7 @@ from restate.serde import BytesSerde
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
-from durable_fsm.restate.http.errors import PLATFORM_ERRORS, located, terminal
+from durable_fsm.restate.http.errors import ENDS_ATTEMPT, PLATFORM_ERRORS, located, terminal
 from durable_fsm.restate.observability import redaction, report
 
 BYTES = BytesSerde()
@@ -68,13 +69,18 @@ def register(
             if isinstance(error, RestateTerminalError):
                 report.refused(invocation, error)
             raise
-        except Exception as error:
+        except (*ENDS_ATTEMPT, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
             if isinstance(error, DurableFSMError):
                 pass
+            elif retried and not isinstance(error, Exception):
+                raise RuntimeError(f"unexpected {type(error).__name__}") from error
             elif retried or (private and isinstance(error, msgspec.DecodeError)):
                 # A private handler takes records of our own. One that it cannot read was written by another build:
                 # Restate retries until a deployment can read it.
                 raise
+            report.raised(error)
             told = terminal(located(error, place, ctx.key() if key is None else key))
             report.refused(invocation, told)
             raise told from error

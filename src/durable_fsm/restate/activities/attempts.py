@@ -16,13 +16,16 @@ from datetime import timedelta
 import msgspec
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Retry
 from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
 from durable_fsm.restate.fastjson import WireRecord
+from durable_fsm.restate.http.errors import JOURNAL_ERRORS, ends_attempt
 from durable_fsm.restate.http.requests import MAX_SNAPSHOT
+from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.places import place_in
 
 CLEANUP = timedelta(seconds=10)
@@ -85,7 +88,7 @@ class RunningAttempts:
         """Run a step once; whatever happens to it is a value. A stop lets the step *finish*, or interrupts it."""
         if finish and self._is_to_stop(token):
             return Attempt(stopped=True)
-        task = asyncio.create_task(_attempt(step, retry))
+        task = asyncio.create_task(_attempt(name, step, retry))
         if not finish:
             self._tasks.setdefault(token, set()).add(task)
             task.add_done_callback(lambda _: self._forget(token, task))
@@ -104,10 +107,7 @@ class RunningAttempts:
             return task.result()
         if self._is_to_stop(token):
             return Attempt(stopped=True)
-        if token in self._stopped:  # the job has seen its cancellation and gone on without this attempt
-            raise asyncio.CancelledError
-        failure = Failure("CancelledError", f"step '{name}' cancelled itself.", place=place_in(step))
-        return Attempt(error=failure)
+        raise asyncio.CancelledError  # the job has seen its cancellation and gone on without this attempt
 
     def _is_to_stop(self, token: str) -> bool:
         """Whether this job, or the fan-out that it belongs to, was stopped and has not seen it yet."""
@@ -139,18 +139,38 @@ async def _ended(tasks: set[asyncio.Task[Attempt]]) -> None:
         await asyncio.wait(set(tasks), timeout=CLEANUP.total_seconds())
 
 
-async def _attempt(step: Callable[[], object], retry: Retry) -> Attempt:
+async def _attempt(name: str, step: Callable[[], object], retry: Retry) -> Attempt:
     try:
-        result = await step() if inspect.iscoroutinefunction(step) else await asyncio.to_thread(step)
-        if inspect.isawaitable(result):
-            result = await result
+        if inspect.iscoroutinefunction(step):
+            result = await step()
+        else:
+            result, error = await asyncio.to_thread(_called, step)
+            if error is not None:
+                return _failed(error, name, step, retry)
+            if inspect.isawaitable(result):
+                result = await result
         return Attempt(result=sendable(result, MAX_SNAPSHOT))
-    except (TerminalError, RestateTerminalError) as error:
-        return Attempt(error=_placed(failure_of(error), step), terminal=True)
-    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; the retry policy decides
-        return Attempt(error=_placed(failure_of(error), step), terminal=retry.gives_up(error))
+    except BaseException as error:
+        if ends_attempt(error) and not isinstance(error, JOURNAL_ERRORS):  # a step has no business with the journal
+            raise
+        return _failed(error, name, step, retry)
 
 
-def _placed(failure: Failure, step: Callable[[], object]) -> Failure:
-    """The failure with a place: that of the step, if the exception did not come from its code."""
-    return failure if failure.place else changed(failure, place=place_in(step))
+def _called(step: Callable[[], object]) -> tuple[object, BaseException | None]:
+    """The result of a plain function, or its exception.
+
+    It is a value, because a future takes no StopIteration, and a SystemExit in one ends the process.
+    """
+    try:
+        return step(), None
+    except ANYTHING as error:
+        return None, error
+
+
+def _failed(error: BaseException, name: str, step: Callable[[], object], retry: Retry) -> Attempt:
+    """The failure, with the place of the step if the exception did not come from its code."""
+    failure = failure_of(error)
+    terminal = isinstance(error, TerminalError | RestateTerminalError) or retry.gives_up(error)
+    if not terminal:  # a final one was meant
+        report.raised(error, f"step '{name}'", final=False)
+    return Attempt(error=failure if failure.place else changed(failure, place=place_in(step)), terminal=terminal)

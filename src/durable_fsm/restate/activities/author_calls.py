@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
-from typing import cast
+from typing import Any, TypeVar, cast
 
+from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Activity, Chart, Undo
 from durable_fsm.restate.activities.context import JobContext
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
+
+T = TypeVar("T")
 
 
 def has_steps(activity: Activity) -> bool:
@@ -35,7 +39,7 @@ async def call_work(context: JobContext, chart: Chart, activity: Activity, job: 
     accepted = len(_parameters(activity.run))
     if takes_context(activity):
         work = cast("Callable[..., Awaitable[object]]", activity.run)
-        return await work(*(context, *given)[:accepted])
+        return await contained(work(*(context, *given)[:accepted]))
     return await context.run(activity.id, activity.run, *given[:accepted])
 
 
@@ -47,9 +51,35 @@ async def call_undo(context: JobContext, chart: Chart, undo: Undo, job: Activity
         values["data"] = chart.data.load(job.data)
     call: Callable[[], object] = partial(undo.run, **{name: values[name] for name in asked})
     if "ctx" in asked:
-        await cast("Awaitable[object]", call())
+        await contained(cast("Awaitable[object]", call()))
     else:
         await context.run(undo.name, _without_result(call))
+
+
+@types.coroutine
+def contained(work: Awaitable[T]) -> Generator[Any, Any, T]:  # Any: whatever an event loop and its futures pass
+    """Await an author's coroutine. A GeneratorExit that it raises is a RuntimeError, as Python itself does it for StopIteration.
+
+    When the platform closes an unfinished handler, a GeneratorExit passes through it too. The two can only be told apart
+    here: that one is thrown in where we wait.
+    """
+    running = work.__await__()
+    resume: Callable[[], Any] = partial(next, running)
+    while True:
+        try:
+            waits_for = resume()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        except GeneratorExit as error:
+            raise RuntimeError("the coroutine raised GeneratorExit") from error
+        try:
+            resume = partial(running.send, (yield waits_for))
+        except GeneratorExit:
+            running.close()
+            raise
+        except ANYTHING as thrown:
+            resume = partial(running.throw, thrown)
 
 
 def _without_result(call: Callable[[], object]) -> Callable[[], object]:

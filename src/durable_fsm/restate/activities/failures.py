@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.author_code import metadata_of, words_of
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
@@ -16,6 +17,9 @@ from durable_fsm.restate.observability.places import place_of
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled."""
+
+
+MOST_CODE = 2**31
 
 
 class ItemFailed(Exception):
@@ -75,30 +79,29 @@ def sendable(result: object, limit: int) -> Json:
     return value
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """The failure that the chart sees for an exception of an author's code."""
     if isinstance(error, Failed | ItemFailed):
         return error.failure
-    if isinstance(error, RestateTerminalError) and error.message in ("cancelled", "killed"):
-        return interruption("the activity", error)
-    name, message, place = type(error).__name__, _message_of(error), place_of(error)
-    if isinstance(error, TerminalError):
-        return Failure(name, message, error.code, _metadata_of(error), place=place)
-    if isinstance(error, RestateTerminalError):
-        return Failure(name, message, error.status_code, _metadata_of(error), place=place)
-    return Failure(name, message, place=place)
+    message = writable(words_of(error)[:MAX_MESSAGE]) or type(error).__name__
+    if isinstance(error, RestateTerminalError) and message in ("cancelled", "killed"):
+        return Failure(message, f"the activity was {message}.", _code_of(error, "status_code"))
+    if isinstance(error, TerminalError | RestateTerminalError):
+        code = _code_of(error, "code" if isinstance(error, TerminalError) else "status_code")
+        return Failure(type(error).__name__, message, code, _metadata_of(error), place=place_of(error))
+    return Failure(type(error).__name__, message, place=place_of(error))
 
 
-def _message_of(error: Exception) -> str:
+# An author may have made the exception, with members of any type, or without them.
+
+
+def _code_of(error: BaseException, name: str) -> int | None:
+    code = getattr(error, name, None)
+    return code if type(code) is int and abs(code) < MOST_CODE else None
+
+
+def _metadata_of(error: BaseException) -> Json:
     try:
-        words = str(error)
-    except Exception:  # noqa: BLE001 - __str__ is the author's code too
-        words = ""
-    return writable(words[:MAX_MESSAGE]) or type(error).__name__
-
-
-def _metadata_of(error: TerminalError | RestateTerminalError) -> Json:
-    try:
-        return sendable(error.metadata, MAX_INPUT) or None
+        return sendable(metadata_of(error), MAX_INPUT) or None
     except TerminalError:
         return None

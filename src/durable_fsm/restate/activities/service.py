@@ -29,7 +29,7 @@ from durable_fsm.restate.activities.failures import ItemFailed, failure_of, send
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.limits import admission
-from durable_fsm.restate.http.errors import RETRIED_BY_PLATFORM
+from durable_fsm.restate.http.errors import ends_attempt
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name, item_handler_name, undo_handler_name
@@ -108,11 +108,12 @@ class ActivityService:
         try:
             result = await self._result(context, activity, job)
             return Delivery(job.token, activity.id, result=sendable(result, MAX_INPUT))
-        except RETRIED_BY_PLATFORM:
-            raise
-        except Exception as error:  # noqa: BLE001 - the author's code may raise anything; outside a step it is final
+        except BaseException as error:
+            # The author's code may raise anything, and outside a step it is final; see `contained` for GeneratorExit.
+            if ends_attempt(error) or isinstance(error, GeneratorExit):
+                raise
             if not isinstance(error, TerminalError | RestateTerminalError | ItemFailed):
-                log.exception("%s/%s: activity '%s' failed outside a step", self.chart.name, job.key, activity.id)
+                report.raised(error, f"activity '{activity.id}', outside a step,")
             return Delivery(job.token, activity.id, error=failure_of(error))
 
     async def _result(self, context: JobContext, activity: Activity, job: ActivityJob) -> object:

@@ -6,11 +6,12 @@ Inside the host an error stays the exception that it is. The wrapper of every ha
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import cast
 
 from restate import TerminalError as RestateTerminalError
-from restate.exceptions import RetryableError
+from restate.exceptions import RetryableError, SdkInternalBaseException
 from restate.server_context import DisconnectedException
 from restate.vm import VMException  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownVariableType]  # untyped
 
@@ -65,11 +66,26 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 # - TerminalError: a journaled failure, or this invocation was cancelled;
 # - RetryableError: the host asks for another attempt, see `machine.transaction`;
 # - DisconnectedException: the connection to Restate is gone, another attempt follows;
-# - VMException: the journal does not fit what the code does, for example after a redeployment.
-# A suspension, and an attempt that ends early, are `BaseException`s: no `except Exception` sees them.
-RETRIED_BY_PLATFORM = (RetryableError, DisconnectedException, cast("type[Exception]", VMException))
-PLATFORM_ERRORS = (RestateTerminalError, *RETRIED_BY_PLATFORM)
+# - VMException: the journal does not fit what the code does, for example after a redeployment;
+# - SdkInternalBaseException: the invocation is suspended, or its attempt ends early. No `except Exception` sees it.
+JOURNAL_ERRORS = (DisconnectedException, cast("type[Exception]", VMException))
+PLATFORM_ERRORS = (RestateTerminalError, RetryableError, *JOURNAL_ERRORS)
 """Exceptions of Restate's SDK, which nothing of ours may translate."""
+
+ENDS_ATTEMPT = (SdkInternalBaseException, *JOURNAL_ERRORS)
+"""Restate's context raises one of these when the attempt is over: another one follows, after a suspension or a failure."""
+
+
+def ends_attempt(error: BaseException) -> bool:
+    """Whether Restate or the event loop ends this attempt: nothing of ours, nor an author's code, may stop that.
+
+    An author's coroutine can raise a CancelledError of its own, for example of a task that it awaits. The task that runs
+    the coroutine is not being cancelled then.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, ENDS_ATTEMPT)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -83,7 +99,7 @@ class InternalError(errors.DurableFSMError):
         return f"an internal error ({self.exception}). The machine has not moved; see the log."
 
 
-def located(error: Exception, chart: str, key: str) -> errors.DurableFSMError:
+def located(error: BaseException, chart: str, key: str) -> errors.DurableFSMError:
     """Give an error its place. An unexpected exception is logged, and becomes an `InternalError`."""
     if isinstance(error, errors.DurableFSMError):
         error.key = error.key or key

@@ -116,6 +116,7 @@ def park(
     again, delay = changed(delivery, tries=tries + 1), hosted.settings.parking.delay(tries)
     record = ParkedDelivery.of_failed(again, error, at=hosted.settings.stamp())
     report.parked(delivery.event.name, record.reason, tries, record.place)
+    report.raised(error)
     ctx.generic_send(hosted.name, Handler.PARKED, again.encode(), key=ctx.key(), send_delay=delay)
     return changed(record, next=record.since + milliseconds(delay))
 

@@ -34,6 +34,7 @@ from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
 from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post, read, read_all
 from durable_fsm.restate.names import Handler, StateKey
+from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
 
@@ -109,6 +110,7 @@ class Inbox(HostedChart):
                     raise errors.NotStarted(chart=self.name, remedy="It has ended, or was never begun.")
                 await transaction.run(message.event, act, autostart=None if message.family else event)
         except errors.DurableFSMError as error:
+            report.raised(error)
             status = status_of(error)
             code = None if status == 500 else status
             back = message.returned(type(error).__name__, message_of(error), code)
@@ -154,7 +156,8 @@ class Inbox(HostedChart):
                     await transaction.run(event.name, act)
         except errors.Finished:
             pass
-        except errors.DurableFSMError:
+        except errors.DurableFSMError as error:
+            report.raised(error)
             again = changed(returned, tries=returned.tries + 1)
             delay = self.settings.parking.delay(returned.tries)
             ctx.generic_send(self.name, Handler.MAIL, dumps(again), key=ctx.key(), send_delay=delay)
@@ -188,6 +191,7 @@ class ChildHandlers(HostedChart):
         except (errors.DurableFSMError, RestateTerminalError) as error:
             if transaction is not None and transaction.machine is not None:
                 raise  # it has begun, and its parent checks it
+            report.raised(error)
             if isinstance(error, errors.DurableFSMError):
                 reason, message = type(error).__name__, message_of(error)
             else:

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
 
 import msgspec
 from restate.server_context import restate_context_is_replaying
@@ -29,18 +30,19 @@ class _OnceInOneLine(logging.Filter):
             return False
         record.msg, record.args = printable(redaction.clean(record.getMessage())), ()
         if record.exc_info and record.exc_info[1] is not None and redaction.current() is not None:
-            record.exc_text = _without_messages(record.exc_info[1])
+            record.exc_text = _without_messages(record.exc_info[1], record.exc_info[2])
         return True
 
 
-def _without_messages(error: BaseException) -> str:
+def _without_messages(error: BaseException, trace: TracebackType | None) -> str:
     """The traceback of an exception and its causes, without their messages, which may quote anything."""
     blocks: list[str] = []
     at: BaseException | None = error
     while at is not None:
-        lines = ["Traceback (most recent call last):\n", *traceback.format_tb(at.__traceback__)]
+        lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace)]
         blocks.insert(0, "".join(lines) + f"{type(at).__name__}: its words are left out, for the chart redacts.")
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+        trace = at.__traceback__ if at is not None else None
     return "\n\n".join(blocks)
 
 

@@ -23,7 +23,7 @@ def place_of(error: BaseException) -> str:
     a package, like the libraries that it calls.
     """
     through = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    foreign = [(code, line) for code, line in through if not _is_ours(code)]
+    foreign = [(code, line) for code, line in through if not is_ours(code)]
     if not foreign:
         return ""
     home = _home_of(foreign[0][0])
@@ -49,7 +49,7 @@ def place_in(function: object) -> str:
     return _place(code, code.co_firstlineno) if isinstance(code, CodeType) else ""
 
 
-def _is_ours(code: CodeType) -> bool:
+def is_ours(code: CodeType) -> bool:
     """Whether it is code of durable_fsm or of Python itself: an application's own frames come behind it."""
     file = code.co_filename
     is_standard = file.startswith(_STANDARD) and not file.startswith(_INSTALLED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -18,6 +18,7 @@ from typing import Any, ParamSpec
 from msgspec import Struct, field
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Failure
@@ -26,6 +27,8 @@ from durable_fsm.core.turn import Taken
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.observability import redaction, tracing
 from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log
+from durable_fsm.restate.observability.places import place_of
+from durable_fsm.restate.observability.tracebacks import AuthorFailure, ExceptionInfo, recent
 
 UNKNOWN = "(unknown)"
 """Name of events in counters and spans that the chart does not have: senders could choose endlessly many names."""
@@ -90,7 +93,7 @@ def _harmless(report: Callable[P, None]) -> Callable[P, None]:
     def harmless(*args: P.args, **kwargs: P.kwargs) -> None:
         try:  # noqa: SIM105 - every event comes through here, and `suppress` is slower
             report(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - see above
+        except ANYTHING:
             pass
 
     return harmless
@@ -100,7 +103,7 @@ def _harmless(report: Callable[P, None]) -> Callable[P, None]:
 
 
 @_harmless
-def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> None:
+def saved(before: Snapshot | None, taken: Sequence[Taken], after: Snapshot) -> None:
     """A machine is about to be saved after it has taken some events."""
     if current.get() is None or is_replaying():
         return
@@ -119,6 +122,9 @@ def saved(before: Snapshot | None, taken: Iterable[Taken], after: Snapshot) -> N
         facts |= {"before": list(left), "after": list(one.configuration)}
         _report(level, one.outcome, message, span=True, counter=tracing.EVENTS, **facts)
         left = one.configuration
+    for one in taken:
+        for caught in (*one.caught, one.error):
+            raised(caught)
     was_failed = before is not None and before.status is Status.FAILED
     if after.status is Status.FAILED and after.failure is not None and not was_failed:
         within = f" (in {after.failure.machine})" if after.failure.machine else ""
@@ -170,6 +176,29 @@ def parked(event: str, reason: str, tries: int, place: str = "") -> None:
 def deleted(machine: Snapshot) -> None:
     """A machine is about to be deleted."""
     _report(logging.INFO, "deleted", "deleted", seq=machine.seq, before=list(machine.configuration))
+
+
+# ── the author's code ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@_harmless
+def raised(error: BaseException | None, where: str = "", *, final: bool = True) -> None:
+    """An author's code has raised an exception, which may be behind an *error* of ours: log its traceback.
+
+    The same failure is logged once a minute, with the number of those that were left out. One that is *final* is an
+    error; the others are tried again.
+    """
+    invocation = current.get()
+    failure = AuthorFailure.of(error, where)
+    if failure is None or invocation is None or is_replaying():
+        return
+    left_out = recent.admit((invocation.chart.name, *failure.kind))
+    if left_out is None:
+        return
+    level = logging.ERROR if final else logging.WARNING
+    more = f"; {left_out} more like it were left out" if left_out else ""
+    facts: dict[str, Any] = {"error": type(failure.error).__name__, "place": place_of(failure.error)}
+    _report(level, "raised", f"{failure.words}{more}", trace=failure.exc_info, left_out=left_out, **facts)
 
 
 # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +265,16 @@ def stepping(activity: Activity, step: str) -> Generator[None]:
 # ── reporting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _report(level: int, kind: str, message: str, *, span: bool = False, counter: str = "", **facts: Any) -> None:
+def _report(
+    level: int,
+    kind: str,
+    message: str,
+    *,
+    span: bool = False,
+    counter: str = "",
+    trace: ExceptionInfo | None = None,
+    **facts: Any,
+) -> None:
     """Log, count and make a span, for the current invocation, unless it is replayed."""
     invocation = current.get()
     if invocation is None or is_replaying():
@@ -247,7 +285,7 @@ def _report(level: int, kind: str, message: str, *, span: bool = False, counter:
         facts["duration_ms"] = round((time.time_ns() - invocation.began) / 1_000_000, 3)
         text = f"{chart.name}/{invocation.key}: {message}"
         # Not log.log(): it looks for the line of the caller, which is always this one.
-        record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, text, (), None, kind)
+        record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, text, (), trace, kind)
         vars(record).update(facts)
         log.handle(record)
     if counter and tracing.is_on():

@@ -17,6 +17,7 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
@@ -87,7 +88,7 @@ class SourcePosition:
         """
         try:
             return function(*arguments)
-        except Exception as error:
+        except ANYTHING as error:
             raise self.undecodable(f"{_in_one_line(error)}.") from error
 
     def event_of(self, decoded: object, allowed: tuple[str, ...]) -> tuple[IncomingEvent, Incoming]:
@@ -107,10 +108,12 @@ class SourcePosition:
             problem = f"its decoder returned event '{event}', which events= does not list: {errors.quoted(allowed)}."
             raise self.undecodable(problem)
         try:
-            payload = read(self.service, event, dumps(plain(decoded.payload)))
-        except (TypeError, ValueError, RecursionError) as error:
+            text = dumps(plain(decoded.payload))
+        except ANYTHING as error:
             problem = f"the payload of '{event}' cannot be written as JSON: {_in_one_line(error)}."
             raise self.undecodable(problem) from error
+        try:
+            payload = read(self.service, event, text)
         except errors.MalformedInput as error:
             raise self.undecodable(f"the payload of '{event}' cannot be taken: {error.problem}") from error
         return IncomingEvent(event, payload, self.source, self.place, dict(self.facts)), decoded
@@ -120,13 +123,9 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and writable(value) == value
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: BaseException) -> str:
     """An author's exception, shortened."""
-    try:
-        words = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - __str__ is the author's code too
-        words = ""
-    return writable(f"{type(error).__name__}: {words}"[:LONGEST_PROBLEM]).rstrip(".")
+    return writable(" ".join(named(error).split())[:LONGEST_PROBLEM]).rstrip(".")
 
 
 class EventIngestion:
@@ -151,6 +150,7 @@ class EventIngestion:
         except PARKED as error:
             reason = message_of(error)
             report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
+            report.raised(error)
             again = msgspec.structs.replace(event, tries=event.tries + 1)
             delay = self.settings.parking.delay(event.tries)
             ctx.generic_send(self.chart.name, Handler.INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
@@ -167,6 +167,7 @@ def reject(
     error: errors.DurableFSMError,
 ) -> RestateTerminalError:
     """Log an event that no machine will take, and keep it as a dead letter; return the error to raise."""
+    report.raised(error)
     told = terminal(error)
     letter = DeadLetter(
         source=rejected.source,

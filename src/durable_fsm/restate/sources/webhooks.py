@@ -15,12 +15,13 @@ import msgspec
 import restate
 
 from durable_fsm import errors
+from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.program import index_of
 from durable_fsm.core.sources import Check, Request, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
-from durable_fsm.core.values import Misfit
+from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
 from durable_fsm.restate.names import Handler, webhooks_name
@@ -102,14 +103,14 @@ class Webhooks:
             signed_at = signature.signed_at(request, os.environ.get(signature.secret, "").encode())
         except ValueError as error:
             raise self._bad(webhook, str(error)) from None  # its cause may quote the secret
-        except Exception as error:  # noqa: BLE001 - the author's own scheme; any exception refuses the request
+        except ANYTHING as error:  # the author's own scheme; any exception refuses the request
             raise self._bad(webhook, f"its signature raised {type(error).__name__}.") from None
         return signed_at if signature.tolerance is not None else None
 
     def _check(self, webhook: Webhook, check: Check, request: Request) -> None:
         try:
             answer: Any = check(request)  # Any: the author's code
-        except Exception as error:  # noqa: BLE001 - any exception refuses the request
+        except ANYTHING as error:  # any exception refuses the request
             # No cause and no message: both may quote a secret.
             raise self._bad(webhook, f"its check raised {type(error).__name__}.") from None
         if answer is not True:
@@ -164,6 +165,8 @@ class Webhooks:
         if declared is not None and declared.payload is not None:
             try:
                 declared.payload.load(plain(event.payload))
+            except TypeRaised:
+                return None  # the event waits at its machine for a build whose type can say
             except Misfit as error:
                 return f"payload of '{name}' does not fit {declared.payload.name}: {error.problem} at {error.path}."
         return None
