@@ -10,8 +10,9 @@ from durable_fsm.cli.example import example
 from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
 from durable_fsm.core.index import matches
 from durable_fsm.core.program import index_of
+from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.core.values import Json, Misfit, ValueType
-from durable_fsm.restate.names import BUILT_IN, Handler, is_handler_name
+from durable_fsm.restate.names import BUILT_IN, Handler
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.checks import flows, losses, names, redaction, sources, undo, versions
 from durable_fsm.frontends.machines import ReadChart
-from durable_fsm.frontends.options import ChartOptions, hosting_of
+from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, hosting_of
 
 
 class Problems:
@@ -67,6 +67,8 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     known = sources.DeclaredEvents.of(parts.events, parts.transitions)
     for what, remedy, place in sources.problems_in(options.sources, options.webhooks, known):
         problem(what, remedy, place)
+    for what, remedy in names.chart_name_problems(problem.chart, of_class=isinstance(options, ClassChartOptions)):
+        problem(what, remedy)
     for what, remedy in names.problems_in(options.handlers or {}, parts.events):
         problem(what, remedy)
     losses.refuse_losses("the data", parts.data, problem, is_data=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import restate
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.frontends.contents import HOSTED, charts_of
@@ -21,7 +23,7 @@ from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
 from durable_fsm.restate.messages.envelope import relays
-from durable_fsm.restate.names import BUILT_IN, activities_name, is_handler_name
+from durable_fsm.restate.names import BUILT_IN, activities_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 from durable_fsm.restate.settings import HostedChart, Settings
@@ -48,7 +50,7 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
 
     Raises:
         DefinitionError: a definition has problems.
-        ValueError: two charts have the same name.
+        ValueError: two charts have the same name, or one has that of a companion of another.
     """
     charts = with_children(chart_from(definition) for definition in definitions)
     peers = {chart.name: chart for chart in charts}
@@ -78,6 +80,11 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
             found.append(workflow(chart, handlers_of(chart)))
         if chart.hosting.flow:
             found.append(flow(chart))
+    for name, count in Counter(service.name for service in found).items():
+        if count > 1:
+            raise ValueError(
+                f"'{name}' is the name of a chart and of what another one needs beside it; rename the chart"
+            )
     return found
 
 

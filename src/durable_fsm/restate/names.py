@@ -191,11 +191,6 @@ def undo_handler_name(activity: str) -> str:
     return f"_undo_{handler_name(activity)}"
 
 
-def is_handler_name(name: str) -> bool:
-    """True if Restate accepts *name*. One that it does not accept would fail the registration of all services."""
-    return name.isascii() and name.isidentifier() and (name[0] != "_" or (len(name) > 1 and name[1] != "_"))
-
-
 def digest_of(text: str) -> str:
     """Twelve hex digits that identify a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -6,9 +6,18 @@ from collections.abc import Iterator, Mapping
 
 from durable_fsm.core.chart import Chart, EventType
 from durable_fsm.core.lint import ChartFinding
+from durable_fsm.core.service_names import accepted_name, fault_in_chart_name, in_ascii, is_handler_name
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.checks.inputs import members_of
 from durable_fsm.frontends.checks.redaction import CLOSABLE
+
+
+def chart_name_problems(name: str, *, of_class: bool = False) -> Iterator[tuple[str, str]]:
+    """The problem of a chart's name, with its remedy."""
+    if (fault := fault_in_chart_name(name)) is not None:
+        other = accepted_name(in_ascii(name), otherwise="Machine")
+        other = f"My{other}" if fault_in_chart_name(other) else other
+        yield f"'{name}' {fault}.", f"Call it @durable(name='{other}')." if of_class else f"Call it '{other}', say."
 
 
 def problems_in(handlers: Mapping[str, str], events: Mapping[str, EventType]) -> Iterator[tuple[str, str]]:
@@ -17,6 +26,9 @@ def problems_in(handlers: Mapping[str, str], events: Mapping[str, EventType]) ->
     for handler, event in handlers.items():
         if handler in CLOSABLE:
             yield f"handlers= names '{handler}', which is a handler of every machine.", "Give the event's another name."
+        elif not is_handler_name(handler):
+            remedy = "Write ASCII letters, digits and '_', a letter first."
+            yield f"handlers= names '{handler}', which is not a name that Restate accepts.", remedy
         if event not in public:
             yield f"handlers= names event '{event}', and no such event is public.", f"There is {quoted(public)}."
 

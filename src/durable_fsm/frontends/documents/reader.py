@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -33,9 +32,11 @@ from durable_fsm.core.chart import (
 )
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.scope import Scope
+from durable_fsm.core.service_names import accepted_name
 from durable_fsm.core.values import Json, Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.assembly import Problems
+from durable_fsm.frontends.checks.names import chart_name_problems
 from durable_fsm.frontends.documents import scxml
 from durable_fsm.frontends.documents.content import TYPES, Act, Content
 from durable_fsm.frontends.documents.expressions import Language, Value, assign
@@ -129,7 +130,7 @@ class DocumentReader:
     def __init__(self, document: Document, name: str, file: Path, format: str, reading: ReadingOptions) -> None:
         self.document = document
         self.definition = document.definition
-        self.name = _service_name(name)
+        self.name = accepted_name(name, otherwise="Document")
         self.file = file
         self.format = format
         self.reading = reading
@@ -145,6 +146,8 @@ class DocumentReader:
         for id, count in self.known.items():
             if count > 1:
                 self.problem(f"{count} states have the id '{id}'.", "Give each its own.", None)
+        for what, remedy in chart_name_problems(self.name):
+            self.problem(what, remedy, None)
         if not self.definition.states:
             self.problem("the document has no states.", "Give it at least one.", None)
         top = list(self.definition.states.values())
@@ -425,12 +428,6 @@ def _summary(block: io.ExecutableContent) -> str:
         if word is not None:
             names.append(f"{word} {what}".strip())
     return ", ".join(dict.fromkeys(names))
-
-
-def _service_name(name: str) -> str:
-    """The name in the form of a Restate service: letters, digits, underscores, dots and hyphens, a letter first."""
-    clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-0123456789")
-    return clean or "Document"
 
 
 def _constant(value: object) -> Value:

@@ -12,6 +12,7 @@ from typing import Any
 import restate
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.restate.http.requests import (
     CANCEL_SCHEMA,
     DELETE_SCHEMA,
@@ -27,7 +28,7 @@ from durable_fsm.restate.machine.handlers import MachineHandlers
 from durable_fsm.restate.machine.waiting import WaitHandlers
 from durable_fsm.restate.messages.envelope import relay
 from durable_fsm.restate.messages.inbox import ChildHandlers, Inbox
-from durable_fsm.restate.names import BUILT_IN, Handler, is_handler_name
+from durable_fsm.restate.names import BUILT_IN, Handler
 from durable_fsm.restate.registration import Handle, register
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
