@@ -133,9 +133,22 @@ def test_list_filters_machines(shop: Shop) -> None:
     assert keys("--failed") == keys("--status", "failed") == {"list-c"}
     assert keys("--version", "2") == keys("--parked") == keys("--stuck") == keys("--older-than", "1h") == set()
     assert keys("--version", "1", "--state", "closed", "--chart", CHART) == {"list-b"}
-    assert shop.done("list", "Nobody") == "No machine of Nobody matches.\n"
+    assert "'hall' is compared with innermost states" in shop.done("list", "Kiosk", "--state", "hall")
+    assert "there is no chart 'Kiosc' at http" in shop.refused("list", "Kiosc", code=2)
+    assert "It has 'Kiosk'. Did you mean 'Kiosk'?" in shop.refused("export", "Kiosc", code=2)
+    assert "It has 'Kiosk'. Did you mean 'Kiosk'?" in shop.refused(
+        "send", "Kiosc", "lock", "--where", "state=open", code=2
+    )
+    assert "has no state 'opened'. Did you mean 'open'?" in shop.refused(
+        "list", "Kiosk", "--state", "opened", "--chart", CHART, code=2
+    )
+    everywhere = [row for row in shop.json("list", "--state", "open") if row["key"].startswith("list-")]
+    assert [(row["chart"], row["key"]) for row in everywhere] == [("Kiosk", "list-a")]
+    assert shop.json("list", "--state", "open", "--chart", CHART) == shop.json("list", "--state", "open")
     few = shop("list", "Kiosk", "--limit", "1")
-    assert (len(few.stdout.splitlines()), few.stderr) == (2, "There are more: --limit 10\n")
+    server, more = few.stderr.splitlines()
+    assert (len(few.stdout.splitlines()), more) == (2, "There are more: --limit 10")
+    assert server.startswith(f"Server: ingress {shop.server.ingress_url} (--ingress), admin ")
 
 
 # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +251,9 @@ def test_machines_go_to_another_server(shop: Shop, tmp_path: Path) -> None:
     shop.opened("moved-2")
     file = tmp_path / "kiosks.jsonl"
 
-    assert shop("export", "Kiosk", "moved-1", "moved-2", "-o", str(file)).stderr == "2 machines of Kiosk written.\n"
+    assert shop("export", "Kiosk", "moved-1", "moved-2", "-o", str(file)).stderr.endswith(
+        "\n2 machines of Kiosk written.\n"
+    )
     assert [json.loads(line)["key"] for line in file.read_text().splitlines()] == ["moved-1", "moved-2"]
     told = shop.refused("import", str(file), code=1)
     assert "Nothing was imported" in told

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
-from durable_fsm.errors import SnapshotUnreadable
+from durable_fsm.errors import SnapshotUnreadable, quoted
 from durable_fsm.restate.activities.failing import FailingStep
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
@@ -24,6 +25,16 @@ from durable_fsm.restate.names import StateKey, answers_name
 BATCH = 500
 PARKED = "_parked"
 UNREADABLE = "unreadable"
+
+
+class UnknownChart(LookupError):
+    """A server has no chart of this name. The message says which it has, and the nearest."""
+
+    def __init__(self, server: str, chart: str, known: Sequence[str]) -> None:
+        has = f"It has {quoted(known)}." if known else "It has none: register a service first."
+        close = difflib.get_close_matches(chart, known, n=1, cutoff=0.5)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        super().__init__(f"there is no chart '{chart}' at {server}. {has}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,21 @@ def charts_in(admin: Admin) -> list[str]:
     failing = admin.query(f"SELECT DISTINCT service_name FROM state WHERE key LIKE '{StateKey.FAILING} %'")
     companions = {row["service_name"].removesuffix(answers_name("")) for row in failing}
     return sorted({row["service_name"] for row in stored} | companions)
+
+
+def ensure_known(admin: Admin, chart: str) -> None:
+    """Check that a chart has machines or is registered.
+
+    Raises:
+        UnknownChart: It does not, and is not.
+    """
+    known = charts_in(admin)
+    if chart not in known:
+        services = admin.ask("GET", "/services")["services"]
+        objects = [one["name"] for one in services if one["ty"] == "VirtualObject" and one.get("public", True)]
+        known = sorted({*known, *(name for name in objects if "." not in name)})
+    if chart not in known:
+        raise UnknownChart(admin.url, chart, known)
 
 
 def machines_of(

@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from durable_fsm.cli import ports
 from durable_fsm.cli.app_arg import AppTarget, find_app
 from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError, exit_code_of
@@ -28,7 +29,6 @@ from durable_fsm.local.server import RestateServer
 from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob
 
-PORTS = {"ingress": 8080, "admin": 9070, "service": 9080}
 POLL_SECONDS = 0.1
 GRACE = timedelta(seconds=3)
 IMPORT_PATIENCE = timedelta(seconds=60)
@@ -82,20 +82,22 @@ def _prepared(app: AppTarget, folder: DevFolder, interrupts: Interrupts, wanted:
     """Install Restate if needed and choose the ports; start nothing."""
     old = folder.remembered()
     binary = native.obtain(click.echo)
-    ports = {name: _port(name, given, old.get("ports", {}).get(name)) for name, given in wanted.items()}
+    chosen = {name: _port(name, given, old.get("ports", {}).get(name)) for name, given in wanted.items()}
     fabric = old.get("fabric") or free_port()
     if port_answers(fabric):
         fabric = free_port()
     server = RestateServer(
         base_dir=folder.path.absolute() / "restate",
         binary=binary,
-        ingress_port=ports["ingress"],
-        admin_port=ports["admin"],
+        ingress_port=chosen["ingress"],
+        admin_port=chosen["admin"],
         env={"RESTATE_NODE_NAME": "dev", "RESTATE_BIND_PORT": str(fabric)},
     )
     server.base_dir.mkdir(parents=True, exist_ok=True)
-    folder.remember(ports=ports, fabric=fabric, ingress=server.ingress_url, admin=server.admin_url, app=app.target)
-    return _Run(app, folder, interrupts, server, ports["service"])
+    folder.remember(ports=chosen, fabric=fabric, ingress=server.ingress_url, admin=server.admin_url, app=app.target)
+    if ports.tell_readme(app.folder, chosen):
+        click.echo("README.md names these ports now.")
+    return _Run(app, folder, interrupts, server, chosen["service"])
 
 
 class _Run:
@@ -274,21 +276,19 @@ def _watch(folder: Path, tell: Callable[[str], None]) -> None:
 
 
 def _port(name: str, given: int | None, last: int | None) -> int:
-    """Return the port asked for; else the usual one or that of the last run, if free; else any free one."""
-    if given is not None:
-        if port_answers(given):
-            raise CommandError(
-                f"port {given} is taken by another process. Name another with --{name}-port, or omit the option.",
-                code=SERVER,
-                kind="PortTaken",
-            )
-        return given
-    for port in (PORTS[name], last):
-        if port is not None and not port_answers(port):
-            return port
-    port = free_port()
-    click.echo(f"Port {PORTS[name]} is taken: {name} is at {port}.")
-    return port
+    """Return the port asked for, or else one that is free."""
+    if given is None:
+        port = ports.chosen(name, last)
+        if port not in (ports.USUAL[name], last):
+            click.echo(f"Port {ports.USUAL[name]} is taken: {name} is at {port}.")
+        return port
+    if port_answers(given):
+        raise CommandError(
+            f"port {given} is taken by another process. Name another with --{name}-port, or omit the option.",
+            code=SERVER,
+            kind="PortTaken",
+        )
+    return given
 
 
 def _without_marks(log: str) -> list[str]:

@@ -80,6 +80,7 @@ def as_shown(error: Exception) -> CommandError:
     import httpx
 
     from durable_fsm.admin.client import AdminRefused
+    from durable_fsm.admin.inventory import UnknownChart
     from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound
     from durable_fsm.local.failures import HarnessError
 
@@ -89,7 +90,7 @@ def as_shown(error: Exception) -> CommandError:
         return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
     if isinstance(error, AuthorFailed):
         return CommandError(str(error), code=exit_code_of(DefinitionError), kind=kind)
-    if isinstance(error, TargetNotFound):
+    if isinstance(error, (TargetNotFound, UnknownChart)):
         return CommandError(str(error), code=USAGE, kind=kind)
     if isinstance(error, (AdminRefused, HarnessError)):
         return CommandError(str(error), code=SERVER, kind=kind)

@@ -6,13 +6,16 @@ import importlib.util
 import keyword
 import re
 import sys
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
 import click
 
+from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import USAGE, CommandError
 from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.ports import USUAL, chosen, tell_readme
 
 FLAVOURS = {"python-statemachine": "statemachine", "transitions": "transitions"}
 REQUIREMENTS = {"python-statemachine": "durable-fsm", "transitions": "durable-fsm[transitions]"}
@@ -48,11 +51,11 @@ TAKEN = frozenset(
 def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> None:
     """Write a chart called NAME into DIRECTORY, or into ./NAME.
 
-    The chart has one event with a payload, one activity and one timer. The directory also gets a test, the service that
+    If NAME cannot name a class and a module, as 'insurance-claim', a name is made of it. The chart has one event with a payload, one activity and one timer. The directory also gets a test, the service that
     hosts the chart, its diagram (if the extra 'diagrams' is installed) and a README with the next three commands. No
     file is overwritten.
     """
-    _refuse_bad_name(name)
+    given, name = name, _usable(name)
     folder = directory or Path(name)
     words = {
         "name": name.replace("_", " "),
@@ -75,6 +78,7 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             (folder / path).write_text(text, encoding="utf-8")
+        _choose_ports(folder)
     except OSError as error:
         raise CommandError(f"'{folder}' cannot be written: {error.strerror}.", code=USAGE) from error
     missing = _what_is_missing(flavour)
@@ -84,6 +88,8 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
     if as_json:
         show({"directory": str(folder), "chart": words["Name"], "files": written}, as_json)
         return
+    if name != given:
+        click.echo(f"'{given}' cannot name a class and a module: it is {words['Name']} and {name} here.")
     click.echo(f"{words['Name']} is in {folder}/: {', '.join(written)}")
     if missing:
         click.echo(f"It needs {missing}: pip install '{REQUIREMENTS[flavour]}'")
@@ -92,14 +98,17 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
     click.echo(f"\n  cd {folder}\n  pytest\n  durable-fsm dev")
 
 
-def _refuse_bad_name(name: str) -> None:
-    is_usable = name.isascii() and name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
-    if is_usable and name.replace("_", "").lower() not in TAKEN:
-        return
-    proposal = re.sub(r"\W+", "_", re.sub(r"[^\x00-\x7f]", "_", name)).strip("_").lower() or "order"
-    if proposal[0].isdigit() or keyword.iskeyword(proposal) or proposal.replace("_", "") in TAKEN:
-        proposal = f"my_{proposal}"
-    raise click.UsageError(f"'{name}' cannot name a class and its module. Try: durable-fsm new {proposal}")
+def _usable(name: str) -> str:
+    """Return *name*, or one like it that can name a class and its module."""
+    if "/" in name:
+        raise click.UsageError(f"'{name}' has a slash. Give the directory apart: durable-fsm new NAME DIRECTORY")
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    usable = re.sub(r"\W+", "_", plain).strip("_")
+    if not usable:
+        raise click.UsageError(f"'{name}' cannot name a class. Use letters, as in: durable-fsm new order")
+    if usable[0].isdigit() or keyword.iskeyword(usable) or usable.replace("_", "").lower() in TAKEN:
+        return f"my_{usable}".lower()
+    return usable if usable == name else usable.lower()
 
 
 def _class_name(name: str) -> str:
@@ -122,6 +131,13 @@ def _refuse_overwriting(folder: Path, names: list[str]) -> None:
             f"'{folder}' already contains {', '.join(there)}, and nothing is overwritten."
             " Name another directory: durable-fsm new NAME DIRECTORY"
         )
+
+
+def _choose_ports(folder: Path) -> None:
+    """Choose the ports that dev will use if they are still free, and write them into the README."""
+    ports = {name: chosen(name, None) for name in USUAL}
+    DevFolder(folder).remember(ports=ports)
+    tell_readme(folder, ports)
 
 
 def _what_is_missing(flavour: str) -> str:

@@ -116,9 +116,10 @@ def _send_to_many(
     as_json: bool,
 ) -> None:
     from durable_fsm.admin.client import Admin
-    from durable_fsm.admin.inventory import machines_of
+    from durable_fsm.admin.inventory import ensure_known, machines_of
 
     with Admin(connection.admin, connection.http()) as admin:
+        ensure_known(admin, chart)
         keys = [found.key for found in machines_of(admin, chart, wanted)]
     if not yes:
         if as_json:

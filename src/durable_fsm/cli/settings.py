@@ -1,16 +1,24 @@
-"""How a command reaches Restate: by flags, else the environment, else `[tool.durable_fsm]`, else defaults."""
+"""How a command reaches Restate.
+
+By flags, else the environment, else `[tool.durable_fsm]`, else the server of `durable-fsm dev` here, else defaults.
+"""
 
 from __future__ import annotations
 
 import ssl
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
+
+from durable_fsm.cli.dev_folder import DevFolder
+from durable_fsm.cli.errors import SERVER, CommandError
+from durable_fsm.cli.output import AS_JSON
 
 if TYPE_CHECKING:
     import httpx
@@ -19,6 +27,9 @@ INGRESS = "http://localhost:8080"
 ADMIN = "http://localhost:9070"
 TABLE = "tool.durable_fsm"
 TIMEOUT_SECONDS = 30.0
+SERVERS = ("ingress", "admin")
+"""The settings that name a server, in order."""
+
 OWN_TABLES = frozenset({"app", "diagrams"})
 """Entries of the table that other commands read."""
 
@@ -71,7 +82,8 @@ def connected(command: Command) -> Command:
     @wraps(command)
     def with_connection(*arguments: object, **options: Any) -> object:  # Any: as the command takes them
         given = {field.name: options.pop(field.name) for field in fields(Connection)}
-        return command(*arguments, connection=connection(given), **options)
+        found = connection(given, _origins(click.get_current_context()))
+        return command(*arguments, connection=found, **options)
 
     for decorate in reversed(_OPTIONS):
         decorate(with_connection)
@@ -114,11 +126,16 @@ _OPTIONS = (
 )
 
 
-def connection(given: dict[str, Any]) -> Connection:
-    """Complete the flags and the environment from the nearest pyproject.toml and from defaults.
+def connection(given: dict[str, Any], origins: Mapping[str, str]) -> Connection:
+    """Complete the flags and the environment, and name the server unless `durable-fsm dev` started it here.
+
+    Args:
+        given: The values of flags and of the environment; None for those that are missing.
+        origins: Where each of them comes from, for people.
 
     Raises:
         click.UsageError: A value is not valid.
+        CommandError: No server is named, and dev does not run here, though it did before.
     """
     path, table = project()
     known = {field.name for field in fields(Connection)}
@@ -128,10 +145,49 @@ def connection(given: dict[str, Any]) -> Connection:
         raise click.UsageError(f"{path}: [{TABLE}] has an unknown entry '{min(unknown)}'. Known: {names}.")
     found: dict[str, Any] = {name: _typed(path, name, value) for name, value in table.items() if name in known}
     found |= {name: value for name, value in given.items() if value is not None}
-    for name in ("ingress", "admin"):
+    for name in SERVERS:
         if name in found:
             found[name] = _url(name, found[name])
+    told = dict.fromkeys(table, path.name) | {name: origin for name, origin in origins.items() if name in given}
+    _complete(found, told, DevFolder.around(Path.cwd(), path.parent))
     return Connection(**found)
+
+
+def _complete(found: dict[str, Any], told: Mapping[str, str], dev: DevFolder | None) -> None:
+    """Add the servers that are not named: those of dev if it runs, otherwise the defaults. Name them to a person."""
+    here = dev.remembered() if dev is not None and dev.is_running else {}
+    named = found.keys() & set(SERVERS)
+    if dev is not None and not here and not named:
+        folder = dev.path.parent
+        raise CommandError(
+            f"durable-fsm dev does not run in {folder}. Start it there, or name another server with --ingress and --admin.",
+            code=SERVER,
+            kind="NotRunning",
+        )
+    if not named or all(found[name] == here.get(name) for name in named):
+        found |= {name: here[name] for name in SERVERS if name in here}
+    origins = {name: told[name] if name in named else "default" for name in SERVERS}
+    found |= {name: url for name, url in {"ingress": INGRESS, "admin": ADMIN}.items() if name not in found}
+    if any(found[name] != here.get(name) for name in SERVERS) and not _is_for_a_program():
+        servers = ", ".join(f"{name} {found[name]} ({origins[name]})" for name in SERVERS)
+        running = f"; durable-fsm dev runs {here['ingress']} here" if here else ""
+        click.echo(f"Server: {servers}{running}", err=True)
+
+
+def _is_for_a_program() -> bool:
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(AS_JSON))
+
+
+def _origins(ctx: click.Context) -> dict[str, str]:
+    """The origin of each server that a flag or the environment names."""
+    words = {ParameterSource.COMMANDLINE: "--{0}", ParameterSource.ENVIRONMENT: "DURABLE_FSM_{1}"}
+    sources = {name: ctx.get_parameter_source(name) for name in SERVERS}
+    return {
+        name: words[source].format(name, name.upper())
+        for name, source in sources.items()
+        if source is not None and source in words
+    }
 
 
 def project(start: Path | None = None) -> tuple[Path, dict[str, Any]]:

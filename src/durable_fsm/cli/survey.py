@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
+from durable_fsm.errors import quoted
 from durable_fsm.frontends.locate import locate_chart, locate_charts
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ KNOWN = ((1, 7),)
 
 
 @click.command("list")
-@click.argument("name", metavar="CHART")
+@click.argument("name", metavar="[CHART]", required=False)
 @connected
 @click.option("--state", help="Only machines in this state; with --chart also a state that contains others.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only machines with this status.")
@@ -44,7 +47,7 @@ KNOWN = ((1, 7),)
 @click.option("--chart", "target", metavar="TARGET", help="The definition, to know which states contain others.")
 @json_option
 def list_machines(
-    name: str,
+    name: str | None,
     connection: Connection,
     *,
     state: str | None,
@@ -59,23 +62,47 @@ def list_machines(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """List the machines of CHART, by key, from the server's SQL tables."""
+    """List the machines of CHART by key, or those of all charts, from the server's SQL tables."""
     from durable_fsm.admin.client import Admin
-    from durable_fsm.admin.inventory import Filter, machines_of
+    from durable_fsm.admin.inventory import Filter, charts_in, ensure_known, machines_of
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
     wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck, failing)
-    chart = locate_chart(target, name=name).chart if target is not None else None
+    definitions = _definitions(target, name, state)
     with Admin(connection.admin, connection.http()) as admin:
-        found = list(itertools.islice(machines_of(admin, name, wanted, chart), limit + 1))
-    rows = [one.row for one in found[:limit]]
+        if name is not None:
+            ensure_known(admin, name)
+        charts = [name] if name is not None else list(definitions) or charts_in(admin)
+        machines = (one for chart in charts for one in machines_of(admin, chart, wanted, definitions.get(chart)))
+        found = list(itertools.islice(machines, limit + 1))
+    rows = [({} if name is not None else {"chart": one.chart}) | one.row for one in found[:limit]]
     if not as_json:
         empty = [name for name in ("changed", "parked", "stuck", "failing") if all(row[name] is None for row in rows)]
         rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
-    show(rows or (rows if as_json else f"No machine of {name} matches."), as_json)
+    show(rows or (rows if as_json else _none(name, state, definitions)), as_json)
     if len(found) > limit:
         click.echo(f"There are more: --limit {limit * 10}", err=True)
+
+
+def _definitions(target: str | None, name: str | None, state: str | None) -> dict[str, Chart]:
+    """The charts of --chart by name. One of them must have the state."""
+    if target is None:
+        return {}
+    charts = locate_charts(target) if name is None else [locate_chart(target, name=name).chart]
+    known = sorted({id for chart in charts for id in chart.states if id})
+    if state is not None and state not in known:
+        close = difflib.get_close_matches(state, known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else f" There are {quoted(known)}."
+        raise click.UsageError(f"'{target}' has no state '{state}'.{hint}")
+    return {chart.name: chart for chart in charts}
+
+
+def _none(name: str | None, state: str | None, definitions: Mapping[str, Chart]) -> str:
+    of_chart = f" of {name}" if name is not None else ""
+    if state is None or definitions:
+        return f"No machine{of_chart} matches."
+    return f"No machine{of_chart} matches. '{state}' is compared with innermost states; for others add --chart TARGET."
 
 
 @click.command("doctor")
@@ -145,7 +172,6 @@ def _about_topics(admin: Admin, chart: object) -> Iterator[Diagnosis]:
     from durable_fsm.admin.client import AdminRefused
     from durable_fsm.admin.kafka_subscriptions import changes
     from durable_fsm.admin.problems import Diagnosis
-    from durable_fsm.core.chart import Chart
 
     assert isinstance(chart, Chart)
     try:

@@ -41,10 +41,11 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
     history, and running timers and activities, are not exported.
     """
     from durable_fsm.admin.client import Admin
-    from durable_fsm.admin.inventory import machines_of
+    from durable_fsm.admin.inventory import ensure_known, machines_of
 
     missing, written, unreadable = set(keys), 0, list[str]()
     with Admin(connection.admin, connection.http()) as admin:
+        ensure_known(admin, chart)
         stream: IO[str] = sys.stdout if output is None else output.open("w", encoding="utf-8")
         try:
             for found in machines_of(admin, chart):

@@ -93,6 +93,7 @@ def configure_logs(logs: Logs) -> None:
             stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
         )
         logging.captureWarnings(capture=True)
+        logging.getLogger("durable_fsm.serving").setLevel(logging.WARNING)  # a reload ends the service each time
     if logs != "untouched":
         logging.getLogger("durable_fsm").setLevel(logging.INFO)
 

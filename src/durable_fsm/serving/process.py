@@ -71,7 +71,8 @@ async def _serve(
         if asked.is_set():
             log.warning("second signal: %d invocations are cut off", draining.in_flight)
             _leave(SECOND_SIGNAL)
-        log.info("%s: ending; %d invocations are in flight", signal.Signals(number).name, draining.in_flight)
+        level = logging.INFO if draining.in_flight else logging.DEBUG
+        log.log(level, "%s: ending; %d invocations are in flight", signal.Signals(number).name, draining.in_flight)
         asked.set()
 
     await _prime(app)

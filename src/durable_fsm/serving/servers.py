@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
@@ -135,6 +136,7 @@ async def uvicorn(app: Draining, listener: Listener, stop: asyncio.Event) -> Non
         ssl_certfile=listener.cert,
         ssl_keyfile=listener.key,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     server = Server(config)
 
     async def end() -> None:
@@ -146,6 +148,11 @@ async def uvicorn(app: Draining, listener: Listener, stop: asyncio.Event) -> Non
         await server.serve(sockets=[listener.bound()])
     finally:
         ending.cancel()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop the line about requests that are not HTTP/1.1: Restate sends one to learn which version a service speaks."""
+    return record.msg != "Invalid HTTP request received."
 
 
 async def granian(app: Draining, listener: Listener, stop: asyncio.Event) -> None:
