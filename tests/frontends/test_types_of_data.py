@@ -139,7 +139,9 @@ def losses_of(type_: Typed, *, is_data: bool = True) -> list[str]:
 
 
 @settings(
-    deadline=None, max_examples=150 * int(os.environ.get("SCALE", "1")), suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    max_examples=int(150 * float(os.environ.get("SCALE", "1"))),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.data())
 def test_what_a_step_leaves_is_what_the_next_one_finds_or_the_field_is_named(data: st.DataObject) -> None:
