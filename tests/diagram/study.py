@@ -68,6 +68,8 @@ class _Callbacks:
 class Payment(_Callbacks, StateChart):
     """A card payment."""
 
+    enable_self_transition_entries = False
+
     pending = State("Pending", initial=True)
     authorized = State("Authorized", enter="notify_merchant")
     captured = State("Captured", enter="post_to_ledger")

@@ -22,6 +22,8 @@ class Bells(BaseModel):
 class Tower(StateChart[Bells]):
     """Rings by itself: two timers of one moment, one of a later moment, and one that each ring arms again."""
 
+    enable_self_transition_entries = False
+
     silent = State(initial=True)
     ringing = State()
     over = State(final=True)

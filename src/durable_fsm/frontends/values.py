@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import partial
 from typing import Any, cast
 
@@ -306,17 +308,21 @@ def _sorted_like(value: object, dumped: Json) -> Json:
     return dumped
 
 
-SET, TUPLE, FAILURE = "$set", "$tuple", "$failure"
+SET, TUPLE, FAILURE, MEMBER = "$set", "$tuple", "$failure", "$enum"
 
 
 def native(value: object, path: str = "$") -> Json:
-    """Plain JSON that `revived` brings back: sets, tuples and failures become objects that say what they are.
+    """Plain JSON that `revived` brings back: sets, tuples, failures and members of enumerations say what they are.
 
     Raises:
         Misfit: something in it needs a declared type to come back as it was.
     """
     kind = type(value).__name__
     match value:
+        case Enum():
+            if member_at(name := f"{type(value).__module__}:{type(value).__qualname__}.{value.name}") is not value:
+                raise Misfit(f"{kind} cannot be found by its name; define it at the top of its module", path)
+            return {MEMBER: name}
         case None | bool() | int() | str() | float():
             if type(value) in (type(None), bool, int, str, float):
                 return plain(value)
@@ -332,11 +338,20 @@ def native(value: object, path: str = "$") -> Json:
             return {FAILURE: {"type": kind, "message": words_of(value)}}
         case dict():
             members = cast("dict[object, object]", value)
-            if all(isinstance(name, str) for name in members) and not members.keys() & {SET, TUPLE, FAILURE}:
+            if all(isinstance(name, str) for name in members) and not members.keys() & {SET, TUPLE, FAILURE, MEMBER}:
                 return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
         case _:
             pass
     raise Misfit(f"a {kind} would not come back as it was; declare a data type for it", path)
+
+
+def member_at(name: str) -> Enum | None:
+    """The member `module:Class.NAME` of an enumeration, if its module is imported."""
+    module, _, path = name.partition(":")
+    found: object = sys.modules.get(module)
+    for step in path.split("."):
+        found = getattr(found, step, None)
+    return found if isinstance(found, Enum) else None
 
 
 def _items(values: Iterable[object], path: str) -> list[Json]:
@@ -351,6 +366,11 @@ def revived(stored: Json) -> Any:  # Any: whatever was stored
         return stored
     if stored.keys() == {SET}:
         return set(revived(stored[SET]))
+    if stored.keys() == {MEMBER}:
+        member = member_at(str(stored[MEMBER]))
+        if member is None:
+            raise Misfit(f"there is no member {stored[MEMBER]} any more")
+        return member
     if stored.keys() == {TUPLE}:
         return tuple(revived(stored[TUPLE]))
     if stored.keys() == {FAILURE}:

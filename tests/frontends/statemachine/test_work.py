@@ -263,7 +263,7 @@ def test_a_listener_that_cannot_be_made_is_a_problem() -> None:
         go = a.to.itself()
 
     (problem,) = problems(Chart)
-    assert problem.startswith("listener Demanding cannot be made: ")
+    assert problem.startswith("listener Demanding() fails: ")
 
 
 # ── arguments ─────────────────────────────────────────────────────────────────────────────────────────────────────────

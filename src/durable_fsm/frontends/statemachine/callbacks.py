@@ -32,6 +32,7 @@ from durable_fsm.frontends.arguments import (
     shown_name,
     written,
 )
+from durable_fsm.frontends.making import CannotMake, made, why
 from durable_fsm.frontends.names import EventNames
 from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf
 
@@ -89,7 +90,7 @@ class ClassCallbacks(ByName):
             "transition": lambda scope: self.edges.get(scope.transition.key) if scope.transition else None,
             "state": lambda scope: library.get(scope.state.id) if scope.state else None,
             "source": lambda scope: library.get(scope.source or ""),
-            "target": lambda scope: library.get(scope.target or ""),
+            "target": self._target,
             "event_data": self._event_data,
         }
         super().__init__(provided, problem, always=ALWAYS if data_class is not None else ALWAYS[1:])
@@ -101,9 +102,9 @@ class ClassCallbacks(ByName):
         if self.data_class is not None:
             return ()
         try:
-            return vars(self.facade())
-        except Exception as error:  # noqa: BLE001 - the author's own __init__ may raise anything
-            self.problem(f"{self.facade.__name__}() fails: {error}.", "Give every argument a default.", None)
+            return vars(cast("object", made(self.facade)))
+        except CannotMake as failed:
+            self.problem(*failed.found)
             return ()
 
     def _listeners(self) -> list[object]:
@@ -113,8 +114,8 @@ class ClassCallbacks(ByName):
             try:
                 made.append(entry() if callable(entry) else entry)
             except Exception as error:  # noqa: BLE001 - the author's own code
-                name = getattr(entry, "__name__", repr(entry))
-                self.problem(f"listener {name} cannot be made: {error}.", "Give every argument a default.", None)
+                what, remedy, place = why(entry, error)
+                self.problem(f"listener {what}", remedy, place)
         return made
 
     # ── for the reader ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -294,6 +295,13 @@ class ClassCallbacks(ByName):
                 values.update(cast("Mapping[str, Any]", call(scope) or {}))
             scope.prepared = (scope.event, values)
         return cast("dict[str, Any]", scope.prepared[1])
+
+    def _target(self, scope: Scope) -> LibraryState | None:
+        """The state where the transition leads; of one that stays where it is, that state, as in the library."""
+        if scope.target is not None:
+            return self.library.get(scope.target)
+        edge = self.edges.get(scope.transition.key) if scope.transition is not None else None
+        return edge.target if edge is not None else None
 
     def _states(self, ids: Iterable[str]) -> Any:
         ordered = sorted(ids, key=list(self.library).index)

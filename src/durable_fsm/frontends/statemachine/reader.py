@@ -21,7 +21,7 @@ from statemachine.transition import Transition as LibraryTransition
 from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.lint import ChartFinding, findings
-from durable_fsm.core.values import ValueType
+from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
@@ -87,6 +87,7 @@ class ClassReader:
         self.of_any_state = _declared_of_any_state(cls)
         self.events: dict[str, EventType] = {}
         self.timers: dict[str, dict[str, Timer]] = {}
+        self.differences: list[tuple[str, str, Location | None]] = []
 
     def chart(self) -> Chart:
         if not self.library:
@@ -146,6 +147,11 @@ class ClassReader:
                 place = str(finding.location or written(self.cls) or "")
                 problem = Problem(finding.what, finding.remedy, place)
                 warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)
+        for state, event, location in self.differences:
+            what = f"'{event}' stays in state '{state}' without entering it; the library would run its entry actions."
+            remedy = "Set enable_self_transition_entries = False, which says so to both."
+            problem = Problem(what, remedy, str(location or written(self.cls) or ""))
+            warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)
 
     def _refuse_hidden_names(self) -> None:
         """Report events that hide an attribute of the library: such a machine could not send anything."""
@@ -247,6 +253,8 @@ class ClassReader:
             stem = f"{id}--{events[0] if events else 'always'}"
             counts[stem] += 1
             key = f"{stem}--{counts[stem]}"
+            if _stays(edge) and self.cls.enable_self_transition_entries and self.callbacks.of(state.enter):
+                self.differences.append((id, events[0] if events else "", self.problem.here))
             self.callbacks.edges[key] = edge
             self._declare(id, edge, events)
             yield Transition(
