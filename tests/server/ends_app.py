@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from durable_fsm import (
     event,
     free,
     gone,
+    undo_all,
 )
 from durable_fsm.testing import EffectRefused
 from durable_fsm.testing.effects import URL_VARIABLE
@@ -281,4 +283,55 @@ class Doomed(StateChart[Parcel]):
         return False
 
 
-ends_app = app(Freed, Long, Gone, Fish, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed)
+# ── services ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Till:
+    """A client that belongs to the process, and could not be stored."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    async def take(self, name: str, key: str) -> str:
+        with self.lock:
+            return await have_effect(name, key)
+
+
+async def take_money(ctx: ActivityContext, data: Trip, *, till: Till) -> str:
+    return str(await ctx.run("take", till.take, data.effect, ctx.stable_id))
+
+
+async def give_back(ctx: ActivityContext, data: Trip, *, till: Till) -> None:
+    await ctx.run("give back", till.take, f"{data.effect}-back", ctx.stable_id)
+
+
+def count_money(data: Trip, *, till: Till) -> str:
+    return f"{data.effect} and {'a lock' if till.lock else 'nothing'}"
+
+
+class Sale(StateChart[Trip]):
+    """Its activities work with a service of the application, in steps, as one step, and when they are undone."""
+
+    new = State(initial=True)
+    counting = State(invoke=activity(count_money))
+    taking = State(invoke=activity(take_money, undo=give_back))
+    held = State()
+    giving_back = State(invoke=undo_all())
+    over = State(final=True)
+
+    sell = new.to(counting)
+    done_invoke_counting = counting.to(taking)
+    error_invoke_counting = counting.to(over)
+    done_invoke_taking = taking.to(held)
+    error_invoke_taking = taking.to(over)
+    refund = held.to(giving_back)
+    done_invoke_giving_back = giving_back.to(over)
+    error_invoke_giving_back = giving_back.to(held)
+
+    def on_done_invoke_counting(self, data: Trip, result: str) -> None:
+        data.why = result
+
+
+ends_app = app(
+    Sale, Freed, Long, Gone, Fish, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed, services={"till": Till()}
+)

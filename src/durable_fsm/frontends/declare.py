@@ -55,6 +55,8 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         migrations: how machines of other versions become machines of this one.
         unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
             tells its sender, even if the class sets `allow_event_without_transition`.
+        services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They
+            are not stored, and made anew whenever a machine is read; so are loggers, which need no mention.
         versions: definitions of other versions, under which machines of theirs live on until they end.
         clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
             the same; that costs about two milliseconds an event.

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import FoundProblem, written
 
@@ -32,19 +33,23 @@ def made(cls: type, remedy: str = "Give every argument a default.") -> Any:  # A
     """
     try:
         return cls()
-    except Exception as error:
+    except ANYTHING as error:
         raise CannotMake(why(cls, error, remedy)) from error
 
 
-def why(thing: Any, error: Exception, remedy: str = "Give every argument a default.") -> FoundProblem:
+def why(thing: Any, error: BaseException, remedy: str = "Give every argument a default.") -> FoundProblem:
     """Why calling a class or a function failed. Arguments are to blame only if the call itself was refused."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is our own call
     own = [frame for frame in frames if not _is_of_a_library(frame.filename)]
     name = getattr(thing, "__name__", repr(thing))
     if not frames and isinstance(error, TypeError):
-        return f"{name}() fails: {error}.", remedy, written(thing)
+        return f"{name}() fails: {named(error)}.", remedy, written(thing)
     place = Location(own[-1].filename, own[-1].lineno or 0) if own else written(thing)
-    return f"{name}() fails: {type(error).__name__}: {error}.", "Mend that line: it runs for every machine.", place
+    return (
+        f"{name}() fails: {named(error)}.",
+        "Mend that line: it runs for every machine.",
+        place,
+    )
 
 
 def _is_of_a_library(file: str) -> bool:

@@ -33,6 +33,7 @@ class HostingOptions(TypedDict, total=False):
     migrations: Iterable[Migration]
     clock: bool
     unexpected: Literal["reject", "ignore"] | None
+    services: Iterable[str]
     versions: Iterable[object]
     workflow: bool
     flow: bool
@@ -54,17 +55,19 @@ OPTION_TYPES: Mapping[str, Any] = get_type_hints(ClassOptions)
 class ChartOptions(Hosting):
     """Everything that an author says of a chart beside its states and events.
 
-    `unexpected` is how an event that nothing takes is answered; None lets the library's own setting decide.
+    `unexpected` is how an event that nothing takes is answered; None lets the library's own setting decide. `services`
+    names attributes of plain instances that are not data.
     """
 
     version: str = "1"
     work: tuple[Any, ...] = ()
     versions: tuple[object, ...] = ()
     unexpected: Literal["reject", "ignore"] | None = None
+    services: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep what an author wrote as a list: later changes to that list change nothing."""
-        for name in ("work", "versions", "sources", "webhooks", "redact", "operators_only", "migrations"):
+        for name in ("work", "versions", "services", "sources", "webhooks", "redact", "operators_only", "migrations"):
             object.__setattr__(self, name, listed(getattr(self, name)))
         object.__setattr__(self, "handlers", dict(cast("Mapping[str, str] | None", self.handlers) or {}))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
@@ -123,20 +124,21 @@ class Typed:
 
 
 class Plain:
-    """A `ValueType` for a plain class: the attributes of an instance are stored."""
+    """A `ValueType` for a plain class: the attributes of an instance are stored, except for *services* and loggers."""
 
-    def __init__(self, make: Callable[[], object], name: str) -> None:
+    def __init__(self, make: Callable[[], object], name: str, services: Collection[str] = ()) -> None:
         self.make = make
         self.name = name
+        self.services = services
 
     @classmethod
-    def of(cls, declared: type) -> Plain | None:
+    def of(cls, declared: type, services: Collection[str] = ()) -> Plain | None:
         """None if instances cannot be made without arguments, or have no attributes of their own."""
         try:
-            native(vars(cast("object", declared())))
+            native(data_of(cast("object", declared()), services))
         except ANYTHING:  # the author's own __init__
             return None
-        return cls(declared, declared.__name__)
+        return cls(declared, declared.__name__, services)
 
     def load(self, stored: Json) -> object:
         if not isinstance(stored, dict):
@@ -150,7 +152,7 @@ class Plain:
 
     def dump(self, value: object) -> Json:
         dumped: dict[str, Json] = {}
-        for name, item in sorted(vars(value).items()):
+        for name, item in sorted(data_of(value, self.services).items()):
             try:
                 dumped[name] = native(item, f"$.{name}")
             except RecursionError as error:
@@ -159,6 +161,16 @@ class Plain:
 
     def schema(self) -> None:
         return None
+
+
+def data_of(value: object, services: Collection[str]) -> dict[str, object]:
+    """The attributes of an instance that are data."""
+    return {name: item for name, item in vars(value).items() if not is_service(name, item, services)}
+
+
+def is_service(name: str, value: object, services: Collection[str]) -> bool:
+    """Whether an attribute is a declared service, or a logger."""
+    return name in services or isinstance(value, logging.Logger | logging.LoggerAdapter)
 
 
 def _text_of(dumped: Json) -> bytes | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
 from durable_fsm.frontends.contents import HOSTED, charts_of
+from durable_fsm.frontends.services import with_services
 from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
@@ -36,17 +37,22 @@ Protocol = Literal["bidi", "request_response"]
 Part = Literal["all", "machines", "runners"]
 KEYS = "durable_fsm_identity_keys"
 SETTINGS = "durable_fsm_settings"
-"""Attributes of an application, beside `HOSTED`: the public keys of the servers that may call it, and its settings."""
+SERVICES = "durable_fsm_services"
+"""Attributes of an application, beside `HOSTED`: the public keys of the servers that may call it, its settings, and what
+its activities work with."""
 
 IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
 """Environment variable with public keys, separated by commas or spaces, for an application that names none itself."""
 
 
-def services(*definitions: object, settings: Settings | None = None) -> list[Service]:
+def services(
+    *definitions: object, settings: Settings | None = None, given: Mapping[str, object] | None = None
+) -> list[Service]:
     """The Restate services of some charts, and of those that they run as children; `names` lists them for one chart.
 
     Args:
         settings: those of the environment, if not given.
+        given: what activities ask for by name, see `app`.
 
     Raises:
         DefinitionError: a definition has problems.
@@ -66,7 +72,7 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
             found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:
             if one.activities:
-                service = ActivityService(one).service()
+                service = ActivityService(with_services(one, given or {})).service()
                 if one.work:
                     add_detached(service, one)
                 found.append(service)
@@ -86,6 +92,9 @@ def services(*definitions: object, settings: Settings | None = None) -> list[Ser
                 f"'{name}' is the name of a chart and of what another one needs beside it; rename the chart"
             )
     return found
+
+
+_services = services  # `app` has an argument of this name
 
 
 def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
@@ -141,6 +150,7 @@ def app(
     protocol: Protocol | None = None,
     identity_keys: Sequence[str] | None = None,
     settings: Settings | None = None,
+    services: Mapping[str, object] | None = None,
 ) -> Any:
     """An ASGI application that hosts these charts; on AWS Lambda, a Lambda handler.
 
@@ -150,15 +160,17 @@ def app(
         identity_keys: public keys of the Restate servers that may call it, `publickeyv1_…`; those of the environment
             variable `DURABLE_FSM_IDENTITY_KEYS`, if not given. Without any key, every caller is accepted.
         settings: how it hosts machines; those of the environment, if not given.
+        services: clients, sessions and other objects of this process, by name. An activity gets those that it declares as
+            arguments given by name only: `async def charge(ctx, data, *, gateway)`. They are never stored.
 
     Raises:
-        DefinitionError: a definition has problems.
+        DefinitionError: a definition has problems, or an activity asks for a service that is not given.
         ValueError: two charts have the same name, or a key is not a public key.
     """
     keys = keys_of_servers(identity_keys) or None
     settings = settings or Settings.from_environment()
     hosted = restate.app(
-        services(*definitions, settings=settings),
+        _services(*definitions, settings=settings, given=services),
         protocol=protocol,
         identity_keys=keys,
         journal_value_codec=settings.journal_codec,
@@ -167,6 +179,7 @@ def app(
         setattr(hosted, HOSTED, tuple(with_children(chart_from(definition) for definition in definitions)))
         setattr(hosted, KEYS, keys)
         setattr(hosted, SETTINGS, settings)
+        setattr(hosted, SERVICES, services)
     return hosted
 
 
@@ -212,7 +225,7 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     settings: Settings = getattr(hosted, SETTINGS)
     wanted = [
         one
-        for one in services(*charts, settings=settings)
+        for one in services(*charts, settings=settings, given=getattr(hosted, SERVICES))
         if part == "all" or (one.name in runners) == (part == "runners")
     ]
     if not wanted:

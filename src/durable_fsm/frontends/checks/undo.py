@@ -42,7 +42,8 @@ def _misfits(run: Callable[..., Any], *, first: bool) -> Iterator[tuple[str, str
     if any(item.kind not in named for item in parameters):
         yield "takes arguments that cannot be given by name.", f"It may ask for {quoted(ASKABLE)}."
     for item in parameters:
-        if item.kind in named[:2] and item.name not in ASKABLE and item.default is item.empty:
+        # one that is only given by name is a service
+        if item.kind is named[0] and item.name not in ASKABLE and item.default is item.empty:
             yield f"asks for '{item.name}', which an undo does not get.", f"It may ask for {quoted(ASKABLE)}."
     if first and "result" in asked:
         remedy = "Ask for original, the stable id of the work; or leave undo_first=True out."

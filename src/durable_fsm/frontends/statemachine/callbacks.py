@@ -17,7 +17,7 @@ from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.chart import Callback, Guard
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.values import Location
+from durable_fsm.core.values import Location, Misfit
 from durable_fsm.frontends.arguments import (
     ALWAYS,
     MISSING,
@@ -34,7 +34,8 @@ from durable_fsm.frontends.arguments import (
 )
 from durable_fsm.frontends.making import CannotMake, made, why
 from durable_fsm.frontends.names import EventNames
-from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf
+from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf, with_a_data_type
+from durable_fsm.frontends.values import data_of, native
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 FoundCallback = tuple[str, Call, Location | None]
@@ -65,7 +66,9 @@ class ClassCallbacks(ByName):
         library: Mapping[str, LibraryState],
         names: EventNames,
         problem: Report,
+        services: Collection[str],
     ) -> None:
+        self.services = services
         facade.durable_states = library
         self.facade = facade
         self.data_class = data_class
@@ -102,10 +105,18 @@ class ClassCallbacks(ByName):
         if self.data_class is not None:
             return ()
         try:
-            return vars(cast("object", made(self.facade)))
+            instance = cast("object", made(self.facade))
         except CannotMake as failed:
             self.problem(*failed.found)
             return ()
+        for name, value in data_of(instance, self.services).items():
+            try:
+                native(value, f"$.{name}")
+            except Misfit as misfit:
+                remedy = f"Declare a type of the data: {with_a_data_type(self.facade)}; or, if it is not data:"
+                what = f"attribute '{name}' of {self.facade.__name__} cannot be stored as JSON: {misfit}."
+                self.problem(what, f"{remedy} @durable(services=['{name}']).", None)
+        return vars(instance)
 
     def _listeners(self) -> list[object]:
         """The observers that the class declares, made once: their attributes do not belong to a machine."""

@@ -6,7 +6,7 @@ else belongs on the data; without one, plain attributes are the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from copy import copy, deepcopy
 from datetime import timedelta
@@ -27,7 +27,7 @@ from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json, Misfit
-from durable_fsm.frontends.values import native, revived
+from durable_fsm.frontends.values import data_of, native, revived
 
 SCOPE = "_durable_scope"
 DATA = "_durable_data"
@@ -223,11 +223,11 @@ def facade_of(cls: type[StateChart[Any]], data_class: object) -> type[Facade]:
     return cast("type[Facade]", type.__new__(StateMachineMetaclass, cls.__name__, (cls, Facade), body))
 
 
-def with_a_data_type(cls: type) -> str:
+def with_a_data_type(cls: type, data: str = "") -> str:
     """The first line of a class with a data type, for the base that this one has: `class Order(StateChart[OrderData])`."""
     name = cls.__name__
     base = "StateMachine, StateChart" if issubclass(cls, StateMachine) else "StateChart"
-    return f"class {name}({base}[{name}Data])"
+    return f"class {name}({base}[{data or f'{name}Data'}])"
 
 
 def _only(found: Any) -> Any:
@@ -272,8 +272,9 @@ class Attributes:
 
     name = "plain attributes"
 
-    def __init__(self, facade: type[Facade]) -> None:
+    def __init__(self, facade: type[Facade], services: Collection[str] = ()) -> None:
         self.facade = facade
+        self.services = services
 
     def load(self, stored: Json) -> object:
         if not isinstance(stored, dict):
@@ -283,7 +284,8 @@ class Attributes:
         return machine
 
     def dump(self, value: object) -> Json:
-        return {name: native(item, f"$.{name}") for name, item in sorted(vars(value).items()) if name != SCOPE}
+        kept = data_of(value, (SCOPE, *self.services))
+        return {name: native(item, f"$.{name}") for name, item in sorted(kept.items())}
 
     def schema(self) -> None:
         return None

@@ -37,7 +37,7 @@ from durable_fsm.frontends.names import EventNames, ignored_events, stance_probl
 from durable_fsm.frontends.options import ClassChartOptions, unexpected_of
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import ClassCallbacks
-from durable_fsm.frontends.statemachine.facade import Attributes, facade_of
+from durable_fsm.frontends.statemachine.facade import Attributes, facade_of, with_a_data_type
 from durable_fsm.frontends.statemachine.work import InvokeReader, StateWork
 from durable_fsm.frontends.values import Plain, Typed
 
@@ -82,7 +82,9 @@ class ClassReader:
         self.ids = {id(state): name for name, state in self.library.items()}
         self.work = InvokeReader(cls, self.facade, self.problem, read)
         self.names = EventNames(self.work.ids, self.library, self.problem)
-        self.callbacks = ClassCallbacks(self.facade, self.data_class, self.library, self.names, self.problem)
+        self.callbacks = ClassCallbacks(
+            self.facade, self.data_class, self.library, self.names, self.problem, self.options.services
+        )
         self.declared_events = {str(event) for event in cast("Iterable[object]", cls.events)}
         self.of_any_state = _declared_of_any_state(cls)
         self.events: dict[str, EventType] = {}
@@ -93,7 +95,11 @@ class ClassReader:
         if not self.library:
             self.problem(f"{self.cls.__name__} declares no states.", "Give it at least one State.")
             self.problem.refuse_if_any()
-        data = self._type(self.data_class) if self.data_class is not None else Attributes(self.facade)
+        data = (
+            self._type(self.data_class)
+            if self.data_class is not None
+            else Attributes(self.facade, self.options.services)
+        )
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}
         detached = detached_of(self.options.work, self.work.ids, self.problem)
@@ -136,7 +142,7 @@ class ClassReader:
                 members=frozenset() if untyped else members_of(data) or frozenset(),
                 events=self.events,
                 timed=[timer.event for state in states for timer in state.timers],
-                base=f"{self.cls.__name__}(StateChart[…])" if untyped else None,
+                base=with_a_data_type(self.cls, "…").removeprefix("class ") if untyped else None,
             )
             yield from doubtful_parameters(self.callbacks.asking, states, transitions, provided)
 
@@ -168,7 +174,7 @@ class ClassReader:
         try:
             return Typed(declared)
         except PydanticUserError as error:
-            if isinstance(declared, type) and (made := Plain.of(declared)) is not None:
+            if isinstance(declared, type) and (made := Plain.of(declared, self.options.services)) is not None:
                 return made
             self.problem(
                 f"{declared!r} cannot be stored as JSON: {error.message.splitlines()[0]}",

@@ -127,7 +127,8 @@ class InvokeReader:
         self, function: Callable[..., Any], parameters: list[inspect.Parameter], *, takes_self: bool
     ) -> ActivityOf | None:
         """An activity of a function that asks for its arguments by name; its `self` has the data and nothing else."""
-        wanted = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
+        services = [item for item in parameters if item.kind is item.KEYWORD_ONLY]
+        wanted = [item.name for item in parameters if item.kind not in (item.VAR_KEYWORD, item.KEYWORD_ONLY)]
         strange = [name for name in wanted if name not in (*NAMES, "ctx")]
         if strange:
             what = f"{function.__qualname__} asks for '{strange[0]}', which outside work does not get."
@@ -141,6 +142,7 @@ class InvokeReader:
 
         run = _runner(function, arguments, with_context="ctx" in wanted)
         run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = _with_services(run, services)
         declared = activity_of(run)
         declared.source = function
         return declared
@@ -173,25 +175,31 @@ def _runner(
     """The function in the form in which a runner calls it: with the context and the data, or with the data alone."""
     if with_context:
 
-        async def with_steps(ctx: object, data: object) -> object:
+        async def with_steps(ctx: object, data: object, **services: object) -> object:
             positional, named = arguments(ctx, data)
-            result = function(*positional, **named)
+            result = function(*positional, **named, **services)
             return await result if inspect.isawaitable(result) else result
 
         return with_steps
     if inspect.iscoroutinefunction(function):
 
-        async def waiting(data: object) -> object:
+        async def waiting(data: object, **services: object) -> object:
             positional, named = arguments(None, data)
-            return await function(*positional, **named)
+            return await function(*positional, **named, **services)
 
         return waiting
 
-    def blocking(data: object) -> object:
+    def blocking(data: object, **services: object) -> object:
         positional, named = arguments(None, data)
-        return function(*positional, **named)
+        return function(*positional, **named, **services)
 
     return blocking
+
+
+def _with_services(run: Callable[..., Any], services: Iterable[inspect.Parameter]) -> inspect.Signature:
+    """The signature of a runner that passes these services on."""
+    own = [item for item in inspect.signature(run).parameters.values() if item.kind is not item.VAR_KEYWORD]
+    return inspect.Signature([*own, *services])
 
 
 def _together(functions: Iterable[Callable[[], Any]]) -> Callable[..., Any]:

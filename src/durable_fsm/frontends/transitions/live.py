@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from transitions.extensions.states import Volatile
 from durable_fsm.core.values import Misfit
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 from durable_fsm.frontends.transitions.models import attributes_of, declared_fields
-from durable_fsm.frontends.values import native
+from durable_fsm.frontends.values import is_service, native
 
 RETRY: type = cast("Any", features).Retry
 """The library's type stubs do not know it."""
@@ -50,6 +50,7 @@ class Model:
     make: Callable[[], object] | None = None
     live: tuple[object, ...] = ()
     prototype: Mapping[str, object] = field(default_factory=dict[str, object])
+    services: frozenset[str] = frozenset()
     engine: frozenset[str] = frozenset()
 
 
@@ -58,7 +59,7 @@ def model_of(config: TransitionsConfig) -> Model:
     return Model(config.model, attributes_of(config.model) if config.model is not None else frozenset())
 
 
-def model_in(machine: Any) -> Model:
+def model_in(machine: Any, services: Collection[str] = ()) -> Model:
     """The model of a live machine. Its attributes, as they are now, are what every machine of the chart begins with."""
     live = tuple(cast("Iterable[object]", machine.models))
     if len(live) > 1 and _without_engine(machine) is None:  # Machine() is its own model; others were added
@@ -77,13 +78,15 @@ def model_in(machine: Any) -> Model:
         for name, value in kept.items()
         if name != machine.model_attribute and name not in engine and not isinstance(value, partial | FunctionWrapper)
     }
-    return Model(cls, frozenset(prototype), _copies(cls, prototype), live, prototype, engine)
+    shared = {name: value for name, value in prototype.items() if is_service(name, value, services)}
+    data = {name: value for name, value in prototype.items() if name not in shared}
+    return Model(cls, frozenset(prototype), _copies(cls, data, shared), live, data, frozenset(shared), engine)
 
 
-def _copies(cls: type, prototype: Mapping[str, object]) -> Callable[[], object]:
+def _copies(cls: type, prototype: Mapping[str, object], shared: Mapping[str, object]) -> Callable[[], object]:
     def make() -> object:
         made = cast("object", object.__new__(cls))
-        vars(made).update(deepcopy(prototype))
+        vars(made).update({**deepcopy(prototype), **shared})
         return made
 
     return make
@@ -170,7 +173,7 @@ def _strange(model: Model) -> Iterator[Told]:
         try:
             native(value, f"$.{name}")
         except Misfit as misfit:
-            remedy = "Keep it outside of the model, or give the model a data type: a pydantic model or a dataclass."
+            remedy = f"Let the model be a pydantic model or a dataclass; or, if it is not data: services=['{name}']."
             yield f"attribute '{name}' cannot be stored as JSON: {misfit}.", remedy
 
 

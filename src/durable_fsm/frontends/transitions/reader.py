@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import Enum
 from itertools import combinations
 from typing import Any, NoReturn, cast
@@ -41,9 +41,10 @@ from durable_fsm.frontends.checks.inputs import members_of, refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.checks.parameters import Provided, doubtful_parameters
 from durable_fsm.frontends.checks.unused import unused_methods
+from durable_fsm.frontends.declare import OPTIONS
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import EventNames, ignored_events, stance_problems
-from durable_fsm.frontends.options import unexpected_of
+from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, unexpected_of
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
 from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
@@ -90,11 +91,23 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
 
 def _live(machine: Any, read: ReadChart) -> Chart:
     """The chart of a machine as it is now."""
-    model = model_in(machine)
-    name = machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
+    options = _options_of(machine)
+    model = model_in(machine, options.services)
+    name = options.name or machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
     place = written(model.cls) or written(type(machine)) or Location("", 0)
-    config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place)
+    said: dict[str, Any] = {spec.name: getattr(options, spec.name) for spec in fields(ChartOptions)}
+    stances: dict[str, Any] = {
+        stance: {"*": getattr(options, stance)} for stance in ("defers", "ignores") if getattr(options, stance)
+    }
+    config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place, **said, **stances)
     return MachineReader(machine, config, model, read).chart()
+
+
+def _options_of(machine: Any) -> ClassChartOptions:
+    """The options that `durable` left on the class of the model, or of the machine itself."""
+    classes = map(type, (*machine.models, machine))
+    found: Iterator[ClassChartOptions | None] = (getattr(cls, OPTIONS, None) for cls in classes)
+    return next(filter(None, found), ClassChartOptions())
 
 
 class MachineReader:
@@ -255,11 +268,11 @@ class MachineReader:
         if declared is None:
             return Typed(dict[str, Any])
         if self.model.make is not None:
-            return Plain(self.model.make, declared.__name__)
+            return Plain(self.model.make, declared.__name__, self.model.services)
         try:
             return Typed(declared)
         except PydanticUserError as error:
-            made = Plain.of(declared)
+            made = Plain.of(declared, self.config.services)
             if made is None:
                 what = f"{declared.__name__} cannot be stored as JSON: {str(error).splitlines()[0]}"
                 self.problem(what, "Use a pydantic model, a dataclass, or a class whose __init__ needs no arguments.")

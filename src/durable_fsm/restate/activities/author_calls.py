@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Activity, Chart, Undo
+from durable_fsm.frontends.services import GIVEN_BY_NAME, positional_of, takes_context
 from durable_fsm.restate.activities.context import JobContext
 from durable_fsm.restate.activities.job import ActivityJob, RunToUndo
 
@@ -21,14 +22,9 @@ def has_steps(activity: Activity) -> bool:
     return takes_context(activity) or (activity.undo is not None and "ctx" in _asked_by(activity.undo))
 
 
-def takes_context(activity: Activity) -> bool:
-    parameters = _parameters(activity.run)
-    return len(parameters) > 1 or parameters == ["ctx"]
-
-
 def takes_data_with_item(activity: Activity) -> bool:
     """Whether the function of a fan-out takes the data beside the item: `(ctx, item, data)`."""
-    return len(_parameters(activity.run)) > 2
+    return len(positional_of(activity.run)) > 2
 
 
 async def call_work(context: JobContext, chart: Chart, activity: Activity, job: ActivityJob) -> object:
@@ -36,7 +32,7 @@ async def call_work(context: JobContext, chart: Chart, activity: Activity, job: 
     given: list[object] = [] if job.part is None else [job.item]
     if job.part is None or takes_data_with_item(activity):
         given.append(job.data if job.given else chart.data.load(job.data))
-    accepted = len(_parameters(activity.run))
+    accepted = len(positional_of(activity.run))
     if takes_context(activity):
         work = cast("Callable[..., Awaitable[object]]", activity.run)
         return await contained(work(*(context, *given)[:accepted]))
@@ -101,8 +97,4 @@ def _without_result(call: Callable[[], object]) -> Callable[[], object]:
 
 def _asked_by(undo: Undo) -> list[str]:
     """The names that an undo takes, of those that it may take."""
-    return [name for name in _parameters(undo.run) if name in ("ctx", "data", "result", "original")]
-
-
-def _parameters(function: Callable[..., object]) -> list[str]:
-    return list(inspect.signature(function).parameters)
+    return [name for name in inspect.signature(undo.run).parameters if name in GIVEN_BY_NAME]

@@ -46,6 +46,8 @@ class Rehearsal:
             that the function raises is the activity's error. Every other activity waits for `finish` or `fail`.
             A function that undoes an activity is answered by its own name. Its argument is the result of the activity,
             or the activity's stable id if there is no result yet.
+        services: Fakes of the services that activities ask for by name, see `app`. Activities that ask for some, all of
+            which are given, are run themselves unless they have an answer: each step once, and without waiting.
         beside: Another rehearsal. The two share a clock, and their machines exchange messages.
     """
 
@@ -57,10 +59,13 @@ class Rehearsal:
         began: datetime = EPOCH,
         snapshot: str | Mapping[str, Any] | None = None,
         answers: Mapping[str, AnswerFunction] | None = None,
+        services: Mapping[str, object] | None = None,
         beside: Rehearsal | None = None,
     ) -> None:
         world = World[RehearsedMachine](began) if beside is None else beside._machine.world
-        self._machine: RehearsedMachine = RehearsedMachine(chart_from(definition), key, world, answers or {})
+        self._machine: RehearsedMachine = RehearsedMachine(
+            chart_from(definition), key, world, answers or {}, services or {}
+        )
         if snapshot is not None:
             self._machine.restore(json.loads(snapshot) if isinstance(snapshot, str) else snapshot)
 

@@ -53,6 +53,7 @@ class RehearsedMachine:
         key: str,
         world: World[RehearsedMachine],
         answers: Mapping[str, AnswerFunction],
+        services: Mapping[str, object],
         *,
         life: str = "rehearsed",
         parent: Parent | None = None,
@@ -67,7 +68,7 @@ class RehearsedMachine:
         self.posted: list[Post] = []
         self.due: dict[str, tuple[timedelta, int]] = {}
         self.children: dict[str, RehearsedMachine] = {}
-        self._answers = Answers(chart, key, answers)
+        self._answers = Answers(chart, key, answers, services)
         self._parent = parent
         self._turns = 0
         self._gone = False
@@ -244,7 +245,8 @@ class RehearsedMachine:
     def _start_child(self, effect: StartMachine) -> None:
         link = Parent(self.chart.name, self.key, effect.token, effect.id)
         key = child_key(self.key, effect.id, effect.token)
-        child = RehearsedMachine(effect.chart, key, self.world, self._answers.functions, life=effect.token, parent=link)
+        functions, services = self._answers.functions, self._answers.services
+        child = RehearsedMachine(effect.chart, key, self.world, functions, services, life=effect.token, parent=link)
         self.children[effect.token] = child
         parent = self.snapshot.session
 

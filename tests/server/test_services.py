@@ -1,0 +1,27 @@
+"""Services of an application: its activities get them by name, before and after a kill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
+
+pytestmark = pytest.mark.server
+
+
+def test_activities_and_undos_get_the_services_of_the_application_also_after_a_kill(ends: Host) -> None:
+    key = ends.key("sale")
+    ends.receipt("Sale", key, "create", {"effect": key})
+
+    ends.receipt("Sale", key, "sell")
+    held = ends.wait_in("Sale", key, "held")
+    ends.served.kill()
+    ends.served.restart()
+    ends.receipt("Sale", key, "refund")
+    ends.wait_in("Sale", key, "over")
+
+    assert held["data"]["why"] == f"{key} and a lock"
+    assert len(ends.effects_of(key)) == len(ends.effects_of(f"{key}-back")) == 1
