@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.diagnosis import diagnoses
+from durable_fsm.admin.readability import CurrentBuilds
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
 if TYPE_CHECKING:
@@ -262,3 +266,41 @@ def test_a_migration_survives_a_kill_at_any_of_its_steps(
         assert len(set(new.effects.counts(f"{key.upper()}-insured"))) == 1
         found = Counter(entry["event"] for entry in new.receipt(chart, key, "history", {"limit": 100})["entries"])
         assert (found["migrated"], found["note"], found["nudge"]) == (1, 1, 1)
+
+
+def test_doctor_names_machines_that_the_current_build_cannot_read_and_keeps_the_deployment_that_can(
+    hosting: type[Host], effect_log: EffectLog, tmp_path: Path
+) -> None:
+    def serve(build: str) -> Any:
+        log = tmp_path / f"{build}.log"
+        return hosting.on(server, effect_log, log, "shrinking_app:application", SHRINKING_BUILD=build)
+
+    def found() -> dict[str, list[str]]:
+        with Admin(server.admin_url) as admin, httpx.Client(timeout=2, trust_env=False) as http:
+            told = list(diagnoses(admin, builds=CurrentBuilds(server.ingress_url, http, admin)))
+        return {kind: [one.what for one in told if one.kind == kind] for kind in ("unreadable", "kept", "stale")}
+
+    with RestateServer() as server, serve("first") as old:
+        for key in ("a", "b"):
+            old.receipt("Shrinking", key, "reserve")
+        old.receipt("Shrinking", "c", "create")
+        with serve("second") as new:
+            before = found()
+            new.served.kill()
+            silent = found()
+            assert not new.invocations("Shrinking", status="backing-off")
+            new.served.restart()
+            for key in ("a", "b"):
+                new.receipt("Shrinking", key, "delete")
+            after = found()
+
+    problem = "It is in state 'reserved', which the chart no longer has as a leaf."
+    assert [(what[:12], problem in what) for what in before["unreadable"]] == [
+        ("Shrinking/a:", True),
+        ("Shrinking/b:", True),
+    ]
+    assert [what.partition(", but ")[2] for what in before["kept"]] == [
+        "the current build of Shrinking cannot read 2 machines."
+    ]
+    assert (before["stale"], silent["stale"], len(silent["kept"])) == ([], [], 1)
+    assert (after["unreadable"], after["kept"], len(after["stale"])) == ([], [], 1)

@@ -10,6 +10,7 @@ from durable_fsm.admin.client import Admin
 from durable_fsm.admin.failing_activities import Patience, failing_activities
 from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
 from durable_fsm.admin.problems import Diagnosis
+from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
 from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.machine.deliveries import ParkedDelivery
 
@@ -19,16 +20,31 @@ LISTED = 5
 OVERDUE = timedelta(minutes=1)
 
 
-def diagnoses(admin: Admin, patience: Patience | None = None) -> Iterator[Diagnosis]:
-    """Every problem of the server's machines, invocations and deployments."""
+def diagnoses(
+    admin: Admin, patience: Patience | None = None, builds: CurrentBuilds | None = None
+) -> Iterator[Diagnosis]:
+    """Every problem of the server's machines, invocations and deployments; *builds* are asked what they can read."""
+    waiting: dict[str, str] = {}
     for chart in charts_in(admin):
-        yield from _machines(admin, chart)
+        shapes = Shapes(chart)
+        yield from _machines(admin, chart, shapes)
         yield from failing_activities(admin, chart, patience or Patience())
+        if builds is None:
+            continue
+        try:
+            refused = shapes.refused(builds)
+        except Unanswered as error:
+            waiting[chart] = f"the current build of {chart} does not say which machines it can read: {error}"
+            continue
+        for key, reason in sorted(refused.items()):
+            yield _refused(f"{chart}/{key}", reason)
+        if refused:
+            waiting[chart] = f"the current build of {chart} cannot read {_machines_words(len(refused))}"
     yield from _invocations(admin)
-    yield from _deployments(admin)
+    yield from _deployments(admin, waiting)
 
 
-def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
+def _machines(admin: Admin, chart: str, shapes: Shapes) -> Iterator[Diagnosis]:
     now = datetime.now(UTC)
     for found in machines_of(admin, chart):
         place = f"{chart}/{found.key}"
@@ -37,6 +53,8 @@ def _machines(admin: Admin, chart: str) -> Iterator[Diagnosis]:
             failure = found.stored.failure
             message = f"{failure.message} That was in {failure.machine}." if failure.machine else failure.message
             yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
+        if found.stored is not None:
+            shapes.add(found.key, found.stored)
         if found.problem is not None:
             yield _unreadable(place, f"its snapshot cannot be read: {found.problem}")
         remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
@@ -68,6 +86,17 @@ def _unreadable(place: str, what: str) -> Diagnosis:
     return Diagnosis("unreadable", f"{place}: {what}", remedy)
 
 
+def _refused(place: str, reason: str) -> Diagnosis:
+    remedy = (
+        "add a migration, keep its version with versions=, or deploy a build that reads it; keep the older deployment"
+    )
+    return Diagnosis("unreadable", f"{place}: {reason}", remedy)
+
+
+def _machines_words(many: int) -> str:
+    return "1 machine" if many == 1 else f"{many} machines"
+
+
 def _overdue(machine: MachineRow, now: datetime) -> list[str]:
     """Events of timers that were due more than a minute ago."""
     if machine.stored is None:
@@ -92,8 +121,12 @@ def _invocations(admin: Admin) -> Iterator[Diagnosis]:
             yield Diagnosis("backing-off", what, "start its service, or register where it is: durable-fsm register URL")
 
 
-def _deployments(admin: Admin) -> Iterator[Diagnosis]:
-    """Older deployments, which no new invocation reaches."""
+def _deployments(admin: Admin, waiting: dict[str, str]) -> Iterator[Diagnosis]:
+    """Older deployments, which no new invocation reaches.
+
+    Args:
+        waiting: why an older deployment of a chart may still be needed, by chart.
+    """
     latest = {service["deployment_id"] for service in admin.ask("GET", "/services")["services"]}
     pinned = {
         row["pinned_deployment_id"]: int(row["many"])
@@ -106,9 +139,13 @@ def _deployments(admin: Admin) -> Iterator[Diagnosis]:
         id, uri = deployment["id"], deployment.get("uri") or deployment.get("arn")
         if id in latest:
             continue
+        needed = [waiting[one["name"]] for one in deployment.get("services", ()) if one["name"] in waiting]
         if id in pinned:
             what = f"{pinned[id]} invocations still belong to the older deployment {id} at {uri}."
             yield Diagnosis("pinned", what, "keep it running until they are over; durable-fsm doctor says when")
+        elif needed:
+            what = f"The older deployment {id} at {uri} has no invocations left, but {'; '.join(needed)}."
+            yield Diagnosis("kept", what, "do not remove it before every machine can be read: see 'unreadable'")
         else:
             remedy = f"curl -X DELETE '{admin.url}/deployments/{id}?force=true'"
             yield Diagnosis("stale", f"The older deployment {id} at {uri} has no invocations left.", remedy)

@@ -28,6 +28,10 @@ KNOWN = ((1, 7),)
 """Versions of the Restate server, without the last number, on which everything is tested."""
 
 
+PATIENCE_SECONDS = 2
+"""How long `doctor` waits for an answer of a service."""
+
+
 @click.command("list")
 @click.argument("name", metavar="[CHART]", required=False)
 @connected
@@ -130,10 +134,12 @@ def doctor(
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.diagnosis import diagnoses
     from durable_fsm.admin.failing_activities import Patience
+    from durable_fsm.admin.readability import CurrentBuilds
 
     charts = [chart for target in targets for chart in locate_charts(target)]
-    with Admin(connection.admin, connection.http()) as admin:
-        found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for))]
+    with Admin(connection.admin, connection.http()) as admin, connection.http(PATIENCE_SECONDS) as http:
+        builds = CurrentBuilds(connection.ingress, http, admin)
+        found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for), builds)]
         for chart in charts:
             found += _about_topics(admin, chart)
     if as_json:
