@@ -38,8 +38,14 @@ def arrive(machine: Driven, token: str, name: str = "timer", payload: object = N
     return machine.take(Event(name, payload, Origin.PLATFORM, token=token))
 
 
-def sending(event: str, payload: object = None, after: timedelta = MINUTE, id: str | None = None) -> object:
-    return action(lambda s: s.effects.send(event, payload, after=after, id=id), f"send {event}")
+def sending(
+    event: str,
+    payload: object = None,
+    after: timedelta = MINUTE,
+    id: str | None = None,
+    to: tuple[str, str] | None = None,
+) -> object:
+    return action(lambda s: s.effects.send(event, payload, after=after, id=id, to=to), f"send {event}")
 
 
 def cancelling(id: str) -> object:

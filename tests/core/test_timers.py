@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from durable_fsm.core.chart import EventType, Timer
 from durable_fsm.core.codec import milliseconds
-from durable_fsm.core.effects import Cancel, Outcome, Send, Step
+from durable_fsm.core.effects import Cancel, Outcome, Post, Send, Step
 from durable_fsm.core.events import Event
-from durable_fsm.core.scope import Scope
+from durable_fsm.core.scope import Scope, send_beside
 from durable_fsm.core.snapshot import PendingSend
 from durable_fsm.core.step import step
 from durable_fsm.core.values import Json, changed
@@ -113,6 +114,38 @@ def test_a_message_is_cancelled_by_its_id_and_by_no_other() -> None:
 
     assert machine.take("hush").effects == (Cancel("life.2.1"),)
     assert [timer.id for timer in machine.snapshot.timers] == ["b", None]
+
+
+def test_a_second_message_under_one_id_replaces_the_first_and_is_cancelled_by_it() -> None:
+    machine = oven(
+        edge("cold", "call", actions=[sending("ring", {"n": 1}, id="a"), sending("ring", id="b")]),
+        edge("cold", "again", actions=[sending("ring", {"n": 2}, id="a")]),
+        edge("cold", "tell", actions=[sending("ring", id="a", to=("Parcel", "p-1"))]),
+        edge("cold", "now", actions=[sending("ring", id="b", to=("Parcel", "p-1"), after=timedelta(0))]),
+        edge("cold", "ring"),
+        edge("cold", "hush", actions=[cancelling("a")]),
+    )
+    machine.take("call")
+
+    assert machine.take("again").effects == (Cancel("life.2.1"), Send("life.3.1", "ring", MINUTE))
+    assert [(timer.id, timer.payload) for timer in machine.snapshot.timers] == [("b", None), ("a", {"n": 2})]
+    assert machine.take("tell").effects == (Cancel("life.3.1"), Send("life.4.1", "ring", MINUTE))
+    assert machine.take("now").effects == (Cancel("life.2.2"), Post("Parcel/p-1", "ring", None, "b"))
+    assert machine.take("hush").effects == (Cancel("life.4.1"),)
+    assert machine.snapshot.timers == ()
+
+
+def test_documents_keep_the_rule_of_scxml_and_other_libraries_theirs() -> None:
+    def beside(scope: Scope) -> None:
+        send_beside(scope.effects, "ring", None, after=MINUTE, id="a")
+
+    made = oven(edge("cold", "call", actions=[sending("ring", id="a"), action(beside, "beside")]), edge("cold", "ring"))
+    made.take("call")
+    scxml = Driven(replace(made.chart, policies=replace(made.chart.policies, scxml=True)))
+    scxml.take("call")
+
+    assert [timer.id for timer in made.snapshot.timers] == ["a", "a"]
+    assert [timer.id for timer in scxml.snapshot.timers] == ["a", "a"]
 
 
 def test_durations_are_whole_milliseconds_rounded_up_and_never_negative() -> None:

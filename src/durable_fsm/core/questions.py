@@ -49,7 +49,9 @@ class UnknownPayload:
 class _Nothing:
     """The effects of a question: none."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None: ...
+    def send(
+        self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None, *, replaces: bool
+    ) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 

@@ -23,7 +23,9 @@ class Requests:
     def __init__(self, machine: Working) -> None:
         self._machine = machine
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None:
+    def send(
+        self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None, *, replaces: bool
+    ) -> None:
         machine = self._machine
         content = plain(payload)
         delay = milliseconds(max(after, NOW))
@@ -31,6 +33,7 @@ class Requests:
             if machine.chart.policies.unexpected is Unexpected.REJECT and not machine.index.knows(event):
                 raise UnknownEvent(chart=machine.chart.name, event=event, known=tuple(sorted(machine.chart.events)))
             machine.typed(Event(event, content))
+            self._replace(id, replaces=replaces)
             timers.arm(machine, PendingSend(machine.token(), event, delay, id=id, payload=content))
             return
         receiver = written(to)
@@ -40,10 +43,16 @@ class Requests:
             facts: Json = {"event": event, "to": receiver, "sendid": sendid}
             failure = Failure("Unreachable", f"there is no machine '{to}'.", metadata=facts)
             machine.enqueue(Event(UNREACHABLE, failure, Origin.INTERNAL, sendid=sendid))
-        elif delay:
+            return
+        self._replace(id, replaces=replaces)
+        if delay:
             timers.arm(machine, PendingSend(machine.token(), event, delay, id=id, payload=content, to=address))
         else:
             machine.effects.append(Post(address, event, content, id or ""))
+
+    def _replace(self, id: str | None, *, replaces: bool) -> None:
+        if replaces and id is not None and not self._machine.chart.policies.scxml:
+            timers.cancel(self._machine, id)
 
     def _address(self, to: str) -> str | None:
         """`PARENT`, the token of the child that is meant, or the address itself; None if that machine does not exist."""

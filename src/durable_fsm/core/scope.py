@@ -25,7 +25,9 @@ NOW = timedelta(0)
 class Asked(Protocol):
     """The step's side of `Effects`."""
 
-    def send(self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None) -> None: ...
+    def send(
+        self, event: str, payload: object, after: timedelta, id: str | None, to: Receiver | None, *, replaces: bool
+    ) -> None: ...
 
     def cancel(self, id: str) -> None: ...
 
@@ -57,12 +59,14 @@ class Effects:
     ) -> None:
         """Send an event, *after* the end of the step. *id* lets `cancel` find it.
 
+        It replaces what was sent under the same id and has not arrived, except in an SCXML document.
+
         Args:
             to: None for this machine itself; any machine by its definition, or the name of that, and its key:
                 `(Parcel, "p-1")`; `#_parent`, or `#_` and the id of a child; the `event.sender` of a message. If that
                 machine refuses the event or does not exist, it comes back as `error.communication`.
         """
-        self._asked.send(event, payload, after, id, to)
+        self._asked.send(event, payload, after, id, to, replaces=True)
 
     def cancel(self, id: str) -> None:
         """Forget every send with this id that has not arrived."""
@@ -90,6 +94,11 @@ class Effects:
         The last reply counts. A callback whose result is not a reply has no other way.
         """
         self._asked.reply(value)
+
+
+def send_beside(effects: Effects, event: str, payload: object, *, after: timedelta, id: str | None) -> None:
+    """Send an event to this machine, beside what was sent under the same id: as a library that has this rule does."""
+    effects._asked.send(event, payload, after, id, None, replaces=False)  # pyright: ignore[reportPrivateUsage]
 
 
 class Ids:

@@ -25,7 +25,7 @@ from durable_fsm.core.callbacks import at_transition
 from durable_fsm.core.chart import Transition
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
-from durable_fsm.core.scope import Scope
+from durable_fsm.core.scope import Scope, send_beside
 from durable_fsm.core.values import Json, Misfit
 from durable_fsm.frontends.values import data_of, native, revived
 
@@ -170,7 +170,7 @@ class Facade(StateChart[Any]):
             self._scope.effects.raise_(name, payload)
         else:
             delay = timedelta(milliseconds=trigger_data.event.delay or 0)
-            self._scope.effects.send(name, payload, after=delay, id=trigger_data.send_id)
+            send_beside(self._scope.effects, name, payload, after=delay, id=trigger_data.send_id)
 
     def _processing_loop(self, caller_future: Any = None) -> None:
         """Do nothing: the step takes the event when this callback has returned."""
