@@ -20,6 +20,7 @@ class ChartFinding:
     what: str
     remedy: str
     location: Location | None = None
+    state: str = ""
 
 
 def findings(chart: Chart) -> list[ChartFinding]:
@@ -69,7 +70,7 @@ def _dead_ends(chart: Chart) -> Iterator[ChartFinding]:
         leaves = any(edge.targets for id in around for edge in index_of(chart).transitions[id])
         if state.kind is Kind.ATOMIC and not leaves and not _beside_others(chart, state):
             what = f"nothing leaves state '{state.id}', and it is not final."
-            yield ChartFinding("dead-end", what, "Add a transition, or declare it final.", state.location)
+            yield ChartFinding("dead-end", what, "Add a transition, or declare it final.", state.location, state.id)
 
 
 def _beside_others(chart: Chart, state: State) -> bool:

@@ -58,6 +58,7 @@ class TransitionsConfig(ChartOptions):
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
         ignores: events by state that are dropped while nothing takes them; `"*"` as the state means the whole chart. An
             event that no transition takes at all is declared here.
+        dead_ends: states that nothing leaves, on purpose; without it you are warned of them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         separator: between the names of nested states; another one than `_` lets names have underscores.
@@ -81,6 +82,7 @@ class TransitionsConfig(ChartOptions):
     ignores: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])
     private: tuple[str, ...] = ()
+    dead_ends: tuple[str, ...] = ()
     doc: str = ""
     location: Location | None = field(default=None, repr=False)
     separator: str = "_"

@@ -234,7 +234,7 @@ class MachineReader:
         for finding in hidden_members(chart, self.callbacks.asked):
             self.problem(finding.what, finding.remedy)
         self.problem.refuse_if_any()
-        for finding in (*findings(chart), *doubts):
+        for finding in (*self._findings(chart), *doubts):
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(
@@ -247,6 +247,16 @@ class MachineReader:
         if self.auto:
             what = "every state can be reached by 'to_<state>', which is kept as a private event."
             self._warn(what, "auto_transitions=False leaves them out.")
+
+    def _findings(self, chart: Chart) -> Iterator[ChartFinding]:
+        """Suspicions, without the dead ends that are meant."""
+        found = findings(chart)
+        dead = {finding.state for finding in found if finding.kind == "dead-end"}
+        for id in self.config.dead_ends:
+            if id not in dead:
+                self.problem(f"'{id}' is not a state that nothing leaves.", "Remove it from dead_ends=.")
+        self.problem.refuse_if_any()
+        return (one for one in found if one.kind != "dead-end" or one.state not in self.config.dead_ends)
 
     def _ways_back(self, chart: Chart) -> Iterator[tuple[str, str]]:
         """Transitions out of final states, except those of wildcards, which mean every state."""
