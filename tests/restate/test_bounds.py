@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from durable_fsm import errors
-from durable_fsm.core import fan_out, step
+from durable_fsm.core import address, fan_out, step
 from durable_fsm.core.values import Json
 from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
 from durable_fsm.restate.http.errors import MAX_MESSAGE, terminal
 from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, RepairRequest, WaitRequest, name_of_event
 from durable_fsm.restate.machine import waiters
-from durable_fsm.restate.machine.deliveries import Delivery, keep_parked
+from durable_fsm.restate.machine.deliveries import ParkedDelivery, keep_parked
 from durable_fsm.restate.machine.waiters import MOST_BYTES, Waiter, Waiters
+from durable_fsm.restate.messages import inbox
 from durable_fsm.restate.sources import dead_letters
 from tests.building import chart, edge
 
@@ -28,18 +29,25 @@ ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
 
 
 def test_the_table_of_limits_says_what_holds() -> None:
-    rows = re.findall(r"^\| ([^|`]+?) \| ([\d,]+(?: \w+)?)[^|]*\| [^|]+ \|$", PAGE.read_text(), re.MULTILINE)
+    limits = PAGE.read_text().partition("\n## Limits\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|`]+?) \| ([\d,]+(?: \w+)?)[^|]*\| [^|]+ \|$", limits, re.MULTILINE)
     mib, kib = 1024 * 1024, 1024
 
     assert dict(rows) == {
         "a request": f"{requests.MAX_INPUT // mib} MiB",
         "its nesting": f"{requests.MAX_DEPTH} levels",
         "the name of an event": f"{requests.MAX_NAME} characters",
+        "a key, in the path of a request": f"{address.LONGEST_KEY:,} bytes",
+        "a key that a decoder, a key function or a callback chooses": f"{address.LONGEST_KEY:,} bytes",
+        "the key of a child, which contains its parent's": f"{address.LONGEST_CHILD_KEY // kib} KiB",
         "a machine with the latest entries of its history": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "deferred events": f"{step.MOST_DEFERRED} events",
         "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
         "callers that wait for a machine": f"{waiters.MOST:,}",
         "replies that are kept for them": f"{waiters.MOST_BYTES // mib} MiB",
+        "the input of an activity, with the items of a fan-out": f"{requests.MAX_SNAPSHOT // mib} MiB",
+        "the output of a child": f"{requests.MAX_INPUT // mib} MiB",
+        "messages that wait because no deployment can read their machine": f"{inbox.MOST_LETTERS:,} messages",
         "the result of an activity, the answer to a callback": f"{requests.MAX_INPUT // mib} MiB",
         "the result of a step": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
@@ -108,12 +116,12 @@ def test_what_is_parked_is_listed_as_far_as_it_can_be_stored() -> None:
     results: dict[str, Json] = {f"t{number:02}": "x" * 1024 * 1024 for number in range(20)}
 
     for token, result in results.items():
-        asyncio.run(keep_parked(ctx, [Delivery(token, "work", result=result)]))
-    asyncio.run(keep_parked(ctx, [Delivery("small", "work", result=1)]))
+        asyncio.run(keep_parked(ctx, ORDER, [ParkedDelivery(token, "work", result=result)]))
+    asyncio.run(keep_parked(ctx, ORDER, [ParkedDelivery("small", "work", result=1)]))
     listed = json.loads(ctx.kept["parked"])
     assert len(listed) == 16
     assert "small" in listed
     assert len(ctx.kept["parked"]) <= MAX_SNAPSHOT + 1024
 
-    asyncio.run(keep_parked(ctx, [Delivery("t00", "work", result=2)], {"t00", "small"}))
+    asyncio.run(keep_parked(ctx, ORDER, [ParkedDelivery("t00", "work", result=2)], {"t00", "small"}))
     assert json.loads(ctx.kept["parked"]).keys() == {"t00", "small"}

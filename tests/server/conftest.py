@@ -23,6 +23,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from durable_fsm.local import native
+from durable_fsm.serving.servers import ServerName
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
 from tests.server.every_step import SERVERS, Killer
 from tests.server.sources import Sources
@@ -60,6 +62,7 @@ class Host:
         app: str = "charts:charts_app",
         *,
         http1: bool = False,
+        by: ServerName = "hypercorn",
         to_the_end: bool = False,
         **settings: str,
     ) -> Iterator[Self]:
@@ -75,7 +78,7 @@ class Host:
             **settings,
         }
         with httpx.Client(timeout=60, trust_env=False, verify=False, limits=UNSHARED) as client, ExitStack() as ending:
-            served = Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1)
+            served = Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1, by=by)
             ending.callback(served.process.close if to_the_end else served.close)
             yield cls(served, server, effects, client)
 
@@ -282,6 +285,43 @@ family_awake, family_replaying, family = hosted("family", "family_app:app", **LO
 ends_awake, ends_replaying, ends = hosted("ends", "ends_app:ends_app")
 sagas_awake, sagas_replaying, sagas = hosted("sagas", "sagas_app:app")
 raising_awake, raising_replaying, raising = hosted("raising", "raising_app:app_that_raises")
+
+
+@pytest.fixture(scope="session")
+def hostile(
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """Charts that grow as their clients want, by hypercorn and HTTP/2."""
+    log = tmp_path_factory.mktemp("hostile") / "service.log"
+    with Host.on(restate_server, effect_log, log, "hostile_app:app", to_the_end=True) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def hostile_by_uvicorn(effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same, by uvicorn and HTTP/1.1, on a server of its own."""
+    yield from _hostile_by("uvicorn", effect_log, tmp_path_factory.mktemp("uvicorn"))
+
+
+@pytest.fixture(scope="session")
+def hostile_by_granian(effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same, by granian and HTTP/2, on a server of its own."""
+    yield from _hostile_by("granian", effect_log, tmp_path_factory.mktemp("granian"))
+
+
+def _hostile_by(by: ServerName, effects: EffectLog, folder: Path) -> Iterator[Host]:
+    with (
+        RestateServer(binary=native.obtain()) as server,
+        Host.on(server, effects, folder / "service.log", "hostile_app:app", by=by, to_the_end=True) as host,
+    ):
+        yield host
+
+
+@pytest.fixture(params=["hostile", "hostile_by_uvicorn", "hostile_by_granian"])
+def besieged(request: pytest.FixtureRequest) -> Host:
+    """The charts of `hostile_app.py` by each HTTP server in turn."""
+    found: Host = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,7 @@ def test_records_routed_to_another_key_keep_the_order_of_their_own_key(sources: 
         (b'{"event": "note", "payload": "\\ud800"}', 422, "Undecodable", "the payload of 'note' cannot be"),
         (b'{"event": "note", "payload": {"n": NaN}}', 422, "Undecodable", "cannot be written as JSON: TypeError: nan"),
         (b'{"event": "close", "key": ""}', 422, "Undecodable", "the key of its machine is empty."),
+        (b'{"event": "close", "key": "%b"}' % (b"x" * 70_000), 422, "Undecodable", "a key has 2,048 at most."),
         (b'{"event": "close", "key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is not a text."),
     ],
 )

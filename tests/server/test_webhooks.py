@@ -207,6 +207,7 @@ def test_one_of_several_signatures_is_enough(sources: Sources) -> None:
         (b"[]", 422, "Undecodable", "AttributeError"),
         (b"{}", 422, "Undecodable", "does not say for which machine it is"),
         (b'{"key": ""}', 422, "Undecodable", "does not say for which machine it is"),
+        (b'{"key": "%b"}' % (b"x" * 2_049), 422, "Undecodable", "has 2,049 bytes; a key has 2,048 at most."),
         (b'{"key": 7}', 422, "Undecodable", "its decoder returned 7 as key, which is not a text."),
         (b'{"key": "k", "id": 7}', 422, "Undecodable", "its decoder returned 7 as id, which is not a text."),
         (b'{"key": "k", "type": "pay"}', 422, "Undecodable", "there is no event 'pay'."),

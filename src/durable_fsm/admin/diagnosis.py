@@ -11,6 +11,7 @@ from durable_fsm.admin.failing_activities import Patience, failing_activities
 from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
+from durable_fsm.admin.waiting_letters import waiting_letters
 from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.machine.deliveries import ParkedDelivery
 
@@ -25,6 +26,7 @@ def diagnoses(
 ) -> Iterator[Diagnosis]:
     """Every problem of the server's machines, invocations and deployments; *builds* are asked what they can read."""
     waiting: dict[str, str] = {}
+    yield from waiting_letters(admin)
     for chart in charts_in(admin):
         shapes = Shapes(chart)
         yield from _machines(admin, chart, shapes)

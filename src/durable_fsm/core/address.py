@@ -15,6 +15,13 @@ Receiver: TypeAlias = Union[str, "tuple[object, str]"]
 CHILD_KEY = re.compile(r".*/[^/]+/[0-9a-f]{12}(\.[0-9]+)+", re.DOTALL)
 
 
+LONGEST_KEY = 2_048
+"""Longest key in bytes of UTF-8 that a client or a callback may give a machine."""
+
+LONGEST_CHILD_KEY = 32 * 1024
+"""Longest key of a child, which contains the keys of all machines above it. Some HTTP servers carry 64 KiB at most."""
+
+
 def address(chart: str, key: str) -> str:
     """The address of any machine: `Parcel/p-1`."""
     return f"{chart}/{key}"
@@ -37,16 +44,31 @@ def written(to: Receiver) -> str:
 
     Raises:
         TypeError: it is not a receiver.
-        ValueError: the key cannot be written in UTF-8.
+        ValueError: the key cannot be written in UTF-8, or is too long.
     """
     if isinstance(to, str):
-        return to
-    match to:
-        case (definition, str(key)) if key:
-            key.encode()  # a lone surrogate could not be sent
-            return address(chart_name(definition), key)
-        case _:
-            raise TypeError(f"a message goes to (Chart, key), not to {to!r:.80}")
+        text, key = to, parted(to)[1]
+    else:
+        match to:
+            case (definition, str(key)) if key:
+                text = address(chart_name(definition), key)
+            case _:
+                raise TypeError(f"a message goes to (Chart, key), not to {to!r:.80}")
+    if (fault := fault_in_key(key)) is not None:
+        raise ValueError(fault)
+    return text
+
+
+def fault_in_key(key: str) -> str | None:
+    """Why no machine can have this key; None if one can.
+
+    Raises:
+        ValueError: it cannot be written in UTF-8.
+    """
+    size = len(key.encode())
+    if size <= LONGEST_KEY or (size <= LONGEST_CHILD_KEY and is_child_key(key)):
+        return None
+    return f"the key '{key[:20]}…' has {size:,} bytes; a key has {LONGEST_KEY:,} at most."
 
 
 def chart_name(definition: object) -> str:

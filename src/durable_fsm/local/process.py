@@ -23,7 +23,7 @@ from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.local.fork_server import SEEDS, ForkRequest
 from durable_fsm.local.sessions import SESSIONS, SessionProcess
 from durable_fsm.local.waiting import wait_until
-from durable_fsm.serving import Listener, ServeJob
+from durable_fsm.serving import Listener, ServeJob, ServerName
 
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
@@ -87,6 +87,7 @@ class ServiceProcess(Closing):
         env: Mapping[str, str] | None = None,
         app_dir: Path | None = None,
         fork: bool = False,
+        by: ServerName = "hypercorn",
     ) -> Self:
         """Prepare a process that serves the ASGI application *app* (`"module:attribute"`), on a free port by default.
 
@@ -100,12 +101,13 @@ class ServiceProcess(Closing):
             fork: On Linux, fork it from a process that has imported durable_fsm and the libraries below it, which saves
                 most of the CPU of a start. Its restarts use four hash seeds in turn. A fork cannot change
                 a variable that an interpreter reads when it starts: if *env* sets one, the process starts afresh.
+            by: The server; hypercorn speaks both versions of HTTP.
         """
         port = free_port() if port is None else port
         places = [str(app_dir.absolute())] if app_dir else []
         places += [place or str(Path.cwd()) for place in sys.path]
         made = cls(
-            serve_command(app, port),
+            serve_command(app, port, by),
             port=port,
             log=log,
             health=f"http://{HOST}:{port}/health",
@@ -261,12 +263,12 @@ class ServiceProcess(Closing):
         return ProcessFailed(name=self.name, problem=problem, log_tail=self.log_tail())
 
 
-def serve_command(app: str, port: int) -> list[str]:
+def serve_command(app: str, port: int, by: ServerName = "hypercorn") -> list[str]:
     """Return the command that serves the ASGI application *app* (`"module:attribute"`) on the loopback.
 
-    One process, no workers. Hypercorn speaks both versions of HTTP.
+    One process, no workers.
     """
-    return ServeJob(target=app, listener=Listener(HOST, port, "hypercorn"), announce=True).command
+    return ServeJob(target=app, listener=Listener(HOST, port, by), announce=True).command
 
 
 # ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import quoted
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation
-from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
+from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER, output_of, read
 from durable_fsm.restate.machine.deliveries import Delivery
@@ -122,6 +122,7 @@ class FlowRun:
 
     def _call(self, start: StartActivity, *, by: str = "") -> None:
         job = ActivityJob.of(self.chart, self.key, self.turn.machine, start, background=False, by=by)
+        refuse_too_large(self.chart, job)
         call = self.ctx.generic_call(activities_name(self.chart), handler_of(start), job.encode())
         self.calls[start.token] = start, call
         self.awaited[start.token] = call

@@ -12,9 +12,10 @@ from restate import TerminalError as RestateTerminalError
 from restate.handler import TypeHint
 from restate.serde import BytesSerde
 
+from durable_fsm.core.address import LONGEST_KEY, fault_in_key
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
-from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors import DurableFSMError, MalformedInput
 from durable_fsm.restate.http.errors import ENDS_ATTEMPT, PLATFORM_ERRORS, located, terminal
 from durable_fsm.restate.observability import redaction, report
 
@@ -64,6 +65,8 @@ def register(
         report.current.set(invocation)
         outer_redaction = redaction.begin(chart) if redacts else None
         try:
+            if not private and len(ctx.key()) > LONGEST_KEY // 4:  # no shorter text has too many bytes
+                _refuse_long_key(place, name, ctx.key())
             return await handle(ctx, body)
         except PLATFORM_ERRORS as error:
             if isinstance(error, RestateTerminalError):
@@ -98,3 +101,13 @@ def register(
     if schema is not None:
         hint = TypeHint[Any](annotation=object, generate_json_schema=lambda: cast("dict[str, Any]", schema))
         untyped.handlers[name].handler_io.input_type = hint
+
+
+def _refuse_long_key(chart: str, handler: str, key: str) -> None:
+    """Refuse a key that no machine may have.
+
+    Raises:
+        MalformedInput: it is too long.
+    """
+    if (fault := fault_in_key(key)) is not None:
+        raise MalformedInput(chart=chart, key=f"{key[:20]}…", handler=handler, problem=fault)

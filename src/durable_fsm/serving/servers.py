@@ -25,6 +25,10 @@ DEFAULT: ServerName = "uvicorn"
 UNLIMITED = 2**31 - 1
 """Restate sends everything through one connection, so a limit per connection would stall it."""
 
+LONGEST_HEADERS = 16 * 1024 * 1024
+"""Restate sends the key of a machine as a header. A server that does not take it would end the connection that all share,
+and the invocation would be tried again for ever; our handlers answer instead that the key is too long."""
+
 GRACE = 2.0
 """Seconds for a server to close its connections, once no request is open."""
 
@@ -98,12 +102,17 @@ def loop_for(server: ServerName) -> asyncio.AbstractEventLoop:
 async def hypercorn(app: Draining, listener: Listener, stop: asyncio.Event) -> None:
     """Serve by hypercorn: HTTP/2 and HTTP/1.1."""
     import hypercorn.asyncio
+    from h2.connection import H2Connection
     from hypercorn.config import Config
 
     config = Config()
     config.loglevel = "WARNING"
     config.keep_alive_max_requests = UNLIMITED
     config.h2_max_concurrent_streams = UNLIMITED
+    config.h2_max_header_list_size = LONGEST_HEADERS
+    # hypercorn advertises the setting, and h2 keeps to this
+    H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE = LONGEST_HEADERS  # pyright: ignore[reportAttributeAccessIssue]
+    config.h11_max_incomplete_size = LONGEST_HEADERS
     config.keep_alive_timeout = UNLIMITED
     config.graceful_timeout = GRACE
     config.certfile = str(listener.cert) if listener.cert else None
@@ -132,6 +141,7 @@ async def uvicorn(app: Draining, listener: Listener, stop: asyncio.Event) -> Non
         server_header=False,
         date_header=False,
         timeout_keep_alive=UNLIMITED,
+        h11_max_incomplete_event_size=LONGEST_HEADERS,
         timeout_graceful_shutdown=int(GRACE),
         ssl_certfile=listener.cert,
         ssl_keyfile=listener.key,
@@ -170,7 +180,7 @@ async def granian(app: Draining, listener: Listener, stop: asyncio.Event) -> Non
         websockets=False,
         backlog=2048,
         backpressure=UNLIMITED,
-        http2_settings=HTTP2Settings(max_concurrent_streams=UNLIMITED),
+        http2_settings=HTTP2Settings(max_concurrent_streams=UNLIMITED, max_headers_size=LONGEST_HEADERS),
         log_enabled=False,
         ssl_cert=listener.cert,
         ssl_key=listener.key,

@@ -10,6 +10,7 @@ from typing import Self
 from durable_fsm.local.closing import Closing
 from durable_fsm.local.process import ServiceProcess
 from durable_fsm.local.server import Deployment, RestateServer
+from durable_fsm.serving import ServerName
 
 __all__ = ["Served"]
 
@@ -32,9 +33,10 @@ class Served(Closing):
         app_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
         http1: bool = False,
+        by: ServerName = "hypercorn",
     ) -> Self:
-        """Start a process that serves *app* (`"module:attribute"`) and register it with *server*."""
-        process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir, fork=True)
+        """Start a process that serves *app* (`"module:attribute"`) *by* this server, and register it with *server*."""
+        process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir, fork=True, by=by)
         try:
             process.start().wait_ready()
             return cls(process, server, server.register(process.url, http1=http1))

@@ -9,7 +9,7 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.values import Json
-from durable_fsm.errors import TerminalError
+from durable_fsm.errors import TerminalError, TooLarge
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.errors import MAX_MESSAGE, writable
 from durable_fsm.restate.http.requests import MAX_INPUT
@@ -59,6 +59,11 @@ def interrupted(call: StartActivity, error: RestateTerminalError) -> Event:
     """The event by which a machine learns that the call of an activity brought no outcome."""
     failure = interruption(f"activity '{call.id}'", error, lost=f"could not be called: {error.message}")
     return Event(f"error.invoke.{call.id}", failure, Origin.PLATFORM, token=call.token)
+
+
+def not_called(call: StartActivity, error: TooLarge) -> Event:
+    """The event by which a machine learns that an activity could not be called, because its input is too long."""
+    return Event(f"error.invoke.{call.id}", Failure("TooLarge", error.what, 413), Origin.PLATFORM, token=call.token)
 
 
 def sendable(result: object, limit: int) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
@@ -10,7 +12,9 @@ from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Json
-from durable_fsm.restate.fastjson import WireRecord
+from durable_fsm.errors import TooLarge
+from durable_fsm.restate.fastjson import WireRecord, dumps
+from durable_fsm.restate.http.requests import MAX_SNAPSHOT
 from durable_fsm.restate.names import Handler, activities_name, handler_name, undo_handler_name
 
 
@@ -83,6 +87,18 @@ class ActivityJob(WireRecord, frozen=True):
             self.data,
             {each.name: [*(self.items or ()), self.item]} if each is not None else None,
         ]
+
+
+def refuse_too_large(chart: Chart, job: ActivityJob) -> None:
+    """Refuse a job that Restate cannot carry, which is 32 MiB: it would retry the send for ever.
+
+    Raises:
+        TooLarge: what the work receives, and the items of a fan-out, are together longer than a machine may be.
+        ValueError: they have an unpaired surrogate.
+    """
+    size = len(dumps([job.data, cast("Json", job.items)]))
+    if size > MAX_SNAPSHOT:
+        raise TooLarge(chart=chart.name, size=size, limit=MAX_SNAPSHOT)
 
 
 def handler_of(start: StartActivity) -> str:

@@ -66,8 +66,8 @@ from durable_fsm.core.step import admit
 from durable_fsm.core.turn import Taken, Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
-from durable_fsm.restate.activities.failures import interrupted, is_cancellation
-from durable_fsm.restate.activities.job import ActivityJob, handler_of, stop_job
+from durable_fsm.restate.activities.failures import interrupted, is_cancellation, not_called
+from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.clock import now
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill
@@ -234,9 +234,16 @@ class Transaction:
 
     async def _call(self, call: StartActivity) -> Event:
         """Save, call an exclusive activity and await its outcome; to be cancelled or killed is an outcome too."""
-        job = self.job(call).encode()
+        job = self.job(call)
+        try:
+            refuse_too_large(self.chart, job)
+        except errors.TooLarge as error:
+            if self.machine is self._found:
+                raise
+            # The turn was saved before another call, and cannot be refused any more.
+            return not_called(call, error)
         changes = self._save()
-        answer = self.ctx.generic_call(activities_name(self.chart), handler_of(call), job)
+        answer = self.ctx.generic_call(activities_name(self.chart), handler_of(call), job.encode())
         changes.sent[call.token] = answer
         try:
             try:
@@ -329,6 +336,10 @@ class Transaction:
         text = stored.encode()
         if any(isinstance(effect, Post | StartMachine) for effect in effects):
             self.links.refuse_too_large(effects)
+        for effect in effects:
+            # A machine's data alone are never too long: they are part of its snapshot.
+            if isinstance(effect, StartActivity) and (effect.input is not None or effect.items is not None):
+                refuse_too_large(self.chart, self.job(effect))
         # Nothing is written yet, and a report must come before: a replay is silent.
         is_alarming = machine.status is Status.FAILED or any(one.error is not None for one in taken)
         if is_alarming or log.isEnabledFor(logging.INFO) or tracing.is_on():

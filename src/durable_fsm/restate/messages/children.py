@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from restate import ObjectContext
 
-from durable_fsm.core.address import child_key
+from durable_fsm.core.address import LONGEST_CHILD_KEY, child_key
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.effects import Effect, Post, StartMachine
 from durable_fsm.core.messages import ChildEnd, Envelope, Parent, route
@@ -22,6 +22,9 @@ from durable_fsm.restate.http.requests import MAX_INPUT
 from durable_fsm.restate.messages.envelope import NOW, BeginOrder, CheckOrder, post
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.settings import HostedChart
+
+LONGEST_END = MAX_INPUT + 4 * 1024
+"""Longest end of a child in bytes: its output, and what belongs to it."""
 
 
 class ChildLinks:
@@ -43,14 +46,18 @@ class ChildLinks:
         """Refuse what Restate cannot carry: it would retry the send for ever.
 
         Raises:
-            TooLarge: a message, or the data of a child, is longer than `MAX_INPUT`.
+            TooLarge: a message, or the data of a child, is longer than `MAX_INPUT`, or the key of a child is too long.
             ValueError: it has an unpaired surrogate.
         """
         for effect in effects:
             if isinstance(effect, Post | StartMachine):
-                size = len(dumps(effect.payload if isinstance(effect, Post) else effect.data))
-                if size > MAX_INPUT:
-                    raise TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT)
+                self._refuse(len(dumps(effect.payload if isinstance(effect, Post) else effect.data)), MAX_INPUT)
+            if isinstance(effect, StartMachine):
+                self._refuse(len(child_key(self.ctx.key(), effect.id, effect.token).encode()), LONGEST_CHILD_KEY)
+
+    def _refuse(self, size: int, limit: int) -> None:
+        if size > limit:
+            raise TooLarge(chart=self.chart.name, size=size, limit=limit)
 
     def begin(self, effect: StartMachine, session: str) -> None:
         """Begin a child, and have it checked from time to time."""
@@ -81,8 +88,14 @@ class ChildLinks:
             self._send(found.chart, found.key, found.message)
 
     def report(self, machine: Snapshot, parent: Parent) -> None:
-        """Tell the parent that this machine has ended."""
-        self._send(parent.chart, parent.key, ChildEnd.of(machine, parent))
+        """Tell the parent that this machine has ended. An output that is too long is a failure, as that of an activity."""
+        end = ChildEnd.of(machine, parent)
+        size = len(dumps(end))
+        if size > LONGEST_END:
+            problem = TooLarge(chart=self.chart.name, size=size, limit=MAX_INPUT).what
+            words = f"the output of machine '{parent.id}' is too long: {problem}"
+            end = ChildEnd.lost(self.chart.name, parent, "TooLarge", words)
+        self._send(parent.chart, parent.key, end)
 
     def report_lost(self, parent: Parent, kind: str, message: str) -> None:
         """Tell the parent that this machine will not reach its end."""

@@ -41,6 +41,12 @@ from durable_fsm.restate.settings import HostedChart
 UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable)
 """Errors that another deployment mends: the message waits for it."""
 
+MOST_LETTERS = 1_000
+"""How many messages may wait for a machine that this deployment cannot read."""
+
+MOST_LETTER_BYTES = 4 * 1024 * 1024
+"""Their length together. They are stored as one text: beyond 32 MiB the platform would retry for ever."""
+
 HALTING = Backoff(timedelta(milliseconds=100))
 HALT_TRIES = 12
 """How often to look again for an exclusive activity that holds the key of a machine which is to end."""
@@ -64,10 +70,11 @@ class Inbox(HostedChart):
         left = [*waiting, *arrived]
         while left and await self._take(ctx, left[0]):
             del left[0]
+        if arrived and left and _are_too_many(left):
+            self._turn_away(ctx, left.pop(), len(left))
         if left != waiting:
             if left:
-                texts: list[Json] = [dumps(envelope).decode() for envelope in left]
-                ctx.set(StateKey.LETTERS, dumps(texts), serde=BYTES)
+                ctx.set(StateKey.LETTERS, dumps(_texts(left)), serde=BYTES)
             else:
                 ctx.clear(StateKey.LETTERS)
         if left and (again is not None or not waiting):
@@ -77,6 +84,18 @@ class Inbox(HostedChart):
     def _again_later(self, ctx: ObjectContext, tries: int, letter: str = "") -> None:
         order, delay = MailAgain(tries + 1, letter).encode(), self.settings.parking.delay(tries)
         ctx.generic_send(self.name, Handler.MAIL, order, key=ctx.key(), send_delay=delay)
+
+    def _turn_away(self, ctx: ObjectContext, envelope: Envelope, waiting: int) -> None:
+        """Keep no envelope any more: a message goes back to its sender, and all others come again later."""
+        event = "" if isinstance(envelope, Returned) else envelope.for_receiver().name
+        error = errors.TooManyDeferred(chart=self.name, key=ctx.key(), event=event, waiting=waiting)
+        match envelope:
+            case Message():
+                self._send_back(ctx, envelope, error)
+            case ChildEnd():
+                park(ctx, self, _delivery_of(envelope), error, tries=0)
+            case Returned():
+                self._return_later(ctx, envelope)
 
     async def _take(self, ctx: ObjectContext, envelope: Envelope) -> bool:
         """Take one envelope; False if it has to wait for another deployment."""
@@ -111,10 +130,13 @@ class Inbox(HostedChart):
                 await transaction.run(message.event, act, autostart=None if message.family else event)
         except errors.DurableFSMError as error:
             report.raised(error)
-            status = status_of(error)
-            code = None if status == 500 else status
-            back = message.returned(type(error).__name__, message_of(error), code)
-            post(ctx, self, message.chart, message.key, back)
+            self._send_back(ctx, message, error)
+
+    def _send_back(self, ctx: ObjectContext, message: Message, error: errors.DurableFSMError) -> None:
+        status = status_of(error)
+        code = None if status == 500 else status
+        back = message.returned(type(error).__name__, message_of(error), code)
+        post(ctx, self, message.chart, message.key, back)
 
     def _runs(self, transaction: Transaction, message: Message) -> bool:
         """True if the machine still runs the child that sends. A child that it does not run is told again to end."""
@@ -129,7 +151,7 @@ class Inbox(HostedChart):
         """Take the end of a child. It is parked if the machine cannot take it now."""
         if transaction.machine is None:
             return
-        delivery = Delivery(envelope.token, envelope.id, result=envelope.payload, error=envelope.error)
+        delivery = _delivery_of(envelope)
         event = delivery.event_of(envelope.id)
         try:
             with Located(self.name, ctx.key()):
@@ -158,14 +180,30 @@ class Inbox(HostedChart):
             pass
         except errors.DurableFSMError as error:
             report.raised(error)
-            again = changed(returned, tries=returned.tries + 1)
-            delay = self.settings.parking.delay(returned.tries)
-            ctx.generic_send(self.name, Handler.MAIL, dumps(again), key=ctx.key(), send_delay=delay)
+            self._return_later(ctx, returned)
             return
         if outcome is Outcome.IGNORED:
             facts = cast("dict[str, str]", failure.metadata or {})
             words = "%s/%s: message '%s' to %s came back: %s"
             log.warning(words, self.name, ctx.key(), facts.get("event"), facts.get("to"), failure.message)
+
+    def _return_later(self, ctx: ObjectContext, returned: Returned) -> None:
+        again = changed(returned, tries=returned.tries + 1)
+        delay = self.settings.parking.delay(returned.tries)
+        ctx.generic_send(self.name, Handler.MAIL, dumps(again), key=ctx.key(), send_delay=delay)
+
+
+def _texts(envelopes: list[Envelope]) -> list[Json]:
+    """Envelopes as they are stored while they wait."""
+    return [dumps(envelope).decode() for envelope in envelopes]
+
+
+def _are_too_many(envelopes: list[Envelope]) -> bool:
+    return len(envelopes) > MOST_LETTERS or len(dumps(_texts(envelopes))) > MOST_LETTER_BYTES
+
+
+def _delivery_of(end: ChildEnd) -> Delivery:
+    return Delivery(end.token, end.id, result=end.payload, error=end.error)
 
 
 class ChildHandlers(HostedChart):

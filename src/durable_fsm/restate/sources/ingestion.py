@@ -17,6 +17,7 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm import errors
+from durable_fsm.core.address import fault_in_key
 from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
@@ -90,6 +91,15 @@ class SourcePosition:
             return function(*arguments)
         except ANYTHING as error:
             raise self.undecodable(f"{_in_one_line(error)}.") from error
+
+    def refuse_long_key(self, key: str) -> None:
+        """Refuse a key that no machine may have.
+
+        Raises:
+            Undecodable: it is too long.
+        """
+        if (fault := fault_in_key(key)) is not None:
+            raise self.undecodable(fault)
 
     def event_of(self, decoded: object, allowed: tuple[str, ...]) -> tuple[IncomingEvent, Incoming]:
         """Check what an author's decoder returned, and make an event of it; *allowed* may be empty.

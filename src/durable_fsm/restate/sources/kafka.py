@@ -86,6 +86,7 @@ class Topics:
             raise position.undecodable(f"{what}, and its decoder gives none. Return Incoming(..., key=...).")
         if not key:
             raise position.undecodable("the key of its machine is empty. Return Incoming(..., key=...).")
+        position.refuse_long_key(key)
         return event, key
 
 

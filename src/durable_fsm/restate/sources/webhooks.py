@@ -145,6 +145,7 @@ class Webhooks:
         if not incoming.key:
             problem = "its decoder does not say for which machine it is: return Incoming(..., key=...)."
             raise position.undecodable(problem)
+        position.refuse_long_key(incoming.key)
         if (refusal := self._refusal(event)) is not None:
             raise position.undecodable(refusal)
         if incoming.id is None:
