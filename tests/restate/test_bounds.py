@@ -17,7 +17,7 @@ from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
 from durable_fsm.restate.http.errors import MAX_MESSAGE, terminal
 from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, RepairRequest, WaitRequest, name_of_event
-from durable_fsm.restate.machine import waiters
+from durable_fsm.restate.machine import waiters, waiting
 from durable_fsm.restate.machine.deliveries import ParkedDelivery, keep_parked
 from durable_fsm.restate.machine.waiters import MOST_BYTES, Waiter, Waiters
 from durable_fsm.restate.messages import inbox
@@ -44,6 +44,7 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "deferred events": f"{step.MOST_DEFERRED} events",
         "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
         "callers that wait for a machine": f"{waiters.MOST:,}",
+        "callers that begin to wait for machines of one chart at the same moment, in each process": f"{waiting.MOST_AT_ONCE}",
         "replies that are kept for them": f"{waiters.MOST_BYTES // mib} MiB",
         "the input of an activity, with the items of a fan-out": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "the output of a child": f"{requests.MAX_INPUT // mib} MiB",

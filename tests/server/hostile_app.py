@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
@@ -32,7 +34,12 @@ async def begin(load: int) -> str:
     return "begun"
 
 
-@durable(work=[activity(carry, id="cart")])
+async def dawdle(data: Load) -> None:
+    """Hold the machine for a moment."""
+    await asyncio.sleep(1)
+
+
+@durable(work=[activity(carry, id="cart")], workflow=True)
 class Carrier(StateChart[Load]):
     """Carries loads in every way."""
 
@@ -40,9 +47,12 @@ class Carrier(StateChart[Load]):
     carrying = State(invoke=activity(carry, id="carrying", input=load_of))
     alone = State(invoke=activity(carry, id="alone", input=load_of, exclusive=True))
     after = State(invoke=activity(begin, id="after", input="bytes", exclusive=True))
+    dawdling = State(invoke=activity(dawdle, exclusive=True))
     many = State(invoke=activity(carry, id="many", each=loads_of))
     over = State(final=True)
 
+    dawdle = event(idle.to(dawdling))
+    done_invoke_dawdling = dawdling.to(idle)
     carry_it = event(idle.to(carrying), int)
     carry_alone = event(idle.to(alone), int)
     carry_after = event(idle.to(after), int)
@@ -54,7 +64,12 @@ class Carrier(StateChart[Load]):
     done_invoke_many = many.to(over)
     done_invoke_cart = idle.to.itself(internal=True)
     error_execution = (
-        carrying.to(idle) | alone.to(idle) | after.to(idle) | many.to(idle) | idle.to.itself(internal=True)
+        dawdling.to(idle)
+        | carrying.to(idle)
+        | alone.to(idle)
+        | after.to(idle)
+        | many.to(idle)
+        | idle.to.itself(internal=True)
     )
 
     def before_transition(self, data: Load, payload: object) -> None:

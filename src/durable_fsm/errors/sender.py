@@ -97,13 +97,14 @@ class TooManyDeferred(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TooManyWaiting(EventError):
-    """The limit of callers that wait for one machine is reached."""
+    """The limit of callers that wait for one machine is reached, or of those that begin to wait at the same time."""
 
     waiting: int
+    whom: str = "this machine"
 
     @property
     def what(self) -> str:
-        return f"{self.waiting} callers wait for this machine already, which is the limit. Try again later."
+        return f"{self.waiting} callers wait for {self.whom} already, which is the limit. Try again later."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

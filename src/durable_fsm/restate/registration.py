@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -20,6 +21,10 @@ from durable_fsm.restate.http.errors import ENDS_ATTEMPT, PLATFORM_ERRORS, locat
 from durable_fsm.restate.observability import redaction, report
 
 BYTES = BytesSerde()
+
+SUSPENDED_AFTER = timedelta(milliseconds=100)
+"""How long Restate keeps an attempt open over HTTP/2 whose handler only waits. It has a limit of attempts that are open at
+once, 1,000 by default, and all events of all machines need one."""
 
 Service: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow
 Handle: TypeAlias = Callable[[Any, bytes], Awaitable[bytes]]  # Any: the kind of context differs by service and handler

@@ -6,6 +6,7 @@ Restate itself sees to it that a workflow runs once, and lets callers attach to 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import restate
 from restate import TerminalError as RestateTerminalError
@@ -17,7 +18,7 @@ from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import FOR_EVER, answer_in, output_of, read, signal_in
 from durable_fsm.restate.names import Handler, workflow_name
-from durable_fsm.restate.registration import BYTES, register
+from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
 
 
 def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
@@ -29,11 +30,13 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
     )
     operators_only = chart.hosting.operators_only
     may_not_create = Handler.CREATE in operators_only  # and so may not run a machine either
-    register(service, Handler.RUN, _run(chart), chart=chart, main=True, private=may_not_create)
+    brief: dict[str, Any] = {"chart": chart, "inactivity_timeout": SUSPENDED_AFTER}
+    register(service, Handler.RUN, _run(chart), main=True, private=may_not_create, **brief)
     for name in (Handler.SEND, *handlers):
         if name != Handler.RUN:
             doc = "Send any public event to the machine." if name == Handler.SEND else f"Send '{name}' to the machine."
-            register(service, name, _forward(chart, name), chart=chart, private=name in operators_only, doc=doc)
+            private = name in operators_only
+            register(service, name, _forward(chart, name), private=private, doc=doc, **brief)
     return service
 
 

@@ -6,7 +6,6 @@ watcher, which delivers what the run cannot: that it was killed, or is not over 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import restate
@@ -22,7 +21,7 @@ from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name
-from durable_fsm.restate.registration import BYTES, register
+from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
 
 
 class DetachedOrder(WireRecord, frozen=True):
@@ -73,12 +72,8 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
             ctx.cancel_invocation(run.run)
         return b""
 
-    handlers: tuple[tuple[str, Callable[[restate.Context, bytes], Awaitable[bytes]]], ...] = (
-        (Handler.START, start),
-        (Handler.WATCH, watch),
-    )
-    for name, handle in handlers:
-        register(service, name, handle, chart=chart, retried=True)
+    register(service, Handler.START, start, chart=chart, retried=True)
+    register(service, Handler.WATCH, watch, chart=chart, retried=True, inactivity_timeout=SUSPENDED_AFTER)
 
 
 async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelta | None) -> Failure | None:

@@ -8,7 +8,7 @@ the service is down.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import restate
@@ -18,7 +18,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import StateKey, limits_name
-from durable_fsm.restate.registration import BYTES, register
+from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
 
 
 class EntryRequest(WireRecord, frozen=True):
@@ -100,7 +100,8 @@ class Limits:
         )
         for name, handle in (("enter", self.enter), ("leave", self.leave)):
             register(service, name, handle, chart=self.chart, retried=True)
-        register(service, "watch", self.watch, chart=self.chart, retried=True, kind="shared")
+        brief: dict[str, Any] = {"kind": "shared", "inactivity_timeout": SUSPENDED_AFTER}
+        register(service, "watch", self.watch, chart=self.chart, retried=True, **brief)
         return service
 
     async def enter(self, ctx: ObjectContext, body: bytes) -> bytes:

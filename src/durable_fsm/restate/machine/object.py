@@ -29,7 +29,7 @@ from durable_fsm.restate.machine.waiting import WaitHandlers
 from durable_fsm.restate.messages.envelope import relay
 from durable_fsm.restate.messages.inbox import ChildHandlers, Inbox
 from durable_fsm.restate.names import BUILT_IN, Handler
-from durable_fsm.restate.registration import Handle, register
+from durable_fsm.restate.registration import SUSPENDED_AFTER, Handle, register
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
 from durable_fsm.restate.sources.kafka import Topics
@@ -59,7 +59,13 @@ def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
     add(Handler.DELETE, DeleteHandlers.of(hosted).delete, schema=DELETE_SCHEMA, takes="delete")
     add(Handler.REPAIR, machine.repair, schema=REPAIR_SCHEMA, takes="repair")
     add(Handler.SNAPSHOT, machine.snapshot, kind="shared")
-    add(Handler.WAIT_FOR, waiting.wait_for, kind="shared", schema=wait_schema(chart))
+    add(
+        Handler.WAIT_FOR,
+        waiting.wait_for,
+        kind="shared",
+        schema=wait_schema(chart),
+        inactivity_timeout=SUSPENDED_AFTER,
+    )
     add(Handler.HISTORY, machine.history, kind="shared", schema=HISTORY_SCHEMA)
     if activities:
         add(Handler.CANCEL, cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import restate
 from restate import ObjectContext, ObjectSharedContext
 from restate import TerminalError as RestateTerminalError
+from restate.server_context import restate_context_is_replaying
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical
@@ -23,6 +26,10 @@ from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
 
+MOST_AT_ONCE = 800
+"""How many waits may begin at once in one process. Restate suspends each after a moment; until then it takes one of the
+1,000 places for open attempts, which events need too."""
+
 
 class RunOrder(WireRecord, frozen=True):
     """The order of a workflow to create its machine, and to tell the waiter how it ends; see `WaitOrder`."""
@@ -32,11 +39,36 @@ class RunOrder(WireRecord, frozen=True):
     awakeable: str = ""
 
 
+class Crowd:
+    """The waits for machines of one chart whose attempts are open in this process."""
+
+    def __init__(self, chart: str) -> None:
+        self.chart = chart
+        self.open = 0
+
+    def __enter__(self) -> None:
+        # One that continues has its place, however many others arrived meanwhile.
+        if self.open >= MOST_AT_ONCE and not restate_context_is_replaying.get():
+            raise errors.TooManyWaiting(chart=self.chart, waiting=self.open, whom="machines of this chart")
+        self.open += 1
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.open -= 1
+
+
 class WaitHandlers(HostedChart):
     """Takes those who wait for the machines of one chart."""
 
+    @cached_property
+    def _crowd(self) -> Crowd:
+        return Crowd(self.name)
+
     async def wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Wait until the machine is somewhere, after an event if one comes along; answers with a receipt."""
+        with self._crowd:
+            return await self._wait_for(ctx, body)
+
+    async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         request = WaitRequest.decode(self.chart, body)
         if request.event in self.private_spellings:
             raise errors.Forbidden(chart=self.name, event=request.event)
