@@ -92,8 +92,8 @@ class Host:
         return f"{self.server.ingress_url}/{chart}/{quote(key, safe='')}/{handler}"
 
     def post(self, chart: str, key: str, handler: str, body: object = None) -> httpx.Response:
-        """Call a handler, whatever it answers; None sends no body."""
-        content = None if body is None else json.dumps(body)
+        """Call a handler, whatever it answers; None sends no body, but to a handler that demands one."""
+        content = _content(handler, body)
         return self.client.post(self.url(chart, key, handler), content=content, headers=_type_of(content))
 
     def receipt(self, chart: str, key: str, handler: str, body: object = None) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Host:
             async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False, limits=UNLIMITED) as client:
 
                 async def one(chart: str, key: str, handler: str, body: object) -> httpx.Response:
-                    content = None if body is None else json.dumps(body)
+                    content = _content(handler, body)
                     return await client.post(self.url(chart, key, handler), content=content, headers=_type_of(content))
 
                 return await asyncio.gather(*(one(*call) for call in calls))
@@ -238,6 +238,12 @@ class Host:
             self.server.start()
         if not self.served.process.alive:
             self.served.restart()
+
+
+def _content(handler: str, body: object) -> str | None:
+    if body is None and handler in ("delete", "cancel"):
+        body = {}
+    return None if body is None else json.dumps(body)
 
 
 def _type_of(content: str | None) -> Mapping[str, str]:

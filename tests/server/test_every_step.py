@@ -73,7 +73,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
         counted = Counter(entry["event"] for entry in entries if entry["outcome"] == "taken")
         assert (counted["begin"], counted["note"], counted["repair"]) == (1, 12, 1)
 
-        assert ask("delete")["outcome"] == "deleted"
+        assert ask("delete", {})["outcome"] == "deleted"
         assert insisted(lambda: server.state("Story", key)) == {}
 
 

@@ -58,7 +58,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
             )
         for child in early:
             wait_until(lambda child=child: insisted(lambda: server.state("Runner", child)) == {}, what="it to be gone")
-        assert ask("Sender", key, "delete")["outcome"] == "deleted"
+        assert ask("Sender", key, "delete", {})["outcome"] == "deleted"
 
 
 STORY = Story(

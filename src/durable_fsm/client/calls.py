@@ -220,7 +220,7 @@ class Calls:
 
     def cancel(self, activity: str | Named | None) -> Exchange[tuple[str, ...]]:
         """Cancel an activity."""
-        body: dict[str, Json] | None = None if activity is None else {"activity": id_of(activity)}
+        body: dict[str, Json] = {} if activity is None else {"activity": id_of(activity)}
         answer = yield from self._ask("cancel", body, idempotency_key=_fresh())
         told = cast("dict[str, Any]", _json(answer, self.chart, self.key))
         return tuple(told["cancelled"])
@@ -229,7 +229,7 @@ class Calls:
         """Delete the machine."""
         if compensate and abandon:
             raise ValueError("give compensate=True or abandon=True, not both")
-        body: Json = {"compensate": True} if compensate else {"abandon": True} if abandon else None
+        body: Json = {"compensate": True} if compensate else {"abandon": True} if abandon else {}
         return self._receipt("delete", body)
 
     def repair(

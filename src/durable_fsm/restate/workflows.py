@@ -61,7 +61,7 @@ def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
 def _undo_and_delete(ctx: WorkflowContext, chart: Chart) -> None:
     if any(activity.exclusive for one in chart.served for activity in one.activities.values()):
         # An exclusive activity holds the machine's key, and would keep the deletion waiting.
-        ctx.generic_send(chart.name, Handler.CANCEL, b"", key=ctx.key())
+        ctx.generic_send(chart.name, Handler.CANCEL, b"{}", key=ctx.key())
     ctx.generic_send(chart.name, Handler.DELETE, b'{"compensate":true}', key=ctx.key())
 
 

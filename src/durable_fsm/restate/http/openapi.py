@@ -170,14 +170,14 @@ class _Document:
         waiting = (*EVENT, 408, 412)
         self.add("create", "Create", "Creates the machine with this data.", data, failed)
         self.add("send", "Send any event", MachineHandlers.send, SEND_SCHEMA, EVENT, required=True)
-        self.add("delete", "Delete", DeleteHandlers.delete, DELETE_SCHEMA, (400, 404, 409, 500))
+        self.add("delete", "Delete", DeleteHandlers.delete, DELETE_SCHEMA, (400, 404, 409, 500), required=True)
         self.add("repair", "Repair", MachineHandlers.repair, REPAIR_SCHEMA, (*EVENT, 412), required=True)
         self.add("snapshot", "Read", MachineHandlers.snapshot, None, READ, answer=snapshot, repeatable=True)
         self.add("wait_for", "Wait", WaitHandlers.wait_for, wait_schema(chart), waiting, required=True)
         self.add("history", "History", MachineHandlers.history, HISTORY_SCHEMA, READ, answer=page, repeatable=True)
         if any(one.activities for one in chart.served):
             doc = "Cancel the running exclusive activity, or the one that is named."
-            self.add("cancel", "Cancel", doc, CANCEL_SCHEMA, (*READ, 409), answer=cancelled)
+            self.add("cancel", "Cancel", doc, CANCEL_SCHEMA, (*READ, 409), answer=cancelled, required=True)
         if chart.hosting.workflow:
             doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
             self.add("run", "Run", doc, data, (*failed, 412), answer={}, service=workflow_name(chart), repeatable=True)

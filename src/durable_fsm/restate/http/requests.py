@@ -148,12 +148,19 @@ class RequestStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of what a built-in handler takes. A member that the caller leaves out is UNSET."""
 
 
-def request_in(kind: type[R], chart: str, handler: str, body: bytes, *, shape: str) -> R:
+def request_in(kind: type[R], chart: str, handler: str, body: bytes, *, shape: str, may_be_link: bool = True) -> R:
     """Read a request; an empty body is an empty object.
+
+    Args:
+        may_be_link: False for a handler that destroys something. The ingress calls handlers for GET, too, and a handler
+            does not see the method; so such a handler demands a body, which no link in a mail can have.
 
     Raises:
         MalformedInput: it has another shape. The message says which is expected, and where the request differs.
     """
+    if not (may_be_link or body.strip()):
+        problem = f"the body is empty. Send {shape}: a link could call this without a body."
+        raise errors.MalformedInput(chart=chart, handler=handler, problem=problem)
     value = read(chart, handler, body)
     try:
         return msgspec.convert({} if value is None else value, kind)
@@ -204,7 +211,7 @@ class CancelRequest(RequestStruct, frozen=True):
 
     @classmethod
     def decode(cls, chart: str, body: bytes) -> CancelRequest:
-        return request_in(cls, chart, Handler.CANCEL, body, shape='nothing, or {"activity": id}')
+        return request_in(cls, chart, Handler.CANCEL, body, shape='{} or {"activity": id}', may_be_link=False)
 
 
 class DeleteMode(StrEnum):
@@ -215,13 +222,16 @@ class DeleteMode(StrEnum):
     ABANDON = "abandon"
 
 
+DELETE_SHAPE = '{}, {"compensate": true} or {"abandon": true}'
+
+
 class DeleteRequest(RequestStruct, frozen=True):
     compensate: IsTrue | UnsetType = UNSET
     abandon: IsTrue | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if False in (self.compensate, self.abandon) or self.compensate is self.abandon is True:
-            raise ValueError('expected nothing, {"compensate": true} or {"abandon": true}.')
+            raise ValueError(f"expected {DELETE_SHAPE}.")
 
     @property
     def mode(self) -> DeleteMode:
@@ -231,8 +241,7 @@ class DeleteRequest(RequestStruct, frozen=True):
 
     @classmethod
     def decode(cls, chart: str, body: bytes) -> DeleteRequest:
-        shape = 'nothing, {"compensate": true} or {"abandon": true}'
-        return request_in(cls, chart, Handler.DELETE, body, shape=shape)
+        return request_in(cls, chart, Handler.DELETE, body, shape=DELETE_SHAPE, may_be_link=False)
 
 
 VERBS = ("retry", "skip", "resend", "move", "migrate")
@@ -273,7 +282,7 @@ class RepairRequest(RequestStruct, frozen=True):
 
     @classmethod
     def decode(cls, chart: str, body: bytes) -> RepairRequest:
-        return request_in(cls, chart, Handler.REPAIR, body, shape=REPAIR_SHAPE)
+        return request_in(cls, chart, Handler.REPAIR, body, shape=REPAIR_SHAPE, may_be_link=False)
 
 
 SEND_SCHEMA = _schema(SendRequest)
