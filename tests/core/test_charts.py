@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,23 @@ def made(**changes: object) -> object:
     )
     tagged = {**drawn.states, "a": replace(drawn.states["a"], tags=frozenset({"open", "early"}))}
     return replace(drawn, states=tagged, **changes)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"attempts": 0}, "attempts=0 would never try; use 1 or more, or None to try until it succeeds"),
+        ({"attempts": -1}, "attempts=-1 would never try"),
+        ({"factor": float("nan")}, "factor=nan does not make waits grow; use a number from 1 on"),
+        ({"factor": float("inf")}, "factor=inf does not"),
+        ({"factor": 0.5}, "factor=0.5 does not"),
+        ({"initial": -SECOND}, "initial=-1 day, 23:59:59 is a negative wait; use timedelta(0) or more"),
+        ({"maximum": -SECOND}, "maximum=-1 day, 23:59:59 is a negative wait"),
+    ],
+)
+def test_a_retry_that_cannot_be_meant_is_refused(wrong: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        Retry(**wrong)
 
 
 def test_a_chart_is_exported_with_names_and_without_code() -> None:

@@ -290,7 +290,7 @@ fan_awake, fan_replaying, fan = hosted("fan", "fan_app:app")
 family_awake, family_replaying, family = hosted("family", "family_app:app", **LOOKED_AFTER)
 ends_awake, ends_replaying, ends = hosted("ends", "ends_app:ends_app")
 sagas_awake, sagas_replaying, sagas = hosted("sagas", "sagas_app:app")
-raising_awake, raising_replaying, raising = hosted("raising", "raising_app:app_that_raises")
+raising_awake, raising_replaying, raising = hosted("raising", "raising_app:app_that_raises", DURABLE_FSM_THREADS="2")
 
 
 @pytest.fixture(scope="session")

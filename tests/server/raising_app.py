@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -232,6 +234,14 @@ def failing_time(data: Data) -> timedelta:
     fail(data.kind)
 
 
+def pause(data: Data) -> None:
+    time.sleep(0.1)
+
+
+def hang(data: Data) -> None:
+    threading.Event().wait()
+
+
 WORK: dict[str, Any] = {
     "plain": activity(plain, retry=TWICE),
     "coroutine": activity(coroutine, retry=TWICE),
@@ -281,6 +291,8 @@ class Raising(StateChart[Data]):
     undoing = State(invoke=undo_all("booking"))
     undoing_plainly = State(invoke=undo_all("plainly", exclusive=True))
     undone = State()
+    pausing = State(invoke=activity(pause, retry=Retry(attempts=1), timeout=timedelta(seconds=1)))
+    hanging = State(invoke=activity(hang, retry=Retry(attempts=1), timeout=timedelta(milliseconds=100)))
 
     ping = event(calm.to.itself(internal=True) | undone.to(calm) | entered.to(calm))
     where = event(calm.to.itself(internal=True))
@@ -297,6 +309,12 @@ class Raising(StateChart[Data]):
     leave_unwritable = event(calm.to.itself(internal=True), Kind)
     timer = event(calm.to(timed), Kind)
     started = event(calm.to.itself(internal=True), Kind)
+    pause = event(calm.to(pausing), Kind)
+    done_invoke_pausing = pausing.to(calm)
+    error_invoke_pausing = pausing.to(calm)
+    hang = event(calm.to(hanging), Kind)
+    done_invoke_hanging = hanging.to(calm)
+    error_invoke_hanging = hanging.to(calm)
     undo = event(calm.to(booking), Kind)
     undo_plainly = event(calm.to(plainly), Kind)
     done_invoke_booking = booking.to(undoing)

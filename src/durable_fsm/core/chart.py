@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -80,6 +81,21 @@ class Retry:
     factor: float = 2.0
     maximum: timedelta = timedelta(minutes=1)
     give_up_on: tuple[type[Exception], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what would never try, or wait for no time or without end.
+
+        Raises:
+            ValueError: *attempts* is less than 1, *factor* less than 1 or not finite, or a wait is negative.
+        """
+        if self.attempts is not None and self.attempts < 1:
+            remedy = "use 1 or more, or None to try until it succeeds"
+            raise ValueError(f"attempts={self.attempts} would never try; {remedy}")
+        if not 1 <= self.factor < math.inf:
+            raise ValueError(f"factor={self.factor} does not make waits grow; use a number from 1 on")
+        for name, wait in (("initial", self.initial), ("maximum", self.maximum)):
+            if wait < timedelta(0):
+                raise ValueError(f"{name}={wait} is a negative wait; use timedelta(0) or more")
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after the failed try number *attempt* (from 1)."""

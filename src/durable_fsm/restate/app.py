@@ -20,6 +20,7 @@ from durable_fsm.restate.activities.detached import add_detached
 from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import ActivityService
+from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
@@ -61,6 +62,7 @@ def services(
     charts = with_children(chart_from(definition) for definition in definitions)
     peers = {chart.name: chart for chart in charts}
     settings = settings or Settings.from_environment()
+    threads = WorkerThreads(settings.threads)
     found: list[Service] = []
     for chart in charts:
         handled = chart.hosting.handlers.values()
@@ -72,7 +74,7 @@ def services(
             found.append(HistoryPages(chart, chart.hosting.history).service())
         for one in chart.served:
             if one.activities:
-                service = ActivityService(with_services(one, given or {})).service()
+                service = ActivityService(with_services(one, given or {}), threads).service()
                 if one.work:
                     add_detached(service, one)
                 found.append(service)

@@ -15,6 +15,8 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import Backoff
 from durable_fsm.restate.clock import now
 
+MOST_THREADS = 64
+
 LONGEST = timedelta(hours=1)
 """The longest wait between two tries, or two checks."""
 
@@ -26,17 +28,19 @@ class Settings:
     Attributes:
         park_first: how long a delivery that no deployment can take is parked the first time.
         check_first: how long after its start a child is checked the first time.
+        threads: how many plain functions of activities run at once in the process.
         compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
             0 then: a replay would stamp another time.
     """
 
     park_first: timedelta = timedelta(seconds=30)
     check_first: timedelta = timedelta(minutes=1)
+    threads: int = MOST_THREADS
     compare_payloads: bool = False
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `DURABLE_FSM_CHECK_FIRST_SECONDS` and `DURABLE_FSM_PAYLOAD_CHECKS`."""
+        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `…_CHECK_FIRST_SECONDS`, `…_THREADS` and `…_PAYLOAD_CHECKS`."""
 
         def seconds(variable: str, default: timedelta) -> timedelta:
             return timedelta(seconds=float(os.environ.get(variable, default.total_seconds())))
@@ -44,6 +48,7 @@ class Settings:
         return cls(
             park_first=seconds("DURABLE_FSM_PARK_FIRST_SECONDS", cls.park_first),
             check_first=seconds("DURABLE_FSM_CHECK_FIRST_SECONDS", cls.check_first),
+            threads=max(1, int(os.environ.get("DURABLE_FSM_THREADS", MOST_THREADS))),
             compare_payloads=bool(os.environ.get("DURABLE_FSM_PAYLOAD_CHECKS")),
         )
 

@@ -16,12 +16,12 @@ from datetime import timedelta
 import msgspec
 from restate import TerminalError as RestateTerminalError
 
-from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Retry
 from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
+from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.errors import JOURNAL_ERRORS, ends_attempt
 from durable_fsm.restate.http.requests import MAX_SNAPSHOT
@@ -51,7 +51,8 @@ class Attempt(WireRecord, frozen=True):
 class RunningAttempts:
     """The attempts that run in this process, by the token of their job."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: WorkerThreads | None = None) -> None:
+        self._threads = threads or WorkerThreads()
         self._tasks: dict[str, set[asyncio.Task[Attempt]]] = {}
         # The stopped jobs, and whether each has seen its cancellation. One that has seen it may run further steps: the
         # author's clean-up.
@@ -88,13 +89,16 @@ class RunningAttempts:
         """Run a step once; whatever happens to it is a value. A stop lets the step *finish*, or interrupts it."""
         if finish and self._is_to_stop(token):
             return Attempt(stopped=True)
-        task = asyncio.create_task(_attempt(name, step, retry))
+        begun = asyncio.Event()
+        task = asyncio.create_task(self._attempt(name, step, retry, begun))
+        task.add_done_callback(lambda _: begun.set())
         if not finish:
             self._tasks.setdefault(token, set()).add(task)
             task.add_done_callback(lambda _: self._forget(token, task))
             if self._is_to_stop(token):
                 _cancel(task)
         try:
+            await begun.wait()  # the time that a plain function waits for a thread is not time that it takes
             await asyncio.wait({task}, timeout=timeout.total_seconds() if timeout is not None else None)
         except asyncio.CancelledError:  # Restate ends this attempt of the invocation, and will begin another
             _cancel(task)
@@ -108,6 +112,23 @@ class RunningAttempts:
         if self._is_to_stop(token):
             return Attempt(stopped=True)
         raise asyncio.CancelledError  # the job has seen its cancellation and gone on without this attempt
+
+    async def _attempt(self, name: str, step: Callable[[], object], retry: Retry, begun: asyncio.Event) -> Attempt:
+        try:
+            if inspect.iscoroutinefunction(step):
+                begun.set()
+                result = await step()
+            else:
+                result, error = await self._threads.run(_shown(name), step, begun)
+                if error is not None:
+                    return _failed(error, name, step, retry)
+                if inspect.isawaitable(result):
+                    result = await result
+            return Attempt(result=sendable(result, MAX_SNAPSHOT))
+        except BaseException as error:
+            if ends_attempt(error) and not isinstance(error, JOURNAL_ERRORS):  # a step has no business with the journal
+                raise
+            return _failed(error, name, step, retry)
 
     def _is_to_stop(self, token: str) -> bool:
         """Whether this job, or the fan-out that it belongs to, was stopped and has not seen it yet."""
@@ -139,32 +160,11 @@ async def _ended(tasks: set[asyncio.Task[Attempt]]) -> None:
         await asyncio.wait(set(tasks), timeout=CLEANUP.total_seconds())
 
 
-async def _attempt(name: str, step: Callable[[], object], retry: Retry) -> Attempt:
-    try:
-        if inspect.iscoroutinefunction(step):
-            result = await step()
-        else:
-            result, error = await asyncio.to_thread(_called, step)
-            if error is not None:
-                return _failed(error, name, step, retry)
-            if inspect.isawaitable(result):
-                result = await result
-        return Attempt(result=sendable(result, MAX_SNAPSHOT))
-    except BaseException as error:
-        if ends_attempt(error) and not isinstance(error, JOURNAL_ERRORS):  # a step has no business with the journal
-            raise
-        return _failed(error, name, step, retry)
-
-
-def _called(step: Callable[[], object]) -> tuple[object, BaseException | None]:
-    """The result of a plain function, or its exception.
-
-    It is a value, because a future takes no StopIteration, and a SystemExit in one ends the process.
-    """
-    try:
-        return step(), None
-    except ANYTHING as error:
-        return None, error
+def _shown(step: str) -> str:
+    """The step as the log of threads names it: `step 'charge' of Order/o-17`."""
+    invocation = report.current.get()
+    where = f" of {invocation.chart.name}/{invocation.key}" if invocation is not None else ""
+    return f"step '{step}'{where}"
 
 
 def _failed(error: BaseException, name: str, step: Callable[[], object], retry: Retry) -> Attempt:

@@ -29,6 +29,7 @@ from durable_fsm.restate.activities.failures import ItemFailed, failure_of, send
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.limits import admission
+from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.http.errors import ends_attempt
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
 from durable_fsm.restate.machine.deliveries import Delivery
@@ -44,9 +45,9 @@ LONGEST_STEP = timedelta(days=1)
 class ActivityService:
     """Runs the activities of one chart."""
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart, threads: WorkerThreads) -> None:
         self.chart = chart
-        self.attempts = RunningAttempts()
+        self.attempts = RunningAttempts(threads)
 
     def service(self) -> restate.Service:
         service = restate.Service(

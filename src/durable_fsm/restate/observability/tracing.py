@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -28,6 +28,18 @@ _counters = {
         PARKED: "Deliveries that could not be taken and are sent again later, by chart and event.",
     }.items()
 }
+
+THREADS = "durable_fsm.threads"
+
+
+def observe(name: str, description: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+    """Add a gauge; whenever it is collected, *read* gives its values by those of the label."""
+
+    def collected(_: metrics.CallbackOptions) -> list[metrics.Observation]:
+        return [metrics.Observation(value, {label: name}) for name, value in read().items()]
+
+    _meter.create_observable_gauge(name, [collected], description=description)
+
 
 # Puts our spans under the trace that Restate's server began, and makes none on replay.
 _tracer: trace.Tracer = RestateTracer(trace.get_tracer(LOGGER))  # type: ignore[no-untyped-call]  # Restate's own
