@@ -61,7 +61,7 @@ def test_the_bad_hour(tmp_path: Path) -> None:
 
         def run(line: str) -> str:
             command, *arguments = shlex.split(line)
-            return CliRunner().invoke(main, [command, *places, *arguments]).output
+            return CliRunner().invoke(main, [command, *places, *arguments]).stdout
 
         def tell(line: str) -> None:
             told.append(f"$ durable-fsm {line}\n{run(line)}")

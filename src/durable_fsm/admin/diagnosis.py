@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 
 from durable_fsm.admin.client import Admin
-from durable_fsm.admin.failing_activities import Patience, failing_activities
+from durable_fsm.admin.deployments import Services, findings_about, silence_of, unregistered
+from durable_fsm.admin.failing_activities import FailingActivities, Patience
 from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
@@ -25,30 +26,43 @@ def diagnoses(
     admin: Admin, patience: Patience | None = None, builds: CurrentBuilds | None = None
 ) -> Iterator[Diagnosis]:
     """Every problem of the server's machines, invocations and deployments; *builds* are asked what they can read."""
-    waiting: dict[str, str] = {}
+    services = Services.of(admin)
+    asked = services.asked()
+    silent = [] if builds is None else services.silent(asked, builds.answers)
+    for deployment in silent:
+        yield silence_of(deployment, asked[deployment.id])  # the cause of many others
+    waiting = {name: f"the current build of {name} does not answer" for one in silent for name in one.newest}
     yield from waiting_letters(admin)
     for chart in charts_in(admin):
-        shapes = Shapes(chart)
-        yield from _machines(admin, chart, shapes)
-        yield from failing_activities(admin, chart, patience or Patience())
-        if builds is None:
-            continue
-        try:
-            refused = shapes.refused(builds)
-        except Unanswered as error:
-            waiting[chart] = f"the current build of {chart} does not say which machines it can read: {error}"
-            continue
-        for key, reason in sorted(refused.items()):
-            yield _refused(f"{chart}/{key}", reason)
-        if refused:
-            waiting[chart] = f"the current build of {chart} cannot read {_machines_words(len(refused))}"
+        shapes, failing = Shapes(chart), FailingActivities(admin, chart, patience or Patience())
+        yield from _machines(admin, chart, shapes, failing)
+        yield from failing.findings()
+        if chart not in services.handlers:
+            yield unregistered(chart, f"it has {_machines_words(shapes.many)}")
+        elif builds is not None and chart not in waiting:
+            yield from _refusals(chart, shapes, builds, waiting)
     yield from _invocations(admin)
-    yield from _deployments(admin, waiting)
+    for deployment in services.deployments:
+        yield from findings_about(admin, deployment, asked[deployment.id], services, waiting)
 
 
-def _machines(admin: Admin, chart: str, shapes: Shapes) -> Iterator[Diagnosis]:
+def _refusals(chart: str, shapes: Shapes, builds: CurrentBuilds, waiting: dict[str, str]) -> Iterator[Diagnosis]:
+    """The machines that the current build cannot read; *waiting* gets why an older build may still be needed."""
+    try:
+        refused = shapes.refused(builds)
+    except Unanswered as error:
+        waiting[chart] = f"the current build of {chart} does not say which machines it can read: {error}"
+        return
+    for key, reason in sorted(refused.items()):
+        yield _refused(f"{chart}/{key}", reason)
+    if refused:
+        waiting[chart] = f"the current build of {chart} cannot read {_machines_words(len(refused))}"
+
+
+def _machines(admin: Admin, chart: str, shapes: Shapes, failing: FailingActivities) -> Iterator[Diagnosis]:
     now = datetime.now(UTC)
     for found in machines_of(admin, chart):
+        failing.take(found)
         place = f"{chart}/{found.key}"
         named = quote(place)
         if found.stored is not None and found.stored.failure is not None and found.status == Status.FAILED:
@@ -121,33 +135,3 @@ def _invocations(admin: Admin) -> Iterator[Diagnosis]:
         else:
             what = f"{row['target']} is tried again ({row['retry_count']} attempts): {why}"
             yield Diagnosis("backing-off", what, "start its service, or register where it is: durable-fsm register URL")
-
-
-def _deployments(admin: Admin, waiting: dict[str, str]) -> Iterator[Diagnosis]:
-    """Older deployments, which no new invocation reaches.
-
-    Args:
-        waiting: why an older deployment of a chart may still be needed, by chart.
-    """
-    latest = {service["deployment_id"] for service in admin.ask("GET", "/services")["services"]}
-    pinned = {
-        row["pinned_deployment_id"]: int(row["many"])
-        for row in admin.query(
-            "SELECT pinned_deployment_id, count(*) AS many FROM sys_invocation WHERE status <> 'completed'"
-            " AND pinned_deployment_id IS NOT NULL GROUP BY pinned_deployment_id"
-        )
-    }
-    for deployment in admin.ask("GET", "/deployments")["deployments"]:
-        id, uri = deployment["id"], deployment.get("uri") or deployment.get("arn")
-        if id in latest:
-            continue
-        needed = [waiting[one["name"]] for one in deployment.get("services", ()) if one["name"] in waiting]
-        if id in pinned:
-            what = f"{pinned[id]} invocations still belong to the older deployment {id} at {uri}."
-            yield Diagnosis("pinned", what, "keep it running until they are over; durable-fsm doctor says when")
-        elif needed:
-            what = f"The older deployment {id} at {uri} has no invocations left, but {'; '.join(needed)}."
-            yield Diagnosis("kept", what, "do not remove it before every machine can be read: see 'unreadable'")
-        else:
-            remedy = f"curl -X DELETE '{admin.url}/deployments/{id}?force=true'"
-            yield Diagnosis("stale", f"The older deployment {id} at {uri} has no invocations left.", remedy)

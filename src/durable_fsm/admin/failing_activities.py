@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import NamedTuple
 
 from durable_fsm.admin.client import Admin, literal
-from durable_fsm.admin.inventory import failing_steps, machines_of
+from durable_fsm.admin.inventory import MachineRow, failing_steps
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.restate.activities.failing import FailingStep
 
@@ -34,27 +34,34 @@ class Cause(NamedTuple):
     place: str
 
 
-def failing_activities(admin: Admin, chart: str, patience: Patience) -> Iterator[Diagnosis]:
-    """The activities of a chart that fail, by cause."""
-    now = datetime.now(UTC)
-    causes: dict[Cause, list[tuple[str, FailingStep]]] = {}
-    for key, step in _failing(admin, chart):
-        if patience.is_over(step, now):
-            causes.setdefault(Cause(step.activity, step.undo, step.type, step.place), []).append((key, step))
-    for cause, found in sorted(causes.items()):
-        yield _diagnosis(admin, chart, cause, found)
+class FailingActivities:
+    """The activities of one chart that fail, by cause."""
 
+    def __init__(self, admin: Admin, chart: str, patience: Patience) -> None:
+        self._admin = admin
+        self._chart = chart
+        self._patience = patience
+        self._known: set[str] = set()
+        self._causes: dict[Cause, list[tuple[str, FailingStep]]] = {}
 
-def _failing(admin: Admin, chart: str) -> Iterator[tuple[str, FailingStep]]:
-    """The failing steps that someone still waits for, and those of detached work, each with the key of its machine."""
-    known: set[str] = set()
-    for machine in machines_of(admin, chart):
-        known.add(machine.key)
-        yield from ((machine.key, step) for step in machine.failing)
-    for key, steps in failing_steps(admin, chart).items():
-        if key not in known:
-            # A flow has no machine; its key is its life, with which its tokens begin.
-            yield from ((key, step) for step in steps if step.detached or step.token.startswith(f"{key}."))
+    def take(self, machine: MachineRow) -> None:
+        self._known.add(machine.key)
+        self._keep(machine.key, machine.failing)
+
+    def findings(self) -> Iterator[Diagnosis]:
+        for key, steps in failing_steps(self._admin, self._chart).items():
+            if key not in self._known:
+                # A flow has no machine; its key is its life, with which its tokens begin.
+                self._keep(key, [step for step in steps if step.detached or step.token.startswith(f"{key}.")])
+        for cause, found in sorted(self._causes.items()):
+            yield _diagnosis(self._admin, self._chart, cause, found)
+
+    def _keep(self, key: str, steps: Iterable[FailingStep]) -> None:
+        now = datetime.now(UTC)
+        for step in steps:
+            if self._patience.is_over(step, now):
+                cause = Cause(step.activity, step.undo, step.type, step.place)
+                self._causes.setdefault(cause, []).append((key, step))
 
 
 def _diagnosis(admin: Admin, chart: str, cause: Cause, found: list[tuple[str, FailingStep]]) -> Diagnosis:

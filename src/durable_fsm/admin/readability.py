@@ -23,6 +23,9 @@ MOST_ASKED = 2_000
 
 AT_ONCE = 8
 
+NO_MACHINE = "(durable-fsm doctor)"
+"""A key that no machine has: to say so is an answer, too."""
+
 
 class Unanswered(RuntimeError):
     """The current build does not answer, so it is unknown what it can read."""
@@ -54,6 +57,14 @@ class CurrentBuilds:
                 self._admin.ask("PATCH", f"/invocations/{id}/kill")
             raise Unanswered(str(error) or type(error).__name__) from error
 
+    def answers(self, chart: str) -> bool:
+        """Whether the current build of a chart answers."""
+        try:
+            self.probe(chart, NO_MACHINE)
+        except Unanswered:
+            return False
+        return True
+
     def _snapshot(self, chart: str, key: str) -> str:
         return f"{self.url}/{chart}/{quote(key, safe='')}/snapshot"
 
@@ -82,11 +93,11 @@ class Shapes:
     def __init__(self, chart: str) -> None:
         self.chart = chart
         self._keys: dict[Hashable, list[str]] = {}
-        self._many = 0
+        self.many = 0
 
     def add(self, key: str, machine: Snapshot) -> None:
         self._keys.setdefault(shape_of(machine), []).append(key)
-        self._many += 1
+        self.many += 1
 
     def refused(self, builds: CurrentBuilds) -> dict[str, str]:
         """Why the current build cannot go on with a machine, by key.
@@ -94,7 +105,7 @@ class Shapes:
         Raises:
             Unanswered: it does not answer.
         """
-        every = self._many <= MOST_ASKED
+        every = self.many <= MOST_ASKED
         asked = [key for keys in self._keys.values() for key in (keys if every else keys[:1])]
         if asked:
             builds.probe(self.chart, asked[0])

@@ -91,8 +91,9 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
     facts: Facts = {
         "machine": str(ref),
         "status": str(view.status),
-        "states": list(view.configuration),
-        "version": view.version,
+        "states": record.get("stored_leaves", list(view.configuration)),
+        "version": record.get("stored_version", view.version),
+        "becomes": _becomes(view) if "stored_version" in record else None,
         "events taken": view.seq,
         "data": view.data,
         "output": view.output,
@@ -114,6 +115,11 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
     }
     always = ("machine", "status", "states", "data")
     show({name: value for name, value in facts.items() if name in always or value not in (None, [])}, as_json)
+
+
+def _becomes(view: View) -> str:
+    """The machine after its migration, which its next event begins with; version and states are those that are stored."""
+    return f"version {view.version}, in {words(list(view.configuration))}, with its next event"
 
 
 MOST = 10

@@ -132,15 +132,20 @@ def doctor(
     declare. Exits with 1 if there is a problem.
     """
     from durable_fsm.admin.client import Admin
+    from durable_fsm.admin.deployments import Services, missing_handlers
     from durable_fsm.admin.diagnosis import diagnoses
     from durable_fsm.admin.failing_activities import Patience
     from durable_fsm.admin.readability import CurrentBuilds
+    from durable_fsm.restate.machine.object import handlers_of
 
     charts = [chart for target in targets for chart in locate_charts(target)]
     with Admin(connection.admin, connection.http()) as admin, connection.http(PATIENCE_SECONDS) as http:
         builds = CurrentBuilds(connection.ingress, http, admin)
         found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for), builds)]
+        services = Services.of(admin) if charts else None
         for chart in charts:
+            if services is not None:
+                found += missing_handlers(services, chart.name, set(handlers_of(chart)))
             found += _about_topics(admin, chart)
     if as_json:
         show([{"kind": one.kind, "what": one.what, "remedy": one.remedy} for one in found], as_json)

@@ -70,6 +70,10 @@ class Handler:
     FORWARD = "_forward"
 
 
+PROBLEM = "durable_fsm.problem"
+"""Name of the metadata of a handler by which a service tells operators that something is wrong with it."""
+
+
 class StateKey:
     """Names under which objects store state."""
 

@@ -179,7 +179,10 @@ class MachineHandlers(HostedChart):
             upgraded = StoredMachine.decode(self.chart, text)
         except (errors.VersionError, errors.MigrationError) as error:
             return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
-        return upgraded, {"stored_version": stored.machine.version} if upgraded.upgrade is not None else {}
+        if upgraded.upgrade is None:
+            return upgraded, {}
+        leaves: list[Json] = [*stored.machine.configuration]
+        return upgraded, {"stored_version": stored.machine.version, "stored_leaves": leaves}
 
     @cached_property
     def _may_wait_for_callbacks(self) -> frozenset[str]:

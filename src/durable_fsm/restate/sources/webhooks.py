@@ -24,7 +24,7 @@ from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
-from durable_fsm.restate.names import Handler, webhooks_name
+from durable_fsm.restate.names import PROBLEM, Handler, webhooks_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
@@ -49,9 +49,21 @@ class Webhooks:
         )
         for webhook in self.chart.hosting.webhooks:
             handle, doc = self._handler(webhook), webhook.decode.__doc__
-            register(service, webhook.name, handle, chart=self.chart, where=self.name, key=webhook.name, doc=doc)
+            problem = self._problem(webhook)
+            metadata = None if problem is None else {PROBLEM: problem}
+            register(
+                service, webhook.name, handle, chart=self.chart, where=self.name, key=webhook.name, doc=doc,
+                metadata=metadata,
+            )  # fmt: skip
             self._warn(webhook)
         return service
+
+    def _problem(self, webhook: Webhook) -> str | None:
+        """Why the webhook accepts too much or nothing, for operators; None if it is in order."""
+        if webhook.signature is None:
+            return "every request is accepted: this webhook has no signature."
+        missing = _missing(webhook)
+        return None if missing is None else self._secret_missing(webhook, missing).what
 
     def _warn(self, webhook: Webhook) -> None:
         # The first provider that calls would learn the same, but operators should know when the service starts.
