@@ -76,6 +76,8 @@ class Members:
         self._check(stored)
         return stored
 
+    def completed(self, given: Json) -> None: ...
+
     def schema(self) -> dict[str, Json]:
         return {"type": "object"}
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Effects, activity, event
+from durable_fsm import ActivityContext, Effects, activity, after, defer, event, machine
 
 
 class Pet(BaseModel):
@@ -64,3 +68,87 @@ class Member(StateChart[MemberData]):
 
     def on_done_invoke_greeting(self, data: MemberData, result: dict[str, str]) -> None:
         data.greeted_as = result["givenName"]
+
+
+# ── defaults that differ from call to call ────────────────────────────────────────────────────────────────────────────
+
+
+def a_number() -> str:
+    return uuid4().hex
+
+
+class Numbered(BaseModel):
+    number: str = Field(default_factory=a_number)
+    heads: bool = Field(default_factory=lambda: uuid4().int % 2 == 0)
+    latest: UUID | None = None
+
+
+class Placed(BaseModel):
+    id: UUID = Field(default_factory=uuid4)
+
+
+class Prize(StateChart[Numbered]):
+    """A child whose number is drawn when it begins."""
+
+    here = State(initial=True)
+    there = State(final=True)
+
+    arrive = here.to(there)
+
+    def on_enter_there(self, data: Numbered) -> str:
+        return data.number
+
+
+class Raffle(StateChart[Numbered]):
+    """Has data and payloads with random defaults, and guards that decide by them."""
+
+    new = State(initial=True)
+    placed = State()
+    busy = State(invoke=machine(Prize, id="prize"))
+    won, lost = State(), State()
+    over = State(final=True)
+
+    defer(new, "note")
+
+    place = event(new.to(placed), Placed)
+    note = event(placed.to.itself(internal=True), Placed)
+    flip = placed.to(won, cond="heads") | placed.to(lost)
+    ship = placed.to(busy)
+    done_invoke_prize = busy.to(over)
+    error_invoke_prize = busy.to(over)
+    tell = event(placed.to.itself(internal=True))
+    open_message = event(placed.to.itself(internal=True), Placed)
+    close = won.to(over) | lost.to(over)
+    one = after(timedelta(hours=1), won.to(over))
+    two = after(timedelta(hours=1), lost.to(over))
+    three = after(timedelta(hours=2), lost.to(over))
+
+    def on_place(self, data: Numbered, payload: Placed) -> list[str]:
+        data.latest = payload.id
+        return [data.number, str(payload.id)]
+
+    def on_note(self, data: Numbered, payload: Placed) -> str:
+        data.latest = payload.id
+        return str(payload.id)
+
+    def on_tell(self, effects: Effects) -> None:
+        effects.send("note", {})
+
+
+class Plainly(StateChart):
+    """Without a data type: `__init__` draws a number."""
+
+    new = State(initial=True)
+    placed = State()
+    over = State(final=True)
+
+    place = new.to(placed)
+    finish = placed.to(over)
+    lapse = after(timedelta(hours=1), placed.to(over))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.number = a_number()
+        super().__init__(*args, **kwargs)
+
+    def on_place(self) -> str:
+        return self.number

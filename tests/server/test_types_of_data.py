@@ -49,3 +49,85 @@ def test_the_published_names_are_those_that_are_accepted(host: Host) -> None:
 
     assert shown["rename"]["required"] == [*shown["rename"]["properties"]] == ["newName"]
     assert (refused.status_code, "at $.newName" in refused.text) == (422, True)
+
+
+# ── defaults that differ from call to call ────────────────────────────────────────────────────────────────────────────
+
+
+def test_random_defaults_are_drawn_once_and_the_client_is_told_what_the_machine_keeps(host: Host) -> None:
+    raffle = host.key("raffle")
+
+    number, id = host.receipt("Raffle", raffle, "place", {})["reply"]
+    kept = host.snapshot("Raffle", raffle)["data"]
+    noted = host.receipt("Raffle", raffle, "note", {})["reply"]
+
+    assert (kept["number"], kept["latest"]) == (number, id)
+    assert host.snapshot("Raffle", raffle)["data"] == {**kept, "latest": noted}
+
+
+def test_a_created_machine_keeps_what_it_drew_beside_what_it_was_given(host: Host) -> None:
+    raffle = host.key("raffle")
+    host.receipt("Raffle", raffle, "create", {"heads": True})
+    drawn = host.snapshot("Raffle", raffle)["data"]
+
+    assert host.receipt("Raffle", raffle, "create", {"heads": True})["outcome"] == "exists"
+    assert host.receipt("Raffle", raffle, "place", {})["reply"][0] == drawn["number"]
+    assert drawn["heads"] is True
+
+
+def test_guards_decide_alike_however_often_the_step_runs(host: Host) -> None:
+    raffles = [host.key("raffle") for _ in range(6)]
+
+    placed = host.together([("Raffle", raffle, "place", {}) for raffle in raffles])
+    flipped = host.together([("Raffle", raffle, "flip", None) for raffle in raffles])
+
+    assert {answer.status_code for answer in (*placed, *flipped)} == {200}
+    for raffle in raffles:
+        seen = host.snapshot("Raffle", raffle)
+        won = seen["data"]["heads"]
+        assert (seen["configuration"], len(seen["timers"])) == ((["won"], 1) if won else (["lost"], 2))
+
+
+def test_a_deferred_payload_keeps_the_default_that_it_drew_when_it_arrived(host: Host) -> None:
+    raffle = host.key("raffle")
+    host.receipt("Raffle", raffle, "create")
+    host.receipt("Raffle", raffle, "note", {})
+    (kept,) = host.snapshot("Raffle", raffle)["deferred"]
+
+    host.receipt("Raffle", raffle, "place", {})
+
+    assert host.snapshot("Raffle", raffle)["data"]["latest"] == kept["payload"]["id"]
+
+
+def test_a_child_and_a_machine_without_a_type_draw_once_too(host: Host) -> None:
+    raffle, plainly = host.key("raffle"), host.key("plainly")
+    host.receipt("Raffle", raffle, "place", {})
+    host.receipt("Raffle", raffle, "ship")
+    told = host.receipt("Plainly", plainly, "place")["reply"]
+
+    (child,) = host.snapshot("Raffle", raffle)["machines"]
+    arrived = host.receipt("Prize", child["key"], "arrive")
+
+    assert host.snapshot("Prize", child["key"])["output"] == host.snapshot("Prize", child["key"])["data"]["number"]
+    assert arrived["status"] == "done"
+    assert host.snapshot("Plainly", plainly)["data"] == {"number": told}
+
+
+def test_a_message_that_leaves_such_a_default_open_is_refused(host: Host) -> None:
+    raffle = host.key("raffle")
+    host.receipt("Raffle", raffle, "place", {})
+
+    refused = host.post("Raffle", raffle, "tell")
+
+    assert refused.status_code == 500
+    assert (
+        "expected a value, because the default differs whenever the step runs (use ids.uuid()) at $.id" in refused.text
+    )
+
+
+def test_a_drawn_default_costs_one_entry_of_the_journal_and_other_values_none(host: Host) -> None:
+    drawn = host.post("Raffle", host.key("raffle"), "create")
+    given = host.post("Raffle", host.key("raffle"), "create", {"number": "1", "heads": False})
+
+    assert host.journal(drawn.headers["x-restate-id"]) == ["Input", "GetEagerState", "Run", "SetState", "Output"]
+    assert host.journal(given.headers["x-restate-id"]) == ["Input", "GetEagerState", "SetState", "Output"]

@@ -14,7 +14,7 @@ from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import PendingSend
 from durable_fsm.core.values import Json
 from durable_fsm.core.working import Working
-from durable_fsm.errors import UnknownEvent
+from durable_fsm.errors import InvalidPayload, UnknownEvent
 
 
 class Requests:
@@ -32,6 +32,7 @@ class Requests:
         if to is None or to == f"#_scxml_{machine.before.session}":
             if machine.chart.policies.unexpected is Unexpected.REJECT and not machine.index.knows(event):
                 raise UnknownEvent(chart=machine.chart.name, event=event, known=tuple(sorted(machine.chart.events)))
+            self._refuse_open(event, content)
             machine.typed(Event(event, content))
             self._replace(id, replaces=replaces)
             timers.arm(machine, PendingSend(machine.token(), event, delay, id=id, payload=content))
@@ -73,7 +74,27 @@ class Requests:
         timers.renew(self._machine, name)
 
     def raise_(self, event: str, payload: object) -> None:
+        self._refuse_open(event, payload)
         self._machine.enqueue(self._machine.typed(Event(event, payload, Origin.INTERNAL)))
+
+    def _refuse_open(self, event: str, payload: object) -> None:
+        """Refuse a payload that leaves a default open which differs from call to call: the step may run again.
+
+        Raises:
+            InvalidPayload: it does.
+        """
+        declared = self._machine.chart.events.get(event)
+        if declared is None or declared.payload is None or isinstance(payload, Failure):
+            return
+        completed = declared.payload.completed(plain(payload))
+        if completed is not None:
+            raise InvalidPayload(
+                chart=self._machine.chart.name,
+                subject=f"payload of '{event}'",
+                expected=declared.payload.name,
+                problem="expected a value, because the default differs whenever the step runs (use ids.uuid())",
+                path=completed.path,
+            )
 
     def start(self, work: str, payload: object) -> None:
         invocation.start_detached(self._machine, work, payload)

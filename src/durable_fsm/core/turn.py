@@ -178,8 +178,11 @@ class Turn:
             raise AlreadyStarted(chart=self.chart.name, configuration=self.snapshot.configuration)
         return False
 
-    def autostart(self, *, life: str) -> None:
+    def autostart(self, *, life: str, data: Json = None) -> None:
         """Start a machine that was not created, if its chart allows that.
+
+        Args:
+            data: its defaults, if the host has drawn them.
 
         Raises:
             NotStarted: the chart wants `create` first, or its data has no defaults.
@@ -189,13 +192,13 @@ class Turn:
         if self.chart.hosting.create_first:
             raise NotStarted(chart=self.chart.name)
         try:
-            self.chart.data.load({})
+            self.chart.data.load({} if data is None else data)
         except TypeRaised as error:
             raise not_loaded(self.chart, "create", "the data", self.chart.data, error) from error
         except Misfit as error:
             remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
             raise NotStarted(chart=self.chart.name, remedy=remedy) from error
-        self._absorb("create", start(self.chart, life=life, seed=self._seed, now=self.time))
+        self._absorb("create", start(self.chart, data=data, life=life, seed=self._seed, now=self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event; raises what `step` raises."""

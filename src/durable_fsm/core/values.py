@@ -7,7 +7,7 @@ refuses a name that is not a field.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from dataclasses import replace as changed  # mypy knows the names and types of the fields
@@ -18,7 +18,7 @@ else:
 
     Json = Any  # msgspec reads the types of fields, and cannot resolve an alias that names itself
 
-__all__ = ["Json", "Location", "Misfit", "TypeRaised", "ValueType", "changed"]
+__all__ = ["Completed", "Json", "Location", "Misfit", "TypeRaised", "ValueType", "changed"]
 
 
 class Misfit(ValueError):
@@ -34,11 +34,21 @@ class TypeRaised(Misfit):
     """The type's own code has failed, and so cannot say whether the value fits. `__cause__` is its exception."""
 
 
+class Completed(NamedTuple):
+    """A value with its defaults written out, and the path of the first that was drawn: it differs from call to call."""
+
+    value: Json
+    path: str
+
+
 class ValueType(Protocol):
     """The declared type of a machine's data or of an event's payload.
 
     `load` turns plain JSON into a fresh value of the type and `dump` the value back into canonical JSON (sets sorted),
     checked against the type. Both raise `Misfit`, whatever the type's own code raises.
+
+    `completed` writes out the defaults that *given* leaves open, if one of them may differ from call to call: a random
+    id, or the time. It is None for all other values. A host keeps what it returns, so that a step may run again.
     """
 
     @property
@@ -47,6 +57,8 @@ class ValueType(Protocol):
     def load(self, stored: Json) -> object: ...
 
     def dump(self, value: object) -> Json: ...
+
+    def completed(self, given: Json) -> Completed | None: ...
 
     def schema(self) -> dict[str, Json] | None: ...
 

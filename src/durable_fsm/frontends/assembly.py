@@ -9,7 +9,7 @@ from pathlib import Path
 from durable_fsm.core.chart import Activity, Chart, EventType, Policies, State, Transition
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, Problem
-from durable_fsm.frontends.checks import flows, losses, names, redaction, sources, undo, versions
+from durable_fsm.frontends.checks import flows, losses, names, redaction, repeatable, sources, undo, versions
 from durable_fsm.frontends.machines import ReadChart
 from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, hosting_of
 
@@ -72,8 +72,10 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     for what, remedy in names.problems_in(options.handlers or {}, parts.events):
         problem(what, remedy)
     losses.refuse_losses("the data", parts.data, problem, is_data=True)
+    repeatable.refuse_unrepeatable("the data", parts.data, problem)
     for event in parts.events.values():
         losses.refuse_losses(f"payload of '{event.name}'", event.payload, problem, is_data=False)
+        repeatable.refuse_unrepeatable(f"payload of '{event.name}'", event.payload, problem)
     types = [parts.data, *(event.payload for event in parts.events.values())]
     for what, remedy in redaction.problems_in(options, types):
         problem(what, remedy)

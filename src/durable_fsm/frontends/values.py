@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
@@ -18,7 +18,9 @@ from pydantic_core import PydanticSerializationError, to_json
 from durable_fsm.core.author_code import ANYTHING, named, words_of
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Json, Misfit, TypeRaised
+from durable_fsm.core.values import Completed, Json, Misfit, TypeRaised
+from durable_fsm.frontends.checks.purity import faults
+from durable_fsm.frontends.core_schemas import drawn_names, open_default
 
 UNORDERED = ("set", "frozenset", "any")
 
@@ -35,6 +37,7 @@ class Typed:
         self._validate = self._adapter.validator.validate_json
         self._written = partial(self._adapter.serializer.to_python, by_alias=True)
         self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
+        self._drawn = drawn_names(self._adapter.core_schema)
         self._schema = self._json_schema()
         self._takes_object = _takes_object(self._schema)
 
@@ -113,6 +116,16 @@ class Typed:
             error = words_failed
         return TypeRaised(named(error), _path_to_fault(self._read, stored, type(error)))
 
+    def completed(self, given: Json) -> Completed | None:
+        if not self._drawn:
+            return None
+        try:
+            value = self.dump(self.load(given))
+        except Misfit:  # the step will say so
+            return None
+        path = open_default(given, value, self._drawn)
+        return None if path is None else Completed(value, path)
+
     def schema(self) -> dict[str, Json] | None:
         return self._schema
 
@@ -150,7 +163,7 @@ class Plain:
             raise TypeRaised(named(error)) from error
         return value
 
-    def dump(self, value: object) -> Json:
+    def dump(self, value: object) -> dict[str, Json]:
         dumped: dict[str, Json] = {}
         for name, item in sorted(data_of(value, self.services).items()):
             try:
@@ -158,6 +171,21 @@ class Plain:
             except RecursionError as error:
                 raise Misfit("it is nested too deeply to be stored", f"$.{name}") from error
         return dumped
+
+    def completed(self, given: Json) -> Completed | None:
+        known = given if isinstance(given, dict) else {}
+        left = [name for name in self._drawn if name not in known]
+        return Completed({**self.dump(self.load({})), **known}, f"$.{left[0]}") if left else None
+
+    @cached_property
+    def _drawn(self) -> tuple[str, ...]:
+        """The attributes that `__init__` sets, if it may set them to other values the next time."""
+        try:
+            first, second = self.dump(self.load({})), self.dump(self.load({}))
+        except Misfit:  # creating a machine will tell
+            return ()
+        makers = (vars(cls).get("__init__") for cls in type(self.make()).__mro__)
+        return tuple(first) if first != second or any(faults(maker) for maker in makers) else ()
 
     def schema(self) -> None:
         return None

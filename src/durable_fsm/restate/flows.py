@@ -25,6 +25,7 @@ from durable_fsm.restate.activities.failures import interrupted, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER, output_of, read
+from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.transaction import decision_time, delay_of
 from durable_fsm.restate.names import Handler, activities_name, digest_of, flow_name
@@ -82,6 +83,7 @@ class FlowRun:
         turn = self.turn
         data = read(self.chart.name, Handler.RUN, body)
         turn.time = await decision_time(self.ctx, self.chart)
+        data = await with_defaults(self.ctx, self.chart.data, {} if data is None else data)
         turn.create(data, life=self.key, created_from="")
         await self._drain()
         while turn.machine.status is Status.RUNNING:
@@ -138,7 +140,7 @@ class FlowRun:
             self.ctx.cancel_invocation(await call.invocation_id())
 
     async def _deliver(self, token: str) -> None:
-        event = await self._event_of(token)
+        event = await event_with_defaults(self.ctx, self.chart, await self._event_of(token))
         self.turn.time = await decision_time(self.ctx, self.chart)
         self.turn.deliver(event)
 

@@ -7,21 +7,26 @@ next step must find the data as the last one left it, so a type with a member th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from pydantic import Secret, SecretBytes, SecretStr, ValidationError
 
 from durable_fsm.core.values import Misfit, ValueType
+from durable_fsm.frontends.core_schemas import (
+    CLASSES,
+    SchemaNode,
+    classes_in,
+    fields_of,
+    paths_of,
+    with_fields,
+    written_as,
+)
 from durable_fsm.frontends.source_locations import place_of
 from durable_fsm.frontends.values import Typed
-
-SchemaNode: TypeAlias = Mapping[str, Any]  # Any: a node of a core schema, whose members differ from type to type
 
 Found: TypeAlias = Iterator[tuple[str, str, type]]
 """The problem, its remedy, and the class that has it."""
 
-CLASSES = ("model", "dataclass", "typed-dict")
-WITH_FIELDS = ("model-fields", "dataclass-args", "typed-dict")
 SECRETS = (Secret, SecretStr, SecretBytes)
 
 
@@ -35,7 +40,7 @@ def refuse_losses(what: str, type_: ValueType | None, problem: Callable[..., Non
     if not isinstance(type_, Typed):
         return
     found = False
-    for node in _classes(type_.core_schema):
+    for node in classes_in(type_.core_schema):
         for lost, remedy, owner in (*_lost_in(node), *(_secrets_in(node) if is_data else ())):
             found = True
             problem(f"{what}: {lost}", remedy, place_of(owner))
@@ -46,9 +51,9 @@ def refuse_losses(what: str, type_: ValueType | None, problem: Callable[..., Non
 
 def names_of_fields(type_: ValueType | None) -> Iterator[frozenset[str]]:
     """The names under which each field of a type is read and written, where there are several."""
-    for node in _classes(type_.core_schema) if isinstance(type_, Typed) else ():
-        for field, spec in _fields(node).items():
-            steps = (*_read_as(spec), spec.get("serialization_alias", field))
+    for node in classes_in(type_.core_schema) if isinstance(type_, Typed) else ():
+        for field, spec in fields_of(node).items():
+            steps = (*_read_as(spec), written_as(field, spec))
             names = frozenset({field, *(step for step in steps if isinstance(step, str))})
             if len(names) > 1:
                 yield names
@@ -67,42 +72,9 @@ def _lost_default(type_: Typed) -> Misfit | None:
     return None
 
 
-def _classes(schema: object, seen: set[int] | None = None) -> Iterator[SchemaNode]:
-    """The nodes of models, dataclasses and typed dictionaries, at any depth."""
-    seen = set() if seen is None else seen
-    if isinstance(schema, Mapping):
-        node = cast("SchemaNode", schema)
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        if node.get("type") in CLASSES:
-            yield node
-        for name, member in node.items():
-            if name != "metadata":
-                yield from _classes(member, seen)
-    elif isinstance(schema, list | tuple):
-        for member in cast("Sequence[object]", schema):
-            yield from _classes(member, seen)
-
-
-def _inner(node: SchemaNode) -> SchemaNode:
-    """The node with the fields of a class, whatever validators are around it; empty for a root model."""
-    while node["type"] not in WITH_FIELDS:
-        if not isinstance(node.get("schema"), Mapping):
-            return {}
-        node = node["schema"]
-    return node
-
-
-def _fields(node: SchemaNode) -> dict[str, SchemaNode]:
-    """The fields of a class by name."""
-    fields: Any = _inner(node).get("fields", {})
-    return cast("dict[str, SchemaNode]", fields if isinstance(fields, dict) else {one["name"]: one for one in fields})
-
-
 def _lost_in(node: SchemaNode) -> Found:
     owner: type = node["cls"]
-    name, fields = owner.__name__, _fields(node)
+    name, fields = owner.__name__, fields_of(node)
     yield from _misread(owner, fields)
     for field, spec in fields.items():
         if spec.get("serialization_exclude"):
@@ -118,7 +90,7 @@ def _lost_in(node: SchemaNode) -> Found:
     for attribute in private:
         what = f"private attribute '{attribute}' of {name} would be lost."
         yield what, "Make it a field, or a property that is computed when it is read.", owner
-    inner = _inner(node)
+    inner = with_fields(node)
     extra = inner.get("extra_behavior") or node.get("config", {}).get("extra_fields_behavior", "ignore")
     for computed in inner.get("computed_fields", ()) if extra != "ignore" else ():
         field = computed["property_name"]
@@ -128,35 +100,25 @@ def _lost_in(node: SchemaNode) -> Found:
 
 def _misread(owner: type, fields: Mapping[str, SchemaNode]) -> Found:
     """Fields that are written under a name by which they, or others, are not read."""
-    written = {field: spec.get("serialization_alias", field) for field, spec in fields.items()}
+    written = {field: written_as(field, spec) for field, spec in fields.items()}
     for field, spec in fields.items():
         names = [field, *_read_as(spec)]
         if written[field] not in names:
             what = f"field '{field}' of {owner.__name__} is written as '{written[field]}', and not read by that name."
             yield what, f"Use alias='{written[field]}', which is for both.", owner
-        begun = [*names, *(path[0] for path in _paths(spec) if isinstance(path[0], str))]
+        begun = [*names, *(path[0] for path in paths_of(spec) if isinstance(path[0], str))]
         for other, alias in written.items():
             if other != field and (shared := {other, alias}.intersection(begun)):
                 what = f"fields '{field}' and '{other}' of {owner.__name__} share the name '{min(shared)}'."
                 yield what, "Rename one of them: a field is read by its name and by its aliases.", owner
 
 
-def _paths(spec: SchemaNode) -> list[list[str | int]]:
-    """The aliases by which a field is read, each as a path."""
-    alias: Any = spec.get("validation_alias")
-    if alias is None:
-        return []
-    if isinstance(alias, str):
-        return [[alias]]
-    return alias if isinstance(alias[0], list) else [alias]
-
-
 def _read_as(spec: SchemaNode) -> list[str | int]:
-    return [path[0] for path in _paths(spec) if len(path) == 1]
+    return [path[0] for path in paths_of(spec) if len(path) == 1]
 
 
 def _secrets_in(node: SchemaNode) -> Found:
-    for field, spec in _fields(node).items():
+    for field, spec in fields_of(node).items():
         if _is_secret(spec["schema"]):
             what = f"field '{field}' of {node['cls'].__name__} is a secret type, which is written as asterisks."
             yield what, "Store a str, and name it in redact=; or store a reference to the secret.", node["cls"]

@@ -9,6 +9,7 @@ function without source, which was typed at a prompt or made by `exec`.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import datetime
 import inspect
 import os
@@ -23,6 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel
 
 from durable_fsm.frontends.source_locations import FunctionNode, source_of
 
@@ -150,6 +153,7 @@ class _FaultSearch:
                 return
             case ast.Call(func=called):
                 yield from self._called(_meaning(called, names))
+                yield from _faults_of_defaults(_meaning(called, names), node)
             case _:
                 pass
         for child in ast.iter_child_nodes(node):
@@ -160,6 +164,39 @@ class _FaultSearch:
         if isinstance(helper, FunctionType) and helper.__module__ == self.function.__module__:
             for fault, call in self._of(helper):
                 yield fault, call if " in " in call else f"{call} in {helper.__name__}"
+
+
+# ── defaults of models and dataclasses ────────────────────────────────────────────────────────────────────────────────
+
+
+def _faults_of_defaults(cls: object, call: ast.Call) -> Iterator[Fault]:
+    """The faults of the default factories that this call of a class leaves to run."""
+    given = {keyword.arg for keyword in call.keywords}
+    if not isinstance(cls, type) or None in given or any(isinstance(item, ast.Starred) for item in call.args):
+        return
+    for place, (names, factory) in enumerate(_factories_of(cls)):
+        if place >= len(call.args) and not given.intersection(names):
+            for fault, _ in _faults_of_factory(factory):
+                yield fault, f"the default of {cls.__name__}.{names[0]}"
+
+
+def _factories_of(cls: type[Any]) -> Iterator[tuple[list[str], object]]:
+    """The names and the default factory of each field; that is None or a mark if it has none."""
+    if issubclass(cls, BaseModel):
+        for name, field in cls.model_fields.items():
+            aliases = [alias for alias in (field.alias, field.validation_alias) if isinstance(alias, str)]
+            yield [name, *aliases], field.default_factory
+    elif dataclasses.is_dataclass(cls):
+        for one in dataclasses.fields(cls):
+            yield [one.name], one.default_factory
+
+
+def _faults_of_factory(factory: object) -> list[Fault]:
+    """The faults of a function that is called to make a default: of itself, if it is one of the library's."""
+    fault = _FUNCTIONS.get(id(factory))
+    if fault is not None:
+        return [(fault, getattr(factory, "__name__", "the default"))]
+    return faults(factory)
 
 
 # ── values of names ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from durable_fsm.core.chart import Chart, Hosting
 from durable_fsm.core.redact import Redaction
-from durable_fsm.core.values import Json, Misfit, ValueType
+from durable_fsm.core.values import Completed, Json, Misfit, ValueType
 from durable_fsm.errors import quoted
 from durable_fsm.frontends.checks.losses import names_of_fields
 from durable_fsm.frontends.values import Typed
@@ -41,6 +41,9 @@ class RedactedType:
 
     def dump(self, value: object) -> Json:
         return self._asked(self.type.dump, value)
+
+    def completed(self, given: Json) -> Completed | None:
+        return self.type.completed(given)
 
     def schema(self) -> dict[str, Json] | None:
         return self.type.schema()

@@ -128,5 +128,8 @@ class Variables:
         except (TypeError, RecursionError) as error:
             raise Misfit(str(error)) from error
 
+    def completed(self, given: Json) -> None:
+        """Nothing: the initial expressions of a document are its first step."""
+
     def schema(self) -> dict[str, Json] | None:
         return {"type": "object", "properties": {name: {} for name in self.declared}}

@@ -26,8 +26,7 @@ from durable_fsm.core.chart import Transition
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope, send_beside
-from durable_fsm.core.values import Json, Misfit
-from durable_fsm.frontends.values import data_of, native, revived
+from durable_fsm.frontends.values import Plain
 
 SCOPE = "_durable_scope"
 DATA = "_durable_data"
@@ -267,25 +266,6 @@ def worker(facade: type[Facade], data: object) -> Facade:
     return machine
 
 
-class Attributes:
+def attributes(facade: type[Facade], services: Collection[str] = ()) -> Plain:
     """The `ValueType` of a chart without a data type: the plain attributes of its instances."""
-
-    name = "plain attributes"
-
-    def __init__(self, facade: type[Facade], services: Collection[str] = ()) -> None:
-        self.facade = facade
-        self.services = services
-
-    def load(self, stored: Json) -> object:
-        if not isinstance(stored, dict):
-            raise Misfit("expected an object")
-        machine = self.facade()
-        vars(machine).update(revived(stored))
-        return machine
-
-    def dump(self, value: object) -> Json:
-        kept = data_of(value, (SCOPE, *self.services))
-        return {name: native(item, f"$.{name}") for name, item in sorted(kept.items())}
-
-    def schema(self) -> None:
-        return None
+    return Plain(facade, "plain attributes", (SCOPE, *services))

@@ -37,7 +37,7 @@ from durable_fsm.frontends.names import EventNames, ignored_events, stance_probl
 from durable_fsm.frontends.options import ClassChartOptions, unexpected_of
 from durable_fsm.frontends.source_locations import places_in
 from durable_fsm.frontends.statemachine.callbacks import ClassCallbacks
-from durable_fsm.frontends.statemachine.facade import Attributes, facade_of, with_a_data_type
+from durable_fsm.frontends.statemachine.facade import attributes, facade_of, with_a_data_type
 from durable_fsm.frontends.statemachine.work import InvokeReader, StateWork
 from durable_fsm.frontends.values import Plain, Typed
 
@@ -98,7 +98,7 @@ class ClassReader:
         data = (
             self._type(self.data_class)
             if self.data_class is not None
-            else Attributes(self.facade, self.options.services)
+            else attributes(self.facade, self.options.services)
         )
         self._refuse_hidden_names()
         found = {id: self._work(id, state) for id, state in self.library.items()}

@@ -16,7 +16,7 @@ from pydantic import PydanticUserError
 from durable_fsm.core.chart import ROOT, Callback, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import ERROR, PLATFORM_NAMES
 from durable_fsm.core.lint import findings
-from durable_fsm.core.values import Json, ValueType
+from durable_fsm.core.values import Completed, Json, ValueType
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import result_of
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
@@ -81,6 +81,9 @@ class WithContext:
 
     def dump(self, value: object) -> Json:
         return self.inner.dump(value)
+
+    def completed(self, given: Json) -> Completed | None:
+        return self.inner.completed(given)
 
     def schema(self) -> dict[str, Json] | None:
         return self.inner.schema()

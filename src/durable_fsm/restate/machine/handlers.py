@@ -87,12 +87,14 @@ class MachineHandlers(HostedChart):
         data = read(self.name, "create", body)
         origin = created_from(data)
 
+        transaction = await Transaction.load(self, ctx)
+        initial = await transaction.initial_data(data)
+
         def act(turn: Turn) -> str:
             if turn.snapshot is None:
                 refuse_childs_key(self.chart, ctx.key())
-            return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
+            return "created" if turn.create(initial, life=life_of(ctx), created_from=origin) else "exists"
 
-        transaction = await Transaction.load(self, ctx)
         return await transaction.run("create", act)
 
     async def repair(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -133,8 +135,10 @@ class MachineHandlers(HostedChart):
             mark = None if end.free else mark_of(transaction.chart)
             return await delete(self, ctx, stored, machine, transaction.waiters, mark=mark, except_timer=token)
 
+        event = await transaction.completed(delivery.event)
+
         def act(turn: Turn) -> str:
-            outcome = turn.deliver(delivery.event, again=delivery.tries > 0)
+            outcome = turn.deliver(event, again=delivery.tries > 0)
             if outcome is Outcome.IGNORED:
                 log_dropped_failure(self.chart, ctx.key(), delivery)
             return "parked" if outcome is None else outcome.value

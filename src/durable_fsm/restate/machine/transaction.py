@@ -73,6 +73,7 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
@@ -146,6 +147,10 @@ class Transaction:
         """
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(hosted.chart, text)
+        if stored.machine is not None:  # a field of this build's may be missing from what an earlier one stored
+            data = await with_defaults(ctx, stored.chart.data, stored.machine.data)
+            if data is not stored.machine.data:
+                stored = changed(stored, machine=changed(stored.machine, data=data))
         waiters = await Waiters.load(ctx, stored.chart) if stored.waited_for else None
         transaction = cls(hosted, ctx, stored, waiters, tries=tries)
         if stored.chart.hosting.clock:
@@ -172,7 +177,18 @@ class Transaction:
 
     async def take(self, event: Event) -> bytes:
         """Take an event of a sender, which starts a machine that does not exist yet; answer with a receipt."""
-        return await self.run(event.name, lambda turn: turn.take(event), autostart=event)
+        taken = await self.completed(event)
+        return await self.run(event.name, lambda turn: turn.take(taken), autostart=taken)
+
+    async def completed(self, event: Event) -> Event:
+        """The event, with the defaults of its payload that are to be drawn once."""
+        return await event_with_defaults(self.ctx, self.chart, event)
+
+    async def initial_data(self, given: Json) -> Json:
+        """The data that a machine begins with, unless there is one; with the defaults that are to be drawn once."""
+        if self.machine is not None:
+            return given
+        return await with_defaults(self.ctx, self.chart.data, {} if given is None else given)
 
     async def run(self, event: str, act: Act, *, autostart: Event | None = None) -> bytes:
         """Act, save, and answer with a receipt."""
@@ -194,7 +210,7 @@ class Transaction:
             await self.settle()
         if autostart is not None and turn.snapshot is None:
             refuse_childs_key(self.chart, self.key)
-            turn.autostart(life=life_of(self.ctx))
+            turn.autostart(life=life_of(self.ctx), data=await self.initial_data(None))
             call = turn.next_call()
             if call is not None:
                 # The call saves the new machine first. An event that no state takes must not start one.
@@ -229,7 +245,7 @@ class Transaction:
         while call is not None:
             outcome = await self._call(call)
             self.turn.time = await decision_time(self.ctx, self.chart)
-            self.turn.deliver(outcome)
+            self.turn.deliver(await self.completed(outcome))
             call = self.turn.next_call()
 
     async def _call(self, call: StartActivity) -> Event:

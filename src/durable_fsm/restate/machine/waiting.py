@@ -105,6 +105,7 @@ class WaitHandlers(HostedChart):
             report.about(event.name)
             seen(order.payload)
         transaction = await Transaction.load(self, ctx)
+        event = await transaction.completed(event) if event is not None else None
         waiter = Waiter(order.until)
 
         def act(turn: Turn) -> str:
@@ -126,12 +127,14 @@ class WaitHandlers(HostedChart):
         order = RunOrder.decode(body)
         origin = created_from(order.data)
 
+        transaction = await Transaction.load(self, ctx)
+        data = await transaction.initial_data(order.data)
+
         def act(turn: Turn) -> str:
             if turn.snapshot is None:
                 refuse_childs_key(self.chart, ctx.key())
-            return "created" if turn.create(order.data, life=life_of(ctx), created_from=origin) else "exists"
+            return "created" if turn.create(data, life=life_of(ctx), created_from=origin) else "exists"
 
-        transaction = await Transaction.load(self, ctx)
         await transaction.act(act)
         return dumps(await self._register(transaction, order, Waiter(ENDED)))
 

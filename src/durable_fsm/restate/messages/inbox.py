@@ -116,7 +116,7 @@ class Inbox(HostedChart):
 
     async def _message(self, ctx: ObjectContext, transaction: Transaction, message: Message) -> None:
         """Take a message. One that the machine refuses goes back to its sender."""
-        event = message.for_receiver()
+        event = await transaction.completed(message.for_receiver())
 
         def act(turn: Turn) -> Outcome:
             return turn.take(event)
@@ -152,7 +152,7 @@ class Inbox(HostedChart):
         if transaction.machine is None:
             return
         delivery = _delivery_of(envelope)
-        event = delivery.event_of(envelope.id)
+        event = await transaction.completed(delivery.event_of(envelope.id))
         try:
             with Located(self.name, ctx.key()):
                 await transaction.run(event.name, lambda turn: str(turn.deliver(event)))
@@ -214,10 +214,6 @@ class ChildHandlers(HostedChart):
         order = BeginOrder.decode(body)
         parent = order.parent
 
-        def act(turn: Turn) -> str:
-            turn.create(order.data, life=parent.token, created_from="", parent=order.session)
-            return "created"
-
         transaction: Transaction | None = None
         try:
             with Located(self.name, ctx.key()):
@@ -225,6 +221,12 @@ class ChildHandlers(HostedChart):
                 if transaction.machine is not None:
                     return b""
                 transaction.stored = changed(transaction.stored, run_by=parent)
+                data = await transaction.initial_data(order.data)
+
+                def act(turn: Turn) -> str:
+                    turn.create(data, life=parent.token, created_from="", parent=order.session)
+                    return "created"
+
                 return await transaction.run("create", act)
         except (errors.DurableFSMError, RestateTerminalError) as error:
             if transaction is not None and transaction.machine is not None:
