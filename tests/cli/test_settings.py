@@ -139,7 +139,7 @@ def test_a_look_whether_dev_runs_does_not_keep_it_from_starting(tmp_path: Path) 
 def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / ".durable_fsm").write_text("a file")
 
-    with pytest.raises(CommandError, match=r"'.*\.durable_fsm' cannot be written: File exists\."):
+    with pytest.raises(CommandError, match=r"'.*\.durable_fsm' cannot be written: File exists\. durable-fsm dev"):
         DevFolder(tmp_path).remember(pid=1)
 
 

@@ -148,7 +148,12 @@ def test_a_target_that_leads_nowhere_says_why_and_what_there_is(shop: Path, targ
         ("raise RuntimeError", "RuntimeError: no message (BAD:1)"),
         ("import json\njson.loads('x')", "JSONDecodeError: Expecting value: line 1 column 1 (char 0) (BAD:2)"),
         ("\nx = (", "SyntaxError: '(' was never closed (BAD:2)"),
-        ("import sys\nsys.exit(4)", "SystemExit: 4 (BAD:2)"),
+        (
+            "import sys\nsys.exit(4)",
+            "SystemExit: 4 (BAD:2). Do that under if __name__ == '__main__', not while the module is imported.",
+        ),
+        ("seats = 1\nprint(seat)", "NameError: name 'seat' is not defined (BAD:2). Did you mean 'seats'?"),
+        ("timedelta(1)", "NameError: name 'timedelta' is not defined (BAD:1). Import or define it first."),
         (
             "import not_there",
             (
@@ -160,11 +165,24 @@ def test_a_target_that_leads_nowhere_says_why_and_what_there_is(shop: Path, targ
             "from locate_bad import app",
             (
                 "ImportError: cannot import name 'app' from partially initialized module 'locate_bad'"
-                " (most likely due to a circular import) (BAD) (BAD:1)"
+                " (most likely due to a circular import) (BAD) (BAD:1)."
+                " Move what both modules need into a third one."
             ),
         ),
     ],
-    ids=["raises", "deep", "long", "silent", "in a library", "syntax", "exits", "missing", "circular"],
+    ids=[
+        "raises",
+        "deep",
+        "long",
+        "silent",
+        "in a library",
+        "syntax",
+        "exits",
+        "misspelt",
+        "undefined",
+        "missing",
+        "circular",
+    ],
 )
 @pytest.mark.parametrize("target", ["locate_bad:Door", "locate_bad.py:Door", "locate_bad:*"])
 def test_a_module_that_cannot_be_imported_says_what_was_raised_and_where(

@@ -57,6 +57,7 @@ def door(**options: Any) -> TransitionsConfig:
         (lambda: activity(work, retry=5), "activity(): retry must be a Retry, and is 5. Write Retry(attempts=5)."),
         (lambda: activity(work, deadline=30), "deadline must be a timedelta or None, and is 30."),
         (lambda: activity(work, timeout="30s"), "timeout must be a timedelta or None, and is '30s'."),
+        (lambda: activity(work(None)), "Write work, without calling it."),
         (lambda: activity("work"), "activity(): run must be a function, and is 'work'."),
         (lambda: activity(work, undo="undone"), "activity(): undo must be a function or None, and is 'undone'."),
         (lambda: activity(work, exclusive="yes"), "exclusive must be True or False, and is 'yes'."),

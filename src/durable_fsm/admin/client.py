@@ -78,6 +78,9 @@ class Admin:
             raise AdminRefused(problem) from error
         if answer.is_error:
             message = cast("Row", content).get("message") if isinstance(content, dict) else None
+            if str(message).startswith("bad path"):
+                problem = f"The server at {self.url} is Restate's ingress, not its admin API. Name that with --admin."
+                raise AdminRefused(problem)
             raise AdminRefused(f"Restate refuses {asked}: {message or answer.status_code}")
         return content
 

@@ -19,7 +19,7 @@ import click
 from durable_fsm.cli import ports
 from durable_fsm.cli.app_arg import AppTarget, find_app
 from durable_fsm.cli.dev_folder import DevFolder
-from durable_fsm.cli.errors import INTERRUPTED, SERVER, CommandError, exit_code_of
+from durable_fsm.cli.errors import INTERRUPTED, LOG_LINES, SERVER, CommandError, as_shown, exit_code_of
 from durable_fsm.cli.interrupts import Interrupted, Interrupts
 from durable_fsm.errors import DefinitionError
 from durable_fsm.local import native
@@ -167,7 +167,7 @@ class _Run:
             self.service.wait_ready()
             self._register()
         except HarnessError as error:
-            click.echo(f"Error: {error}\nSave a file to try again.", err=True)
+            click.echo(f"Error: {as_shown(error).message}\nSave a file to try again.", err=True)
             return
         click.echo(f"Reloaded: {_machines(charts)}." if self._served else self._screen(charts))
         self._served = True
@@ -232,7 +232,7 @@ class _Run:
                 self.reload()
                 told_end = False
             if not self.server.process.alive:
-                raise CommandError(f"Restate ended.\n{self.server.process.log_tail()}", code=SERVER)
+                raise CommandError(f"Restate ended.\n{self.server.process.log_tail(LOG_LINES)}", code=SERVER)
             if self.service.exit_code is not None and not told_end:
                 told_end = True
                 click.echo(f"The service ended with code {self.service.exit_code}; save a file to start it again.")

@@ -64,7 +64,10 @@ class DevFolder:
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
         except OSError as error:
-            raise CommandError(f"'{self.path}' cannot be written: {error.strerror}.", code=SERVER) from error
+            problem = (
+                f"'{self.path}' cannot be written: {error.strerror}. durable-fsm dev keeps machines in this directory."
+            )
+            raise CommandError(problem, code=SERVER) from error
 
     def remembered(self) -> dict[str, Any]:  # Any: JSON that `remember` wrote
         """Read what the latest run wrote; empty before the first."""

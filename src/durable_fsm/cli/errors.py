@@ -27,6 +27,8 @@ USAGE = 2
 SERVER = 7
 BUG = 70
 INTERRUPTED = 130
+LOG_LINES = 4
+"""Lines that an error shows of the log of a process."""
 
 BRANCHES: dict[type[DurableFSMError], int] = {
     DefinitionError: 3,
@@ -82,7 +84,7 @@ def as_shown(error: Exception) -> CommandError:
     from durable_fsm.admin.client import AdminRefused
     from durable_fsm.admin.inventory import UnknownChart
     from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound
-    from durable_fsm.local.failures import HarnessError
+    from durable_fsm.local.failures import HarnessError, ProcessFailed
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):
@@ -92,6 +94,9 @@ def as_shown(error: Exception) -> CommandError:
         return CommandError(str(error), code=exit_code_of(DefinitionError), kind=kind)
     if isinstance(error, (TargetNotFound, UnknownChart)):
         return CommandError(str(error), code=USAGE, kind=kind)
+    if isinstance(error, ProcessFailed):
+        lines = [f"{error.name}: {error.problem}", *error.log_tail.splitlines()[-LOG_LINES:]]
+        return CommandError("\n".join(lines), code=SERVER, kind=kind)
     if isinstance(error, (AdminRefused, HarnessError)):
         return CommandError(str(error), code=SERVER, kind=kind)
     if isinstance(error, httpx.TransportError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.settings import Connection
 from durable_fsm.core.durations import duration_of
 
@@ -107,9 +108,41 @@ def calling(connection: Connection) -> Generator[SyncClient]:
 @contextmanager
 def reached(connection: Connection, ref: MachineRef) -> Generator[SyncNamedMachine]:
     """Open a client for one machine."""
-    with calling(connection) as client:
-        yield client.machine(ref.chart, ref.key)
+    from durable_fsm.errors import UnexpectedAnswer
+
+    try:
+        with calling(connection) as client:
+            yield client.machine(ref.chart, ref.key)
+    except UnexpectedAnswer as error:
+        if error.status == NOT_FOUND:
+            _explain_not_found(connection, ref, error.text)
+        raise
 
 
+def _explain_not_found(connection: Connection, ref: MachineRef, answer: str) -> None:
+    """Ask the server for its charts: the name may be misspelt, or the address be that of another server.
+
+    Raises:
+        UnknownChart: The name is misspelt.
+        CommandError: The address is wrong.
+    """
+    from durable_fsm.admin.client import Admin, AdminRefused
+    from durable_fsm.admin.inventory import ensure_known
+
+    try:
+        with Admin(connection.admin, connection.http()) as admin:
+            ensure_known(admin, ref.chart)
+            admin.ask("GET", f"/services/{ref.chart}")
+    except AdminRefused:
+        if answer:
+            return  # the chart has machines, and no service any more; or nothing more is known
+    raise CommandError(
+        f"{ref}: {connection.ingress} answers, and does not know the chart. Name Restate's ingress with --ingress.",
+        code=SERVER,
+        kind="NotTheIngress",
+    )
+
+
+NOT_FOUND = 404
 PATIENCE = timedelta(seconds=5)
 """How long a server may be away before the command reports it."""

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
-from types import NoneType, UnionType
+from types import CoroutineType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -155,7 +155,10 @@ def _names(hint: Any) -> list[str]:
 
 
 def _instead(value: object, hint: Any) -> str:
-    """The advice: `timedelta(seconds=15)`, or the dataclass of which this is the first member."""
+    """The advice: `timedelta(seconds=15)`, the dataclass of which this is the first member, or the function itself."""
+    if isinstance(value, CoroutineType):
+        value.close()  # otherwise Python warns that it was never awaited
+        return f" Write {value.__name__}, without calling it."
     for choice in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
         if choice is timedelta and isinstance(value, int | float) and not isinstance(value, bool):
             return f" Write timedelta(seconds={value!r})."

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,7 @@ def _module_of(target: str, paths: Sequence[Path]) -> ModuleType:
         if raised_at(error) is None and f"{place}.".startswith(f"{error.name}."):
             missing = f"'{place}' cannot be imported: there is no module '{error.name}'."
             raise TargetNotFound(missing + _nearest_file(file)) from error
-        remedy = "Install it where durable-fsm runs, or correct the import."
-        raise AuthorFailed(f"'{place}' cannot be imported: {_told(error)}. {remedy}") from error
+        raise AuthorFailed(f"'{place}' cannot be imported: {_told(error)}") from error
     except (Exception, SystemExit) as error:  # importing runs the author's code, which may raise anything
         raise AuthorFailed(f"'{place}' cannot be imported: {_told(error)}") from error
 
@@ -189,11 +189,29 @@ def _told(error: BaseException) -> str:
     lines = words.splitlines() or ["no message"]
     shown = "\n".join([*lines[:LONGEST], *(["…"] if len(lines) > LONGEST else [])])
     place = raised_at(error)
+    remedy = f". {advice}" if (advice := _remedy(error)) else ""
     if place is None:
-        return f"{type(error).__name__}: {shown}"
+        return f"{type(error).__name__}: {shown}{remedy}"
     file = Path(place.file)
     near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return f"{type(error).__name__}: {shown} ({near}:{place.line})"
+    return f"{type(error).__name__}: {shown} ({near}:{place.line}){remedy}"
+
+
+def _remedy(error: BaseException) -> str:
+    """The next step, for mistakes that Python names without one."""
+    match error:
+        case ModuleNotFoundError():
+            return "Install it where durable-fsm runs, or correct the import."
+        case ImportError() if "circular import" in str(error):
+            return "Move what both modules need into a third one."
+        case NameError(name=str(name)):
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            close = difflib.get_close_matches(name, {**frame.f_builtins, **frame.f_globals, **frame.f_locals}, n=1)
+            return f"Did you mean '{close[0]}'?" if close else "Import or define it first."
+        case SystemExit():
+            return "Do that under if __name__ == '__main__', not while the module is imported."
+        case _:
+            return ""
 
 
 def _from_file(path: Path) -> ModuleType:

