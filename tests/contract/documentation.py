@@ -48,17 +48,14 @@ from durable_fsm.frontends.values import native
 from durable_fsm.testing import Rehearsal
 from tests.contract.sources import sources
 
-KEEPS = "it keeps {} in an attribute, which has no form in JSON"
 MODEL = "its model says where the machine starts, and stores it"
 
 EXPLAINED = {
     ("docs/actions.md", "Greeter"): "it is sent positional arguments beside named ones",
     ("docs/events.md", "ErrorLogger"): "its page sends an event that only the machine itself may send",
     ("docs/invoke.md", "MissingFileLoader"): "a failure of outside work is a record, not the exception itself",
-    ("tests/examples/all_actions_machine.py", "AllActionsMachine"): KEEPS.format("a mock object"),
     ("tests/examples/persistent_model_machine.py", "ResourceManagement"): MODEL,
     ("tests/examples/recursive_event_machine.py", "MyStateMachine"): "its callbacks use up an iterator of the module",
-    ("tests/examples/statechart_cleanup_machine.py", "ResourceManager"): KEEPS.format("a function"),
 }
 """Classes that are read but refused when they run, and why; the tests see to it that none of them runs alike."""
 

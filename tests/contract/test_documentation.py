@@ -16,6 +16,7 @@ NOT_DURABLE = (
     "works with the library's own engine",
     "which outside work does not get",
     "draws random",
+    "cannot be stored as JSON",
 )
 """What an example may be refused for when it is read."""
 

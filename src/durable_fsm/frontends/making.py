@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from durable_fsm.core.author_code import ANYTHING, named
+from durable_fsm.core.author_code import ANYTHING, named, words_of
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import FoundProblem, written
 
@@ -43,7 +43,7 @@ def why(thing: Any, error: BaseException, remedy: str = "Give every argument a d
     own = [frame for frame in frames if not _is_of_a_library(frame.filename)]
     name = getattr(thing, "__name__", repr(thing))
     if not frames and isinstance(error, TypeError):
-        return f"{name}() fails: {named(error)}.", remedy, written(thing)
+        return f"{name}() fails: {words_of(error)}.", remedy, written(thing)
     place = Location(own[-1].filename, own[-1].lineno or 0) if own else written(thing)
     return (
         f"{name}() fails: {named(error)}.",
