@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transitions import Machine
-from transitions.extensions import HierarchicalMachine
+from transitions import State as LibraryState
+from transitions.extensions import HierarchicalMachine, MachineFactory
 
 from durable_fsm import DefinitionError, TransitionsConfig, app, chart_from
 from durable_fsm.errors import ActionError
@@ -101,6 +103,39 @@ class Late(Machine):
         self.machine = Machine(model=self, states=["a", "b"], initial="a", transitions=[["go", "a", "b"]])
 
 
+class Unheld:
+    """No attribute holds the machine."""
+
+    def __init__(self) -> None:
+        Machine(self, states=["a", "b"], transitions=[["go", "a", "b"]], initial="a", auto_transitions=False)
+
+
+class Shared:
+    """One machine for all instances, in an attribute of the class."""
+
+    machine = Machine(
+        model=None, states=["a", "b"], transitions=[["go", "a", "b"]], initial="a", auto_transitions=False
+    )
+
+    def __init__(self) -> None:
+        self.machine.add_model(self)
+
+
+class Made:
+    """By the library's factory, of states that are objects."""
+
+    def __init__(self) -> None:
+        kind = MachineFactory.get_predefined(nested=False)
+        self.states = [LibraryState("a"), LibraryState("b", on_enter=partial(self.add, 2))]
+        self.n = 0
+        self.machine = kind(
+            self, states=self.states, transitions=[["go", "a", "b"]], initial="a", auto_transitions=False
+        )
+
+    def add(self, by: int) -> None:
+        self.n += by
+
+
 @pytest.mark.parametrize(
     ("owner", "events", "states", "data"),
     [
@@ -115,6 +150,9 @@ class Late(Machine):
         (Counted, ["go"], ("b",), {"n": 1}),
         (Composed, ["go"], ("b",), {"_seen": 1}),
         (Late, ["go"], ("b",), {}),
+        (Unheld, ["go"], ("b",), {}),
+        (Shared, ["go"], ("b",), {}),
+        (Made, ["go"], ("b",), {"n": 2}),
     ],
 )
 def test_a_model_that_makes_its_machine_is_a_definition_as_class_and_as_object(
@@ -186,7 +224,7 @@ def test_a_class_that_needs_arguments_is_told_from_one_that_fails() -> None:
     assert broken.what.startswith("Broken() fails: ValueError: invalid literal for int()")
     line = Broken.__init__.__code__.co_firstlineno + 2
     assert broken.place == f"{Path(__file__)}:{line}"
-    assert absent.what == "an instance of Absent holds no machine that drives it."
+    assert absent.what == "no machines drive an instance of Absent."
 
 
 def test_each_attribute_that_cannot_be_stored_is_named() -> None:
@@ -231,6 +269,32 @@ def test_a_callback_of_an_object_that_is_not_the_model_is_refused(slot: str) -> 
         assert problem.what.startswith("callback Journal.write belongs to a Journal, which is not the model")
 
 
+def test_a_lambda_that_holds_the_object_is_refused() -> None:
+    class Holding:
+        def __init__(self) -> None:
+            self.n = 0
+            self.machine = Machine(self, states=["a", "b"], initial="a", auto_transitions=False)
+            self.machine.add_transition("go", "a", "b", before=lambda **_: self.add())
+
+        def add(self) -> None:
+            self.n += 1
+
+    (problem,) = problems(Holding)
+    assert "holds the object that made the machine" in problem.what
+    assert problem.remedy == "Name the method: after='note'."
+
+
+def test_two_machines_of_one_model_are_refused() -> None:
+    class Twice:
+        def __init__(self) -> None:
+            self.light = Machine(self, states=["on", "off"], initial="on", model_attribute="light_state")
+            self.door = Machine(self, states=["shut", "wide"], initial="shut", model_attribute="door_state")
+
+    for definition in (Twice, Twice()):
+        (problem,) = problems(definition)
+        assert problem.what == "2 machines drive an instance of Twice."
+
+
 def test_a_callback_may_be_a_method_of_a_logger_or_of_a_class() -> None:
     class Clerk:
         @classmethod
@@ -251,7 +315,7 @@ def test_a_callback_that_asks_for_the_machine_is_told_that_there_is_none() -> No
         def look(self) -> None:
             self.machine.get_triggers("a")
 
-    with pytest.raises(ActionError, match=r"self\.machine is the library's machine, which never runs here"):
+    with pytest.raises(ActionError, match=r"self\.machine belongs to the library's machine, which never runs here"):
         Rehearsal(Curious).send("go")
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any, cast
 
@@ -311,8 +312,13 @@ class ModelCallbacks(ByName):
 
     def _function(self, function: Any) -> tuple[Call, Location | None]:
         """Call a function as it is; of a method bound to a live model, call that of the data."""
-        if inspect.ismethod(function) and any(function.__self__ is model for model in self.models):
+        if self._is_part_of_a_model(function):
+            return self._called(_unbound(function), skip=1, bound=True), written(function.func.__func__)
+        if self._is_of_a_model(function):
             return self._called(function.__func__, skip=1, bound=True), written(function.__func__)
+        if any(_holds(function, model) for model in self.models):
+            what = f"callback {getattr(function, '__qualname__', function)} holds the object that made the machine, and not"
+            self.problem(f"{what} the data of each.", "Name the method: after='note'.", written(function))
         owner = getattr(function, "__self__", None)
         if inspect.ismethod(function) and not isinstance(owner, type | ModuleType | logging.Logger):
             what = f"callback {function.__qualname__} belongs to a {type(owner).__name__}, which is not the model: all machines"
@@ -321,6 +327,12 @@ class ModelCallbacks(ByName):
                 f"{what} of a process would share that object, and none would store it.", remedy, written(function)
             )
         return self._called(function, skip=0, bound=False), written(function)
+
+    def _is_of_a_model(self, function: Any) -> bool:
+        return inspect.ismethod(function) and any(function.__self__ is model for model in self.models)
+
+    def _is_part_of_a_model(self, function: Any) -> bool:
+        return isinstance(function, partial) and self._is_of_a_model(cast("Any", function).func)
 
     def _called(self, function: Any, *, skip: int, bound: bool) -> Call:
         arguments = self.arguments_of(function, skip=skip)
@@ -336,6 +348,31 @@ class ModelCallbacks(ByName):
     def _is_own(self, name: str) -> bool:
         """True if the author's class has this method; methods that were added to it do not count."""
         return self.model is not None and name not in vars(self.model) and hasattr(self.model, name)
+
+
+def _unbound(bound: partial[Any]) -> Callable[..., Any]:
+    """A method with some arguments, as a function of the model and the other arguments."""
+    method: Any = bound.func
+
+    def call(model: object, *args: Any, **kwargs: Any) -> Any:
+        return method.__func__(model, *bound.args, *args, **{**bound.keywords, **kwargs})
+
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    call.__name__, call.__qualname__ = method.__name__, method.__qualname__
+    signature = inspect.signature(bound)
+    call.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
+    return call
+
+
+def _holds(function: object, model: object) -> bool:
+    """Whether a function, such as a lambda inside a method, has this object among the names around it."""
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            if cell.cell_contents is model:
+                return True
+        except ValueError:  # not bound yet
+            continue
+    return False
 
 
 def _is_beginning(scope: Scope) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
-from transitions import Machine
 from transitions.extensions import HierarchicalMachine
 from transitions.extensions import states as features
 from transitions.extensions.asyncio import AsyncMachine
@@ -70,7 +69,7 @@ def model_in(machine: Any, services: Collection[str] = ()) -> Model:
     kept = cast("dict[str, object]", getattr(live[0], "__dict__", {}))
     if live[0] is machine:
         cls, kept = _without_engine(machine), _own_attributes(machine)
-    engine = frozenset(name for name, value in kept.items() if isinstance(value, Machine))
+    engine = frozenset(name for name, value in kept.items() if _is_of_the_engine(value))
     if cls is None or (declared_fields(cls) and not engine):
         return Model(cls, declared_fields(cls) if cls is not None else frozenset(), None, live)
     prototype = {
@@ -81,6 +80,15 @@ def model_in(machine: Any, services: Collection[str] = ()) -> Model:
     shared = {name: value for name, value in prototype.items() if is_service(name, value, services)}
     data = {name: value for name, value in prototype.items() if name not in shared}
     return Model(cls, frozenset(prototype), _copies(cls, data, shared), live, data, frozenset(shared), engine)
+
+
+def _is_of_the_engine(value: object) -> bool:
+    """Whether a value is a machine, a state or another object of the library, or holds one."""
+    if isinstance(value, dict):
+        return any(map(_is_of_the_engine, cast("dict[object, object]", value).values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(_is_of_the_engine, cast("Iterable[object]", value)))
+    return not isinstance(value, type | partial) and any(map(_is_library, type(value).__mro__))
 
 
 def _copies(cls: type, prototype: Mapping[str, object], shared: Mapping[str, object]) -> Callable[[], object]:

@@ -165,7 +165,9 @@ def _unassignable(_: object, __: object) -> NoReturn:
 
 def _no_engine(name: str) -> Callable[[object], NoReturn]:
     def missing(_: object) -> NoReturn:
-        raise AttributeError(f"self.{name} is the library's machine, which never runs here; ask the model itself")
+        raise AttributeError(
+            f"self.{name} belongs to the library's machine, which never runs here; ask the model itself"
+        )
 
     return missing
 

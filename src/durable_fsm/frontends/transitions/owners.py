@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
@@ -16,9 +17,12 @@ REMEDY = "Give every argument a default, or name an object: model = {}(…)."
 
 def owns_a_machine(definition: object) -> bool:
     """True for a model that holds its machine, and for a class whose code makes one. The class is not called."""
-    if isinstance(definition, type):
-        return definition.__module__.partition(".")[0] != "transitions" and any(map(_makes_one, _functions(definition)))
-    return _held_by(definition) is not None
+    if not isinstance(definition, type):
+        return bool(_machines_of(definition))
+    if definition.__module__.partition(".")[0] == "transitions":
+        return False
+    shared = any(isinstance(member, Machine) for base in definition.__mro__ for member in vars(base).values())
+    return shared or any(map(_makes_one, _functions(definition)))
 
 
 def machine_of(definition: object) -> Any:  # Any: the library leaves its machines untyped
@@ -27,28 +31,33 @@ def machine_of(definition: object) -> Any:  # Any: the library leaves its machin
     Raises:
         NotDurable: the class cannot be called, or its instances hold no machine.
     """
-    if not isinstance(definition, type):
-        return _held_by(definition)
+    cls = definition if isinstance(definition, type) else type(definition)
     try:
-        owner = made(definition, REMEDY.format(definition.__name__))
-        held = _held_by(owner)
-        if held is not None:
-            return held
-        what = f"an instance of {definition.__name__} holds no machine that drives it."
-        problem = Problem(what, "Keep it: self.machine = Machine(model=self, …).", "")
+        owner: object = made(cls, REMEDY.format(cls.__name__)) if cls is definition else definition
+        found = _machines_of(owner)
+        if len(found) == 1:
+            return found[0]
+        what = f"{len(found) or 'no'} machines drive an instance of {cls.__name__}."
+        remedy = "A chart is one machine: make the others regions of it, or give each a model of its own."
+        problem = Problem(what, remedy if found else "Let one: Machine(model=self, …).", "")
     except CannotMake as failed:
         what, remedy, place = failed.found
         problem = Problem(what, remedy, str(place or ""))
-    raise NotDurable(chart=definition.__name__, problems=(problem,))
+    raise NotDurable(chart=cls.__name__, problems=(problem,))
 
 
-def _held_by(owner: object) -> Any:
-    """The machine in the attributes of an object that drives the object; or the object, if it is one itself."""
+def _machines_of(owner: object) -> list[Any]:
+    """The machines that drive an object: its own attributes, those of its class, or those behind its triggers."""
     kept = cast("dict[str, Any]", getattr(owner, "__dict__", {}))
     if isinstance(owner, Machine) and "models" in kept:
-        return owner
-    held = [value for value in kept.values() if isinstance(value, Machine)]
-    return next((one for one in held if any(model is owner for model in one.models)), None)
+        return [owner]
+    triggers = (value.func for value in kept.values() if isinstance(value, partial))
+    behind = [getattr(function, "__self__", None) for function in triggers]  # a machine, or an event of one
+    held = [*kept.values(), *vars(type(owner)).values(), *(getattr(one, "machine", one) for one in behind)]
+    machines = {
+        id(one): one for one in held if isinstance(one, Machine) and any(model is owner for model in one.models)
+    }
+    return list(machines.values())
 
 
 def _functions(cls: type) -> Iterator[FunctionType]:
@@ -66,7 +75,7 @@ def _makes_one(function: FunctionType) -> bool:
 def _is_the_library(value: object) -> bool:
     if isinstance(value, ModuleType):
         return value.__name__.partition(".")[0] == "transitions"
-    return isinstance(value, type) and issubclass(value, Machine)
+    return isinstance(value, type) and any(base.__module__.partition(".")[0] == "transitions" for base in value.__mro__)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
