@@ -45,21 +45,19 @@ class TakenEvent(str):
     at: datetime | None
     origin: str
     sender: str
+    name: str
 
     @classmethod
     def of(cls, scope: Scope) -> TakenEvent:
         event = scope.event
         taken = cls(event.name)
+        taken.name = event.name
         taken.payload, taken.at, taken.origin = event.payload, scope.at, event.origin.value
         taken.sender = event.sender if is_address(event.sender) or not event.sender else f"#_scxml_{event.sender}"
         return taken
 
     @property
     def id(self) -> str:
-        return str(self)
-
-    @property
-    def name(self) -> str:
         return str(self)
 
 

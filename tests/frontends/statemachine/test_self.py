@@ -148,6 +148,38 @@ def test_self_answers_as_in_the_library(chart: Any, events: list[str]) -> None:
             assert value == getattr(library, name)
 
 
+ASKED = {
+    "the current state is a state of self": "self.current_state is self.a and self.current_state == self.a",
+    "it is among some": "self.current_state in (self.a, self.b) and self.current_state in {self.a, self.b}",
+    "it is active": "[self.current_state.is_active, self.a.is_active, self.b.is_active]",
+    "the configuration": "[[state.id, state.name, state.value, state.is_active] for state in self.configuration]",
+    "source and target": "[source == self.a, target == self.b, source.is_active]",
+    "states of the class": "[[state.id for state in self.states], sorted(self.states_map), self.initial_state.id]",
+    "final states": "[state.id for state in self.final_states]",
+    "events of the class": "[str(one) for one in self.events]",
+    "an event by its attribute": "[self.go_on.id, self.go_on.name]",
+    "the event": "[str(event), event == 'go_on', event.name]",
+    "the other arguments in one": "[event_data.event.name, event_data.source.id, event_data.target.id]",
+    "transitions of a state": "[edge.target.id for edge in self.a.transitions]",
+    "the machine": "machine is self",
+    "listeners": "len(self.active_listeners)",
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
+def test_a_question_in_a_callback_is_answered_as_in_the_library(asked: str) -> None:
+    class Asking(StateMachine):
+        a = State("First", initial=True)
+        b = State(final=True)
+        go_on = a.to(b)
+
+        def on_go_on(self, source: Any, target: Any, event: Any, event_data: Any, machine: Any) -> Any:
+            names = {"self": self, "source": source, "target": target, "event": event, "event_data": event_data}
+            return eval(asked, {**names, "machine": machine})  # noqa: S307 - a line of the table above
+
+    assert Rehearsal(Asking).send("go_on").reply == Asking().send("go_on")
+
+
 def test_history_is_asked_by_the_id_of_its_state() -> None:
     class Desk(StateChart):
         class work(State.Compound):

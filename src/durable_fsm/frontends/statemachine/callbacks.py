@@ -70,6 +70,8 @@ class ClassCallbacks(ByName):
     ) -> None:
         self.services = services
         facade.durable_states = library
+        events = cast("Iterable[LibraryEvent]", facade.events)
+        self.event_names = {str(event): str(event.name) for event in events}
         self.facade = facade
         self.data_class = data_class
         self.library = library
@@ -84,7 +86,7 @@ class ClassCallbacks(ByName):
             "payload": lambda scope: scope.event.payload,
             "previous_configuration": lambda scope: self._states(scope.previous),
             "new_configuration": lambda scope: self._states(scope.coming),
-            "event": TakenEvent.of,
+            "event": self._event,
             "result": result_of,
             "error": error_of,
             "effects": lambda scope: scope.effects,
@@ -98,7 +100,7 @@ class ClassCallbacks(ByName):
         }
         super().__init__(provided, problem, always=ALWAYS if data_class is not None else ALWAYS[1:])
         self.attributes = self._attributes()
-        self.listeners = self._listeners()
+        facade.durable_listeners = self.listeners = self._listeners()
 
     def _attributes(self) -> Collection[str]:
         """Names of the attributes that instances have; empty if the class declares a data type."""
@@ -306,6 +308,12 @@ class ClassCallbacks(ByName):
                 values.update(cast("Mapping[str, Any]", call(scope) or {}))
             scope.prepared = (scope.event, values)
         return cast("dict[str, Any]", scope.prepared[1])
+
+    def _event(self, scope: Scope) -> TakenEvent:
+        """The event, whose `name` is the one for people, as in the library: `Pay now` of `pay_now`."""
+        taken = TakenEvent.of(scope)
+        taken.name = self.event_names.get(str(taken), str(taken))
+        return taken
 
     def _target(self, scope: Scope) -> LibraryState | None:
         """The state where the transition leads; of one that stays where it is, that state, as in the library."""

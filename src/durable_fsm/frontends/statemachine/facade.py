@@ -30,6 +30,7 @@ from durable_fsm.frontends.values import Plain
 
 SCOPE = "_durable_scope"
 DATA = "_durable_data"
+SHOWN = "_durable_states_shown"
 
 
 OF_THE_LIBRARY: Mapping[str, type] = {
@@ -56,6 +57,7 @@ class Facade(StateChart[Any]):
 
     durable_data: bool
     durable_states: Mapping[str, LibraryState]
+    durable_listeners: Iterable[object] = ()
     _engine: Any = IdleEngine()
 
     def __init__(
@@ -110,10 +112,22 @@ class Facade(StateChart[Any]):
     @property  # type: ignore[misc]
     def configuration(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         scope = self._scope
-        return OrderedSet(self.durable_states[id] for id in index_of(scope.chart).in_order(self._active(scope)))
+        return OrderedSet(self.durable_state(id) for id in index_of(scope.chart).in_order(self._active(scope)))
 
     def _active(self, scope: Scope) -> AbstractSet[str]:
         return scope.previous if self.atomic_configuration_update else scope.configuration
+
+    def durable_state(self, id: str) -> InstanceState:
+        """A state that knows whether it is active; the same object throughout a step, as in the library."""
+        kept: dict[str, Any] = vars(self._scope)
+        shown: dict[Any, InstanceState] | None = kept.get(SHOWN)
+        if shown is None:
+            shown = kept[SHOWN] = _shown_by(self)
+        return shown[self.durable_states[id].value]
+
+    @property
+    def active_listeners(self) -> list[object]:
+        return list(self.durable_listeners)
 
     @property
     def configuration_values(self) -> Any:
@@ -131,7 +145,7 @@ class Facade(StateChart[Any]):
     def history_values(self) -> dict[str, list[LibraryState]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """The states that each history state remembers, as before the event."""
         remembered = self._scope.before.history.items()
-        return {history: [self.durable_states[id] for id in ids] for history, ids in remembered}
+        return {history: [self.durable_state(id) for id in ids] for history, ids in remembered}
 
     @property
     def is_terminated(self) -> bool:
@@ -251,10 +265,17 @@ class StateOf:
     def __get__(self, machine: Facade | None, owner: object) -> LibraryState:
         if machine is None:
             return self.state
-        found: dict[Any, InstanceState] = {}
-        for state in machine.durable_states.values():
-            found[state.value] = InstanceState(state, machine, found)
-        return found[self.state.value]
+        if SCOPE not in vars(machine):
+            return _shown_by(machine)[self.state.value]
+        return machine.durable_state(next(id for id, state in machine.durable_states.items() if state is self.state))
+
+
+def _shown_by(machine: Facade) -> dict[Any, InstanceState]:
+    """The states of one machine by their values."""
+    found: dict[Any, InstanceState] = {}
+    for state in machine.durable_states.values():
+        found[state.value] = InstanceState(state, machine, found)
+    return found
 
 
 def worker(facade: type[Facade], data: object) -> Facade:
