@@ -154,3 +154,23 @@ def test_only_an_event_from_outside_leads_on_from_a_waiting_state() -> None:
     )
 
     assert [state.id for state in waiting_states(made)] == ["asking"]
+
+
+def test_a_final_state_that_is_left_is_suspicious() -> None:
+    made = chart(
+        """
+        job
+            doing
+            done final
+        over final
+        """,
+        edge("doing", "finish", "done"),
+        edge("done", "back", "doing"),
+        edge("done", "", "doing"),
+        edge("job", "done.state.job", "over"),
+    )
+
+    assert [words for words in told(made) if words.startswith("left-final")] == [
+        "left-final: state 'done' is final, and a transition on 'back' leaves it.",
+        "left-final: state 'done' is final, and a transition leaves it.",
+    ]

@@ -27,10 +27,10 @@ def findings(chart: Chart) -> list[ChartFinding]:
     """Everything suspicious, in document order of its kind.
 
     `unreachable` states that nothing leads to; `dead-end` states that are not final and that nothing leaves;
-    `shadowed` transitions, which an earlier one of the same state always forestalls; `unhandled` activities, whose
+    `left-final` states that are final and yet left; `shadowed` transitions, which an earlier one of the same state always forestalls; `unhandled` activities, whose
     failure no transition takes.
     """
-    return [*_unreachable(chart), *_dead_ends(chart), *_shadowed(chart), *_unhandled(chart)]
+    return [*_unreachable(chart), *_dead_ends(chart), *_left_after_end(chart), *_shadowed(chart), *_unhandled(chart)]
 
 
 def _unreachable(chart: Chart) -> Iterator[ChartFinding]:
@@ -71,6 +71,17 @@ def _dead_ends(chart: Chart) -> Iterator[ChartFinding]:
         if state.kind is Kind.ATOMIC and not leaves and not _beside_others(chart, state):
             what = f"nothing leaves state '{state.id}', and it is not final."
             yield ChartFinding("dead-end", what, "Add a transition, or declare it final.", state.location, state.id)
+
+
+def _left_after_end(chart: Chart) -> Iterator[ChartFinding]:
+    """Transitions out of final states: the state around one has ended, and has said so, when it is entered."""
+    for edge in chart.transitions:
+        if chart.states[edge.source].kind is Kind.FINAL:
+            events = f" on '{' '.join(edge.events)}'" if edge.events else ""
+            what = f"state '{edge.source}' is final, and a transition{events} leaves it."
+            yield ChartFinding(
+                "left-final", what, "Remove the transition, or let the state not be final.", edge.location
+            )
 
 
 def _beside_others(chart: Chart, state: State) -> bool:

@@ -17,7 +17,7 @@ from durable_fsm.core.questions import Unknown, UnknownPayload
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location
 from durable_fsm.errors import UnknownWork
-from durable_fsm.frontends.checks.purity import REMEDIES, faults, started_by
+from durable_fsm.frontends.checks.purity import REMEDIES, faults, outside_work, started_by
 from durable_fsm.frontends.source_locations import place_of
 
 MISSING = object()
@@ -126,8 +126,8 @@ class ByName:
     """Calls callbacks with the arguments that their parameters name.
 
     `provided` maps the names that have a meaning to a function that finds the value in a scope. Any other name is a
-    member of the payload. `started` collects the work that callbacks start, with the place of the callback, and `asking`
-    the parameters of all callbacks.
+    member of the payload. `started` collects the work that callbacks start, with the place of the callback, `asking`
+    the parameters of all callbacks, and `suspicions` what they probably should not do.
     """
 
     def __init__(self, provided: dict[str, Call], problem: Report, *, always: tuple[str, ...] = ALWAYS) -> None:
@@ -136,6 +136,7 @@ class ByName:
         self.always = always
         self.started: dict[str, Location | None] = {}
         self.asking: list[Asking] = []
+        self.suspicions: list[FoundProblem] = []
 
     def refuse_unknown(self, chart: str, work: Iterable[str]) -> None:
         """Report work that a callback starts and the chart does not declare."""
@@ -162,6 +163,9 @@ class ByName:
             self.problem(what, "Make it an activity: State(invoke=activity(...)).", written(function))
         for fault, call in faults(function):
             self.problem(f"{name} {fault}: {call}.", REMEDIES[fault], written(function))
+        for call in outside_work(function):
+            what = f"{name} calls {call}, and a step may run more than once."
+            self.suspicions.append((what, "Make it an activity: State(invoke=activity(...)).", written(function)))
         self.started.update((work, written(function)) for work in started_by(function))
         parameters = list(inspect.signature(function).parameters.values())[skip:]
         self.asking.append(Asking(name, tuple(parameters), written(function)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from durable_fsm.core.chart import Activity, Chart, EventType, Policies, State, Transition
+from durable_fsm.core.chart import ROOT, Activity, Chart, EventType, Kind, Policies, State, Transition
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.checks import flows, losses, names, redaction, repeatable, sources, undo, versions
@@ -64,6 +64,10 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     """
     problem.here = None
     undo.refuse_nothing(parts.states, problem)
+    for state in parts.states.values():
+        if state.kind is Kind.FINAL and state.parent == ROOT and (state.activities or state.machines):
+            what = f"state '{state.id}' ends the machine, and what it invokes would never begin."
+            problem(what, "Invoke it in a state before, which leads here with done_invoke_….", state.location)
     known = sources.DeclaredEvents.of(parts.events, parts.transitions)
     for what, remedy, place in sources.problems_in(options.sources, options.webhooks, known):
         problem(what, remedy, place)

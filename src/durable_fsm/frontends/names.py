@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from difflib import get_close_matches
 
@@ -84,3 +86,22 @@ def ignored_events(states: Iterable[State], taken: Collection[str]) -> list[str]
     """The events that a chart ignores and that no transition takes: senders may use them, and they have no effect."""
     named = dict.fromkeys(descriptor for state in states for descriptor in state.ignores if "*" not in descriptor)
     return [name for name in named if not any(matches(name, event) or matches(event, name) for event in taken)]
+
+
+def unknown_states(expression: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Problems of `In('shutt')` in an expression: a question for a state that there is not can never be true."""
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=function), args=asked) if function.lower() == "in":
+                named = [item.value for item in asked if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+            case _:
+                named = []
+        for name in named:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                remedy = f"Did you mean '{close[0]}'?" if close else "Correct the name."
+                yield f"guard '{expression}' asks for state '{name}', and there is none.", remedy

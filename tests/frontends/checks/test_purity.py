@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dates
 import functools
 import hmac
 import os
 import random
 import secrets
+import shutil
+import smtplib
+import sqlite3
+import subprocess
 import threading
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime
+from pathlib import Path
 from random import choice
 from time import sleep
 from time import time as now
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import urlopen
 
+import httpx
 import pytest
+import requests
 
-from durable_fsm.frontends.checks.purity import faults, started_by
+from durable_fsm.frontends.checks.purity import faults, outside_work, started_by
 
 noon = datetime(2026, 1, 1, 12, tzinfo=dates.UTC)
 LIMIT = 53
@@ -222,3 +232,36 @@ def test_work_is_found_where_it_is_started_by_a_name_that_is_written_out() -> No
         later.append(lambda: effects.start("second"))
 
     assert started_by(start) == ["second", "inside", "first"]
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        (lambda: open("x"), "open"),  # noqa: SIM115, PTH123
+        (lambda: [input()], "input"),
+        (lambda: urlopen("http://x"), "urlopen"),
+        (lambda: urllib.request.urlopen("http://x"), "urllib.request.urlopen"),
+        (lambda: subprocess.run(["x"], check=False), "subprocess.run"),
+        (lambda: subprocess.Popen(["x"]), "subprocess.Popen"),
+        (lambda: requests.post("http://x", timeout=1), "requests.post"),
+        (lambda: httpx.get("http://x"), "httpx.get"),
+        (lambda: [httpx.Client()], "httpx.Client"),
+        (lambda: smtplib.SMTP("x"), "smtplib.SMTP"),
+        (lambda: sqlite3.connect("x"), "sqlite3.connect"),
+        (lambda: os.remove("x"), "os.remove"),  # noqa: PTH107
+        (lambda: shutil.rmtree("x"), "shutil.rmtree"),
+        (lambda: Path("x").write_text("y"), "Path('x').write_text"),
+        (lambda: asyncio.create_task(asyncio.sleep(0)), "asyncio.create_task"),
+    ],
+)
+def test_visible_work_on_the_outside_world_is_found(function: Callable[[], Any], call: str) -> None:
+    assert outside_work(function) == [call]
+    assert faults(function) == []
+
+
+def test_values_and_exceptions_of_clients_are_no_outside_work() -> None:
+    def harmless(open: Callable[[], None]) -> None:
+        open()
+        print(httpx.URL("http://x"), requests.ConnectionError("x"), subprocess.CalledProcessError(1, "x"))
+
+    assert outside_work(harmless) == []

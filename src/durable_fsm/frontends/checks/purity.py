@@ -9,6 +9,8 @@ function without source, which was typed at a prompt or made by `exec`.
 from __future__ import annotations
 
 import ast
+import asyncio
+import builtins
 import dataclasses
 import datetime
 import inspect
@@ -30,6 +32,8 @@ from pydantic import BaseModel
 from durable_fsm.frontends.source_locations import FunctionNode, source_of
 
 CLOCK, CHANCE, WAIT, THREAD = "reads the clock", "draws random numbers", "sleeps", "starts threads"
+OUTSIDE = "outside"
+"""Not certainly a fault: what is read may be a constant of the deployment, such as a file beside the code."""
 
 REMEDIES = {
     CLOCK: "Declare clock=True and read event.at, or use a timer: after(...).",
@@ -51,6 +55,9 @@ _FUNCTIONS: dict[int, str] = {
         (random, CHANCE, {*random.__all__} - _HARMLESS),
         (secrets, CHANCE, {*secrets.__all__} - _HARMLESS),
         (threading, THREAD, ("Thread", "Timer")),
+        (builtins, OUTSIDE, ("open", "input")),
+        (os, OUTSIDE, ("system", "popen", "remove", "unlink", "rename", "mkdir", "makedirs", "listdir", "kill")),
+        (asyncio, OUTSIDE, ("create_task", "ensure_future", "run", "gather", "to_thread", "run_coroutine_threadsafe")),
     )
     for name in names
 }
@@ -61,6 +68,18 @@ _METHODS: dict[type, dict[str, str]] = {
     datetime.date: {"today": CLOCK},
 }
 
+_CLIENTS = (
+    "aiohttp", "boto3", "botocore", "ftplib", "http.client", "httpx", "psycopg", "psycopg2", "redis", "requests", "shutil",
+    "smtplib", "socket", "_sqlite3", "sqlite3", "subprocess", "urllib.request", "urllib3",
+)  # fmt: skip
+"""Modules and packages whose functions and classes work on the outside world."""
+
+_VALUES = ("URL", "Timeout", "Headers", "QueryParams", "Request", "Response", "Row")
+"""Classes of these modules that hold values."""
+
+_OF_PATHS = ("read_text", "read_bytes", "write_text", "write_bytes")
+"""Methods of files' paths, found by their names: the path itself is known only at run time."""
+
 Fault: TypeAlias = tuple[str, str]
 """A kind of call that cannot be repeated, and its name in the source: `("sleeps", "time.sleep")`."""
 
@@ -70,6 +89,15 @@ Meanings: TypeAlias = ChainMap[str, object]
 
 def faults(function: object) -> list[Fault]:
     """The calls of a function that cannot be repeated: `("sleeps", "time.sleep")`."""
+    return [fault for fault in _found_in(function) if fault[0] != OUTSIDE]
+
+
+def outside_work(function: object) -> list[str]:
+    """The calls of a function that reach the outside world: `requests.post`."""
+    return [call for fault, call in _found_in(function) if fault == OUTSIDE]
+
+
+def _found_in(function: object) -> list[Fault]:
     function = _plain(function)
     if function is None:
         return []
@@ -154,6 +182,10 @@ class _FaultSearch:
             case ast.Call(func=called):
                 yield from self._called(_meaning(called, names))
                 yield from _faults_of_defaults(_meaning(called, names), node)
+                if _is_of_client(_meaning(called, names)) or (
+                    isinstance(called, ast.Attribute) and called.attr in _OF_PATHS
+                ):
+                    yield OUTSIDE, ast.unparse(called)
             case _:
                 pass
         for child in ast.iter_child_nodes(node):
@@ -204,7 +236,7 @@ def _faults_of_factory(factory: object) -> list[Fault]:
 
 def _names_of(function: FunctionType) -> dict[str, object]:
     """The values that the free names of a function have now."""
-    known = {**function.__globals__}
+    known = {**vars(builtins), **function.__globals__}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             known[name] = cell.cell_contents
@@ -258,6 +290,14 @@ def _meaning(node: ast.AST, names: Meanings) -> object:
             return _member(_meaning(value, names), member)
         case _:
             return None
+
+
+def _is_of_client(called: object) -> bool:
+    """Whether a function or class comes from a module that works on the outside world."""
+    module: object = getattr(called, "__module__", None)
+    if isinstance(called, type) and (issubclass(called, BaseException) or called.__name__ in _VALUES):
+        return False
+    return isinstance(module, str) and any(module == one or module.startswith(f"{one}.") for one in _CLIENTS)
 
 
 def _member(holder: object, name: str) -> object:

@@ -156,7 +156,7 @@ class Language:
             return read
 
         try:
-            evaluate = PARSER.parse_expr(_as_python(text), named)
+            evaluate = PARSER.parse_expr(python_of(text), named)
         except (ValueError, SyntaxError, KeyError) as error:
             raise BadExpression(f"'{text}' is not allowed in an untrusted document ({error})") from error
 
@@ -216,7 +216,7 @@ def _compiled(text: str, mode: str) -> Callable[[], Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            code = compile(_as_python(text) if mode == "eval" else text, "<document>", mode)
+            code = compile(python_of(text) if mode == "eval" else text, "<document>", mode)
     except (SyntaxError, ValueError) as error:
         reason = str(error)
 
@@ -227,7 +227,7 @@ def _compiled(text: str, mode: str) -> Callable[[], Any]:
     return lambda: code
 
 
-def _as_python(text: str) -> str:
+def python_of(text: str) -> str:
     """The expression itself, or with `&&`, `||`, `!` and `===` in Python's spelling if that makes it one."""
     source = text.strip()
     try:

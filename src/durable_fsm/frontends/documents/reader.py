@@ -39,9 +39,10 @@ from durable_fsm.frontends.assembly import Problems
 from durable_fsm.frontends.checks.names import chart_name_problems
 from durable_fsm.frontends.documents import scxml
 from durable_fsm.frontends.documents.content import TYPES, Act, Content
-from durable_fsm.frontends.documents.expressions import Language, Value, assign
+from durable_fsm.frontends.documents.expressions import Language, Value, assign, python_of
 from durable_fsm.frontends.documents.scxml import BadDocument, Document
 from durable_fsm.frontends.documents.values import Variables
+from durable_fsm.frontends.names import unknown_states
 
 LibraryRecord: TypeAlias = Any
 """A state or a transition of `statemachine.io.model`, whose lists of callbacks the library leaves untyped."""
@@ -304,6 +305,9 @@ class DocumentReader:
         return True
 
     def _guard(self, text: str, edge: io.Transition, *, negated: bool) -> Guard:
+        if self.reading.strict:
+            for what, remedy in unknown_states(python_of(text), self.known):
+                self.problem(what, remedy, edge)
         evaluate = self.content.value(text, edge)
         return Guard(" ".join(text.split()), evaluate, self._place(edge), negated=negated)
 

@@ -33,7 +33,7 @@ from durable_fsm.frontends.arguments import (
     written,
 )
 from durable_fsm.frontends.making import CannotMake, made, why
-from durable_fsm.frontends.names import EventNames
+from durable_fsm.frontends.names import EventNames, unknown_states
 from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf, with_a_data_type
 from durable_fsm.frontends.values import data_of, native
 
@@ -246,6 +246,10 @@ class ClassCallbacks(ByName):
             ask.__name__ = name
             return ask
 
+        for what, remedy in unknown_states(
+            PARSER.replace_operators(text), {state.id for state in self.library.values()}
+        ):
+            self.problem(what, remedy, None)
         parse = PARSER.parse_boolean_expr
         try:
             expression = cast("Callable[..., object]", parse(text, named, PARSER.operator_mapping))

@@ -130,7 +130,8 @@ class ClassReader:
     def _doubts(
         self, data: ValueType | None, states: Collection[State], transitions: Iterable[Transition]
     ) -> Iterator[Doubt]:
-        """Callbacks that nothing calls, and parameters that nothing provides."""
+        """Outside work of callbacks, callbacks that nothing calls, parameters that nothing provides."""
+        yield from (Doubt(*found, certain=False) for found in dict.fromkeys(self.callbacks.suspicions))
         charts: list[type] = [base for base in self.cls.__mro__ if vars(base).get("states")]
         used = [callback.name.rpartition(".")[2] for callback in self.callbacks.asking]
         wanted = [*self.callbacks.found, *self.work.wanted]
@@ -149,7 +150,7 @@ class ClassReader:
     def _judge(self, chart: Chart, doubts: Iterable[ChartFinding]) -> None:
         """Warn of suspicious parts. The library itself refuses states that lead nowhere, when the class is made."""
         for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked), *doubts):
-            if finding.kind in ("shadowed", "unhandled", "hidden", "doubtful"):
+            if finding.kind in ("left-final", "shadowed", "unhandled", "hidden", "doubtful"):
                 place = str(finding.location or written(self.cls) or "")
                 problem = Problem(finding.what, finding.remedy, place)
                 warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)

@@ -193,7 +193,8 @@ class MachineReader:
     def _doubts(
         self, data: ValueType | None, events: Mapping[str, EventType], transitions: Iterable[Transition]
     ) -> Iterator[Doubt]:
-        """Methods of the model that nothing calls, and parameters that nothing provides."""
+        """Outside work of callbacks, methods of the model that nothing calls, parameters that nothing provides."""
+        yield from (Doubt(*found, certain=False) for found in dict.fromkeys(self.callbacks.suspicions))
         if self.model.cls is not None:
             used = [callback.name.rpartition(".")[2] for callback in self.callbacks.asking]
             wanted = [f"{slot}_{id}" for slot in CONVENTIONS for id in self.library]
