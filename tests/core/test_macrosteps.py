@@ -130,7 +130,7 @@ def test_a_raised_payload_that_does_not_fit_is_the_failure_of_the_callback() -> 
 
     assert str(caught.value) == (
         "Order: raise pay failed while 'go' was taken: InvalidPayload: payload of 'pay' does not fit Payment: expected"
-        " int, got str at $.cents. The machine has not moved. Fix the callback, or give the chart a transition for"
+        " int, got str at $.cents. The machine has not moved. Fix the callback, or give 'idle' a transition for"
         " 'error.execution'."
     )
 
@@ -145,8 +145,7 @@ def test_a_machine_that_never_comes_to_rest_is_stopped() -> None:
 
     assert str(caught.value) == (
         "Order: the macrostep failed while 'go' was taken: it did not end after 1000 microsteps; the last took"
-        " second--always. The machine has not moved. Fix the callback, or give the chart a transition for"
-        " 'error.execution'."
+        " second--always. The machine has not moved. Correct the chart."
     )
 
 
@@ -355,7 +354,7 @@ def test_an_unhandled_failure_says_which_callback_and_why() -> None:
 
     assert str(caught.value) == (
         "Order: open_window failed while 'go' was taken: ValueError: no way. The machine has not moved. Fix the"
-        " callback, or give the chart a transition for 'error.execution'."
+        " callback, or give 'first' a transition for 'error.execution'."
     )
     assert repr(caught.value.__cause__) == "ValueError('no way')"
 
@@ -474,5 +473,5 @@ def test_data_that_no_longer_fits_its_type_is_a_failure_of_the_step() -> None:
 
     assert str(caught.value) == (
         "Order: a callback failed while 'go' was taken: it left data that does not fit Members: expected list, got str"
-        " at $.log. The machine has not moved. Fix the callback, or give the chart a transition for 'error.execution'."
+        " at $.log. The machine has not moved. Correct the chart."
     )

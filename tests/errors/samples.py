@@ -47,7 +47,9 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.MigrationError(**HERE, source="3", to="4", problem="state 'paid' has no place in it."),
     errors.SnapshotUnreadable(**HERE, problem="it is not valid JSON."),
     errors.SecretMissing(**HERE, webhook="stripe", variable="STRIPE_SECRET"),
-    errors.ActionError(**HERE, event="pay", callback="on_pay (order.py:30)", problem="KeyError: 'total'."),
+    errors.ActionError(
+        **HERE, event="pay", callback="on_pay (order.py:30)", problem="KeyError: 'total'.", configuration=("paid",)
+    ),
     errors.UnknownWork(**HERE, work="mial", known=("mail",)),
     errors.NoAnswer(
         **HERE,

@@ -196,7 +196,8 @@ class Macrostep(Working):
         if event.name != ERROR:
             self.enqueue(Event(ERROR, event.payload, Origin.INTERNAL))
         elif event.cause is not None:
-            raise self.action_error(event.payload.source, event.payload.message) from event.cause
+            without = self.index.leaves(self.active)
+            raise self.action_error(event.payload.source, event.payload.message, without) from event.cause
         else:
             self.status = Status.FAILED
             self.failure = event.payload

@@ -7,6 +7,7 @@ on it, and `macrostep` says when.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import cast
 
 from durable_fsm.core.chart import Chart
@@ -125,8 +126,10 @@ class Working:
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught))
 
-    def action_error(self, callback: str, problem: str) -> ActionError:
-        return ActionError(chart=self.chart.name, event=self.event.name, callback=callback, problem=problem)
+    def action_error(self, callback: str, problem: str, without: Iterable[str] = ()) -> ActionError:
+        """The failure of a callback; the states *without* a transition for it were active."""
+        found = {"chart": self.chart.name, "event": self.event.name, "callback": callback, "problem": problem}
+        return ActionError(**found, configuration=tuple(without))
 
 
 def typed(chart: Chart, event: Event) -> Event:

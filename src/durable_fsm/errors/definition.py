@@ -49,19 +49,24 @@ class NotDurable(DefinitionError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ActionError(DurableFSMError):
-    """A callback raised, and no transition took `error.execution`. The original is `__cause__`."""
+    """A callback raised, and no transition took `error.execution`. The original is `__cause__`.
+
+    `configuration` has the states that were active then and have no such transition; it is empty where none would help.
+    """
 
     event: str
     callback: str
     problem: str
-    remedy: str = "Fix the callback, or give the chart a transition for 'error.execution'."
+    configuration: tuple[str, ...] = ()
+    remedy: str = ""
 
     @property
     def what(self) -> str:
-        return (
-            f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
-            f" {self.remedy}"
-        )
+        failed = f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
+        if self.configuration:
+            states = quoted(self.configuration)
+            return f"{failed} Fix the callback, or give {states} a transition for 'error.execution'."
+        return f"{failed} {self.remedy or 'Correct the chart.'}"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
