@@ -81,6 +81,19 @@ def test_an_error_is_json_where_the_answer_would_be(monkeypatch: pytest.MonkeyPa
     }
 
 
+def test_the_facts_of_an_error_are_json_and_not_texts_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejected = errors.EventRejected(**HERE, event="pay", configuration=("cart",), accepted=("checkout",))
+
+    _, shown = invoke(rejected, monkeypatch, "--json")
+
+    assert json.loads(shown)["metadata"] == {
+        "event": "pay",
+        "configuration": ["cart"],
+        "accepted": ["checkout"],
+        "reason": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [

@@ -262,7 +262,7 @@ def test_machines_go_to_another_server(shop: Shop, tmp_path: Path) -> None:
         other.register(shop.served.process.url)
         there = Shop(other, shop.served)
         assert "Kiosk/moved-2: it still has timers." in there.refused("import", str(file), code=1)
-        assert there.done("import", str(file), "--skip") == "1 machines imported, 1 left out.\n"
+        assert there.done("import", str(file), "--skip") == "1 machine imported, 1 left out.\n"
         assert there.json("show", "Kiosk/moved-1")["data"]["owner"] == "Ada"
         assert there.json("history", "Kiosk/moved-1")[-1]["event"] == "lock"
         assert there.json("send", "Kiosk/moved-1", "unlock", '{"owner": "Grace"}')["configuration"] == ["open"]

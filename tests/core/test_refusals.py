@@ -184,7 +184,8 @@ def test_a_validator_rejects_an_event_with_its_own_words() -> None:
         step(CHECKED, Driven(CHECKED).snapshot, Event("pay", "little"))
 
     assert str(caught.value) == (
-        "Order: event 'pay' is not accepted in state 'a'. It is not enough. Accepted now: 'pay'."
+        "Order: event 'pay' is not accepted in state 'a'. It is not enough. Another payload may be accepted. Nothing from"
+        " outside is accepted now."
     )
     assert repr(caught.value.__cause__) == "ValueError('it is not enough')"
 

@@ -87,7 +87,7 @@ def test_a_chart_that_cannot_undo_what_was_done_does_not_take_the_machine_up() -
     assert incompatibility(trip(), done) is None
     assert incompatibility(trip(), stopping) is None
     assert incompatibility(without, done) == (
-        "Activity 'flight' of state 'flight' is to be undone, which the chart no longer can."
+        "Activity 'flight' of state 'flight' can be undone, and the chart no longer says how."
     )
     assert incompatibility(without, stopping) == (
         "Activity 'flight' of state 'flight' is stopping, which the chart no longer has."
@@ -152,7 +152,7 @@ def test_a_migration_that_would_forget_what_was_done_is_refused() -> None:
     with pytest.raises(MigrationError) as caught:
         moved(newer(unable), machine)
 
-    assert caught.value.problem == "activity 'car' of state 'car' is to be undone, which the chart cannot do."
+    assert caught.value.problem == "activity 'car' of state 'car' can be undone, and the chart does not say how."
 
 
 def test_a_migration_that_would_forget_what_is_stopping_is_refused() -> None:

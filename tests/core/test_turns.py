@@ -125,7 +125,9 @@ def test_a_machine_that_cannot_begin_by_itself_says_so(rest: dict[str, object], 
 
 
 def test_an_event_for_a_machine_that_is_not_there_is_refused() -> None:
-    with pytest.raises(NotStarted, match="Order: there is no such machine\\. Start it with 'create'\\."):
+    with pytest.raises(
+        NotStarted, match="Order: there is no such machine\\. Its first event starts it, or 'create'\\."
+    ):
         Turn(chart(DOOR, edge("shut", "push")), None, seed="").take(Event("push"))
 
 

@@ -13,7 +13,7 @@ from durable_fsm.cli.app_arg import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.core.chart import Chart
-from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
+from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem, counted
 from durable_fsm.frontends.locate import AuthorFailed, locate_charts
 from durable_fsm.restate.names import reserved_in
 
@@ -83,13 +83,14 @@ def _reserved(chart: Chart) -> Iterator[Problem]:
 def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above
     problems, warned = one["problems"], one["warnings"]
     if problems:
-        click.echo(f"{one['chart']}: {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+        click.echo(f"{one['chart']}: {counted(len(problems), 'problem')}")
     else:
         click.echo(
-            f"{one['chart']}: {one['states']} states, {one['events']} public events, {one['activities']} activities,"
-            " no problem"
+            f"{one['chart']}: {counted(one['states'], 'state')}, {counted(one['events'], 'public event')},"
+            f" {counted(one['activities'], 'activity')}, no problem"
         )
     for words in problems:
         click.echo(f"  problem: {words}")
+    prefix = f"{one['chart']}: "  # which is above
     for words in warned:
-        click.echo(f"  warning: {words}")
+        click.echo(f"  warning: {words.removeprefix(prefix)}")

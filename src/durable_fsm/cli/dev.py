@@ -21,7 +21,7 @@ from durable_fsm.cli.app_arg import AppTarget, find_app
 from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import INTERRUPTED, LOG_LINES, SERVER, CommandError, as_shown, exit_code_of
 from durable_fsm.cli.interrupts import Interrupted, Interrupts
-from durable_fsm.errors import DefinitionError
+from durable_fsm.errors import DefinitionError, counted
 from durable_fsm.local import native
 from durable_fsm.local.failures import HarnessError, NotObserved
 from durable_fsm.local.process import HOST, ServiceProcess, free_port, port_answers
@@ -300,7 +300,7 @@ def _machines(charts: list[dict[str, Any]]) -> str:  # Any: JSON of `describe`
 
 
 def _count(chart: dict[str, Any]) -> str:  # Any: as above
-    return f"{chart['states']} states, {chart['events']} events"
+    return f"{counted(chart['states'], 'state')}, {counted(chart['events'], 'event')}"
 
 
 def _requests(chart: dict[str, Any], ingress: str) -> Iterator[str]:  # Any: as above

@@ -88,8 +88,16 @@ def as_shown(error: Exception) -> CommandError:
 
     kind = type(error).__name__
     if isinstance(error, DurableFSMError):
-        facts = {"chart": error.chart, "key": error.key} if error.chart else {}
-        return CommandError(str(error), code=exit_code_of(type(error)), kind=kind, **facts)
+        place = {"chart": error.chart, "key": error.key} if error.chart else {}
+        facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
+        metadata = {name: value for name, value in facts.items() if name not in ("chart", "key")}
+        return CommandError(
+            str(error),
+            code=exit_code_of(type(error)),
+            kind=kind,
+            **place,
+            **({"metadata": metadata} if metadata else {}),
+        )
     if isinstance(error, AuthorFailed):
         return CommandError(str(error), code=exit_code_of(DefinitionError), kind=kind)
     if isinstance(error, (TargetNotFound, UnknownChart)):

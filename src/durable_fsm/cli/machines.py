@@ -65,7 +65,7 @@ def _why_not(view: View, states: list[str] | None) -> str:
     if view.status is not Status.RUNNING:
         return f"the machine is {view.status}"
     taken = f"; accepted in {', '.join(dict.fromkeys(states))}" if states else ""
-    return f"not in {', '.join(view.configuration)}{taken}"
+    return f"not accepted in {', '.join(view.configuration)}{taken}"
 
 
 def _title(schema: Json) -> str | None:
@@ -101,14 +101,14 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "failed in": failure.get("machine"),
         "refused": refused.get("message"),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
-        "timers": [f"{one['event']} at {one['due'] or '?'}" for one in view.timers],
+        "timers": [f"{_timer(one)} at {one['due'] or '?'}" for one in view.timers],
         "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
         **_failing(record),
         "machines": [
             f"{one['chart']}/{one['key']}" + (" (failed)" if one.get("failed") else "")
             for one in record.get("machines", ())
         ],
-        "to be undone": [one["id"] for one in record.get("undo", ())],
+        "can be undone": [one["id"] for one in record.get("undo", ())],
         "stopping": [one["id"] for one in record.get("stopping", ())],
         "deferred": [one["event"] for one in record.get("deferred", ())],
         "parked": [_parked(one) for one in record.get("parked", ())],
@@ -120,6 +120,12 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
 def _becomes(view: View) -> str:
     """The machine after its migration, which its next event begins with; version and states are those that are stored."""
     return f"version {view.version}, in {words(list(view.configuration))}, with its next event"
+
+
+def _timer(one: Facts) -> str:
+    """The event of a timer; a deadline is the end of an activity, and no event that happens otherwise."""
+    activity = one["event"].removeprefix("error.invoke.")
+    return one["event"] if one["event"] == activity else f"deadline of '{activity}'"
 
 
 MOST = 10

@@ -17,7 +17,7 @@ from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType
 from durable_fsm.cli.machines import show_receipt
 from durable_fsm.cli.output import console, json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
-from durable_fsm.errors import CallError, DurableFSMError
+from durable_fsm.errors import CallError, DurableFSMError, counted
 
 if TYPE_CHECKING:
     from durable_fsm.admin.inventory import Filter
@@ -126,12 +126,12 @@ def _send_to_many(
             show({"chart": chart, "event": event, "would_send_to": keys}, as_json)
         else:
             more = f", and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-            say(f"Would send '{event}' to {len(keys)} machines of {chart}: {words(keys[:SHOWN])}{more}.")
+            say(f"Would send '{event}' to {counted(len(keys), 'machine')} of {chart}: {words(keys[:SHOWN])}{more}.")
             click.echo("Add --yes to do it.")
         return
     run = run or uuid.uuid4().hex[:12]
     if not as_json:
-        say(f"Run {run}: sending '{event}' to {len(keys)} machines of {chart}.", err=True)
+        say(f"Run {run}: sending '{event}' to {counted(len(keys), 'machine')} of {chart}.", err=True)
     try:
         with calling(connection) as client:
             results = _all(client, chart, event, payload, keys, run)

@@ -15,6 +15,7 @@ from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.values import Json
+from durable_fsm.errors import counted
 from durable_fsm.restate.names import StateKey
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
         finally:
             if output is not None:
                 stream.close()
-    say(f"{written} machines of {chart} written.", err=True)
+    say(f"{counted(written, 'machine')} of {chart} written.", err=True)
     if unreadable:
         problem = f"These machines of {chart} cannot be read, and were left out: {', '.join(sorted(unreadable))}."
         raise CommandError(f"{problem} See durable-fsm doctor.", code=DIFFERS)
@@ -93,7 +94,7 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
     if as_json:
         show({"imported": len(taken), "refused": refused}, as_json)
     else:
-        say(f"{len(taken)} machines imported, {len(refused)} left out.")
+        say(f"{counted(len(taken), 'machine')} imported, {len(refused)} left out.")
 
 
 def _lines(source: IO[str]) -> Iterator[Line]:

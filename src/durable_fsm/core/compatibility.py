@@ -38,7 +38,7 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
     for done in snapshot.undo:
         activity = chart.activities.get(done.id)
         if activity is None or activity.undo is None or done.state not in chart.states:
-            return f"Activity '{done.id}' of state '{done.state}' is to be undone, which the chart no longer can."
+            return f"Activity '{done.id}' of state '{done.state}' can be undone, and the chart no longer says how."
     for stopping in snapshot.stopping:
         if stopping.id not in chart.activities or stopping.state not in chart.states:
             return f"Activity '{stopping.id}' of state '{stopping.state}' is stopping, which the chart no longer has."

@@ -214,7 +214,9 @@ def admit(chart: Chart, event: Event) -> None:
 
 def _rejected(chart: Chart, snapshot: Snapshot, event: Event, *, reason: str) -> EventRejected:
     answers = acceptance_of(chart, snapshot, now=event.at)
-    accepted = tuple(name for name, answer in answers.items() if answer is not Acceptance.NO)
+    if answers.get(event.name) is Acceptance.DEPENDS:
+        reason = f"{reason} Another payload may be accepted.".lstrip()
+    accepted = tuple(name for name, answer in answers.items() if answer is not Acceptance.NO and name != event.name)
     return EventRejected(
         chart=chart.name, event=event.name, configuration=snapshot.configuration, accepted=accepted, reason=reason
     )

@@ -117,7 +117,7 @@ class Turn:
     def machine(self) -> Snapshot:
         """The snapshot, where there must be one."""
         if self.snapshot is None:
-            raise NotStarted(chart=self.chart.name)
+            raise not_started(self.chart)
         return self.snapshot
 
     def saved(self) -> None:
@@ -189,15 +189,11 @@ class Turn:
         """
         if self.snapshot is not None:
             return
-        if self.chart.hosting.create_first:
-            raise NotStarted(chart=self.chart.name)
-        try:
-            self.chart.data.load({} if data is None else data)
-        except TypeRaised as error:
-            raise not_loaded(self.chart, "create", "the data", self.chart.data, error) from error
-        except Misfit as error:
-            remedy = f"Start it with 'create': its data has no defaults ({error.problem} at {error.path})."
-            raise NotStarted(chart=self.chart.name, remedy=remedy) from error
+        fault = None if self.chart.hosting.create_first else _fault_of_defaults(self.chart, data)
+        if isinstance(fault, TypeRaised):
+            raise not_loaded(self.chart, "create", "the data", self.chart.data, fault) from fault
+        if self.chart.hosting.create_first or fault is not None:
+            raise not_started(self.chart) from fault
         self._absorb("create", start(self.chart, data=data, life=life, seed=self._seed, now=self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
@@ -322,3 +318,24 @@ class Turn:
         )
         if activities != machine.activities:
             self.snapshot = changed(machine, activities=activities)
+
+
+def not_started(chart: Chart) -> NotStarted:
+    """The answer where no machine has a key, with the way to start one."""
+    fault = None if chart.hosting.create_first else _fault_of_defaults(chart)
+    if fault is not None:
+        remedy = f"Start it with 'create': its data has no defaults ({fault.problem} at {fault.path})."
+    elif chart.hosting.create_first:
+        remedy = "Start it with 'create'."
+    else:
+        remedy = "Its first event starts it, or 'create'."
+    return NotStarted(chart=chart.name, remedy=remedy)
+
+
+def _fault_of_defaults(chart: Chart, drawn: Json = None) -> Misfit | None:
+    """Why a machine cannot begin with the defaults of its data, of which some may have been *drawn* before."""
+    try:
+        chart.data.load({} if drawn is None else drawn)
+    except Misfit as fault:
+        return fault
+    return None

@@ -327,7 +327,7 @@ class _Translation:
         for done in self.undo:
             activity = self.chart.activities.get(done.id)
             if activity is None or activity.undo is None or done.state not in self.chart.states:
-                problem = f"activity '{done.id}' of state '{done.state}' is to be undone, which the chart cannot do."
+                problem = f"activity '{done.id}' of state '{done.state}' can be undone, and the chart does not say how."
                 raise self.refusal(problem)
         return tuple(done if done.undoing in jobs else changed(done, undoing="") for done in self.undo)
 

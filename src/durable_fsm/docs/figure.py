@@ -15,7 +15,7 @@ from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.exports import to_markdown
 from durable_fsm.diagram.theme import DARK, LIGHT, Theme, css
 from durable_fsm.docs.drawing import folded
-from durable_fsm.errors import DefinitionError
+from durable_fsm.errors import DefinitionError, counted
 from durable_fsm.frontends.locate import TargetNotFound, locate_chart
 
 LIGHT_PAGES = ':root,[data-md-color-scheme="default"],[data-bs-theme="light"],[data-theme="light"]'
@@ -108,7 +108,7 @@ class Drawable:
     @property
     def description(self) -> str:
         """The alternative text of the picture."""
-        return f"State machine {self.chart.name}: {len(self.chart.states) - 1} states"
+        return f"State machine {self.chart.name}: {counted(len(self.chart.states) - 1, 'state')}"
 
 
 def figure(target: str, options: Mapping[str, str]) -> Figure:

@@ -49,6 +49,7 @@ from __future__ import annotations
 
 from durable_fsm.errors.activity import CallbackRejected, CallbackTimeout, CallbackUnreadable, TerminalError
 from durable_fsm.errors.base import DurableFSMError, locate
+from durable_fsm.errors.base import counted as counted  # not public, as `quoted`
 from durable_fsm.errors.base import printable as printable  # not public, as `quoted`
 from durable_fsm.errors.base import quoted as quoted  # not public: every message prints ids with it
 from durable_fsm.errors.client import CallError, NoAnswer, UnexpectedAnswer

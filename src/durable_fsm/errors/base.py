@@ -22,6 +22,13 @@ def quoted(names: Iterable[str]) -> str:
     return printable(", ".join(f"'{name}'" for name in names))
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 machine`, `3 machines`, `2 activities`: a number with its noun, as every message prints them."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class DurableFSMError(Exception):
     """Base of everything durable_fsm raises; `str()` is where, what and what now, in full sentences.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from durable_fsm.errors.base import DurableFSMError, quoted
+from durable_fsm.errors.base import DurableFSMError, counted, quoted
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -90,7 +90,7 @@ class TooManyDeferred(EventError):
     @property
     def what(self) -> str:
         return (
-            f"event '{self.event}' cannot be deferred: {self.waiting} events are deferred already, and the machine has no"
+            f"event '{self.event}' cannot be deferred: {counted(self.waiting, 'event')} {'is' if self.waiting == 1 else 'are'} deferred already, and the machine has no"
             " room for more. Send it again later."
         )
 
@@ -104,7 +104,9 @@ class TooManyWaiting(EventError):
 
     @property
     def what(self) -> str:
-        return f"{self.waiting} callers wait for {self.whom} already, which is the limit. Try again later."
+        wait = "waits" if self.waiting == 1 else "wait"
+        callers = counted(self.waiting, "caller")
+        return f"{callers} {wait} for {self.whom} already, which is the limit. Try again later."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

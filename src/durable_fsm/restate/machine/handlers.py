@@ -18,7 +18,7 @@ from durable_fsm.core.events import Event
 from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, end_of_life
-from durable_fsm.core.turn import Turn
+from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
@@ -178,7 +178,7 @@ class MachineHandlers(HostedChart):
         """The machine, and why no chart here can upgrade it; or from which version the next transaction upgrades it."""
         stored = StoredMachine.decode_any_version(self.chart, text)
         if stored.machine is None:
-            raise errors.NotStarted(chart=self.name)
+            raise not_started(self.chart)
         try:
             upgraded = StoredMachine.decode(self.chart, text)
         except (errors.VersionError, errors.MigrationError) as error:

@@ -21,6 +21,7 @@ from durable_fsm.core.codec import members_of, snapshot_from_text
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.turn import not_started
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
@@ -73,7 +74,7 @@ async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMa
     text: bytes | None = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
     stored = StoredMachine.decode(chart, text)
     if stored.machine is None:
-        raise errors.NotStarted(chart=chart.name)
+        raise not_started(chart)
     return stored, stored.machine
 
 

@@ -118,7 +118,9 @@ def saved(before: Snapshot | None, taken: Sequence[Taken], after: Snapshot) -> N
         if one.note:
             facts["note"] = redaction.cleaned(one.note)
         outcome = "" if one.outcome == Outcome.TAKEN else f" {one.outcome}"
-        message = f"'{one.event}'{outcome}: {_names(left)} → {_names(one.configuration)}"
+        after_it = _names(one.configuration)
+        way = f"still in {after_it}" if left == one.configuration else f"{_names(left)} → {after_it}"
+        message = f"'{one.event}'{outcome}: {way}"
         facts |= {"before": list(left), "after": list(one.configuration)}
         _report(level, one.outcome, message, span=True, counter=tracing.EVENTS, **facts)
         left = one.configuration
@@ -161,7 +163,7 @@ def refused(invocation: Invocation, error: RestateTerminalError) -> None:
         rejected(invocation.event, error.message, error.status_code, error=kind)
         return
     facts: dict[str, Any] = {"handler": invocation.handler, "error": kind, "status": error.status_code}
-    _report(logging.DEBUG, "refused", f"{invocation.handler} refused: {error.message}", **facts)
+    _report(logging.DEBUG, "refused", f"{invocation.handler} refused: {_bare(invocation, error.message)}", **facts)
 
 
 @_harmless
@@ -283,7 +285,7 @@ def _report(
     facts = {"kind": kind, "chart": chart.name, "key": invocation.key, **facts, "invocation": invocation.id}
     if log.isEnabledFor(level):
         facts["duration_ms"] = round((time.time_ns() - invocation.began) / 1_000_000, 3)
-        text = f"{chart.name}/{invocation.key}: {message}"
+        text = f"{chart.name}/{invocation.key}: {_bare(invocation, message)}"
         # Not log.log(): it looks for the line of the caller, which is always this one.
         record = logging.getLogRecordFactory()(LOGGER, level, __file__, 0, text, (), trace, kind)
         vars(record).update(facts)
@@ -294,6 +296,11 @@ def _report(
         problem = redaction.clean(message) if level >= logging.WARNING else None
         name = f"{chart.name} {_known(chart, facts)}"
         tracing.span(name, _attributes(facts), began=invocation.began, problem=problem)
+
+
+def _bare(invocation: Invocation, message: str) -> str:
+    """The message of an error without the place, with which every line of the log begins."""
+    return message.removeprefix(f"{invocation.chart.name}/{invocation.key}: ")
 
 
 def _labels(chart: Chart, facts: dict[str, Any]) -> dict[str, str]:

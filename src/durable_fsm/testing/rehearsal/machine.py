@@ -28,9 +28,9 @@ from durable_fsm.core.messages import ChildEnd, Message, Parent, route
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.step import end_of_life
-from durable_fsm.core.turn import Turn
+from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.errors import DurableFSMError, EventRejected, Gone, NotStarted, locate, quoted
+from durable_fsm.errors import DurableFSMError, EventRejected, Gone, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.world import World
 
@@ -82,7 +82,8 @@ class RehearsedMachine:
         """The machine as it is stored."""
         if self.stored is None:
             self._refuse_gone()
-            raise NotStarted(chart=self.chart.name, key=self.key)
+            with locate(self.key):
+                raise not_started(self.chart)
         return snapshot_from_json(self.chart, json.loads(self.stored))
 
     def restore(self, record: Mapping[str, Any]) -> None:
