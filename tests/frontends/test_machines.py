@@ -386,8 +386,10 @@ def test_children_are_served_beside_their_parent_each_once() -> None:
 
     assert [service.name for service in services(one, one, Letter)] == [
         "Desk",
+        "Desk.relay",
         "Desk.history",
         "Letter",
+        "Letter.relay",
         "Letter.history",
     ]
 

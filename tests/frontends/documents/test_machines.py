@@ -75,7 +75,14 @@ def test_a_machine_that_was_left_hears_nothing_and_is_not_heard(tmp_path: Path) 
 def test_a_machine_inside_a_document_is_hosted_beside_its_parent(tmp_path: Path) -> None:
     hosted = services(chart_from(written(tmp_path, "shop.scxml", SHOP)))
 
-    assert [service.name for service in hosted] == ["shop", "shop.history", "till", "till.history"]
+    assert [service.name for service in hosted] == [
+        "shop",
+        "shop.relay",
+        "shop.history",
+        "till",
+        "till.relay",
+        "till.history",
+    ]
 
 
 def test_a_machine_that_is_only_known_when_it_begins_has_no_host(tmp_path: Path) -> None:
@@ -90,4 +97,4 @@ def test_a_machine_that_is_only_known_when_it_begins_has_no_host(tmp_path: Path)
 def test_a_document_without_machines_is_hosted(tmp_path: Path) -> None:
     hosted = services(chart_from(written(tmp_path, "lamp.scxml", LAMP)))
 
-    assert [service.name for service in hosted] == ["lamp", "lamp.history"]
+    assert [service.name for service in hosted] == ["lamp", "lamp.relay", "lamp.history"]
