@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_fsm.core.codec import (
+    MAX_DEPTH,
     canonical,
     failure_from_json,
     failure_to_json,
@@ -102,7 +103,9 @@ def test_a_value_has_one_plain_form(value: object, expected: Json) -> None:
         ({True: 1}, "True cannot be the name of a JSON member"),
         ({(1, 2): 1}, "(1, 2) cannot be the name of a JSON member"),
         ({1: "a", "1": "b"}, "two members would have the name '1'"),
-        ([{"deep": object()}], "object has no form in JSON"),
+        ([{"deep": object()}], "object has no form in JSON at $[0].deep"),
+        ({"a": [1.5, (float("inf"),)]}, "inf has no form in JSON at $.a[1][0]"),
+        ({"a": {float("nan"), 1.0}}, "nan has no form in JSON at $.a"),
     ],
 )
 def test_what_has_no_plain_form_is_refused(value: object, problem: str) -> None:
@@ -110,6 +113,31 @@ def test_what_has_no_plain_form_is_refused(value: object, problem: str) -> None:
         plain(value)
 
     assert str(caught.value) == problem
+
+
+class Ratio(float):
+    pass
+
+
+def nested(levels: int, inner: object = 1.5) -> object:
+    return inner if levels == 0 else [nested(levels - 1, inner)] if levels % 2 else {"a": nested(levels - 1, inner)}
+
+
+@pytest.mark.parametrize("inner", [1, 1.5, Ratio(2), Colour.RED, (), Point(1)], ids=repr)
+def test_a_value_may_be_nested_so_deep_and_not_deeper(inner: object) -> None:
+    own = 2 if isinstance(inner, Point) else 1 if inner == () else 0
+
+    assert plain(nested(MAX_DEPTH - own, inner)) is not None
+    with pytest.raises(TypeError, match=r"^it is nested more than 100 levels deep$"):
+        plain(nested(MAX_DEPTH - own + 1, inner))
+
+
+def test_a_value_that_contains_itself_is_nested_too_deep() -> None:
+    value: list[object] = [1]
+    value.append({"again": value})
+
+    with pytest.raises(TypeError, match=r"^it is nested more than 100 levels deep$"):
+        plain(value)
 
 
 def test_the_text_is_sorted_short_and_readable() -> None:

@@ -152,3 +152,63 @@ class Plainly(StateChart):
 
     def on_place(self) -> str:
         return self.number
+
+
+# ── values that are nested too deeply, or that JSON cannot express ────────────────────────────────────────────────────
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class Order(BaseModel):
+    levels: int = 0
+    left: Any = None
+    told: str = ""
+
+
+async def dig(ctx: ActivityContext, data: Order) -> Any:
+    return nested(data.levels)
+
+
+class Mine(StateChart[Order]):
+    """Digs as deep as it is told: an activity returns it, or a callback sends, replies or keeps it."""
+
+    idle = State(initial=True)
+    digging = State(invoke=activity(dig))
+    found, failed = State(), State()
+    over = State(final=True)
+
+    dig = event(idle.to(digging), int)
+    done_invoke_digging = digging.to(found)
+    error_execution = digging.to(failed) | idle.to.itself(internal=True)
+    error_invoke_digging = digging.to(failed)
+    keep = event(idle.to.itself(internal=True), int)
+    answer = event(idle.to.itself(internal=True), int)
+    post = event(idle.to.itself(internal=True), int)
+    lose = event(idle.to.itself(internal=True), str)
+    close = found.to(over) | failed.to(over)
+
+    def on_dig(self, data: Order, payload: int) -> None:
+        data.levels = payload
+
+    def on_error_invoke_digging(self, data: Order, error: Any) -> None:
+        data.told = error.message
+
+    def on_error_execution(self, data: Order, error: Any) -> None:
+        data.told = str(error)
+
+    def on_keep(self, data: Order, payload: int) -> None:
+        data.left = nested(payload)
+
+    def on_answer(self, payload: int) -> Any:
+        return nested(payload)
+
+    def on_post(self, payload: int, effects: Effects) -> None:
+        effects.send("keep", nested(payload), to=("Mine", "another"))
+
+    def on_lose(self, data: Order, payload: str) -> None:
+        data.left = {"numbers": [1.5, float(payload)]}

@@ -14,8 +14,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from durable_fsm.core.codec import MAX_DEPTH
 from durable_fsm.restate.http.errors import STATUS
-from durable_fsm.restate.http.requests import MAX_DEPTH, MAX_INPUT
+from durable_fsm.restate.http.requests import MAX_INPUT
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host

@@ -131,3 +131,52 @@ def test_a_drawn_default_costs_one_entry_of_the_journal_and_other_values_none(ho
 
     assert host.journal(drawn.headers["x-restate-id"]) == ["Input", "GetEagerState", "Run", "SetState", "Output"]
     assert host.journal(given.headers["x-restate-id"]) == ["Input", "GetEagerState", "SetState", "Output"]
+
+
+# ── nested too deeply, and numbers that JSON cannot express ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("levels", [101, 220, 400, 2_000])
+def test_a_result_that_is_nested_too_deep_is_a_failure_of_its_activity(host: Host, levels: int) -> None:
+    mine = host.key("mine")
+
+    host.receipt("Mine", mine, "dig", levels)
+
+    told = host.wait_in("Mine", mine, "failed")["data"]["told"]
+    assert told == "the result cannot be written as JSON: it is nested more than 100 levels deep."
+
+
+def test_a_result_that_is_nested_as_deep_as_it_may_arrives(host: Host) -> None:
+    mine = host.key("mine")
+
+    host.receipt("Mine", mine, "dig", 100)
+
+    assert host.wait_in("Mine", mine, "found")["data"]["levels"] == 100
+
+
+@pytest.mark.parametrize("event", ["answer", "post", "keep"])
+@pytest.mark.parametrize("levels", [250, 2_000])
+def test_a_callback_that_makes_something_nested_too_deep_is_told(host: Host, event: str, levels: int) -> None:
+    mine = host.key("mine")
+    host.receipt("Mine", mine, "create")
+    before = host.stored("Mine", mine)
+
+    answer = host.post("Mine", mine, event, levels)
+
+    if event == "keep":
+        assert (answer.status_code, host.stored("Mine", mine)) == (500, before)
+        assert "ActionError" in answer.text
+    else:
+        assert host.snapshot("Mine", mine)["data"]["told"].endswith("it is nested more than 100 levels deep")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_json_cannot_express_is_refused_with_its_path(host: Host, number: str) -> None:
+    mine = host.key("mine")
+    host.receipt("Mine", mine, "create")
+
+    refused = host.post("Mine", mine, "lose", number)
+
+    assert refused.status_code == 500
+    assert f"{number} has no form in JSON at $.left.numbers[1]" in refused.text
+    assert host.snapshot("Mine", mine)["data"]["left"] is None

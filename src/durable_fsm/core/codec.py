@@ -7,13 +7,14 @@ platform that replays a step compares them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from math import isfinite
 from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
@@ -31,6 +32,11 @@ MILLISECOND = timedelta(milliseconds=1)
 
 S = TypeVar("S", bound=Snapshot)
 
+MAX_DEPTH = 100
+"""Deepest nesting of a value; what reads and writes it is recursive, and would fail at a depth of its own."""
+
+TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+
 SCALARS = frozenset((str, int, bool, type(None)))
 
 
@@ -40,30 +46,44 @@ def plain(value: object) -> Json:
     Durations become seconds.
 
     Raises:
-        TypeError: something in it has no form in JSON.
+        TypeError: something in it has no form in JSON, or it is nested more than `MAX_DEPTH` levels deep.
     """
+    if type(value) in SCALARS:
+        return cast("Json", value)
+    try:
+        return _plain(value, MAX_DEPTH)
+    except TypeError as error:
+        path = _place_of_fault(value)
+        if path == "$":
+            raise
+        raise TypeError(f"{error} at {path}") from error
+
+
+def _plain(value: object, levels: int) -> Json:
     kind = type(value)
     if kind in SCALARS:
         return cast("Json", value)
     if kind is dict:
-        return _plain_members(cast("dict[object, object]", value))
+        return _plain_members(cast("dict[object, object]", value), levels)
     if kind is list:
-        return [plain(item) for item in cast("list[object]", value)]
+        return _plain_items(cast("list[object]", value), levels)
+    if kind is float and isfinite(cast("float", value)):
+        return cast("float", value)
     match value:
         case Enum():
-            return plain(value.value)
+            return _plain(value.value, levels)
         case None | bool() | int() | str():
             return value
         case float():
-            if value != value or value in (float("inf"), float("-inf")):
+            if not isfinite(value):
                 raise TypeError(f"{value} has no form in JSON")
             return value
         case Mapping():
-            return _plain_members(cast("Mapping[object, object]", value))
+            return _plain_members(cast("Mapping[object, object]", value), levels)
         case list() | tuple():
-            return [plain(item) for item in cast("list[object]", value)]
+            return _plain_items(cast("Iterable[object]", value), levels)
         case AbstractSet():
-            return sorted((plain(item) for item in cast("AbstractSet[object]", value)), key=canonical)
+            return sorted(_plain_items(cast("AbstractSet[object]", value), levels), key=canonical)
         case datetime() | date() | time():
             return value.isoformat()
         case timedelta():
@@ -71,16 +91,24 @@ def plain(value: object) -> Json:
         case UUID() | Decimal() | PurePath():
             return str(value)
         case _:
-            return _plain_object(value)
+            return _plain(_parts_of(value), levels)
 
 
-def _plain_members(members: Mapping[object, object]) -> dict[str, Json]:
+def _plain_items(items: Iterable[object], levels: int) -> list[Json]:
+    if levels == 0:
+        raise TypeError(TOO_DEEP)
+    return [_plain(item, levels - 1) for item in items]
+
+
+def _plain_members(members: Mapping[object, object], levels: int) -> dict[str, Json]:
+    if levels == 0:
+        raise TypeError(TOO_DEEP)
     record: dict[str, Json] = {}
     for key, member in members.items():
         name = key if type(key) is str else _name(key)
         if name in record:
             raise TypeError(f"two members would have the name '{name}'")
-        record[name] = plain(member)
+        record[name] = _plain(member, levels - 1)
     return record
 
 
@@ -93,15 +121,31 @@ def _name(name: object) -> str:
     return str(plain_name)
 
 
-def _plain_object(value: object) -> Json:
+def _parts_of(value: object) -> dict[str, object]:
+    """The members of an object, as they are."""
     if isinstance(value, msgspec.Struct):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: getattr(value, name) for name in value.__struct_fields__}
     dump = getattr(value, "model_dump", None)  # pydantic's protocol, met without importing it
     if callable(dump):
-        return plain(dump(by_alias=True))
+        return cast("dict[str, object]", dump(by_alias=True))
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: getattr(value, item.name) for item in fields(value)}
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _place_of_fault(value: object, path: str = "$") -> str:
+    """The path of the first part without a form in JSON; for a value that is nested too deeply, its own."""
+    parts: list[tuple[str, object]] = []
+    if isinstance(value, Mapping):
+        parts = [(f".{name}", member) for name, member in cast("Mapping[object, object]", value).items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"[{place}]", item) for place, item in enumerate(cast("list[object]", value))]
+    for step, part in parts:
+        try:
+            _plain(part, MAX_DEPTH)
+        except TypeError as error:
+            return "$" if str(error) == TOO_DEEP else _place_of_fault(part, f"{path}{step}")
+    return path
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

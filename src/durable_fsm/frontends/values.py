@@ -16,7 +16,7 @@ from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, Valid
 from pydantic_core import PydanticSerializationError, to_json
 
 from durable_fsm.core.author_code import ANYTHING, named, words_of
-from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
+from durable_fsm.core.codec import MAX_DEPTH, TOO_DEEP, canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Completed, Json, Misfit, TypeRaised
 from durable_fsm.frontends.checks.purity import faults
@@ -164,13 +164,8 @@ class Plain:
         return value
 
     def dump(self, value: object) -> dict[str, Json]:
-        dumped: dict[str, Json] = {}
-        for name, item in sorted(data_of(value, self.services).items()):
-            try:
-                dumped[name] = native(item, f"$.{name}")
-            except RecursionError as error:
-                raise Misfit("it is nested too deeply to be stored", f"$.{name}") from error
-        return dumped
+        kept = sorted(data_of(value, self.services).items())
+        return {name: native(item, f"$.{name}") for name, item in kept}
 
     def completed(self, given: Json) -> Completed | None:
         known = given if isinstance(given, dict) else {}
@@ -351,13 +346,15 @@ def _sorted_like(value: object, dumped: Json) -> Json:
 SET, TUPLE, FAILURE, MEMBER = "$set", "$tuple", "$failure", "$enum"
 
 
-def native(value: object, path: str = "$") -> Json:
+def native(value: object, path: str = "$", levels: int = MAX_DEPTH) -> Json:
     """Plain JSON that `revived` brings back: sets, tuples, failures and members of enumerations say what they are.
 
     Raises:
         Misfit: something in it needs a declared type to come back as it was.
     """
     kind = type(value).__name__
+    if levels < 0:
+        raise Misfit(TOO_DEEP, re.split(r"(?<=\w)[.\[]", path, maxsplit=1)[0])
     match value:
         case Enum():
             if member_at(name := f"{type(value).__module__}:{type(value).__qualname__}.{value.name}") is not value:
@@ -365,13 +362,14 @@ def native(value: object, path: str = "$") -> Json:
             return {MEMBER: name}
         case None | bool() | int() | str() | float():
             if type(value) in (type(None), bool, int, str, float):
+                refuse_no_numbers(value, path)
                 return plain(value)
         case list():
-            return _items(cast("list[object]", value), path)
+            return _items(cast("list[object]", value), path, levels)
         case tuple() if kind == "tuple":
-            return {TUPLE: _items(cast("tuple[object, ...]", value), path)}
+            return {TUPLE: _items(cast("tuple[object, ...]", value), path, levels)}
         case set():
-            return {SET: sorted(_items(cast("set[object]", value), path), key=canonical)}
+            return {SET: sorted(_items(cast("set[object]", value), path, levels), key=canonical)}
         case Failure():
             return {FAILURE: cast("Json", failure_to_json(value))}
         case BaseException():
@@ -379,7 +377,7 @@ def native(value: object, path: str = "$") -> Json:
         case dict():
             members = cast("dict[object, object]", value)
             if all(isinstance(name, str) for name in members) and not members.keys() & {SET, TUPLE, FAILURE, MEMBER}:
-                return {cast("str", name): native(item, f"{path}.{name}") for name, item in members.items()}
+                return {cast("str", name): native(item, f"{path}.{name}", levels - 1) for name, item in members.items()}
         case _:
             pass
     raise Misfit(f"a {kind} would not come back as it was; declare a data type for it", path)
@@ -394,8 +392,8 @@ def member_at(name: str) -> Enum | None:
     return found if isinstance(found, Enum) else None
 
 
-def _items(values: Iterable[object], path: str) -> list[Json]:
-    return [native(item, f"{path}[{place}]") for place, item in enumerate(values)]
+def _items(values: Iterable[object], path: str, levels: int) -> list[Json]:
+    return [native(item, f"{path}[{place}]", levels - 1) for place, item in enumerate(values)]
 
 
 def revived(stored: Json) -> Any:  # Any: whatever was stored

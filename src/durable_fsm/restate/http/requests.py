@@ -20,7 +20,7 @@ from restate.serde import BytesSerde
 
 from durable_fsm import errors
 from durable_fsm.core.chart import ROOT, Chart
-from durable_fsm.core.codec import canonical
+from durable_fsm.core.codec import MAX_DEPTH, TOO_DEEP, canonical
 from durable_fsm.core.condition import MOST as MOST_CONDITIONS
 from durable_fsm.core.condition import fault_in
 from durable_fsm.core.durations import duration_of
@@ -36,9 +36,6 @@ from durable_fsm.restate.observability import redaction
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""
-
-MAX_DEPTH = 100
-"""Deepest nesting of a request body; what reads and writes it is recursive, and would fail at a depth of its own."""
 
 MAX_SNAPSHOT = 16 * 1024 * 1024
 """Longest snapshot in bytes; beyond 32 MiB the platform would retry for ever and the key would be blocked."""
@@ -91,7 +88,7 @@ def read(chart: str, handler: str, body: bytes) -> Json:
         problem = "it contains an unpaired surrogate escape."
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
     except RecursionError as error:
-        problem = f"it is nested more than {MAX_DEPTH} levels deep."
+        problem = f"{TOO_DEEP}."
         raise errors.MalformedInput(chart=chart, handler=handler, problem=problem) from error
     except ValueError as error:
         raise errors.MalformedInput(chart=chart, handler=handler, problem=f"{error}.") from error
