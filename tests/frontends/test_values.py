@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, field_validator, model_validator
-from statemachine import State, StateChart
 
-from durable_fsm import DefinitionError, chart_from
 from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.frontends import values
 from durable_fsm.frontends.values import Plain, Typed
@@ -104,23 +100,3 @@ def test_a_class_that_cannot_be_made_any_more_has_failed() -> None:
 
     with pytest.raises(TypeRaised, match="SystemExit: 2"):
         Plain(make, "Bag").load({})
-
-
-def test_every_attribute_that_init_sets_and_that_cannot_be_stored_is_named_at_once() -> None:
-    class Busy(StateChart):
-        a = State(initial=True)
-        go = a.to.itself()
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self.lock = threading.Lock()
-            self.count = 0
-            self.amounts = {"total": Decimal(1)}
-            super().__init__(*args, **kwargs)
-
-    with pytest.raises(DefinitionError) as refused:
-        chart_from(Busy)
-
-    amounts, lock = (problem.what for problem in refused.value.problems)
-    assert amounts.startswith("attribute 'amounts' cannot be stored as JSON: a Decimal would not come back as it was;")
-    assert amounts.endswith("at $.amounts.total.")
-    assert lock.startswith("attribute 'lock' cannot be stored as JSON: a lock would not come back as it was;")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from durable_fsm import errors
-from durable_fsm.core import address, fan_out, step
+from durable_fsm.core import address, codec, durations, fan_out, step
 from durable_fsm.core.values import Json
 from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
@@ -35,7 +35,9 @@ def test_the_table_of_limits_says_what_holds() -> None:
 
     assert dict(rows) == {
         "a request": f"{requests.MAX_INPUT // mib} MiB",
-        "its nesting": f"{requests.MAX_DEPTH} levels",
+        "its nesting": f"{codec.MAX_DEPTH} levels",
+        "the nesting of a result, a message, a reply, an attribute": f"{codec.MAX_DEPTH} levels",
+        "a timer, a delay, a sleep or a timeout that data or a payload chooses": f"{durations.LONGEST_DELAY.days:,} days",
         "the name of an event": f"{requests.MAX_NAME} characters",
         "a key, in the path of a request": f"{address.LONGEST_KEY:,} bytes",
         "a key that a decoder, a key function or a callback chooses": f"{address.LONGEST_KEY:,} bytes",

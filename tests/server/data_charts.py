@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Effects, activity, after, defer, event, machine
+from durable_fsm import ActivityContext, Effects, activity, after, at, defer, event, machine
 
 
 class Pet(BaseModel):
@@ -212,3 +212,45 @@ class Mine(StateChart[Order]):
 
     def on_lose(self, data: Order, payload: str) -> None:
         data.left = {"numbers": [1.5, float(payload)]}
+
+
+# ── times that come from clients ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Times(BaseModel):
+    seconds: float = 0
+    instant: datetime | None = None
+    told: str = ""
+
+
+def so_long(data: Times) -> timedelta:
+    return timedelta(seconds=data.seconds)
+
+
+def then(data: Times) -> datetime | None:
+    return data.instant
+
+
+class Vigil(StateChart[Times]):
+    """A client chooses how long it waits, and until when."""
+
+    idle = State(initial=True)
+    waiting = State()
+    until = State()
+    over = State(final=True)
+
+    wait = event(idle.to(waiting), float)
+    wait_until = event(idle.to(until), datetime)
+    remind = event(idle.to.itself(internal=True), float)
+    ring = after(so_long, waiting.to(over))
+    ring_then = at(then, until.to(over))
+    reminded = event(idle.to(over), public=False)
+
+    def on_wait(self, data: Times, payload: float) -> None:
+        data.seconds = payload
+
+    def on_wait_until(self, data: Times, payload: datetime) -> None:
+        data.instant = payload
+
+    def on_remind(self, payload: float, effects: Effects) -> None:
+        effects.send("reminded", after=timedelta(seconds=payload))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,3 +181,58 @@ def test_a_number_that_json_cannot_express_is_refused_with_its_path(host: Host, 
     assert refused.status_code == 500
     assert f"{number} has no form in JSON at $.left.numbers[1]" in refused.text
     assert host.snapshot("Mine", mine)["data"]["left"] is None
+
+
+# ── times that come from clients ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("event", "chosen", "told"),
+    [
+        ("wait", 8e12, "timer 'ring' is 92592592 days, longer than any timer can be; use 36525 or less"),
+        ("remind", 8e12, "after= of 'reminded' is 92592592 days, longer than any timer can be; use 36525 or less"),
+        ("wait", 8e20, "OverflowError"),
+        ("wait_until", "9999-12-31T23:59:59.999999-11:00", "later than any timer can be; use 9999-01-01 or earlier"),
+        ("wait_until", "9999-12-31T00:00:00Z", "later than any timer can be; use 9999-01-01 or earlier"),
+        ("wait_until", "2030-01-01T00:00:00", "an instant needs a time zone"),
+    ],
+)
+def test_a_time_beyond_what_a_timer_can_be_is_refused_and_named(
+    host: Host, event: str, chosen: object, told: str
+) -> None:
+    vigil = host.key("vigil")
+    host.receipt("Vigil", vigil, "create")
+    before = host.stored("Vigil", vigil)
+
+    refused = host.post("Vigil", vigil, event, chosen)
+
+    assert (refused.status_code, told in refused.text) == (500, True), refused.text
+    assert host.stored("Vigil", vigil) == before
+
+
+@pytest.mark.parametrize(
+    ("event", "chosen"),
+    [("wait", 36_525 * 86_400), ("wait", -5e9), ("remind", 3e9), ("wait_until", "9998-12-31T00:00:00Z")],
+)
+def test_a_time_that_a_timer_can_be_is_taken_and_shown(host: Host, event: str, chosen: object) -> None:
+    vigil = host.key("vigil")
+
+    host.receipt("Vigil", vigil, event, chosen)
+
+    timers = host.snapshot("Vigil", vigil)["timers"]
+    assert all(timer["due"][:2] in ("20", "21", "99") for timer in timers)
+
+
+def test_a_timer_without_a_date_that_an_earlier_build_took_is_shown_and_leaves(host: Host) -> None:
+    vigil = host.key("vigil")
+    host.receipt("Vigil", vigil, "remind", 60)
+    record = json.loads(host.stored("Vigil", vigil)["snapshot"])
+    (timer,) = record["timers"]
+    timer["after_ms"] = 8 * 10**15
+    record["due"] = {timer["token"]: 8 * 10**15}
+    host.put("Vigil", vigil, json.dumps(record))
+
+    (shown,) = host.snapshot("Vigil", vigil)["timers"]
+
+    assert shown["due"] == "9999-01-01T00:00:00.000+00:00"
+    assert host.receipt("Vigil", vigil, "wait", 60)["configuration"] == ["waiting"]

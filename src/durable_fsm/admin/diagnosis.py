@@ -13,6 +13,7 @@ from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unre
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
 from durable_fsm.admin.waiting_letters import waiting_letters
+from durable_fsm.core.durations import instant_of
 from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.machine.deliveries import ParkedDelivery
 
@@ -118,7 +119,7 @@ def _overdue(machine: MachineRow, now: datetime) -> list[str]:
     if machine.stored is None:
         return []
     due = machine.stored.due
-    late = {token for token, at in due.items() if now - datetime.fromtimestamp(at / 1_000, UTC) > OVERDUE}
+    late = {token for token, at in due.items() if now - instant_of(at) > OVERDUE}
     return [timer.event for timer in machine.stored.timers if timer.token in late]
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import instant_of
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.errors import SnapshotUnreadable, quoted
@@ -207,7 +208,7 @@ def _last_change(stored: StoredRecord) -> datetime | None:
         at = loads(bytes(stored.log.tail[-1]))["at"] if stored.log is not None else None
         if isinstance(at, str):
             return datetime.fromisoformat(at)  # an earlier build wrote texts
-        return None if at is None else datetime.fromtimestamp(at / 1_000, UTC)
+        return None if at is None else instant_of(at)
     except (LookupError, TypeError, ValueError, ArithmeticError, OSError):
         return None
 

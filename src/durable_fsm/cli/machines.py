@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
 from durable_fsm.cli.output import json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.core.durations import instant_of
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
 from durable_fsm.frontends.locate import locate_chart
@@ -205,7 +206,7 @@ def _row(entry: Entry) -> Facts:
 
 
 def _instant(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
+    return instant_of(milliseconds).isoformat(timespec="milliseconds")
 
 
 @click.command("watch")

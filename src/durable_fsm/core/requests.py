@@ -8,6 +8,7 @@ from durable_fsm.core import invocation, timers
 from durable_fsm.core.address import Receiver, is_address, written
 from durable_fsm.core.chart import Unexpected
 from durable_fsm.core.codec import milliseconds, plain
+from durable_fsm.core.durations import bounded
 from durable_fsm.core.effects import PARENT, Post, Reply
 from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
 from durable_fsm.core.scope import NOW
@@ -28,7 +29,7 @@ class Requests:
     ) -> None:
         machine = self._machine
         content = plain(payload)
-        delay = milliseconds(max(after, NOW))
+        delay = milliseconds(max(bounded(after, f"after= of '{event}'"), NOW))
         if to is None or to == f"#_scxml_{machine.before.session}":
             if machine.chart.policies.unexpected is Unexpected.REJECT and not machine.index.knows(event):
                 raise UnknownEvent(chart=machine.chart.name, event=event, known=tuple(sorted(machine.chart.events)))

@@ -6,11 +6,12 @@ forget it. A token that the snapshot no longer lists is stale, so a cancel that 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from durable_fsm.core.callbacks import attempt
 from durable_fsm.core.chart import Activity, Timer
 from durable_fsm.core.codec import milliseconds
+from durable_fsm.core.durations import bounded, instant_in_utc
 from durable_fsm.core.effects import Cancel, Post, Send
 from durable_fsm.core.events import Origin
 from durable_fsm.core.scope import NOW
@@ -38,20 +39,21 @@ def start(machine: Working, state: str, timer: Timer) -> None:
     moment: timedelta | datetime | None = timer.after
     if timer.when is not None:
         machine.scope.state = machine.index.states[state]
-        moment = attempt(machine, timer.when, _moment)
+        moment = attempt(machine, timer.when, lambda value: _moment(value, f"timer '{timer.event}'"))
     if isinstance(moment, datetime):
-        at = moment.astimezone(UTC).isoformat()
-        arm(machine, PendingSend(machine.token(), timer.event, 0, state, at_text=at))
+        arm(machine, PendingSend(machine.token(), timer.event, 0, state, at_text=moment.isoformat()))
     elif moment is not None:
         arm(machine, PendingSend(machine.token(), timer.event, milliseconds(max(moment, NOW)), state))
 
 
-def _moment(value: object) -> timedelta | datetime | None:
+def _moment(value: object, what: str) -> timedelta | datetime | None:
     """The result of a computed timer, checked."""
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError("an instant needs a time zone: datetime(..., tzinfo=UTC)")
-    if value is None or isinstance(value, timedelta | datetime):
-        return value
+    if isinstance(value, datetime):
+        return instant_in_utc(value, what)
+    if isinstance(value, timedelta):
+        return bounded(value, what)
+    if value is None:
+        return None
     raise TypeError(f"expected a timedelta, a datetime or None, got {type(value).__name__}")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack
 
 from durable_fsm.core.calls import checked, require
 from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Retry, Undo
-from durable_fsm.core.durations import LONGEST_DELAY
+from durable_fsm.core.durations import bounded
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
 
@@ -106,13 +106,7 @@ def gone(ttl: timedelta) -> AfterEnd:
 def _not_negative(ttl: timedelta) -> timedelta:
     if ttl < timedelta(0):
         raise ValueError(f"nothing can be deleted {ttl} after its end; use timedelta(0) or more")
-    return _bounded("ttl", ttl)
-
-
-def _bounded(name: str, given: timedelta) -> timedelta:
-    if given > LONGEST_DELAY:
-        raise ValueError(f"{name} is {given.days} days, longer than any timer can be; use {LONGEST_DELAY.days} or less")
-    return given
+    return bounded(ttl, "ttl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +203,7 @@ def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[Non
     if isinstance(delay, timedelta) and delay < timedelta(0):
         raise ValueError(f"a timer of {delay} would be over before it starts; use timedelta(0) or more")
     if isinstance(delay, timedelta):
-        _bounded("delay", delay)
+        bounded(delay, "delay")
     return cast("EventOf[None]", _declare(transitions, declaration))
 
 
@@ -348,7 +342,7 @@ def activity(
         raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
     for name, time in (("timeout", timeout), ("deadline", deadline)):
         if time is not None:
-            _bounded(name, time)
+            bounded(time, name)
     if undo is None and (undo_first or undo_retry != Retry()):
         raise ValueError("undo_first and undo_retry need undo=: give it, or leave them out")
     for name, most in (("limit", limit), ("at_once", at_once)):
@@ -393,7 +387,7 @@ def undo_all(
         deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
     """
     if deadline is not None:
-        _bounded("deadline", deadline)
+        bounded(deadline, "deadline")
     work = Activity(id or "", "undo_all", _undo_all, exclusive=exclusive, deadline=deadline)
     return ActivityOf(work, undoes=state)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+
+from durable_fsm.core.durations import instant_of
 
 
 def now() -> int:
@@ -13,4 +14,4 @@ def now() -> int:
 
 def instant(at: int) -> str:
     """As people read it: `2030-01-01T12:00:00.000+00:00`."""
-    return datetime.fromtimestamp(at / 1_000, UTC).isoformat(timespec="milliseconds")
+    return instant_of(at).isoformat(timespec="milliseconds")

@@ -19,6 +19,7 @@ from restate import TerminalError as RestateTerminalError
 from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.codec import rounded_up
+from durable_fsm.core.durations import bounded
 from durable_fsm.core.values import changed
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.external_answers import ExternalAnswers
@@ -90,12 +91,13 @@ class JobContext:
     async def sleep(self, duration: timedelta) -> None:
         """See `ActivityContext.sleep`."""
         self._refuse_if_stopped()
-        await self._interrupt(self.ctx.sleep(rounded_up(duration)))
+        await self._interrupt(self.ctx.sleep(rounded_up(bounded(duration, "the sleep"))))
 
     def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
         """See `ActivityContext.callback`."""
         self._refuse_if_stopped()
-        return self.answers.expect(name, timeout)
+        limit = None if timeout is None else bounded(timeout, f"timeout= of callback '{name}'")
+        return self.answers.expect(name, limit)
 
     def _refuse_if_stopped(self) -> None:
         """Begin nothing new if the job was cancelled while one of its steps finished."""

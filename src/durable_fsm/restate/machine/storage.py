@@ -10,7 +10,7 @@ letters    messages that this deployment cannot take, in order; see `messages.in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 from restate import ObjectContext, ObjectSharedContext
@@ -25,7 +25,7 @@ from durable_fsm.core.turn import not_started
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
 from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.history import HistoryTail, Instant
+from durable_fsm.restate.history import HistoryTail
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability import redaction
@@ -92,11 +92,15 @@ def is_mark(text: bytes) -> bool:
     return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
 
 
+Due: TypeAlias = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
+"""Milliseconds since 1970; earlier builds took timers that are due after the last date."""
+
+
 class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
 
     log: HistoryTail | None = None
-    due: Mapping[str, Instant] = {}
+    due: Mapping[str, Due] = {}
     waited_for: bool = False
     run_by: Parent | None = None
 
