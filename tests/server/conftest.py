@@ -74,6 +74,7 @@ class Host:
             **effects.env,
             "DURABLE_FSM_PARK_FIRST_SECONDS": f"{FIRST_PARK.total_seconds()}",
             "CHARTS_VERSION": "1",
+            "DURABLE_FSM_CRASH_DIR": str(log.parent / "crashes"),
             "DURABLE_FSM_PAYLOAD_CHECKS": "1",  # whatever differs on replay is found
             **settings,
         }

@@ -16,6 +16,7 @@ from durable_fsm.admin.waiting_letters import waiting_letters
 from durable_fsm.core.durations import instant_of
 from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.machine.deliveries import ParkedDelivery
+from durable_fsm.restate.names import ENDED_ITS_PROCESS
 
 LISTED = 5
 """Parked deliveries of one machine that are told in full."""
@@ -133,6 +134,9 @@ def _invocations(admin: Admin) -> Iterator[Diagnosis]:
         if row["status"] == "paused":
             remedy = f"curl -X PATCH {admin.url}/invocations/{row['id']}/resume"
             yield Diagnosis("paused", f"{row['target']} is paused: {why}", remedy)
+        elif ENDED_ITS_PROCESS in why:
+            remedy = f"deploy code that does not crash; then curl -X PATCH {admin.url}/invocations/{row['id']}/resume"
+            yield Diagnosis("crashing", f"{row['target']}: {why}", remedy)
         else:
             what = f"{row['target']} is tried again ({row['retry_count']} attempts): {why}"
             yield Diagnosis("backing-off", what, "start its service, or register where it is: durable-fsm register URL")

@@ -24,6 +24,9 @@ import re
 
 from durable_fsm.core.chart import Chart
 
+ENDED_ITS_PROCESS = "ended its process"
+"""Words of the failure of an invocation that crashes; `doctor` knows it by them."""
+
 
 class Handler:
     """Names of handlers. One that begins with an underscore is private."""

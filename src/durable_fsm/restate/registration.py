@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 import msgspec
 import restate
 from restate import TerminalError as RestateTerminalError
+from restate.exceptions import RetryableError
 from restate.handler import TypeHint
 from restate.serde import BytesSerde
 
@@ -17,8 +18,10 @@ from durable_fsm.core.address import LONGEST_KEY, fault_in_key
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError, MalformedInput
+from durable_fsm.restate.crashes import REST, recorded, recorder
 from durable_fsm.restate.http.errors import ENDS_ATTEMPT, PLATFORM_ERRORS, located, terminal
 from durable_fsm.restate.observability import redaction, report
+from durable_fsm.restate.observability.logging import log
 
 BYTES = BytesSerde()
 
@@ -69,10 +72,16 @@ def register(
         outer = report.current.get()
         report.current.set(invocation)
         outer_redaction = redaction.begin(chart) if redacts else None
+        crashes = recorder()
         try:
+            if crashes is not None and (refusal := crashes.refusal(invocation.id)) is not None:
+                log.error("%s/%s: %s", place, ctx.key(), refusal)
+                raise RetryableError(f"{place}/{ctx.key()}: {refusal}", retry_after=REST)
             if not private and len(ctx.key()) > LONGEST_KEY // 4:  # no shorter text has too many bytes
                 _refuse_long_key(place, name, ctx.key())
-            return await handle(ctx, body)
+            if crashes is None:
+                return await handle(ctx, body)
+            return await recorded(handle(ctx, body), crashes, invocation.id)
         except PLATFORM_ERRORS as error:
             if isinstance(error, RestateTerminalError):
                 report.refused(invocation, error)

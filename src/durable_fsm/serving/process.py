@@ -142,6 +142,10 @@ def _end_with(parent: int) -> None:
 
 def _leave(code: int) -> None:
     """End at once, without waiting for threads and connections."""
+    from durable_fsm.restate.crashes import recorder
+
+    if (crashes := recorder()) is not None:
+        crashes.close()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

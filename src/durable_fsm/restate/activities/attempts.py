@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 from restate import TerminalError as RestateTerminalError
@@ -22,6 +23,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.failures import failure_of, sendable
 from durable_fsm.restate.activities.threads import WorkerThreads
+from durable_fsm.restate.crashes import recorded, recorder
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.errors import JOURNAL_ERRORS, ends_attempt
 from durable_fsm.restate.http.requests import MAX_SNAPSHOT
@@ -30,6 +32,8 @@ from durable_fsm.restate.observability.places import place_in
 
 CLEANUP = timedelta(seconds=10)
 """How long a stopped step may clean up before its activity goes on without waiting for it."""
+
+T = TypeVar("T")
 
 REMEMBERED = 10_000
 """How many stopped jobs are remembered."""
@@ -117,13 +121,13 @@ class RunningAttempts:
         try:
             if inspect.iscoroutinefunction(step):
                 begun.set()
-                result = await step()
+                result = await _watched(step())
             else:
-                result, error = await self._threads.run(_shown(name), step, begun)
+                result, error = await self._threads.run(_shown(name), _watched_in_thread(step), begun)
                 if error is not None:
                     return _failed(error, name, step, retry)
                 if inspect.isawaitable(result):
-                    result = await result
+                    result = await _watched(result)
             return Attempt(result=sendable(result, MAX_SNAPSHOT))
         except BaseException as error:
             if ends_attempt(error) and not isinstance(error, JOURNAL_ERRORS):  # a step has no business with the journal
@@ -158,6 +162,25 @@ async def _ended(tasks: set[asyncio.Task[Attempt]]) -> None:
         _cancel(task)
     if tasks:
         await asyncio.wait(set(tasks), timeout=CLEANUP.total_seconds())
+
+
+def _watched(work: Awaitable[T]) -> Awaitable[T]:
+    """The work, named by its invocation while its code runs: it may end the process."""
+    invocation, crashes = report.current.get(), recorder()
+    return work if invocation is None or crashes is None else recorded(work, crashes, invocation.id)
+
+
+def _watched_in_thread(step: Callable[[], T]) -> Callable[[], T]:
+    invocation, crashes = report.current.get(), recorder()
+    if invocation is None or crashes is None:
+        return step
+    id, ours = invocation.id, crashes
+
+    def watched() -> T:
+        with ours.in_thread(id):
+            return step()
+
+    return watched
 
 
 def _shown(step: str) -> str:
