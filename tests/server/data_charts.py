@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Effects, activity, after, at, defer, event, machine
+from durable_fsm import ActivityContext, Effects, Ids, activity, after, at, defer, durable, event, machine
 
 
 class Pet(BaseModel):
@@ -254,3 +254,62 @@ class Vigil(StateChart[Times]):
 
     def on_remind(self, payload: float, effects: Effects) -> None:
         effects.send("reminded", after=timedelta(seconds=payload))
+
+
+# ── times and ids that callbacks see ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Seen(BaseModel):
+    event: str
+    at: datetime | None
+    id: UUID
+
+
+class Log(BaseModel):
+    seen: list[Seen] = []
+
+
+async def peek(data: Log) -> None: ...
+
+
+class _Witness(StateChart[Log]):
+    """Notes the time and an id in each kind of step."""
+
+    enable_self_transition_entries = False
+
+    idle = State(initial=True)
+    looking = State(invoke=activity(peek))
+    holding = State(invoke=activity(peek, id="hold", exclusive=True))
+    resting, napping = State(), State()
+    over = State(final=True)
+
+    begin = idle.to(looking)
+    done_invoke_looking = looking.to(holding)
+    error_invoke_looking = looking.to(over)
+    done_invoke_hold = holding.to(resting)
+    error_invoke_hold = holding.to(over)
+    note = event(resting.to.itself(internal=True))
+    told = event(resting.to.itself(internal=True), public=False)
+    sent = event(resting.to.itself(internal=True), public=False)
+    nap = resting.to(napping)
+    ring = after(timedelta(milliseconds=40), napping.to(idle))
+    finish = idle.to(over)
+
+    def on_enter_state(self, data: Log, event: Any, ids: Ids) -> None:
+        data.seen.append(Seen(event=f"enter on {event}", at=event.at, id=ids.uuid()))
+
+    def on_note(self, effects: Effects) -> None:
+        effects.raise_("told")
+        effects.send("sent")
+
+    def after_transition(self, data: Log, event: Any, ids: Ids) -> None:
+        data.seen.append(Seen(event=str(event), at=event.at, id=ids.uuid()))
+
+
+@durable(clock=True)
+class Witness(_Witness):
+    """With a clock."""
+
+
+class TimelessWitness(_Witness):
+    """Without one."""

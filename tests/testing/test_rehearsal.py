@@ -343,10 +343,13 @@ def test_a_machine_that_is_freed_after_its_end_can_start_again() -> None:
     short.send("end")
     assert short.status is Status.DONE
 
+    former = short.snapshot.life
+
     short.advance(HOUR)
     assert short.stored is None
 
     assert short.send("end").outcome == "taken"
+    assert short.snapshot.life != former
 
 
 def test_a_machine_that_is_gone_after_its_end_says_so() -> None:

@@ -22,16 +22,16 @@ def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]
     """Let a turn do a repair; raises what the core raises."""
     chart, about, reason = turn.chart, request.about, request.reason.strip()
     note: Json = {request.verb: about, "reason": reason}
-    seed = f"repair/{turn.machine.seq}"
+    seed, now = f"repair/{turn.machine.seq}", turn.time
     match request.verb:
         case "retry":
-            turn.change("repair", lambda at: repair.retry(chart, at, str(about), seed=seed), note=note)
+            turn.change("repair", lambda at: repair.retry(chart, at, str(about), seed=seed, now=now), note=note)
         case "skip":
             result = None if request.result is UNSET else request.result
-            turn.change("repair", lambda at: repair.skip(chart, at, str(about), result), note=note)
+            turn.change("repair", lambda at: repair.skip(chart, at, str(about), result, seed=seed, now=now), note=note)
         case "move":
             targets = cast("list[str]", about if isinstance(about, list) else [about])
-            turn.change("repair", lambda at: repair.move(chart, at, targets, seed=seed), note=note)
+            turn.change("repair", lambda at: repair.move(chart, at, targets, seed=seed, now=now), note=note)
         case "resend":
             return _resend(turn, parked, reason)
         case _:

@@ -61,7 +61,8 @@ class RehearsedMachine:
         self.chart = chart
         self.key = key
         self.world = world
-        self.life = life
+        self.life = self._first_life = life
+        self._lives = 1
         self.stored: str | None = None
         self.trace: list[Microstep] = []
         self.effects: list[Effect] = []
@@ -128,6 +129,8 @@ class RehearsedMachine:
         machine = self.snapshot
         if (end := end_of_life(self.chart, machine, event.token)) is not None:
             self.stored, self._gone = None, not end.free
+            self._lives += 1
+            self.life = f"{self._first_life}-{self._lives}"  # nothing of this life may touch the next one
             return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
         return self.turn(event.name, lambda turn: str(turn.deliver(event)))
 

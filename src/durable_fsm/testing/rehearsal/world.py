@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import instant_in_utc
 
 
 class Member(Protocol):
@@ -36,7 +37,7 @@ class World(Generic[M]):
     """
 
     def __init__(self, began: datetime) -> None:
-        self.began = began
+        self.began = instant_in_utc(began, "began=")
         self.now = timedelta(0)
         self.machines: list[M] = []
         self.post: deque[Callable[[], None]] = deque()
