@@ -351,6 +351,19 @@ def test_a_stale_block_is_told_with_the_difference(tmp_path: Path) -> None:
     assert "\n+| off | press |" in result.stderr
 
 
+def test_a_block_whose_module_cannot_be_imported_is_for_its_author(tmp_path: Path) -> None:
+    (tmp_path / "broken_of_page.py").write_text("1 / 0")
+    path = tmp_path / "page.md"
+    path.write_text(f"<!-- fsm: {tmp_path / 'broken_of_page.py'}:B table -->\n<!-- /fsm -->\n")
+
+    result = diagram(str(path))
+
+    assert result.exit_code == 3
+    assert (
+        f"{path}:1: '{tmp_path / 'broken_of_page.py'}' cannot be imported: ZeroDivisionError: division" in result.stderr
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

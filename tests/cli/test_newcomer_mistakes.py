@@ -160,6 +160,7 @@ MISTAKES = [
     Mistake("a misspelt parameter", CHECK, "payload: int", "paylaod: int"),
     Mistake("a misspelt activity", CHECK, "done_invoke_booking", "done_invoke_bookin"),
     Mistake("a missing data type", CHECK, "StateChart[Data]", "StateChart"),
+    Mistake("an attribute instead of data", CHECK, "        data.seats = payload", "        self.seats = payload"),
     Mistake("an event called delete", CHECK, "    ask =", "    delete ="),
     Mistake("an activity that is called", CHECK, "activity(book)", "activity(book(None))"),
     Mistake("a state that nothing leaves", CHECK, "    late = State(final=True)", "    late = State()"),

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from durable_fsm.cli.errors import CommandError, exit_code_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.diagram.exports import Export, to_markdown, to_mermaid
 from durable_fsm.diagram.files import is_fresh
 from durable_fsm.diagram.markdown_blocks import BadBlock, MarkdownBlock, blocks, filled
-from durable_fsm.frontends.locate import TargetNotFound, locate_chart
+from durable_fsm.errors import DefinitionError
+from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound, locate_chart
 
 
 def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
@@ -50,6 +52,9 @@ def _rendered(path: Path, block: MarkdownBlock) -> Export:
     try:
         chart = locate_chart(block.target).chart
         return _body(chart, block.kind)
+    except AuthorFailed as error:
+        problem = f"{path}:{block.line}: {error}"
+        raise CommandError(problem, code=exit_code_of(DefinitionError), kind="AuthorFailed") from error
     except TargetNotFound as error:
         raise click.UsageError(f"{path}:{block.line}: {error}") from error
     except NoEngine as error:

@@ -145,12 +145,6 @@ class ByName:
             if name not in known:
                 self.problem(UnknownWork(chart=chart, work=name, known=known).what, "", place)
 
-    @property
-    def asked(self) -> frozenset[str]:
-        """The parameters of callbacks that never mean a member of the payload."""
-        named = {item.name for callback in self.asking for item in callback.parameters}
-        return frozenset(named & self.provided.keys() - {"result", "error"})
-
     def prepared(self, scope: Scope) -> dict[str, Any]:
         """Arguments that the definition adds for the callbacks of this event."""
         return {}

@@ -47,6 +47,18 @@ def test_a_configuration_with_such_a_payload_is_refused() -> None:
         chart_from(log)
 
 
+def test_callbacks_of_other_events_may_ask_for_the_name() -> None:
+    class Log(StateChart[None]):
+        open = State(initial=True)
+        shut = State(final=True)
+        note = open.to.itself(internal=True)
+        report = event(open.to(shut), Report)
+
+        def on_note(self, event: str) -> None: ...
+
+    chart_from(Log)  # warnings are errors here
+
+
 def test_a_chart_whose_callbacks_read_the_payload_is_not_warned_of() -> None:
     class Log(StateChart[None]):
         open = State(initial=True)

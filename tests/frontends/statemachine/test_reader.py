@@ -372,18 +372,6 @@ def test_a_delayed_send_is_forgotten_by_its_id() -> None:
     assert chatty.timers == {}
 
 
-def test_attributes_of_self_are_refused_where_there_is_a_data_type() -> None:
-    class Forgetful(StateChart[OrderData]):
-        a = State(initial=True)
-        go = a.to.itself()
-
-        def on_go(self) -> None:
-            self.count = 1
-
-    with pytest.raises(ActionError, match="make 'count' a field of the data"):
-        Rehearsal(Forgetful).send("go")
-
-
 def test_plain_attributes_are_the_data_of_a_chart_without_a_type() -> None:
     class Counter(StateChart):
         a = State(initial=True)

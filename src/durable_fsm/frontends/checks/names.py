@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from durable_fsm.core.chart import Chart, EventType
 from durable_fsm.core.lint import ChartFinding
 from durable_fsm.core.service_names import accepted_name, fault_in_chart_name, in_ascii, is_handler_name
 from durable_fsm.errors import quoted
+from durable_fsm.frontends.arguments import Asking
 from durable_fsm.frontends.checks.inputs import members_of
+from durable_fsm.frontends.checks.parameters import OF_OUTCOMES, Uses
 from durable_fsm.frontends.checks.redaction import CLOSABLE
 
 
@@ -33,13 +35,16 @@ def problems_in(handlers: Mapping[str, str], events: Mapping[str, EventType]) ->
             yield f"handlers= names event '{event}', and no such event is public.", f"There is {quoted(public)}."
 
 
-def hidden_members(chart: Chart, asked: frozenset[str]) -> Iterator[ChartFinding]:
-    """Members of payloads that callbacks cannot ask for, because the name means something else to them.
+def hidden_members(chart: Chart, asking: Sequence[Asking], meaning: Iterable[str]) -> Iterator[ChartFinding]:
+    """Members of payloads that callbacks of their event ask for by a name that means something else to them.
 
-    `asked` has the parameters of the chart's callbacks that mean something apart from the payload.
+    `meaning` are the names that mean something apart from the payload.
     """
+    uses = Uses(chart.states.values(), chart.transitions)
+    names = {*meaning} - {*OF_OUTCOMES}
     for event in chart.events.values():
-        hidden = sorted(asked & (members_of(event.payload) or frozenset()))
+        asked = {item.name for one in asking if uses.runs_for(one, event.name) for item in one.parameters}
+        hidden = sorted(asked & names & (members_of(event.payload) or frozenset()))
         if hidden:
             place = next((edge.location for edge in chart.transitions if event.name in edge.events), None)
             what = f"the payload of '{event.name}' has {quoted(hidden)}, and a callback that asks for such a name gets"

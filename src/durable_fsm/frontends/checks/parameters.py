@@ -40,7 +40,7 @@ class Provided:
     base: str | None = None
 
 
-class _Uses:
+class Uses:
     """The events for which each callback runs, by the place where it is written."""
 
     def __init__(self, states: Iterable[State], transitions: Iterable[Transition]) -> None:
@@ -62,12 +62,16 @@ class _Uses:
         known = None if callback.location in self.anywhere else self.events.get(callback.location)
         return sorted(known or events)
 
+    def runs_for(self, callback: Asking, event: str) -> bool:
+        """Whether it runs in a transition that this event takes. It may run elsewhere, too."""
+        return event in self.events.get(callback.location, ())
+
 
 def doubtful_parameters(
     asking: Iterable[Asking], states: Iterable[State], transitions: Iterable[Transition], provided: Provided
 ) -> Iterator[Doubt]:
     """The parameters without default that no event brings, or probably none."""
-    uses = _Uses(states, transitions)
+    uses = Uses(states, transitions)
     for callback in asking:
         events = uses.of(callback, provided.events)
         for parameter in callback.required:

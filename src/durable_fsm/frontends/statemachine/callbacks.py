@@ -32,9 +32,10 @@ from durable_fsm.frontends.arguments import (
     shown_name,
     written,
 )
+from durable_fsm.frontends.checks.assignments import assigned
 from durable_fsm.frontends.making import CannotMake, made, why
 from durable_fsm.frontends.names import EventNames, unknown_states
-from durable_fsm.frontends.statemachine.facade import SCOPE, Facade, StateOf, with_a_data_type
+from durable_fsm.frontends.statemachine.facade import OF_THE_LIBRARY, SCOPE, Facade, StateOf, with_a_data_type
 from durable_fsm.frontends.values import data_of, native
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
@@ -263,6 +264,10 @@ class ClassCallbacks(ByName):
 
     def _method(self, function: Callable[..., object]) -> Call:
         facade, arguments = self.facade, self.arguments_of(function, skip=1)
+        for name, place in assigned(function) if self.data_class is not None else ():
+            if name not in OF_THE_LIBRARY:
+                what = f"{function.__qualname__} assigns self.{name}, which would be lost with its step."
+                self.problem(what, f"Make '{name}' a field of the data, and change that.", place)
         if arguments is None:
             return lambda scope: function(enter(facade, scope))
         if isinstance(arguments, Positional):

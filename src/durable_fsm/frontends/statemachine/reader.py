@@ -149,7 +149,8 @@ class ClassReader:
 
     def _judge(self, chart: Chart, doubts: Iterable[ChartFinding]) -> None:
         """Warn of suspicious parts. The library itself refuses states that lead nowhere, when the class is made."""
-        for finding in (*findings(chart), *hidden_members(chart, self.callbacks.asked), *doubts):
+        hidden = hidden_members(chart, self.callbacks.asking, self.callbacks.provided)
+        for finding in (*findings(chart), *hidden, *doubts):
             if finding.kind in ("left-final", "shadowed", "unhandled", "hidden", "doubtful"):
                 place = str(finding.location or written(self.cls) or "")
                 problem = Problem(finding.what, finding.remedy, place)

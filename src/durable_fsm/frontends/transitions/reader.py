@@ -232,7 +232,7 @@ class MachineReader:
 
     def _judge(self, chart: Chart, doubts: Iterable[ChartFinding]) -> None:
         """Warn of suspicious parts, for which the library does not look."""
-        for finding in hidden_members(chart, self.callbacks.asked):
+        for finding in hidden_members(chart, self.callbacks.asking, self.callbacks.provided):
             self.problem(finding.what, finding.remedy)
         self.problem.refuse_if_any()
         for finding in (*self._findings(chart), *doubts):
