@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,8 +15,8 @@ from click.testing import CliRunner
 
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.diagnosis import diagnoses
-from durable_fsm.cli import main
-from durable_fsm.testing import RestateServer, Served
+from durable_fsm.cli import machine_arg, main
+from durable_fsm.testing import RestateServer, Served, free_port, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -32,6 +34,11 @@ class Street:
     def run(self, *arguments: str) -> str:
         places = ["--ingress", self.server.ingress_url, "--admin", self.server.admin_url]
         return CliRunner().invoke(main, [arguments[0], *places, *arguments[1:]]).stdout
+
+    def shown(self, machine: str) -> dict[str, str]:
+        """What show prints about a machine, by name."""
+        lines = (re.split(r"  +", line.strip(), maxsplit=1) for line in self.run("show", machine).splitlines())
+        return dict(line if len(line) == 2 else line[0].split(" ", 1) for line in lines)
 
     def findings(self, *arguments: str) -> list[tuple[str, str]]:
         """Kind and text of what doctor finds."""
@@ -51,7 +58,7 @@ def lit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 @pytest.fixture
 def street(lit: Street) -> Iterator[Street]:
-    assert lit.findings() == []
+    wait_until(lambda: lit.findings() == [], what="the questions of an earlier test to be answered")
     yield lit
     lit.served.restart(env={"STREET_BUILD": "first", **SECRET})
 
@@ -78,11 +85,11 @@ def test_list_and_show_agree_about_a_machine_that_is_to_be_migrated(street: Stre
     street.served.restart(env={"STREET_BUILD": "migrating"})
 
     rows = {row["key"]: row for row in json.loads(street.run("list", "Lamp", "--json"))}
-    shown = dict(line.split(maxsplit=1) for line in street.run("show", "Lamp/2").splitlines())
+    shown = street.shown("Lamp/2")
 
     assert (rows["2"]["version"], rows["2"]["states"]) == ("1", ["dimmed"])
-    assert (shown["version"].strip(), shown["states"].strip()) == ("1", "dimmed")
-    assert shown["becomes"].strip() == "version 2, in bright, with its next event"
+    assert (shown["version"], shown["states"]) == ("1", "dimmed")
+    assert shown["becomes"] == "version 2, in bright, with its next event"
     assert [kind for kind, _ in street.findings() if kind == "unreadable"] == []
 
 
@@ -94,7 +101,41 @@ def test_a_service_that_does_not_answer_is_found(street: Street) -> None:
     assert found.startswith(f"deployment {street.served.deployment.id} at ")
     assert " does not answer: " in found
     assert found.endswith("It has 'Lamp', 'Lamp.history', 'Lamp.rejected', 'Lamp.relay', 'Lamp.webhooks'.")
-    assert [row for row in street.server.invocations("Lamp") if row["status"] != "completed"] == []
+    assert [kind for kind, _ in street.findings() if kind in ("stuck", "backing-off")] == []
+
+
+def test_a_machine_whose_service_is_down_is_shown_from_the_servers_own_data(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = street.shown("Lamp/2")
+    entries = street.run("history", "Lamp/2")
+    assert timedelta(seconds=5) > machine_arg.READ_TIMEOUT + machine_arg.READ_PATIENCE
+    monkeypatch.setattr(machine_arg, "READ_TIMEOUT", timedelta(milliseconds=300))
+    street.served.kill()
+
+    shown = street.shown("Lamp/2")
+
+    assert shown["service"].startswith("does not answer: ReadTimeout")
+    assert {**before, "service": shown["service"]} | {"accepts": ""} == shown | {"accepts": ""}
+    assert json.loads(street.run("show", "Lamp/2", "--json"))["service"] == shown["service"]
+    assert street.run("history", "Lamp/2") == entries
+    refused = CliRunner().invoke(main, ["events", "Lamp/2", "--ingress", street.server.ingress_url])
+    assert refused.exit_code == 7
+    assert "the service of Lamp has not answered" in refused.stderr
+    assert "has moved" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "history", "events", "watch", "list", "doctor"])
+def test_a_read_without_any_server_says_how_to_start_one(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_arg, "READ_PATIENCE", timedelta(0))
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    about = {"list": ["Lamp"], "doctor": []}.get(command, ["Lamp/2"])
+
+    told = CliRunner().invoke(main, [command, *about, "--ingress", nowhere, "--admin", nowhere])
+
+    assert told.exit_code == 7
+    assert "Is `durable-fsm dev` running" in told.stderr
+    assert "has moved" not in told.stderr
 
 
 def test_handlers_that_differ_between_code_and_registration_are_found(street: Street) -> None:

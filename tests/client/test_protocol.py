@@ -67,6 +67,40 @@ def test_patience_ends_with_an_error_that_says_where_and_what_now() -> None:
     )
 
 
+READ = HttpRequest("POST", "/Order/o-17/snapshot", reads=True)
+SLOW = Lost("ReadTimeout", 30, slow=True)
+NOWHERE = Lost(LOST, 0, sent=False)
+
+
+@pytest.mark.parametrize("request_", [READ, EVENT], ids=["a read", "an event"])
+def test_without_any_server_nothing_was_sent(request_: HttpRequest) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        asked(NOWHERE, Lost(LOST, 10, sent=False), request=request_)
+
+    assert str(caught.value) == (
+        "Order/o-17: no Restate server at http://restate, asked 2 times within 10 s: ConnectError. Nothing was sent."
+        " Is `durable-fsm dev` running, or another server? Name it if it is elsewhere."
+    )
+
+
+def test_a_read_that_was_not_answered_in_time_is_not_sent_again() -> None:
+    with pytest.raises(NoAnswer) as caught:
+        asked(SLOW, request=READ)
+
+    assert str(caught.value) == (
+        "Order/o-17: the service of Order has not answered through http://restate, asked once: ReadTimeout. Is it"
+        " running, and registered where it runs? `durable-fsm doctor` says what is down."
+    )
+
+
+def test_an_event_that_may_have_arrived_is_sent_again() -> None:
+    well = response(200, at=31)
+
+    assert asked(NOWHERE, SLOW, well)[-1] == well
+    with pytest.raises(NoAnswer, match="Whether the machine has moved is not known"):
+        asked(SLOW, Lost(LOST, 40, sent=False))
+
+
 def test_an_attempt_that_was_held_for_long_begins_a_new_outage() -> None:
     well = response(200, at=5_002)
 

@@ -67,7 +67,7 @@ class Admin:
         try:
             return self._http.request(method, f"{self.url}{path}", json=body, headers={"accept": "application/json"})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Name it with --admin."
+            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Is `durable-fsm dev` running? Name another with --admin."
             raise AdminRefused(problem) from error
 
     def _read(self, answer: httpx.Response, asked: str) -> Any:  # Any: as for Row

@@ -21,11 +21,14 @@ from durable_fsm.restate.machine.deliveries import ParkedDelivery, read_parked
 from durable_fsm.restate.machine.storage import StoredRecord, is_mark, read_handles, read_record, tokens_of
 from durable_fsm.restate.machine.waiters import read_waiters
 from durable_fsm.restate.messages.envelope import read_all
-from durable_fsm.restate.names import StateKey, answers_name
+from durable_fsm.restate.names import Handler, StateKey, answers_name
 
 BATCH = 500
 PARKED = "_parked"
 UNREADABLE = "unreadable"
+
+SHARED = (Handler.SNAPSHOT, Handler.HISTORY, Handler.WAIT_FOR, Handler.CANCEL, Handler.CANCEL_LATER, Handler.HALT)
+"""Handlers that do not hold the key of their machine."""
 
 
 class UnknownChart(LookupError):
@@ -160,6 +163,21 @@ def machines_of(
         if len(rows) < BATCH:
             return
         after = rows[-1]["service_key"]
+
+
+def machine_in(admin: Admin, chart: str, key: str) -> MachineRow | None:
+    """One machine; None if the key has none, or one that has ended."""
+    rows = admin.query(
+        f"SELECT value_utf8 FROM state WHERE service_name = {literal(chart)} AND service_key = {literal(key)}"
+        f" AND key = '{StateKey.SNAPSHOT}' AND scope IS NULL"
+    )
+    text = rows[0].get("value_utf8") if rows else None
+    if not rows or (text is not None and is_mark(text.encode())):
+        return None
+    parked, listed = _parked_deliveries(admin, chart), _listed_deliveries(admin, chart)
+    stuck, failing = _stuck_invocations(admin, chart), failing_steps(admin, chart)
+    waiting = listed.get(key, ())
+    return _machine_row(chart, key, text, None, parked.get(key, 0), waiting, stuck.get(key), failing.get(key, ()))
 
 
 def _machine_row(
@@ -298,6 +316,7 @@ def _stuck_invocations(admin: Admin, chart: str) -> dict[str, str]:
     rows = admin.query(
         "SELECT target_service_key, target_handler_name, status, last_failure FROM sys_invocation"
         f" WHERE target_service_name = {literal(chart)} AND status IN ('backing-off', 'paused')"
+        f" AND target_handler_name NOT IN ({', '.join(map(literal, SHARED))})"
     )
     return {
         row["target_service_key"]: f"{row['target_handler_name']} is {row['status']}: {row['last_failure'] or '?'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from durable_fsm.cli.errors import SERVER, CommandError
-from durable_fsm.cli.settings import Connection
+from durable_fsm.cli.settings import TIMEOUT_SECONDS, Connection
 from durable_fsm.core.durations import duration_of
 
 if TYPE_CHECKING:
@@ -97,26 +97,48 @@ MACHINE = click.argument("ref", metavar="CHART/KEY", type=MachineRefType())
 
 
 @contextmanager
-def calling(connection: Connection) -> Generator[SyncClient]:
+def calling(
+    connection: Connection,
+    *,
+    timeout: timedelta = timedelta(seconds=TIMEOUT_SECONDS),
+    patience: timedelta | None = None,
+) -> Generator[SyncClient]:
     """Open a client for the ingress."""
     from durable_fsm.client import SyncClient
 
-    with SyncClient(connection.ingress, token=connection.token, verify=connection.verify, patience=PATIENCE) as client:
+    with SyncClient(
+        connection.ingress,
+        token=connection.token,
+        verify=connection.verify,
+        timeout=timeout,
+        patience=PATIENCE if patience is None else patience,
+    ) as client:
         yield client
 
 
 @contextmanager
-def reached(connection: Connection, ref: MachineRef) -> Generator[SyncNamedMachine]:
+def reached(
+    connection: Connection,
+    ref: MachineRef,
+    *,
+    timeout: timedelta = timedelta(seconds=TIMEOUT_SECONDS),
+    patience: timedelta | None = None,
+) -> Generator[SyncNamedMachine]:
     """Open a client for one machine."""
     from durable_fsm.errors import UnexpectedAnswer
 
     try:
-        with calling(connection) as client:
+        with calling(connection, timeout=timeout, patience=patience) as client:
             yield client.machine(ref.chart, ref.key)
     except UnexpectedAnswer as error:
         if error.status == NOT_FOUND:
             _explain_not_found(connection, ref, error.text)
         raise
+
+
+def read(connection: Connection, ref: MachineRef) -> AbstractContextManager[SyncNamedMachine]:
+    """Open a client that only reads one machine, and soon gives up: the server has most of it, too."""
+    return reached(connection, ref, timeout=READ_TIMEOUT, patience=READ_PATIENCE)
 
 
 def _explain_not_found(connection: Connection, ref: MachineRef, answer: str) -> None:
@@ -144,5 +166,9 @@ def _explain_not_found(connection: Connection, ref: MachineRef, answer: str) -> 
 
 
 NOT_FOUND = 404
+READ_TIMEOUT = timedelta(seconds=3)
+READ_PATIENCE = timedelta(seconds=1)
+"""How long the service may take to answer a read, and how long a server may be away then."""
+
 PATIENCE = timedelta(seconds=5)
 """How long a server may be away before the command reports it."""

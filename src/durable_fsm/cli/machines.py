@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from durable_fsm.cli.errors import DIFFERS, CommandError
-from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
+from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached, read
 from durable_fsm.cli.output import json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.durations import instant_of
@@ -21,7 +21,9 @@ from durable_fsm.core.values import Json
 from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
+    from durable_fsm.admin.stored_view import StoredView
     from durable_fsm.client import Entry, Receipt, View
+    from durable_fsm.errors import CallError
 
 Facts = dict[str, Any]  # Any: JSON of an answer
 
@@ -38,7 +40,7 @@ Facts = dict[str, Any]  # Any: JSON of an answer
 @json_option
 def events(ref: MachineRef, connection: Connection, *, target: str | None, as_json: bool) -> None:
     """Show which events CHART/KEY accepts now, and why it refuses the others."""
-    with reached(connection, ref) as machine:
+    with read(connection, ref) as machine:
         view = machine.snapshot()
     takers = _takers(target, ref.chart)
     rows = [
@@ -81,8 +83,7 @@ def _title(schema: Json) -> str | None:
 @json_option
 def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> None:
     """Show CHART/KEY: its states, its data, and what it waits for."""
-    with reached(connection, ref) as machine:
-        view = machine.snapshot()
+    view = _view_of(connection, ref)
     if as_json:
         show(view.record, as_json)
         return
@@ -91,6 +92,7 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
     refused: Facts = record.get("refused") or {}
     facts: Facts = {
         "machine": str(ref),
+        "service": record.get("service"),
         "status": str(view.status),
         "states": record.get("stored_leaves", list(view.configuration)),
         "version": record.get("stored_version", view.version),
@@ -116,6 +118,43 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
     }
     always = ("machine", "status", "states", "data")
     show({name: value for name, value in facts.items() if name in always or value not in (None, [])}, as_json)
+
+
+ADMIN_SECONDS = 3.0
+"""How long the admin API may take to answer, where it stands in for a service."""
+
+
+def _view_of(connection: Connection, ref: MachineRef) -> View:
+    """The machine as its service shows it; if that does not answer, as the server stores it."""
+    from durable_fsm.errors import CallError
+
+    try:
+        with read(connection, ref) as machine:
+            return machine.snapshot()
+    except CallError as error:
+        stored = _stored(connection, ref)
+        if stored is None:
+            raise
+        stored.view.record["service"] = _silence(error)
+        return stored.view
+
+
+def _silence(error: CallError) -> str:
+    return f"does not answer: {getattr(error, 'problem', error.what)}. This is what the server itself has stored."
+
+
+def _stored(connection: Connection, ref: MachineRef) -> StoredView | None:
+    """The machine as the server stores it; None if the server does not answer either, or stores nothing readable."""
+    from durable_fsm.admin.client import Admin, AdminRefused
+    from durable_fsm.admin.inventory import machine_in
+    from durable_fsm.admin.stored_view import StoredView
+
+    try:
+        with Admin(connection.admin, connection.http(ADMIN_SECONDS)) as admin:
+            found = machine_in(admin, ref.chart, ref.key)
+    except AdminRefused:
+        return None
+    return None if found is None or found.stored is None else StoredView.of(found, found.stored)
 
 
 def _becomes(view: View) -> str:
@@ -171,9 +210,18 @@ def _parked(one: Facts) -> str:
 @json_option
 def history(ref: MachineRef, connection: Connection, *, last: int, after: int | None, as_json: bool) -> None:
     """Show the history of CHART/KEY, oldest first."""
-    with reached(connection, ref) as machine:
-        found = list(machine.history(last=last) if after is None else machine.history(after=after))
-        now = {} if as_json else _failing(machine.snapshot().record)
+    from durable_fsm.errors import CallError
+
+    try:
+        with read(connection, ref) as machine:
+            found = list(machine.history(last=last) if after is None else machine.history(after=after))
+            now = {} if as_json else _failing(machine.snapshot().record)
+    except CallError as error:
+        stored = _stored(connection, ref)
+        if stored is None:
+            raise
+        found, now = stored.history(after or 0)[-last if after is None else 0 :], _failing(stored.view.record)
+        say(f"{_silence(error)} These are the latest entries.", err=True)
     if as_json:
         show([entry.record for entry in found], as_json)
     else:
@@ -219,7 +267,7 @@ def watch(ref: MachineRef, connection: Connection, *, interval: timedelta, as_js
 
     With --json each entry is one line.
     """
-    with reached(connection, ref) as machine:
+    with read(connection, ref) as machine:
         seen = max((entry.n for entry in machine.history(last=1)), default=0)
         view = machine.snapshot()
         if not as_json:

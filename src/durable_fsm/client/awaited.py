@@ -14,6 +14,7 @@ import httpx
 
 from durable_fsm.client.calls import Calls, Named, SentCall
 from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpResponse, Ingress, Lost, Pause
+from durable_fsm.client.transport import lost
 from durable_fsm.client.values import Entry, View
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.receipt import Receipt
@@ -122,7 +123,7 @@ class Client:
                 timeout=timeout,
             )
         except httpx.TransportError as error:
-            return Lost(f"{type(error).__name__}{f' ({error})' if str(error) else ''}", time.monotonic())
+            return lost(error, time.monotonic())
         return HttpResponse(answer.status_code, answer.content, answer.headers, time.monotonic())
 
     async def _pause(self, wanted: Pause) -> Answer:

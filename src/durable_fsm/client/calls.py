@@ -77,7 +77,7 @@ class SentCall:
 
     def output(self) -> Exchange[Receipt | None]:
         """Read its receipt; None while it is running."""
-        request = HttpRequest("GET", f"/restate/invocation/{quote(self.id, safe='')}/output")
+        request = HttpRequest("GET", f"/restate/invocation/{quote(self.id, safe='')}/output", reads=True)
         try:
             answer = yield from ask(self.ingress, request, chart=self.chart, key=self.key)
         except UnexpectedAnswer as error:
@@ -176,7 +176,7 @@ class Calls:
 
     def snapshot(self) -> Exchange[View]:
         """Read the machine."""
-        answer = yield from self._ask("snapshot", None)
+        answer = yield from self._ask("snapshot", None, reads=True)
         return View.of(_json(answer, self.chart, self.key))
 
     def page(self, *, after: int, limit: int) -> Exchange[HistoryPage]:
@@ -188,7 +188,7 @@ class Calls:
         return self._page({"last": last})
 
     def _page(self, wanted: dict[str, Json]) -> Exchange[HistoryPage]:
-        answer = yield from self._ask("history", wanted)
+        answer = yield from self._ask("history", wanted, reads=True)
         return HistoryPage.of(_json(answer, self.chart, self.key))
 
     def wait_for(
@@ -278,14 +278,20 @@ class Calls:
         return receipt_in(_json(answer, self.chart, self.key))
 
     def _ask(
-        self, handler: str, body: Json, *, idempotency_key: str | None = None, lasts: timedelta = timedelta(0)
+        self,
+        handler: str,
+        body: Json,
+        *,
+        idempotency_key: str | None = None,
+        lasts: timedelta = timedelta(0),
+        reads: bool = False,
     ) -> Exchange[HttpResponse]:
         headers = {} if idempotency_key is None else {"idempotency-key": _sendable(idempotency_key)}
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else canonical(body).encode()
         path = f"/{quote(self.chart, safe='')}/{segment(self.key)}/{handler}"
-        request = HttpRequest("POST", path, content, headers, lasts=lasts)
+        request = HttpRequest("POST", path, content, headers, lasts=lasts, reads=reads)
         return ask(self.ingress, request, chart=self.chart, key=self.key)
 
 

@@ -29,6 +29,7 @@ class HttpRequest:
     Attributes:
         repeatable: sending it twice has the same effect as sending it once.
         lasts: how long its answer may take beyond the client's timeout.
+        reads: whether it changes nothing. It is then not sent again if no answer came in time.
     """
 
     method: str
@@ -37,6 +38,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     repeatable: bool = True
     lasts: timedelta = timedelta(0)
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,15 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came: the network's error, and the time of a monotonic clock, in seconds."""
+    """No answer came: the network's error, and the time of a monotonic clock, in seconds.
+
+    It was not `sent` if no server was there; it was too `slow` if there was one.
+    """
 
     problem: str
     at: float
+    sent: bool = True
+    slow: bool = False
 
 
 Answer: TypeAlias = HttpResponse | Lost | None
@@ -92,10 +99,12 @@ def ask(ingress: Ingress, request: HttpRequest, *, chart: str, key: str | None) 
     """
     patience = ingress.patience.total_seconds()
     pause, attempts, begun, before = FIRST_PAUSE, 0, None, None
+    sent = False
     while True:
         answer = yield request
         assert answer is not None
         attempts += 1
+        sent = sent or not isinstance(answer, Lost) or answer.sent
         problem, limit = _trouble(answer, patience)
         if problem is None:
             assert isinstance(answer, HttpResponse)
@@ -105,11 +114,15 @@ def ask(ingress: Ingress, request: HttpRequest, *, chart: str, key: str | None) 
         if begun is None or (before is not None and answer.at - before > patience):
             begun, pause = answer.at, FIRST_PAUSE
         before = answer.at
-        if not request.repeatable or answer.at - begun + pause > limit:
+        is_over = not request.repeatable or (request.reads and isinstance(answer, Lost) and answer.slow)
+        if is_over or answer.at - begun + pause > limit:
             if isinstance(answer, HttpResponse) and answer.status == 404:
                 raise UnexpectedAnswer(chart=chart, key=key, status=404, text=problem, remedy=_REGISTER)
             waited = timedelta(seconds=round(answer.at - begun, 3))
-            raise NoAnswer(chart=chart, key=key, url=ingress.url, attempts=attempts, waited=waited, problem=problem)
+            raise NoAnswer(
+                chart=chart, key=key, url=ingress.url, attempts=attempts, waited=waited, problem=problem,
+                reads=request.reads, sent=sent,
+            )  # fmt: skip
         yield Pause(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -10,23 +10,39 @@ from durable_fsm.errors.base import DurableFSMError
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CallError(DurableFSMError):
-    """No machine has answered the call. Whether the machine has moved is not known."""
+    """No machine has answered the call. If the call was to change it, whether it has moved is not known."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NoAnswer(CallError):
-    """No answer came in `attempts` attempts within the client's patience; `waited` is how long it tried."""
+    """No answer came in `attempts` attempts within the client's patience; `waited` is how long it tried.
+
+    A call that only `reads` has changed nothing; nor has one that was never `sent`, because no server could be reached.
+    """
 
     url: str
     attempts: int
     waited: timedelta
     problem: str
+    reads: bool = False
+    sent: bool = True
 
     @property
     def what(self) -> str:
-        often = "once" if self.attempts == 1 else f"{self.attempts} times"
+        often = "once" if self.attempts == 1 else f"{self.attempts} times within {self.waited.total_seconds():g} s"
+        tried = f"asked {often}: {self.problem}."
+        if not self.sent:
+            return (
+                f"no Restate server at {self.url}, {tried} Nothing was sent. Is `durable-fsm dev` running, or another"
+                " server? Name it if it is elsewhere."
+            )
+        if self.reads:
+            return (
+                f"the service of {self.chart} has not answered through {self.url}, {tried} Is it running, and registered"
+                " where it runs? `durable-fsm doctor` says what is down."
+            )
         return (
-            f"no answer from {self.url}, asked {often} within {self.waited.total_seconds():g} s: {self.problem}."
+            f"no answer from {self.url}, {tried}"
             " Whether the machine has moved is not known: call again with the same idempotency key when the server can be reached."
         )
 
