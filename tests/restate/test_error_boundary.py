@@ -14,8 +14,11 @@ from restate.server_context import DisconnectedException
 from statemachine import State, StateChart
 
 from durable_fsm import after, durable, event
+from durable_fsm.errors import Undecodable
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
+from durable_fsm.restate.sources.ingestion import SourcePosition
 from tests.memory import Memory
+from tests.server.raising_app import KINDS, fail
 
 
 class Count(BaseModel):
@@ -134,3 +137,13 @@ def test_a_delivery_that_breaks_is_parked() -> None:
     answer = json.loads(call())
 
     assert (answer["outcome"], [sent.handler for sent in ctx.sent]) == ("parked", ["_parked"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_decoder_of_a_topic_may_raise_anything(kind: str) -> None:
+    position = SourcePosition("Lamp", "kafka:presses", "record presses[0]@1", {})
+
+    with pytest.raises(Undecodable) as refused:
+        position.call(fail, kind)
+
+    assert type(KINDS[kind]()).__name__ in refused.value.problem

@@ -18,6 +18,7 @@ from durable_fsm.core.chart import Retry
 from durable_fsm.restate.activities import threads
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.threads import ThreadCounts, WorkerThreads, counts_of_this_process
+from durable_fsm.restate.names import PROBLEM
 
 ONCE = Retry(attempts=1)
 MOMENT = timedelta(milliseconds=50)
@@ -53,6 +54,7 @@ def run(most: int, story: Callable[[Work], Any]) -> None:
         finally:
             work.free.set()
             await work.until(ThreadCounts())
+            assert work.threads.metadata == {}
 
     asyncio.run(told())
 
@@ -62,6 +64,7 @@ def test_functions_that_hang_are_replaced_as_soon_as_their_time_is_over(caplog: 
         late = await asyncio.gather(*(work.attempt(work.hang, MOMENT) for _ in range(4)))
         assert {one.error.type for one in late if one.error} == {"timeout"}
         await work.until(ThreadCounts(given_up=4))
+        assert work.threads.metadata == {PROBLEM: "Threads that were given up run on: 4, such as step 'step'."}
         assert await work.attempt(lambda: 7) == Attempt(result=7)
 
     run(2, story)
@@ -79,6 +82,7 @@ def test_the_time_that_a_function_waits_for_a_thread_is_not_time_that_it_takes(
         other = work.attempt(lambda: "too", MOMENT)
         await asyncio.sleep(3 * MOMENT.total_seconds())
         assert work.threads.counts().waiting == 2
+        assert work.threads.metadata == {PROBLEM: "All 1 threads of plain functions are busy, and 2 calls wait."}
         work.free.set()
         assert await asyncio.gather(holding, waiting, other) == [
             Attempt(result=None),

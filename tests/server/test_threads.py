@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+
+from durable_fsm.cli import main
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -31,4 +34,7 @@ def test_functions_that_hang_stop_no_others(raising: Host) -> None:
     hanging = [raising.key("hanging") for _ in range(6)]
 
     assert errors_of(raising, hanging, "hang") == ["timeout"] * 6
+    servers = ["--admin", raising.server.admin_url, "--ingress", raising.server.ingress_url]
+    told = CliRunner().invoke(main, ["doctor", *servers]).output
+    assert "Threads that were given up run on: " in told, told
     assert errors_of(raising, [raising.key("pausing")], "pause") == [""]

@@ -171,10 +171,13 @@ def _problem(handler: Row) -> str:
 
 def _outdated(deployment: DeploymentRow, running: Handlers, services: Services) -> Iterator[Diagnosis]:
     """Differences between the code at an address and what Restate knows of it, and problems that it has itself."""
+    for problem in {handlers[Handler.STOP] for handlers in running.values() if handlers.get(Handler.STOP)}:
+        remedy = "give its plain functions a timeout; to end threads that hang, restart the service"
+        yield Diagnosis("threads", f"{deployment.place}: {problem}", remedy)
     for name in deployment.newest:
         known, found = services.handlers[name], running.get(name)
         for handler, problem in (known if found is None else found).items():
-            if problem:
+            if problem and handler != Handler.STOP:
                 yield Diagnosis("webhook", f"{name}/{handler}: {problem}", "see docs/webhooks.md; restart the service")
         if found is None:
             continue

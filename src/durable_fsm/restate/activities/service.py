@@ -48,6 +48,7 @@ class ActivityService:
     def __init__(self, chart: Chart, threads: WorkerThreads) -> None:
         self.chart = chart
         self.attempts = RunningAttempts(threads)
+        self._threads = threads
 
     def service(self) -> restate.Service:
         service = restate.Service(
@@ -67,7 +68,8 @@ class ActivityService:
                 names.append(undo_handler_name(activity.id))
             for name in names:
                 register(service, name, self._handler(activity), chart=self.chart, retried=True)
-        register(service, Handler.STOP, self._stop, chart=self.chart, retried=True)
+        metadata = self._threads.metadata
+        register(service, Handler.STOP, self._stop, chart=self.chart, retried=True, metadata=metadata)
         return service
 
     async def _stop(self, ctx: restate.Context, body: bytes) -> bytes:

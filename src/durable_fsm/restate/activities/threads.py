@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 from weakref import WeakSet
 
 from durable_fsm.core.author_code import ANYTHING
+from durable_fsm.restate.names import PROBLEM
 from durable_fsm.restate.observability import tracing
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import MOST_THREADS
@@ -56,10 +57,15 @@ class WorkerCall:
 
 
 class WorkerThreads:
-    """Runs plain functions, each in a thread, at most so many at once; the others wait in order."""
+    """Runs plain functions, each in a thread, at most so many at once; the others wait in order.
+
+    Attributes:
+        metadata: of a handler, for discovery: whether there is a problem now. `doctor` asks for it.
+    """
 
     def __init__(self, most: int = MOST_THREADS) -> None:
         self.most = most
+        self.metadata: dict[str, str] = {}
         self._slots = asyncio.Semaphore(most)
         self._calls: set[WorkerCall] = set()
         self._waiting = 0
@@ -96,13 +102,29 @@ class WorkerThreads:
         return ThreadCounts(len(self._calls) - given_up, self._waiting, given_up, longest)
 
     async def _wait_for_slot(self) -> None:
-        if self._slots.locked():
-            self._tell_that_calls_wait()
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        self._tell_that_calls_wait()
         self._waiting += 1
+        self._note()
         try:
             await self._slots.acquire()
         finally:
             self._waiting -= 1
+            self._note()
+
+    def _note(self) -> None:
+        """Keep the problem for discovery up to date."""
+        given_up = [call for call in self._calls if call.is_given_up]
+        problems: list[str] = []
+        if given_up:
+            problems.append(f"Threads that were given up run on: {len(given_up)}, such as {given_up[0].name}.")
+        if self._waiting:
+            problems.append(f"All {self.most} threads of plain functions are busy, and {self._waiting} calls wait.")
+        self.metadata.clear()
+        if problems:
+            self.metadata[PROBLEM] = " ".join(problems)
 
     def _tell_that_calls_wait(self) -> None:
         now = time.monotonic()
@@ -118,6 +140,7 @@ class WorkerThreads:
         if call.holds_slot:
             self._slots.release()
         if call.is_given_up:
+            self._note()
             log.warning(
                 "%s has ended after %d s, although it was given up; its result is dropped.", call.name, call.seconds
             )
@@ -128,6 +151,7 @@ class WorkerThreads:
         if call not in self._calls:  # it has just ended
             return
         call.is_given_up = True
+        self._note()
         given_up = self.counts().given_up
         if given_up <= MOST_GIVEN_UP:
             call.holds_slot = False
