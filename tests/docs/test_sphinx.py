@@ -93,7 +93,7 @@ def test_a_changed_definition_is_drawn_again_although_the_page_is_unchanged(shop
 @pytest.mark.parametrize(
     ("directive", "reason"),
     [
-        ("shop_of_docs:Dor", "fsm: 'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door'."),
+        ("shop_of_docs:Dor", "fsm: 'shop_of_docs:Dor': 'shop_of_docs' has no 'Dor'. It has 'Door' (statechart)"),
         ("shop_of_docs:Door\n   :theme: red", "fsm: 'shop_of_docs:Door': 'theme' cannot be 'red'."),
         ("shop_of_docs:Door\n   :active: shut", "the active state 'shut' does not exist."),
         ("shop_of_docs:Door\n   :direction: LR", "fsm: 'shop_of_docs:Door': "),

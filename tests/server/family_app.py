@@ -237,7 +237,7 @@ class DeafOffice(Told, StateChart[Desk]):
         return result
 
 
-class Careless(Told, StateChart[Desk]):
+class Delegate(Told, StateChart[Desk]):
     """Runs a letter, or several, and takes no failure."""
 
     idle = State(initial=True)
@@ -385,7 +385,7 @@ def postman() -> restate.VirtualObject:
 
 
 app = restate.app(
-    [*services(Office, Ministry, Careless, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
+    [*services(Office, Ministry, Delegate, Friend, Deaf, PostRoom, Path(__file__).parent / "shop.scxml"), postman()],
     journal_value_codec=Settings.from_environment().journal_codec,
 )
 letters_app = durable_fsm.app(Letter)

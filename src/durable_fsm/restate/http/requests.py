@@ -421,8 +421,9 @@ def receipt(chart: Chart, key: str, machine: Snapshot, *, event: str, outcome: O
         "configuration": list(active_in(chart, machine)),
         "status": machine.status.value,
         "reply": reply,
-        **end_of(machine),
     }
+    if machine.status is not Status.RUNNING:
+        record |= end_of(machine)
     try:
         text = dumps(record)
     except UnicodeEncodeError:
