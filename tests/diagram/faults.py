@@ -35,7 +35,7 @@ def faults(drawing: Drawing, chart: Chart) -> list[Fault]:
 class _Look:
     def __init__(self, drawing: Drawing, chart: Chart) -> None:
         self.drawing = drawing
-        self.ancestors = index_of(chart).ancestors
+        self.ancestors = {**index_of(chart).ancestors, "*": (ROOT,)}  # the node for every state is in no state
         self.parallel = {id for id, state in chart.states.items() if state.kind.value == "parallel"}
         self.history = {id for id, state in chart.states.items() if state.kind.is_history}
         self.found: list[Fault] = []

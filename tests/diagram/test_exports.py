@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from markdown import markdown
 
 from durable_fsm.core.chart import Activity, Chart, Child, Timer
 from durable_fsm.diagram.exports import to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
@@ -34,6 +35,15 @@ def test_the_table_has_a_row_for_every_transition(studied: Chart) -> None:
     assert len(table) == len(studied.transitions) + len(defaults)
     assert all(row.count(" | ") == 4 for row in table)
     assert to_markdown(studied).lost == ()
+
+
+def test_a_table_shows_guards_and_events_as_they_are_written() -> None:
+    made = chart("a\nb_ final", edge("a", "*", "b_", guards=[guard(bool, "1<x and y>`2`"), guard(bool, "in_stock")]))
+
+    shown = markdown(to_markdown(made).text, extensions=["tables"])
+
+    cells = re.findall("<td>(.*?)</td>", shown)
+    assert cells[:5] == ["a", "*", "1&lt;x and y&gt;`2`, in_stock", "", "b_"]
 
 
 def test_bars_in_names_do_not_break_the_table() -> None:

@@ -13,7 +13,8 @@ import pytest
 import resvg_py
 
 from durable_fsm.diagram import png, to_png
-from durable_fsm.diagram.png import NoFont, family_of, png_of
+from durable_fsm.diagram.files import content
+from durable_fsm.diagram.png import NoFont, family_of, png_of, undrawn
 from tests.building import chart, edge
 
 CHART = chart("idle\nbusy final", edge("idle", "go", "busy"))
@@ -86,3 +87,13 @@ def test_without_the_package_that_draws_the_error_says_what_to_install(monkeypat
 
     with pytest.raises(ImportError, match=r"pip install 'durable-fsm\[diagrams\]'"):
         to_png(CHART)
+
+
+def test_letters_that_no_font_here_draws_are_found_each_once(font: Path) -> None:
+    assert undrawn("Grüße → \U0010fffe\U0010fffe ab", font) == "\U0010fffe"
+
+
+def test_an_unreadable_png_is_told_and_is_an_error_if_that_is_asked(font: Path, tmp_path: Path) -> None:
+    _, lost = content(chart("idle\n\U0010fffe final", edge("idle", "go", "\U0010fffe")), "png", font=font)
+
+    assert lost == ("no font here draws \U0010fffe: install one that does, or name its file with --font.",)

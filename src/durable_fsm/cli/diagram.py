@@ -34,6 +34,7 @@ class Picture:
     direction: str = "TB"
     id_prefix: str = ""
     source_url: str | None = None
+    font: Path | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class Picture:
 )
 @click.option("--id-prefix", default="", metavar="TEXT", help="Prefix of every id, for several diagrams on one page.")
 @click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
+@click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The font file of a PNG.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if the format leaves anything out.")
 def diagram(
@@ -77,6 +79,7 @@ def diagram(
     direction: str,
     id_prefix: str,
     source_url: str | None,
+    font: Path | None,
     check: bool,  # noqa: FBT001 - click's way
     strict: bool,  # noqa: FBT001
 ) -> None:
@@ -107,7 +110,9 @@ def diagram(
     if (output or format_) and any(map(_is_document, targets)):
         raise click.UsageError("A Markdown file is updated in place: leave out -o and --format.")
     pictures = [
-        Picture(target, output, format_ or _format_of(output), theme, depth, active, direction, id_prefix, source_url)
+        Picture(
+            target, output, format_ or _format_of(output), theme, depth, active, direction, id_prefix, source_url, font
+        )
         for target in targets
     ] or _configured(Path("pyproject.toml"))
     outcomes = [_make(picture, check=check) for picture in pictures]
@@ -162,12 +167,13 @@ def _described(name: str, members: dict[str, Any]) -> Picture:
         what = f"has an unknown entry '{min(unknown)}'" if unknown else "needs 'target' and 'output'"
         raise click.UsageError(f"[tool.{TABLE}.{name}] {what}.")
     output = Path(members["output"])
-    rest = {key: value for key, value in members.items() if key not in ("target", "output", "format", "active")}
+    rest = {key: value for key, value in members.items() if key not in ("target", "output", "format", "active", "font")}
     return Picture(
         members["target"],
         output,
         members.get("format") or _format_of(output),
         active=tuple(members.get("active", ())),
+        font=Path(members["font"]) if "font" in members else None,
         **rest,
     )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
 from durable_fsm.core.program import index_of
-from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial, Label, Node, Part, Role, Row
-from durable_fsm.diagram.words import Words, cut
+from durable_fsm.diagram.graph import ANYWHERE, EdgeKind, Graph, GraphEdge, Initial, Label, Node, Part, Role, Row
+from durable_fsm.diagram.words import Words, automatic_events, cut, edges_from_anywhere, shared_actions
 
 
 def graph_of(
@@ -20,6 +20,7 @@ def graph_of(
     taken: Collection[str] = (),
     possible: Collection[str] = (),
     heat: Mapping[str, float] | None = None,
+    condensed: bool = False,
 ) -> Graph:
     """Extract everything that a picture of *chart* shows.
 
@@ -30,13 +31,15 @@ def graph_of(
         taken: keys of transitions that were just taken.
         possible: events that can be sent now, or keys of single transitions.
         heat: the numbers of a heat map, for states by id and for transitions by key.
+        condensed: draw once what repeats: actions that every transition has are in the summary, a transition out of
+            every state has one arrow, and the events `to_<state>` that a library added have none.
 
     Raises:
         ValueError: *depth* is less than 1.
     """
     if depth is not None and depth < 1:
         raise ValueError(f"a picture of depth {depth} would show nothing; use 1 or more")
-    return _Extraction(chart, depth, _with_ancestors(chart, active), taken, possible, heat or {}).graph()
+    return _Extraction(chart, depth, _with_ancestors(chart, active), taken, possible, heat or {}, condensed).graph()
 
 
 @dataclass
@@ -47,9 +50,13 @@ class _Extraction:
     taken: Collection[str]
     possible: Collection[str]
     heat: Mapping[str, float]
+    condensed: bool
 
     def __post_init__(self) -> None:
-        self.words = Words(self.chart)
+        self.automatic = automatic_events(self.chart) if self.condensed else frozenset[str]()
+        self.shared = shared_actions(self.chart) if self.condensed else ()
+        self.anywhere = edges_from_anywhere(self.chart) if self.condensed else frozenset[str]()
+        self.words = Words(self.chart, once=frozenset(self.shared))
         self.shown = {id: self._visible(id) for id in self.chart.states}
 
     def graph(self) -> Graph:
@@ -58,13 +65,16 @@ class _Extraction:
         ]
         edges = self._edges()
         initials = [initial for state in self.chart.states.values() for initial in self._initials(state)]
+        nodes = [self._node(state, self._begins(initials)) for state in states]
+        if any(edge.source == ANYWHERE for edge in edges):
+            nodes.append(Node(ANYWHERE, "from any state", Kind.ATOMIC, ROOT, ()))
         title, summary = self._titles()
         return Graph(
             name=self.chart.name,
             title=title,
             summary=summary,
             description=self._description(states),
-            nodes=tuple(self._node(state, self._begins(initials)) for state in states),
+            nodes=tuple(nodes),
             edges=tuple(edges),
             initials=tuple(initials),
         )
@@ -143,9 +153,10 @@ class _Extraction:
     def _edges(self) -> list[GraphEdge]:
         found: dict[tuple[str, tuple[str, ...], str], list[tuple[Transition, Label, EdgeKind]]] = {}
         for number, transition in enumerate(self.chart.transitions):
-            if not transition.targets:
+            if not transition.targets or self.automatic.issuperset(transition.events or ("",)):
                 continue
-            source = self.shown[transition.source]
+            is_everywhere = transition.key in self.anywhere
+            source = ANYWHERE if is_everywhere else self.shown[transition.source]
             targets = self._targets(transition)
             if targets == (source,) and not self._is_own_loop(transition):
                 continue
@@ -208,7 +219,8 @@ class _Extraction:
     def _titles(self) -> tuple[str, str]:
         first = self.chart.doc.strip().partition("\n\n")[0].replace("\n", " ")
         sentence = re.split(r"(?<=[.!?])\s", first)[0]
-        return self.chart.name, sentence
+        every = f"Every transition / {', '.join(self.shared)}" if self.shared else ""
+        return self.chart.name, " · ".join(filter(None, (sentence, every)))
 
     def _description(self, states: list[State]) -> str:
         """The description for screen readers: the size, the initial states and the final states."""
@@ -220,6 +232,8 @@ class _Extraction:
         sentences = [f"State machine {self.chart.name}: {sizes}."]
         if hidden:
             sentences.append(f"{_count(hidden, 'state')} not shown.")
+        if self.automatic:
+            sentences.append("The events to_<state> are not shown.")
         sentences.append(f"Starts in {self._names(self.chart.states[id] for id in start)}.")
         sentences.append(f"Ends in {self._names(ends)}." if ends else "Has no end.")
         if self.chart.policies.unexpected is Unexpected.IGNORE:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_png
 from durable_fsm.diagram.exports import Export, to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
+from durable_fsm.diagram.png import undrawn
 from durable_fsm.diagram.stamp import stamp_of, stamped
 from durable_fsm.diagram.svg import to_svg
 
@@ -42,20 +44,28 @@ def content(chart: Chart, format: str, **options: Any) -> tuple[bytes, tuple[str
 
     Args:
         format: one of `FORMATS`.
-        options: those of `to_svg`. Of these, `mermaid`, `plantuml` and `dot` use only `depth`; other texts use none.
+        options: those of `to_svg`, and `font`, the font file of a PNG. Of these, `mermaid`, `plantuml` and `dot` use only `depth`; other texts use none.
 
     Raises:
         ValueError: an option has an invalid value.
         NoEngine: no layout program is installed.
         NoFont: no font was found for a PNG.
     """
+    font: Path | None = options.pop("font", None)
+    if format == "png":
+        svg = to_svg(chart, **options)
+        mark = stamp_of(svg.encode()) or ""
+        return stamped(to_png(chart, font=font, **options), mark), tuple(_unreadable(svg, font))
     if format == "svg":
         return to_svg(chart, **options).encode(), ()
-    if format == "png":
-        mark = stamp_of(to_svg(chart, **options).encode()) or ""
-        return stamped(to_png(chart, **options), mark), ()
     export = _WHOLE[format](chart) if format in _WHOLE else _FOLDING[format](chart, depth=options.get("depth"))
     return export.text.encode(), export.lost
+
+
+def _unreadable(svg: str, font: Path | None) -> Iterator[str]:
+    missing = undrawn("".join(ElementTree.fromstring(svg).itertext()), font)
+    if missing:
+        yield f"no font here draws {' '.join(missing)}: install one that does, or name its file with --font."
 
 
 def is_fresh(there: bytes, wanted: bytes) -> bool:
@@ -80,7 +90,7 @@ def command(target: str, path: Path, **options: Any) -> str:
     for name, value in options.items():
         if name == "format" or not value or (name, value) in USUAL:
             continue
-        for item in [value] if isinstance(value, str | int) else value:
+        for item in [value] if isinstance(value, str | int | Path) else value:
             words += [f"--{name.replace('_', '-')}", str(item)]
     return shlex.join(words)
 

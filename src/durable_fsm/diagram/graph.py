@@ -12,6 +12,9 @@ from functools import cached_property
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.core.values import Location
 
+ANYWHERE = "*"
+"""Id of the node drawn in place of every state, where a transition leaves all of them."""
+
 
 class Role(StrEnum):
     """The role of a piece of text; a theme has a colour for each role."""

@@ -12,6 +12,8 @@ from types import ModuleType
 from durable_fsm.diagram.fonts import FAMILY
 
 INTER = "fontpkg_inter"
+UNASSIGNED = "\U0010fffd"
+"""A character for private use, which no font draws: the picture of it is that of any missing one."""
 
 
 class NoFont(RuntimeError):
@@ -29,8 +31,7 @@ def png_of(svg: str, *, zoom: float = 2.0, font: Path | None = None) -> bytes:
         NoFont: the file is not a font, or no font was found.
     """
     resvg = _resvg()
-    files = tuple(inter()) if font is None else (str(font),)
-    families = FAMILY if font is None else f'"{family_of(font)}",{FAMILY}'
+    files, families = _fonts(font)
     if not _draws_text(files, families):
         raise NoFont(
             "a PNG needs a font to draw text with, and none was found. Run pip install fontpkg-inter,"
@@ -38,6 +39,26 @@ def png_of(svg: str, *, zoom: float = 2.0, font: Path | None = None) -> bytes:
         )
     ours = svg.replace(f"font-family:{FAMILY}", f"font-family:{families}")
     return bytes(resvg.svg_to_bytes(svg_string=ours, zoom=zoom, font_files=list(files) or None))
+
+
+def undrawn(text: str, font: Path | None = None) -> str:
+    """The characters of a text that the fonts of a PNG do not have, each once: they are drawn as empty boxes.
+
+    Raises:
+        NoFont: the file is not a font.
+    """
+    files, families = _fonts(font)
+    others = dict.fromkeys(character for character in text if ord(character) > 126)
+    return "".join(
+        one for one in others if _picture_of(one, files, families) == _picture_of(UNASSIGNED, files, families)
+    )
+
+
+def _fonts(font: Path | None) -> tuple[tuple[str, ...], str]:
+    """The font files, and the families to draw with, as CSS names them."""
+    if font is None:
+        return tuple(inter()), FAMILY
+    return (str(font),), f'"{family_of(font)}",{FAMILY}'
 
 
 def _resvg() -> ModuleType:
@@ -79,8 +100,11 @@ def family_of(font: Path) -> str:
 @cache
 def _draws_text(files: tuple[str, ...], families: str) -> bool:
     """Whether resvg draws a letter: without a font it draws none, and reports no error."""
-    empty = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
-    letter = empty.format(f'<text x="2" y="15" font-family="{escape(families)}">M</text>')
-    resvg = _resvg()
-    drawn = resvg.svg_to_bytes(svg_string=letter, font_files=list(files) or None)
-    return bytes(drawn) != bytes(resvg.svg_to_bytes(svg_string=empty.format("")))
+    return _picture_of("M", files, families) != _picture_of(" ", files, families)
+
+
+@cache
+def _picture_of(character: str, files: tuple[str, ...], families: str) -> bytes:
+    text = f'<text x="2" y="20" font-family="{escape(families)}" xml:space="preserve">{escape(character)}</text>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">{text}</svg>'
+    return bytes(_resvg().svg_to_bytes(svg_string=svg, font_files=list(files) or None))

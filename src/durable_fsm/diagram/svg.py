@@ -10,7 +10,7 @@ from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.values import Location
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.fonts import width
-from durable_fsm.diagram.graph import GraphEdge, Part, Role
+from durable_fsm.diagram.graph import ANYWHERE, GraphEdge, Part, Role
 from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Layout, lay_out
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at, split
 from durable_fsm.diagram.layout.sizes import (
@@ -74,7 +74,7 @@ def to_svg(
     """
     if theme not in ("light", "dark", "auto", "vars"):
         raise ValueError(f"unknown theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
-    graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat)
+    graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat, condensed=True)
     mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url)
     return _SvgWriter(lay_out(graph, direction), theme, id_prefix, source_url, mark).svg()
 
@@ -128,10 +128,10 @@ class _SvgWriter:
 
     def _state(self, state: DrawnState) -> Iterable[str]:
         node = state.node
-        kind = "history" if node.kind.is_history else node.kind.value
+        kind = "history" if node.kind.is_history else "anywhere" if node.id == ANYWHERE else node.kind.value
         classes = ["fsm-state", kind, "region" if node.region else "", "initial" if node.initial else ""]
         classes += ["is-active" if node.active else ""]
-        tooltip = [f"{node.name} ({node.path or node.id})"]
+        tooltip = [f"{node.name} ({node.path or node.id})" if node.id != ANYWHERE else node.name]
         tooltip += [" ".join(part.text for part in row) for row in node.rows]
         tooltip += [f"accepts: {', '.join(node.accepts)}"] if node.accepts else []
         title = "\n".join(tooltip)
@@ -154,7 +154,15 @@ class _SvgWriter:
             ]
         if node.region and node.kind is Kind.COMPOUND:
             return self._region(state)
+        if node.id == ANYWHERE:
+            return self._anywhere(state.box, node.name)
         return self._compound(state) if node.children else self._box(state)
+
+    @staticmethod
+    def _anywhere(box: Rect, name: str) -> list[str]:
+        """A dashed stadium: it is not a state."""
+        outline = rect("box", box, box.height / 2).replace("/>", ' stroke-dasharray="4 3"/>')
+        return [outline, f'<text x="{num(box.x)}" y="{num(box.y + 4)}" text-anchor="middle">{esc(name)}</text>']
 
     def _box(self, state: DrawnState) -> list[str]:
         node, box = state.node, state.box

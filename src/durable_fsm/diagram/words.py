@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from durable_fsm.core.chart import Chart, State, Timer, Transition
+from durable_fsm.core.chart import Chart, Kind, State, Timer, Transition
 from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
 
 LONGEST = 44
 """The longest part, in characters. Longer ones are cut; the tooltip has the whole text."""
+
+MANY = 4
+"""Arrows that lead from everywhere to the same place; fewer are drawn one by one."""
 
 _UNITS = (
     ("d", timedelta(days=1)),
@@ -54,11 +57,47 @@ def actions_of(transition: Transition) -> list[str]:
     return [action.name for action in (*transition.before, *transition.actions, *transition.after)]
 
 
+def shared_actions(chart: Chart) -> tuple[str, ...]:
+    """The actions that every transition of a chart has, in order; none in a chart of fewer than three transitions."""
+    first, *others = [actions_of(transition) for transition in chart.transitions] or [[]]
+    if len(others) < 2:
+        return ()
+    return tuple(name for name in dict.fromkeys(first) if all(name in other for other in others))
+
+
+def automatic_events(chart: Chart) -> frozenset[str]:
+    """The private events `to_<state>` that a library added, each with a transition from every state that can be left."""
+    sources: dict[str, set[str]] = {}
+    for edge in chart.transitions:
+        if len(edge.events) == len(edge.targets) == 1 and edge.events[0] == f"to_{edge.targets[0].replace('.', '_')}":
+            sources.setdefault(edge.events[0], set()).add(edge.source)
+    top = {id for id in chart.root.children if chart.states[id].kind is not Kind.FINAL}
+    private = {name for name, event in chart.events.items() if not event.public}
+    return frozenset(event for event, found in sources.items() if event in private and found >= top)
+
+
+def edges_from_anywhere(chart: Chart) -> frozenset[str]:
+    """The keys of the transitions that lead out of every state that can be left, in the same way to the same place."""
+    alike: dict[tuple[object, ...], list[Transition]] = {}
+    for edge in chart.transitions:
+        if edge.targets:
+            alike.setdefault((edge.events, edge.targets, *conditions_of(edge), *actions_of(edge)), []).append(edge)
+    top = {id for id in chart.root.children if chart.states[id].kind is not Kind.FINAL}
+    found: set[str] = set()
+    for edges in alike.values():
+        sources = {edge.source for edge in edges}
+        if len(sources) >= MANY and sources.issuperset(top - set(edges[0].targets)):
+            found.update(edge.key for edge in edges)
+    return frozenset(found)
+
+
 class Words:
     """The words for the transitions and states of one chart."""
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart, *, once: frozenset[str] = frozenset()) -> None:
+        """Make the words; the actions named in *once* are left out of labels, because a picture shows them once."""
         self.chart = chart
+        self.once = once
         self.homes = {activity.id: state for state in chart.states.values() for activity in state.activities}
         self.homes |= {child.id: state for state in chart.states.values() for child in state.machines if child.id}
         self.timers: dict[str, list[tuple[str, Timer]]] = {}
@@ -85,7 +124,7 @@ class Words:
                 merged.append(part)
         if conditions := conditions_of(transition):
             merged.append(Part(Role.GUARD, f"[{', '.join(conditions)}]"))
-        if actions := actions_of(transition):
+        if actions := [name for name in actions_of(transition) if name not in self.once]:
             merged.append(Part(Role.ACTION, f"/ {', '.join(actions)}"))
         return tuple(Part(part.role, shorten(part.text)) for part in merged)
 

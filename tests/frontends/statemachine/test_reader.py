@@ -482,3 +482,17 @@ def test_an_object_that_is_not_a_definition_is_named_in_the_error() -> None:
 def test_an_undeclared_event_is_unknown_and_the_nearest_name_is_offered() -> None:
     with pytest.raises(UnknownEvent, match="Did you mean 'checkout'"):
         Rehearsal(Order).send("chekout")
+
+
+def test_the_name_of_a_state_has_the_words_of_its_id() -> None:
+    class Device(StateChart):
+        poweredOn = State(initial=True)  # noqa: N815 - such names are what this is about
+        HTTPError = State()
+        awaiting_payment = State()
+        named = State("As the author says")
+
+        go = poweredOn.to(HTTPError) | HTTPError.to(awaiting_payment) | awaiting_payment.to(named) | named.to(poweredOn)
+
+    names = [state.name for state in chart_from(Device).states.values()][1:]
+
+    assert names == ["Powered on", "HTTP error", "Awaiting payment", "As the author says"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import escape
 
 from durable_fsm.core.chart import ROOT, Chart, Transition
 from durable_fsm.core.program import index_of
 from durable_fsm.diagram.exports.export import Export, exported, words
 from durable_fsm.diagram.words import Words, actions_of, conditions_of
+
+_EMPHASIS = re.compile(r"[*`\[\]]|(?<![^\W_])_|_(?![^\W_])")
+"""Characters that Markdown may take for its own; an underscore only at the border of a word."""
 
 HEADING = ("state", "event", "guard", "action", "target")
 
@@ -52,4 +57,10 @@ def _states(chart: Chart) -> Iterator[tuple[str, str]]:
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    """The text as Markdown shows it: guards may have `<`, events may be `*`."""
+    marked = _EMPHASIS.sub(lambda found: f"\\{found[0]}", escape(text, quote=False))
+    return marked.replace("|", "\\|")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import warnings
 from collections import Counter
@@ -45,6 +46,10 @@ CONVENTIONS = ("on_", "before_", "after_", "cond_")
 """The beginnings of names of callbacks."""
 
 _charts: WeakKeyDictionary[type, Chart] = WeakKeyDictionary()
+
+
+_WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a word of `poweredOn` or `HTTPError` ends."""
 
 
 def reads(definition: object) -> bool:
@@ -216,7 +221,7 @@ class ClassReader:
             id=id,
             kind=_kind(state),
             parent=self.id_of(state.parent) if state.parent is not None else ROOT,
-            name=state.name,
+            name=_name_of(state),
             children=tuple(self.id_of(child) for child in children),
             initial=self._initial(id, state),
             entry=() if state.final else self.callbacks.of(state.enter),
@@ -382,6 +387,15 @@ def _declarations(edge: LibraryTransition) -> list[Declaration]:
 def _stays(edge: LibraryTransition) -> bool:
     """True for an internal transition to its own source, which leaves and enters no state."""
     return bool(edge.internal and edge.is_self)
+
+
+def _name_of(state: LibraryState) -> str:
+    """The name in diagrams: the author's, or else one of the id, with the words of `poweredOn` apart."""
+    if state.name != state.id.replace("_", " ").capitalize():
+        return state.name
+    words = _WORD_BORDER.sub("_", state.id).split("_")
+    spoken = " ".join(word if word.isupper() else word.lower() for word in words)
+    return spoken[:1].upper() + spoken[1:]
 
 
 def _kind(state: LibraryState) -> Kind:
