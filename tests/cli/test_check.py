@@ -20,6 +20,28 @@ Door = TransitionsConfig(
 )
 """
 
+PATIENT = """
+from durable_fsm import Retry, TransitionsConfig, activity
+
+def work() -> int:
+    return 1
+
+def put_back() -> None: ...
+
+Order = TransitionsConfig(
+    "Order", states=["cart", "charging", "packing", "sending", "sent"], initial="cart",
+    transitions=[
+        ["pay", "cart", "charging"], ["done_invoke_charging", "charging", "packing"],
+        ["done_invoke_packing", "packing", "sending"], ["done_invoke_sending", "sending", "sent"],
+        ["error_invoke_sending", "sending", "cart"],
+    ],
+    activities={
+        "charging": activity(work), "packing": activity(work, exclusive=True, undo=put_back),
+        "sending": activity(work, retry=Retry(attempts=3)),
+    },
+)
+"""
+
 
 def test_a_chart_without_problems_is_counted() -> None:
     result = CliRunner().invoke(main, ["check", LAMP, "--json"])
@@ -27,6 +49,20 @@ def test_a_chart_without_problems_is_counted() -> None:
     [told] = json.loads(result.stdout)
     assert (result.exit_code, told["chart"], told["problems"]) == (0, "Lamp", [])
     assert (told["states"], told["events"]) == (3, 2)
+
+
+def test_activities_that_are_retried_without_end_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+
+    result = CliRunner().invoke(main, ["check", f"{tmp_path / 'patient.py'}:Order"])
+
+    assert result.exit_code == 0, result.output
+    notes = [line.removeprefix("  note: ") for line in result.stdout.splitlines() if line.startswith("  note: ")]
+    limit = "at most 1 min apart. Retry(attempts=…) sets a limit."
+    assert notes == [
+        f"activity 'charging' is retried until its deadline of 1 d, {limit}",
+        f"activity 'packing' and the undo of 'packing' are retried without end, {limit}",
+    ]
 
 
 def test_a_chart_with_problems_ends_with_three(tmp_path: Path) -> None:

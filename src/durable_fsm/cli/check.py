@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from durable_fsm.cli.app_arg import find_app
 from durable_fsm.cli.errors import exit_code_of
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.core.chart import Chart
+from durable_fsm.diagram.words import duration
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem, counted
 from durable_fsm.frontends.locate import AuthorFailed, locate_charts
 from durable_fsm.restate.names import reserved_in
@@ -64,9 +66,28 @@ def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
             "activities": len(chart.activities),
             "problems": [str(problem) for problem in _reserved(chart)],
             "warnings": [words for words in warned if words.startswith(f"{chart.name}:")],
+            "notes": list(_endless(chart)),
         }
         for chart in charts
     ]
+
+
+def _endless(chart: Chart) -> Iterator[str]:
+    """The activities that are retried until they succeed: that is the default, and authors should know of it."""
+    groups: dict[tuple[timedelta, timedelta | None], list[str]] = {}
+    for activity in chart.activities.values():
+        work = [] if activity.undoes is not None else [(f"activity '{activity.id}'", activity.retry, activity.deadline)]
+        if activity.undo is not None:
+            work.append((f"the undo of '{activity.id}'", activity.undo.retry, None))
+        for name, retry, deadline in work:
+            if retry.attempts is None:
+                until = None if activity.exclusive else deadline
+                groups.setdefault((retry.maximum, until), []).append(name)
+    for (maximum, until), names in groups.items():
+        are, its = ("is", "its") if len(names) == 1 else ("are", "their")
+        end = "without end" if until is None else f"until {its} deadline of {duration(until)}"
+        apart = f"at most {duration(maximum)} apart"
+        yield f"{' and '.join(names)} {are} retried {end}, {apart}. Retry(attempts=…) sets a limit."
 
 
 def _reserved(chart: Chart) -> Iterator[Problem]:
@@ -94,3 +115,5 @@ def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above
     prefix = f"{one['chart']}: "  # which is above
     for words in warned:
         click.echo(f"  warning: {words.removeprefix(prefix)}")
+    for words in one.get("notes", ()):
+        click.echo(f"  note: {words}")
