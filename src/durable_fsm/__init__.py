@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
+    from durable_fsm.frontends.calendars import cron
     from durable_fsm.frontends.checks.versions import migration
     from durable_fsm.frontends.declare import (
         EventOf,
@@ -76,6 +77,7 @@ _HOMES = {
     "app": "durable_fsm.restate.app",
     "at": "durable_fsm.frontends.declare",
     "chart_from": "durable_fsm.frontends",
+    "cron": "durable_fsm.frontends.calendars",
     "defer": "durable_fsm.frontends.declare",
     "durable": "durable_fsm.frontends.declare",
     "event": "durable_fsm.frontends.declare",
@@ -123,6 +125,7 @@ __all__ = [
     "app",
     "at",
     "chart_from",
+    "cron",
     "defer",
     "durable",
     "event",

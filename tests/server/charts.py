@@ -28,6 +28,7 @@ from durable_fsm import (
 )
 from tests.server.activity_charts import Door, Fragile, Greedy, Order, Vault, Workshop
 from tests.server.data_charts import Member, Mine, Plainly, Prize, Raffle, TimelessWitness, Vigil, Witness
+from tests.server.ticking_charts import TICKING
 
 SHORT = timedelta(milliseconds=400)
 SECOND = timedelta(seconds=1)
@@ -444,6 +445,7 @@ class TimeCard(StateChart[Presence]):
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
     Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard, Member, Raffle, Prize, Plainly, Mine, Vigil, Witness, TimelessWitness,
+    *TICKING,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

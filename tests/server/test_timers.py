@@ -6,10 +6,12 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from durable_fsm.testing import wait_until
+from tests.server.ticking_charts import TICK
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Row
@@ -305,3 +307,57 @@ def test_every_timer_of_many_machines_fires_once_and_not_early_although_the_serv
         ' AND value_utf8 LIKE \'%"configuration":["rung"]%\''
     )
     assert rung == [{"n": count}]
+
+
+# ── again and again ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def due(host: Host, chart: str, key: str) -> dict[str, datetime]:
+    """When the timers of a machine are due."""
+    timers = host.snapshot(chart, key)["timers"]
+    return {timer["event"]: datetime.fromisoformat(timer["due"]) for timer in timers}
+
+
+def test_ticks_keep_their_phase_whatever_was_late(host: Host) -> None:
+    metronome, gong = host.key("metronome"), host.key("gong")
+    for chart, key in (("Metronome", metronome), ("Gong", gong)):
+        host.post(chart, key, "create", {})
+    first = due(host, "Metronome", metronome)["tick"], due(host, "Gong", gong)["ring"]
+    wait_until(lambda: host.snapshot("Metronome", metronome)["data"]["count"] > 1, what="two ticks")
+
+    host.served.kill()
+    stopped = datetime.now(UTC)
+    host.served.restart()
+    counted = host.snapshot("Metronome", metronome)["data"]["count"]
+    wait_until(lambda: host.snapshot("Metronome", metronome)["data"]["count"] > counted + 2, what="more ticks")
+    later = due(host, "Metronome", metronome)["tick"]
+    wait_until(lambda: due(host, "Gong", gong)["ring"] > stopped, what="the ticks that were missed")
+    rung = due(host, "Gong", gong)["ring"]
+
+    taken = [
+        entry
+        for entry in host.post("Gong", gong, "history", {"last": 100}).json()["entries"]
+        if entry["event"] == "ring"
+    ]
+    assert (later - first[0]) % TICK == timedelta(0)
+    assert (rung - first[1]) % TICK == timedelta(0)
+    assert len(taken) >= (rung - first[1]) // TICK
+    host.receipt("Metronome", metronome, "stop")
+    host.receipt("Gong", gong, "switch_off")
+
+
+def test_the_next_instant_of_a_calendar_is_in_the_snapshot(host: Host) -> None:
+    bell = host.key("bell")
+
+    before = datetime.now(UTC)
+    host.post("Bell", bell, "create", {})
+    found = due(host, "Bell", bell)
+    after = datetime.now(UTC)
+
+    minute = timedelta(minutes=1)
+    assert found["ring"] - minute <= after
+    assert before < found["ring"]
+    assert (found["ring"].second, found["ring"].microsecond) == (0, 0)
+    closing = found["close"].astimezone(ZoneInfo("Europe/Berlin"))
+    assert (closing.hour, closing.minute, closing.weekday() < 5) == (18, 0, True)
+    assert host.receipt("Bell", bell, "take_down")["configuration"] == ["down"]

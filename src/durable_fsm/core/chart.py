@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
@@ -194,13 +194,38 @@ class Child(Callback):
         return {"name": self.name, "autoforward": self.autoforward, "finalize": exported(self.finalize), **each}
 
 
+class Missed(StrEnum):
+    """How to treat ticks of a recurring timer that were due while the machine could not take them.
+
+    SKIP: none of them is taken. ONCE: one is taken for all of them. ALL: each is taken, one after the other.
+    """
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Instants of a calendar, such as every working day at nine. `next` gives the first one after an aware datetime."""
+
+    schedule: str
+    zone: str
+    next: Callable[[datetime], datetime] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.schedule} {self.zone}"
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """A delay that starts when its state is entered and ends with it. The chart takes `event` when it is over.
 
     `when` computes it instead of `after`, each time the timer starts: a timedelta, an aware datetime, or None for no
-    timer this time; `instant` says that its author means a datetime. A *recurring* timer starts again whenever it is
-    over, as long as its state stays active.
+    timer this time; `instant` says that its author means a datetime. A timer of a `calendar` has a `when` of this name.
+
+    A *recurring* timer starts again whenever it is over, as long as its state stays active, and counts from the moment
+    at which it was due. `missed` says what happens if it was much too late.
     """
 
     event: str
@@ -208,6 +233,8 @@ class Timer:
     when: Callback | None = None
     recurring: bool = False
     instant: bool = False
+    calendar: Calendar | None = field(default=None, compare=False, repr=False)
+    missed: Missed = field(default=Missed.ONCE, metadata={OMIT_IF_DEFAULT: True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +426,12 @@ class Chart:
     def redaction(self) -> Redaction:
         """The members of data and payloads that errors, logs and history never show."""
         return Redaction.of(self.hosting.redact)
+
+    @cached_property
+    def reads_clock(self) -> bool:
+        """Whether every turn reads the time: callbacks ask for it, or timers follow a calendar."""
+        timers = (timer for state in self.states.values() for timer in state.timers)
+        return self.hosting.clock or any(timer.calendar is not None for timer in timers)
 
     @cached_property
     def digest(self) -> str:

@@ -34,7 +34,8 @@ class Event(Struct, frozen=True):
     `payload` is plain JSON when it comes from outside; the step loads it into its declared type. `seed` feeds the ids
     and random numbers of the step. `at` is the time that callbacks may decide by, with a time zone; None if the chart does
     not read the clock. `token` ties a timer or an outcome to the entry that is waiting for it: if that
-    entry is gone, so is the event. `cause` is the exception behind an `error.execution`.
+    entry is gone, so is the event. `cause` is the exception behind an `error.execution`. A
+    recurring timer brings the moment at which it was `due`, and the one at which it `came`, from which its next one is counted.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Event(Struct, frozen=True):
     sendid: str = ""
     invokeid: str = ""
     sender: str = ""
+    due: datetime | None = None
+    came: datetime | None = None
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):

@@ -259,7 +259,8 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             timers.post(run, timer)
             return run.finish(Outcome.TAKEN)
         case TimerDue(timer):
-            timers.due(run, timer)
+            if not timers.due(run, timer):
+                return run.finish(Outcome.IGNORED)
         case DeadlineMissed(running, timer):
             invocation.deadline_missed(run, running, timer)
         case ActivityEnded(running, told):

@@ -6,10 +6,11 @@ forget it. A token that the snapshot no longer lists is stale, so a cancel that 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from durable_fsm.core.callbacks import attempt
-from durable_fsm.core.chart import Activity, Timer
+from durable_fsm.core.chart import Activity, Chart, Missed, Timer
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.durations import bounded, instant_in_utc
 from durable_fsm.core.effects import Cancel, Post, Send
@@ -18,6 +19,8 @@ from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import PendingSend, Running, Status
 from durable_fsm.core.values import changed
 from durable_fsm.core.working import Working
+
+MILLISECOND = timedelta(milliseconds=1)
 
 AFTER_END = "after_end"
 """Event of the only timer that a machine has after its end."""
@@ -36,14 +39,50 @@ def disarm(machine: Working, timer: PendingSend) -> None:
 def start(machine: Working, state: str, timer: Timer) -> None:
     """Arm a timer of a state; one that is computed may decide that there is none this time."""
     machine.mark_begun(state, timer.event)
-    moment: timedelta | datetime | None = timer.after
-    if timer.when is not None:
-        machine.scope.state = machine.index.states[state]
-        moment = attempt(machine, timer.when, lambda value: _moment(value, f"timer '{timer.event}'"))
+    _begin(machine, state, timer, _computed(machine, state, timer))
+
+
+def _start_again(machine: Working, state: str, timer: Timer) -> bool:
+    """Arm the next tick of a recurring timer that was due; whether this one is to be taken.
+
+    It is counted from the moment at which this one was due, so a late tick does not delay those after it. Ticks that are
+    over already are left out, unless all of them are to be taken.
+    """
+    due, now = machine.event.due, machine.event.came
+    computed = _computed(machine, state, timer)
+    if due is None or now is None or (timer.calendar is None and not isinstance(computed, timedelta)):
+        _begin(machine, state, timer, computed)
+        return True
+    length = max(computed, MILLISECOND) if isinstance(computed, timedelta) else NOW
+    following = timer.calendar.next if timer.calendar is not None else partial(_tick_after, due, length)
+    moment = following(due)
+    is_over = moment <= now and timer.missed is not Missed.ALL
+    _arm_at(machine, state, timer, following(now) if is_over else moment, length)
+    return not is_over or timer.missed is Missed.ONCE
+
+
+def _tick_after(due: datetime, length: timedelta, moment: datetime) -> datetime:
+    """The first tick after a moment, where ticks are *length* apart and one was *due*."""
+    return due + ((moment - due) // length + 1) * length
+
+
+def _computed(machine: Working, state: str, timer: Timer) -> timedelta | datetime | None:
+    if timer.when is None:
+        return timer.after
+    machine.scope.state = machine.index.states[state]
+    return attempt(machine, timer.when, lambda value: _moment(value, f"timer '{timer.event}'"))
+
+
+def _begin(machine: Working, state: str, timer: Timer, moment: timedelta | datetime | None) -> None:
     if isinstance(moment, datetime):
-        arm(machine, PendingSend(machine.token(), timer.event, 0, state, at_text=moment.isoformat()))
+        _arm_at(machine, state, timer, moment)
     elif moment is not None:
         arm(machine, PendingSend(machine.token(), timer.event, milliseconds(max(moment, NOW)), state))
+
+
+def _arm_at(machine: Working, state: str, timer: Timer, moment: datetime, after: timedelta = NOW) -> None:
+    at = moment.astimezone(UTC).isoformat()
+    arm(machine, PendingSend(machine.token(), timer.event, milliseconds(after), state, at_text=at))
 
 
 def _moment(value: object, what: str) -> timedelta | datetime | None:
@@ -63,11 +102,17 @@ def cancel(machine: Working, id: str) -> None:
         disarm(machine, timer)
 
 
+def is_recurring(chart: Chart, armed: PendingSend) -> bool:
+    """Whether another tick follows this one: then it must bring the moment at which it was due, and the time."""
+    declared = declared_timer(chart, armed)
+    return declared is not None and declared.recurring
+
+
 def renew(machine: Working, name: str) -> None:
     """Start again every send with this id, and every state's timer for this event."""
     for timer in [timer for timer in machine.timers.values() if _is_called(timer, name)]:
         disarm(machine, timer)
-        declared = _declared(machine, timer)
+        declared = declared_timer(machine.chart, timer)
         if declared is not None and timer.state is not None:
             start(machine, timer.state, declared)
         else:
@@ -78,22 +123,24 @@ def _is_called(timer: PendingSend, name: str) -> bool:
     return timer.activity is None and name in (timer.id, timer.event if timer.state is not None else None)
 
 
-def _declared(machine: Working, armed: PendingSend) -> Timer | None:
+def declared_timer(chart: Chart, armed: PendingSend) -> Timer | None:
     """The timer of a state that this one is, if its chart still has it."""
-    timers = machine.index.states[armed.state].timers if armed.state is not None else ()
+    timers = chart.states[armed.state].timers if armed.state is not None else ()
     return next((timer for timer in timers if timer.event == armed.event and armed.activity is None), None)
 
 
-def due(machine: Working, timer: PendingSend) -> None:
-    """Let the macrostep take a timer. A recurring one starts again first; if its state is left, it ends."""
+def due(machine: Working, timer: PendingSend) -> bool:
+    """Let the macrostep take a timer; False if it was missed. A recurring one starts again first, and ends with its state."""
     del machine.timers[timer.token]
-    declared = _declared(machine, timer)
+    declared = declared_timer(machine.chart, timer)
+    is_taken = True
     if declared is not None and timer.state is not None:
         if declared.recurring:
-            start(machine, timer.state, declared)
+            is_taken = _start_again(machine, timer.state, declared)
         else:
             machine.mark_finished(timer.state, timer.event)
     deliver(machine, timer, timer.payload)
+    return is_taken
 
 
 def deliver(machine: Working, timer: PendingSend, payload: object) -> None:

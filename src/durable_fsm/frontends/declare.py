@@ -10,10 +10,10 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
 from durable_fsm.core.calls import checked, require
-from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Retry, Undo
+from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Calendar, Callback, Each, Missed, Retry, Undo
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
@@ -114,10 +114,11 @@ class Declaration:
     """The declaration of `event`, `after`, `at` or `every` for a list of transitions."""
 
     payload: Any = None  # Any: whatever type pydantic can validate
-    after: Delay | None = None
+    after: Delay | Calendar | None = None
     public: bool = True
     recurring: bool = False
     instant: bool = False
+    missed: Missed = Missed.ONCE
 
 
 TimerFunction: TypeAlias = Callable[..., timedelta | datetime | None]
@@ -176,26 +177,40 @@ def after(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
 
 
 @checked
-def at(instant: str | TimerFunction, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def at(instant: str | TimerFunction | Calendar, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
     Works as `after`, except that *instant* returns a datetime with a time zone. A time in the past fires at once.
+    With `cron(...)` it is the next instant of that calendar.
     """
     return _timer(Declaration(after=instant, public=public, instant=True), transitions)
 
 
 @checked
-def every(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def every(
+    delay: Delay | Calendar,
+    transitions: TransitionList,
+    *,
+    missed: Literal["skip", "once", "all"] = "once",
+    public: bool = False,
+) -> EventOf[None]:
     """Take *transitions* again and again, as long as their source state stays active.
 
-    Works as `after`. The next *delay* begins when the one before is over; a computed one is computed again.
+    Works as `after`. The first tick is *delay* after the entry of the state, and each other one *delay* after the moment
+    at which the one before was due, however late that was. A computed delay is computed again for each tick.
+
+    Args:
+        delay: as that of `after`, or instants of a calendar: `cron("0 9 * * mon-fri", tz="Europe/Berlin")`.
+        missed: what to do if a tick is so late that the next one is due already, because the service was down, or an
+            activity held the machine. `skip` takes none of the missed ticks, `once` takes one for all of them, and `all`
+            takes each, one after the other. In any case the next one is not moved.
 
     Raises:
         ValueError: *delay* is not positive, or longer than any timer can be.
     """
     if delay == timedelta(0):
         raise ValueError("a recurring timer without a delay would fire without end")
-    return _timer(Declaration(after=delay, public=public, recurring=True), transitions)
+    return _timer(Declaration(after=delay, public=public, recurring=True, missed=Missed(missed)), transitions)
 
 
 def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[None]:

@@ -19,13 +19,14 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition
+from durable_fsm.core.chart import ROOT, Calendar, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.lint import ChartFinding, findings
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionWarning, Problem
 from durable_fsm.frontends.arguments import written
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
+from durable_fsm.frontends.calendars import calendar_timer
 from durable_fsm.frontends.checks.doubts import Doubt, refuse_certain
 from durable_fsm.frontends.checks.inputs import members_of, refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
@@ -309,12 +310,15 @@ class ClassReader:
             self._arm(source, timer)
 
     def _timer(self, event: str, declared: Declaration) -> Timer | None:
+        recurring, missed = declared.recurring, declared.missed
         if isinstance(declared.after, timedelta):
-            return Timer(event, declared.after, recurring=declared.recurring)
+            return Timer(event, declared.after, recurring=recurring, missed=missed)
+        if isinstance(declared.after, Calendar):
+            return calendar_timer(event, declared.after, recurring=recurring, missed=missed)
         when = self.callbacks.one(declared.after)
         if when is None:
             return None
-        return Timer(event, when=when, recurring=declared.recurring, instant=declared.instant)
+        return Timer(event, when=when, recurring=recurring, instant=declared.instant, missed=missed)
 
     def _check_stances(self, states: Iterable[State], transitions: Iterable[Transition]) -> None:
         for state in states:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from enum import Enum, EnumMeta
-from typing import Any, cast, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 
 from transitions import Machine
 from transitions.extensions import HierarchicalMachine
@@ -14,6 +14,7 @@ from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
 from durable_fsm.core.calls import require
+from durable_fsm.core.chart import Calendar
 from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay
@@ -54,7 +55,8 @@ class TransitionsConfig(ChartOptions):
         machines: machines by state that it runs, each a definition or `machine(definition, ...)`.
         timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
             The time may also be a function, or the name of a method, that computes a timedelta or an instant.
-        every: as `timers`, for events that come again and again.
+        every: as `timers`, for events that come again and again; also at instants of a calendar, `cron(...)`.
+        missed: by event of `every`, what to do with ticks that are too late: `{"remind": "skip"}`; see `every`.
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
         ignores: events by state that are dropped while nothing takes them; `"*"` as the state means the whole chart. An
             event that no transition takes at all is declared here.
@@ -76,8 +78,9 @@ class TransitionsConfig(ChartOptions):
     model: type | None = None
     activities: Mapping[str, Any] = field(default_factory=dict[str, Any])
     machines: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    timers: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
-    every: Mapping[str, Mapping[str, Delay]] = field(default_factory=dict[str, "Mapping[str, Delay]"])
+    timers: Mapping[str, Mapping[str, Delay | Calendar]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    every: Mapping[str, Mapping[str, Delay | Calendar]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    missed: Mapping[str, Literal["skip", "once", "all"]] = field(default_factory=dict[str, Any])
     defers: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     ignores: Mapping[str, Iterable[str]] = field(default_factory=dict[str, "Iterable[str]"])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])

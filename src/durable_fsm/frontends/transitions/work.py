@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from transitions.extensions.states import Timeout
 
-from durable_fsm.core.chart import Activity, Callback, Child, Timer
+from durable_fsm.core.chart import Activity, Calendar, Callback, Child, Missed, Timer
 from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
+from durable_fsm.frontends.calendars import calendar_timer
 from durable_fsm.frontends.declare import ActivityOf, activity_of
 from durable_fsm.frontends.detached import detached_of, made_activity
 from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
@@ -34,6 +35,9 @@ class ConfiguredWork:
         self._know_activities(states)
         self._know_machines(states)
         self._know_timers(states)
+        ticking = {event for timers in config.every.values() for event in timers}
+        for event in sorted(config.missed.keys() - ticking):
+            problem(f"missed= names '{event}', which is not an event of every=.", "Correct the name.", None)
         self.detached = detached_of(config.work, self.ids, problem)
 
     def _know_activities(self, states: Collection[str]) -> None:
@@ -102,9 +106,13 @@ class ConfiguredWork:
         """The timers of a state, the library's own timeout last; *one* makes a callback of a function that computes."""
         for timers, recurring in ((self.config.timers, False), (self.config.every, True)):
             for event, delay in timers.get(id, {}).items():
+                missed = Missed(self.config.missed.get(event, "once"))
                 if isinstance(delay, timedelta):
-                    yield Timer(event, delay, recurring=recurring)
+                    yield Timer(event, delay, recurring=recurring, missed=missed)
+                elif isinstance(delay, Calendar):
+                    yield calendar_timer(event, delay, recurring=recurring, missed=missed)
                 else:
-                    yield from (Timer(event, when=callback, recurring=recurring) for callback in one(delay))
+                    found = one(delay)
+                    yield from (Timer(event, when=callback, recurring=recurring, missed=missed) for callback in found)
         if isinstance(state, Timeout) and state.timeout > 0:
             yield Timer(f"timeout_{id}", timedelta(seconds=state.timeout))

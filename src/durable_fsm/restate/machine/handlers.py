@@ -39,7 +39,8 @@ from durable_fsm.restate.machine.deletion import delete
 from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair
 from durable_fsm.restate.machine.storage import StoredMachine, load_to_read, mark_of, tokens_of
-from durable_fsm.restate.machine.transaction import Transaction, created_from, decision_time, life_of, refuse_childs_key
+from durable_fsm.restate.machine.timing import decision_time, timed
+from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.messages.children import family_of
 from durable_fsm.restate.names import StateKey, answers_name
 from durable_fsm.restate.observability import report
@@ -136,6 +137,7 @@ class MachineHandlers(HostedChart):
             return await delete(self, ctx, stored, machine, transaction.waiters, mark=mark, except_timer=token)
 
         event = await transaction.completed(delivery.event)
+        event = await timed(ctx, transaction.stored, event, transaction.turn.time)
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(event, again=delivery.tries > 0)

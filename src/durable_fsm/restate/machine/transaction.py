@@ -34,19 +34,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple, cast
 
 import restate
-from restate import ObjectContext, ObjectSharedContext
+from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 from restate.exceptions import RetryableError
 
 from durable_fsm import errors
 from durable_fsm.core.address import is_child_key
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import canonical, milliseconds, rounded_up
+from durable_fsm.core.codec import canonical
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -68,7 +68,6 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation, not_called
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
-from durable_fsm.restate.clock import now
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import FullPage, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
@@ -76,6 +75,7 @@ from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
+from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
@@ -135,6 +135,7 @@ class Transaction:
         self._found = stored.machine
         self.on_their_way: dict[str, ParkedDelivery] = {}
         self._waiters = waiters
+        self._began: datetime | None = None
         self._tries = tries
         self._logged = 0
 
@@ -153,7 +154,7 @@ class Transaction:
                 stored = changed(stored, machine=changed(stored.machine, data=data))
         waiters = await Waiters.load(ctx, stored.chart) if stored.waited_for else None
         transaction = cls(hosted, ctx, stored, waiters, tries=tries)
-        if stored.chart.hosting.clock:
+        if stored.chart.reads_clock:
             transaction.turn.time = await decision_time(ctx, stored.chart)
         return transaction
 
@@ -258,6 +259,7 @@ class Transaction:
                 raise
             # The turn was saved before another call, and cannot be refused any more.
             return not_called(call, error)
+        await self._look_at_the_clock()
         changes = self._save()
         answer = self.ctx.generic_call(activities_name(self.chart), handler_of(call), job.encode())
         changes.sent[call.token] = answer
@@ -290,11 +292,17 @@ class Transaction:
                 So its timers are sent again, and its children are checked, as far as both still count. If the original
                 of a timer did survive, the second is dropped by its token.
         """
+        await self._look_at_the_clock()
         changes = self._save(again=again)
         if any(changes) or self._tries:
             # If this invocation is cancelled here, the event was taken all the same, and its sender must hear that.
             with suppress(RestateTerminalError), ALL_OR_RETRY:
                 await self._keep_handles(changes)
+
+    async def _look_at_the_clock(self) -> None:
+        """Read the time if a recurring timer begins now: all its ticks count from this moment."""
+        if begins_to_tick(self.stored, self.turn.snapshot):
+            self._began = self.turn.time or datetime.fromtimestamp(await self.ctx.time(), UTC)
 
     def _save(self, *, again: Snapshot | None = None) -> Changes:
         """Save and perform, without an await in between."""
@@ -302,7 +310,9 @@ class Transaction:
         effects = turn.take_effects()
         if again is not None:
             left = (timer for timer in again.timers if timer in turn.machine.timers)
-            effects += [Send(timer.token, timer.event, timer.after, timer.at) for timer in left]
+            effects += [
+                Send(timer.token, timer.event, timer.after, timer.at or next_tick(self.stored, timer)) for timer in left
+            ]
         failed, turn.parked = turn.parked, []
         parked: list[ParkedDelivery] = []
         is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
@@ -344,7 +354,7 @@ class Transaction:
         pages: list[FullPage] = []
         # A stamp is for people, and no decision depends on it.
         at = self.hosted.settings.stamp()
-        due = self._due(effects, at) if machine.timers else {}
+        due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
         if self.chart.hosting.history is not None:
             tail, pages = stored.history.with_entries(taken, at)
@@ -373,16 +383,6 @@ class Transaction:
         self._logged = len(self.turn.log)
         self.turn.saved()
 
-    def _due(self, effects: list[Effect], at: int) -> dict[str, int]:
-        """When each timer is due, by token, in milliseconds since 1970."""
-        known = {**self.stored.due}
-        for sent in effects:
-            if isinstance(sent, Send):
-                moment = int(sent.at.timestamp() * 1_000) if sent.at is not None else at + milliseconds(sent.after)
-                known[sent.token] = moment
-        armed = {timer.token for timer in self.turn.machine.timers}
-        return {token: moment for token, moment in known.items() if token in armed}
-
     def _parent_to_tell(self) -> Parent | None:
         """The parent of a machine that ends with this save."""
         before, after = self.machine, self.turn.machine
@@ -406,7 +406,8 @@ class Transaction:
                 delay = delay_of(effect) or None
                 body = Delivery(effect.token).encode()
                 handle = ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=self.key, send_delay=delay)
-                is_long = effect.at is not None or effect.after >= self.chart.hosting.cancel_timers_over
+                is_instant = effect.at is not None and not effect.after
+                is_long = is_instant or effect.after >= self.chart.hosting.cancel_timers_over
                 return [(effect.token, handle)] if is_long else []
             case StartActivity(detached=True):
                 start_detached(ctx, self.chart, effect.id, self.job(effect))
@@ -468,11 +469,6 @@ class Save(NamedTuple):
     parent: Parent | None
 
 
-async def decision_time(ctx: restate.Context | ObjectContext | ObjectSharedContext, chart: Chart) -> datetime | None:
-    """The time that callbacks may decide by, from Restate's journal: a replay reads the same. None without `clock=True`."""
-    return datetime.fromtimestamp(await ctx.time(), UTC) if chart.hosting.clock else None
-
-
 def life_of(ctx: ObjectContext) -> str:
     """The name of a life that begins in this invocation."""
     return digest_of(ctx.request().id)
@@ -491,10 +487,3 @@ def refuse_childs_key(chart: Chart, key: str) -> None:
     """
     if is_child_key(key):
         raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")
-
-
-def delay_of(send: Send) -> timedelta:
-    """How long from now; an instant in the past is at once."""
-    if send.at is None:
-        return rounded_up(send.after)
-    return max(timedelta(milliseconds=send.at.timestamp() * 1_000 - now()), timedelta(0))

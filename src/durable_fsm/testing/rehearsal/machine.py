@@ -134,12 +134,13 @@ class RehearsedMachine:
             return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
         return self.turn(event.name, lambda turn: str(turn.deliver(event)))
 
-    def ring(self, token: str) -> None:
+    def ring(self, token: str, due: timedelta) -> None:
         """Deliver the timer with this token, or keep it while an activity holds the machine, as Restate does."""
         if self._held is not None:
-            self._waiting.append(partial(self.ring, token))
+            self._waiting.append(partial(self.ring, token, due))
             return
-        self.deliver(Event("timer", origin=Origin.PLATFORM, token=token))
+        began, now = self.world.began, self.world.now
+        self.deliver(Event("timer", origin=Origin.PLATFORM, token=token, due=began + due, came=began + now))
 
     def end_activity(self, event: Event) -> Receipt:
         """Deliver the outcome of an activity; that of the exclusive one lets its turn go on."""
@@ -149,7 +150,7 @@ class RehearsedMachine:
         return self._finish_turn(turn, event.name, lambda turn: str(turn.deliver(event)))
 
     def _finish_turn(self, turn: Turn, event: str, act: Callable[[Turn], str]) -> Receipt:
-        turn.time = self.world.began + self.world.now if self.chart.hosting.clock else None
+        turn.time = self.world.began + self.world.now if self.chart.reads_clock else None
         with locate(self.key):
             outcome = act(turn)
             self._drain(turn)

@@ -18,8 +18,8 @@ class Member(Protocol):
     key: str
     due: dict[str, tuple[timedelta, int]]
 
-    def ring(self, token: str) -> None:
-        """Deliver the timer with this token."""
+    def ring(self, token: str, due: timedelta) -> None:
+        """Deliver the timer with this token, which was due at this time."""
         ...
 
 
@@ -62,7 +62,7 @@ class World(Generic[M]):
             when, _, token, machine = found
             self.now = max(self.now, when)
             del machine.due[token]
-            machine.ring(token)
+            machine.ring(token, when)
         self.now = deadline
 
     def settle(self) -> None:
