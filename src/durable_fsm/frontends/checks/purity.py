@@ -29,9 +29,11 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
+from durable_fsm.frontends.checks.containers import MUTABLE, containers_changed_by
 from durable_fsm.frontends.source_locations import FunctionNode, source_of
 
 CLOCK, CHANCE, WAIT, THREAD = "reads the clock", "draws random numbers", "sleeps", "starts threads"
+SHARED = "changes an attribute of its class"
 OUTSIDE = "outside"
 """Not certainly a fault: what is read may be a constant of the deployment, such as a file beside the code."""
 
@@ -40,6 +42,7 @@ REMEDIES = {
     CHANCE: "Use ids.random or ids.uuid(), which are the same whenever the step is run again.",
     WAIT: "Use a timer: after(...).",
     THREAD: "Make it an activity: State(invoke=activity(...)).",
+    SHARED: "Make it a field of the data, or set it in __init__: all machines of a process share it, and none stores it.",
 }
 
 _CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
@@ -188,6 +191,9 @@ class _FaultSearch:
                     yield OUTSIDE, ast.unparse(called)
             case _:
                 pass
+        for container in containers_changed_by(node):
+            if _is_shared(container, names):
+                yield SHARED, ast.unparse(container)
         for child in ast.iter_child_nodes(node):
             yield from self._read(child, names)
 
@@ -196,6 +202,17 @@ class _FaultSearch:
         if isinstance(helper, FunctionType) and helper.__module__ == self.function.__module__:
             for fault, call in self._of(helper):
                 yield fault, call if " in " in call else f"{call} in {helper.__name__}"
+
+
+def _is_shared(container: ast.expr, names: Meanings) -> bool:
+    """Whether this is a mutable attribute of a class, and not one that instances have of their own."""
+    if not isinstance(container, ast.Attribute) or not isinstance(_meaning(container, names), MUTABLE):
+        return False
+    holder = _meaning(container.value, names)
+    if not isinstance(holder, type) or not (isinstance(container.value, ast.Name) and container.value.id == "self"):
+        return isinstance(holder, type)
+    makers = (vars(cls).get("__init__") for cls in holder.__mro__)
+    return not any(container.attr in maker.__code__.co_names for maker in makers if isinstance(maker, FunctionType))
 
 
 # ── defaults of models and dataclasses ────────────────────────────────────────────────────────────────────────────────
