@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from statemachine import State, StateChart, StateMachine
@@ -42,9 +42,8 @@ from durable_fsm.errors import (
     Finished,
     UnknownEvent,
 )
-from durable_fsm.frontends.statemachine.facade import Attributes
 from durable_fsm.frontends.statemachine.reader import ClassReader, _data_class
-from durable_fsm.frontends.values import native
+from durable_fsm.frontends.values import Plain, native
 from durable_fsm.testing import Rehearsal
 from tests.contract.sources import sources
 
@@ -343,7 +342,7 @@ def _difference(watched: Watched) -> str | None:
         machine.advance(timedelta(seconds=max(0.0, sent.at - at)))
         at = sent.at
         before = set(machine.snapshot.configuration)
-        if isinstance(chart.data, Attributes):
+        if isinstance(chart.data, Plain):
             _write(machine, sent.written)
         try:
             plain(sent.named)
@@ -377,7 +376,7 @@ def _write(machine: Rehearsal, written: dict[str, object]) -> None:
 def _other_data(machine: Rehearsal, watched: Watched) -> str | None:
     data = machine.snapshot.data
     seen = watched.seen if not machine.chart.activities else watched.end_look
-    if isinstance(machine.chart.data, Attributes) and isinstance(data, dict):
+    if isinstance(machine.chart.data, Plain) and isinstance(data, dict):
         for name, value in data.items():
             theirs = seen.get(name)
             if name in seen and theirs != value:
@@ -396,11 +395,11 @@ def _chart(watched: Watched) -> Chart:
 
 
 def _data(chart: Chart, watched: Watched) -> Json:
-    if not isinstance(chart.data, Attributes):
+    if not isinstance(chart.data, Plain):
         return watched.model
     positional, named = watched.arguments
     try:
-        return chart.data.dump(chart.data.facade(*positional, **named))
+        return chart.data.dump(cast("Any", chart.data.make)(*positional, **named))
     except (TypeError, ValueError):
         return None
 
