@@ -69,6 +69,11 @@ def test_an_invocation_that_ends_its_process_is_refused_and_the_others_go_on(
         assert process.log_tail(1_000_000).count(ended) == deaths
         assert f"crashing: {row['target']}" in told.output, told.output
         assert f"/invocations/{row['id']}/resume" in told.output
+        web.patch(f"{restate_server.admin_url}/invocations/{row['id']}/resume").raise_for_status()
+        wait_until(lambda: process.log_tail(1_000_000).count(ended) == deaths + 1, PATIENCE, what="one more try")
+        wait_until(
+            lambda: f"ended its process {DEADLY + 1} times" in str(refused()), PATIENCE, what="to be refused again"
+        )
         restate_server.clear(deployment)
         restate_server.deregister(deployment)
     finally:

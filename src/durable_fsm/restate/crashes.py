@@ -16,7 +16,6 @@ container without a volume, only processes that serve beside the dead one count.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import hashlib
 import mmap
 import os
@@ -35,6 +34,9 @@ import msgspec
 
 from durable_fsm.restate.names import ENDED_ITS_PROCESS
 from durable_fsm.restate.observability.logging import log
+
+if sys.platform != "win32":  # without locks of files, crashes are not counted there
+    import fcntl
 
 DEADLY = 3
 """So many processes may die while an invocation runs; then it is refused."""
@@ -199,7 +201,7 @@ def padded(invocation: str) -> bytes:
 @cache
 def _recorder_of(_process: int) -> CrashRecorder | None:
     given = os.environ.get(DIRECTORY)
-    if given == "":
+    if given == "" or sys.platform == "win32":
         return None
     try:
         made = CrashRecorder(Path(given) if given else _usual_directory())
