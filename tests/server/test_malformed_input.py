@@ -17,6 +17,7 @@ import pytest
 from durable_fsm.core.codec import MAX_DEPTH
 from durable_fsm.restate.http.errors import STATUS
 from durable_fsm.restate.http.requests import MAX_INPUT
+from tests.server.fuzz import KEYS, NO_JSON, TYPES
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -42,14 +43,6 @@ OF_THE_INGRESS = {
 }
 """What Restate's ingress answers by itself, before a machine sees the request."""
 
-NO_JSON = (
-    b"{", b"[", b'"', b"nul", b"{'a': 1}", b"[1,]", b'{"a":1,}', b"\x00", b"NaN", b"Infinity", b"[-Infinity]", b"1e999",
-    b"-1e999", b'{"street": NaN, "number": 1}', b"\xff\xfe", b"\xef\xbb\xbf{}", b'"\xc3\x28"', b'"\xed\xa0\x80"',
-    b'"\\ud800"', b'{"\\udfff": 1}', b'"\\ud83d"', '{"a": "ü"}'.encode("utf-16"), '"ü"'.encode("latin-1"), b"01",
-    b"+1", b".5", b"0x10", b"1 2", b"{}{}", b'"\n"', b"// hi\n{}", b"1" * 5000, b"--", b"<xml/>", b"a=b&c=d",
-)  # fmt: skip
-"""Bodies that are no JSON text, or none that could be stored and read again."""
-
 ANY_JSON = (
     None, True, False, 0, -1, 1.5, 10**30, -(10**18), 1e308, 5e-324, "", "x", "\u0000", "ü\U0001f600", [], [[]], {},
     {"": ""}, {"a": {"b": [1, {"c": None}]}}, {"street": "Main"}, {"street": "Main", "number": "one"},
@@ -66,16 +59,6 @@ ANY_JSON = (
     {"event": "deliver\u0000"}, {"event": "*"}, {"event": "ü" * 1000}, {"event": "_deliver"}, {"event": "create"},
 )  # fmt: skip
 """JSON texts that mostly fit nothing."""
-
-KEYS = (
-    "a/b", "a//b", "/", "//", "a b", "%", "%2F", "%00", "\u0000", "ü", "\U0001f600", "a?b", "a#b", "a&b=c",
-    "'; DROP TABLE state; --", "a" * 2000, "\u202e", "\n", "\r\n", "+", "{}", '"', "\\", "-", "0", "null", "create",
-)  # fmt: skip
-
-TYPES = (
-    None, "application/json", "text/plain", "application/octet-stream", "application/xml", "multipart/form-data",
-    "application/json; charset=utf-16", "*/*", "nonsense", "", "application/",
-)  # fmt: skip
 
 HANDLERS = (
     "send_off", "redirect", "label", "deliver", "send", "create", "snapshot", "delete", "wait_for", "history", "repair"
