@@ -4,10 +4,15 @@ Each limited activity has an object of its own, which lets runs in, first come f
 invocation ends: a *watcher* is attached to the invocation and reports its end, however it ended (done, failed, cancelled,
 killed). So a run that dies gives its slot back, and no lease can expire under a run that is still at work, however long
 the service is down.
+
+An operator may kill what carries these messages. So a run that waits asks again from time to time, and each time one of
+the runs that are inside is watched again.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,10 +20,14 @@ import restate
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import Backoff
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import StateKey, limits_name
 from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
+
+ASKING = Backoff(timedelta(seconds=10), longest=timedelta(hours=1))
+"""When a run that waits asks again."""
 
 
 class EntryRequest(WireRecord, frozen=True):
@@ -27,6 +36,7 @@ class EntryRequest(WireRecord, frozen=True):
     run: str
     ticket: str
     limit: int
+    again: bool = False
 
 
 class QueuedRun(WireRecord, frozen=True):
@@ -59,6 +69,10 @@ class LimitState(WireRecord, frozen=True):
     def let_in(self, run: str) -> LimitState:
         return msgspec.structs.replace(self, inside=[*self.inside, (run, False)])
 
+    def turned(self) -> LimitState:
+        """With the first of the runs that are inside as the last."""
+        return msgspec.structs.replace(self, inside=[*self.inside[1:], *self.inside[:1]])
+
     def without(self, run: str) -> LimitState:
         return msgspec.structs.replace(self, inside=[one for one in self.inside if one[0] != run])
 
@@ -79,8 +93,12 @@ async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: in
     """
     ticket, admitted = ctx.awakeable(BYTES)
     request = EntryRequest(ctx.request().id, ticket, limit)
-    ctx.generic_send(limits_name(chart), "enter", request.encode(), key=activity)
-    await admitted
+    for tries in count():
+        ctx.generic_send(limits_name(chart), "enter", request.encode(), key=activity)
+        first, _ = await restate.select(admitted=admitted, clock=ctx.sleep(ASKING.delay(tries)))
+        if first == "admitted":
+            return
+        request = msgspec.structs.replace(request, again=True)
 
 
 class Limits:
@@ -110,7 +128,10 @@ class Limits:
         state = await self._load(ctx, request.limit)
         state, admitted = await self._admit_waiting(ctx, state)  # the limit may have risen
         watched = [request.run]
-        if state.has_room:
+        if request.again and await self._knows(ctx, state, request.run):
+            watched = [run for run, _ in state.inside[:1]]
+            state = state.turned()
+        elif state.has_room:
             state = state.let_in(request.run)
             admitted.append(AdmittedRun(0, request.run, request.ticket))
         else:
@@ -154,6 +175,11 @@ class Limits:
         await restate.wait_completed(end)
         ctx.generic_send(self.name, "leave", body, key=ctx.key())
         return b""
+
+    async def _knows(self, ctx: ObjectContext, state: LimitState, run: str) -> bool:
+        """Whether a run is inside or waits."""
+        inside = any(run == other for other, _ in state.inside)
+        return inside or await ctx.get(f"run {run}", serde=BYTES) is not None
 
     async def _load(self, ctx: ObjectContext, limit: int) -> LimitState:
         stored = await ctx.get(StateKey.GATE, serde=BYTES)
