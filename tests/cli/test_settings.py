@@ -69,7 +69,7 @@ def test_commands_follow_dev_to_the_ports_that_it_uses_here(folder: Path) -> Non
     (folder / "pyproject.toml").write_text("")
     with dev_ran(folder, runs=True):
         result = run("--json")
-        named = run("--ingress", "http://127.0.0.1:17001")
+        named = run("--ingress", "http://localhost:17001")
 
     assert json.loads(result.stdout)["ingress"] == "http://127.0.0.1:17001"
     assert json.loads(result.stdout)["admin"] == "http://127.0.0.1:17002"

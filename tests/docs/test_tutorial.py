@@ -42,8 +42,6 @@ class Reader:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
         return clean | {
             "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
-            "DURABLE_FSM_INGRESS": f"http://localhost:{self.ports['ingress']}",
-            "DURABLE_FSM_ADMIN": f"http://localhost:{self.ports['admin']}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "no_proxy": "*",
         }

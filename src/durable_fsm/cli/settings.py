@@ -5,6 +5,7 @@ By flags, else the environment, else `[tool.durable_fsm]`, else the server of `d
 
 from __future__ import annotations
 
+import re
 import ssl
 import tomllib
 from collections.abc import Callable, Mapping
@@ -164,14 +165,19 @@ def _complete(found: dict[str, Any], told: Mapping[str, str], dev: DevFolder | N
             code=SERVER,
             kind="NotRunning",
         )
-    if not named or all(found[name] == here.get(name) for name in named):
+    if not named or all(_is_at(found[name], here.get(name)) for name in named):
         found |= {name: here[name] for name in SERVERS if name in here}
     origins = {name: told[name] if name in named else "default" for name in SERVERS}
     found |= {name: url for name, url in {"ingress": INGRESS, "admin": ADMIN}.items() if name not in found}
-    if any(found[name] != here.get(name) for name in SERVERS) and not _is_for_a_program():
+    if not all(_is_at(found[name], here.get(name)) for name in SERVERS) and not _is_for_a_program():
         servers = ", ".join(f"{name} {found[name]} ({origins[name]})" for name in SERVERS)
         running = f"; durable-fsm dev runs {here['ingress']} here" if here else ""
         click.echo(f"Server: {servers}{running}", err=True)
+
+
+def _is_at(url: str, of_dev: str | None) -> bool:
+    """Whether this is the address of dev, which listens at 127.0.0.1."""
+    return of_dev is not None and re.sub(r"//(localhost|\[::1\]):", "//127.0.0.1:", url) == of_dev
 
 
 def _is_for_a_program() -> bool:
