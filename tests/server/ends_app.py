@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 from statemachine import State, StateChart
+from transitions import Machine
 
 from durable_fsm import (
     ActivityContext,
@@ -283,6 +285,29 @@ class Doomed(StateChart[Parcel]):
         return False
 
 
+# ── a model that makes its own machine ────────────────────────────────────────────────────────────────────────────────
+
+
+class Kettle:
+    """Written for transitions alone: it holds its machine, and logs."""
+
+    def __init__(self) -> None:
+        self.log = logging.getLogger("kettle")
+        self._degrees = 20
+        self.machine = Machine(self, states=["cold", "hot"], initial="cold", auto_transitions=False)
+        self.machine.add_transition("heat", "cold", "hot", conditions="is_enough", before="warm", prepare="note")
+        self.machine.add_transition("heat", "cold", None, after="warm")
+
+    def note(self, by: int) -> None:
+        self.log.debug("%s degrees more", by)
+
+    def is_enough(self, by: int) -> bool:
+        return self._degrees + by >= 100
+
+    def warm(self, by: int) -> None:
+        self._degrees += by
+
+
 # ── services ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -333,5 +358,18 @@ class Sale(StateChart[Trip]):
 
 
 ends_app = app(
-    Sale, Freed, Long, Gone, Fish, Exact, Lodging, Rash, Instant, Dispatch, Hasty, Doomed, services={"till": Till()}
+    Kettle,
+    Sale,
+    Freed,
+    Long,
+    Gone,
+    Fish,
+    Exact,
+    Lodging,
+    Rash,
+    Instant,
+    Dispatch,
+    Hasty,
+    Doomed,
+    services={"till": Till()},
 )

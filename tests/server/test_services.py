@@ -1,4 +1,4 @@
-"""Services of an application: its activities get them by name, before and after a kill."""
+"""What people bring to an application: services for its activities, and models that make their own machine."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def test_activities_and_undos_get_the_services_of_the_application_also_after_a_k
 
     assert held["data"]["why"] == f"{key} and a lock"
     assert len(ends.effects_of(key)) == len(ends.effects_of(f"{key}-back")) == 1
+
+
+def test_a_model_that_makes_its_machine_is_hosted_and_survives_a_kill(ends: Host) -> None:
+    key = ends.key("kettle")
+    ends.receipt("Kettle", key, "heat", {"by": 30})
+    ends.served.kill()
+    ends.served.restart()
+
+    hot = ends.receipt("Kettle", key, "heat", [50])
+
+    assert hot["configuration"] == ["hot"]
+    assert ends.snapshot("Kettle", key)["data"] == {"_degrees": 100}
