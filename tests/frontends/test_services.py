@@ -267,6 +267,6 @@ def test_attributes_that_are_neither_are_all_named_with_the_line_to_write() -> N
         chart_from(Careless)
 
     lock, gateway = refused.value.problems
-    assert lock.what.startswith("attribute 'lock' of Careless cannot be stored as JSON: a lock would not come back")
+    assert lock.what.startswith("attribute 'lock' cannot be stored as JSON: a lock would not come back")
     line = "Declare a type of the data: class Careless(StateMachine, StateChart[CarelessData]); or, if it is not data:"
     assert gateway.remedy == f"{line} @durable(services=['gateway'])."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from durable_fsm.core.author_code import ANYTHING, named, words_of
-from durable_fsm.core.values import Location
+from durable_fsm.core.values import Location, Misfit
 from durable_fsm.frontends.arguments import FoundProblem, written
+from durable_fsm.frontends.values import data_of, native
 
 HERE = str(Path(__file__).parents[1])
 """The directory of this package."""
@@ -50,6 +52,31 @@ def why(thing: Any, error: BaseException, remedy: str = "Give every argument a d
         "Mend that line: it runs for every machine.",
         place,
     )
+
+
+def unstorable(attributes: Mapping[str, object], services: str) -> Iterator[tuple[str, str]]:
+    """The attributes of a plain instance that would not come back, each with a remedy.
+
+    Args:
+        services: how to declare one that is not data: `services=('{}',)`.
+    """
+    for name, value in attributes.items():
+        try:
+            native(value, f"$.{name}")
+        except Misfit as misfit:
+            yield f"attribute '{name}' cannot be stored as JSON: {misfit}.", services.format(name)
+
+
+def why_not_data(cls: type, services: Collection[str], remedy: str) -> list[FoundProblem]:
+    """Why instances of a plain class cannot be the data of a chart; empty if that cannot be told."""
+    try:
+        instance = made(cls)
+        attributes = data_of(instance, services)
+    except CannotMake as failed:
+        return [failed.found]
+    except TypeError:  # its instances have no attributes of their own
+        return []
+    return [(what, remedy, written(cls)) for what, remedy in unstorable(attributes, remedy)]
 
 
 def _is_of_a_library(file: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -101,7 +102,18 @@ class Unstorable:
 
 def test_a_model_that_cannot_be_stored_is_refused() -> None:
     (problem,) = problems(config(states=["A"], model=Unstorable))
-    assert problem.startswith("Unstorable cannot be stored as JSON: ")
+    assert problem == "Unstorable() fails: Unstorable.__init__() missing 1 required positional argument: 'wanted'."
+
+
+def test_each_attribute_of_a_model_that_cannot_be_stored_is_named() -> None:
+    class Busy:
+        def __init__(self) -> None:
+            self.lock, self.lines, self.count = threading.Lock(), (line for line in "ab"), 0
+
+    lock, lines = problems(config(states=["A"], model=Busy))
+    assert lock.startswith("attribute 'lock' cannot be stored as JSON: a lock would not come back as it was")
+    assert lines.startswith("attribute 'lines' cannot be stored as JSON: a generator would not come back")
+    assert problems(config(states=["A"], model=range))[0].startswith("range")
 
 
 def test_two_activities_of_one_id_are_refused() -> None:

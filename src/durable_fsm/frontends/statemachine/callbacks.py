@@ -17,7 +17,7 @@ from statemachine.transition import Transition as LibraryTransition
 
 from durable_fsm.core.chart import Callback, Guard
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.values import Location, Misfit
+from durable_fsm.core.values import Location
 from durable_fsm.frontends.arguments import (
     ALWAYS,
     MISSING,
@@ -33,10 +33,10 @@ from durable_fsm.frontends.arguments import (
     written,
 )
 from durable_fsm.frontends.checks.assignments import assigned
-from durable_fsm.frontends.making import CannotMake, made, why
+from durable_fsm.frontends.making import CannotMake, made, unstorable, why
 from durable_fsm.frontends.names import EventNames, unknown_states
 from durable_fsm.frontends.statemachine.facade import OF_THE_LIBRARY, SCOPE, Facade, StateOf, with_a_data_type
-from durable_fsm.frontends.values import data_of, native
+from durable_fsm.frontends.values import data_of
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 FoundCallback = tuple[str, Call, Location | None]
@@ -112,13 +112,9 @@ class ClassCallbacks(ByName):
         except CannotMake as failed:
             self.problem(*failed.found)
             return ()
-        for name, value in data_of(instance, self.services).items():
-            try:
-                native(value, f"$.{name}")
-            except Misfit as misfit:
-                remedy = f"Declare a type of the data: {with_a_data_type(self.facade)}; or, if it is not data:"
-                what = f"attribute '{name}' of {self.facade.__name__} cannot be stored as JSON: {misfit}."
-                self.problem(what, f"{remedy} @durable(services=['{name}']).", None)
+        remedy = f"Declare a type of the data: {with_a_data_type(self.facade)}; or, if it is not data:"
+        for problem in unstorable(data_of(instance, self.services), f"{remedy} @durable(services=['{{}}'])."):
+            self.problem(*problem, None)
         return vars(instance)
 
     def _listeners(self) -> list[object]:

@@ -15,10 +15,12 @@ from transitions.extensions.asyncio import AsyncMachine
 from transitions.extensions.nesting import FunctionWrapper
 from transitions.extensions.states import Volatile
 
-from durable_fsm.core.values import Misfit
+from durable_fsm.frontends.declare import OPTIONS
+from durable_fsm.frontends.making import unstorable
+from durable_fsm.frontends.options import ClassChartOptions
 from durable_fsm.frontends.transitions.config import TransitionsConfig, listed
 from durable_fsm.frontends.transitions.models import attributes_of, declared_fields
-from durable_fsm.frontends.values import is_service, native
+from durable_fsm.frontends.values import is_service
 
 RETRY: type = cast("Any", features).Retry
 """The library's type stubs do not know it."""
@@ -89,6 +91,13 @@ def _is_of_the_engine(value: object) -> bool:
     if isinstance(value, list | tuple | set):
         return any(map(_is_of_the_engine, cast("Iterable[object]", value)))
     return not isinstance(value, type | partial) and any(map(_is_library, type(value).__mro__))
+
+
+def options_of(machine: Any) -> ClassChartOptions:
+    """The options that `durable` left on the class of the model, or of the machine itself."""
+    classes = map(type, (*machine.models, machine))
+    found: Iterator[ClassChartOptions | None] = (getattr(cls, OPTIONS, None) for cls in classes)
+    return next(filter(None, found), ClassChartOptions())
 
 
 def _copies(cls: type, prototype: Mapping[str, object], shared: Mapping[str, object]) -> Callable[[], object]:
@@ -177,12 +186,10 @@ def _strange(model: Model) -> Iterator[Told]:
     names = dict.fromkeys(type(live).__name__ for live in model.live)
     if len(names) > 1:
         yield f"it drives models of several classes: {', '.join(names)}.", "Make a machine of each."
-    for name, value in model.prototype.items():
-        try:
-            native(value, f"$.{name}")
-        except Misfit as misfit:
-            remedy = f"Let the model be a pydantic model or a dataclass; or, if it is not data: services=['{name}']."
-            yield f"attribute '{name}' cannot be stored as JSON: {misfit}.", remedy
+    own = model.cls.__name__ if model.cls is not None else ""
+    yield from unstorable(
+        model.prototype, f"Keep it elsewhere; or, if it is not data, @durable(services=['{{}}']) on {own}."
+    )
 
 
 def starts_of(state: Any) -> list[str]:

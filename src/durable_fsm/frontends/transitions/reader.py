@@ -41,13 +41,13 @@ from durable_fsm.frontends.checks.inputs import members_of, refuse_unknown
 from durable_fsm.frontends.checks.names import hidden_members
 from durable_fsm.frontends.checks.parameters import Provided, doubtful_parameters
 from durable_fsm.frontends.checks.unused import unused_methods
-from durable_fsm.frontends.declare import OPTIONS
 from durable_fsm.frontends.machines import ReadChart, reading
+from durable_fsm.frontends.making import why_not_data
 from durable_fsm.frontends.names import EventNames, ignored_events, stance_problems
-from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, unexpected_of
+from durable_fsm.frontends.options import ChartOptions, unexpected_of
 from durable_fsm.frontends.transitions.callbacks import ModelCallbacks
 from durable_fsm.frontends.transitions.config import TransitionsConfig, built, listed
-from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, starts_of
+from durable_fsm.frontends.transitions.live import Model, ignores, limits, model_in, model_of, options_of, starts_of
 from durable_fsm.frontends.transitions.models import ModelNames, model_type
 from durable_fsm.frontends.transitions.owners import machine_of, owns_a_machine
 from durable_fsm.frontends.transitions.tree import LibraryEdge, Tree
@@ -91,7 +91,7 @@ def chart_from(definition: object, read: ReadChart) -> Chart:
 
 def _live(machine: Any, read: ReadChart) -> Chart:
     """The chart of a machine as it is now."""
-    options = _options_of(machine)
+    options = options_of(machine)
     model = model_in(machine, options.services)
     name = options.name or machine.name.removesuffix(": ") or (model.cls or type(machine)).__name__
     place = written(model.cls) or written(type(machine)) or Location("", 0)
@@ -101,13 +101,6 @@ def _live(machine: Any, read: ReadChart) -> Chart:
     }
     config = TransitionsConfig(name=name, states=(), initial=machine.initial, location=place, **said, **stances)
     return MachineReader(machine, config, model, read).chart()
-
-
-def _options_of(machine: Any) -> ClassChartOptions:
-    """The options that `durable` left on the class of the model, or of the machine itself."""
-    classes = map(type, (*machine.models, machine))
-    found: Iterator[ClassChartOptions | None] = (getattr(cls, OPTIONS, None) for cls in classes)
-    return next(filter(None, found), ClassChartOptions())
 
 
 class MachineReader:
@@ -285,8 +278,13 @@ class MachineReader:
         except PydanticUserError as error:
             made = Plain.of(declared, self.config.services)
             if made is None:
-                what = f"{declared.__name__} cannot be stored as JSON: {str(error).splitlines()[0]}"
-                self.problem(what, "Use a pydantic model, a dataclass, or a class whose __init__ needs no arguments.")
+                remedy = "Use a pydantic model or a dataclass; or, if it is not data: services=('{}',)."
+                found = why_not_data(declared, self.config.services, remedy)
+                for problem in found:
+                    self.problem(*problem)
+                if not found:
+                    what = f"{declared.__name__} cannot be stored as JSON: {str(error).splitlines()[0]}"
+                    self.problem(what, "Use a pydantic model or a dataclass.")
             return made
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
