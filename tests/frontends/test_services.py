@@ -14,7 +14,7 @@ from statemachine import State, StateChart, StateMachine
 from transitions import Machine
 
 from durable_fsm import ActivityContext, DefinitionError, TransitionsConfig, activity, app, chart_from, durable
-from durable_fsm.restate.app import services
+from durable_fsm.restate.app import part_of, services
 from durable_fsm.testing import Rehearsal
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
@@ -155,6 +155,7 @@ def test_an_application_gives_the_services_and_refuses_to_be_without_them() -> N
     assert app(Booked, services={"gateway": Gateway(), "ledger": []})
     assert app(order(in_steps), services={"gateway": Gateway()})  # `note` has a default
     assert services(Booked, given={"gateway": Gateway(), "ledger": []})
+    assert part_of(app(order(at_once), services={"gateway": Gateway()}), "runners")
 
 
 def test_a_method_that_works_asks_for_services_too() -> None:

@@ -184,10 +184,13 @@ def test_a_machine_that_was_made_first_and_given_its_model_later_is_read() -> No
     assert rehearsed.snapshot.data == {"count": 1}
 
 
-def test_a_class_is_called_only_if_its_code_makes_a_machine() -> None:
+def test_a_class_is_called_only_if_its_constructor_makes_a_machine() -> None:
     class Loud:
         def __init__(self) -> None:
             raise AssertionError("it must not be called")
+
+        def helper(self) -> Machine:
+            return Machine(self, states=["a"], initial="a")
 
     with pytest.raises(TypeError, match="is not a statechart"):
         chart_from(Loud)

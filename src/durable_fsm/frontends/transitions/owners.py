@@ -61,13 +61,26 @@ def _machines_of(owner: object) -> list[Any]:
 
 
 def _functions(cls: type) -> Iterator[FunctionType]:
-    for base in cls.__mro__:
-        yield from (member for member in vars(base).values() if isinstance(member, FunctionType))
+    """The functions that run when an instance is made: constructors, and the methods that they name, and so on."""
+    pending, seen = ["__new__", "__init__", "__post_init__"], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for member in (vars(base).get(name) for base in cls.__mro__):
+            if isinstance(member, FunctionType):
+                yield member
+                pending += _names_in(member)
+
+
+def _names_in(function: FunctionType) -> set[str]:
+    return {name for code in _codes(function.__code__) for name in code.co_names}
 
 
 def _makes_one(function: FunctionType) -> bool:
     """True if the code of a function names the library: a class of machines, the module, or an import of it."""
-    names = {name for code in _codes(function.__code__) for name in code.co_names}
+    names = _names_in(function)
     known = [function.__globals__.get(name) for name in names]
     return "transitions" in names or any(map(_is_the_library, known))
 
