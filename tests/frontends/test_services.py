@@ -14,6 +14,7 @@ from statemachine import State, StateChart, StateMachine
 from transitions import Machine
 
 from durable_fsm import ActivityContext, DefinitionError, TransitionsConfig, activity, app, chart_from, durable
+from durable_fsm.core.questions import acceptance_of
 from durable_fsm.restate.app import part_of, services
 from durable_fsm.testing import Rehearsal
 
@@ -244,6 +245,50 @@ def test_loggers_and_declared_services_are_not_stored(definition: Any) -> None:
     machine.send("note")
 
     assert machine.snapshot.data == {"count": 2}
+
+
+class Asking(Hero):
+    """Asks what would be taken, for which the data is copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine.add_transition("look", "a", None, conditions="ready", prepare="add", after="look_around")
+
+    def ready(self) -> bool:
+        return bool(self.may_note())  # type: ignore[attr-defined]
+
+    def look_around(self) -> None:
+        self.count += 10 if self.may_go() else 0  # type: ignore[attr-defined]
+
+
+@durable(services=["gateway"])
+class Listing(StateMachine):
+    a = State(initial=True)
+    b = State(final=True)
+    look = a.to.itself()
+    go = a.to(b, cond="charged")
+
+    def __init__(self) -> None:
+        self.gateway, self.count = Gateway(), 0
+        super().__init__()
+
+    def charged(self) -> bool:
+        self.count += 1
+        return self.gateway.receipt == "r-1"
+
+    def on_look(self) -> list[str]:
+        return [str(one.id) for one in self.enabled_events()]
+
+
+def test_services_are_shared_by_the_copies_that_questions_are_asked_of() -> None:
+    hero, listing = Rehearsal(durable(services=["gateway"])(Asking)), Rehearsal(Listing)
+
+    hero.send("look")
+
+    assert hero.snapshot.data == {"count": 11}
+    assert acceptance_of(hero.chart, hero.snapshot)["look"] == "yes"
+    assert listing.send("look").reply == ["look", "go"]
+    assert listing.snapshot.data == {"count": 0}
 
 
 def test_a_model_class_has_the_options_of_durable() -> None:

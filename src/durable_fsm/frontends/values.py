@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from durable_fsm.core.author_code import ANYTHING, named, words_of
 from durable_fsm.core.codec import MAX_DEPTH, TOO_DEEP, canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.events import Failure
-from durable_fsm.core.values import Completed, Json, Misfit, TypeRaised
+from durable_fsm.core.values import Completed, Json, Misfit, TypeRaised, ValueType
 from durable_fsm.frontends.checks.purity import faults
 from durable_fsm.frontends.core_schemas import drawn_names, open_default
 
@@ -194,6 +194,14 @@ def data_of(value: object, services: Collection[str]) -> dict[str, object]:
 def is_service(name: str, value: object, services: Collection[str]) -> bool:
     """Whether an attribute is a declared service, or a logger."""
     return name in services or isinstance(value, logging.Logger | logging.LoggerAdapter)
+
+
+def shared_by_copies(value: object, type_: ValueType) -> dict[int, object]:
+    """The services among the attributes of data, in the form in which `deepcopy` is told not to copy them."""
+    inner = getattr(type_, "type", type_)  # of a type that hides secrets
+    if not isinstance(inner, Plain):
+        return {}
+    return {id(item): item for name, item in vars(value).items() if is_service(name, item, inner.services)}
 
 
 def _text_of(dumped: Json) -> bytes | str:

@@ -26,7 +26,7 @@ from durable_fsm.core.chart import Transition
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope, send_beside
-from durable_fsm.frontends.values import Plain
+from durable_fsm.frontends.values import Plain, shared_by_copies
 
 SCOPE = "_durable_scope"
 DATA = "_durable_data"
@@ -170,11 +170,12 @@ class Facade(StateChart[Any]):
         scope = copy(here)
         scope.event = Event(name, payload, Origin.INTERNAL)
         scope.machine = None
+        shared = shared_by_copies(here.data, here.chart.data)
         if here.data is self:
             scope.data = object.__new__(type(self))
-            vars(scope.data).update(deepcopy({name: kept for name, kept in vars(self).items() if name != SCOPE}))
+            vars(scope.data).update(deepcopy({**vars(self), SCOPE: None}, shared))
         else:
-            scope.data = deepcopy(here.data)
+            scope.data = deepcopy(here.data, shared)
         return scope
 
     def _put_nonblocking(self, trigger_data: Any, internal: bool = False) -> None:  # noqa: FBT001, FBT002 - as overridden

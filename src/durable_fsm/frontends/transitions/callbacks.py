@@ -32,6 +32,7 @@ from durable_fsm.frontends.arguments import (
     written,
 )
 from durable_fsm.frontends.transitions.models import CallbackMoment, ModelNames, moment, now
+from durable_fsm.frontends.values import shared_by_copies
 
 OURS = ("effects", "ids")
 """Names of arguments that no sender fills."""
@@ -147,7 +148,8 @@ class ModelCallbacks(ByName):
         def prepare(scope: Scope) -> bool:
             prepared = self.taken(scope).prepared
             if isinstance(scope.event.payload, UnknownPayload) and not prepared:
-                scope.data = deepcopy(scope.data)  # a guard that changes the data must not influence the next one
+                # a guard that changes the data must not influence the next one
+                scope.data = deepcopy(scope.data, shared_by_copies(scope.data, scope.chart.data))
             if not once or callback.name not in prepared:
                 prepared.add(callback.name)
                 callback.call(scope)

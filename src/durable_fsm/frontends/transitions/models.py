@@ -15,6 +15,7 @@ from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.arguments import Report
+from durable_fsm.frontends.values import shared_by_copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
     index = index_of(here.scope.chart)
     scope = copy(here.scope)
     scope.event = Event(event, _payload(event, args, kwargs), Origin.INTERNAL)
-    scope.data = deepcopy(scope.data)
+    scope.data = deepcopy(scope.data, shared_by_copies(scope.data, scope.chart.data))
     scope.configuration = scope.previous = here.active
 
     def passes(edge: Transition) -> bool:
