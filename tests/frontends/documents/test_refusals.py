@@ -81,3 +81,10 @@ def test_a_transition_to_nowhere_can_be_left_out(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_the_operating_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         chart_from(tmp_path / "gone.scxml")
+
+
+@pytest.mark.parametrize("kind", ["DEEP", "Deep", "full", ""])
+def test_a_history_state_of_an_unknown_type_is_refused_and_not_read_as_shallow(tmp_path: Path, kind: str) -> None:
+    body = f'<state id="a"><history id="h" type="{kind}"><transition target="b"/></history><state id="b"/></state>'
+
+    assert problems(tmp_path, body) == [f"history state 'h' has the type '{kind}'. (doc.scxml:2)"]

@@ -258,6 +258,9 @@ class DocumentReader:
         return Transition(f"{record.id}--initial", record.id, (marked,)) if marked and not record.parallel else None
 
     def _history(self, record: io.HistoryState, parent: str) -> None:
+        if record.type not in ("shallow", "deep"):
+            what = f"history state '{record.id}' has the type '{record.type}'."
+            self.problem(what, "Write 'shallow' or 'deep', in small letters.", record)
         kind = Kind.DEEP_HISTORY if record.type == "deep" else Kind.SHALLOW_HISTORY
         initial = self._default(record.id, record.transitions[0]) if record.transitions else None
         self.states[record.id] = State(
