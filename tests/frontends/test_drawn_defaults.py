@@ -117,6 +117,7 @@ def test_the_attributes_of_an_untyped_chart_are_drawn_if_its_init_reads_the_cloc
     assert (completed.path, completed.value) == ("$.day", {"count": 3, "day": datetime.now(UTC).date().isoformat()})
     assert drawing.completed({"count": 3, "day": "x"}) is None
     assert still.completed({}) is None
+    assert drawing.completed(["not", "an object"]) is None
 
 
 # ── where they cannot be drawn once ───────────────────────────────────────────────────────────────────────────────────

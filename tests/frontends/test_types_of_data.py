@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -198,6 +199,16 @@ def test_nested_types_come_back_as_they_are(value: Wide) -> None:
     assert losses_of(type_) == []
     assert type_.load(type_.dump(value)) == value
     assert type_.load(plain(value)) == value
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_an_hour_that_a_clock_shows_twice_comes_back_as_the_same_instant(fold: int) -> None:
+    value = {"at": datetime(2030, 10, 27, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin"))}
+    type_ = Typed(dict[str, datetime])
+
+    found: Any = type_.load(type_.dump(value))
+
+    assert found["at"].astimezone(UTC) == value["at"].astimezone(UTC)
 
 
 def test_what_a_validator_changes_is_stored_as_it_will_be_found() -> None:

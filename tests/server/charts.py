@@ -27,7 +27,7 @@ from durable_fsm import (
     ignore,
 )
 from tests.server.activity_charts import Door, Fragile, Greedy, Order, Vault, Workshop
-from tests.server.data_charts import Member, Mine, Plainly, Prize, Raffle, TimelessWitness, Vigil, Witness
+from tests.server.data_charts import OF_DATA
 from tests.server.ticking_charts import TICKING
 
 SHORT = timedelta(milliseconds=400)
@@ -444,8 +444,8 @@ class TimeCard(StateChart[Presence]):
 
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
-    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard, Member, Raffle, Prize, Plainly, Mine, Vigil, Witness, TimelessWitness,
-    *TICKING,
+    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard,
+    *OF_DATA, *TICKING,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

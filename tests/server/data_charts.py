@@ -135,6 +135,27 @@ class Raffle(StateChart[Numbered]):
         effects.send("note", {})
 
 
+async def number_of(data: Numbered) -> str:
+    return data.number
+
+
+@durable(flow=True)
+class Prizes(StateChart[Numbered]):
+    """A flow whose activity sees the number that was drawn when it began."""
+
+    drawing = State(initial=True, invoke=activity(number_of))
+    over = State(final=True)
+
+    done_invoke_drawing = drawing.to(over)
+    error_invoke_drawing = drawing.to(over)
+
+    def on_done_invoke_drawing(self, data: Numbered, result: str) -> None:
+        data.latest = UUID(result)
+
+    def on_enter_over(self, data: Numbered) -> dict[str, Any]:
+        return {"drawn": data.number, "seen": data.latest.hex if data.latest else ""}
+
+
 class Plainly(StateChart):
     """Without a data type: `__init__` draws a number."""
 
@@ -313,3 +334,6 @@ class Witness(_Witness):
 
 class TimelessWitness(_Witness):
     """Without one."""
+
+
+OF_DATA = (Member, Raffle, Prize, Prizes, Plainly, Mine, Vigil, Witness, TimelessWitness)

@@ -236,3 +236,22 @@ def test_a_timer_without_a_date_that_an_earlier_build_took_is_shown_and_leaves(h
 
     assert shown["due"] == "9999-01-01T00:00:00.000+00:00"
     assert host.receipt("Vigil", vigil, "wait", 60)["configuration"] == ["waiting"]
+
+
+def test_a_field_that_an_earlier_build_did_not_have_is_drawn_once(host: Host) -> None:
+    raffle = host.key("raffle")
+    host.receipt("Raffle", raffle, "create")
+    record = json.loads(host.stored("Raffle", raffle)["snapshot"])
+    record["data"] = {"heads": True}
+    host.put("Raffle", raffle, json.dumps(record))
+
+    number, _ = host.receipt("Raffle", raffle, "place", {})["reply"]
+    host.receipt("Raffle", raffle, "note", {})
+
+    assert host.snapshot("Raffle", raffle)["data"]["number"] == number
+
+
+def test_a_flow_draws_once_too(host: Host) -> None:
+    told = host.server.call("Prizes.flow", None, "run", {"heads": True})
+
+    assert told["drawn"] == told["seen"]

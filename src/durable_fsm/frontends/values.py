@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, partial
 from typing import Any, cast
@@ -168,9 +169,10 @@ class Plain:
         return {name: native(item, f"$.{name}") for name, item in kept}
 
     def completed(self, given: Json) -> Completed | None:
-        known = given if isinstance(given, dict) else {}
-        left = [name for name in self._drawn if name not in known]
-        return Completed({**self.dump(self.load({})), **known}, f"$.{left[0]}") if left else None
+        if not isinstance(given, dict):
+            return None
+        left = [name for name in self._drawn if name not in given]
+        return Completed({**self.dump(self.load({})), **given}, f"$.{left[0]}") if left else None
 
     @cached_property
     def _drawn(self) -> tuple[str, ...]:
@@ -230,7 +232,7 @@ def loss_between(before: object, after: object, path: str = "$", *, in_shape: bo
     Args:
         in_shape: only types and members count; values may differ.
     """
-    if before is after or before == after:
+    if before is after or before == after or _is_same_instant(before, after):
         return None
     if isinstance(before, float) and not math.isfinite(before):
         return Misfit(f"{before} has no form in JSON", path)
@@ -248,6 +250,13 @@ def loss_between(before: object, after: object, path: str = "$", *, in_shape: bo
             return loss
     is_comparable = not members and type(before).__eq__ is not object.__eq__
     return Misfit("it would come back as another value", path) if is_comparable and not in_shape else None
+
+
+def _is_same_instant(before: object, after: object) -> bool:
+    """Python calls two equal instants different where a clock is put back, if their time zones are not one object."""
+    if not (isinstance(before, datetime) and isinstance(after, datetime)) or before.utcoffset() is None:
+        return False
+    return before.astimezone(UTC) == after.astimezone(UTC)
 
 
 def _members(value: object) -> Iterator[tuple[str, object]]:
