@@ -6,13 +6,15 @@ import asyncio
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from durable_fsm import errors
 from durable_fsm.restate.http.errors import STATUS
-from tests.server.fuzz import BODIES, KEYS, FuzzedAnswer, FuzzedRequest, Fuzzer, answers_to, request_to
+from durable_fsm.testing import wait_until
+from tests.server.fuzz import KEYS, FuzzedAnswer, FuzzedRequest, Fuzzer, answers_to, request_to
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -86,18 +88,29 @@ def surprises(request: FuzzedRequest, answer: FuzzedAnswer | str) -> bool:
 
 def end_everything(host: Host) -> None:
     """Every machine can be deleted, which ends all that waits for it; then nothing is left, and every key is free."""
-    ours = ", ".join(f"'{chart}'" for chart in BODIES)
-    stored = host.server.query(
-        f"SELECT service_name, service_key FROM state WHERE key = 'snapshot' AND service_name IN ({ours})"
-    )
-    machines = [(row["service_name"], row["service_key"]) for row in stored]
+    ours = ", ".join(f"'{name}'" for name in host.served.deployment.services)
+    machines: set[tuple[str, str]] = set()
 
-    assert statuses(host, machines, "delete", {"abandon": True}) <= {200, 404}
+    def nothing_is_left() -> bool:
+        """Machines may still begin, and then have to be deleted, too."""
+        stored = host.server.query(
+            f"SELECT service_name, service_key FROM state WHERE key = 'snapshot' AND service_name IN ({ours})"
+        )
+        found = {(row["service_name"], row["service_key"]) for row in stored}
+        machines.update(found)
+        assert statuses(host, found, "delete", {"abandon": True}) <= {200, 404}
+        left = host.server.query(
+            f"SELECT id FROM sys_invocation WHERE target_service_name IN ({ours})"
+            " AND status NOT IN ('completed', 'scheduled') LIMIT 1"
+        )
+        return not found and not left
+
+    wait_until(nothing_is_left, timedelta(seconds=60), "all machines and invocations to end")
     host.settled()
     assert statuses(host, machines, "create", {}) <= {200, 404, 409}  # the key of a child is refused
 
 
-def statuses(host: Host, machines: list[tuple[str, str]], handler: str, body: object) -> set[int | str]:
-    requests = [request_to(chart, key, handler, body) for chart, key in machines]
+def statuses(host: Host, machines: set[tuple[str, str]], handler: str, body: object) -> set[int | str]:
+    requests = [request_to(chart, key, handler, body) for chart, key in sorted(machines)]
     answers = asyncio.run(answers_to(host.server.ingress_url, requests, CONNECTIONS))
     return {answer if isinstance(answer, str) else answer.status for _, answer in answers}
