@@ -253,8 +253,11 @@ def test_an_application_stands_for_its_charts(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("app", "'locate_many:app' hosts 'Door', 'Lamp'. Name one statechart, as in locate_many:Door."),
-        ("other", "'locate_many:other' hosts no statechart."),
+        ("app", "'locate_many:app' hosts 'Door', 'Lamp'. Name one statechart: 'locate_many:Door', 'locate_many:Lamp'."),
+        (
+            "other",
+            "'locate_many:other' hosts no statechart. Name one statechart: 'locate_many:Door', 'locate_many:Lamp'.",
+        ),
         (
             "number",
             "'locate_many:number' is an int, neither a statechart nor an application. It has 'Door' (statechart),",

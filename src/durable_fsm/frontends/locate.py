@@ -110,9 +110,8 @@ def locate_chart(target: str, paths: Sequence[Path] = (), *, trusted: bool = Fal
     found = locate(target, paths, trusted=trusted)
     wanted = [chart for chart in found.charts if len(found.charts) == 1 or chart.name == name]
     if len(wanted) != 1:
-        place = target.rpartition(":")[0]
         hosts = f"hosts {quoted([chart.name for chart in found.charts])}" if found.charts else "hosts no statechart"
-        raise TargetNotFound(f"'{target}' {hosts}. Name one statechart, as in {place}:{_example(found)}.")
+        raise TargetNotFound(f"'{target}' {hosts}. {_one_of(target, paths)}")
     return LocatedChart(wanted[0], found.file)
 
 
@@ -133,8 +132,12 @@ def locate_last_chart(path: Path) -> str:
     return f"{path}:{names[-1]}"
 
 
-def _example(found: LocatedTarget) -> str:
-    return found.charts[0].name if found.charts else "Order"
+def _one_of(target: str, paths: Sequence[Path]) -> str:
+    """Name the statecharts that can be had from the module of an application."""
+    place = target.rpartition(":")[0]
+    kinds = contents_of(_module_of(target, paths))
+    names = quoted([f"{place}:{name}" for name, kind in kinds.items() if kind not in ("application", "class")])
+    return f"Name one statechart: {names}." if names else "Name the statechart itself: 'module:Name'."
 
 
 # ── import ────────────────────────────────────────────────────────────────────────────────────────────────────────────
