@@ -71,7 +71,7 @@ def test_events_says_what_a_machine_takes_and_why_not_the_rest(shop: Shop) -> No
     assert told[0].split() == ["event", "accepts", "why", "not", "payload"]
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in told[1:]}
     assert rows["sell"] == "yes – integer"
-    assert rows["unlock"] == "no not in open; accepted in closed Unlock"
+    assert rows["unlock"] == "no not accepted in open; accepted in closed Unlock"
     assert {one["event"]: one["accepts"] for one in shop.json("events", "Kiosk/events")}["lock"] == "yes"
 
 

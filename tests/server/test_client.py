@@ -15,7 +15,7 @@ import pytest
 from durable_fsm import chart_from, errors
 from durable_fsm.client import Client, SyncClient
 from durable_fsm.testing import wait_until
-from tests.server.client_app import Address, Charge, Errand, Holder, Messenger, Purchase, Seat, Tally
+from tests.server.client_app import Address, Charge, Count, Errand, Holder, Messenger, Purchase, Seat, Tally
 
 if TYPE_CHECKING:
     from durable_fsm.testing import EffectLog, RestateServer
@@ -101,7 +101,7 @@ def test_an_event_sent_again_under_its_idempotency_key_gets_the_same_receipt(sho
     receipts = [tally.send(Tally.increment, idempotency_key="order-17") for _ in range(3)]
 
     assert receipts == [receipts[0]] * 3
-    assert tally.snapshot().data == {"count": 1}
+    assert tally.snapshot().data == Count(count=1)
 
 
 KEYS = ["a/b", "..", ".", "a?b#c", "a%2Fb", "ключ 🗝", " ", "a\nb", "..%2f", "+&=;:@", "a//b", "a\\b"]
@@ -191,7 +191,7 @@ def test_each_of_many_events_is_taken_once_although_service_and_server_are_kille
 
     assert cut_short
     assert replies == list(range(1, 101))
-    assert tally.snapshot().data == {"count": 100}
+    assert tally.snapshot().data == Count(count=100)
 
 
 def test_an_activity_sends_to_another_machine_once_however_often_it_is_retried(shop: Host, client: SyncClient) -> None:
@@ -204,7 +204,7 @@ def test_an_activity_sends_to_another_machine_once_however_often_it_is_retried(s
 
     assert shop.effects.entries(tally.key)
     assert tally.wait_for(status="running").configuration == ("counting",)
-    assert tally.snapshot().data == {"count": 5}
+    assert tally.snapshot().data == Count(count=5)
 
 
 def test_the_client_creates_repairs_and_deletes_a_machine(shop: Host, client: SyncClient) -> None:

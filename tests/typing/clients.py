@@ -36,7 +36,8 @@ async def with_asyncio(client: Client) -> None:
     assert_type(await order.send(Order.give_up), Receipt)
     assert_type(await order.send(Order.plain, {"any": "thing"}), Receipt)
     assert_type(await order.tell(Order.give_up, delay=timedelta(minutes=1)), Sent)
-    assert_type(await order.snapshot(), View)
+    assert_type(await order.snapshot(), View[OrderData])
+    assert_type((await order.snapshot()).data, OrderData)
     await order.wait_for(state=Order.paid, event=Order.checkout, payload=Checkout(total_cents=500))
     await client.machine("Order", "o-17").send("checkout", {"total_cents": 500})
     await client.machine(TransitionsConfig("Order", ["cart"]), "o-17").send("checkout")
@@ -58,6 +59,7 @@ def without_asyncio(client: SyncClient) -> None:
     assert_type(order.send(Order.checkout, Checkout(total_cents=500)), Receipt)
     assert_type(order.send(Order.give_up), Receipt)
     assert_type(order.tell(Order.give_up), SyncSent)
+    assert_type(order.snapshot().data, OrderData)
     client.machine("Order", "o-17").send("checkout", {"total_cents": 500})
 
     order.send(Order.chekout)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]

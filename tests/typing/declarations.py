@@ -31,8 +31,19 @@ class OrderData(BaseModel):
     receipt: str | None = None
 
 
+async def fetch(number: int) -> Checkout:
+    return Checkout(total_cents=number)
+
+
+def signed() -> str:
+    return "x"
+
+
 async def charge_card(ctx: ActivityContext, data: OrderData) -> str:
     await ctx.sleep(timedelta(seconds=1))
+    assert_type(await ctx.run("fetch", fetch, data.total_cents), Checkout)
+    assert_type(await ctx.run("sign", signed), str)
+    assert_type(await ctx.run("count", lambda: 3), int)
     signature = ctx.callback("signature", timeout=timedelta(days=3))
     assert_type(signature.id, str)
     await signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self, cast
 
 from durable_fsm.admin.inventory import MachineRow
-from durable_fsm.client.values import Entry, View
+from durable_fsm.client.values import Entry, View, as_it_is
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failing import FailingStep, failing_detached, undoing, with_failing
@@ -18,7 +18,7 @@ from durable_fsm.restate.machine.storage import StoredRecord
 class StoredView(NamedTuple):
     """A machine, and the latest entries of its history: all that can be read without the chart."""
 
-    view: View
+    view: View[Json]
     entries: tuple[Entry, ...]
 
     @classmethod
@@ -26,7 +26,7 @@ class StoredView(NamedTuple):
         tail = stored.log.tail if stored.log is not None else ()
         records = [shown(loads(bytes(entry))) for entry in tail]
         entries = (Entry(cast("int", record["n"]), str(record.get("event", "")), record) for record in records)
-        return cls(View.of(_record_of(machine, stored)), tuple(entries))
+        return cls(View.of(_record_of(machine, stored), as_it_is), tuple(entries))
 
     def history(self, after: int) -> list[Entry]:
         """The entries after this one."""

@@ -64,7 +64,7 @@ def _takers(target: str | None, name: str) -> dict[str, list[str]]:
     return found
 
 
-def _why_not(view: View, states: list[str] | None) -> str:
+def _why_not(view: View[Any], states: list[str] | None) -> str:
     if view.status is not Status.RUNNING:
         return f"the machine is {view.status}"
     taken = f"; accepted in {', '.join(dict.fromkeys(states))}" if states else ""
@@ -124,7 +124,7 @@ ADMIN_SECONDS = 3.0
 """How long the admin API may take to answer, where it stands in for a service."""
 
 
-def _view_of(connection: Connection, ref: MachineRef) -> View:
+def _view_of(connection: Connection, ref: MachineRef) -> View[Any]:
     """The machine as its service shows it; if that does not answer, as the server stores it."""
     from durable_fsm.errors import CallError
 
@@ -157,7 +157,7 @@ def _stored(connection: Connection, ref: MachineRef) -> StoredView | None:
     return None if found is None or found.stored is None else StoredView.of(found, found.stored)
 
 
-def _becomes(view: View) -> str:
+def _becomes(view: View[Any]) -> str:
     """The machine after its migration, which its next event begins with; version and states are those that are stored."""
     return f"version {view.version}, in {words(list(view.configuration))}, with its next event"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 import httpx
 
@@ -22,12 +22,12 @@ from durable_fsm.core.values import Json
 
 if TYPE_CHECKING:
     from statemachine import StateChart
-    from statemachine.transition_list import TransitionList
 
-    from durable_fsm.frontends.declare import EventOf
+    from durable_fsm.frontends.declare import EventOf, SomeTransitions
     from durable_fsm.frontends.transitions import TransitionsConfig
 
 P = TypeVar("P")
+D = TypeVar("D")
 T = TypeVar("T")
 
 
@@ -79,12 +79,12 @@ class Client:
             await self._http.aclose()
 
     @overload
-    def machine(self, definition: type[StateChart[Any]], key: str) -> TypedMachine: ...
+    def machine(self, definition: type[StateChart[D]], key: str) -> TypedMachine[D]: ...
 
     @overload
     def machine(self, definition: str | Chart | TransitionsConfig, key: str) -> NamedMachine: ...
 
-    def machine(self, definition: object, key: str) -> TypedMachine | NamedMachine:
+    def machine(self, definition: object, key: str) -> TypedMachine[Any] | NamedMachine:
         """The machine of this key, whether it exists or not.
 
         Args:
@@ -187,7 +187,7 @@ class Machine:
         """Create the machine with this data; `outcome` is `created`, or `exists` if the same data was given before."""
         return await self._take(self._calls.create(data, idempotency_key=idempotency_key))
 
-    async def snapshot(self) -> View:
+    async def snapshot(self) -> View[Any]:
         """Read where the machine is, its data, what it accepts, its timers and activities."""
         return await self._take(self._calls.snapshot())
 
@@ -337,8 +337,17 @@ class NamedMachine(Machine):
         return await self._tell(event, payload, idempotency_key, delay)
 
 
-class TypedMachine(Machine):
-    """A machine of a class: type checkers compare payloads with what its events declare."""
+class TypedMachine(Machine, Generic[D]):
+    """A machine of a class: type checkers compare payloads with what its events declare, and know its data."""
+
+    async def snapshot(self) -> View[D]:
+        """Read the machine, whether it runs, has ended or has failed; its data is a value of its declared type.
+
+        Raises:
+            NotStarted: there is no such machine.
+            InvalidPayload: the data does not fit that type here; `record` of an untyped client has it.
+        """
+        return await self._take(self._calls.typed_snapshot())
 
     @overload
     async def send(
@@ -358,7 +367,7 @@ class TypedMachine(Machine):
     @overload
     async def send(
         self,
-        event: TransitionList,
+        event: SomeTransitions,
         payload: object = None,
         *,
         idempotency_key: str | None = None,
@@ -403,7 +412,7 @@ class TypedMachine(Machine):
     @overload
     async def tell(
         self,
-        event: TransitionList,
+        event: SomeTransitions,
         payload: object = None,
         *,
         idempotency_key: str | None = None,

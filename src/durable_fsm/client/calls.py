@@ -11,12 +11,12 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress, ask
-from durable_fsm.client.values import HistoryPage, View, receipt_in
+from durable_fsm.client.values import HistoryPage, View, as_it_is, receipt_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, Misfit
 from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends import chart_from
 
@@ -174,10 +174,36 @@ class Calls:
         """Create the machine."""
         return self._receipt("create", self._plain(data, "data"), idempotency_key=idempotency_key)
 
-    def snapshot(self) -> Exchange[View]:
-        """Read the machine."""
+    def snapshot(self) -> Exchange[View[Json]]:
+        """Read the machine, with its data as JSON."""
         answer = yield from self._ask("snapshot", None, reads=True)
-        return View.of(_json(answer, self.chart, self.key))
+        return View.of(_json(answer, self.chart, self.key), as_it_is)
+
+    def typed_snapshot(self) -> Exchange[View[Any]]:  # Any: the type of the data, which the caller knows
+        """Read the machine, with its data as a value of the type that its chart declares."""
+        answer = yield from self._ask("snapshot", None, reads=True)
+        return View.of(_json(answer, self.chart, self.key), self._typed)
+
+    def _typed(self, version: str, data: Json) -> object:
+        """The data as its type reads it; JSON, if the chart declares none.
+
+        Raises:
+            InvalidPayload: it does not fit that type here.
+        """
+        type_ = self.definition.of(version).data if self.definition is not None else None
+        if type_ is None or type_.schema() is None:
+            return data
+        try:
+            return type_.load(data)
+        except Misfit as error:
+            raise InvalidPayload(
+                chart=self.chart,
+                key=self.key,
+                subject="the data",
+                expected=type_.name,
+                problem=error.problem,
+                path=error.path,
+            ) from error
 
     def page(self, *, after: int, limit: int) -> Exchange[HistoryPage]:
         """Read entries of its history in order."""

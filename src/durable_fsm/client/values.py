@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
 
+D = TypeVar("D")
+T = TypeVar("T")
+
 Record = dict[str, Any]  # Any: JSON of a shape that the host defines
+
+
+def as_it_is(_: str, data: Json) -> Json:
+    """The data of a machine as JSON, of whatever version."""
+    return data
 
 
 def receipt_in(record: Json) -> Receipt:
@@ -43,8 +51,11 @@ class Accepts:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A machine as `snapshot` shows it; `record` is the whole answer."""
+class View(Generic[D]):
+    """A machine as `snapshot` shows it; `record` is the whole answer.
+
+    `data` is JSON, or a value of the chart's data type if the machine was named by a class that declares one.
+    """
 
     chart: str
     key: str
@@ -53,7 +64,7 @@ class View:
     seq: int
     status: Status
     configuration: tuple[str, ...]
-    data: Json
+    data: D
     output: Json
     failure: Json
     events: tuple[Accepts, ...]
@@ -61,10 +72,11 @@ class View:
     activities: tuple[Record, ...]
     record: Record = field(repr=False)
 
-    @classmethod
-    def of(cls, record: Json) -> View:
+    @staticmethod
+    def of(record: Json, read: Callable[[str, Json], T]) -> View[T]:
+        """The view in an answer; *read* makes the data of a version and its JSON."""
         told = _members(record)
-        return cls(
+        return View(
             chart=told["chart"],
             key=told["key"],
             version=told["version"],
@@ -72,7 +84,7 @@ class View:
             seq=told["seq"],
             status=Status(told["status"]),
             configuration=tuple(told["configuration"]),
-            data=told.get("data"),
+            data=read(told["version"], told.get("data")),
             output=told.get("output"),
             failure=told.get("failure"),
             events=tuple(Accepts(one["event"], one["accepts"], one.get("payload")) for one in told["events"]),

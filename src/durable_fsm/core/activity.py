@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 from durable_fsm.core.address import as_part
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.snapshot import Running, Stopping, Undoable
+
+R = TypeVar("R")
 
 
 def stable_id(chart: str, key: str, life: str, run: Running | Stopping | StartActivity | Undoable) -> str:
@@ -62,13 +64,19 @@ class ActivityContext(Protocol):
     @property
     def stable_id(self) -> str: ...
 
-    # Any: arguments and result are whatever the step's function takes and returns
+    # Any: arguments are whatever the step's function takes
+    @overload
+    async def run(self, name: str, step: Callable[..., Awaitable[R]], /, *args: Any, **kwargs: Any) -> R: ...
+
+    @overload
+    async def run(self, name: str, step: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+
     async def run(self, name: str, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run one step of outside work; once it has succeeded it is never run again.
 
         A step that raises, or takes longer than the activity's `timeout`, is tried again as its `Retry` says;
-        TerminalError is not. The result must be plain JSON, or something that `plain` makes so, and comes back in that
-        form. When the activity is cancelled, the step is cancelled too and its clean-up runs before this raises; a step
+        TerminalError is not. The result must be plain JSON, or something that `plain` makes so; it is stored in that form,
+        and comes back as the type that the function's annotation names. When the activity is cancelled, the step is cancelled too and its clean-up runs before this raises; a step
         that is not a coroutine runs on in its thread, and its outcome is dropped.
 
         Raises:

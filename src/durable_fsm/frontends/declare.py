@@ -7,7 +7,7 @@ front-end finds it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, cast, overload
@@ -20,7 +20,13 @@ from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, Class
 
 if TYPE_CHECKING:
     from statemachine import Event, State
+    from statemachine.state import _FromState, _ToState  # pyright: ignore[reportPrivateUsage]
     from statemachine.transition_list import TransitionList
+
+    SomeTransitions: TypeAlias = TransitionList | _ToState | _FromState
+    """Transitions, as the library types them: of `compound.to(x)` it says `_ToState`, and means a list, too."""
+
+    Transitions: TypeAlias = SomeTransitions | Sequence[SomeTransitions]
 
 P = TypeVar("P")
 C = TypeVar("C", bound=type)
@@ -142,11 +148,11 @@ else:
 
 
 @overload
-def event(transitions: TransitionList, payload: type[P], *, public: bool = True) -> EventOf[P]: ...
+def event(transitions: Transitions, payload: type[P], *, public: bool = True) -> EventOf[P]: ...
 
 
 @overload
-def event(transitions: TransitionList, payload: None = None, *, public: bool = True) -> EventOf[None]: ...
+def event(transitions: Transitions, payload: None = None, *, public: bool = True) -> EventOf[None]: ...
 
 
 @checked
@@ -161,7 +167,7 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
 
 
 @checked
-def after(delay: Delay, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def after(delay: Delay, transitions: Transitions, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* when their source state has been active for *delay*.
 
     The timer is durable, starts with the state and ends with it. Its event is private unless *public* is set.
@@ -177,7 +183,7 @@ def after(delay: Delay, transitions: TransitionList, *, public: bool = False) ->
 
 
 @checked
-def at(instant: str | TimerFunction | Calendar, transitions: TransitionList, *, public: bool = False) -> EventOf[None]:
+def at(instant: str | TimerFunction | Calendar, transitions: Transitions, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
     Works as `after`, except that *instant* returns a datetime with a time zone. A time in the past fires at once.
@@ -189,7 +195,7 @@ def at(instant: str | TimerFunction | Calendar, transitions: TransitionList, *, 
 @checked
 def every(
     delay: Delay | Calendar,
-    transitions: TransitionList,
+    transitions: Transitions,
     *,
     missed: Literal["skip", "once", "all"] = "once",
     public: bool = False,
@@ -213,7 +219,7 @@ def every(
     return _timer(Declaration(after=delay, public=public, recurring=True, missed=Missed(missed)), transitions)
 
 
-def _timer(declaration: Declaration, transitions: TransitionList) -> EventOf[None]:
+def _timer(declaration: Declaration, transitions: Transitions) -> EventOf[None]:
     delay = declaration.after
     if isinstance(delay, timedelta) and delay < timedelta(0):
         raise ValueError(f"a timer of {delay} would be over before it starts; use timedelta(0) or more")
@@ -257,6 +263,11 @@ def _add(state: object, what: str, names: tuple[object, ...]) -> None:
 
 def _declare(transitions: Any, declaration: Declaration) -> Any:
     """Keep the declaration on every transition: the library rebuilds everything around them."""
+    if isinstance(transitions, list | tuple):
+        first, *others = cast("Sequence[Any]", transitions) or [None]
+        transitions = first
+        for other in others:
+            transitions = transitions | other
     given: object = transitions
     listed = list(cast("Iterable[object]", given)) if isinstance(given, Iterable) else []
     if not listed or not all(hasattr(transition, "source") for transition in listed):

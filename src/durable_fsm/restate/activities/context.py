@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import restate
 from restate import TerminalError as RestateTerminalError
@@ -20,7 +20,8 @@ from durable_fsm.core.activity import PendingAnswer
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.durations import bounded
-from durable_fsm.core.values import changed
+from durable_fsm.core.values import Json, changed
+from durable_fsm.frontends.results import returned
 from durable_fsm.restate.activities.attempts import Attempt, RunningAttempts
 from durable_fsm.restate.activities.external_answers import ExternalAnswers
 from durable_fsm.restate.activities.failing import StepFailures
@@ -80,7 +81,7 @@ class JobContext:
                 if ended.stopped:
                     await self._await_cancellation()
                 if ended.error is None:
-                    return ended.result
+                    return returned(step, cast("Json", ended.result))
                 if ended.terminal or number == retry.attempts:
                     raise Failed(changed(ended.error, attempts=number))
                 pause = retry.delay(number)
