@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,13 +26,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture, clock: list[float]) -> pytest.LogCaptureFixture:
+def log(caplog: pytest.LogCaptureFixture, clock: list[float]) -> Iterator[pytest.LogCaptureFixture]:
     """The log of one invocation."""
     from durable_fsm import chart_from
 
     report.current.set(report.Invocation(chart_from(Lamp), "one", "inv_1", "press"))
     caplog.set_level(logging.INFO, "durable_fsm")
-    return caplog
+    yield caplog
+    report.current.set(None)
 
 
 def careless(words: str) -> None:
