@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := diagrams,granian,testing,transitions
+EXTRAS := diagrams,granian,node,testing,transitions
 step = printf '\n── %s\n'
 
 # ONLY (paths, as pytest takes them) and MATCH (an expression, as its -k) choose what make test runs.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
 
 from durable_fsm.core.values import Json
+from durable_fsm.errors import quoted
 
 PATIENCE_SECONDS = 30.0
 NOT_FOUND = 404
@@ -17,6 +20,16 @@ Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
 
 class AdminRefused(RuntimeError):
     """Restate's admin API cannot be reached, or refuses a request. The message says what to do."""
+
+
+class UnknownChart(LookupError):
+    """A server has no chart of this name. The message says which it has, and the nearest."""
+
+    def __init__(self, server: str, chart: str, known: Sequence[str]) -> None:
+        has = f"It has {quoted(known)}." if known else "It has none: register a service first."
+        close = difflib.get_close_matches(chart, known, n=1, cutoff=0.5)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        super().__init__(f"there is no chart '{chart}' at {server}. {has}{hint}")
 
 
 class Admin:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from durable_fsm.admin.client import Admin, Row, literal
+from durable_fsm.admin.client import Admin, Row, UnknownChart, literal
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import instant_of
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
-from durable_fsm.errors import SnapshotUnreadable, quoted
+from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.activities.failing import FailingStep
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
@@ -29,16 +28,6 @@ UNREADABLE = "unreadable"
 
 SHARED = (Handler.SNAPSHOT, Handler.HISTORY, Handler.WAIT_FOR, Handler.CANCEL, Handler.CANCEL_LATER, Handler.HALT)
 """Handlers that do not hold the key of their machine."""
-
-
-class UnknownChart(LookupError):
-    """A server has no chart of this name. The message says which it has, and the nearest."""
-
-    def __init__(self, server: str, chart: str, known: Sequence[str]) -> None:
-        has = f"It has {quoted(known)}." if known else "It has none: register a service first."
-        close = difflib.get_close_matches(chart, known, n=1, cutoff=0.5)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        super().__init__(f"there is no chart '{chart}' at {server}. {has}{hint}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import errno
 import logging
 import warnings
 from importlib import import_module
+from textwrap import shorten
 
 import click
 
@@ -17,31 +18,49 @@ from durable_fsm.cli.output import AS_JSON
 __all__ = ["main"]
 
 COMMANDS = {
-    "new": "new:new",
-    "dev": "dev:dev",
-    "serve": "serve:serve",
-    "register": "register:register",
-    "check": "check:check",
-    "events": "machines:events",
-    "send": "sending:send",
-    "show": "machines:show_machine",
-    "watch": "machines:watch",
-    "list": "survey:list_machines",
-    "history": "machines:history",
-    "wait": "machines:wait",
-    "cancel": "machines:cancel",
-    "delete": "machines:delete",
-    "repair": "machines:repair",
-    "doctor": "survey:doctor",
-    "export": "transfer:export",
-    "import": "transfer:import_machines",
-    "openapi": "openapi:openapi",
-    "diagram": "diagram:diagram",
-    "simulate": "simulate:simulate",
-    "kafka": "kafka:kafka",
-    "completion": "completion:completion",
+    "new": ("new:new", "Write a chart called NAME into DIRECTORY, or into ./NAME."),
+    "dev": ("dev:dev", "Run Restate and the service of TARGET here, until Ctrl-C."),
+    "serve": ("serve:serve", "Serve TARGET for a Restate server, until SIGTERM or Ctrl-C."),
+    "register": ("register:register", "Register the service at URL with Restate, and print its charts."),
+    "check": ("check:check", "Read the charts of TARGETS, and print every problem and every warning at once."),
+    "events": ("machines:events", "Show which events CHART/KEY accepts now, and why it refuses the others."),
+    "send": ("sending:send", "Send EVENT to CHART/KEY and print the answer."),
+    "show": ("machines:show_machine", "Show CHART/KEY: its states, its data, and what it waits for."),
+    "watch": (
+        "machines:watch",
+        "Print each step of CHART/KEY as it happens, until the machine ends or you press Ctrl-C.",
+    ),
+    "list": (
+        "survey:list_machines",
+        "List the machines of CHART by key, or those of all charts, from the server's SQL tables.",
+    ),
+    "history": ("machines:history", "Show the history of CHART/KEY, oldest first."),
+    "wait": (
+        "machines:wait",
+        "Wait until CHART/KEY meets a condition; exit with 5 if it takes too long or has become impossible.",
+    ),
+    "cancel": ("machines:cancel", "Cancel an activity of CHART/KEY; its outcome is an error of type 'cancelled'."),
+    "delete": ("machines:delete", "Delete CHART/KEY: stop its activities and children, remove its data, free its key."),
+    "repair": ("machines:repair", "Repair CHART/KEY by hand: choose one action, and give a reason."),
+    "doctor": (
+        "survey:doctor",
+        "Look for problems of servers, machines, invocations and deployments, and print a remedy for each.",
+    ),
+    "export": ("transfer:export", "Write the machines of CHART, or those with these KEYS, one line of JSON each."),
+    "import": ("transfer:import_machines", "Import machines that `export` wrote; FILE may be '-'."),
+    "openapi": ("openapi:openapi", "Write the OpenAPI document (3.1, JSON) of the chart TARGET."),
+    "diagram": ("diagram:diagram", "Draw the charts of TARGETS."),
+    "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, on a clock of its own."),
+    "kafka": (
+        "kafka:kafka",
+        "Create the subscriptions that TARGETS declare, and delete those that are no longer declared.",
+    ),
+    "completion": ("completion:completion", "Print the completion script of SHELL."),
 }
-"""The command functions, as `module:function`; a module is imported when its command is used."""
+"""By name: the command function, as `module:function`, and the first sentence of its help.
+
+A module is imported when its command is used, so `--help` imports none.
+"""
 
 
 class Main(click.Group):
@@ -55,9 +74,17 @@ class Main(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, function = COMMANDS[cmd_name].partition(":")
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"durable_fsm.cli.{module}"), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add the commands to --help, as click does, without importing them."""
+        width = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, shorten(words, width, placeholder="...")) for name, (_, words) in COMMANDS.items()]
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -81,8 +81,7 @@ def as_shown(error: Exception) -> CommandError:
     """Turn an exception of a command into the error that is shown."""
     import httpx
 
-    from durable_fsm.admin.client import AdminRefused
-    from durable_fsm.admin.inventory import UnknownChart
+    from durable_fsm.admin.client import AdminRefused, UnknownChart
     from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound
     from durable_fsm.local.failures import HarnessError, ProcessFailed
 

@@ -40,6 +40,7 @@ from durable_fsm.frontends.checks.names import chart_name_problems
 from durable_fsm.frontends.documents import scxml
 from durable_fsm.frontends.documents.content import TYPES, Act, Content
 from durable_fsm.frontends.documents.expressions import Language, Value, assign, python_of
+from durable_fsm.frontends.documents.formats import FORMATS
 from durable_fsm.frontends.documents.scxml import BadDocument, Document
 from durable_fsm.frontends.documents.values import Variables
 from durable_fsm.frontends.names import unknown_states
@@ -58,8 +59,6 @@ SHOWN: dict[type[io.Action], str] = {
 
 NATIVE = cast("Any", native)  # Any: the library leaves the keys of its mappings untyped
 
-FORMATS = {".scxml": "scxml", ".xml": "scxml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
-
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
@@ -67,11 +66,6 @@ class ReadingOptions:
 
     trusted: bool
     strict: bool
-
-
-def reads(definition: object) -> bool:
-    """True for a path with a suffix that this front-end knows."""
-    return isinstance(definition, str | Path) and Path(definition).suffix.lower() in FORMATS
 
 
 def chart_from(definition: object, *, trusted: bool = False, strict: bool = True) -> Chart:
