@@ -25,7 +25,8 @@ pytest_plugins = ["tests.reporting"]
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],
-    excludes=["docs/tutorial.md"],  # executed by tests/docs/test_tutorial.py
+    # executed by tests/docs/test_tutorial.py and tests/testing/test_plugin.py
+    excludes=["docs/tutorial.md", "docs/testing-on-a-server.md"],
 ).pytest()
 
 _pages: dict[Path, list[Any]] = {}  # Any: a snippet, in a class of Sybil

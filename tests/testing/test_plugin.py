@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -107,6 +108,17 @@ def test_without_a_server_the_fixture_says_what_to_do(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "RESTATE_SERVER is 'nowhere/restate-server', but there is no such file." in ran.stdout
     assert "Traceback" not in ran.stdout
+
+
+@pytest.mark.server
+def test_the_files_of_the_page_about_servers_pass(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing-on-a-server.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r'```python title="(.+?)"\n(.*?)```', page, flags=re.DOTALL))
+    (tmp_path / "shop.py").write_text(files["shop.py"])
+
+    ran = run_pytest(tmp_path, files["test_shop.py"])
+
+    assert ran.returncode == 0, ran.stdout
 
 
 # ── given ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

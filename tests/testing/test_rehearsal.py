@@ -442,3 +442,26 @@ def test_an_error_of_a_callback_is_raised_with_its_cause_and_changes_nothing() -
 def test_a_definition_that_is_not_a_chart_is_refused() -> None:
     with pytest.raises(TypeError, match="is not a statechart"):
         Rehearsal(5)
+
+
+def test_the_leaves_are_the_innermost_states_and_the_configuration_has_all() -> None:
+    class House(StateChart):
+        class open(State.Parallel):
+            class door(State.Compound):
+                ajar = State(initial=True)
+                wide = State()
+                push = ajar.to(wide)
+
+            class light(State.Compound):
+                on = State(initial=True)
+
+        left = State(final=True)
+        leave = open.to(left)
+
+    house = Rehearsal(House)
+    house.send("push")
+
+    assert house.leaves == ("wide", "on") == house.snapshot.configuration
+    assert house.configuration == ("open", "door", "wide", "light", "on")
+    house.send("leave")
+    assert house.leaves == house.configuration == ("left",)

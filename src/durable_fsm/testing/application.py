@@ -46,8 +46,13 @@ class Served(Closing):
 
     @property
     def url(self) -> str:
-        """The address at which Restate reaches the application. Clients use the ingress of `server`."""
+        """The address at which Restate reaches the application. Clients use `ingress_url`."""
         return self.process.url
+
+    @property
+    def ingress_url(self) -> str:
+        """The address at which clients reach the machines: `SyncClient(served.ingress_url)`."""
+        return self.server.ingress_url
 
     def kill(self) -> None:
         """SIGKILL the whole process tree; return when it is gone and its port refuses connections."""

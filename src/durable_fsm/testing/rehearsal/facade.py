@@ -152,6 +152,11 @@ class Rehearsal:
         return active_in(self.chart, self.snapshot)
 
     @property
+    def leaves(self) -> tuple[str, ...]:
+        """Ids of the innermost active states in document order, as `snapshot` of a server has them."""
+        return self.snapshot.configuration
+
+    @property
     def data(self) -> Any:  # Any: of the type the chart declares
         """A copy of the machine's data."""
         return self.chart.data.load(self.snapshot.data)
