@@ -14,6 +14,7 @@ from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ing
 from durable_fsm.client.values import HistoryPage, View, as_it_is, receipt_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json, Misfit
@@ -25,9 +26,6 @@ NOT_READY = 470
 
 BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
 """Handlers that every machine has; an event of such a name goes through `send`."""
-
-LONGEST_DELAY = timedelta(days=36_500)
-"""Restate closes the connection on a delay that leads beyond the year 9999."""
 
 USUAL_WAIT = timedelta(hours=1)
 """How long the host waits when the caller gives no timeout."""
@@ -126,7 +124,7 @@ class Calls:
     ) -> Exchange[SentCall]:
         """Send an event without waiting for its receipt."""
         if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
-            raise ValueError("a delay must be between 0 and 36,500 days")
+            raise ValueError(f"a delay must be between 0 and {LONGEST_DELAY.days:,} days")
         after = f"?delay={round(delay / timedelta(milliseconds=1))}ms" if delay else ""
         handler, body = self._addressed(event, payload)
         answer = yield from self._ask(f"{handler}/send{after}", body, idempotency_key=idempotency_key or _fresh())
