@@ -10,7 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from statemachine import State, StateChart
 
-from durable_fsm import ActivityContext, Effects, Ids, activity, after, at, defer, durable, event, machine
+from durable_fsm import (
+    ActivityContext,
+    Effects,
+    Ids,
+    TerminalError,
+    activity,
+    after,
+    at,
+    defer,
+    durable,
+    event,
+    machine,
+)
 
 
 class Pet(BaseModel):
@@ -154,6 +166,26 @@ class Prizes(StateChart[Numbered]):
 
     def on_enter_over(self, data: Numbered) -> dict[str, Any]:
         return {"drawn": data.number, "seen": data.latest.hex if data.latest else ""}
+
+
+async def refuse(data: Numbered) -> None:
+    raise TerminalError("it does not work")
+
+
+class Errand(StateChart[Numbered]):
+    """Its activity fails, and with it the machine; an operator skips the activity with a result of their own."""
+
+    working = State(initial=True, invoke=activity(refuse))
+    resting = State()
+    over = State(final=True)
+
+    done_invoke_working = event(working.to(resting), Placed)
+    lapse = after(timedelta(hours=1), resting.to(over))
+    begin = working.to.itself(internal=True)
+
+    def on_done_invoke_working(self, data: Numbered, payload: Placed) -> str:
+        data.latest = payload.id
+        return str(payload.id)
 
 
 class Plainly(StateChart):
@@ -336,4 +368,4 @@ class TimelessWitness(_Witness):
     """Without one."""
 
 
-OF_DATA = (Member, Raffle, Prize, Prizes, Plainly, Mine, Vigil, Witness, TimelessWitness)
+OF_DATA = (Errand, Member, Raffle, Prize, Prizes, Plainly, Mine, Vigil, Witness, TimelessWitness)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_fsm.testing import wait_until
+
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
@@ -255,3 +257,13 @@ def test_a_flow_draws_once_too(host: Host) -> None:
     told = host.server.call("Prizes.flow", None, "run", {"heads": True})
 
     assert told["drawn"] == told["seen"]
+
+
+def test_the_result_that_an_operator_gives_is_completed_once(host: Host) -> None:
+    errand = host.key("errand")
+    host.receipt("Errand", errand, "create")
+    wait_until(lambda: host.snapshot("Errand", errand)["status"] == "failed", what="the failure")
+
+    told = host.receipt("Errand", errand, "repair", {"skip": "working", "result": {}, "reason": "done by hand"})
+
+    assert told["reply"] == host.snapshot("Errand", errand)["data"]["latest"]

@@ -7,7 +7,7 @@ nothing here; with them, each value that leaves one open costs one entry of the 
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 import restate
 from restate import ObjectContext, RunOptions
@@ -17,6 +17,9 @@ from durable_fsm.core.events import Event, Failure
 from durable_fsm.core.values import Completed, Json, ValueType, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES
+from durable_fsm.restate.machine.deliveries import Delivery
+
+D = TypeVar("D", bound=Delivery)
 
 
 async def with_defaults(ctx: restate.Context | ObjectContext, type_: ValueType, given: Json) -> Json:
@@ -40,3 +43,10 @@ async def event_with_defaults(ctx: restate.Context | ObjectContext, chart: Chart
     given = cast("Json", event.payload)  # as it was sent
     payload = await with_defaults(ctx, declared.payload, given)
     return event if payload is given else changed(event, payload=payload)
+
+
+async def delivery_with_defaults(ctx: restate.Context | ObjectContext, chart: Chart, delivery: D) -> D:
+    """The delivery with the defaults of its result."""
+    event = delivery.event
+    completed = await event_with_defaults(ctx, chart, event)
+    return delivery if completed is event else changed(delivery, result=cast("Json", completed.payload))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
+from msgspec import UNSET
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
@@ -19,7 +20,7 @@ from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, end_of_life
 from durable_fsm.core.turn import Turn, not_started
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
 from durable_fsm.restate.activities.failing import (
@@ -35,6 +36,7 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import entries_of
 from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairRequest, SendRequest, read
+from durable_fsm.restate.machine.defaults import delivery_with_defaults
 from durable_fsm.restate.machine.deletion import delete
 from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair
@@ -102,7 +104,12 @@ class MachineHandlers(HostedChart):
         """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
         request = RepairRequest.decode(self.name, body)
         transaction = await Transaction.load(self, ctx)
+        if request.verb == "skip" and request.result is not UNSET:
+            done = await transaction.completed(Event(f"done.invoke.{request.about}", request.result))
+            request = changed(request, result=cast("Json", done.payload))
         parked = await load_parked(ctx, self.chart) if request.verb == "resend" else {}
+        for token, one in parked.items():
+            parked[token] = await delivery_with_defaults(ctx, transaction.chart, one)
         if parked:
             asked = datetime.fromtimestamp(await ctx.time(), UTC)
             transaction.on_their_way = {token: one for token, one in parked.items() if one.is_on_its_way(asked)}
