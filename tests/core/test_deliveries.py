@@ -21,9 +21,10 @@ from durable_fsm.core.deliveries import (
     TimerDue,
     UndoEnded,
     delivery_of,
+    recorded_failure,
     recorded_name,
 )
-from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import changed
 from tests.building import chart, edge
@@ -123,3 +124,26 @@ def test_scxml_takes_something_of_a_child_whose_state_was_left() -> None:
 )
 def test_the_history_names_a_delivery_by_what_it_brings(event: Event, name: str) -> None:
     assert recorded_name(MACHINE, event) == name
+
+
+KEYERROR = Failure("KeyError", "'total'", place="shop.py:24 in charge", attempts=4)
+TOO_LATE = Failure("deadline", "activity 'charge' was not over after 0:00:00.005000.")
+BECAUSE = Failure(
+    "deadline", f"{TOO_LATE.message} Its last attempt failed: KeyError: 'total'", place=KEYERROR.place, attempts=4
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "failure"),
+    [
+        (Event("pay"), None),
+        (outcome("charge"), None),
+        (changed(outcome("charge"), payload=KEYERROR), KEYERROR),
+        (outcome("deadline"), TOO_LATE),
+        (changed(outcome("deadline"), payload=KEYERROR), BECAUSE),
+        (outcome("orphan"), None),
+        (outcome("timer"), None),
+    ],
+)
+def test_the_history_keeps_the_failure_that_an_event_brings(event: Event, failure: Failure | None) -> None:
+    assert recorded_failure(MACHINE, event) == failure

@@ -69,6 +69,7 @@ class Adding(StateChart[Sums]):
     alone = State(invoke=activity(add_up, exclusive=True, retry=ENDLESS))
     items = State(invoke=activity(add_up_item, each=lambda data: [data.path, data.path], retry=ENDLESS))
     blabbing = State(invoke=activity(blab, retry=ENDLESS))
+    late = State(invoke=activity(add_up, retry=ENDLESS, deadline=timedelta(seconds=1)))
     thrice = State(invoke=activity(add_up, retry=THRICE))
     noting = State(invoke=activity(note_down, undo=take_back, undo_retry=ENDLESS))
     noted = State()
@@ -81,6 +82,7 @@ class Adding(StateChart[Sums]):
     do_alone = event(idle.to(alone), Order)
     do_items = event(idle.to(items), Order)
     do_blabbing = event(idle.to(blabbing), Order)
+    do_late = event(idle.to(late), Order)
     do_thrice = event(idle.to(thrice), Order)
     do_detached = event(idle.to.itself(internal=True), Order)
     do_undoing = event(idle.to(noting), Order)
@@ -93,6 +95,7 @@ class Adding(StateChart[Sums]):
     done_invoke_noting = noting.to(noted)
     done_invoke_undoing = undoing.to(over)
     error_invoke_thrice = thrice.to(failed)
+    error_invoke_late = late.to(failed)
 
     def before_transition(self, data: Sums, payload: object) -> None:
         if isinstance(payload, Order):

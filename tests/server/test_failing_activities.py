@@ -166,6 +166,20 @@ def test_the_history_keeps_the_failure_that_ended_an_activity(bench: Host, books
     wait_until(lambda: is_forgotten(bench, key), what="the failure to be forgotten")
 
 
+def test_the_history_says_why_an_activity_missed_its_deadline(bench: Host, books: Path) -> None:
+    key = bench.key("late")
+    bench.receipt("Adding", key, "do_late", {"path": str(books)})
+
+    bench.wait_in("Adding", key, "failed")
+
+    failure = bench.receipt("Adding", key, "history")["entries"][-1]["failure"]
+    assert failure["type"] == "deadline"
+    why = "Its last attempt failed: KeyError: 'total'"
+    assert failure["message"] == f"activity 'late' was not over after 0:00:01. {why}"
+    assert failure["place"].endswith(PLACE)
+    assert failure["attempts"] >= 1
+
+
 def test_a_failure_survives_the_death_of_its_process(bench: Host, books: Path) -> None:
     key = bench.key("killed")
     bench.receipt("Adding", key, "do_steps", {"path": str(books)})

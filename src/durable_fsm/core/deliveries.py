@@ -11,7 +11,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from durable_fsm.core.chart import Chart, Each
-from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import changed
 
@@ -144,6 +144,25 @@ def recorded_name(machine: Snapshot, event: Event) -> str:
             if running.token == event.token:
                 return _outcome(running, event)
     return event.name
+
+
+def recorded_failure(machine: Snapshot, event: Event) -> Failure | None:
+    """The failure that an event brings, for the history."""
+    for timer in machine.timers:
+        if timer.token == event.token:
+            for running in machine.activities:
+                if running.token == timer.activity:
+                    return too_late(running, timer, event.payload)
+    return event.payload if isinstance(event.payload, Failure) else None
+
+
+def too_late(running: Running, timer: PendingSend, last: object) -> Failure:
+    """The failure of an activity that missed its deadline; says how its *last* attempt failed, if that is known."""
+    message = f"activity '{running.id}' was not over after {timer.after}."
+    if not isinstance(last, Failure):
+        return Failure("deadline", message)
+    message = f"{message} Its last attempt failed: {last.type}: {last.message}"
+    return Failure("deadline", message, place=last.place, attempts=last.attempts)
 
 
 def _due(machine: Snapshot, timer: PendingSend) -> AnyDelivery:

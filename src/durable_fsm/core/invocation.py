@@ -12,6 +12,7 @@ from durable_fsm.core import saga, timers
 from durable_fsm.core.callbacks import attempt, execute
 from durable_fsm.core.chart import Activity, Callback, Child, Each, Spawn, State
 from durable_fsm.core.codec import plain
+from durable_fsm.core.deliveries import too_late
 from durable_fsm.core.effects import Post, StartActivity, StartMachine, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in, settled
@@ -152,14 +153,17 @@ def stop_activity(machine: Working, running: Running) -> None:
         machine.effects.append(StopActivity(running.token))
 
 
-def deadline_missed(machine: Working, running: Running, timer: PendingSend) -> None:
-    """An activity took too long: it is stopped, and its failure is the event of the macrostep."""
+def deadline_missed(machine: Working, running: Running, timer: PendingSend, last: object) -> None:
+    """An activity took too long: it is stopped, and its failure is the event of the macrostep.
+
+    Args:
+        last: the failure of its last attempt, if the host knows of one.
+    """
     del machine.timers[timer.token]
     facts = None if machine.chart.activities[running.id].undoes is None else saga.progress(machine, running)
     stop_activity(machine, running)
     machine.mark_finished(running.state, running.id)
-    message = f"activity '{running.id}' was not over after {timer.after}."
-    timers.deliver(machine, timer, Failure("deadline", message, metadata=facts))
+    timers.deliver(machine, timer, changed(too_late(running, timer, last), metadata=facts))
 
 
 def resume_deadlines(machine: Working) -> None:

@@ -262,7 +262,7 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             if not timers.due(run, timer):
                 return run.finish(Outcome.IGNORED)
         case DeadlineMissed(running, timer):
-            invocation.deadline_missed(run, running, timer)
+            invocation.deadline_missed(run, running, timer, event.payload)
         case ActivityEnded(running, told):
             timers.forget(run, running)
             saga.ended(run, running, told)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.deliveries import recorded_name
+from durable_fsm.core.deliveries import recorded_failure, recorded_name
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -205,7 +205,7 @@ class Turn:
         if isinstance(event.payload, Failure) and event.payload.machine:
             note = note or {"machine": event.payload.machine}
         name = event.name if event.token is None else recorded_name(before, event)
-        self._absorb(name, result, note=note, failure=event.payload if isinstance(event.payload, Failure) else None)
+        self._absorb(name, result, note=note, failure=recorded_failure(before, event))
         return result.outcome
 
     def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:

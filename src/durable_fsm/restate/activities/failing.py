@@ -68,6 +68,11 @@ class FailingStep(WireRecord, frozen=True):
         return f"{'undo of ' if self.undo else ''}{self.activity}{item}"
 
     @property
+    def failure(self) -> Failure:
+        """The failure of the attempt."""
+        return Failure(self.type, self.message, place=self.place, attempts=self.attempt)
+
+    @property
     def state_key(self) -> str:
         part = "" if self.part is None else f"/{self.part}"
         return f"{StateKey.FAILING} {self.token}{part} {self.step}"

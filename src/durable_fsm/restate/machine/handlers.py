@@ -145,6 +145,8 @@ class MachineHandlers(HostedChart):
 
         event = await transaction.completed(delivery.event)
         event = await timed(ctx, transaction.stored, event, transaction.turn.time)
+        if any(timer.token == token and timer.activity is not None for timer in machine.timers):
+            event = await self._with_last_attempt(ctx, machine, event)
 
         def act(turn: Turn) -> str:
             outcome = turn.deliver(event, again=delivery.tries > 0)
@@ -153,6 +155,13 @@ class MachineHandlers(HostedChart):
             return "parked" if outcome is None else outcome.value
 
         return await transaction.run(delivery.event.name, act)
+
+    async def _with_last_attempt(self, ctx: ObjectContext, machine: Snapshot, deadline: Event) -> Event:
+        """A deadline, with the last failure of the activity that misses it, if one is known."""
+        activity = next(timer.activity for timer in machine.timers if timer.token == deadline.token)
+        known = by_token(await ctx.generic_call(answers_name(self.name), "failing", b"", key=ctx.key()))
+        steps = known.get(activity or "", ())
+        return changed(deadline, payload=max(steps, key=lambda step: step.at).failure) if steps else deadline
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
