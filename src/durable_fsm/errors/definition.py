@@ -58,7 +58,7 @@ class ActionError(DurableFSMError):
     callback: str
     problem: str
     configuration: tuple[str, ...] = ()
-    remedy: str = ""
+    remedy: str | None = None
 
     @property
     def what(self) -> str:
