@@ -199,7 +199,7 @@ def test_bad_input_ends_with_two_and_what_a_server_refuses_with_seven(subscribed
         ),
         (7, ("NobodyServesThis",), (), "Service 'NobodyServesThis' is not registered at"),
         (7, ("Presses",), ("--admin", nowhere), f"Restate's admin API cannot be reached at {nowhere}"),
-        (7, ("Presses",), ("--admin", ingress), "Restate refuses GET /kafka-clusters"),
+        (7, ("Presses",), ("--admin", ingress), "is Restate's ingress, not its admin API. Name that with --admin."),
         (2, ("Presses",), ("--admin", "nonsense"), "'nonsense' is not an address for --admin"),
         (2, ("Nothing",), (), "has no 'Nothing'"),
         (2, (), (), "Missing argument 'TARGETS...'"),

@@ -186,7 +186,7 @@ def test_send_takes_a_payload_from_anywhere_and_shows_the_receipt(shop: Shop, tm
         (["Kiosk/wrong", "sell", "--yes"], 2, "--yes and --run belong to --where."),
         (["Kiosk", "sell", "--where", "colour=blue"], 2, "'colour=blue' is not a condition."),
         (["Kiosk/wrong", "sell", "--where", "state=open"], 2, "name the CHART alone"),
-        (["Nobody/x", "sell"], 7, "service 'Nobody' not found"),
+        (["Nobody/x", "sell"], 2, "there is no chart 'Nobody' at http"),
     ],
 )
 def test_send_says_what_is_wrong(shop: Shop, arguments: list[str], code: int, words: str) -> None:

@@ -152,7 +152,7 @@ def _explain_not_found(connection: Connection, ref: MachineRef, answer: str) -> 
     from durable_fsm.admin.inventory import ensure_known
 
     try:
-        with Admin(connection.admin, connection.http()) as admin:
+        with Admin(connection.admin, connection.http(PATIENCE.total_seconds())) as admin:
             ensure_known(admin, ref.chart)
             admin.ask("GET", f"/services/{ref.chart}")
     except AdminRefused:
