@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import chain, count
 from typing import Any, cast
 
+from durable_fsm.core.address import LONGEST_KEY
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.values import Json
@@ -98,8 +99,11 @@ KEY: Schema = {
     "name": "key",
     "in": "path",
     "required": True,
-    "description": "Key of the machine; percent-encoded if it holds anything but letters, digits and dashes.",
-    "schema": {"type": "string", "minLength": 1},
+    "description": (
+        f"Key of the machine, of at most {LONGEST_KEY:,} bytes in UTF-8; percent-encoded if it holds anything but letters,"
+        " digits and dashes."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     "example": "o-17",
 }
 
