@@ -279,6 +279,12 @@ def test_a_target_of_the_wrong_kind_says_what_it_is_and_what_there_is(shop: Path
     assert str(caught.value).startswith(reason)
 
 
+def test_a_file_may_have_a_name_that_is_no_identifier(shop: Path) -> None:
+    (shop / "07-door.py").write_text(MANY, "utf-8")
+
+    assert locate_chart("07-door.py:Door", [shop]).chart.name == "Door"
+
+
 def test_a_document_with_problems_says_which(shop: Path) -> None:
     (shop / "gate.scxml").write_text(GATE.replace('target="gone"', 'target="nowhere"'), "utf-8")
 

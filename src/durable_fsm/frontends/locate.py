@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-import pkgutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError, quoted
@@ -146,8 +147,8 @@ def _one_of(target: str, paths: Sequence[Path]) -> str:
 def _member(module: ModuleType, target: str) -> object:
     place, _, name = target.rpartition(":")
     try:
-        return pkgutil.resolve_name(f"{module.__name__}:{name}")
-    except (AttributeError, ValueError):
+        return reduce(getattr, name.split("."), cast("Any", module))  # a file may have a name that is not an identifier
+    except AttributeError:
         raise TargetNotFound(f"'{place}' has no '{name}'. {_offer(module, target)}") from None
 
 
