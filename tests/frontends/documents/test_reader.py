@@ -93,11 +93,10 @@ def test_the_chart_is_named_after_the_file_where_it_has_no_name(tmp_path: Path) 
 
 
 def test_states_are_in_the_order_they_are_written(tmp_path: Path) -> None:
-    chart = scxml(
-        tmp_path, '<parallel id="p"><state id="a"/></parallel><final id="f"/><state id="s"><history id="h"/></state>'
-    )
+    states = '<state id="s"><history id="h"/><state id="t"/></state>'
+    chart = scxml(tmp_path, f'<parallel id="p"><state id="a"/></parallel><final id="f"/>{states}')
 
-    assert list(chart.states) == ["", "p", "a", "f", "s", "h"]
+    assert list(chart.states) == ["", "p", "a", "f", "s", "t", "h"]
     assert chart.states["h"].kind is Kind.SHALLOW_HISTORY
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from statemachine.io import model as io
 
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.events import Failure
 from durable_fsm.core.scope import Scope
-from durable_fsm.frontends.documents.expressions import BadExpression, Language, Value, assign, writable
+from durable_fsm.frontends.documents.expressions import REWRITE, BadExpression, Language, Value, assign, writable
 from durable_fsm.frontends.documents.values import SCXML, Object, stored
 
 Act = Callable[[Scope], None]
+Report = Callable[[str, str, object], None]
 
 TYPES = ("", "scxml", "http://www.w3.org/TR/scxml", "http://www.w3.org/TR/scxml/", SCXML)
 """Names of the only event processor and of the only kind of machine."""
@@ -29,11 +30,12 @@ class NotSent(ValueError):
 
 
 class Content:
-    """Compiles executable content; problems go to `report`, with the record they are about."""
+    """Compiles executable content; problems go to `report` and warnings to `note`, with the record they are about."""
 
-    def __init__(self, language: Language, report: Callable[[str, str, object], None]) -> None:
+    def __init__(self, language: Language, report: Report, note: Report) -> None:
         self.language = language
         self.report = report
+        self.note = note
 
     def block(self, actions: Iterable[io.Action]) -> Act:
         """One block: the first action that fails is its last."""
@@ -47,10 +49,12 @@ class Content:
 
     def value(self, text: str | None, record: object) -> Value:
         """Compile an expression. Report one that is refused, and return None for it until then."""
+        text = text or "None"
         try:
-            return self.language.value(text or "None")
+            self._warn(text, "eval", record)
+            return self.language.value(text)
         except BadExpression as error:
-            self.report(f"{error}.", "Read the document with trusted=True, if you trust its author.", record)
+            self.report(f"{error}.", error.remedy, record)
             return lambda _: None
 
     def action(self, action: io.Action) -> Act:
@@ -80,10 +84,16 @@ class Content:
 
     def script(self, action: io.ScriptAction) -> Act:
         try:
+            self._warn(action.content, "exec", action)
             return self.language.script(action.content)
         except BadExpression as error:
-            self.report(f"{error}.", "Read the document with trusted=True, if you trust its author.", action)
+            self.report(f"{error}.", error.remedy, action)
             return _drop
+
+    def _warn(self, text: str, mode: Literal["eval", "exec"], record: object) -> None:
+        """Warn of code of a trusted document that is not Python; elsewhere it is refused."""
+        if self.language.trusted and (fault := self.language.fault(text, mode)):
+            self.note(f"{fault}.", f"{REWRITE} Until then it raises error.execution.", record)
 
     def _assign(self, action: io.AssignAction) -> Act:
         if action.expr is None and action.child_xml is not None:

@@ -9,7 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
-from typing import Any, cast
+from typing import Any, Literal, cast
 from xml.etree import ElementTree as ET
 
 from statemachine import spec_parser
@@ -21,6 +21,14 @@ from durable_fsm.frontends.documents.values import SCXML, Code, Object, Processo
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 WORDS: dict[str, object] = {"true": True, "false": False, "null": None}
 
+TRUST = "Read the document with trusted=True, if you trust its author."
+
+REWRITE = "Write it in Python."
+LINE = "\n"
+
+PYTHON_MODELS = ("", "python", "null")
+"""Values of `datamodel` that mean Python, or no expressions."""
+
 Value = Callable[[Scope], Any]
 
 _FOREIGN = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|===|!==|&&|\|\||!(?!=)""")
@@ -28,7 +36,11 @@ _PYTHON = {"===": "==", "!==": "!=", "&&": " and ", "||": " or ", "!": " not "}
 
 
 class BadExpression(ValueError):
-    """An expression that this document may not use, or that cannot be parsed."""
+    """An expression that this document may not use, or that is not Python; `remedy` says what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 class Namespace:
@@ -80,17 +92,18 @@ def message(scope: Scope, *, trusted: bool) -> Object | None:
 
 
 class Language:
-    """How a document's expressions are read."""
+    """How a document's expressions are read. `foreign` names the language that it declares, where that is not Python."""
 
-    def __init__(self, *, trusted: bool) -> None:
+    def __init__(self, *, trusted: bool, datamodel: str = "") -> None:
         self.trusted = trusted
+        self.foreign = "" if datamodel.lower() in PYTHON_MODELS else datamodel
 
     def value(self, text: str) -> Value:
         """Compile an expression.
 
         Raises:
-            BadExpression: an untrusted document may not use it. A wrong expression of a trusted document raises
-                `error.execution` when it is evaluated, as SCXML requires.
+            BadExpression: an untrusted document may not use it, or it is not Python. A wrong expression of a trusted
+                document raises `error.execution` when it is evaluated, as SCXML requires.
         """
         return self._python(text) if self.trusted else self._restricted(text)
 
@@ -120,9 +133,10 @@ class Language:
         Raises:
             BadExpression: the document is not trusted.
         """
-        if not self.trusted:
-            raise BadExpression("a script may run any code")
         source = textwrap.dedent(text).strip()
+        if not self.trusted:
+            fault = self.fault(source, "exec")
+            raise BadExpression(fault, REWRITE) if fault else BadExpression("a script may run any code", TRUST)
         code = _compiled(source, "exec")
 
         def run(scope: Scope) -> None:
@@ -135,6 +149,14 @@ class Language:
                     data[name] = _kept(found, source, name)
 
         return run
+
+    def fault(self, text: str, mode: Literal["eval", "exec"]) -> str:
+        """How an expression or a script is not Python; empty if it is."""
+        source = python_of(text) if mode == "eval" else textwrap.dedent(text).strip()
+        if _parses(source, mode):
+            return ""
+        language = f', but {self.foreign}, as datamodel="{self.foreign}" says' if self.foreign else ""
+        return f"'{source.partition(LINE)[0] if mode == 'exec' else text}' is not Python{language}"
 
     def _python(self, text: str) -> Value:
         code = _compiled(text, "eval")
@@ -158,7 +180,9 @@ class Language:
         try:
             evaluate = PARSER.parse_expr(python_of(text), named)
         except (ValueError, SyntaxError, KeyError) as error:
-            raise BadExpression(f"'{text}' is not allowed in an untrusted document ({error})") from error
+            if fault := self.fault(text, "eval"):
+                raise BadExpression(fault, REWRITE) from error
+            raise BadExpression(f"'{text}' is not allowed in an untrusted document ({error})", TRUST) from error
 
         def value(scope: Scope) -> Any:
             names = Namespace(scope, trusted=False)
@@ -225,6 +249,16 @@ def _compiled(text: str, mode: str) -> Callable[[], Any]:
 
         return fail
     return lambda: code
+
+
+def _parses(text: str, mode: Literal["eval", "exec"]) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text, mode=mode)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def python_of(text: str) -> str:

@@ -34,7 +34,7 @@ from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.service_names import accepted_name
 from durable_fsm.core.values import Json, Location
-from durable_fsm.errors import DefinitionError, Problem
+from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem
 from durable_fsm.frontends.assembly import Problems
 from durable_fsm.frontends.checks.names import chart_name_problems
 from durable_fsm.frontends.documents import scxml
@@ -131,13 +131,15 @@ class DocumentReader:
         self.reading = reading
         self.trusted = reading.trusted
         self.problems = Problems(self.name, self.file)
-        self.language = Language(trusted=reading.trusted)
-        self.content = Content(self.language, self.problem)
+        self.language = Language(trusted=reading.trusted, datamodel=document.datamodel)
+        self.content = Content(self.language, self.problem, self.note)
         self.states: dict[str, State] = {}
         self.transitions: list[Transition] = []
         self.known = Counter(_ids(self.definition.states.values()))
+        self.forgetful = {memory.id: (memory, state) for memory, state in _forgetful(self.definition.states.values())}
 
     def chart(self) -> Chart:
+        self._notes()
         for id, count in self.known.items():
             if count > 1:
                 self.problem(f"{count} states have the id '{id}'.", "Give each its own.", None)
@@ -163,6 +165,18 @@ class DocumentReader:
             data=Variables(self._declared(), trusted=self.trusted),
             policies=Policies(unexpected=Unexpected.IGNORE, scxml=True),
         )
+
+    def _notes(self) -> None:
+        """Warn of the parts of a document that are not read as its author may think."""
+        for space, ignored in self.document.ignored.items():
+            what = f"ignored, of the namespace '{space}': {', '.join(ignored.names)}."
+            self._warn(what, "", Location(str(self.file), ignored.line))
+        if self.language.foreign:
+            what = f"its expressions are said to be in {self.language.foreign}, but they are read as Python."
+            self._warn(what, 'Check them, and write datamodel="python".', None)
+        for memory, state in self.forgetful.values():
+            what = f"history state '{memory.id}' has nothing to remember: state '{state}' has no states in it."
+            self.note(what, f"A transition to it enters '{state}'.", memory)
 
     def _events(self) -> Iterator[EventType]:
         names = {name for edge in self.transitions for name in edge.events}
@@ -227,7 +241,7 @@ class DocumentReader:
             kind=_kind(record),
             parent=parent,
             name=record.id,
-            children=(*record.states, *record.history),
+            children=(*record.states, *(id for id in record.history if id not in self.forgetful)),
             initial=self._initial(record),
             entry=tuple(entry),
             exit=tuple(self._blocks("exit", record.onexit, record.exit_refs)),
@@ -255,6 +269,8 @@ class DocumentReader:
         if record.type not in ("shallow", "deep"):
             what = f"history state '{record.id}' has the type '{record.type}'."
             self.problem(what, "Write 'shallow' or 'deep', in small letters.", record)
+        if record.id in self.forgetful:
+            return
         kind = Kind.DEEP_HISTORY if record.type == "deep" else Kind.SHALLOW_HISTORY
         initial = self._default(record.id, record.transitions[0]) if record.transitions else None
         self.states[record.id] = State(
@@ -289,7 +305,7 @@ class DocumentReader:
         for name in names:
             if name not in self.known:
                 self.problem(f"target '{name}' is not a state.", "Correct the name.", record)
-        return tuple(names)
+        return tuple(self.forgetful[name][1] if name in self.forgetful else name for name in names)
 
     def _leads_somewhere(self, edge: io.Transition) -> bool:
         lost = [name for name in (edge.target or "").split() if name not in self.known]
@@ -394,12 +410,27 @@ class DocumentReader:
     def problem(self, what: str, remedy: str, record: object) -> None:
         self.problems(what, remedy, self._place(record))
 
+    def note(self, what: str, remedy: str, record: object) -> None:
+        self._warn(what, remedy, self._place(record))
+
+    def _warn(self, what: str, remedy: str, place: Location | None) -> None:
+        problem = Problem(what, remedy, str(place or self.file))
+        warnings.warn(f"{self.name}: {problem}", DefinitionWarning, stacklevel=5)
+
 
 def _ids(states: Iterable[io.State]) -> Iterator[str]:
     for state in states:
         yield state.id
         yield from state.history
         yield from _ids(state.states.values())
+
+
+def _forgetful(states: Iterable[io.State]) -> Iterator[tuple[io.HistoryState, str]]:
+    """History states of states without states in them, each with its parent."""
+    for state in states:
+        if not state.states:
+            yield from ((memory, state.id) for memory in state.history.values())
+        yield from _forgetful(state.states.values())
 
 
 def _kind(record: io.State) -> Kind:

@@ -6,7 +6,7 @@ https://www.w3.org/TR/scxml/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 from xml.etree import ElementTree as ET
@@ -17,6 +17,16 @@ from statemachine.io import model as io
 T = TypeVar("T")
 
 STATES = ("state", "parallel", "final", "history")
+
+NAMESPACE = "http://www.w3.org/2005/07/scxml"
+LITERAL = ("content", "data", "assign")
+"""Elements that may hold XML of any kind, as a value."""
+UNREMARKABLE = (
+    "http://www.w3.org/XML/1998/namespace",
+    "http://www.w3.org/2001/XMLSchema-instance",
+    "urn:x-durable-fsm",
+)
+"""Namespaces that are ignored without a word: those of XML itself, and that of names in our own exports."""
 
 
 class BadDocument(ValueError):
@@ -41,16 +51,27 @@ class ScxmlSend(io.SendAction):
 
 
 @dataclass
+class Ignored:
+    """Elements and attributes of one other namespace, and the line of the first."""
+
+    line: int
+    names: dict[str, None] = field(default_factory=dict[str, None])
+
+
+@dataclass
 class Document:
     """A document as the library's records, with facts for which these have no field.
 
     `late` holds the variables of states that are bound when their state is first entered; `lines` tells where a record
-    was written, by its identity.
+    was written, by its identity. `datamodel` names the language of its expressions, where the document says it. `ignored`
+    has the line and the names of what was left out, by namespace.
     """
 
     definition: io.StateMachineDefinition
     late: dict[str, list[io.DataItem]] = field(default_factory=dict[str, "list[io.DataItem]"])
     lines: dict[int, int] = field(default_factory=dict[int, int])
+    datamodel: str = ""
+    ignored: Mapping[str, Ignored] = field(default_factory=dict[str, "Ignored"])
 
 
 def read(text: str) -> Document:
@@ -65,29 +86,66 @@ def read(text: str) -> Document:
 class ScxmlReader:
     def __init__(self, text: str) -> None:
         self.line_of: dict[ET.Element, int] = {}
+        self.ignored: dict[str, Ignored] = {}
         self.root = self._parse(text)
         self.late: dict[str, list[io.DataItem]] = {}
         self.lines: dict[int, int] = {}
         self.unnamed = 0
 
     def _parse(self, text: str) -> ET.Element:
-        """The tree, without namespaces; entities are not expanded."""
+        """The tree, without namespaces and without what belongs to other namespaces; entities are not expanded.
+
+        https://www.w3.org/TR/scxml/#ForeignNamespaces
+        """
         text = text.lstrip("\ufeff")
         skipped = text[: len(text) - len(text.lstrip())].count("\n")
         builder = ET.TreeBuilder()
         parser = expat.ParserCreate(namespace_separator="}")
         parser.buffer_text = True
 
+        own = {"", NAMESPACE}
+        open_: list[str] = []  # how the elements around are read: "scxml", "literal" or "ignored"
+
+        def ignore(name: str, shown: str) -> None:
+            space = name.rpartition("}")[0]
+            if space not in UNREMARKABLE:
+                line = parser.CurrentLineNumber + skipped
+                self.ignored.setdefault(space, Ignored(line)).names[shown.format(name.rpartition("}")[2])] = None
+
         def start(tag: str, attributes: dict[str, str]) -> None:
+            space, _, local = tag.rpartition("}")
+            around = open_[-1] if open_ else "scxml"
+            if not open_:
+                own.add(space)
+            if around == "literal" and (local != "scxml" or space not in own):
+                open_.append("literal")
+            elif around == "ignored" or space not in own:
+                if around != "ignored":
+                    ignore(tag, "<{}>")
+                open_.append("ignored")
+                return
+            else:
+                open_.append("literal" if local in LITERAL else "scxml")
+                for name in [name for name in attributes if "}" in name]:
+                    ignore(name, "{}=")
+                attributes = {name: value for name, value in attributes.items() if "}" not in name}
             names = {name.rpartition("}")[2]: value for name, value in attributes.items()}
-            self.line_of[builder.start(tag.rpartition("}")[2], names)] = parser.CurrentLineNumber + skipped
+            self.line_of[builder.start(local, names)] = parser.CurrentLineNumber + skipped
+
+        def end(tag: str) -> None:
+            if open_.pop() != "ignored":
+                builder.end(tag.rpartition("}")[2])
+
+        def text_(text: str) -> None:
+            if open_[-1] != "ignored":
+                builder.data(text)
 
         def refuse(*_: object) -> None:
             raise BadDocument("it declares entities, which are not read.", parser.CurrentLineNumber)
 
         parser.StartElementHandler = start
-        parser.EndElementHandler = lambda tag: builder.end(tag.rpartition("}")[2])
-        parser.CharacterDataHandler = builder.data
+        parser.EndElementHandler = end
+        parser.CharacterDataHandler = text_
         parser.EntityDeclHandler = refuse
         try:
             parser.Parse(text.strip(), True)  # noqa: FBT003 - expat's way to say that this is all
@@ -114,7 +172,7 @@ class ScxmlReader:
                     model.data += items
         initial = (root.get("initial") or "").split()
         definition = io.StateMachineDefinition(root.get("name"), states, initial, model)
-        return Document(definition, self.late, self.lines)
+        return Document(definition, self.late, self.lines, root.get("datamodel", ""), self.ignored)
 
     def _data(self, parent: ET.Element) -> list[io.DataItem]:
         return [

@@ -1,0 +1,154 @@
+"""Documents as people write them: marks of editors, other languages, history states without a use."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from durable_fsm.cli import main
+from durable_fsm.errors import DefinitionWarning
+from durable_fsm.frontends import documents
+from durable_fsm.testing import Rehearsal
+from tests.frontends.documents.texts import played, problems, scxml, written
+
+EDITED = """<scxml xmlns="http://www.w3.org/2005/07/scxml" xmlns:qt="http://qt.io/scxml" xmlns:v="urn:view" name="edited">
+  <qt:editorinfo initialGeometry="1;2"/>
+  <datamodel><data id="n" expr="0"><qt:note>text</qt:note></data><v:note><data id="m"/></v:note></datamodel>
+  <state id="a" v:id="other">
+    <qt:editorinfo><transition event="go" target="nowhere"/></qt:editorinfo>
+    <onentry><qt:beep>loud</qt:beep><assign location="n" expr="n + 1" v:expr="n + 50"/></onentry>
+    <transition event="go" qt:event="stop" target="b">
+      <v:point x="1"/>
+      <if cond="n"><v:point/><raise event="x"/><qt:else/><else/></if>
+      <send event="y"><qt:param/><param name="n" expr="n"/></send>
+    </transition>
+  </state>
+  <state id="b">
+    <invoke id="till"><content><scxml><v:x/><state id="c" v:id="d"><v:y/></state></scxml></content></invoke>
+  </state>
+</scxml>"""
+
+
+def noted(folder: Path, text: str, *, trusted: bool = False) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DefinitionWarning)
+        documents.chart_from(written(folder, "doc.scxml", text), trusted=trusted)
+    return [str(one.message).replace(f"{folder}/", "") for one in caught if one.category is DefinitionWarning]
+
+
+def test_elements_and_attributes_of_other_namespaces_are_ignored_and_noted(tmp_path: Path) -> None:
+    path = written(tmp_path, "doc.scxml", EDITED)
+    with pytest.warns(DefinitionWarning):
+        machine = Rehearsal(documents.chart_from(path))
+    machine.create()
+
+    machine.send("go")
+
+    assert machine.configuration == ("b",)
+    assert machine.snapshot.data == {"n": 1}
+    assert machine.machines["till"].configuration == ("c",)
+    assert noted(tmp_path, EDITED)[:2] == [
+        "edited: ignored, of the namespace 'http://qt.io/scxml': <editorinfo>, <beep>, event=, <else>, <param>. (doc.scxml:2)",
+        "edited: ignored, of the namespace 'urn:view': <note>, id=, expr=, <point>, <x>, <y>. (doc.scxml:3)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ['xml:space="preserve"', 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="a b"'],
+)
+def test_attributes_of_xml_itself_are_not_noted(tmp_path: Path, attributes: str) -> None:
+    assert noted(tmp_path, f'<scxml {attributes}><state id="a"/></scxml>') == []
+
+
+def test_xml_as_a_value_keeps_its_elements_of_every_namespace(tmp_path: Path) -> None:
+    text = '<scxml><datamodel><data id="x"><b:s xmlns:b="urn:b"><b:k/></b:s></data></datamodel><state id="a"/></scxml>'
+
+    assert noted(tmp_path, text) == []
+    chart = documents.chart_from(tmp_path / "doc.scxml")
+    assert played(chart).snapshot.data == {"x": {"$xml": "<s><k /></s>"}}
+
+
+FOREIGN = ', but ecmascript, as datamodel="ecmascript" says.'
+
+
+@pytest.mark.parametrize("text", ["n++", "typeof n", "new Date()", "n ? 1 : 2"])
+def test_an_expression_in_another_language_is_told_as_that(tmp_path: Path, text: str) -> None:
+    body = f'<state id="a"><transition event="go" cond="{text}" target="a"/></state>'
+    with pytest.warns(DefinitionWarning, match="its expressions are said to be in ecmascript"):
+        found = problems(tmp_path, body, head='datamodel="ecmascript"')
+
+    assert found == [f"'{text}' is not Python{FOREIGN} (doc.scxml:2)"]
+
+
+def test_a_script_in_another_language_is_told_as_that(tmp_path: Path) -> None:
+    body = '<state id="a"><onentry><script>\n  var n = 1;\n  n++;\n</script></onentry></state>'
+    with pytest.warns(DefinitionWarning):
+        found = problems(tmp_path, body, head='datamodel="ecmascript"')
+
+    assert found == [f"'var n = 1;' is not Python{FOREIGN} (doc.scxml:2)"]
+
+
+@pytest.mark.parametrize(("datamodel", "rest"), [("ecmascript", FOREIGN), ("python", ".")])
+def test_code_of_a_trusted_document_that_is_not_python_is_an_error_when_it_runs(
+    tmp_path: Path, datamodel: str, rest: str
+) -> None:
+    text = f"""<scxml name="doc" datamodel="{datamodel}"><state id="a">
+    <onentry><script>var n = 1;</script></onentry>
+    <transition event="error.execution" cond="!n++" target="b"/>
+    <transition event="error.execution" target="c"/></state><state id="b"/><state id="c"/></scxml>"""
+
+    until = "Write it in Python. Until then it raises error.execution."
+    assert noted(tmp_path, text, trusted=True)[-2:] == [
+        f"doc: 'var n = 1;' is not Python{rest} {until} (doc.scxml:2)",
+        f"doc: '!n++' is not Python{rest} {until} (doc.scxml:3)",
+    ]
+    with pytest.warns(DefinitionWarning):
+        chart = documents.chart_from(tmp_path / "doc.scxml", trusted=True)
+    assert played(chart).configuration == ("c",)
+
+
+def test_an_expression_that_trust_would_not_mend_is_not_said_to_need_it(tmp_path: Path) -> None:
+    for text in ("n++", "1 = 1"):
+        body = f'<state id="a"><transition event="go" cond="{text}" target="a"/></state>'
+
+        assert problems(tmp_path, body) == [f"'{text}' is not Python. (doc.scxml:2)"]
+
+
+def test_expressions_of_another_language_that_are_python_too_are_read(tmp_path: Path) -> None:
+    body = """<datamodel><data id="n" expr="1"/></datamodel>
+    <state id="a"><transition event="go" cond="n === 1 &amp;&amp; !false" target="b"/></state><state id="b"/>"""
+    with pytest.warns(DefinitionWarning, match='Check them, and write datamodel="python"'):
+        chart = scxml(tmp_path, body, head='datamodel="ecmascript"')
+
+    assert played(chart, "go").configuration == ("b",)
+
+
+FORGETFUL = """<scxml name="doc"><state id="a">
+  <history id="h" type="deep"><transition target="a"/></history>
+  <transition event="go" target="b"/></state>
+<state id="b"><transition event="back" target="h"/></state></scxml>"""
+
+
+def test_a_history_state_with_nothing_to_remember_is_its_parent(tmp_path: Path) -> None:
+    said = (
+        "doc: history state 'h' has nothing to remember: state 'a' has no states in it. A transition to it enters 'a'."
+    )
+
+    assert noted(tmp_path, FORGETFUL) == [f"{said} (doc.scxml:2)"]
+    with pytest.warns(DefinitionWarning):
+        chart = documents.chart_from(tmp_path / "doc.scxml")
+    assert played(chart, "go", "back").configuration == ("a",)
+
+
+@pytest.mark.parametrize("format", ["svg", "mermaid", "md", "plantuml", "dot", "scxml", "xstate"])
+@pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
+def test_a_history_state_with_nothing_to_remember_can_be_drawn(tmp_path: Path, format: str) -> None:
+    path = written(tmp_path, "doc.scxml", FORGETFUL)
+
+    outcome = CliRunner().invoke(main, ["diagram", str(path), "--format", format])
+
+    assert (outcome.exit_code, outcome.exception) == (0, None)
