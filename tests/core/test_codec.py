@@ -123,7 +123,7 @@ def nested(levels: int, inner: object = 1.5) -> object:
     return inner if levels == 0 else [nested(levels - 1, inner)] if levels % 2 else {"a": nested(levels - 1, inner)}
 
 
-@pytest.mark.parametrize("inner", [1, 1.5, Ratio(2), Colour.RED, (), Point(1)], ids=repr)
+@pytest.mark.parametrize("inner", [1, 1.5, Ratio(2), Colour.RED, (), Point(1)], ids=lambda value: type(value).__name__)
 def test_a_value_may_be_nested_so_deep_and_not_deeper(inner: object) -> None:
     own = 2 if isinstance(inner, Point) else 1 if inner == () else 0
 
