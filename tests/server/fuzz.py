@@ -73,7 +73,7 @@ BODIES: dict[str, dict[str, tuple[Any, ...]]] = {
         "close": (None,),
         "send": ({"event": "read", "payload": "hi"},),
     },
-    "Office": {
+    "FrontDesk": {
         "create": ({}, {"notes": ["n"]}),
         "fill": (ORDER,),
         "note": (["a", "b"],),

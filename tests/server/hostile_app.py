@@ -204,7 +204,7 @@ class Form(BaseModel):
 
 
 @durable()
-class Office(StateChart[Form]):
+class FrontDesk(StateChart[Form]):
     """Takes orders of a narrow type, defers some events, and has timers."""
 
     allow_event_without_transition = False
@@ -238,4 +238,4 @@ class Errand(StateChart[Load]):
     error_invoke_errand = away.to(back)
 
 
-app = app(Carrier, Porter, Scribe, Office, Errand)
+app = app(Carrier, Porter, Scribe, FrontDesk, Errand)

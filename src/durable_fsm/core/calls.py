@@ -148,8 +148,10 @@ def _names(hint: Any) -> list[str]:
     if kind is type or hint is type:
         return ["a class"]
     name = str(getattr(kind or hint, "__name__", hint))
-    name = {"str": "text", "bool": "True or False", "Iterable": "list", "Mapping": "dict"}.get(name, name)
-    if name in ("text", "True or False"):
+    name = {"str": "text", "bool": "True or False", "Iterable": "list", "Mapping": "dict", "Calendar": "cron(…)"}.get(
+        name, name
+    )
+    if name in ("text", "True or False", "cron(…)"):
         return [name]
     return [f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"]
 
@@ -163,5 +165,7 @@ def _instead(value: object, hint: Any) -> str:
         if choice is timedelta and isinstance(value, int | float) and not isinstance(value, bool):
             return f" Write timedelta(seconds={value!r})."
         if is_dataclass(choice) and isinstance(value, int | str) and not isinstance(value, bool):
-            return f" Write {cast('type', choice).__name__}({fields(choice)[0].name}={value!r})."
+            name = cast("type", choice).__name__
+            if name != "Calendar":  # authors make that with cron
+                return f" Write {name}({fields(choice)[0].name}={value!r})."
     return ""
