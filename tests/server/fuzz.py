@@ -286,7 +286,7 @@ class Fuzzer:
 
     def flow(self) -> FuzzedRequest:
         content = _written({"bytes": 3}) if self.dice.random() < 0.5 else self.broken()
-        return FuzzedRequest(b"/Errand.flow/run", content, {"content-type": "application/json"})
+        return FuzzedRequest(b"/Haul.flow/run", content, {"content-type": "application/json"})
 
     def of_restate(self) -> FuzzedRequest:
         """Restate's own doors: an answer to an awakeable that does not exist, and the output of nothing."""

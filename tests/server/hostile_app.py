@@ -229,7 +229,7 @@ class FrontDesk(StateChart[Form]):
 
 
 @durable(flow=True)
-class Errand(StateChart[Load]):
+class Haul(StateChart[Load]):
     """Runs to its end without a key."""
 
     away = State(initial=True, invoke=activity(carry, id="errand", input=load_of))
@@ -238,4 +238,4 @@ class Errand(StateChart[Load]):
     error_invoke_errand = away.to(back)
 
 
-app = app(Carrier, Porter, Scribe, FrontDesk, Errand)
+app = app(Carrier, Porter, Scribe, FrontDesk, Haul)

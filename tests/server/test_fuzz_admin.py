@@ -51,8 +51,8 @@ KINDS = {
     "Carrier.callbacks": {"note", "forget"},
     "Carrier.limits": {"enter", "watch", "leave"},
     "Carrier.workflow": {"run"},
-    "Errand.activities": {"errand"},
-    "Errand.flow": {"run"},
+    "Haul.activities": {"errand"},
+    "Haul.flow": {"run"},
     "Porter": {"begin", "_mail"},
     "Scribe": {"write", "_mail", "_incoming"},
     "Scribe.history": {"put"},
@@ -86,7 +86,7 @@ def give_work(host: Host, key: str) -> None:
     calls += [("Scribe", key, "write_abroad/send", None), ("Carrier", f"{key}-send_off", "snapshot/send", None)]
     host.together(calls)
     for url, body in (
-        ("Errand.flow/run/send", {"bytes": 3}),
+        ("Haul.flow/run/send", {"bytes": 3}),
         ("Scribe.webhooks/post/send", {"key": key, "payload": "p"}),
     ):
         host.client.post(f"{host.server.ingress_url}/{url}", json=body)
