@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm.client.calls import BUILT_IN, Calls, segment
+from durable_fsm.client.calls import BUILT_IN, KEPT, Calls, segment
 from durable_fsm.client.protocol import Exchange, HttpRequest, HttpResponse, Ingress
 from durable_fsm.core.receipt import Receipt
-from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
+from durable_fsm.errors import ActionError, InvalidPayload, UnexpectedAnswer, UnknownEvent
 from durable_fsm.frontends.declare import after, event
 from durable_fsm.restate import names
 from durable_fsm.restate.names import Handler
@@ -171,3 +171,18 @@ def test_a_workflow_is_started_one_way_and_then_attached_to() -> None:
 def test_a_delay_that_the_server_cannot_keep_is_refused(delay: timedelta) -> None:
     with pytest.raises(ValueError, match="a delay must be between 0 and 36,525 days"):
         next(CALLS.tell("pay", 1, idempotency_key=None, delay=delay))
+
+
+@pytest.mark.parametrize(("key", "notes"), [("r-1", [KEPT]), (None, [])])
+def test_a_failure_that_a_corrected_build_would_not_give_says_to_use_another_key(
+    key: str | None, notes: list[str]
+) -> None:
+    exchange = BY_NAME.send("pay", {"cents": 5}, idempotency_key=key, delay=None)
+    first(exchange)
+    facts = {"type": "ActionError", "chart": "Bill", "event": "pay", "callback": "on_pay", "problem": "no stock."}
+    body = json.dumps({"message": "no", "metadata": facts}).encode()
+
+    with pytest.raises(ActionError) as failed:
+        exchange.send(HttpResponse(500, body, {}, 0))
+
+    assert getattr(failed.value, "__notes__", []) == notes

@@ -40,7 +40,13 @@ RAISED: list[errors.DurableFSMError] = [
     errors.ActionError(**WHO, event="pay", callback="on_pay", problem="KeyError."),
     errors.UnknownWork(**WHO, work="pakc", known=("pack",)),
 ]
-AT_HOME = {errors.DefinitionError, errors.NotDurable, errors.NoAnswer, errors.UnexpectedAnswer}
+AT_HOME = {
+    errors.DefinitionError,
+    errors.NotDurable,
+    errors.NoAnswer,
+    errors.UnexpectedAnswer,
+    errors.KeyReused,
+}
 """Never an answer of a machine: found at import, or by a client."""
 
 

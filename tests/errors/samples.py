@@ -31,6 +31,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.InvalidPayload(
         **HERE, subject="payload of 'pay'", expected="Payment", problem="expected int, got str", path="$.amount"
     ),
+    errors.KeyReused(**HERE, event="refund", idempotency_key="r-1", before="pay"),
     errors.Undecodable(**HERE, source="record payments[0]@7", problem="it has no 'type'."),
     errors.BadSignature(**HERE, webhook="stripe", problem="its signature is older than 5 minutes."),
     errors.NotStarted(**HERE),

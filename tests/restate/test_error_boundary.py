@@ -74,7 +74,8 @@ def test_an_exception_of_a_type_names_the_type_the_field_and_the_remedy_and_chan
     assert (told.status_code, (told.metadata or {})["type"]) == (500, "ActionError")
     assert told.message == (
         "Lamp/one: the code of Count failed while 'press' was taken: RuntimeError: the validator breaks at $.n. The machine"
-        " has not moved. Fix it; a ValueError there refuses a value."
+        " has not moved. Fix it; a ValueError there refuses a value. With an idempotency key this answer is kept for a day:"
+        " after the correction, send the request with another key."
     )
     assert lamp.state == {}
 

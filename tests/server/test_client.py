@@ -291,3 +291,20 @@ def test_a_kill_while_an_event_is_taken_costs_its_sender_only_time(host: Host, v
         assert [(one.event, one.outcome) for one in answers] == [("push", "taken")]
         assert [entry.event for entry in door.history()].count("push") == 1
         assert len({entry.key for entry in host.effects.entries(key)}) == 1
+
+
+def test_an_idempotency_key_that_was_used_for_another_event_is_told_and_sends_nothing(
+    shop: Host, client: SyncClient
+) -> None:
+    seat = client.machine("Seat", shop.key("seat"))
+    seat.send("book", MAIN_STREET, idempotency_key="r-1")
+
+    with pytest.raises(errors.KeyReused, match="'use' was not sent: the idempotency key 'r-1' was used for 'book'"):
+        seat.send("use", idempotency_key="r-1")
+    with pytest.raises(errors.KeyReused):
+        seat.send("use", idempotency_key="r-1", delay=timedelta(milliseconds=1))
+    seat.wait_for(state="booked", idempotency_key="r-2")
+    with pytest.raises(errors.KeyReused):
+        seat.wait_for(state="used", event="use", idempotency_key="r-2")
+
+    assert seat.snapshot().configuration == ("booked",)

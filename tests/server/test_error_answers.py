@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.server.watched import Watched
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Host
 
 pytestmark = pytest.mark.server
 
@@ -110,3 +114,22 @@ def failures(watched: Watched, service: str, key: str | None = None) -> list[Any
     """The failures of invocations that Restate keeps."""
     rows = watched.host.invocations(service, key)
     return [row.get("completion_failure") or row.get("last_failure") for row in rows]
+
+
+def test_a_failure_is_kept_with_its_idempotency_key_and_says_to_use_another_one(host: Host) -> None:
+    work = host.key("work")
+    host.receipt("Fragile", work, "create")
+
+    def move(key: str) -> httpx.Response:
+        body = {"move": "done", "reason": "why"}
+        return host.client.post(host.url("Fragile", work, "repair"), json=body, headers={"idempotency-key": key})
+
+    with host.deployed(CHARTS_BROKEN="raises"):
+        failed = move("r-1")
+    kept = move("r-1")
+    other = move("r-2")
+
+    assert (failed.status_code, failed.json()["metadata"]["type"]) == (500, "ActionError")
+    assert failed.json()["message"].endswith("after the correction, send the request with another key.")
+    assert (kept.status_code, kept.json()) == (500, failed.json())
+    assert (other.status_code, other.json()["configuration"]) == (200, ["done"])

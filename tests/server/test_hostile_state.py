@@ -114,7 +114,6 @@ def calls(key: str, values: dict[str, bytes]) -> Iterator[tuple[str, str, str, o
         yield "Friend", key, "repair", {"resend": True, "reason": "why"}
     if "waiters" in values:
         yield "Friend", key, "wait_for", {"state": "gone", "timeout": "200ms"}
-    yield "Friend", key, "delete", None
 
 
 def stuck(host: Host, keys: set[str]) -> list[dict[str, Any]]:

@@ -263,3 +263,31 @@ def test_any_text_may_be_a_key(awake: Host, key: str) -> None:
     receipt = awake.receipt("Counter", key, "increment")
 
     assert receipt["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("handler", "body", "problem"),
+    [
+        ("redirect", '{"street": "a", "number": 1, "street": "b"}', "member 'street' appears twice at $."),
+        ("send", '{"event": "label", "payload": "x", "event": "redirect"}', "member 'event' appears twice at $."),
+        ("create", '{"to": {"street": "a", "number": 1, "number": 2}}', "member 'number' appears twice at $.to."),
+        ("label", '[1, {"a": 1}, {"a": 1, "\\u0061": 2}]', "member 'a' appears twice at $[2]."),
+        ("label", '{"x": {"a:b": "c:d", "a:b": 1}}', "member 'a:b' appears twice at $.x."),
+    ],
+)
+def test_a_member_that_appears_twice_is_refused_with_its_place(
+    awake: Host, handler: str, body: str, problem: str
+) -> None:
+    answer = awake.client.post(awake.url("Delivery", awake.key("twice"), handler), content=body, headers=JSON)
+
+    assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
+    assert answer.json()["message"].endswith(problem)
+
+
+def test_texts_with_colons_are_no_repeated_members(awake: Host) -> None:
+    key = awake.key("once")
+    awake.receipt("Delivery", key, "create", PARCEL)
+
+    awake.receipt("Delivery", key, "redirect", {"street": '12:30 : "a": b', "number": 1})
+
+    assert awake.snapshot("Delivery", key)["data"]["to"]["street"] == '12:30 : "a": b'

@@ -91,7 +91,7 @@ def as_shown(error: Exception) -> CommandError:
         facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
         metadata = {name: value for name, value in facts.items() if name not in ("chart", "key")}
         return CommandError(
-            str(error),
+            "\n".join([str(error), *getattr(error, "__notes__", ())]),
             code=exit_code_of(type(error)),
             kind=kind,
             **place,

@@ -37,7 +37,11 @@ CONDITIONS = ("state", "status", "version")
 @click.argument("event")
 @click.argument("payload", type=PayloadType(), required=False)
 @connected
-@click.option("--idempotency-key", metavar="TEXT", help="The same key, sent again within a day, gets the same answer.")
+@click.option(
+    "--idempotency-key",
+    metavar="TEXT",
+    help="The same key, sent again within a day, gets the same answer, also if that is a failure.",
+)
 @click.option("--delay", type=DurationType(), help="Deliver it after this time: 30s, 2h, 1d.")
 @click.option("--one-way", is_flag=True, help="Do not wait for the answer.")
 @click.option(

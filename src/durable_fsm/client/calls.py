@@ -18,7 +18,16 @@ from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json, Misfit
-from durable_fsm.errors import InvalidPayload, UnexpectedAnswer, UnknownEvent
+from durable_fsm.errors import (
+    ActionError,
+    InvalidPayload,
+    KeyReused,
+    MigrationError,
+    SnapshotUnreadable,
+    UnexpectedAnswer,
+    UnknownEvent,
+    VersionError,
+)
 from durable_fsm.frontends import chart_from
 
 NOT_READY = 470
@@ -26,6 +35,14 @@ NOT_READY = 470
 
 BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
 """Handlers that every machine has; an event of such a name goes through `send`."""
+
+UNMOVED = (ActionError, MigrationError, SnapshotUnreadable, VersionError)
+"""Answers that the next build may not give; the machine has not moved."""
+
+KEPT = (
+    "With this idempotency key the answer stays the same for a day, also after a corrected build is deployed: then send it"
+    " with another key. The machine has not moved."
+)
 
 USUAL_WAIT = timedelta(hours=1)
 """How long the host waits when the caller gives no timeout."""
@@ -115,9 +132,9 @@ class Calls:
         """Send an event and wait for its receipt."""
         if delay:
             sent = yield from self.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
-            return (yield from sent.attach(delay))
+            return self._own((yield from sent.attach(delay)), id_of(event), idempotency_key)
         handler, body = self._addressed(event, payload)
-        return (yield from self._receipt(handler, body, idempotency_key=idempotency_key))
+        return (yield from self._receipt(handler, body, about=id_of(event), idempotency_key=idempotency_key))
 
     def tell(
         self, event: str | Named, payload: object, *, idempotency_key: str | None, delay: timedelta | None
@@ -170,7 +187,8 @@ class Calls:
 
     def create(self, data: object, *, idempotency_key: str | None) -> Exchange[Receipt]:
         """Create the machine."""
-        return self._receipt("create", self._plain(data, "data"), idempotency_key=idempotency_key)
+        body = self._plain(data, "data")
+        return self._receipt("create", body, about="create", idempotency_key=idempotency_key)
 
     def snapshot(self) -> Exchange[View[Json]]:
         """Read the machine, with its data as JSON."""
@@ -240,7 +258,8 @@ class Calls:
             wish["timeout"] = timeout.total_seconds()
         key = idempotency_key if event is None else idempotency_key or _fresh()
         answer = yield from self._ask("wait_for", wish, idempotency_key=key, lasts=timeout or USUAL_WAIT)
-        return receipt_in(_json(answer, self.chart, self.key))
+        about = "wait_for" if event is None else id_of(event)
+        return self._own(receipt_in(_json(answer, self.chart, self.key)), about, idempotency_key)
 
     def cancel(self, activity: str | Named | None) -> Exchange[tuple[str, ...]]:
         """Cancel an activity."""
@@ -254,7 +273,7 @@ class Calls:
         if compensate and abandon:
             raise ValueError("give compensate=True or abandon=True, not both")
         body: Json = {"compensate": True} if compensate else {"abandon": True} if abandon else {}
-        return self._receipt("delete", body)
+        return self._receipt("delete", body, about="delete")
 
     def repair(
         self,
@@ -276,7 +295,7 @@ class Calls:
         if move is not None:
             targets = cast("Iterable[str | Named]", move)
             body["move"] = id_of(cast("str | Named", move)) if _is_one(move) else [id_of(one) for one in targets]
-        return self._receipt("repair", body)
+        return self._receipt("repair", body, about="repair")
 
     # ── as a workflow ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -297,9 +316,28 @@ class Calls:
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _receipt(self, handler: str, body: Json, *, idempotency_key: str | None = None) -> Exchange[Receipt]:
-        answer = yield from self._ask(handler, body, idempotency_key=idempotency_key or _fresh())
-        return receipt_in(_json(answer, self.chart, self.key))
+    def _receipt(
+        self, handler: str, body: Json, *, about: str, idempotency_key: str | None = None
+    ) -> Exchange[Receipt]:
+        try:
+            answer = yield from self._ask(handler, body, idempotency_key=idempotency_key or _fresh())
+        except UNMOVED as error:
+            if idempotency_key is not None:
+                error.add_note(KEPT)
+            raise
+        return self._own(receipt_in(_json(answer, self.chart, self.key)), about, idempotency_key)
+
+    def _own(self, receipt: Receipt, about: str, idempotency_key: str | None) -> Receipt:
+        """The receipt, if it is that of this call.
+
+        Raises:
+            KeyReused: it is that of an earlier call with the same idempotency key.
+        """
+        if idempotency_key is None or receipt.event in ("", about):
+            return receipt
+        raise KeyReused(
+            chart=self.chart, key=self.key, event=about, idempotency_key=idempotency_key, before=receipt.event
+        )
 
     def _ask(
         self,

@@ -12,6 +12,7 @@
     │   ├── TooManyWaiting         the limit of callers that wait for one machine is reached
     │   ├── TooLarge               longer than the machine takes
     │   ├── InvalidPayload         the payload or the data does not fit its declared type
+    │   ├── KeyReused              an idempotency key was used for another event before
     │   ├── Undecodable            a record or a webhook request cannot be turned into an event
     │   └── BadSignature           a webhook request does not prove who sent it
     ├── MachineError           the operator
@@ -84,6 +85,7 @@ from durable_fsm.errors.sender import (
     EventRejected,
     Forbidden,
     InvalidPayload,
+    KeyReused,
     MalformedInput,
     TooLarge,
     TooManyDeferred,
@@ -110,6 +112,7 @@ __all__ = [
     "Forbidden",
     "Gone",
     "InvalidPayload",
+    "KeyReused",
     "MachineError",
     "MalformedInput",
     "MigrationError",

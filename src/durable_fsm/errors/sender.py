@@ -127,6 +127,22 @@ class InvalidPayload(EventError):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class KeyReused(EventError):
+    """The idempotency key was used for something else before, so this was not sent; the client finds that out."""
+
+    event: str
+    idempotency_key: str
+    before: str
+
+    @property
+    def what(self) -> str:
+        return (
+            f"'{self.event}' was not sent: the idempotency key {self.idempotency_key!r} was used for '{self.before}', whose"
+            " receipt it gets for a day. Use another key for each request."
+        )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class Undecodable(EventError):
     """A record of a topic, or a request to a webhook, cannot be turned into an event."""
 

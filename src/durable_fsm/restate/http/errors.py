@@ -42,6 +42,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.TooManyDeferred: 429,
     errors.TooManyWaiting: 429,
     errors.InvalidPayload: 422,
+    errors.KeyReused: 409,
     errors.Undecodable: 422,
     errors.BadSignature: 401,
     errors.DefinitionError: 500,
@@ -61,6 +62,11 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 }
 """HTTP status of every error. A test walks the tree of errors and finds each of them here."""
 
+
+UNMOVED = (errors.ActionError, errors.MigrationError, errors.SnapshotUnreadable, errors.VersionError)
+"""Errors after which a corrected build may take the same request."""
+
+KEPT = "With an idempotency key this answer is kept for a day: after the correction, send the request with another key."
 
 # These may rise where the host awaits or calls Restate's context, and must reach the SDK unchanged:
 # - TerminalError: a journaled failure, or this invocation was cancelled;
@@ -136,7 +142,8 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     facts = {name: value for name, value in vars(error).items() if value is not None and not name.startswith("_")}
     texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
     metadata = {"type": type(error).__name__, **{name: clean(writable(text)) for name, text in texts.items()}}
-    return RestateTerminalError(message_of(error), status_of(error), metadata=metadata)
+    message = f"{message_of(error)} {KEPT}" if isinstance(error, UNMOVED) else message_of(error)
+    return RestateTerminalError(message, status_of(error), metadata=metadata)
 
 
 def status_of(error: errors.DurableFSMError) -> int:

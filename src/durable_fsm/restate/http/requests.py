@@ -31,6 +31,7 @@ from durable_fsm.core.step import active_in
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.errors import writable
+from durable_fsm.restate.http.members import ObjectMembers, number_of_members, refuse_repeated
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import redaction
 
@@ -103,9 +104,12 @@ def _value_in(body: bytes) -> Json:
     except ValueError:
         pass
     else:
+        if body.count(b":") != number_of_members(value):
+            refuse_repeated(json.loads(body, object_pairs_hook=ObjectMembers))
         return value
     # The slower reader explains better what is wrong. It also reads unpaired surrogates, which cannot be written.
-    value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+    value = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite, object_pairs_hook=ObjectMembers)
+    refuse_repeated(value)
     dumps(value)
     return value
 
