@@ -156,7 +156,8 @@ def survive(host: Host, found: dict[str, dict[str, bytes]]) -> None:
     gone = host.together([("Friend", key, "delete", {"abandon": True}) for key in found])
     assert {answer.status_code for answer in gone} <= {200, 404}, [answer.text for answer in gone]
     again = host.together([("Friend", key, "create", {"left": 1}) for key in found])
-    assert {answer.status_code for answer in again} == {200}
+    # 409: a message that waited has begun the new machine before
+    assert {answer.status_code for answer in again} <= {200, 409}
     wait_until(lambda: not stuck(host, set(found)), what="nothing to be retried for ever")
 
 

@@ -274,7 +274,7 @@ def failing_steps(admin: Admin, chart: str) -> dict[str, list[FailingStep]]:
     )
     found: dict[str, list[FailingStep]] = {}
     for row in rows:
-        with suppress(AttributeError, ValueError, RecursionError):  # of another build, or not ours
+        with suppress(LookupError, AttributeError, ValueError, RecursionError):  # of another build, or not ours
             found.setdefault(row["service_key"], []).append(FailingStep.decode(row["value_utf8"].encode()))
     return found
 
@@ -286,7 +286,7 @@ def _listed_deliveries(admin: Admin, chart: str) -> dict[str, tuple[ParkedDelive
     )
     found: dict[str, tuple[ParkedDelivery, ...]] = {}
     for row in rows:
-        with suppress(AttributeError, ValueError, RecursionError):  # `unreadable_values` tells that
+        with suppress(LookupError, AttributeError, ValueError, RecursionError):  # `unreadable_values` tells that
             found[row["service_key"]] = tuple(read_parked(row["value_utf8"].encode()).values())
     return found
 

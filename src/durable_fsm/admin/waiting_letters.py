@@ -20,6 +20,8 @@ def waiting_letters(admin: Admin) -> Iterator[Diagnosis]:
         f" FROM state WHERE key = '{StateKey.LETTERS}' ORDER BY service_name, service_key LIMIT {LISTED}"
     )
     for row in rows:
+        if row.get("letters") is None or row.get("bytes") is None:
+            continue  # nothing that we have written: the findings of `unreadable_values` say so
         place = f"{row['service_name']}/{row['service_key']}"
         many = f"{row['letters']} messages ({row['bytes']:,} bytes)"
         remedy = f"deploy a build that can read it; durable-fsm show {quote(place)} says why"
