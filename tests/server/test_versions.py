@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -305,3 +308,69 @@ def test_doctor_names_machines_that_the_current_build_cannot_read_and_keeps_the_
     ]
     assert (before["stale"], silent["stale"], len(silent["kept"])) == ([], [], 1)
     assert (after["unreadable"], after["kept"], len(after["stale"])) == ([], [], 1)
+
+
+@pytest.mark.parametrize("by", ["event", "repair"])
+@pytest.mark.parametrize("on", ["restate_server", "replaying_server"])
+def test_a_timer_and_an_activity_that_a_build_adds_begin_in_the_state_that_a_machine_is_in(
+    request: pytest.FixtureRequest, hosting: type[Host], effect_log: EffectLog, tmp_path: Path, on: str, by: str
+) -> None:
+    server: RestateServer = request.getfixturevalue(on)
+
+    def serve(build: str) -> Any:
+        log = tmp_path / f"{build}.log"
+        return hosting.on(server, effect_log, log, "growing_app:application", GROWING_BUILD=build)
+
+    with serve("first") as old:
+        key, other = old.key("call"), old.key("call")
+        old.receipt("Growing", key, "go")
+        old.receipt("Growing", other, "create")
+        with serve("second") as new:
+            before = new.snapshot("Growing", key)
+            if by == "event":
+                new.receipt("Growing", key, "note")
+            else:
+                new.receipt("Growing", key, "repair", {"migrate": True, "reason": "at once"})
+            new.served.kill()
+            new.served.restart()
+            wait_until(lambda: new.snapshot("Growing", key)["data"]["late"], what="the timer")
+            wait_until(lambda: new.snapshot("Growing", key)["data"]["asked"], what="the outcome")
+            machine = new.snapshot("Growing", key)
+            elsewhere = new.snapshot("Growing", other)
+            [entry] = entries(new, "Growing", key, "migrated")
+
+    assert before["reconciles"] == {"begins": ["late", "ask"]}
+    assert "reconciles" not in machine
+    assert "reconciles" not in elsewhere
+    assert entry["note"] == {"from": "1", "to": "1", "begins": ["late", "ask"]}
+
+
+def test_check_says_what_a_build_will_do_to_the_machines_of_a_server(
+    hosting: type[Host], effect_log: EffectLog, tmp_path: Path
+) -> None:
+    here = Path(__file__).parent
+
+    def checked(target: str, build: str, url: str) -> tuple[int, str]:
+        env = {**os.environ, "GROWING_BUILD": build, "SHRINKING_BUILD": build, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", "durable_fsm.cli", "check", f"{here / target}:application", "--against", url]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def serve(name: str) -> Any:
+        settings = {"GROWING_BUILD": "first", "SHRINKING_BUILD": "first"}
+        return hosting.on(server, effect_log, tmp_path / f"{name}.log", f"{name}:application", **settings)
+
+    with RestateServer() as server, serve("growing_app") as growing, serve("shrinking_app") as shrinking:
+        for key in ("a", "b"):
+            growing.receipt("Growing", key, "go")
+        growing.receipt("Growing", "c", "create")
+        shrinking.receipt("Shrinking", "a", "reserve")
+        same = checked("growing_app.py", "first", server.admin_url)
+        grown = checked("growing_app.py", "second", server.admin_url)
+        shrunk = checked("shrinking_app.py", "second", server.admin_url)
+
+    assert (same[0], "  3 machines unchanged." in same[1]) == (0, True), same
+    assert (grown[0], "  1 machine unchanged." in grown[1]) == (0, True), grown
+    assert "  2 machines: 'late', 'ask' will begin." in grown[1]
+    assert shrunk[0] == 1, shrunk
+    assert "  refused: Shrinking/a: the snapshot was written by chart version '1'" in shrunk[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import click
 
 from durable_fsm.cli.app_arg import find_app
-from durable_fsm.cli.errors import exit_code_of
-from durable_fsm.cli.output import json_option, show
+from durable_fsm.cli.errors import DIFFERS, exit_code_of
+from durable_fsm.cli.output import json_option, say, show
+from durable_fsm.cli.settings import Connection
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram.words import duration
 from durable_fsm.errors import DefinitionError, DefinitionWarning, Problem, counted
@@ -22,17 +24,23 @@ from durable_fsm.restate.names import reserved_in
 
 @click.command()
 @click.argument("targets", nargs=-1)
+@click.option(
+    "--against",
+    metavar="URL",
+    help="Also try the charts on the machines of this server (Restate's admin API), and say what would happen to them.",
+)
 @json_option
-def check(targets: tuple[str, ...], *, as_json: bool) -> None:
+def check(targets: tuple[str, ...], *, against: str | None, as_json: bool) -> None:
     """Read the charts of TARGETS, and print every problem and every warning at once.
 
     TARGET is a chart or an application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. The
-    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem.
+    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem, and with 1 if
+    a chart cannot go on with a machine of the server.
     """
     app = None if targets else find_app(None)
     if app is not None and str(app.folder) not in sys.path:
         sys.path.insert(0, str(app.folder))
-    found = [one for target in (targets or (app.target if app else "",)) for one in _checked(target)]
+    found = [one for target in (targets or (app.target if app else "",)) for one in _checked(target, against)]
     if as_json:
         show(found, as_json)
     else:
@@ -40,9 +48,11 @@ def check(targets: tuple[str, ...], *, as_json: bool) -> None:
             _tell(one)
     if any(one["problems"] for one in found):
         sys.exit(exit_code_of(DefinitionError))
+    if any(one.get("against", {}).get("refused") for one in found):
+        sys.exit(DIFFERS)
 
 
-def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
+def _checked(target: str, against: str | None) -> list[dict[str, Any]]:  # Any: JSON
     charts: tuple[Chart, ...] = ()
     problems: list[str] = []
     name = target
@@ -67,6 +77,7 @@ def _checked(target: str) -> list[dict[str, Any]]:  # Any: JSON
             "problems": [str(problem) for problem in _reserved(chart)],
             "warnings": [words for words in warned if words.startswith(f"{chart.name}:")],
             "notes": list(_endless(chart)),
+            **_rolled_out(against, chart),
         }
         for chart in charts
     ]
@@ -90,6 +101,19 @@ def _endless(chart: Chart) -> Iterator[str]:
         yield f"{' and '.join(names)} {are} retried {end}, {apart}. Retry(attempts=…) sets a limit."
 
 
+def _rolled_out(url: str | None, chart: Chart) -> dict[str, Any]:  # Any: JSON
+    """The effect of the chart on the machines of a server, if one is named."""
+    if url is None:
+        return {}
+    from durable_fsm.admin.client import Admin
+    from durable_fsm.admin.rollout import rollout
+
+    at = Connection(admin=url, token=os.environ.get("DURABLE_FSM_TOKEN"))
+    with Admin(at.admin, at.http()) as admin:
+        found = rollout(admin, chart)
+    return {"against": {**found.row, "lines": found.lines}}
+
+
 def _reserved(chart: Chart) -> Iterator[Problem]:
     """Events that share the name of a built-in handler: the chart is hosted, but their URL does something else."""
     for event in reserved_in(chart):
@@ -110,6 +134,10 @@ def _tell(one: dict[str, Any]) -> None:  # Any: JSON, as above
             f"{one['chart']}: {counted(one['states'], 'state')}, {counted(one['events'], 'public event')},"
             f" {counted(one['activities'], 'activity')}, no problem"
         )
+    for words in one.get("against", {}).get("lines", ()):
+        say(f"  {words}")
+    for key, why in one.get("against", {}).get("refused", {}).items():
+        say(f"  refused: {one['chart']}/{key}: {why}")
     for words in problems:
         click.echo(f"  problem: {words}")
     prefix = f"{one['chart']}: "  # which is above

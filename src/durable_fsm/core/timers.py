@@ -76,7 +76,9 @@ def _computed(machine: Working, state: str, timer: Timer) -> timedelta | datetim
 def _begin(machine: Working, state: str, timer: Timer, moment: timedelta | datetime | None) -> None:
     if isinstance(moment, datetime):
         _arm_at(machine, state, timer, moment)
-    elif moment is not None:
+    elif moment is None:
+        machine.mark_finished(state, timer.event)
+    else:
         arm(machine, PendingSend(machine.token(), timer.event, milliseconds(max(moment, NOW)), state))
 
 

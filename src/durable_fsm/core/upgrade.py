@@ -31,6 +31,43 @@ T = TypeVar("T")
 # ── finding the chart ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Differences(NamedTuple):
+    """The timers, by event, and activities, by id, that a changed chart begins and ends in a machine of its version."""
+
+    begins: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> dict[str, Json]:
+        return {name: list(names) for name, names in self._asdict().items() if names}
+
+
+def differences_of(chart: Chart, machine: Snapshot) -> Differences:
+    """Compare what the active states declare with what the machine waits for."""
+    if machine.status is not Status.RUNNING:
+        ended = machine.status is Status.DONE and chart.hosting.after_end is not None and not machine.timers
+        return Differences((timers.AFTER_END,) if ended else ())
+    begins: list[str] = []
+    ends: list[str] = []
+    for id in index_of(chart).active_in_order[machine.configuration]:
+        state, finished = chart.states[id], machine.finished.get(id, ())
+        armed = [timer.event for timer in machine.timers if timer.state == id and timer.activity is None]
+        running = [one.id for one in machine.activities if one.state == id]
+        for declared, there in (
+            ([timer.event for timer in state.timers], armed),
+            ([activity.id for activity in state.activities], running),
+        ):
+            begins += [name for name in declared if name not in there and name not in finished]
+            ends += [name for name in there if name not in declared]
+    due = [one for one in machine.activities if one.state is not None and one.id not in ends]
+    guarded = {timer.activity for timer in machine.timers}
+    for one in due:
+        activity = chart.activities[one.id]
+        if activity.deadline is not None and not activity.exclusive and one.token not in guarded and not one.failed:
+            begins.append(f"error.invoke.{one.id}")
+    return Differences(tuple(begins), tuple(ends))
+
+
 class Upgrade(NamedTuple):
     """The part of an upgrade that is left for `settle`.
 
@@ -39,17 +76,19 @@ class Upgrade(NamedTuple):
         ended: effects that end what the new chart does not have.
         entered: the active states that were not active before under any name.
         dropped: names of events and histories that the new chart does not know.
+        differences: what a chart of the same version begins and ends; empty for another version.
     """
 
     path: tuple[str, ...]
     ended: tuple[Effect, ...]
     entered: frozenset[str]
     dropped: tuple[str, ...]
+    differences: Differences = Differences()
 
     @property
     def note(self) -> dict[str, Json]:
         """For the machine's history."""
-        note: dict[str, Json] = {"from": self.path[0], "to": self.path[-1]}
+        note: dict[str, Json] = {"from": self.path[0], "to": self.path[-1], **self.differences.note}
         return {**note, "dropped": list(self.dropped)} if self.dropped else note
 
 
@@ -75,9 +114,19 @@ def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
         if path is not None:
             problem = incompatibility(one, machine)
             if problem is None:
-                return Upgraded(one, machine)
+                return _reconciled(one, machine)
             raise _unserved(chart, machine, problem)
     raise _unserved(chart, machine, "")
+
+
+def _reconciled(chart: Chart, machine: Snapshot) -> Upgraded:
+    """A machine of this version whose chart may have changed since: its states may declare other timers and work."""
+    differences = Differences() if machine.digest == chart.digest else differences_of(chart, machine)
+    if not any(differences):
+        return Upgraded(chart, machine)
+    found = _translated(chart, machine, ())
+    assert found.upgrade is not None
+    return found._replace(upgrade=found.upgrade._replace(differences=differences))
 
 
 def _unserved(chart: Chart, machine: Snapshot, problem: str) -> VersionError:
@@ -271,6 +320,8 @@ class _Translation:
         return index_of(chart).leaves(found)
 
     def data(self) -> Json:
+        if self.old.version == self.chart.version:
+            return self.machine.data  # whether it fits is found when the step loads it
         type_ = self.chart.data
         try:
             data = plain(self.old.data)

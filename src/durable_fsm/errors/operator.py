@@ -184,6 +184,11 @@ class MigrationError(MachineError):
 
     @property
     def what(self) -> str:
+        if self.source == self.to:
+            return (
+                f"the changed chart of version '{self.to}' cannot begin what it adds: {self.problem} The snapshot was left"
+                " as it is. Fix the chart and deploy again."
+            )
         return (
             f"the migration from version '{self.source}' to '{self.to}' cannot be done: {self.problem}"
             " The snapshot was left as it is. Fix the migration and deploy again."

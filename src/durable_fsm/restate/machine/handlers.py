@@ -203,6 +203,8 @@ class MachineHandlers(HostedChart):
             return stored, {"refused": {"type": type(error).__name__, "message": error.what}}
         if upgraded.upgrade is None:
             return upgraded, {}
+        if any(upgraded.upgrade.differences):
+            return upgraded, {"reconciles": upgraded.upgrade.differences.note}
         leaves: list[Json] = [*stored.machine.configuration]
         return upgraded, {"stored_version": stored.machine.version, "stored_leaves": leaves}
 
