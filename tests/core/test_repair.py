@@ -9,14 +9,14 @@ import pytest
 
 from durable_fsm.core.chart import Activity, Chart, Child, EventType, Spawn, Timer
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
-from durable_fsm.core.effects import Outcome, Send, StartActivity, StartMachine, Step, StopActivity
+from durable_fsm.core.effects import Cancel, Outcome, Send, StartActivity, StartMachine, Step, StopActivity
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.repair import move, retry, skip
+from durable_fsm.core.repair import move, retime, retry, skip
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import start, step
 from durable_fsm.core.turn import Turn
 from durable_fsm.errors import NotRepairable
-from tests.building import action, chart, edge, note
+from tests.building import Driven, action, chart, edge, note
 
 HOUR = timedelta(hours=1)
 SHOP = """
@@ -233,3 +233,53 @@ def test_what_else_the_active_states_wait_for_begins_anew() -> None:
     again = retry(made, result.snapshot, "charge")
     assert [effect.id for effect in begun(again)] == ["charge"]
     assert not any(isinstance(effect, StartMachine) for effect in again.effects)
+
+
+# ── timers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WAITING = chart(
+    "open\nshut final",
+    edge("open", "close", "shut"),
+    edge("open", "ring", actions=[action(lambda s: s.effects.send("nudge", after=HOUR, id="n-1"), "nudge")]),
+    edge("open", "nudge"),
+    timers={"open": [Timer("close", HOUR)]},
+)
+
+
+@pytest.mark.parametrize("name", ["close", "life.1.1"])
+def test_a_pending_timer_is_moved_and_its_state_stays(name: str) -> None:
+    machine = Driven(WAITING).snapshot
+
+    result = retime(WAITING, machine, name, timedelta(minutes=1))
+
+    assert result.effects == (Cancel("life.1.1"), Send("life.2.1", "close", timedelta(minutes=1)))
+    assert result.snapshot.configuration == machine.configuration
+    assert [(timer.event, timer.after_ms, timer.state) for timer in result.snapshot.timers] == [
+        ("close", 60_000, "open")
+    ]
+
+
+def test_a_timer_that_is_fired_is_taken_in_the_same_turn() -> None:
+    turn = Turn(WAITING, Driven(WAITING).snapshot, seed="seed")
+
+    turn.change("repair", lambda at: retime(WAITING, at, "close", timedelta(0)))
+
+    assert turn.next_call() is None
+    assert turn.machine.configuration == ("shut",)
+
+
+def test_a_message_is_moved_by_its_id() -> None:
+    machine = Driven(WAITING)
+    machine.take("ring")
+
+    result = retime(WAITING, machine.snapshot, "n-1", timedelta(minutes=1))
+
+    assert [(timer.event, timer.after_ms) for timer in result.snapshot.timers] == [
+        ("close", 3_600_000),
+        ("nudge", 60_000),
+    ]
+
+
+def test_a_timer_that_is_not_pending_cannot_be_moved() -> None:
+    with pytest.raises(NotRepairable, match=r"no timer 'nudge' is pending\. There is 'close'\."):
+        retime(WAITING, Driven(WAITING).snapshot, "nudge", HOUR)

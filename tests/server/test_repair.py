@@ -118,6 +118,28 @@ def test_an_operator_retries_parked_deliveries_at_once(host: Host) -> None:
         host.server.kill_invocation(row["id"])
 
 
+def test_an_operator_moves_and_fires_a_pending_timer(host: Host) -> None:
+    work = host.key("work")
+    host.receipt("Fragile", work, "wait")
+
+    later = repair(host, "Fragile", work, timer="finish", after="1h").json()
+    [timer] = host.snapshot("Fragile", work)["timers"]
+    host.settled()
+    assert (later["outcome"], timer["event"], timer["after_ms"]) == ("repaired", "finish", 3_600_000)
+    assert host.snapshot("Fragile", work)["configuration"] == ["waiting"]
+
+    assert repair(host, "Fragile", work, timer="finish", after=0.2).status_code == 200
+    host.served.kill()
+    host.served.restart()
+    host.wait_in("Fragile", work, "done")
+    assert last(host, "Fragile", work)["note"] == {"timer": "finish", "after": "0:00:00.200000", "reason": WHY}
+
+    other = host.key("work")
+    host.receipt("Fragile", other, "wait")
+    assert repair(host, "Fragile", other, timer="finish").json()["configuration"] == ["done"]
+    assert host.snapshot("Fragile", other)["data"]["rounds"] == 1
+
+
 @pytest.mark.parametrize(
     ("what", "status", "problem"),
     [
@@ -126,6 +148,12 @@ def test_an_operator_retries_parked_deliveries_at_once(host: Host) -> None:
         pytest.param({"move": "nowhere"}, 409, "there is no state 'nowhere'", id="move"),
         pytest.param({"move": ["sold", "used"]}, 409, "cannot be active together", id="move apart"),
         pytest.param({"resend": True}, 409, "nothing is parked", id="resend"),
+        pytest.param({"timer": "expire"}, 409, "no timer 'expire' is pending", id="timer"),
+        pytest.param({"timer": "expire", "after": "soon"}, 400, "'soon' is not a duration", id="no duration"),
+        pytest.param(
+            {"timer": "expire", "after": "40000d"}, 400, "'after' must be between 0 and 36,525 days", id="long"
+        ),
+        pytest.param({"move": "sold", "after": "1s"}, 400, "expected", id="stray time"),
         pytest.param({}, 400, "expected", id="nothing"),
         pytest.param({"retry": "a", "skip": "b"}, 400, "expected", id="two"),
         pytest.param({"retry": "a", "result": 1}, 400, "expected", id="result"),

@@ -378,6 +378,8 @@ def delete(
 )
 @click.option("--resend", is_flag=True, help="Deliver parked events again.")
 @click.option("--migrate", is_flag=True, help="Migrate the machine to the deployed version now.")
+@click.option("--timer", metavar="NAME", help="Let this pending timer (its event or id) be due now, or --after a time.")
+@click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")
 @json_option
 def repair(
     ref: MachineRef,
@@ -390,14 +392,26 @@ def repair(
     move: tuple[str, ...],
     resend: bool,
     migrate: bool,
+    timer: str | None,
+    after: timedelta | None,
     as_json: bool,
 ) -> None:
     """Repair CHART/KEY by hand: choose one action, and give a reason."""
-    if [bool(one) for one in (retry, skip, move, resend, migrate)].count(True) != 1:
-        raise click.UsageError("Choose one action: --retry, --skip, --move, --resend or --migrate.")
+    if [bool(one) for one in (retry, skip, move, resend, migrate, timer)].count(True) != 1:
+        raise click.UsageError("Choose one action: --retry, --skip, --move, --resend, --migrate or --timer.")
+    if after is not None and timer is None:
+        raise click.UsageError("--after belongs to --timer.")
     with reached(connection, ref) as machine:
         receipt = machine.repair(
-            reason=reason, retry=retry, skip=skip, result=result, move=move or None, resend=resend, migrate=migrate
+            reason=reason,
+            retry=retry,
+            skip=skip,
+            result=result,
+            move=move or None,
+            resend=resend,
+            migrate=migrate,
+            timer=timer,
+            after=after,
         )
     show_receipt(receipt, as_json=as_json)
     if receipt.outcome == "parked":

@@ -266,15 +266,26 @@ class Machine:
         move: str | Named | Iterable[str | Named] | None = None,
         resend: bool = False,
         migrate: bool = False,
+        timer: str | Named | None = None,
+        after: timedelta | None = None,
     ) -> Receipt:
-        """Repair the machine: retry or skip an activity, move it, resend its parked deliveries, or migrate it.
+        """Repair the machine: retry or skip an activity, move it, resend its parked deliveries, migrate it, or set a timer.
 
         Args:
             result: of the skipped activity.
+            timer: the event or the id of a pending timer, which is due *after* this time from now; at once without it.
             reason: kept in the machine's history.
         """
         repair = self._calls.repair(
-            reason=reason, retry=retry, skip=skip, result=result, move=move, resend=resend, migrate=migrate
+            reason=reason,
+            retry=retry,
+            skip=skip,
+            result=result,
+            move=move,
+            resend=resend,
+            migrate=migrate,
+            timer=timer,
+            after=after,
         )
         return await self._take(repair)
 

@@ -285,6 +285,8 @@ class Calls:
         move: str | Named | Iterable[str | Named] | None,
         resend: bool,
         migrate: bool,
+        timer: str | Named | None,
+        after: timedelta | None,
     ) -> Exchange[Receipt]:
         """Repair the machine by hand."""
         body: dict[str, Json] = {"reason": reason}
@@ -292,6 +294,10 @@ class Calls:
         body |= {verb: True for verb, wanted in (("resend", resend), ("migrate", migrate)) if wanted}
         if result is not None:
             body["result"] = self._plain(result, "result")
+        if timer is not None:
+            body["timer"] = id_of(timer)
+        if after is not None:
+            body["after"] = after.total_seconds()
         if move is not None:
             targets = cast("Iterable[str | Named]", move)
             body["move"] = id_of(cast("str | Named", move)) if _is_one(move) else [id_of(one) for one in targets]

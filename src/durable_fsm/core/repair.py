@@ -7,17 +7,18 @@ states wait for begun anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from durable_fsm.core import invocation, timers
 from durable_fsm.core.chart import ROOT, Chart, Kind, Transition
+from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.macrostep import Macrostep
 from durable_fsm.core.plan import plan_of
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Running, Snapshot, Status
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import NotRepairable
 
 
@@ -83,6 +84,29 @@ def move(
         _stop(run, running)
     run.microstep(plan, run.event)
     run.complete()
+    return run.finish(Outcome.TAKEN)
+
+
+def retime(
+    chart: Chart, snapshot: Snapshot, name: str, after: timedelta, *, seed: str = "", now: datetime | None = None
+) -> Step:
+    """Let what is pending under a name be due at another time, counted from now: timers of this event, or this id or token.
+
+    The machine's states and its status stay as they are.
+
+    Raises:
+        NotRepairable: nothing is pending under the name.
+    """
+    found = [timer for timer in snapshot.timers if name in (timer.event, timer.id, timer.token)]
+    if not found:
+        known = tuple(dict.fromkeys(timer.event for timer in snapshot.timers))
+        raise NotRepairable(chart=chart.name, problem=f"no timer '{name}' is pending.", known=known)
+    run = Macrostep.resume(chart, snapshot, Event("repair.timer", origin=Origin.PLATFORM, seed=seed, at=now))
+    # The end of a machine's life is for the host: what is due at once would be taken by this very turn.
+    delay = max(milliseconds(after), 1 if snapshot.status is Status.DONE else 0)
+    for timer in found:
+        timers.disarm(run, timer)
+        timers.arm(run, changed(timer, token=run.token(), after_ms=delay, at_text=None))
     return run.finish(Outcome.TAKEN)
 
 

@@ -23,7 +23,7 @@ from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.codec import MAX_DEPTH, TOO_DEEP, canonical
 from durable_fsm.core.condition import MOST as MOST_CONDITIONS
 from durable_fsm.core.condition import fault_in
-from durable_fsm.core.durations import duration_of
+from durable_fsm.core.durations import LONGEST_DELAY, duration_of
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.receipt import end_of
 from durable_fsm.core.snapshot import Snapshot, Status
@@ -43,6 +43,9 @@ MAX_SNAPSHOT = 16 * 1024 * 1024
 
 MAX_NAME = 200
 """Longest name of an event in characters; errors and logs repeat it."""
+
+DURATION = r"^(\d*\.?\d+(ms|min|s|m|h|d))+$"
+"""How a duration is written in a request."""
 
 MAX_REASON = 1_000
 """Longest reason of a repair in characters; the machine carries it along for a while."""
@@ -245,10 +248,10 @@ class DeleteRequest(RequestStruct, frozen=True):
         return request_in(cls, chart, Handler.DELETE, body, shape=DELETE_SHAPE, may_be_link=False)
 
 
-VERBS = ("retry", "skip", "resend", "move", "migrate")
+VERBS = ("retry", "skip", "resend", "move", "migrate", "timer")
 REPAIR_SHAPE = (
     '{"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
-    ' "move": state or [states], "migrate": true'
+    ' "move": state or [states], "migrate": true, "timer": event or id (and "after")'
 )
 
 
@@ -260,16 +263,34 @@ class RepairRequest(RequestStruct, frozen=True):
     resend: IsTrue | UnsetType = UNSET
     move: str | Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
     migrate: IsTrue | UnsetType = UNSET
+    timer: str | UnsetType = UNSET
+    after: Annotated[str, Meta(extra_json_schema={"pattern": DURATION})] | Annotated[float, Meta(ge=0)] | UnsetType = (
+        UNSET
+    )
 
     def __post_init__(self) -> None:
         verbs = [verb for verb in VERBS if getattr(self, verb) is not UNSET]
         has_stray_result = self.result is not UNSET and verbs != ["skip"]
-        if len(verbs) != 1 or has_stray_result or False in (self.resend, self.migrate):
+        has_stray_time = self.after is not UNSET and verbs != ["timer"]
+        if len(verbs) != 1 or has_stray_result or has_stray_time or False in (self.resend, self.migrate):
             raise ValueError(f"expected {REPAIR_SHAPE}.")
         if not self.reason.strip():
             raise ValueError("a repair needs a reason: it is kept with the machine's history.")
         if len(self.reason) > MAX_REASON:
             raise ValueError(f"a reason has {MAX_REASON:,} characters at most.")
+        if not timedelta(0) <= self.delay <= LONGEST_DELAY:
+            raise ValueError(f"'after' must be between 0 and {LONGEST_DELAY.days:,} days.")
+
+    @property
+    def delay(self) -> timedelta:
+        """When the timer is due, from now; at once, if the request does not say.
+
+        Raises:
+            ValueError: it is not a duration.
+        """
+        if isinstance(self.after, UnsetType):
+            return timedelta(0)
+        return duration_of(self.after if isinstance(self.after, str) else str(self.after), unit="s")
 
     @property
     def verb(self) -> str:
@@ -294,7 +315,7 @@ REPAIR_SCHEMA = _schema(
     RepairRequest,
     required=["reason"],
     oneOf=[{"required": [verb]} for verb in VERBS],
-    dependentRequired={"result": ["skip"]},
+    dependentRequired={"result": ["skip"], "after": ["timer"]},
 )
 
 
@@ -393,7 +414,7 @@ def wait_schema(chart: Chart) -> dict[str, Json]:
             "payload": {},
             "timeout": {
                 "anyOf": [
-                    {"type": "string", "pattern": r"^(\d*\.?\d+(ms|min|s|m|h|d))+$"},
+                    {"type": "string", "pattern": DURATION},
                     {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT.total_seconds()},
                 ],
                 "default": "1h",

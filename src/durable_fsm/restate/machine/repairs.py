@@ -32,6 +32,12 @@ def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]
         case "move":
             targets = cast("list[str]", about if isinstance(about, list) else [about])
             turn.change("repair", lambda at: repair.move(chart, at, targets, seed=seed, now=now), note=note)
+        case "timer":
+            timed: Json = {"timer": about, "after": str(request.delay), "reason": reason}
+            after = request.delay
+            turn.change(
+                "repair", lambda at: repair.retime(chart, at, str(about), after, seed=seed, now=now), note=timed
+            )
         case "resend":
             return _resend(turn, parked, reason)
         case _:
