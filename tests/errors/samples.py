@@ -39,6 +39,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.Finished(**HERE, event="pay", configuration=("shipped",)),
     errors.Gone(**HERE),
     errors.NotRepairable(**HERE, problem="there is no failed activity 'charging'.", known=("refunding",)),
+    errors.Paused(**HERE, since="2030-01-01T12:00:00.000+00:00", reason="see ticket 4711."),
     errors.FlowStuck(**HERE, configuration=("held",)),
     errors.NotUndone(**HERE, done=("flight", "car"), ending=("paying",)),
     errors.WaitTimedOut(**HERE, condition="state 'paid'", after="1h"),

@@ -75,6 +75,10 @@ def _machines(admin: Admin, chart: str, shapes: Shapes, failing: FailingActiviti
             shapes.add(found.key, found.stored)
         if found.problem is not None:
             yield _unreadable(place, f"its snapshot cannot be read: {found.problem}")
+        if found.stored is not None and found.stored.paused is not None:
+            pause = found.stored.paused.view
+            what = f"{place}: an operator has paused it since {pause['since']}: {pause['reason']}"
+            yield Diagnosis("paused", what, f"durable-fsm repair {named} --resume --reason …")
         remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
         for parked in found.waiting[:LISTED]:
             yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)

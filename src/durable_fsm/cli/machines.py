@@ -103,6 +103,7 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "failure": _why(failure) if failure else None,
         "failed in": failure.get("machine"),
         "refused": refused.get("message"),
+        "paused": _paused(record.get("paused")),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
         "timers": [f"{_timer(one)} at {one['due'] or '?'}" for one in view.timers],
         "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
@@ -190,6 +191,10 @@ def _failing(record: Facts) -> Facts:
                 when = f"since {step['since']}, next at {step['next']}"
                 found[f"{run['id']}{item} fails"] = f"attempt {step['attempt']}{of}: {_why(step['error'])}; {when}"
     return dict(itertools.islice(found.items(), MOST))
+
+
+def _paused(pause: Facts | None) -> str | None:
+    return None if pause is None else f"since {pause['since']}: {pause['reason']}"
 
 
 def _parked(one: Facts) -> str:
@@ -378,6 +383,8 @@ def delete(
 )
 @click.option("--resend", is_flag=True, help="Deliver parked events again.")
 @click.option("--migrate", is_flag=True, help="Migrate the machine to the deployed version now.")
+@click.option("--pause", is_flag=True, help="Let the machine take nothing until it is resumed: events get 503.")
+@click.option("--resume", is_flag=True, help="Let a paused machine go on.")
 @click.option("--timer", metavar="NAME", help="Let this pending timer (its event or id) be due now, or --after a time.")
 @click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")
 @json_option
@@ -392,13 +399,16 @@ def repair(
     move: tuple[str, ...],
     resend: bool,
     migrate: bool,
+    pause: bool,
+    resume: bool,
     timer: str | None,
     after: timedelta | None,
     as_json: bool,
 ) -> None:
     """Repair CHART/KEY by hand: choose one action, and give a reason."""
-    if [bool(one) for one in (retry, skip, move, resend, migrate, timer)].count(True) != 1:
-        raise click.UsageError("Choose one action: --retry, --skip, --move, --resend, --migrate or --timer.")
+    if [bool(one) for one in (retry, skip, move, resend, migrate, pause, resume, timer)].count(True) != 1:
+        verbs = "--retry, --skip, --move, --resend, --migrate, --pause, --resume or --timer"
+        raise click.UsageError(f"Choose one action: {verbs}.")
     if after is not None and timer is None:
         raise click.UsageError("--after belongs to --timer.")
     with reached(connection, ref) as machine:
@@ -410,6 +420,8 @@ def repair(
             move=move or None,
             resend=resend,
             migrate=migrate,
+            pause=pause,
+            resume=resume,
             timer=timer,
             after=after,
         )

@@ -266,10 +266,12 @@ class Machine:
         move: str | Named | Iterable[str | Named] | None = None,
         resend: bool = False,
         migrate: bool = False,
+        pause: bool = False,
+        resume: bool = False,
         timer: str | Named | None = None,
         after: timedelta | None = None,
     ) -> Receipt:
-        """Repair the machine: retry or skip an activity, move it, resend its parked deliveries, migrate it, or set a timer.
+        """Repair the machine: retry or skip an activity, move it, resend what is parked, migrate, pause or resume it.
 
         Args:
             result: of the skipped activity.
@@ -284,6 +286,8 @@ class Machine:
             move=move,
             resend=resend,
             migrate=migrate,
+            pause=pause,
+            resume=resume,
             timer=timer,
             after=after,
         )

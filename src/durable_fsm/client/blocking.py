@@ -265,10 +265,12 @@ class SyncMachine:
         move: str | Named | Iterable[str | Named] | None = None,
         resend: bool = False,
         migrate: bool = False,
+        pause: bool = False,
+        resume: bool = False,
         timer: str | Named | None = None,
         after: timedelta | None = None,
     ) -> Receipt:
-        """Repair the machine: retry or skip an activity, move it, resend its parked deliveries, migrate it, or set a timer.
+        """Repair the machine: retry or skip an activity, move it, resend what is parked, migrate, pause or resume it.
 
         Args:
             result: of the skipped activity.
@@ -283,6 +285,8 @@ class SyncMachine:
             move=move,
             resend=resend,
             migrate=migrate,
+            pause=pause,
+            resume=resume,
             timer=timer,
             after=after,
         )

@@ -23,6 +23,7 @@ from durable_fsm.errors import (
     InvalidPayload,
     KeyReused,
     MigrationError,
+    Paused,
     SnapshotUnreadable,
     UnexpectedAnswer,
     UnknownEvent,
@@ -36,12 +37,12 @@ NOT_READY = 470
 BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", "send", "snapshot", "wait_for"})
 """Handlers that every machine has; an event of such a name goes through `send`."""
 
-UNMOVED = (ActionError, MigrationError, SnapshotUnreadable, VersionError)
+UNMOVED = (ActionError, MigrationError, Paused, SnapshotUnreadable, VersionError)
 """Answers that the next build may not give; the machine has not moved."""
 
 KEPT = (
-    "With this idempotency key the answer stays the same for a day, also after a corrected build is deployed: then send it"
-    " with another key. The machine has not moved."
+    "With this idempotency key the answer stays the same for a day, also when the cause is gone: then send it with another"
+    " key. The machine has not moved."
 )
 
 USUAL_WAIT = timedelta(hours=1)
@@ -285,13 +286,16 @@ class Calls:
         move: str | Named | Iterable[str | Named] | None,
         resend: bool,
         migrate: bool,
+        pause: bool,
+        resume: bool,
         timer: str | Named | None,
         after: timedelta | None,
     ) -> Exchange[Receipt]:
         """Repair the machine by hand."""
         body: dict[str, Json] = {"reason": reason}
         body |= {verb: about for verb, about in (("retry", retry), ("skip", skip)) if about is not None}
-        body |= {verb: True for verb, wanted in (("resend", resend), ("migrate", migrate)) if wanted}
+        wanted_verbs = (("resend", resend), ("migrate", migrate), ("pause", pause), ("resume", resume))
+        body |= {verb: True for verb, wanted in wanted_verbs if wanted}
         if result is not None:
             body["result"] = self._plain(result, "result")
         if timer is not None:

@@ -20,6 +20,9 @@ LONGEST_DELAY = timedelta(days=36_525)
 LATEST = datetime(9_999, 1, 1, tzinfo=UTC)
 """The last instant that a timer may be set to."""
 
+DURATION = r"^(\d*\.?\d+(ms|min|s|m|h|d))+$"
+"""How a duration is written in a request, for its schema."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PART = re.compile(r"(\d*\.?\d+)(ms|min|s|m|h|d)", re.IGNORECASE)
 _NUMBER = re.compile(r"\d*\.?\d+")

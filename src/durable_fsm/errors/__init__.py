@@ -21,6 +21,7 @@
     │   ├── Finished               the machine has reached its end
     │   ├── Gone                   the machine ended, and its snapshot is no longer kept
     │   ├── NotRepairable          the machine does not have what the repair asks for
+    │   ├── Paused                 an operator has paused the machine
     │   ├── FlowStuck              a flow waits for an event from outside, which cannot reach it
     │   ├── NotUndone              deleting the machine would leave behind work that it has done
     │   ├── WaitTimedOut           the condition of a wait was not met in time
@@ -73,6 +74,7 @@ from durable_fsm.errors.operator import (
     NotRunning,
     NotStarted,
     NotUndone,
+    Paused,
     SecretMissing,
     SnapshotUnreadable,
     VersionError,
@@ -122,6 +124,7 @@ __all__ = [
     "NotRunning",
     "NotStarted",
     "NotUndone",
+    "Paused",
     "Problem",
     "SecretMissing",
     "SnapshotUnreadable",

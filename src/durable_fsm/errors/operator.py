@@ -63,6 +63,21 @@ class Gone(MachineError):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class Paused(MachineError):
+    """An operator has paused the machine: it takes nothing until it is resumed."""
+
+    since: str
+    reason: str
+
+    @property
+    def what(self) -> str:
+        return (
+            f"an operator has paused the machine since {self.since}: {self.reason} It has not moved. 'repair' with"
+            ' {"resume": true} lets it go on.'
+        )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class FlowStuck(MachineError):
     """A flow waits for an event from outside, and a flow cannot receive one."""
 

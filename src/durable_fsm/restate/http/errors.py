@@ -32,6 +32,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.EventRejected: 409,
     errors.NotRepairable: 409,
     errors.NotUndone: 409,
+    errors.Paused: 503,
     errors.WaitTimedOut: 408,
     errors.WaitInVain: 412,
     errors.NotRunning: 409,
@@ -63,8 +64,14 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
 """HTTP status of every error. A test walks the tree of errors and finds each of them here."""
 
 
-UNMOVED = (errors.ActionError, errors.MigrationError, errors.SnapshotUnreadable, errors.VersionError)
-"""Errors after which a corrected build may take the same request."""
+UNMOVED = (
+    errors.ActionError,
+    errors.MigrationError,
+    errors.SnapshotUnreadable,
+    errors.VersionError,
+    errors.Paused,
+)
+"""Errors after which the same request may be taken: by a corrected build, or when the machine is resumed."""
 
 KEPT = "With an idempotency key this answer is kept for a day: after the correction, send the request with another key."
 

@@ -44,10 +44,11 @@ WHY = {
     422: "The payload or the data does not fit its type: `InvalidPayload`.",
     429: "Too many events or callers wait already: `TooManyDeferred`, `TooManyWaiting`.",
     500: "The machine or its code is broken: `ActionError`, `VersionError`, `SnapshotUnreadable`, or a failure of its own.",
+    503: "An operator has paused the machine: `Paused`; or no deployment answers.",
 }
 """Meaning of each status, and the exceptions behind it."""
 
-EVENT = (400, 403, 404, 409, 410, 413, 422, 429, 500)
+EVENT = (400, 403, 404, 409, 410, 413, 422, 429, 500, 503)
 READ = (400, 404, 410, 500)
 
 RECEIPT: Schema = {

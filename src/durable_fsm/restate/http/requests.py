@@ -23,7 +23,7 @@ from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.codec import MAX_DEPTH, TOO_DEEP, canonical
 from durable_fsm.core.condition import MOST as MOST_CONDITIONS
 from durable_fsm.core.condition import fault_in
-from durable_fsm.core.durations import LONGEST_DELAY, duration_of
+from durable_fsm.core.durations import DURATION, LONGEST_DELAY, duration_of
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.receipt import end_of
 from durable_fsm.core.snapshot import Snapshot, Status
@@ -43,9 +43,6 @@ MAX_SNAPSHOT = 16 * 1024 * 1024
 
 MAX_NAME = 200
 """Longest name of an event in characters; errors and logs repeat it."""
-
-DURATION = r"^(\d*\.?\d+(ms|min|s|m|h|d))+$"
-"""How a duration is written in a request."""
 
 MAX_REASON = 1_000
 """Longest reason of a repair in characters; the machine carries it along for a while."""
@@ -248,10 +245,11 @@ class DeleteRequest(RequestStruct, frozen=True):
         return request_in(cls, chart, Handler.DELETE, body, shape=DELETE_SHAPE, may_be_link=False)
 
 
-VERBS = ("retry", "skip", "resend", "move", "migrate", "timer")
+VERBS = ("retry", "skip", "resend", "move", "migrate", "timer", "pause", "resume")
 REPAIR_SHAPE = (
     '{"reason": "…"} with one of "retry": activity, "skip": activity (and "result"), "resend": true,'
-    ' "move": state or [states], "migrate": true, "timer": event or id (and "after")'
+    ' "move": state or [states], "migrate": true, "timer": event or id (and "after"),'
+    ' "pause": true, "resume": true'
 )
 
 
@@ -263,6 +261,8 @@ class RepairRequest(RequestStruct, frozen=True):
     resend: IsTrue | UnsetType = UNSET
     move: str | Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
     migrate: IsTrue | UnsetType = UNSET
+    pause: IsTrue | UnsetType = UNSET
+    resume: IsTrue | UnsetType = UNSET
     timer: str | UnsetType = UNSET
     after: Annotated[str, Meta(extra_json_schema={"pattern": DURATION})] | Annotated[float, Meta(ge=0)] | UnsetType = (
         UNSET
@@ -272,7 +272,12 @@ class RepairRequest(RequestStruct, frozen=True):
         verbs = [verb for verb in VERBS if getattr(self, verb) is not UNSET]
         has_stray_result = self.result is not UNSET and verbs != ["skip"]
         has_stray_time = self.after is not UNSET and verbs != ["timer"]
-        if len(verbs) != 1 or has_stray_result or has_stray_time or False in (self.resend, self.migrate):
+        if (
+            len(verbs) != 1
+            or has_stray_result
+            or has_stray_time
+            or False in (self.resend, self.migrate, self.pause, self.resume)
+        ):
             raise ValueError(f"expected {REPAIR_SHAPE}.")
         if not self.reason.strip():
             raise ValueError("a repair needs a reason: it is kept with the machine's history.")

@@ -40,7 +40,7 @@ class DeleteHandlers(HostedChart):
         mode = DeleteRequest.decode(self.name, body).mode
         undone: list[Json] | None = None
         if mode is DeleteMode.COMPENSATE:
-            transaction = await Transaction.load(self, ctx)
+            transaction = await Transaction.load(self, ctx, by_operator=True)
             undone = await compensate(transaction) if transaction.machine is not None else []
             stored, waiters = transaction.stored, transaction.waiters
         else:

@@ -39,12 +39,13 @@ from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairReque
 from durable_fsm.restate.machine.defaults import delivery_with_defaults
 from durable_fsm.restate.machine.deletion import delete
 from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, load_parked, park
-from durable_fsm.restate.machine.repairs import do_repair
+from durable_fsm.restate.machine.repairs import do_repair, paused_by
 from durable_fsm.restate.machine.storage import StoredMachine, load_to_read, mark_of, tokens_of
 from durable_fsm.restate.machine.timing import decision_time, timed
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.messages.children import family_of
-from durable_fsm.restate.names import StateKey, answers_name
+from durable_fsm.restate.messages.envelope import MailAgain
+from durable_fsm.restate.names import Handler, StateKey, answers_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
@@ -101,13 +102,14 @@ class MachineHandlers(HostedChart):
         return await transaction.run("create", act)
 
     async def repair(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Retry or skip an activity, resend what is parked, move the machine, or migrate it; always with a reason."""
+        """Change the machine by hand, as one of the verbs says; always with a reason."""
         request = RepairRequest.decode(self.name, body)
-        transaction = await Transaction.load(self, ctx)
+        transaction = await Transaction.load(self, ctx, by_operator=True)
+        transaction.stored = paused_by(request, transaction.stored, self.settings.stamp())
         if request.verb == "skip" and request.result is not UNSET:
             done = await transaction.completed(Event(f"done.invoke.{request.about}", request.result))
             request = changed(request, result=cast("Json", done.payload))
-        parked = await load_parked(ctx, self.chart) if request.verb == "resend" else {}
+        parked = await load_parked(ctx, self.chart) if request.verb in ("resend", "resume") else {}
         for token, one in parked.items():
             parked[token] = await delivery_with_defaults(ctx, transaction.chart, one)
         if parked:
@@ -116,6 +118,8 @@ class MachineHandlers(HostedChart):
         answer = await transaction.run("repair", lambda turn: do_repair(turn, request, parked))
         if parked:
             await keep_parked(ctx, self.chart, [], tokens_of(transaction.turn.machine))
+        if request.verb == "resume" and await ctx.get(StateKey.LETTERS, serde=BYTES) is not None:
+            ctx.generic_send(self.name, Handler.MAIL, MailAgain(1).encode(), key=ctx.key())
         return answer
 
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,6 +263,7 @@ class MachineHandlers(HostedChart):
             ],
             "stopping": cast("Json", with_failing(stopping, work.failing)),
             "detached": cast("Json", failing_detached(work.failing, live)),
+            "paused": None if stored.paused is None else stored.paused.view,
             "parked": [delivery.view for token, delivery in parked.items() if token in live],
         }
 

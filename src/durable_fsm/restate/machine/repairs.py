@@ -9,12 +9,13 @@ from msgspec import UNSET
 
 from durable_fsm import errors
 from durable_fsm.core import repair
+from durable_fsm.core.effects import Step
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import RepairRequest
 from durable_fsm.restate.machine.deliveries import Delivery
-from durable_fsm.restate.machine.storage import tokens_of
+from durable_fsm.restate.machine.storage import OperatorPause, StoredMachine, tokens_of
 from durable_fsm.restate.observability.places import place_behind
 
 
@@ -38,6 +39,10 @@ def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]
             turn.change(
                 "repair", lambda at: repair.retime(chart, at, str(about), after, seed=seed, now=now), note=timed
             )
+        case "pause" | "resume":
+            turn.change("repair", lambda at: Step(changed(at, seq=at.seq + 1)), note=note)
+            if request.verb == "resume" and parked:
+                return _resend(turn, parked, reason, resumed=True)
         case "resend":
             return _resend(turn, parked, reason)
         case _:
@@ -45,10 +50,27 @@ def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]
     return "repaired"
 
 
-def _resend(turn: Turn, parked: Mapping[str, Delivery], reason: str) -> str:
+def paused_by(request: RepairRequest, stored: StoredMachine, at: int) -> StoredMachine:
+    """Mark what is stored as paused or resumed, if the request says so; *at* is for people.
+
+    Raises:
+        NotRepairable: it is to be resumed, and is not paused.
+    """
+    if request.verb == "pause":
+        return changed(stored, paused=OperatorPause(at, request.reason.strip()))
+    if request.verb == "resume":
+        if stored.machine is not None and stored.paused is None:
+            raise errors.NotRepairable(chart=stored.chart.name, problem="the machine is not paused.")
+        return changed(stored, paused=None)
+    return stored
+
+
+def _resend(turn: Turn, parked: Mapping[str, Delivery], reason: str, *, resumed: bool = False) -> str:
     """Deliver again what is parked; `parked` if any of it fails again, and the reply says why."""
     live = tokens_of(turn.machine)
     found = [delivery for token, delivery in sorted(parked.items()) if token in live]
+    if not found and resumed:
+        return "repaired"
     if not found:
         raise errors.NotRepairable(chart=turn.chart.name, problem="nothing is parked.")
     for delivery in found:

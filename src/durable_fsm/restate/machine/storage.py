@@ -23,7 +23,8 @@ from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import not_started
 from durable_fsm.core.upgrade import Upgrade, upgrade
-from durable_fsm.core.values import changed
+from durable_fsm.core.values import Json, changed
+from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.history import HistoryTail
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
@@ -96,6 +97,17 @@ Due: TypeAlias = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
 """Milliseconds since 1970; earlier builds took timers that are due after the last date."""
 
 
+class OperatorPause(msgspec.Struct, frozen=True):
+    """An operator has paused the machine, at a time in milliseconds since 1970."""
+
+    since: Due
+    reason: str
+
+    @property
+    def view(self) -> dict[str, Json]:
+        return {"since": instant(self.since), "reason": self.reason}
+
+
 class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
 
@@ -103,6 +115,7 @@ class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     due: Mapping[str, Due] = {}
     waited_for: bool = False
     run_by: Parent | None = None
+    paused: OperatorPause | None = None
 
 
 _decode = msgspec.json.Decoder(StoredRecord).decode
@@ -144,6 +157,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         due: when timers are due, by token, in milliseconds since 1970; for people.
         waited_for: whether there are waiters.
         run_by: the machine that runs this one as its child, if any.
+        paused: an operator has paused it, if so.
         upgrade: the upgrade from another version that the next transaction is to settle, if any.
     """
 
@@ -153,6 +167,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
     due: Mapping[str, int] = {}
     waited_for: bool = False
     run_by: Parent | None = None
+    paused: OperatorPause | None = None
     upgrade: Upgrade | None = None
 
     @classmethod
@@ -197,7 +212,18 @@ class StoredMachine(msgspec.Struct, frozen=True):
             due=record.due,
             waited_for=record.waited_for,
             run_by=record.run_by,
+            paused=record.paused,
         )
+
+    def refuse_paused(self) -> None:
+        """Refuse to change a machine that an operator has paused.
+
+        Raises:
+            Paused: it is.
+        """
+        if self.paused is not None:
+            since, reason = instant(self.paused.since), self.paused.reason
+            raise errors.Paused(chart=self.chart.name, since=since, reason=reason)
 
     def encode(self) -> bytes:
         """The text to store.
@@ -207,7 +233,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         assert self.machine is not None
         log = self.history if self.history.entries else None
-        record = _record_of(*members_of(self.machine), log, self.due, self.waited_for, self.run_by)
+        record = _record_of(*members_of(self.machine), log, self.due, self.waited_for, self.run_by, self.paused)
         text = dumps(record)
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)

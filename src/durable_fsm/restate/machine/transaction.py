@@ -140,14 +140,19 @@ class Transaction:
         self._logged = 0
 
     @classmethod
-    async def load(cls, hosted: HostedChart, ctx: ObjectContext, *, tries: int = 0) -> Transaction:
+    async def load(
+        cls, hosted: HostedChart, ctx: ObjectContext, *, tries: int = 0, by_operator: bool = False
+    ) -> Transaction:
         """Load the machine, if there is one.
 
         Args:
             tries: how often the delivery that this transaction takes was parked.
+            by_operator: whether the transaction may change a machine that is paused.
         """
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(hosted.chart, text)
+        if not by_operator:
+            stored.refuse_paused()
         if stored.machine is not None:  # a field of this build's may be missing from what an earlier one stored
             data = await with_defaults(ctx, stored.chart.data, stored.machine.data)
             if data is not stored.machine.data:

@@ -104,7 +104,7 @@ class WaitHandlers(HostedChart):
         if event is not None:
             report.about(event.name)
             seen(order.payload)
-        transaction = await Transaction.load(self, ctx)
+        transaction = await Transaction.load(self, ctx, by_operator=event is None)
         event = await transaction.completed(event) if event is not None else None
         waiter = Waiter(order.until)
 
@@ -140,7 +140,7 @@ class WaitHandlers(HostedChart):
 
     async def unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a waiter that does not wait any longer."""
-        transaction = await Transaction.load(self, ctx)
+        transaction = await Transaction.load(self, ctx, by_operator=True)
         if transaction.machine is not None:
             await transaction.settle()
             transaction.waiters.remove(body.decode())

@@ -38,8 +38,8 @@ from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
 
-UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable)
-"""Errors that another deployment mends: the message waits for it."""
+UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable, errors.Paused)
+"""Errors that another deployment or an operator mends: the message waits for that."""
 
 MOST_LETTERS = 1_000
 """How many messages may wait for a machine that this deployment cannot read."""
@@ -246,7 +246,7 @@ class ChildHandlers(HostedChart):
         """
         tries = Again.decode(body).tries
         try:
-            transaction = await Transaction.load(self, ctx)
+            transaction = await Transaction.load(self, ctx, by_operator=True)
         except UNREADABLE:
             order, delay = Again(tries + 1).encode(), self.settings.parking.delay(tries)
             ctx.generic_send(self.name, Handler.END, order, key=ctx.key(), send_delay=delay)

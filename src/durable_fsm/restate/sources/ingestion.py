@@ -39,6 +39,7 @@ PARKED = (
     errors.VersionError,
     errors.MigrationError,
     errors.SnapshotUnreadable,
+    errors.Paused,
     errors.ActionError,
     errors.UnknownWork,
     errors.TooManyDeferred,
