@@ -29,6 +29,7 @@ RAISED: list[errors.DurableFSMError] = [
     errors.Gone(**WHO),
     errors.NotRepairable(**WHO, problem="no such state.", known=("cart",)),
     errors.NotUndone(**WHO, done=("flight",), ending=("car",)),
+    errors.DeferredTooLong(**WHO, event="pay", after="1:00:00"),
     errors.Paused(**WHO, since="2030-01-01T12:00:00.000+00:00", reason="moving"),
     errors.FlowStuck(**WHO, configuration=("cart",)),
     errors.WaitTimedOut(**WHO, condition='{"state":"paid"}', after="0:00:01"),

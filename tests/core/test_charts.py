@@ -121,6 +121,7 @@ NOTICED = {
     "cancel_timers_over": timedelta(hours=1),
     "history": None,
     "after_end": AfterEnd(timedelta(0), free=True),
+    "defer_for": timedelta(hours=1),
 }
 UNNOTICED = {
     "sources": (Kafka("orders", decode=Incoming),),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from durable_fsm.core.chart import Chart, EventType
 from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
 from durable_fsm.core.compatibility import incompatibility
-from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.effects import Cancel, Outcome, Send, Step
 from durable_fsm.core.events import Event, Failure
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
@@ -335,3 +338,55 @@ def test_the_log_of_a_turn_has_every_change() -> None:
         ("ask", "deferred", 3),
     ]
     assert turn.log[0].trace[0].entered == ("busy", "reading")
+
+
+# ── for a limited time ────────────────────────────────────────────────────────────────────────────────────────────────
+
+HOUR = timedelta(hours=1)
+LIMITED = replace(DEFERRING, hosting=replace(DEFERRING.hosting, defer_for=HOUR))
+
+
+def test_an_event_is_deferred_for_a_limited_time() -> None:
+    turn = turned(LIMITED, busy(LIMITED), "ask", 1)
+    [limit] = turn.machine.timers
+
+    assert turn.take_effects() == [Send("life.3.1", "ask", HOUR)]
+    assert (limit.event, limit.deferred) == ("ask", turn.machine.deferred[0].token)
+    assert incompatibility(LIMITED, turn.machine) is None
+
+    later = Turn(LIMITED, turn.machine, seed="s")
+    assert later.deliver(Event("timer", token=limit.token)) is Outcome.TAKEN
+
+    assert (later.machine.deferred, later.machine.timers, later.take_effects()) == ((), (), [])
+    [told] = later.log
+    assert (told.event, told.outcome, told.token) == ("ask", "rejected", "life.3.0")
+    assert str(told.error) == "Order: event 'ask' was deferred for 1:00:00, and no state has taken it. Send it again."
+    assert later.deliver(Event("timer", token=limit.token)) is Outcome.STALE
+
+
+def test_the_limit_ends_with_the_deferral() -> None:
+    waiting = turned(LIMITED, busy(LIMITED), "ask", 1).machine
+
+    taken = turned(LIMITED, waiting, "rest")
+
+    assert (taken.machine.timers, taken.machine.deferred) == ((), ())
+    assert [effect for effect in taken.take_effects() if isinstance(effect, Cancel)] == [Cancel("life.3.1")]
+
+
+def test_the_limit_ends_when_the_event_cannot_be_taken_after_all() -> None:
+    broken = desk(edge("free", "stumble", actions=[fails()]), defers={"busy": ["stumble"]})
+    limited = replace(broken, hosting=replace(broken.hosting, defer_for=HOUR))
+    waiting = turned(limited, busy(limited), "stumble").machine
+
+    dropped = turned(limited, waiting, "rest")
+
+    assert (dropped.machine.timers, dropped.machine.deferred) == ((), ())
+    assert dropped.take_effects() == [Cancel("life.3.1")]
+
+
+def test_an_event_that_is_still_deferred_keeps_its_limit() -> None:
+    waiting = turned(LIMITED, busy(LIMITED), "ask", 1).machine
+
+    moved = turned(LIMITED, waiting, "write")
+
+    assert (moved.machine.configuration, moved.machine.timers) == (("writing",), waiting.timers)

@@ -25,6 +25,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.Forbidden(**HERE, event="expire"),
     errors.UnknownEvent(**HERE, event="payed", known=("cancel", "pay")),
     errors.EventRejected(**HERE, event="pay", configuration=("cart",), accepted=("checkout",)),
+    errors.DeferredTooLong(**HERE, event="cancel", after="1:00:00"),
     errors.TooManyDeferred(**HERE, event="cancel", waiting=100),
     errors.TooManyWaiting(**HERE, waiting=1000),
     errors.TooLarge(**HERE, size=2_000_000, limit=1_000_000),

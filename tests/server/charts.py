@@ -277,6 +277,23 @@ class Desk(StateChart[DeskData]):
         raise ValueError("over a chair")
 
 
+@durable(defer_for=SHORT)
+class HurriedDesk(StateChart[DeskData]):
+    """Lets nobody wait for long."""
+
+    free = State(initial=True)
+    busy = State()
+
+    defer(busy, "ask")
+
+    begin = event(free.to(busy))
+    rest = event(busy.to(free))
+    ask = event(free.to.itself(internal=True), str)
+
+    def on_ask(self, data: DeskData, payload: str) -> None:
+        data.asked.append(payload)
+
+
 @durable(history=History(entries=40))
 class Diary(StateChart[Count]):
     """Keeps a short record."""
@@ -445,7 +462,7 @@ class TimeCard(StateChart[Presence]):
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
     Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard,
-    *OF_DATA, *TICKING,
+    *OF_DATA, *TICKING, HurriedDesk,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

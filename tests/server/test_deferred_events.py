@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durable_fsm.core.step import MOST_DEFERRED
+from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -110,3 +111,21 @@ def test_an_event_without_effect_is_answered_and_an_unknown_one_too_if_the_chart
     assert (swum["outcome"], swum["configuration"]) == ("ignored", ["fresh"])
     assert (pinged["outcome"], pinged["configuration"]) == ("ignored", ["open"])
     assert ends.post("Long", long, "send", {"event": "pong"}).status_code == 404
+
+
+def test_an_event_that_is_deferred_for_too_long_is_dropped_and_who_waits_for_it_is_told(host: Host) -> None:
+    desk = host.key("desk")
+    host.receipt("HurriedDesk", desk, "begin")
+    assert host.receipt("HurriedDesk", desk, "ask", "first")["outcome"] == "deferred"
+
+    waited = host.post("HurriedDesk", desk, "wait_for", {"event": "ask", "payload": "second", "any": [{"taken": True}]})
+    wait_until(lambda: not host.snapshot("HurriedDesk", desk)["deferred"], what="the time to be over")
+    host.receipt("HurriedDesk", desk, "rest")
+    asked = host.receipt("HurriedDesk", desk, "ask", "third")
+
+    assert (waited.status_code, waited.json()["metadata"]["type"]) == (408, "DeferredTooLong")
+    machine = host.snapshot("HurriedDesk", desk)
+    assert (asked["outcome"], machine["data"]["asked"], machine["timers"]) == ("taken", ["third"], [])
+    entries = host.receipt("HurriedDesk", desk, "history", {"last": 9})["entries"]
+    told = [entry["error"]["type"] for entry in entries if entry["outcome"] == "rejected"]
+    assert told == ["DeferredTooLong", "DeferredTooLong"]

@@ -353,6 +353,7 @@ class HostedBehaviour:
             are only dropped when they arrive.
         history: how much of its history a machine keeps; None keeps none.
         after_end: when a machine that has ended is deleted; None keeps it.
+        defer_for: how long an event is deferred at most; None is for ever.
     """
 
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -360,6 +361,7 @@ class HostedBehaviour:
     cancel_timers_over: timedelta = timedelta(0)
     history: History | None = History()
     after_end: AfterEnd | None = None
+    defer_for: timedelta | None = None
 
 
 # eq=False: charts compare by what is in their digest, which is the inherited part
@@ -467,7 +469,7 @@ class Chart:
             for event in self.events.values()
         ]
         hosted = {spec.name: getattr(self.hosting, spec.name) for spec in fields(HostedBehaviour)}
-        optional = {"work": self.work, "after_end": hosted.pop("after_end")}
+        optional = {"work": self.work, **{name: hosted.pop(name) for name in ("after_end", "defer_for")}}
         handlers = hosted.pop("handlers")
         policies = {spec.name: getattr(self.policies, spec.name) for spec in fields(Policies)}
         return {

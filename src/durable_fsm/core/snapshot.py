@@ -35,7 +35,7 @@ class PendingSend(Struct, frozen=True, omit_defaults=True):
     """A send that has not arrived yet: a timer of `state`, or a message the machine sent itself.
 
     `id` is the author's name for it, if any; `after` counts from the end of the step that armed it; `at` is an instant,
-    as ISO 8601 text, and takes its place. `activity` is the token of the activity whose deadline this is. `to` is where a message to
+    as ISO 8601 text, and takes its place. `deferred` is the token of the event whose time it limits. `activity` is the token of the activity whose deadline this is. `to` is where a message to
     another machine goes when it is due.
     """
 
@@ -47,6 +47,7 @@ class PendingSend(Struct, frozen=True, omit_defaults=True):
     payload: Json = None
     activity: str | None = None
     to: str | None = None
+    deferred: str | None = None
     at_text: str | None = field(default=None, name="at")
 
     def __post_init__(self) -> None:

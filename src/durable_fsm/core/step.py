@@ -16,7 +16,7 @@ from typing import assert_never
 from durable_fsm.core import invocation, saga, timers
 from durable_fsm.core.callbacks import Refused
 from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.deliveries import (
     ActivityEnded,
     ChildEnded,
@@ -33,12 +33,12 @@ from durable_fsm.core.deliveries import (
     UndoEnded,
     delivery_of,
 )
-from durable_fsm.core.effects import Outcome, Step
+from durable_fsm.core.effects import Cancel, Outcome, Send, Step
 from durable_fsm.core.events import PLATFORM_NAMES, Event, Origin
 from durable_fsm.core.macrostep import OTHERS, Macrostep
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
-from durable_fsm.core.snapshot import Deferred, Snapshot, Status
+from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.core.working import not_loaded, typed
 from durable_fsm.errors import (
@@ -132,7 +132,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     if outcome is Outcome.TAKEN:
         return run.finish(outcome)
     if outcome is Outcome.DEFERRED:
-        return Step(_deferring(chart, snapshot, event), outcome=outcome)
+        return _deferring(chart, snapshot, event)
     _refuse_unexpected(run, outcome, event)
     return Step(snapshot, outcome=Outcome.IGNORED)
 
@@ -143,13 +143,19 @@ def _refuse_unexpected(run: Macrostep, outcome: Outcome | None, event: Event) ->
         raise _rejected(run.chart, run.before, event, reason=_said_no(run.refusals))
 
 
-def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Snapshot:
+def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     kept = Deferred(f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload))
     deferred = (*snapshot.deferred, kept)
     size = sum(len(canonical(other.payload).encode()) for other in deferred)
     if len(deferred) > MOST_DEFERRED or size > MOST_DEFERRED_BYTES:
         raise TooManyDeferred(chart=chart.name, event=event.name, waiting=len(snapshot.deferred))
-    return changed(snapshot, version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
+    after = changed(snapshot, version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
+    if chart.hosting.defer_for is None:
+        return Step(after, outcome=Outcome.DEFERRED)
+    delay = max(milliseconds(chart.hosting.defer_for), 1)  # what is due at once would be taken by this very turn
+    limit = PendingSend(f"{after.life}.{after.seq}.1", event.name, delay, deferred=kept.token)
+    send = Send(limit.token, limit.event, limit.after)
+    return Step(changed(after, timers=(*after.timers, limit)), (send,), outcome=Outcome.DEFERRED)
 
 
 def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: datetime | None = None) -> Step:
@@ -157,15 +163,32 @@ def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: 
 
     Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
     """
-    others = tuple(other for other in snapshot.deferred if other.token != kept.token)
-    result = _dispatch(chart, changed(snapshot, deferred=others), Event(kept.event, kept.payload, seed=seed, at=now))
-    return Step(snapshot, outcome=Outcome.DEFERRED) if result.outcome is Outcome.DEFERRED else result
+    result = _dispatch(chart, _without(snapshot, kept), Event(kept.event, kept.payload, seed=seed, at=now))
+    if result.outcome is Outcome.DEFERRED:
+        return Step(snapshot, outcome=Outcome.DEFERRED)
+    return result._replace(effects=(*limits_of(snapshot, kept), *result.effects))
 
 
 def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
     """The machine without a deferred event, which it will never take."""
+    return changed(_without(snapshot, kept), seq=snapshot.seq + 1)
+
+
+def limits_of(snapshot: Snapshot, kept: Deferred) -> tuple[Cancel, ...]:
+    """Forget the limit of the time for which an event is deferred, if there is one."""
+    return tuple(Cancel(timer.token) for timer in snapshot.timers if timer.deferred == kept.token)
+
+
+def expired(snapshot: Snapshot, token: str | None) -> Deferred | None:
+    """The deferred event whose time is over when this token arrives."""
+    ended = {timer.deferred for timer in snapshot.timers if timer.token == token}
+    return next((kept for kept in snapshot.deferred if kept.token in ended), None)
+
+
+def _without(snapshot: Snapshot, kept: Deferred) -> Snapshot:
     others = tuple(other for other in snapshot.deferred if other.token != kept.token)
-    return changed(snapshot, deferred=others, seq=snapshot.seq + 1)
+    timers = tuple(timer for timer in snapshot.timers if timer.deferred != kept.token)
+    return changed(snapshot, deferred=others, timers=timers)
 
 
 def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
@@ -288,6 +311,6 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             assert_never(delivery)
     outcome = run.take()
     if outcome is Outcome.DEFERRED:
-        return Step(_deferring(chart, snapshot, event), outcome=outcome)
+        return _deferring(chart, snapshot, event)
     _refuse_unexpected(run, outcome, event)
     return run.finish(outcome or Outcome.IGNORED)

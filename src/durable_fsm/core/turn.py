@@ -34,12 +34,12 @@ from durable_fsm.core.index import Stance
 from durable_fsm.core.program import index_of
 from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
-from durable_fsm.core.snapshot import Running, Snapshot, Status
-from durable_fsm.core.step import dropped, recall, start, step
+from durable_fsm.core.snapshot import Deferred, Running, Snapshot, Status
+from durable_fsm.core.step import dropped, expired, limits_of, recall, start, step
 from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit, TypeRaised, changed
 from durable_fsm.core.working import not_loaded
-from durable_fsm.errors import ActionError, AlreadyStarted, DurableFSMError, NotStarted
+from durable_fsm.errors import ActionError, AlreadyStarted, DeferredTooLong, DurableFSMError, NotStarted
 
 DRAINED = 1_000
 """After this many drained events the rest travel as ordinary sends, so that a turn always ends."""
@@ -219,6 +219,11 @@ class Turn:
         """
         if self.snapshot is None:
             return Outcome.STALE
+        kept = expired(self.snapshot, event.token)
+        if kept is not None:
+            after = str(self.chart.hosting.defer_for)
+            self._drop(kept, DeferredTooLong(chart=self.chart.name, event=kept.event, after=after))
+            return Outcome.TAKEN
         try:
             return self.take(event, note=note)
         except DurableFSMError as error:
@@ -274,15 +279,20 @@ class Turn:
             try:
                 result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}", now=self.time)
             except DurableFSMError as error:
-                self.snapshot = dropped(machine, kept)
-                told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
-                self.log.append(told._replace(configuration=machine.configuration))
+                self._effects += limits_of(machine, kept)
+                self._drop(kept, error)
                 return True
             if result.outcome is not Outcome.DEFERRED:
                 self._absorb(kept.event, result, token=kept.token)
                 return True
         self._asked = machine
         return False
+
+    def _drop(self, kept: Deferred, error: DurableFSMError) -> None:
+        """Forget a deferred event; its own sender is told why."""
+        self.snapshot = dropped(self.machine, kept)
+        told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
+        self.log.append(told._replace(configuration=self.snapshot.configuration))
 
     def _absorb(
         self, event: str, result: Step, token: str = "", note: Json = None, failure: Failure | None = None

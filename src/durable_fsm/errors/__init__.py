@@ -8,6 +8,7 @@
     │   ├── Forbidden              a private event, sent from outside
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── EventRejected          declared, but not accepted where the machine is now
+    │   ├── DeferredTooLong        the event was deferred, and its time was over before a state took it
     │   ├── TooManyDeferred        the event would be deferred, and too many are deferred already
     │   ├── TooManyWaiting         the limit of callers that wait for one machine is reached
     │   ├── TooLarge               longer than the machine takes
@@ -83,6 +84,7 @@ from durable_fsm.errors.operator import (
 )
 from durable_fsm.errors.sender import (
     BadSignature,
+    DeferredTooLong,
     EventError,
     EventRejected,
     Forbidden,
@@ -104,6 +106,7 @@ __all__ = [
     "CallbackRejected",
     "CallbackTimeout",
     "CallbackUnreadable",
+    "DeferredTooLong",
     "DefinitionError",
     "DefinitionWarning",
     "DurableFSMError",

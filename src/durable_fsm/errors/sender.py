@@ -96,6 +96,18 @@ class TooManyDeferred(EventError):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class DeferredTooLong(EventError):
+    """The event was deferred, and its time was over before a state took it. The machine has forgotten it."""
+
+    event: str
+    after: str
+
+    @property
+    def what(self) -> str:
+        return f"event '{self.event}' was deferred for {self.after}, and no state has taken it. Send it again."
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class TooManyWaiting(EventError):
     """The limit of callers that wait for one machine is reached, or of those that begin to wait at the same time."""
 

@@ -32,6 +32,7 @@ class HostingOptions(TypedDict, total=False):
     operators_only: Iterable[str]
     migrations: Iterable[Migration]
     clock: bool
+    defer_for: timedelta | None
     unexpected: Literal["reject", "ignore"] | None
     services: Iterable[str]
     versions: Iterable[object]

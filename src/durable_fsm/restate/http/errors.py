@@ -33,6 +33,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.NotRepairable: 409,
     errors.NotUndone: 409,
     errors.Paused: 503,
+    errors.DeferredTooLong: 408,
     errors.WaitTimedOut: 408,
     errors.WaitInVain: 412,
     errors.NotRunning: 409,

@@ -35,7 +35,7 @@ WHY = {
     400: "The handler cannot read the request: `MalformedInput`; or Restate does not take its content type.",
     403: "The event is private: `Forbidden`.",
     404: "The event, the machine or the service does not exist: `UnknownEvent`, `NotStarted`.",
-    408: "The machine did not meet the condition in time: `WaitTimedOut`.",
+    408: "The machine did not meet the condition in time: `WaitTimedOut`; or did not take a deferred event: `DeferredTooLong`.",
     409: "The machine does not accept this in its current state: `EventRejected`, `AlreadyStarted`, `NotUndone`, `NotRunning`,"
     " `NotRepairable`; or the invocation was cancelled.",
     410: "The machine has ended: `Finished`, `Gone`.",
