@@ -11,8 +11,12 @@ import os
 import re
 import shlex
 import shutil
-from contextlib import ExitStack
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner
@@ -96,6 +100,8 @@ def test_the_bad_hour(tmp_path: Path) -> None:
         told.append("The corrected code is deployed at another address.\n")
         tell("doctor")
 
+        watching = ending.enter_context(_watching("Order/o-17", *places))
+        told.append(f"$ durable-fsm watch Order/o-17\n{watching.readline()}{watching.readline()}")
         code.write_text(corrected)
         served.restart()
         wait_until(lambda: run("list Order --status done").count("paid") == 2, what="all to heal")
@@ -128,6 +134,18 @@ def test_the_page_for_operators_shows_what_is_really_printed() -> None:
     assert len(shown) == 4
     for text in shown:
         assert steady(text, HERE) in golden
+
+
+@contextmanager
+def _watching(*arguments: str) -> Iterator[IO[str]]:
+    """The output of `durable-fsm watch`, as long as the block lasts."""
+    command = [sys.executable, "-m", "durable_fsm.cli", "watch", *arguments, "--interval", "50ms"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
 
 
 def _lines(path: Path) -> list[str]:
