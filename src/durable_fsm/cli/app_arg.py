@@ -17,6 +17,8 @@ CHARTS = re.compile(
 )
 HOSTS = re.compile(r"^(\w+)\s*(?::[^=]*)?=\s*(?:durable_fsm\.)?app\(", re.MULTILINE)
 
+trusted_option = click.option("--trusted", is_flag=True, help="Evaluate the expressions of a document as Python.")
+
 
 @dataclass(frozen=True, slots=True)
 class AppTarget:

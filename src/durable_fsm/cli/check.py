@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from durable_fsm.cli.app_arg import find_app
+from durable_fsm.cli.app_arg import find_app, trusted_option
 from durable_fsm.cli.errors import DIFFERS, exit_code_of
 from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection
@@ -30,7 +30,8 @@ from durable_fsm.restate.names import reserved_in
     help="Also try the charts on the machines of this server (Restate's admin API), and say what would happen to them.",
 )
 @json_option
-def check(targets: tuple[str, ...], *, against: str | None, as_json: bool) -> None:
+@trusted_option
+def check(targets: tuple[str, ...], *, against: str | None, as_json: bool, trusted: bool) -> None:
     """Read the charts of TARGETS, and print every problem and every warning at once.
 
     TARGET is a chart or an application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. The
@@ -40,7 +41,8 @@ def check(targets: tuple[str, ...], *, against: str | None, as_json: bool) -> No
     app = None if targets else find_app(None)
     if app is not None and str(app.folder) not in sys.path:
         sys.path.insert(0, str(app.folder))
-    found = [one for target in (targets or (app.target if app else "",)) for one in _checked(target, against)]
+    names = targets or (app.target if app else "",)
+    found = [one for target in names for one in _checked(target, against, trusted=trusted)]
     if as_json:
         show(found, as_json)
     else:
@@ -52,14 +54,14 @@ def check(targets: tuple[str, ...], *, against: str | None, as_json: bool) -> No
         sys.exit(DIFFERS)
 
 
-def _checked(target: str, against: str | None) -> list[dict[str, Any]]:  # Any: JSON
+def _checked(target: str, against: str | None, *, trusted: bool) -> list[dict[str, Any]]:  # Any: JSON
     charts: tuple[Chart, ...] = ()
     problems: list[str] = []
     name = target
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            charts = locate_charts(target)
+            charts = locate_charts(target, trusted=trusted)
         except DefinitionError as error:
             name, problems = error.chart, [str(problem) for problem in error.problems]
         except AuthorFailed as error:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import click
 
+from durable_fsm.cli.app_arg import trusted_option
 from durable_fsm.cli.documents import fill
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine
@@ -35,11 +36,12 @@ class Picture:
     id_prefix: str = ""
     source_url: str | None = None
     font: Path | None = None
+    trusted: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
         """The options, as the renderer takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)[3:]}
+        return {field.name: getattr(self, field.name) for field in fields(self)[3:] if field.name != "trusted"}
 
 
 @click.command()
@@ -67,6 +69,7 @@ class Picture:
 @click.option("--id-prefix", default="", metavar="TEXT", help="Prefix of every id, for several diagrams on one page.")
 @click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
 @click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The font file of a PNG.")
+@trusted_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if the format leaves anything out.")
 def diagram(
@@ -80,7 +83,8 @@ def diagram(
     id_prefix: str,
     source_url: str | None,
     font: Path | None,
-    check: bool,  # noqa: FBT001 - click's way
+    trusted: bool,  # noqa: FBT001 - click's way
+    check: bool,  # noqa: FBT001
     strict: bool,  # noqa: FBT001
 ) -> None:
     """Draw the charts of TARGETS.
@@ -111,7 +115,17 @@ def diagram(
         raise click.UsageError("A Markdown file is updated in place: leave out -o and --format.")
     pictures = [
         Picture(
-            target, output, format_ or _format_of(output), theme, depth, active, direction, id_prefix, source_url, font
+            target,
+            output,
+            format_ or _format_of(output),
+            theme,
+            depth,
+            active,
+            direction,
+            id_prefix,
+            source_url,
+            font,
+            trusted,
         )
         for target in targets
     ] or _configured(Path("pyproject.toml"))
@@ -189,8 +203,8 @@ def _format_of(output: Path | None) -> str:
 def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
     """Write or compare one diagram; return whether it is stale, and whether anything was left out."""
     if _is_document(picture.target):
-        return fill(Path(picture.target), check=check)
-    chart = locate_chart(picture.target).chart
+        return fill(Path(picture.target), check=check, trusted=picture.trusted)
+    chart = locate_chart(picture.target, trusted=picture.trusted).chart
     unknown = [state for state in picture.active if state not in chart.states]
     if unknown:
         raise click.UsageError(
@@ -222,7 +236,7 @@ def _is_stale(chart: Chart, picture: Picture, wanted: bytes) -> bool:
     there = picture.output.read_bytes() if picture.output.is_file() else b""
     if is_fresh(there, wanted):
         return False
-    how = {**picture.options, "format": picture.format}
+    how = {**picture.options, "format": picture.format, "trusted": picture.trusted}
     for line in report(chart, picture.output, wanted, target=picture.target, **how):
         click.echo(line, err=True)
     return True

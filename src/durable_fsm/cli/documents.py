@@ -17,7 +17,7 @@ from durable_fsm.errors import DefinitionError
 from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound, locate_chart
 
 
-def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
+def fill(path: Path, *, check: bool, trusted: bool = False) -> tuple[bool, bool]:
     """Fill the blocks of a document, or compare them; return whether it is stale, and whether anything was left out.
 
     Raises:
@@ -26,7 +26,7 @@ def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
     lost: list[str] = []
 
     def render(block: MarkdownBlock, there: str) -> str:
-        export = _rendered(path, block)
+        export = _rendered(path, block, trusted=trusted)
         lost.extend(f"{path}:{block.line}: left out: {sentence}" for sentence in export.lost)
         return there if is_fresh(there.encode(), export.text.encode()) else export.text
 
@@ -48,9 +48,9 @@ def fill(path: Path, *, check: bool) -> tuple[bool, bool]:
     return False, bool(lost)
 
 
-def _rendered(path: Path, block: MarkdownBlock) -> Export:
+def _rendered(path: Path, block: MarkdownBlock, *, trusted: bool) -> Export:
     try:
-        chart = locate_chart(block.target).chart
+        chart = locate_chart(block.target, trusted=trusted).chart
         return _body(chart, block.kind)
     except AuthorFailed as error:
         problem = f"{path}:{block.line}: {error}"

@@ -9,6 +9,7 @@ from typing import IO, Any, cast
 
 import click
 
+from durable_fsm.cli.app_arg import trusted_option
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import (
@@ -48,7 +49,7 @@ class BadLine(ValueError):
 @click.argument("target")
 @click.option("--events", type=click.File("r"), default="-", help="Read the lines from FILE instead of standard input.")
 @click.option("--data", help="Create the machine with this data, a JSON object.")
-@click.option("--trusted", is_flag=True, help="Evaluate the expressions of a document as Python.")
+@trusted_option
 @click.option("--pretty", is_flag=True, help="Print for people instead of programs.")
 def simulate(
     target: str,

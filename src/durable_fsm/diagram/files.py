@@ -90,6 +90,9 @@ def command(target: str, path: Path, **options: Any) -> str:
     for name, value in options.items():
         if name == "format" or not value or (name, value) in USUAL:
             continue
+        if value is True:
+            words.append(f"--{name}")
+            continue
         for item in [value] if isinstance(value, str | int | Path) else value:
             words += [f"--{name.replace('_', '-')}", str(item)]
     return shlex.join(words)

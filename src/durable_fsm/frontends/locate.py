@@ -86,14 +86,14 @@ def locate(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) ->
     raise TargetNotFound(f"{what} {_offer(module, target)}")
 
 
-def locate_charts(target: str) -> tuple[Chart, ...]:
+def locate_charts(target: str, *, trusted: bool = False) -> tuple[Chart, ...]:
     """Return the charts that *target* names: one, or those that its application hosts.
 
     Raises:
         TargetNotFound: As `locate`; or the application hosts none.
         AuthorFailed, DefinitionError: As `locate`.
     """
-    charts = locate(target).charts
+    charts = locate(target, trusted=trusted).charts
     if not charts:
         raise TargetNotFound(
             f"'{target}' is an application without statecharts; durable_fsm.app(…) makes one with them."

@@ -152,3 +152,34 @@ def test_a_history_state_with_nothing_to_remember_can_be_drawn(tmp_path: Path, f
     outcome = CliRunner().invoke(main, ["diagram", str(path), "--format", format])
 
     assert (outcome.exit_code, outcome.exception) == (0, None)
+
+
+SCRIPTED = """<scxml name="doc"><state id="a"><onentry><script>n = len('abc')</script></onentry></state></scxml>"""
+
+
+@pytest.mark.parametrize("command", ["check", "diagram", "simulate"])
+def test_commands_read_a_trusted_document_where_they_are_told_to(tmp_path: Path, command: str) -> None:
+    path = written(tmp_path, "doc.scxml", SCRIPTED)
+    runner = CliRunner()
+
+    refused, read = runner.invoke(main, [command, str(path)]), runner.invoke(main, [command, str(path), "--trusted"])
+
+    assert "a script may run any code" in refused.output
+    assert (refused.exit_code, read.exit_code) == (3, 0)
+    assert "a script may run any code" not in read.output
+
+
+def test_diagrams_in_files_are_drawn_of_trusted_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "doc.scxml", SCRIPTED)
+    page = written(tmp_path, "page.md", "<!-- fsm: doc.scxml table -->\n<!-- /fsm -->\n")
+    runner = CliRunner()
+
+    assert runner.invoke(main, ["diagram", "page.md", "--trusted"]).exit_code == 0
+    assert "script" in page.read_text()
+    stale = runner.invoke(main, ["diagram", "doc.scxml", "-o", "doc.svg", "--check", "--trusted"])
+    assert "run durable-fsm diagram doc.scxml -o doc.svg --trusted\n" in stale.stderr
+
+    table = '[tool.durable_fsm.diagrams.doc]\ntarget = "doc.scxml"\noutput = "doc.svg"\ntrusted = true\n'
+    written(tmp_path, "pyproject.toml", table)
+    assert runner.invoke(main, ["diagram"]).exit_code == 0
