@@ -362,3 +362,26 @@ def test_a_configuration_does_not_take_an_argument_of_the_sender_for_ours(payloa
     with pytest.raises(ActionError, match="are both called 'event'; rename the parameter"):
         machine.send("go", payload)
     assert machine.send("go", {"other": 1}).configuration == ("b",)
+
+
+def test_a_result_that_is_a_list_is_no_argument_of_a_sender() -> None:
+    class Model:
+        told: Any = None
+
+        def keep(self, result: Any) -> None:
+            self.told = result
+
+    config = TransitionsConfig(
+        "C",
+        states=["a", "b"],
+        initial="a",
+        transitions=[{"trigger": "done_invoke_a", "source": "a", "dest": "b", "before": "keep"}],
+        activities={"a": lambda: None},
+        model=Model,
+    )
+    machine = Rehearsal(config)
+    machine.create()
+
+    machine.finish("a", ["one", {"result": 2}])
+
+    assert machine.snapshot.data == {"told": ["one", {"result": 2}]}

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from durable_fsm.core.chart import Callback, Guard
-from durable_fsm.core.events import Origin
+from durable_fsm.core.events import PLATFORM_NAMES, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import UnknownPayload
 from durable_fsm.core.scope import Scope
@@ -274,6 +274,8 @@ class ModelCallbacks(ByName):
 
         def read(scope: Scope) -> tuple[list[Any], dict[str, Any]]:
             payload = scope.event.payload
+            if scope.event.name.startswith(PLATFORM_NAMES):  # its payload is a result, and not arguments of a sender
+                return found(scope)
             if isinstance(payload, list) or (isinstance(payload, dict) and clashes & payload.keys()):
                 clash = min(clashes)
                 raise TypeError(
