@@ -26,6 +26,43 @@ def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
     ]
 
 
+def test_every_mistake_in_the_structure_is_reported_at_once(tmp_path: Path) -> None:
+    body = """<datamodel><data expr="1"/></datamodel>
+    <state id="a"><onentry><raise/><play/><send event="x"><param expr="1"/></send></onentry>
+      <transition event="go" target="nowhere"><foreach/><if><raise event="y"/><elseif/></if></transition>
+      <history><transition target="c"/></history><state id="c"/>
+    </state>
+    <state id="b"><invoke><content><scxml><state id="d"><onexit><stop/><assign/></onexit>
+      <transition cond="f()" target="e"/></state></scxml></content></invoke></state>
+    <state id="a"/>"""
+
+    assert problems(tmp_path, body) == [
+        "<data> has no 'id'. (doc.scxml:2)",
+        "<raise> has no 'event'. (doc.scxml:3)",
+        "<play> is not executable content. (doc.scxml:3)",
+        "<param> has no 'name'. (doc.scxml:3)",
+        "<foreach> has no 'array'. (doc.scxml:4)",
+        "<foreach> has no 'item'. (doc.scxml:4)",
+        "<if> has no 'cond'. (doc.scxml:4)",
+        "<elseif> has no 'cond'. (doc.scxml:4)",
+        "<history> has no 'id'. (doc.scxml:5)",
+        "state 'a' is declared twice. (doc.scxml:9)",
+        "target 'nowhere' is not a state. (doc.scxml:4)",
+        "in doc_b: <stop> is not executable content. (doc.scxml:7)",
+        "in doc_b: <assign> has no 'location'. (doc.scxml:7)",
+        "in doc_b: 'f()' is not allowed in an untrusted document (Unsupported function: f). (doc.scxml:7)",
+        "in doc_b: target 'e' is not a state. (doc.scxml:7)",
+    ]
+
+
+def test_a_document_inside_a_document_that_is_not_scxml_is_refused(tmp_path: Path) -> None:
+    body = '<state id="a"><invoke><content><html/></content></invoke></state>'
+
+    assert problems(tmp_path, body) == [
+        "the document in it cannot be read: its root is <html>, not <scxml>. (doc.scxml:2)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 from xml.etree import ElementTree as ET
@@ -140,6 +141,8 @@ class DocumentReader:
 
     def chart(self) -> Chart:
         self._notes()
+        for what, line in sorted(self.document.faults, key=itemgetter(1)):
+            self.problems(what, "Correct it.", Location(str(self.file), line))
         for id, count in self.known.items():
             if count > 1:
                 self.problem(f"{count} states have the id '{id}'.", "Give each its own.", None)
@@ -385,7 +388,14 @@ class DocumentReader:
         if content is None or not content.startswith("<"):
             evaluate = self.content.value(content, record)
             return lambda scope: self._from_text(evaluate(scope), state)
-        return self._nested(scxml.read(content), state)
+        try:
+            return self._nested(scxml.read(content), state)
+        except BadDocument as error:
+            self.problem(f"the document in it cannot be read: {error}", "Correct it.", record)
+        except DefinitionError as error:
+            for found in error.problems:
+                self.problem(f"in {error.chart}: {found.what}", found.remedy, record)
+        return _constant(None)
 
     def _nested(self, document: Document, state: str) -> Chart:
         name = document.definition.name or f"{self.name}_{state}"

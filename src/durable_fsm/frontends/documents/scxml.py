@@ -6,7 +6,7 @@ https://www.w3.org/TR/scxml/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 from xml.etree import ElementTree as ET
@@ -30,7 +30,7 @@ UNREMARKABLE = (
 
 
 class BadDocument(ValueError):
-    """The text is not a valid document; `line` counts from 1, and is 0 where it is not known."""
+    """The text is not a document at all; `line` counts from 1, and is 0 where it is not known."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
@@ -64,7 +64,8 @@ class Document:
 
     `late` holds the variables of states that are bound when their state is first entered; `lines` tells where a record
     was written, by its identity. `datamodel` names the language of its expressions, where the document says it. `ignored`
-    has the line and the names of what was left out, by namespace.
+    has the line and the names of what was left out, by namespace. `faults` are mistakes in its structure, each with its
+    line; a document with one cannot run.
     """
 
     definition: io.StateMachineDefinition
@@ -72,10 +73,13 @@ class Document:
     lines: dict[int, int] = field(default_factory=dict[int, int])
     datamodel: str = ""
     ignored: Mapping[str, Ignored] = field(default_factory=dict[str, "Ignored"])
+    faults: Sequence[tuple[str, int]] = ()
 
 
 def read(text: str) -> Document:
     """Read an SCXML text.
+
+    Mistakes in its structure are listed in the result.
 
     Raises:
         BadDocument: it is not valid XML, or not SCXML.
@@ -87,6 +91,7 @@ class ScxmlReader:
     def __init__(self, text: str) -> None:
         self.line_of: dict[ET.Element, int] = {}
         self.ignored: dict[str, Ignored] = {}
+        self.faults: list[tuple[str, int]] = []
         self.root = self._parse(text)
         self.late: dict[str, list[io.DataItem]] = {}
         self.lines: dict[int, int] = {}
@@ -167,12 +172,12 @@ class ScxmlReader:
             if element.tag in STATES and element.find("datamodel") is not None:
                 items = self._data(element)
                 if late:
-                    self.late[element.attrib["id"]] = items
+                    self.late[element.get("id", "")] = items
                 else:
                     model.data += items
         initial = (root.get("initial") or "").split()
         definition = io.StateMachineDefinition(root.get("name"), states, initial, model)
-        return Document(definition, self.late, self.lines, root.get("datamodel", ""), self.ignored)
+        return Document(definition, self.late, self.lines, root.get("datamodel", ""), self.ignored, self.faults)
 
     def _data(self, parent: ET.Element) -> list[io.DataItem]:
         return [
@@ -191,8 +196,8 @@ class ScxmlReader:
             if element.tag in STATES and element.tag != "history":
                 state = self._state(element)
                 if state.id in found:
-                    raise BadDocument(f"state '{state.id}' is declared twice.", self.line_of[element])
-                found[state.id] = state
+                    self._fault(f"state '{state.id}' is declared twice.", element)
+                found.setdefault(state.id, state)
         return found
 
     def _state(self, element: ET.Element) -> io.State:
@@ -275,7 +280,8 @@ class ScxmlReader:
         actions: list[io.Action] = []
         for element in elements:
             if element.tag not in readers:
-                raise BadDocument(f"<{element.tag}> is not executable content.", self.line_of[element])
+                self._fault(f"<{element.tag}> is not executable content.", element)
+                continue
             actions.append(self._noted(element, readers[element.tag](element)))
         return actions
 
@@ -318,8 +324,11 @@ class ScxmlReader:
 
     def _required(self, element: ET.Element, name: str) -> str:
         if name not in element.attrib:
-            raise BadDocument(f"<{element.tag}> has no '{name}'.", self.line_of[element])
-        return element.attrib[name]
+            self._fault(f"<{element.tag}> has no '{name}'.", element)
+        return element.get(name, "")
+
+    def _fault(self, what: str, element: ET.Element) -> None:
+        self.faults.append((what, self.line_of[element]))
 
     def _noted(self, element: ET.Element, record: T) -> T:
         self.lines[id(record)] = self.line_of[element]
