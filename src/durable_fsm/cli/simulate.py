@@ -24,7 +24,7 @@ from durable_fsm.core.effects import (
     StopMachine,
 )
 from durable_fsm.core.values import Json
-from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors import ActionError, DurableFSMError
 from durable_fsm.frontends.locate import locate_chart
 from durable_fsm.testing.rehearsal import Rehearsal
 
@@ -70,7 +70,7 @@ def simulate(
       {"error": "charging", "message": "declined"}    an activity fails
 
     After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
-    data, the outcome, the effects and the trace. A line that cannot be read ends the run with exit code 2.
+    data, the outcome, the effects and the trace; and `errors`, where callbacks failed with `error.execution`. A line that cannot be read ends the run with exit code 2.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
     session = _Session(Rehearsal(locate_chart(target, trusted=trusted).chart, key="simulated"))
@@ -104,11 +104,11 @@ def _parse(text: str) -> dict[str, Json]:
 
 
 class _Session:
-    """A rehearsal, and how many of its effects and microsteps were shown."""
+    """A rehearsal, and how many of its effects, microsteps and errors were shown."""
 
     def __init__(self, machine: Rehearsal) -> None:
         self.machine = machine
-        self.shown = (0, 0)
+        self.shown = (0, 0, 0)
         self.verbs: dict[str, tuple[set[str], Callable[[dict[str, Json]], str]]] = {
             "event": ({"payload"}, self._send),
             "advance": (set(), self._advance),
@@ -163,7 +163,8 @@ class _Session:
     def _state(self, outcome: str) -> dict[str, Json]:
         machine = self.machine
         effects, trace = machine.effects[self.shown[0] :], machine.trace[self.shown[1] :]
-        self.shown = (len(machine.effects), len(machine.trace))
+        caught = machine.caught[self.shown[2] :]
+        self.shown = (len(machine.effects), len(machine.trace), len(machine.caught))
         snapshot = machine.snapshot
         return {
             "configuration": list(machine.configuration),
@@ -173,7 +174,12 @@ class _Session:
             "outcome": outcome,
             "effects": [effect_to_json(effect) for effect in effects],
             "trace": [plain(microstep._asdict()) for microstep in trace],
+            **({"errors": [_caught(error) for error in caught]} if caught else {}),
         }
+
+
+def _caught(error: ActionError) -> Json:
+    return {"event": error.event, "callback": error.callback, "problem": error.problem}
 
 
 def effect_to_json(effect: Effect) -> Json:
@@ -209,6 +215,8 @@ def _for_people(state: dict[str, Any]) -> None:  # Any: JSON of a shape this mod
     for microstep in state["trace"]:
         left, entered = " ".join(microstep["exited"]) or "–", " ".join(microstep["entered"]) or "–"
         click.echo(f"            {microstep['event'] or 'always'}: {left} → {entered}")
+    for error in state.get("errors", ()):
+        click.echo(f"            error.execution: {error['callback']}: {error['problem']}")
     for effect in state["effects"]:
         click.echo(f"            {canonical(effect)}")
     click.echo(f"            data {canonical(state['data'])}")

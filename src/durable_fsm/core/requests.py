@@ -10,7 +10,7 @@ from durable_fsm.core.chart import Unexpected
 from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.effects import PARENT, Post, Reply
-from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
+from durable_fsm.core.events import ERROR, UNREACHABLE, Event, Failure, Origin
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import PendingSend
 from durable_fsm.core.values import Json
@@ -76,6 +76,8 @@ class Requests:
 
     def raise_(self, event: str, payload: object) -> None:
         self._refuse_open(event, payload)
+        if isinstance(payload, Failure) and event == ERROR:
+            self._machine.caught.append(self._machine.action_error(payload.source, payload.message))
         self._machine.enqueue(self._machine.typed(Event(event, payload, Origin.INTERNAL)))
 
     def _refuse_open(self, event: str, payload: object) -> None:

@@ -88,6 +88,7 @@ class Turn:
         trace: the microsteps taken so far.
         log: the changes of the machine so far, one a macrostep.
         reply: the last reply of any macrostep.
+        caught: exceptions of callbacks that became `error.execution`, also those that no transition took.
         parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
         time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
@@ -98,6 +99,7 @@ class Turn:
         self.trace: list[Microstep] = []
         self.log: list[Taken] = []
         self.reply: Json = None
+        self.caught: list[ActionError] = []
         self.parked: list[Parked] = []
         self.time = now
         self._loaded = snapshot
@@ -315,6 +317,7 @@ class Turn:
             self.log.append(taken)
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
+        self.caught.extend(result.caught)
 
     def _keep(self, effect: Send | StartActivity) -> None:
         self._kept.add(effect.token)

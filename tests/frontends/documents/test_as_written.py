@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -183,3 +184,43 @@ def test_diagrams_in_files_are_drawn_of_trusted_documents(tmp_path: Path, monkey
     table = '[tool.durable_fsm.diagrams.doc]\ntarget = "doc.scxml"\noutput = "doc.svg"\ntrusted = true\n'
     written(tmp_path, "pyproject.toml", table)
     assert runner.invoke(main, ["diagram"]).exit_code == 0
+
+
+FAILING = """<scxml name="doc"><datamodel><data id="n" expr="0"/></datamodel><state id="a">
+  <onexit><log expr="n.left"/></onexit>
+  <transition event="guard" cond="nothing" target="b"/>
+  <transition event="if"><if cond="nothing"><raise event="x"/></if></transition>
+  <transition event="script"><script>nothing()</script></transition>
+  <transition event="assign"><assign location="other" expr="1"/></transition>
+  <transition event="send"><send event="x" type="http"/></transition>
+  <transition event="leave" target="b"/></state><state id="b"/></scxml>"""
+
+
+@pytest.mark.parametrize(
+    ("event", "callback", "problem"),
+    [
+        ("guard", "nothing", "name 'nothing' is not defined"),
+        ("if", "if", "name 'nothing' is not defined"),
+        ("script", "script", "name 'nothing' is not defined"),
+        ("assign", "assign other", "variable 'other' is not declared"),
+        ("send", "send x", "there is no event processor 'http'"),
+        ("leave", "exit", "has no attribute 'left'"),
+    ],
+)
+def test_code_that_fails_is_reported_where_no_transition_takes_the_error(
+    tmp_path: Path, event: str, callback: str, problem: str
+) -> None:
+    path = written(tmp_path, "doc.scxml", FAILING)
+    machine = played(documents.chart_from(path, trusted=True), event)
+    lines = written(tmp_path, "events", json.dumps({"event": event}) + "\n")
+    arguments = ["simulate", str(path), "--trusted", "--events", str(lines)]
+
+    told = CliRunner().invoke(main, arguments).stdout.splitlines()
+    pretty = CliRunner().invoke(main, [*arguments, "--pretty"]).stdout
+
+    (error,) = machine.caught
+    assert (error.event, error.callback) == (event, callback)
+    assert problem in error.problem
+    assert "errors" not in json.loads(told[0])
+    assert json.loads(told[1])["errors"] == [{"event": event, "callback": callback, "problem": error.problem}]
+    assert f"error.execution: {callback}: {error.problem}" in pretty

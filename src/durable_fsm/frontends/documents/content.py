@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from statemachine.io import model as io
 
+from durable_fsm.core.author_code import named
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.events import Failure
 from durable_fsm.core.scope import Scope
@@ -192,7 +193,7 @@ def _holds(scope: Scope, condition: Value) -> bool:
     try:
         return bool(condition(scope))
     except Exception as error:  # noqa: BLE001 - the author's expression
-        failure = Failure(type(error).__name__, str(error), source="if")
+        failure = Failure(type(error).__name__, f"{named(error)}.", source="if")
         scope.effects.raise_("error.execution", failure)
         return False
 

@@ -17,6 +17,7 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
+from durable_fsm.errors import ActionError
 from durable_fsm.frontends import chart_from
 from durable_fsm.testing.rehearsal.answers import AnswerFunction
 from durable_fsm.testing.rehearsal.machine import RehearsedMachine
@@ -206,6 +207,11 @@ class Rehearsal:
     def trace(self) -> list[Microstep]:
         """Every microstep so far."""
         return self._machine.trace
+
+    @property
+    def caught(self) -> list[ActionError]:
+        """Every exception of a callback that became `error.execution` so far, whether a transition took it or not."""
+        return self._machine.caught
 
     @property
     def effects(self) -> list[Effect]:

@@ -30,7 +30,7 @@ from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, St
 from durable_fsm.core.step import end_of_life
 from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.errors import DurableFSMError, EventRejected, Gone, locate, quoted
+from durable_fsm.errors import ActionError, DurableFSMError, EventRejected, Gone, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.world import World
 
@@ -41,6 +41,7 @@ class RehearsedMachine:
     Attributes:
         stored: The snapshot as JSON; None before the machine exists.
         trace: Every microstep so far.
+        caught: Every exception of a callback that became `error.execution` so far.
         effects: Every effect so far.
         posted: Messages to machines that are not rehearsed.
         due: When each timer falls due, and the number of its arming, by token.
@@ -65,6 +66,7 @@ class RehearsedMachine:
         self._lives = 1
         self.stored: str | None = None
         self.trace: list[Microstep] = []
+        self.caught: list[ActionError] = []
         self.effects: list[Effect] = []
         self.posted: list[Post] = []
         self.due: dict[str, tuple[timedelta, int]] = {}
@@ -182,6 +184,8 @@ class RehearsedMachine:
         turn.saved()
         self.trace.extend(turn.trace)
         turn.trace.clear()
+        self.caught.extend(turn.caught)
+        turn.caught.clear()
         for effect in turn.take_effects():
             self.effects.append(effect)
             self._perform(effect)
