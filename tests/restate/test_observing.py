@@ -15,8 +15,10 @@ from restate.server_context import restate_context_is_replaying
 from durable_fsm import JsonFormatter
 from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
+from durable_fsm.errors import ActionError
 from durable_fsm.restate.observability import redaction, report, tracing
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.tracebacks import RecentFailures
 from tests.building import chart, edge, hosted
 
 ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
@@ -72,6 +74,22 @@ def test_a_record_has_what_happened_as_attributes(kept: Kept) -> None:
         "after": ["paid"],
         "invocation": "inv_1",
     }
+
+
+def test_code_of_a_document_that_fails_is_logged_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "recent", RecentFailures())
+    caught = ActionError(chart=ORDER.name, event="pay", callback="if", problem="NameError: no 'x'.")
+    failed = [Taken(2, "pay", "taken", configuration=("cart",), caught=(caught, caught))]
+    before = report.current.set(report.Invocation(ORDER, "o-17", "inv_1", "pay", "pay"))
+
+    report.saved(CART, failed, CART)
+
+    report.current.reset(before)
+    assert [(line["level"], line["kind"], line.get("error")) for line in kept.lines] == [
+        ("INFO", "taken", None),
+        ("WARNING", "raised", "ActionError"),
+    ]
+    assert kept.lines[1]["message"] == f"{ORDER.name}/o-17: if, in 'pay', failed: NameError: no 'x'."
 
 
 def test_a_replay_is_silent(kept: Kept) -> None:

@@ -372,7 +372,7 @@ class Transaction:
             if isinstance(effect, StartActivity) and (effect.input is not None or effect.items is not None):
                 refuse_too_large(self.chart, self.job(effect))
         # Nothing is written yet, and a report must come before: a replay is silent.
-        is_alarming = machine.status is Status.FAILED or any(one.error is not None for one in taken)
+        is_alarming = machine.status is Status.FAILED or any(one.error or one.caught for one in taken)
         if is_alarming or log.isEnabledFor(logging.INFO) or tracing.is_on():
             report.saved(self.machine, taken, machine)
         return Save(stored, text, taken, pages, answers, self._parent_to_tell())

@@ -24,6 +24,7 @@ from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Taken
+from durable_fsm.errors import ActionError, EventError
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.observability import redaction, tracing
 from durable_fsm.restate.observability.logging import LOGGER, is_replaying, log
@@ -127,6 +128,8 @@ def saved(before: Snapshot | None, taken: Sequence[Taken], after: Snapshot) -> N
     for one in taken:
         for caught in (*one.caught, one.error):
             raised(caught)
+        for caught in one.caught:
+            _failed_without_place(caught)
     was_failed = before is not None and before.status is Status.FAILED
     if after.status is Status.FAILED and after.failure is not None and not was_failed:
         within = f" (in {after.failure.machine})" if after.failure.machine else ""
@@ -201,6 +204,19 @@ def raised(error: BaseException | None, where: str = "", *, final: bool = True) 
     more = f"; {left_out} more like it were left out" if left_out else ""
     facts: dict[str, Any] = {"error": type(failure.error).__name__, "place": place_of(failure.error)}
     _report(level, "raised", f"{failure.words}{more}", trace=failure.exc_info, left_out=left_out, **facts)
+
+
+def _failed_without_place(error: ActionError) -> None:
+    """Log code that has no place in Python, that of a document: a transition may not have taken `error.execution`."""
+    cause, invocation = error.__cause__, current.get()
+    if isinstance(cause, EventError) or AuthorFailure.of(error) is not None or invocation is None or is_replaying():
+        return
+    left_out = recent.admit((invocation.chart.name, error.event, error.callback))
+    if left_out is not None:
+        more = f" {left_out} more like it were left out." if left_out else ""
+        message = f"{error.callback}, in '{error.event}', failed: {error.problem}{more}"
+        name = "ActionError" if cause is None else type(cause).__name__
+        _report(logging.WARNING, "raised", message, error=name, left_out=left_out)
 
 
 # ── activities ────────────────────────────────────────────────────────────────────────────────────────────────────────
