@@ -9,7 +9,7 @@ import pytest
 from durable_fsm import chart_from
 from durable_fsm.errors import DefinitionError, UnknownEvent
 from durable_fsm.frontends import documents
-from tests.frontends.documents.texts import LAMP, played, problems, written
+from tests.frontends.documents.texts import LAMP, played, problems, scxml, written
 
 
 def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
@@ -125,3 +125,16 @@ def test_a_history_state_of_an_unknown_type_is_refused_and_not_read_as_shallow(t
     body = f'<state id="a"><history id="h" type="{kind}"><transition target="b"/></history><state id="b"/></state>'
 
     assert problems(tmp_path, body) == [f"history state 'h' has the type '{kind}'. (doc.scxml:2)"]
+
+
+def test_a_document_inside_a_document_has_the_lines_of_the_whole(tmp_path: Path) -> None:
+    body = """<state id="a"><invoke>
+      <content>
+        <scxml><state id="b">
+          <transition event="go" target="b"/></state></scxml>
+      </content></invoke></state>"""
+
+    (child,) = scxml(tmp_path, body).states["a"].machines
+
+    assert child.chart is not None
+    assert [edge.location and edge.location.line for edge in child.chart.transitions] == [5]

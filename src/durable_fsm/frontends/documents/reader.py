@@ -385,7 +385,7 @@ class DocumentReader:
         content = record.content
         if isinstance(content, io.StateMachineDefinition):
             return self._nested(Document(content), state)
-        if content is None or not content.startswith("<"):
+        if content is None or not content.lstrip().startswith("<"):
             evaluate = self.content.value(content, record)
             return lambda scope: self._from_text(evaluate(scope), state)
         try:

@@ -256,10 +256,15 @@ class ScxmlReader:
             autoforward=element.get("autoforward") == "true",
             namelist=element.get("namelist"),
             params=self._params(element),
-            content=None if content is None else content.get("expr") or _content(content),
+            content=None if content is None else content.get("expr") or self._document(content),
             finalize=None if finalize is None else self._block(finalize),
         )
         return self._noted(element, invoke)
+
+    def _document(self, content: ET.Element) -> str | None:
+        """The document inside, after as many blank lines that its line numbers are those of the whole."""
+        text = _content(content)
+        return "\n" * (self.line_of[content[0]] - 1) + text if text and len(content) else text
 
     # ── executable content ────────────────────────────────────────────────────────────────────────────────────────────
 
