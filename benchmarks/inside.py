@@ -61,10 +61,11 @@ PARTS = {
     "the snapshot, read and written": (
         "durable_fsm/core/codec",
         "durable_fsm/restate/machine/storage",
+        "durable_fsm/restate/stored/snapshot",
         "msgspec",
         "json",
     ),
-    "the history": ("durable_fsm/restate/history",),
+    "the history": ("durable_fsm/restate/history", "durable_fsm/restate/stored/history"),
     "the log": ("logging", "durable_fsm/restate/observability"),
     "the transition": ("durable_fsm/core/", "durable_fsm/frontends/", "benchmarks/speed_app"),
     "around them": ("durable_fsm/restate/", "durable_fsm/serving/"),

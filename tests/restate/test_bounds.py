@@ -15,13 +15,16 @@ from durable_fsm.core import address, codec, durations, fan_out, step
 from durable_fsm.core.values import Json
 from durable_fsm.restate import history
 from durable_fsm.restate.http import requests
-from durable_fsm.restate.http.errors import MAX_MESSAGE, terminal
+from durable_fsm.restate.http.errors import terminal
 from durable_fsm.restate.http.requests import MAX_NAME, MAX_SNAPSHOT, RepairRequest, WaitRequest, name_of_event
 from durable_fsm.restate.machine import waiters, waiting
-from durable_fsm.restate.machine.deliveries import ParkedDelivery, keep_parked
-from durable_fsm.restate.machine.waiters import MOST_BYTES, Waiter, Waiters
+from durable_fsm.restate.machine.deliveries import keep_parked
+from durable_fsm.restate.machine.waiters import MOST_BYTES, Waiters
 from durable_fsm.restate.messages import inbox
+from durable_fsm.restate.observability.texts import MAX_MESSAGE
 from durable_fsm.restate.sources import dead_letters
+from durable_fsm.restate.stored.deliveries import ParkedDelivery
+from durable_fsm.restate.stored.waiters import Waiter
 from tests.building import chart, edge
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"

@@ -14,9 +14,12 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.messages import ChildEnd, Envelope, Message, Parent, Returned
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import WaitOrder
-from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, load_parked
-from durable_fsm.restate.machine.waiters import Waiter, Waiters
-from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder, read
+from durable_fsm.restate.machine.deliveries import load_parked
+from durable_fsm.restate.machine.waiters import Waiters
+from durable_fsm.restate.messages.envelope import BeginOrder, CheckOrder
+from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
+from durable_fsm.restate.stored.letters import read
+from durable_fsm.restate.stored.waiters import Waiter
 from tests.building import chart
 from tests.memory import MemoryContext
 

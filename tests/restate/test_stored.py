@@ -14,8 +14,9 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import changed
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.frontends import chart_from
-from durable_fsm.restate.history import PAGE
-from durable_fsm.restate.machine.storage import StoredMachine, mark_of
+from durable_fsm.restate.machine.storage import StoredMachine
+from durable_fsm.restate.stored.history import PAGE
+from durable_fsm.restate.stored.snapshot import mark_of
 
 
 @durable(version="1")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durable_fsm.restate.history import PAGE
+from durable_fsm.restate.stored.history import PAGE
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
 if TYPE_CHECKING:

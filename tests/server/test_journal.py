@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durable_fsm.restate.history import PAGE
+from durable_fsm.restate.stored.history import PAGE
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host

@@ -12,7 +12,8 @@ import pytest
 
 from durable_fsm.errors import TooManyWaiting
 from durable_fsm.local.failures import NotObserved
-from durable_fsm.restate.machine.waiters import MOST, Waiter, Waiters
+from durable_fsm.restate.machine.waiters import MOST, Waiters
+from durable_fsm.restate.stored.waiters import Waiter
 from durable_fsm.testing import wait_until
 from tests.building import chart
 from tests.server.clients import answered

@@ -15,8 +15,8 @@ from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
 from durable_fsm.admin.waiting_letters import waiting_letters
 from durable_fsm.core.durations import instant_of
 from durable_fsm.core.snapshot import Status
-from durable_fsm.restate.machine.deliveries import ParkedDelivery
 from durable_fsm.restate.names import ENDED_ITS_PROCESS
+from durable_fsm.restate.stored.deliveries import ParkedDelivery
 
 LISTED = 5
 """Parked deliveries of one machine that are told in full."""

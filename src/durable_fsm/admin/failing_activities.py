@@ -11,7 +11,7 @@ from typing import NamedTuple
 from durable_fsm.admin.client import Admin, literal
 from durable_fsm.admin.inventory import MachineRow, failing_steps
 from durable_fsm.admin.problems import Diagnosis
-from durable_fsm.restate.activities.failing import FailingStep
+from durable_fsm.restate.stored.failing import FailingStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from durable_fsm.core.durations import instant_of
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.errors import SnapshotUnreadable
-from durable_fsm.restate.activities.failing import FailingStep
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.machine.deliveries import ParkedDelivery, read_parked
-from durable_fsm.restate.machine.storage import StoredRecord, is_mark, read_handles, read_record, tokens_of
-from durable_fsm.restate.machine.waiters import read_waiters
-from durable_fsm.restate.messages.envelope import read_all
 from durable_fsm.restate.names import Handler, StateKey, answers_name
+from durable_fsm.restate.stored.deliveries import ParkedDelivery, read_parked
+from durable_fsm.restate.stored.failing import FailingStep
+from durable_fsm.restate.stored.letters import read_all
+from durable_fsm.restate.stored.snapshot import StoredRecord, is_mark, read_handles, read_record, tokens_of
+from durable_fsm.restate.stored.waiters import read_waiters
 
 BATCH = 500
 PARKED = "_parked"

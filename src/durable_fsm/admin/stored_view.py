@@ -8,11 +8,11 @@ from durable_fsm.admin.inventory import MachineRow
 from durable_fsm.client.values import Entry, View, as_it_is
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.values import Json
-from durable_fsm.restate.activities.failing import FailingStep, failing_detached, undoing, with_failing
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.history import shown
-from durable_fsm.restate.machine.storage import StoredRecord
+from durable_fsm.restate.stored.failing import FailingStep, failing_detached, undoing, with_failing
+from durable_fsm.restate.stored.history import shown
+from durable_fsm.restate.stored.snapshot import StoredRecord
 
 
 class StoredView(NamedTuple):

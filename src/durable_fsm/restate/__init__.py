@@ -1,4 +1,5 @@
 """The host: charts as Restate virtual objects. The only package that imports `restate`.
 
-`app` begins here. `names` and `fastjson` do without the SDK, and so does this file, for the admin tools that use them.
+`app` begins here. `names`, `fastjson` and `stored/` do without the SDK, and so does this file, for the admin tools that
+use them.
 """

@@ -26,11 +26,11 @@ from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_t
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER, output_of, read
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
-from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.timing import decision_time, delay_of
 from durable_fsm.restate.names import Handler, activities_name, digest_of, flow_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import register
+from durable_fsm.restate.stored.deliveries import Delivery
 
 ActivityCall: TypeAlias = restate.RestateDurableCallFuture[bytes]
 Awaited: TypeAlias = restate.RestateDurableFuture[bytes] | restate.RestateDurableSleepFuture

@@ -19,9 +19,9 @@ from durable_fsm.restate.activities.failures import interruption
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.fastjson import WireRecord
-from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name
 from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
+from durable_fsm.restate.stored.deliveries import Delivery
 
 
 class DetachedOrder(WireRecord, frozen=True):

@@ -11,9 +11,9 @@ from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError, TooLarge
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.errors import MAX_MESSAGE, writable
 from durable_fsm.restate.http.requests import MAX_INPUT
 from durable_fsm.restate.observability.places import place_of
+from durable_fsm.restate.observability.texts import MAX_MESSAGE, writable
 
 CANCELLED = 409
 """Status of Restate's own error in an invocation that is being cancelled."""

@@ -19,7 +19,7 @@ from durable_fsm.core.events import Failure
 from durable_fsm.core.fan_out import at_index, settled
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import ItemFailed, interruption
-from durable_fsm.restate.machine.deliveries import Delivery
+from durable_fsm.restate.stored.deliveries import Delivery
 
 StartItem = Callable[[int, Json], RestateDurableCallFuture[bytes]]
 """Calls the run of one item, given its index and the item."""

@@ -32,12 +32,12 @@ from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.http.errors import ends_attempt
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
-from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.names import Handler, activities_name, handler_name, item_handler_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.registration import register
+from durable_fsm.restate.stored.deliveries import Delivery
 
 LONGEST_STEP = timedelta(days=1)
 

@@ -19,9 +19,7 @@ from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import clean
-
-MAX_MESSAGE = 10_000
-"""Longest error message in characters, and longest text among its facts: authors' exceptions may quote anything."""
+from durable_fsm.restate.observability.texts import said, writable
 
 STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.MalformedInput: 400,
@@ -162,17 +160,3 @@ def status_of(error: errors.DurableFSMError) -> int:
 def message_of(error: errors.DurableFSMError) -> str:
     """The message of an error, as it may be told."""
     return said(str(error))
-
-
-def said(text: str) -> str:
-    """*text* without redacted values, shortened to `MAX_MESSAGE` characters."""
-    text = clean(writable(text))
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} …"
-
-
-def writable(text: str) -> str:
-    """*text* with a question mark for each unpaired surrogate, which UTF-8 cannot encode.
-
-    Without this, Restate would retry an invocation for ever whose error quotes one.
-    """
-    return text.encode("utf-8", "replace").decode()

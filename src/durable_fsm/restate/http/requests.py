@@ -30,10 +30,10 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
-from durable_fsm.restate.http.errors import writable
 from durable_fsm.restate.http.members import ObjectMembers, number_of_members, refuse_repeated
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import redaction
+from durable_fsm.restate.observability.texts import writable
 
 MAX_INPUT = 1024 * 1024
 """Longest request body in bytes; the ingress itself refuses more than 32 MiB."""

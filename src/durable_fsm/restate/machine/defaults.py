@@ -17,7 +17,7 @@ from durable_fsm.core.events import Event, Failure
 from durable_fsm.core.values import Completed, Json, ValueType, changed
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import BYTES
-from durable_fsm.restate.machine.deliveries import Delivery
+from durable_fsm.restate.stored.deliveries import Delivery
 
 D = TypeVar("D", bound=Delivery)
 

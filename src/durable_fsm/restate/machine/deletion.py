@@ -19,7 +19,6 @@ from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import forget
 from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, receipt
-from durable_fsm.restate.machine.deliveries import Delivery
 from durable_fsm.restate.machine.storage import StoredMachine, load_handles
 from durable_fsm.restate.machine.transaction import ALL_OR_RETRY, Transaction
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
@@ -27,6 +26,7 @@ from durable_fsm.restate.messages.children import ChildLinks
 from durable_fsm.restate.names import StateKey, activities_name, answers_name, undo_handler_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.settings import HostedChart
+from durable_fsm.restate.stored.deliveries import Delivery
 
 
 class DeleteHandlers(HostedChart):

@@ -23,13 +23,6 @@ from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
-from durable_fsm.restate.activities.failing import (
-    FailingStep,
-    by_token,
-    failing_detached,
-    undoing,
-    with_failing,
-)
 from durable_fsm.restate.activities.service import log_dropped_failure
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import dumps
@@ -38,9 +31,9 @@ from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairRequest, SendRequest, read
 from durable_fsm.restate.machine.defaults import delivery_with_defaults
 from durable_fsm.restate.machine.deletion import delete
-from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, load_parked, park
+from durable_fsm.restate.machine.deliveries import keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair, paused_by
-from durable_fsm.restate.machine.storage import StoredMachine, load_to_read, mark_of, tokens_of
+from durable_fsm.restate.machine.storage import StoredMachine, load_to_read
 from durable_fsm.restate.machine.timing import decision_time, timed
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.messages.children import family_of
@@ -49,6 +42,9 @@ from durable_fsm.restate.names import Handler, StateKey, answers_name
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
+from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
+from durable_fsm.restate.stored.failing import FailingStep, by_token, failing_detached, undoing, with_failing
+from durable_fsm.restate.stored.snapshot import mark_of, tokens_of
 
 
 class WorkInProgress(NamedTuple):

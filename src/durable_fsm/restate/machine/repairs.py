@@ -12,11 +12,12 @@ from durable_fsm.core import repair
 from durable_fsm.core.effects import Step
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
-from durable_fsm.restate.http.errors import said
 from durable_fsm.restate.http.requests import RepairRequest
-from durable_fsm.restate.machine.deliveries import Delivery
-from durable_fsm.restate.machine.storage import OperatorPause, StoredMachine, tokens_of
+from durable_fsm.restate.machine.storage import StoredMachine
 from durable_fsm.restate.observability.places import place_behind
+from durable_fsm.restate.observability.texts import said
+from durable_fsm.restate.stored.deliveries import Delivery
+from durable_fsm.restate.stored.snapshot import OperatorPause, tokens_of
 
 
 def do_repair(turn: Turn, request: RepairRequest, parked: Mapping[str, Delivery]) -> str:

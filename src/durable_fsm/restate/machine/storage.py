@@ -1,36 +1,30 @@
-"""The state under a machine's key: the snapshot, and the members that the host keeps beside it.
-
-snapshot   the machine as one readable JSON text, with the latest entries of its history
-handles    ids of invocations that can be cancelled, by token
-waiters    those who wait for the machine; see `waiters`
-parked     deliveries that could not be taken, by token; see `deliveries`
-letters    messages that this deployment cannot take, in order; see `messages.inbox`
-"""
+"""The state under a machine's key, as the host loads and encodes it; `stored` has the records that it consists of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import members_of, snapshot_from_text
+from durable_fsm.core.codec import members_of
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.messages import Parent
-from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.turn import not_started
 from durable_fsm.core.upgrade import Upgrade, upgrade
-from durable_fsm.core.values import Json, changed
+from durable_fsm.core.values import changed
 from durable_fsm.restate.clock import instant
-from durable_fsm.restate.fastjson import dumps, loads
-from durable_fsm.restate.history import HistoryTail
+from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability import redaction
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.stored.history import HistoryTail
+from durable_fsm.restate.stored.snapshot import OperatorPause, StoredRecord, read_handles, read_record
 
 T = TypeVar("T")
 
@@ -79,72 +73,7 @@ async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMa
     return stored, stored.machine
 
 
-def mark_of(chart: Chart) -> bytes:
-    """The text that stays under the key of a machine that has ended, if the key must not be used again."""
-    return dumps({"chart": chart.name, "gone": True})
-
-
-def is_mark(text: bytes) -> bool:
-    """Whether it is what `mark_of` writes."""
-    try:
-        record = loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and record.get("gone") is True  # pyright: ignore[reportUnknownMemberType]
-
-
-Due: TypeAlias = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
-"""Milliseconds since 1970; earlier builds took timers that are due after the last date."""
-
-
-class OperatorPause(msgspec.Struct, frozen=True):
-    """An operator has paused the machine, at a time in milliseconds since 1970."""
-
-    since: Due
-    reason: str
-
-    @property
-    def view(self) -> dict[str, Json]:
-        return {"since": instant(self.since), "reason": self.reason}
-
-
-class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
-    """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
-
-    log: HistoryTail | None = None
-    due: Mapping[str, Due] = {}
-    waited_for: bool = False
-    run_by: Parent | None = None
-    paused: OperatorPause | None = None
-
-
-_decode = msgspec.json.Decoder(StoredRecord).decode
-read_handles = msgspec.json.Decoder(dict[str, str]).decode
 _record_of: Callable[..., StoredRecord] = StoredRecord  # the members of a snapshot come first, in their order
-
-
-def read_record(chart: str, text: bytes) -> StoredRecord:
-    """Read what is stored of a machine, in any version.
-
-    Raises:
-        Gone: the machine has ended, and its key must not be used again.
-        SnapshotUnreadable: the text is something else.
-    """
-    try:
-        record = _decode(text)
-    except (ValueError, RecursionError):
-        if b'"gone"' in text and is_mark(text):
-            raise errors.Gone(chart=chart) from None
-    else:
-        if record.chart == chart and record.failure is None and record.status is not Status.FAILED:
-            return record
-    return snapshot_from_text(chart, text, StoredRecord)  # it checks more, and says what is wrong
-
-
-def tokens_of(machine: Snapshot) -> set[str]:
-    """The tokens of deliveries that may still arrive for this machine."""
-    kinds = (machine.timers, machine.activities, machine.stopping, machine.machines)
-    return {one.token for ones in kinds for one in ones}
 
 
 class StoredMachine(msgspec.Struct, frozen=True):

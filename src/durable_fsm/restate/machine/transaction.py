@@ -69,12 +69,12 @@ from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation, not_called
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.history import FullPage, spill
+from durable_fsm.restate.history import spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
-from durable_fsm.restate.machine.deliveries import Delivery, ParkedDelivery, keep_parked, park
-from durable_fsm.restate.machine.storage import StoredMachine, load_handles, tokens_of
+from durable_fsm.restate.machine.deliveries import keep_parked, park
+from durable_fsm.restate.machine.storage import StoredMachine, load_handles
 from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
@@ -82,6 +82,9 @@ from durable_fsm.restate.names import Handler, StateKey, activities_name, digest
 from durable_fsm.restate.observability import report, tracing
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
+from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
+from durable_fsm.restate.stored.history import FullPage
+from durable_fsm.restate.stored.snapshot import tokens_of
 
 Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]

@@ -14,22 +14,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, cast
 
-import msgspec
 from restate import ObjectContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, failure_to_json
-from durable_fsm.core.condition import is_condition, meets
+from durable_fsm.core.condition import meets
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json, changed
-from durable_fsm.restate.fastjson import WireRecord, dumps, loads
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import terminal
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.storage import load_state
 from durable_fsm.restate.names import StateKey
+from durable_fsm.restate.stored.waiters import ENDED, Waiter, read_waiters
 
 MOST = 1_000
 """Waiters of one machine."""
@@ -37,50 +37,24 @@ MOST = 1_000
 MOST_BYTES = 4 * 1024 * 1024
 """Length of the replies that are kept for them, together."""
 
-ENDED: dict[str, Json] = {"ended": True}
-"""The condition of a workflow: the machine has ended, in whatever way. No other caller can ask for it."""
 
-
-class Waiter(WireRecord, frozen=True):
-    """One who waits.
-
-    `event`, `outcome` and `reply` are of the event that came with the request. `token` is set while that is deferred.
-    `signal` is the name under which it gets its answer, and empty for an awakeable.
-    """
-
-    until: dict[str, Json]
-    event: str = "wait_for"
-    outcome: str = "met"
-    reply: Json = None
-    token: str = ""
-    signal: str = ""
-
-    def __post_init__(self) -> None:
-        if self.until != ENDED and not is_condition(self.until):
-            raise ValueError(f"{canonical(self.until)} is not a condition")
-
-    def judge(self, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
-        """The waiter after what was taken, and its answer; None while it has to wait."""
-        waiter = self
-        for taken in log:
-            if self.token and taken.token == self.token:
-                if taken.error is not None:
-                    return self, refusal(taken.error, key)
-                waiter = changed(self, outcome=taken.outcome, reply=taken.reply, token="")
-        if self.until == ENDED:
-            return self, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
-        if meets(chart, machine, waiter.until, waiter.token):
-            met = receipt(chart, key, machine, event=waiter.event, outcome=waiter.outcome, reply=waiter.reply)
-            return waiter, {"receipt": loads(met)}
-        if machine.status is not Status.RUNNING:
-            words = "at its end" if machine.status is Status.DONE else "failed"
-            return waiter, refusal(waiter.in_vain(chart, words, active_in(chart, machine)), key)
-        return waiter, None
-
-    def in_vain(self, chart: Chart, status: str, configuration: tuple[str, ...] = ()) -> errors.WaitInVain:
-        return errors.WaitInVain(
-            chart=chart.name, condition=canonical(self.until), status=status, configuration=configuration
-        )
+def judge(waiter: Waiter, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
+    """The waiter after what was taken, and its answer; None while it has to wait."""
+    later = waiter
+    for taken in log:
+        if waiter.token and taken.token == waiter.token:
+            if taken.error is not None:
+                return waiter, refusal(taken.error, key)
+            later = changed(waiter, outcome=taken.outcome, reply=taken.reply, token="")
+    if waiter.until == ENDED:
+        return waiter, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
+    if meets(chart, machine, later.until, later.token):
+        met = receipt(chart, key, machine, event=later.event, outcome=later.outcome, reply=later.reply)
+        return later, {"receipt": loads(met)}
+    if machine.status is not Status.RUNNING:
+        words = "at its end" if machine.status is Status.DONE else "failed"
+        return later, refusal(later.in_vain(chart, words, active_in(chart, machine)), key)
+    return later, None
 
 
 def _end_of(machine: Snapshot) -> dict[str, Json]:
@@ -137,7 +111,7 @@ class Waiters:
         answers: dict[str, WaiterAnswer] = {}
         log = list(log)
         for id, waiter in sorted(self.known.items()):
-            later, answer = waiter.judge(chart, key, machine, log)
+            later, answer = judge(waiter, chart, key, machine, log)
             if answer is not None:
                 answers[id] = WaiterAnswer(waiter.signal, answer)
                 self.remove(id)
@@ -160,9 +134,6 @@ class Waiters:
         elif self.changed:
             ctx.clear(StateKey.WAITERS)
         self.changed = False
-
-
-read_waiters = msgspec.json.Decoder(dict[str, Waiter]).decode
 
 
 def _length(reply: Json) -> int:

@@ -20,11 +20,12 @@ from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt, signal_in
 from durable_fsm.restate.machine.storage import load_to_read
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
-from durable_fsm.restate.machine.waiters import ENDED, Waiter
+from durable_fsm.restate.machine.waiters import judge
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
+from durable_fsm.restate.stored.waiters import ENDED, Waiter
 
 MOST_AT_ONCE = 800
 """How many waits may begin at once in one process. Restate suspends each after a moment; until then it takes one of the
@@ -151,7 +152,7 @@ class WaitHandlers(HostedChart):
         """Answer a waiter; if it has to wait, register it and answer with the signal that it is to wait for."""
         turn = transaction.turn
         answer: Json
-        waiter, answer = waiter.judge(transaction.chart, transaction.key, turn.machine, turn.log)
+        waiter, answer = judge(waiter, transaction.chart, transaction.key, turn.machine, turn.log)
         if answer is None:
             waiter = changed(waiter, signal=transaction.ctx.request().id if order.waiter else "")
             waiter = transaction.waiters.add(transaction.chart, order.waiter or order.awakeable, waiter)

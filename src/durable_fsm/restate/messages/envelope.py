@@ -5,7 +5,6 @@ All of it arrives at one private handler, `_mail`, so that the receiver takes it
 
 from __future__ import annotations
 
-import msgspec
 import restate
 from restate import ObjectContext
 
@@ -61,21 +60,6 @@ class MailAgain(WireRecord, frozen=True):
 
 NOW = b'{"tries":0}'
 """`Again`, for the first time."""
-
-
-_decode = msgspec.json.Decoder(Envelope).decode
-_texts = msgspec.json.Decoder(list[str]).decode
-
-
-def read(text: str | bytes) -> Envelope:
-    """Read an envelope that a machine has sent."""
-    envelope: Envelope = _decode(text)
-    return envelope
-
-
-def read_all(text: bytes) -> list[Envelope]:
-    """Read the envelopes that a machine has kept."""
-    return [read(kept) for kept in _texts(text)]
 
 
 def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope: Envelope) -> None:

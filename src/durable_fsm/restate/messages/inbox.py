@@ -28,15 +28,17 @@ from durable_fsm.restate.http.errors import Located, message_of, status_of
 from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.cancelling import cancel_exclusive
 from durable_fsm.restate.machine.deletion import compensate, delete
-from durable_fsm.restate.machine.deliveries import Delivery, keep_parked, park
+from durable_fsm.restate.machine.deliveries import keep_parked, park
 from durable_fsm.restate.machine.storage import StoredMachine, load_state
 from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
-from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post, read, read_all
+from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
+from durable_fsm.restate.stored.deliveries import Delivery
+from durable_fsm.restate.stored.letters import read, read_all
 
 UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable, errors.Paused)
 """Errors that another deployment or an operator mends: the message waits for that."""

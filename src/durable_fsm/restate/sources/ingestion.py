@@ -24,11 +24,12 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps
-from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal, writable
+from durable_fsm.restate.http.errors import InternalError, Located, message_of, terminal
 from durable_fsm.restate.http.requests import read
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.redaction import cleaned, seen
+from durable_fsm.restate.observability.texts import writable
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.dead_letters import LONGEST_PAYLOAD, LONGEST_REASON, DeadLetter, keep
 
