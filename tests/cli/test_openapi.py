@@ -58,7 +58,7 @@ def test_an_event_has_its_payload_and_every_answer() -> None:
     assert unlock["requestBody"]["required"]
     schema = unlock["requestBody"]["content"]["application/json"]["schema"]
     assert (schema["title"], schema["description"], schema["required"]) == ("Unlock", "Who opens it.", ["owner"])
-    assert set(unlock["responses"]) == {"200", "400", "403", "404", "409", "410", "413", "422", "429", "500"}
+    assert set(unlock["responses"]) == {"200", "400", "403", "404", "409", "410", "413", "422", "429", "500", "503"}
     assert "/Kiosk/{key}/nightfall" not in document["paths"]
 
 

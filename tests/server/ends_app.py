@@ -288,7 +288,7 @@ class Doomed(StateChart[Parcel]):
 # ── a model that makes its own machine ────────────────────────────────────────────────────────────────────────────────
 
 
-class Kettle:
+class Boiler:
     """Written for transitions alone: it holds its machine, and logs."""
 
     def __init__(self) -> None:
@@ -358,7 +358,7 @@ class Sale(StateChart[Trip]):
 
 
 ends_app = app(
-    Kettle,
+    Boiler,
     Sale,
     Freed,
     Long,

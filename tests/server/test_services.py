@@ -29,11 +29,11 @@ def test_activities_and_undos_get_the_services_of_the_application_also_after_a_k
 
 def test_a_model_that_makes_its_machine_is_hosted_and_survives_a_kill(ends: Host) -> None:
     key = ends.key("kettle")
-    ends.receipt("Kettle", key, "heat", {"by": 30})
+    ends.receipt("Boiler", key, "heat", {"by": 30})
     ends.served.kill()
     ends.served.restart()
 
-    hot = ends.receipt("Kettle", key, "heat", [50])
+    hot = ends.receipt("Boiler", key, "heat", [50])
 
     assert hot["configuration"] == ["hot"]
-    assert ends.snapshot("Kettle", key)["data"] == {"_degrees": 100}
+    assert ends.snapshot("Boiler", key)["data"] == {"_degrees": 100}
