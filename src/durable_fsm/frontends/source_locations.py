@@ -19,8 +19,9 @@ from durable_fsm.core.values import Location
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
-OURS = ("<", sysconfig.get_path("stdlib") + os.sep, str(Path(__file__).parents[1]) + os.sep)
-"""How the files of Python itself and of durable_fsm begin. Installed packages may lie below Python's."""
+DURABLE_FSM = str(Path(__file__).parents[1]) + os.sep
+PYTHON = ("<", sysconfig.get_path("stdlib") + os.sep)
+"""How the files of durable_fsm begin, and those of Python itself. Installed packages may lie below Python's."""
 
 PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
@@ -67,9 +68,10 @@ def raised_at(error: BaseException) -> Location | None:
     """
     if isinstance(error, SyntaxError) and error.filename is not None and error.lineno is not None:
         return Location(error.filename, error.lineno)
-    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    steps = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = [place for place in steps if not place[0].startswith(DURABLE_FSM)]
     installed = [place for place in places if any(folder in place[0] for folder in PACKAGES)]
-    own = [place for place in places if place not in installed and not place[0].startswith(OURS)]
+    own = [place for place in places if place not in installed and not place[0].startswith(PYTHON)]
     found = own or installed
     return Location(*found[-1]) if found else None
 
