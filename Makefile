@@ -60,9 +60,8 @@ test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every 
 	 $(TESTED)/bin/python $(if $(PART),,-m coverage run) -m pytest -n 2 --dist worksteal \
 	 $(if $(PART),,--durations=15) $(if $(MATCH),-k '$(MATCH)') $(ONLY) 2>&1 | tee -i $(BUILD)/pytest.log
 ifeq ($(PART),)
-	@$(step) "coverage; it must be complete for the core only"
+	@$(step) "coverage of the core, which must be complete"
 	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='src/durable_fsm/core/*' --fail-under=100
 	@echo "$$(($$(date +%s) - $$(cat $(BUILD)/started)))" > $(TOOK)
 endif

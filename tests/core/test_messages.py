@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core.address import address, chart_name, child_key, is_address, is_child_key, parted, written
+from durable_fsm.core.address import (
+    LONGEST_KEY,
+    address,
+    chart_name,
+    child_key,
+    is_address,
+    is_child_key,
+    parted,
+    written,
+)
 from durable_fsm.core.chart import Policies
 from durable_fsm.core.codec import milliseconds
 from durable_fsm.core.effects import Outcome, Post
@@ -71,6 +80,14 @@ def test_what_is_no_address_is_refused(to: Any) -> None:
 def test_a_key_that_cannot_be_sent_is_refused() -> None:
     with pytest.raises(ValueError, match="surrogates not allowed"):
         written(("Parcel", "\ud800"))
+
+
+def test_a_key_that_is_too_long_for_restate_is_refused_with_its_size() -> None:
+    longest = "k" * LONGEST_KEY
+
+    assert written(("Parcel", longest)) == f"Parcel/{longest}"
+    with pytest.raises(ValueError, match=r"the key 'kkkkkkkkkkkkkkkkkkkk…' has 2,049 bytes; a key has 2,048 at most"):
+        written(("Parcel", f"{longest}k"))
 
 
 def test_addresses_are_told_from_other_receivers() -> None:

@@ -178,7 +178,6 @@ def sorted_by_kind(chart: Chart) -> Chart:
     return replace(chart, states=found)
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("run", [run_by_the_library, run_by_us])
 def test_scxml_of_random_charts_runs_as_the_charts_do(tmp_path: Path, run: Run) -> None:
     for taken in random_walks(CHARTS, prepare=sorted_by_kind if run is run_by_the_library else lambda chart: chart):
@@ -251,7 +250,6 @@ def test_xstate_runs_the_study_and_the_examples_as_we_do(xstate: Package, known:
         assert seen == [set(active) for active in walk.configurations], (walk.chart.name, walk.happenings)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_xstate_runs_random_charts_as_we_do(xstate: Package) -> None:
     taken = [walk for found in random_walks(CHARTS, prepare=without_what_xstate_leaves_out) for walk in found]
 

@@ -98,7 +98,6 @@ def test_the_random_charts_have_every_kind_of_construct_in_them() -> None:
     assert sum(not edge.events for edge in edges) >= 5
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_hardly_an_edge_of_random_charts_has_a_fault() -> None:
     edges, seen = 0, dict[int, list[Fault]]()
     for seed in range(CHARTS):
