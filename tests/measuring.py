@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,24 @@ MEASURED = {"core", "frontends", "restate", "testing"}
 
 @dataclass
 class Measuring:
-    """Whether coverage is on in this process."""
+    """The coverage of this process, if it is measured, and whether that is on now."""
 
+    coverage: Coverage | None = field(default_factory=Coverage.current)
     is_on: bool = True
 
 
 MEASURING = Measuring()
+ENDING: list[object] = []
+"""Whether this worker knows how to end: `pytest_configure` is called before each test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure only processes that run tests. Those that they start die by SIGKILL, and could not report."""
+    """Measure only processes that run tests. Those that they start die by SIGKILL, and could not report.
+
+    A worker ends without taking itself apart, which takes it most of a minute.
+    """
+    if hasattr(config, "workerinput") and not ENDING:
+        ENDING.append(atexit.register(os._exit, 0))  # what is registered later runs before
     if not config.getoption("numprocesses", None):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
@@ -41,7 +50,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def measure(*, on: bool) -> None:
     """Turn coverage on or off in this process, if it runs at all."""
-    measured = Coverage.current()
+    measured = MEASURING.coverage  # Coverage.current() does not know one that is off
     if measured is not None and on is not MEASURING.is_on:
         (measured.start if on else measured.stop)()
         MEASURING.is_on = on
@@ -49,5 +58,5 @@ def measure(*, on: bool) -> None:
 
 def pytest_sessionfinish() -> None:
     """Save the measurements: a worker gets little time to end by itself."""
-    if (measured := Coverage.current()) is not None:
-        measured.save()
+    if MEASURING.coverage is not None:
+        MEASURING.coverage.save()

@@ -220,6 +220,18 @@ def _sheltered(folder: str, module: types.ModuleType) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _made_by(new: Callable[..., Any]) -> Iterator[None]:
+    """Let *new* make every machine of the library."""
+    library: Any = StateChart
+    library.__new__ = new
+    try:
+        yield
+    finally:
+        # To delete it would not do: Python then still calls object's with the arguments, which it does not take.
+        library.__new__ = lambda cls, *_, **__: object.__new__(cls)
+
+
+@contextlib.contextmanager
 def _watching(page: Page) -> Iterator[None]:
     known: dict[int, Watched] = {}
     depth: dict[int, int] = {}
@@ -276,7 +288,7 @@ def _watching(page: Page) -> Iterator[None]:
                 watched.seen = watched.look()
 
     with (
-        mock.patch.object(StateChart, "__new__", new, create=True),
+        _made_by(new),
         mock.patch.object(StateChart, "__init__", init),
         mock.patch.object(StateChart, "_put_nonblocking", note),
         mock.patch.object(StateChart, "_processing_loop", process),
