@@ -35,7 +35,9 @@ UNLIMITED = httpx.Limits(max_connections=None)
 UNSHARED = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 """A server that was killed must not be met through a connection from before."""
 
-PATIENCE = timedelta(seconds=60)
+# Longer than the minute after which Restate suspends an invocation that hears nothing: a wake-up that got lost is
+# repeated then.
+PATIENCE = timedelta(seconds=120)
 QUIET = timedelta(milliseconds=60)
 FIRST_PARK = timedelta(milliseconds=300)
 LOOKED_AFTER = {"DURABLE_FSM_CHECK_FIRST_SECONDS": "1"}

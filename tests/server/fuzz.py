@@ -14,7 +14,7 @@ from durable_fsm.core.address import LONGEST_KEY, child_key
 from durable_fsm.core.codec import MAX_DEPTH
 from durable_fsm.restate.http.requests import MAX_INPUT
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 NO_JSON = (
     b"{", b"[", b'"', b"nul", b"{'a': 1}", b"[1,]", b'{"a":1,}', b"\x00", b"NaN", b"Infinity", b"[-Infinity]", b"1e999",

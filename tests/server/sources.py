@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORGET_THE_DEAD = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"}
 """A server that is killed still owns its partitions until Kafka gives it up, which takes 45 seconds by default."""
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 HERE = Path(__file__).parent
 APP = HERE / "sources_app.py"
 TARGETS = (f"{APP}:Ledger", f"{APP}:Parcel", f"{APP}:lamp")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 EVENTS_PER_KILL = 10
 COUNTERS = 4
 VICTIMS = ("service", "server", "both")
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 
 
 @dataclass

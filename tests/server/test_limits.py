@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 MACHINES = 20
 LIMIT = 3
 MOMENT = timedelta(milliseconds=30)
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 
 
 def begin(host: Host, chart: str, keys: list[str], effect: str, event: str = "begin") -> None:

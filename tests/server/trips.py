@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=120)
 STEPS = ("flight", "car", "payment")
 REFUSED = 402
 
