@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from durable_fsm.core.author_code import ANYTHING, named, words_of
-from durable_fsm.core.values import Location, Misfit
+from durable_fsm.core.values import Misfit
 from durable_fsm.frontends.arguments import FoundProblem, written
+from durable_fsm.frontends.source_locations import lines_behind
 from durable_fsm.frontends.values import data_of, native
-
-HERE = str(Path(__file__).parents[1])
-"""The directory of this package."""
 
 
 class CannotMake(Exception):
@@ -41,12 +37,12 @@ def made(cls: type, remedy: str = "Give every argument a default.") -> Any:  # A
 
 def why(thing: Any, error: BaseException, remedy: str = "Give every argument a default.") -> FoundProblem:
     """Why calling a class or a function failed. Arguments are to blame only if the call itself was refused."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is our own call
-    own = [frame for frame in frames if not _is_of_a_library(frame.filename)]
     name = getattr(thing, "__name__", repr(thing))
-    if not frames and isinstance(error, TypeError):
+    only_call = error.__traceback__ is not None and error.__traceback__.tb_next is None
+    if only_call and isinstance(error, TypeError):
         return f"{name}() fails: {words_of(error)}.", remedy, written(thing)
-    place = Location(own[-1].filename, own[-1].lineno or 0) if own else written(thing)
+    own, _ = lines_behind(error)
+    place = own[-1] if own else written(thing)
     return (
         f"{name}() fails: {named(error)}.",
         "Mend that line: it runs for every machine.",
@@ -77,7 +73,3 @@ def why_not_data(cls: type, services: Collection[str], remedy: str) -> list[Foun
     except TypeError:  # its instances have no attributes of their own
         return []
     return [(what, remedy, written(cls)) for what, remedy in unstorable(attributes, remedy)]
-
-
-def _is_of_a_library(file: str) -> bool:
-    return "site-packages" in Path(file).parts or file.startswith(HERE)

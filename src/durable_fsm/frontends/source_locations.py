@@ -68,12 +68,16 @@ def raised_at(error: BaseException) -> Location | None:
     """
     if isinstance(error, SyntaxError) and error.filename is not None and error.lineno is not None:
         return Location(error.filename, error.lineno)
-    steps = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    places = [place for place in steps if not place[0].startswith(DURABLE_FSM)]
-    installed = [place for place in places if any(folder in place[0] for folder in PACKAGES)]
-    own = [place for place in places if place not in installed and not place[0].startswith(PYTHON)]
-    found = own or installed
-    return Location(*found[-1]) if found else None
+    own, installed = lines_behind(error)
+    return next(reversed(own or installed), None)
+
+
+def lines_behind(error: BaseException) -> tuple[list[Location], list[Location]]:
+    """The lines that an error went through: those of the author's own files, and those of installed packages."""
+    steps = [Location(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = [place for place in steps if not place.file.startswith(DURABLE_FSM)]
+    installed = [place for place in places if any(folder in place.file for folder in PACKAGES)]
+    return [place for place in places if place not in installed and not place.file.startswith(PYTHON)], installed
 
 
 # ── classes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
