@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, partial
 from typing import Any, cast
 
-from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticInvalidForJsonSchema, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from durable_fsm.core.author_code import ANYTHING, named, words_of
@@ -135,6 +135,16 @@ class Typed:
             return self._adapter.json_schema()
         except PydanticInvalidForJsonSchema:  # not every type that validates JSON has a JSON schema
             return None
+
+
+def typed(declared: Any, what: str, problem: Callable[[str, str], None]) -> Typed | None:
+    """The `ValueType` of a declared type; None after a problem that says *what* cannot be stored."""
+    try:
+        return Typed(declared)
+    except PydanticUserError as error:
+        reason = f"{what} cannot be stored as JSON: {error.message.splitlines()[0]}"
+        problem(reason, "Use a pydantic model, a dataclass or plain types.")
+        return None
 
 
 class Plain:

@@ -52,7 +52,7 @@ from durable_fsm.frontends.transitions.models import ModelNames, model_type
 from durable_fsm.frontends.transitions.owners import machine_of, owns_a_machine
 from durable_fsm.frontends.transitions.tree import LibraryEdge, Tree
 from durable_fsm.frontends.transitions.work import ConfiguredWork
-from durable_fsm.frontends.values import Plain, Typed
+from durable_fsm.frontends.values import Plain, Typed, typed
 
 Listed = list[Any]  # Any: strings and callables, as the library takes them
 CONVENTIONS = ("on_enter", "on_exit", "on_final", "on_timeout")
@@ -476,12 +476,7 @@ class MachineReader:
 
     def _payload(self, event: str) -> ValueType | None:
         declared = self.config.events.get(event)
-        try:
-            return Typed(declared) if declared is not None else None
-        except PydanticUserError as error:
-            what = f"the payload of '{event}' cannot be stored as JSON: {error.message.splitlines()[0]}"
-            self.problem(what, "Use a pydantic model, a dataclass or plain types.")
-            return None
+        return None if declared is None else typed(declared, f"the payload of '{event}'", self.problem)
 
 
 def _error_state(id: str) -> Callback:

@@ -11,8 +11,6 @@ from datetime import timedelta
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from pydantic import PydanticUserError
-
 from durable_fsm.core.chart import ROOT, Callback, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import ERROR, PLATFORM_NAMES
 from durable_fsm.core.lint import findings
@@ -23,12 +21,12 @@ from durable_fsm.frontends.assembly import Parts, Problems, assemble
 from durable_fsm.frontends.checks.inputs import refuse_unknown
 from durable_fsm.frontends.machines import ReadChart, reading
 from durable_fsm.frontends.names import stance_problems
-from durable_fsm.frontends.values import Typed
+from durable_fsm.frontends.values import Typed, typed
 from durable_fsm.frontends.xstate.actors import Actors
 from durable_fsm.frontends.xstate.config import XStateConfig
 from durable_fsm.frontends.xstate.functions import NamedFunctions
 from durable_fsm.frontends.xstate.nodes import Members, StateNode, StateTree, listed
-from durable_fsm.frontends.xstate.vocabulary import STATE, Vocabulary
+from durable_fsm.frontends.xstate.vocabulary import FAMILIES, STATE, Vocabulary
 
 ENDED = "ended"
 """Final state of a machine whose root is put into another one, see `ConfigReader._wrap_root`."""
@@ -290,7 +288,7 @@ class ConfigReader:
         private = {*timers, *self.config.private}
         found: dict[str, EventType] = {}
         for name in dict.fromkeys(name for edge in self.transitions for name in edge.events):
-            if "*" not in name and name not in ("done", "error", "done.invoke", "error.invoke", "done.state"):
+            if "*" not in name and name not in FAMILIES.values():
                 public = name not in private and not name.startswith(PLATFORM_NAMES)
                 found[name] = EventType(name, self._payload(name), public=public)
         self._unknown(self.config.events.keys() - found.keys(), "event '{}' has a payload type, and no transition.")
@@ -303,22 +301,14 @@ class ConfigReader:
 
     def _payload(self, event: str) -> ValueType | None:
         declared = self.config.events.get(event)
-        return None if declared is None else self._typed(declared, f"the payload of '{event}'")
-
-    def _typed(self, declared: Any, what: str) -> Typed | None:
-        try:
-            return Typed(declared)
-        except PydanticUserError as error:
-            said = f"{what} cannot be stored as JSON: {error.message.splitlines()[0]}"
-            self.problem(said, "Use a pydantic model, a dataclass or plain types.")
-            return None
+        return None if declared is None else typed(declared, f"the payload of '{event}'", self.problem)
 
     def _data(self) -> ValueType | None:
         context: Any = self.members.get("context") or {}
         if not isinstance(context, Mapping):
             self.problem("context is not a JSON object.", "Give the members of the data, or leave it out.")
             return None
-        inner = self._typed(dict[str, Any] if self.config.data is None else self.config.data, "the data")
+        inner = typed(dict[str, Any] if self.config.data is None else self.config.data, "the data", self.problem)
         return WithContext(inner, cast("Mapping[str, Json]", context)) if inner is not None and context else inner
 
     def _check_stances(self, states: Mapping[str, State]) -> None:
