@@ -19,6 +19,10 @@ ANY: Any = object()
 """The annotation of what is not checked: names that exist for type checkers only, and type variables."""
 
 
+MADE_BY = "made_by"
+"""Attribute of a class that authors do not call themselves: the call that makes an instance, as they write it."""
+
+
 class _Misfit(Exception):
     """Where a value does not fit its annotation, and the part that does not."""
 
@@ -147,11 +151,11 @@ def _names(hint: Any) -> list[str]:
         return ["a function"]
     if kind is type or hint is type:
         return ["a class"]
+    if made_by := getattr(hint, MADE_BY, ""):
+        return [made_by]
     name = str(getattr(kind or hint, "__name__", hint))
-    name = {"str": "text", "bool": "True or False", "Iterable": "list", "Mapping": "dict", "Calendar": "cron(…)"}.get(
-        name, name
-    )
-    if name in ("text", "True or False", "cron(…)"):
+    name = {"str": "text", "bool": "True or False", "Iterable": "list", "Mapping": "dict"}.get(name, name)
+    if name in ("text", "True or False"):
         return [name]
     return [f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"]
 
@@ -164,8 +168,7 @@ def _instead(value: object, hint: Any) -> str:
     for choice in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
         if choice is timedelta and isinstance(value, int | float) and not isinstance(value, bool):
             return f" Write timedelta(seconds={value!r})."
-        if is_dataclass(choice) and isinstance(value, int | str) and not isinstance(value, bool):
-            name = cast("type", choice).__name__
-            if name != "Calendar":  # authors make that with cron
-                return f" Write {name}({fields(choice)[0].name}={value!r})."
+        is_first = isinstance(value, int | str) and not isinstance(value, bool)
+        if is_dataclass(choice) and is_first and not hasattr(choice, MADE_BY):
+            return f" Write {cast('type', choice).__name__}({fields(choice)[0].name}={value!r})."
     return ""

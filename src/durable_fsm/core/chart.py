@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from durable_fsm.core.calls import checked_type
 from durable_fsm.core.durations import Backoff
@@ -208,6 +208,8 @@ class Missed(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Instants of a calendar, such as every working day at nine. `next` gives the first one after an aware datetime."""
+
+    made_by: ClassVar = "cron(…)"
 
     schedule: str
     zone: str
