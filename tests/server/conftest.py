@@ -35,14 +35,23 @@ UNLIMITED = httpx.Limits(max_connections=None)
 UNSHARED = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 """A server that was killed must not be met through a connection from before."""
 
-# Longer than the minute after which Restate suspends an invocation that hears nothing: a wake-up that got lost is
-# repeated then.
 PATIENCE = timedelta(seconds=120)
 QUIET = timedelta(milliseconds=60)
 FIRST_PARK = timedelta(milliseconds=300)
 LOOKED_AFTER = {"DURABLE_FSM_CHECK_FIRST_SECONDS": "1"}
 
 _numbers = itertools.count(1)
+
+
+@dataclass
+class Current:
+    """The test that runs now."""
+
+    began: int = 0
+    """In milliseconds since 1970."""
+
+
+TEST = Current()
 
 
 @dataclass
@@ -196,15 +205,16 @@ class Host:
         wait_until(lambda: self.stored(chart, key).get("snapshot") == text, what="the state to be written")
 
     def settled(self, timeout: timedelta = PATIENCE) -> None:
-        """Return once nothing of ours is on its way, except what is scheduled for later.
+        """Return once nothing that this test began is on its way, except what is scheduled for later.
 
         A send that has left its invocation and is not one yet itself cannot be seen: so it has to be quiet for a while,
-        which is the longer the slower the server answers.
+        which is the longer the slower the server answers. What another test has left here is not waited for.
         """
         ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
         asked = (
-            f"SELECT id, target, status, last_failure FROM sys_invocation WHERE target_service_name IN ({ours})"
-            " AND status NOT IN ('completed', 'scheduled')"
+            "SELECT id, target, target_service_key, created_at, status, last_failure FROM sys_invocation"
+            f" WHERE target_service_name IN ({ours}) AND status NOT IN ('completed', 'scheduled')"
+            f" AND created_at >= to_timestamp_millis({TEST.began})"
         )
         rows: list[dict[str, Any]] = []
         since: float | None = None
@@ -251,6 +261,11 @@ def _content(handler: str, body: object) -> str | None:
 
 def _type_of(content: str | None) -> Mapping[str, str]:
     return {} if content is None else {"content-type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def _began() -> None:
+    TEST.began = int(time.time() * 1000)
 
 
 @pytest.fixture(scope="session")

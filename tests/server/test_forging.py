@@ -70,6 +70,8 @@ def test_the_ids_of_awakeables_can_be_computed(bench_awake: Host) -> None:
     shown = pending_callback(bench_awake, work)
 
     assert shown == awakeable(bench_awake.jobs("Signing", work)[0]["id"], FIRST_AWAKEABLE)
+    bench_awake.receipt("Signing", work, "leave")
+    bench_awake.settled()
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
