@@ -20,7 +20,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 HERE = Path(__file__).parent
 _FORBIDDEN, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
-pytest_plugins = ["tests.reporting", "tests.measuring"]
+pytest_plugins = ["tests.reporting", "tests.measuring", "tests.acceptance.figures"]
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],

@@ -11,17 +11,19 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, Served, ServiceProcess, free_port, wait_until
+from tests.acceptance.figures import FIGURES
 from tests.web import web
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +33,43 @@ Steps = list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
 """Microsteps, each as the states it left, the transitions it took and the states it entered."""
 
 
-def serve(name: str, server: RestateServer, place: Path, env: Mapping[str, str] | None = None) -> Served:
+def hosted(
+    name: str, opened: Callable[[RestateServer, Path], AbstractContextManager[Application]]
+) -> tuple[Any, Any, Any]:  # Any: pytest does not name its fixtures' type
+    """Fixtures with an application: on a server that keeps attempts open, on one that replays, on each in turn.
+
+        bank_awake, bank_replaying, bank = hosted("bank", opened)
+
+    *opened* serves the application on a server, in an empty folder; each server has it once for the whole module. A test
+    that kills takes the first fixture, because killing is the stricter test there; all others take the last.
+    """
+
+    def on(server: str) -> Any:
+        def serve_it(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+            with opened(request.getfixturevalue(server), tmp_path_factory.mktemp(name)) as application:
+                yield application
+
+        return serve_it
+
+    def each(request: pytest.FixtureRequest) -> Application:
+        found: Application = request.getfixturevalue(request.param)
+        return found
+
+    kinds = [f"{name}_awake", f"{name}_replaying"]
+    awake, replaying = (
+        pytest.fixture(scope="module", name=kind)(on(server))
+        for kind, server in zip(kinds, ("restate_server", "replaying_server"), strict=True)
+    )
+    return awake, replaying, pytest.fixture(params=kinds, name=name)(each)
+
+
+@contextmanager
+def serve(name: str, server: RestateServer, place: Path, env: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Serve `machines/<name>` from a process of its own, registered at the server; its log is `place / "log"`."""
     given = {"DURABLE_FSM_PAYLOAD_CHECKS": "1", **(env or {})}
-    return Served.begin(f"machines.{name}.service:app", server, log=place / "log", app_dir=ROOT, env=given)
+    with Served.begin(f"machines.{name}.service:app", server, log=place / "log", app_dir=ROOT, env=given) as served:
+        yield served
+        FIGURES.count(name, server, served.deployment.services)
 
 
 @contextmanager

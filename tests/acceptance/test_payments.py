@@ -20,7 +20,7 @@ import pytest
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.payments.data import SAY
 from machines.payments.machine import Payment
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
@@ -53,16 +53,13 @@ class Bank(Application):
 
 
 @contextmanager
-def opened(server: RestateServer, place: Path, remembered: str) -> Iterator[Bank]:
+def opened(server: RestateServer, place: Path, remembered: str = "86400") -> Iterator[Bank]:
     env = {"RESTATE_INGRESS_URL": server.ingress_url, "PAYMENT_REMEMBERED_SECONDS": remembered}
     with serve("payments", server, place, env) as served:
         yield Bank("payments", served, server)
 
 
-@pytest.fixture(scope="module")
-def bank(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
-    with opened(restate_server, tmp_path_factory.mktemp("bank"), "86400") as bank:
-        yield bank
+bank_awake, bank_replaying, bank = hosted("bank", opened)
 
 
 def test_a_payment_is_made_once_and_paid_back_once(bank: Bank) -> None:
@@ -114,23 +111,23 @@ def test_a_repeated_request_gets_the_first_answer(bank: Bank) -> None:
     assert bank.balance("eve") == 900
 
 
-def test_a_storm_of_orders_and_cancellations_leaves_every_cent_accounted_for(bank: Bank) -> None:
-    bank.open("storm")
+def test_a_storm_of_orders_and_cancellations_leaves_every_cent_accounted_for(bank_awake: Bank) -> None:
+    bank_awake.open("storm")
     dice = random.Random(14)
     wanted = [(f"s-{dice.randrange(10)}", dice.choice(("makePayment", "cancelPayment"))) for _ in range(100)]
     asked: list[str] = []
 
     for n, (payment, handler) in enumerate(wanted):
         body = {"account": "storm", "cents": 10} if handler == "makePayment" else None
-        asked.append(bank.server.send("payments", payment, handler, body))
+        asked.append(bank_awake.server.send("payments", payment, handler, body))
         if n in (25, 50, 75):
-            bank.restart()
+            bank_awake.restart()
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(bank.server.output, asked))
+        answers = list(pool.map(bank_awake.server.output, asked))
 
     assert len(answers) == 100
-    made = sum(bank.leaves(payment) == ["completed"] for payment in {payment for payment, _ in wanted})
-    bank.wait_for("storm", 1000 - 10 * made)
+    made = sum(bank_awake.leaves(payment) == ["completed"] for payment in {payment for payment, _ in wanted})
+    bank_awake.wait_for("storm", 1000 - 10 * made)
 
 
 def test_the_server_does_what_the_rehearsal_does(bank: Bank) -> None:
