@@ -14,7 +14,8 @@ from tests.contract.sources import VERSION
 from tests.contract.w3c import EXCLUDED, HTTP, MISSING_STATE, NO_PYTHON, result, suite
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*(its expressions are said to be in|is not Python|has nothing to remember):durable_fsm.errors.DefinitionWarning"
+    "ignore:.*(its expressions are said to be in|is not Python|has nothing to remember|has no attribute)"
+    ":durable_fsm.errors.DefinitionWarning"
 )
 
 FAILED_BY_THE_LIBRARY = ("test187", "test229", "test236", "test240", "test554")

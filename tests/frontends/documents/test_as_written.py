@@ -57,6 +57,18 @@ def test_elements_and_attributes_of_other_namespaces_are_ignored_and_noted(tmp_p
     ]
 
 
+def test_misspelt_attributes_are_noted_and_those_of_tools_are_not(tmp_path: Path) -> None:
+    text = """<scxml exmode="strict" intial="b">
+      <state id="a" profile="x"><transition even="go" targt="b"/></state><state id="b"/>
+    </scxml>"""
+
+    assert noted(tmp_path, text) == [
+        "doc: <scxml> has no attribute 'intial', and it is ignored. Did you mean 'initial'? (doc.scxml:1)",
+        "doc: <transition> has no attribute 'even', and it is ignored. Did you mean 'event'? (doc.scxml:2)",
+        "doc: <transition> has no attribute 'targt', and it is ignored. Did you mean 'target'? (doc.scxml:2)",
+    ]
+
+
 @pytest.mark.parametrize(
     "attributes",
     ['xml:space="preserve"', 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="a b"'],

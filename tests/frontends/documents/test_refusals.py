@@ -55,6 +55,23 @@ def test_every_mistake_in_the_structure_is_reported_at_once(tmp_path: Path) -> N
     ]
 
 
+def test_an_element_of_scxml_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
+    body = """<datamodel><date id="x"/></datamodel>
+    <state id="a"><onenter/><transitoin event="go"/><onentry><send event="x"><parm name="y"/></send></onentry></state>
+    <parallel id="b"><initial><transition target="c"/></initial><state id="c"><log/></state></parallel>
+    <final id="d"><donedata><foo/></donedata></final>"""
+
+    assert problems(tmp_path, body) == [
+        "<date> does not belong in <datamodel>. Did you mean <data>? (doc.scxml:2)",
+        "<onenter> does not belong in <state>. Did you mean <onentry>? (doc.scxml:3)",
+        "<transitoin> does not belong in <state>. Did you mean <transition>? (doc.scxml:3)",
+        "<parm> does not belong in <send>. Did you mean <param>? (doc.scxml:3)",
+        "<initial> does not belong in <parallel>. (doc.scxml:4)",
+        "<log> does not belong in <state>. (doc.scxml:4)",
+        "<foo> does not belong in <donedata>. (doc.scxml:5)",
+    ]
+
+
 def test_a_document_inside_a_document_that_is_not_scxml_is_refused(tmp_path: Path) -> None:
     body = '<state id="a"><invoke><content><html/></content></invoke></state>'
 

@@ -174,6 +174,9 @@ class DocumentReader:
         for space, ignored in self.document.ignored.items():
             what = f"ignored, of the namespace '{space}': {', '.join(ignored.names)}."
             self._warn(what, "", Location(str(self.file), ignored.line))
+        for tag, name, meant, line in self.document.misspelt:
+            what = f"<{tag}> has no attribute '{name}', and it is ignored."
+            self._warn(what, f"Did you mean '{meant}'?", Location(str(self.file), line))
         if self.language.foreign:
             what = f"its expressions are said to be in {self.language.foreign}, but they are read as Python."
             self._warn(what, 'Check them, and write datamodel="python".', None)

@@ -14,13 +14,13 @@ from xml.parsers import expat
 
 from statemachine.io import model as io
 
+from durable_fsm.frontends.documents.grammar import LITERAL, misplaced, misspelt
+
 T = TypeVar("T")
 
 STATES = ("state", "parallel", "final", "history")
 
 NAMESPACE = "http://www.w3.org/2005/07/scxml"
-LITERAL = ("content", "data", "assign")
-"""Elements that may hold XML of any kind, as a value."""
 UNREMARKABLE = (
     "http://www.w3.org/XML/1998/namespace",
     "http://www.w3.org/2001/XMLSchema-instance",
@@ -64,7 +64,8 @@ class Document:
 
     `late` holds the variables of states that are bound when their state is first entered; `lines` tells where a record
     was written, by its identity. `datamodel` names the language of its expressions, where the document says it. `ignored`
-    has the line and the names of what was left out, by namespace. `faults` are mistakes in its structure, each with its
+    has the line and the names of what was left out, by namespace. `misspelt` are attributes that are almost one of
+    SCXML's: the element, the name, what was meant, and the line. `faults` are mistakes in its structure, each with its
     line; a document with one cannot run.
     """
 
@@ -74,6 +75,7 @@ class Document:
     datamodel: str = ""
     ignored: Mapping[str, Ignored] = field(default_factory=dict[str, "Ignored"])
     faults: Sequence[tuple[str, int]] = ()
+    misspelt: Sequence[tuple[str, str, str, int]] = ()
 
 
 def read(text: str) -> Document:
@@ -164,6 +166,8 @@ class ScxmlReader:
         root = self.root
         if root.tag != "scxml":
             raise BadDocument(f"its root is <{root.tag}>, not <scxml>.", self.line_of[root])
+        for element, what in misplaced(root):
+            self._fault(what, element)
         late = root.get("binding") == "late"
         model = io.DataModel(self._data(root), [])
         model.scripts = [self._noted(script, io.ScriptAction(script.text or "")) for script in root.findall("script")]
@@ -177,7 +181,9 @@ class ScxmlReader:
                     model.data += items
         initial = (root.get("initial") or "").split()
         definition = io.StateMachineDefinition(root.get("name"), states, initial, model)
-        return Document(definition, self.late, self.lines, root.get("datamodel", ""), self.ignored, self.faults)
+        language = root.get("datamodel", "")
+        close = [(element.tag, name, meant, self.line_of[element]) for element, name, meant in misspelt(root)]
+        return Document(definition, self.late, self.lines, language, self.ignored, self.faults, close)
 
     def _data(self, parent: ET.Element) -> list[io.DataItem]:
         return [
