@@ -183,6 +183,34 @@ class Instant(StateChart[Count]):
         return 42
 
 
+@durable(workflow="booking", after_end=free(timedelta(0)))
+class Stay(StateChart[Trip]):
+    """Its run is over when the booking is; the machine waits for the guest to leave."""
+
+    class booking(State.Compound):
+        asking = State(initial=True, invoke=activity(book))
+        booked = State(final=True)
+        refused = State(final=True)
+
+        done_invoke_asking = asking.to(booked)
+        error_invoke_asking = asking.to(refused)
+
+    left = State(final=True)
+    leave = booking.to(left)
+
+    def on_done_invoke_asking(self, data: Trip, result: int) -> None:
+        data.price = result
+
+    def on_error_invoke_asking(self, data: Trip, error: Failure) -> None:
+        data.why = error.message
+
+    def on_enter_booked(self, data: Trip) -> dict[str, int]:
+        return {"price": data.price}
+
+    def on_enter_refused(self, data: Trip) -> Failure:
+        return Failure("Refused", data.why, code=418)
+
+
 # ── flows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -368,6 +396,7 @@ ends_app = app(
     Lodging,
     Rash,
     Instant,
+    Stay,
     Dispatch,
     Hasty,
     Doomed,

@@ -63,6 +63,34 @@ def test_a_run_that_ends_at_once_answers_at_once(ends: Host) -> None:
     assert ends.server.call("Instant.workflow", ends.key("instant"), "run", {}) == 42
 
 
+def test_a_run_is_answered_by_a_state_and_its_machine_goes_on(ends: Host) -> None:
+    key = ends.key("stay")
+
+    with ends.effects.hold(f"before:{key}") as gate:
+        run = ends.server.send("Stay.workflow", key, "run", {"effect": key})
+        gate.wait_reached()
+        ends.served.kill()
+        gate.open()
+    ends.served.restart()
+
+    assert ends.server.output(run) == {"price": 500}
+    machine = ends.snapshot("Stay", key)
+    assert (machine["status"], machine["leaves"]) == ("running", ["booked"])
+    assert machine["answer"] == {"output": {"price": 500}}
+    assert ends.receipt("Stay.workflow", key, "leave")["status"] == "done"
+
+
+def test_a_run_is_answered_by_a_state_with_a_failure_and_its_machine_goes_on(ends: Host) -> None:
+    key = ends.key("hopeless")
+
+    failed = failure(ends, ends.server.send("Stay.workflow", key, "run", {"effect": key}))
+
+    assert (failed["status"], failed["message"]) == (418, "fully booked")
+    machine = ends.snapshot("Stay", key)
+    assert (machine["status"], machine["failure"], machine["leaves"]) == ("running", None, ["refused"])
+    assert ends.receipt("Stay", key, "leave")["status"] == "done"
+
+
 def test_a_run_fails_as_its_machine_fails(ends: Host) -> None:
     key = ends.key("hopeless")
 

@@ -59,6 +59,7 @@ def _record_of(machine: MachineRow, stored: StoredRecord) -> dict[str, Json]:
         "data": stored.data,
         "output": stored.output,
         "failure": record.get("failure"),
+        "answer": record.get("answer"),
         "events": [],
         "timers": [{**timer, "due": due.get(str(timer["token"]))} for timer in runs("timers")],
         "activities": cast("Json", activities),

@@ -102,6 +102,7 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "output": view.output,
         "failure": _why(failure) if failure else None,
         "failed in": failure.get("machine"),
+        "answered": _answer(record.get("answer")),
         "refused": refused.get("message"),
         "paused": _paused(record.get("paused")),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
@@ -191,6 +192,13 @@ def _failing(record: Facts) -> Facts:
                 when = f"since {step['since']}, next at {step['next']}"
                 found[f"{run['id']}{item} fails"] = f"attempt {step['attempt']}{of}: {_why(step['error'])}; {when}"
     return dict(itertools.islice(found.items(), MOST))
+
+
+def _answer(answer: Facts | None) -> Json:
+    """The answer of the run of the workflow, on one line."""
+    if answer is None:
+        return None
+    return _why(answer["failure"]) if "failure" in answer else answer.get("output")
 
 
 def _paused(pause: Facts | None) -> str | None:

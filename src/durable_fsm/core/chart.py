@@ -378,7 +378,7 @@ class Hosting(HostedBehaviour):
         operators_only: handlers that the ingress does not serve.
         migrations: how machines of other versions become machines of this one.
         clock: read the time when a turn begins, and after each wait of the turn; callbacks find it in `event.at`.
-        workflow: host a workflow `<name>.workflow` beside the machines.
+        workflow: host a workflow `<name>.workflow` beside the machines; as an id, that of the state whose end answers it.
         flow: host a service `<name>.flow`, which runs a machine without a key.
     """
 
@@ -388,7 +388,7 @@ class Hosting(HostedBehaviour):
     operators_only: tuple[str, ...] = ()
     migrations: tuple[Migration, ...] = ()
     clock: bool = False
-    workflow: bool = False
+    workflow: bool | str = False
     flow: bool = False
 
 

@@ -43,7 +43,7 @@ from durable_fsm.core.index import Candidates, Stance
 from durable_fsm.core.plan import Plan
 from durable_fsm.core.requests import Requests
 from durable_fsm.core.scope import Scope
-from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.snapshot import Snapshot, Status, WorkflowAnswer
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.core.working import Working
 from durable_fsm.errors import SnapshotUnreadable
@@ -291,17 +291,24 @@ class Macrostep(Working):
     def enter_final(self, state: State) -> None:
         """Raise the done events; a final child of the root ends the machine."""
         parent, *above = self.index.ancestors[state.id]
+        ends = [callbacks.attempt(self, callback, _end) for callback in state.done]
+        failure = next((end for end in ends if isinstance(end, Failure)), None)
         if parent == ROOT:
-            ends = [callbacks.attempt(self, callback, _end) for callback in state.done]
             self.status = Status.DONE
-            self.failure = next((end for end in ends if isinstance(end, Failure)), None)
-            if self.failure is None:
+            self.failure = failure
+            if failure is None:
                 self.output = _merged([end for end in ends if end is not None and not isinstance(end, Failure)])
             return
-        output = _merged(callbacks.values(self, state.done))
-        self.enqueue(Event(f"done.state.{parent}", output, Origin.INTERNAL))
+        output = _merged([plain(end) for end in ends if end is not None])
+        self.done(parent, output, failure)
         if self.index.states[above[0]].kind is Kind.PARALLEL and self.is_in_final_state(above[0]):
-            self.enqueue(Event(f"done.state.{above[0]}", output, Origin.INTERNAL))
+            self.done(above[0], output, failure)
+
+    def done(self, id: str, output: Json, failure: Failure | None) -> None:
+        """A state around a final one is done: say so, and answer the workflow if that waits for it."""
+        if id == self.chart.hosting.workflow:
+            self.answer = WorkflowAnswer(output) if failure is None else WorkflowAnswer(failure=failure)
+        self.enqueue(Event(f"done.state.{id}", output, Origin.INTERNAL))
 
     def is_in_final_state(self, id: str) -> bool:
         regions = self.index.regions[id]

@@ -141,6 +141,13 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
         return self.result is not UNSET
 
 
+class WorkflowAnswer(Struct, frozen=True, omit_defaults=True):
+    """The answer of a workflow whose machine goes on: an output, or the failure with which the run fails."""
+
+    output: Json = None
+    failure: Failure | None = None
+
+
 class Snapshot(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=FORMAT):
     """One machine between two events, as plain values: all there is to store, and all there is to resume from.
 
@@ -148,6 +155,7 @@ class Snapshot(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=
     counts the macrosteps taken. `failure` says why `status` is failed, or in what a machine that is done has failed.
     `parent` is the session of the machine that runs this one as its child, if any. `finished` names activities, and
     events of timers, that have ended while their state stays active: what starts missing work again must not start them.
+    `answer` is set once the state that answers the workflow is done.
     """
 
     chart: str
@@ -170,6 +178,7 @@ class Snapshot(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=
     finished: Mapping[str, tuple[str, ...]] = field(default={}, name="over")
     undo: tuple[Undoable, ...] = ()
     stopping: tuple[Stopping, ...] = ()
+    answer: WorkflowAnswer | None = None
 
     @property
     def session(self) -> str:

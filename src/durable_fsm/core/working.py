@@ -60,6 +60,7 @@ class Working:
         self.status = before.status
         self.output = before.output
         self.failure = before.failure
+        self.answer = before.answer
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
         self.effects: list[Effect] = []
@@ -123,6 +124,7 @@ class Working:
             finished=self.finished,
             undo=self.undo,
             stopping=tuple(self.stopping.values()) if self.stopping else (),
+            answer=self.answer,
         )
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught))
 

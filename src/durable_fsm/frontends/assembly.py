@@ -9,7 +9,7 @@ from pathlib import Path
 from durable_fsm.core.chart import ROOT, Activity, Chart, EventType, Kind, Policies, State, Transition
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, Problem
-from durable_fsm.frontends.checks import flows, losses, names, redaction, repeatable, sources, undo, versions
+from durable_fsm.frontends.checks import flows, losses, names, redaction, repeatable, sources, undo, versions, workflows
 from durable_fsm.frontends.machines import ReadChart
 from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, hosting_of
 
@@ -98,7 +98,7 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
         hosting=hosting_of(options),
         kept=versions.kept_for(problem.chart, [read(one) for one in options.versions]),
     )
-    for what, remedy, place in (*versions.problems_in(chart), *flows.problems_in(chart)):
+    for what, remedy, place in [*versions.problems_in(chart), *flows.problems_in(chart), *workflows.problems_in(chart)]:
         problem(what, remedy, place)
     problem.refuse_if_any()
     return redaction.with_redaction(chart)

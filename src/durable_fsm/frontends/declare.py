@@ -68,7 +68,8 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
             the same; that costs about two milliseconds an event.
         after_end: what becomes of a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
-        workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key.
+        workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key. The id
+            of a state with a final one inside: it lasts until that state is done, and the machine goes on.
         flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
     """
     unknown = next((name for name in options if name not in ClassOptions.__annotations__), None)

@@ -36,7 +36,7 @@ class HostingOptions(TypedDict, total=False):
     unexpected: Literal["reject", "ignore"] | None
     services: Iterable[str]
     versions: Iterable[object]
-    workflow: bool
+    workflow: bool | str
     flow: bool
 
 

@@ -1,4 +1,4 @@
-"""A chart as a Restate workflow: `run` creates the machine of its key and lasts until the machine has ended.
+"""A chart as a Restate workflow: `run` creates the machine of its key and lasts until the machine has ended or answered.
 
 Restate itself sees to it that a workflow runs once, and lets callers attach to it, read its output and cancel it.
 """
@@ -42,7 +42,7 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
 
 def _run(chart: Chart) -> Callable[[WorkflowContext, bytes], Awaitable[bytes]]:
     async def run(ctx: WorkflowContext, body: bytes) -> bytes:
-        """Create the machine with this data, and wait for its end; answers with its output."""
+        """Create the machine with this data, and wait for its end, or its answer; answers with its output."""
         data = read(chart.name, Handler.RUN, body)
         request: dict[str, Json] = {"data": data, "waiter": ctx.request().id}
         try:

@@ -248,6 +248,7 @@ class MachineHandlers(HostedChart):
             "data": machine.data,
             "output": machine.output,
             "failure": record.get("failure"),
+            "answer": record.get("answer"),
             "events": accepts,
             "timers": [{**timer, "due": _as_instant(stored.due.get(timer["token"]))} for timer in timers],
             "activities": with_callbacks(with_failing(activities, work.failing), work.callbacks),

@@ -47,7 +47,8 @@ def judge(waiter: Waiter, chart: Chart, key: str, machine: Snapshot, log: Iterab
                 return waiter, refusal(taken.error, key)
             later = changed(waiter, outcome=taken.outcome, reply=taken.reply, token="")
     if waiter.until == ENDED:
-        return waiter, None if machine.status is Status.RUNNING else {"ended": _end_of(machine)}
+        is_open = machine.status is Status.RUNNING and machine.answer is None
+        return waiter, None if is_open else {"ended": _end_of(machine)}
     if meets(chart, machine, later.until, later.token):
         met = receipt(chart, key, machine, event=later.event, outcome=later.outcome, reply=later.reply)
         return later, {"receipt": loads(met)}
@@ -58,9 +59,10 @@ def judge(waiter: Waiter, chart: Chart, key: str, machine: Snapshot, log: Iterab
 
 
 def _end_of(machine: Snapshot) -> dict[str, Json]:
-    if machine.failure is not None:
-        return {"status": machine.status.value, "failure": failure_to_json(machine.failure)}
-    return {"status": machine.status.value, "output": machine.output}
+    end = machine.answer or machine
+    if end.failure is not None:
+        return {"status": machine.status.value, "failure": failure_to_json(end.failure)}
+    return {"status": machine.status.value, "output": end.output}
 
 
 def refusal(error: errors.DurableFSMError, key: str) -> Json:

@@ -12,7 +12,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord
 
 ENDED: dict[str, Json] = {"ended": True}
-"""The condition of a workflow: the machine has ended, in whatever way. No other caller can ask for it."""
+"""The condition of a workflow: the machine has ended in whatever way, or has answered. No other caller can ask for it."""
 
 
 class Waiter(WireRecord, frozen=True):

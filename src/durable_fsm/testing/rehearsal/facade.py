@@ -169,13 +169,13 @@ class Rehearsal:
 
     @property
     def output(self) -> Json:
-        """The output of the final state."""
-        return self.snapshot.output
+        """The output of the final state, or of the state that answers the workflow."""
+        return (self.snapshot.answer or self.snapshot).output
 
     @property
     def failure(self) -> Failure | None:
-        """Why the machine failed, or the failure that its final state declares."""
-        return self.snapshot.failure
+        """Why the machine failed, or the failure that its final state declares, or the state that answers the workflow."""
+        return (self.snapshot.answer or self.snapshot).failure
 
     @property
     def running(self) -> tuple[str, ...]:
