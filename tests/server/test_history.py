@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from durable_fsm.cli import main
 from durable_fsm.restate.stored.history import PAGE
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
@@ -50,6 +52,19 @@ def test_a_history_entry_says_what_happened(host: Host) -> None:
     assert (step["exited"], step["entered"]) == (["cart"], ["charging"])
     assert step["transitions"] == ["cart--checkout--1"]
     assert (done["event"], done["seq"]) == ("done.invoke.charging", 3)
+
+
+def test_a_guard_that_raises_is_in_the_history(host: Host) -> None:
+    gate = host.key("gate")
+
+    host.receipt("Turnstile", gate, "coin", {"cts": 60})  # the chart calls it cents
+
+    errors = history(host, "Turnstile", gate)["entries"][-1]["errors"]
+    assert [one["callback"] for one in errors] == ["cents + _event.data.cents >= 100", "assign cents"]
+    assert all("cents" in one["problem"] for one in errors)
+    places = ["--ingress", host.server.ingress_url, "--admin", host.server.admin_url]
+    told = CliRunner().invoke(main, ["history", f"Turnstile/{gate}", *places], catch_exceptions=False)
+    assert "assign cents: " in told.stdout
 
 
 def test_every_macrostep_of_a_turn_has_a_history_entry(host: Host) -> None:

@@ -261,9 +261,14 @@ def _row(entry: Entry) -> Facts:
         "outcome": record.get("outcome"),
         "left": [state for step in steps for state in step.get("exited", ())],
         "entered": [state for step in steps for state in step.get("entered", ())],
-        "failure": _why(why) if (why := record.get("failure") or record.get("error")) else None,
+        "failure": _why(why) if (why := record.get("failure") or record.get("error")) else _raised(record),
         "note": record.get("note"),
     }
+
+
+def _raised(record: Facts) -> str | None:
+    errors = record.get("errors", ())
+    return "; ".join(f"{one['callback']}: {one['problem']}" for one in errors) or None
 
 
 def _instant(milliseconds: int) -> str:

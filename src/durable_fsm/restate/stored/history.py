@@ -11,7 +11,7 @@ from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.events import Failure
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
-from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors import ActionError, DurableFSMError
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.observability.places import place_behind
 from durable_fsm.restate.observability.redaction import cleaned
@@ -22,6 +22,9 @@ PAGE = 20
 
 LONGEST_MESSAGE = 1_000
 """How many characters of a failure's message an entry quotes."""
+
+MOST_ERRORS = 5
+"""How many exceptions of callbacks an entry lists: a loop may raise many."""
 
 TAKEN = Outcome.TAKEN.value
 
@@ -50,6 +53,8 @@ def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
         entry["steps"] = [_step_of(microstep, taken.event) for microstep in taken.trace]
     if taken.error is not None:
         entry["error"] = _error_of(taken.error)
+    if taken.caught:
+        entry["errors"] = [_caught_of(error) for error in taken.caught[:MOST_ERRORS]]
     if taken.failure is not None:
         entry["failure"] = cleaned(_failure_of(taken.failure))
     if taken.note and (note := cleaned(taken.note)):
@@ -59,6 +64,11 @@ def entry_of(taken: Taken, number: int, at: int) -> dict[str, Json]:
 
 def _error_of(error: DurableFSMError) -> dict[str, Json]:
     record: dict[str, Json] = {"type": type(error).__name__, "message": said(error.what)}
+    return {**record, "place": place} if (place := place_behind(error)) else record
+
+
+def _caught_of(error: ActionError) -> dict[str, Json]:
+    record: dict[str, Json] = {"callback": error.callback, "problem": said(error.problem)}
     return {**record, "place": place} if (place := place_behind(error)) else record
 
 
