@@ -302,6 +302,30 @@ def test_the_chart_itself_may_defer_and_ignore() -> None:
     assert turned(made, machine, "begin").machine.configuration == ("writing",)
 
 
+@pytest.mark.parametrize("where", ["closed", ""], ids=["the final state", "the chart"])
+def test_a_machine_that_has_ended_ignores_what_its_chart_declares(where: str) -> None:
+    made = desk(ignores={where: ["ask"]})
+    machine = step(made, start(made).snapshot, Event("close")).snapshot
+
+    assert step(made, machine, Event("ask")) == Step(machine, outcome=Outcome.IGNORED)
+    with pytest.raises(Finished):
+        step(made, machine, Event("begin"))
+    answers = acceptance_of(made, machine)
+    assert (answers["ask"], answers["begin"]) == (Acceptance.IGNORED, Acceptance.NO)
+
+
+def test_a_deferred_event_is_ignored_when_the_machine_ends_and_ignores_it() -> None:
+    made = desk(defers={"busy": ["ask", "close"]}, ignores={"closed": ["ask"]})
+    machine = busy(made)
+    for name in ("close", "ask"):
+        machine = step(made, machine, Event(name)).snapshot
+
+    turn = turned(made, machine, "rest")
+
+    assert (turn.machine.status, turn.machine.deferred) == (Status.DONE, ())
+    assert (turn.log[-1].event, turn.log[-1].outcome) == ("ask", "ignored")
+
+
 def test_a_name_that_a_sender_made_up_is_not_remembered() -> None:
     made = desk(edge("free", "x.*"), ignores={"busy": ["x.*"]})
     machine = busy(made)

@@ -184,6 +184,10 @@ class Index:
                 stance = stance or Stance.IGNORE
         return path, stance
 
+    def ignores(self, leaves: Leaves, event: str) -> bool:
+        """Whether a machine that takes nothing any more ignores *event*."""
+        return Stance.IGNORE in self.stances[leaves, event][1]
+
     def knows(self, event: str) -> bool:
         """Whether any transition of the chart could ever take *event*."""
         return event in self._declared or any(matches(descriptor, event) for descriptor in self.descriptors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import NoReturn
 
 from durable_fsm.core.address import Receiver
@@ -66,7 +67,10 @@ class _Nothing:
 
 def acceptance_of(chart: Chart, snapshot: Snapshot, *, now: datetime | None = None) -> dict[str, Acceptance]:
     """Every public event, sorted, and whether the machine would take it, if its callbacks found *now* in `event.at`."""
-    if snapshot.status is not Status.RUNNING:
+    if snapshot.status is Status.DONE:
+        ignores = partial(index_of(chart).ignores, snapshot.configuration)
+        return {name: Acceptance.IGNORED if ignores(name) else Acceptance.NO for name in chart.public_events}
+    if snapshot.status is Status.FAILED:
         return dict.fromkeys(chart.public_events, Acceptance.NO)
     try:
         data = chart.data.load(snapshot.data)

@@ -107,7 +107,7 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
 
     Raises:
         EventError: the sender can mend it; the machine has not moved.
-        Finished: the machine has ended.
+        Finished: the machine has ended, and does not ignore the event.
         ActionError: a callback raised and nothing handled it.
         SnapshotUnreadable: the stored data does not fit the chart's data type.
     """
@@ -121,6 +121,8 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
 def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take an event that may be taken; what an active state defers is kept."""
     if snapshot.status is Status.DONE:
+        if event.origin in OTHERS and index_of(chart).ignores(snapshot.configuration, event.name):
+            return Step(snapshot, outcome=Outcome.IGNORED)
         raise Finished(chart=chart.name, event=event.name, configuration=snapshot.configuration)
     if snapshot.status is Status.FAILED and snapshot.failure is not None:
         raise _rejected(chart, snapshot, event, reason=f"The machine has failed: {snapshot.failure.message}")

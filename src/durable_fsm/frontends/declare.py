@@ -242,7 +242,10 @@ def defer(state: State | type[State.Compound | State.Parallel], *events: str) ->
 
 
 def ignore(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
-    """Drop these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`."""
+    """Drop these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`.
+
+    Events for a final state are dropped after the end, too.
+    """
     _take_stance(state, "ignores", events)
 
 
