@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.events import Failure
     from durable_fsm.core.migration import OldMachine
     from durable_fsm.core.scope import Effects, Ids
-    from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Webhook
+    from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Response, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
     from durable_fsm.frontends import chart_from
     from durable_fsm.frontends.calendars import cron
@@ -65,6 +65,7 @@ _HOMES = {
     "OldMachine": "durable_fsm.core.migration",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
+    "Response": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.chart",
     "StripeSignature": "durable_fsm.frontends.signatures",
     "SyncClient": "durable_fsm.client",
@@ -113,6 +114,7 @@ __all__ = [
     "OldMachine",
     "Record",
     "Request",
+    "Response",
     "Retry",
     "StripeSignature",
     "SyncClient",

@@ -14,6 +14,7 @@ from durable_fsm import (
     Kafka,
     Record,
     Request,
+    Response,
     StripeSignature,
     TransitionsConfig,
     Webhook,
@@ -58,11 +59,13 @@ def whatever(record: Record) -> Incoming:
     return json.loads(record.value)
 
 
-def posted(request: Request) -> Incoming | None:
+def posted(request: Request) -> Incoming | Response | None:
     """Read an event as a provider posts it."""
     body = json.loads(request.body)
     if body.get("type") == "ping":
         return None
+    if body.get("type") == "url_verification":
+        return Response({"challenge": body.get("challenge", object())})
     return Incoming(body.get("type", "note"), body.get("payload"), key=body.get("key"), id=body.get("id"))
 
 

@@ -131,7 +131,7 @@ def test_whatever_a_webhooks_code_raises_refuses_the_request(raising: Host) -> N
     answers = [raising.client.post(f"{url}/{place}", content=kind, headers=text) for place, kind in asked]
 
     assert [error_of(answer) for answer in answers[: len(KINDS)]] == [(422, "Undecodable")] * len(KINDS)
-    assert [error_of(answer) for answer in answers[len(KINDS) :]] == [(401, "BadSignature")] * len(KINDS)
+    assert [error_of(answer) for answer in answers[len(KINDS) :]] == [(400, "BadSignature")] * len(KINDS)
 
 
 def test_whatever_an_activity_raises_is_its_outcome(raising: Host) -> None:

@@ -118,6 +118,16 @@ def test_events_without_an_id_are_all_taken_and_pings_are_answered(sources: Sour
     sources.wait_log(key, ["1", "1"])
 
 
+def test_a_decoder_answers_a_provider_that_wants_to_know_who_listens(sources: Sources) -> None:
+    question = json.dumps({"type": "url_verification", "challenge": "3eZbrw1a"}).encode()
+
+    asked = post(sources, "github", question, github(question))
+    unsigned = post(sources, "github", question)
+
+    assert (asked.status_code, asked.json()) == (200, {"challenge": "3eZbrw1a"})
+    assert unsigned.status_code == 400
+
+
 def test_an_event_that_the_machine_does_not_accept_is_reported_and_kept(sources: Sources) -> None:
     key = sources.host.key("late")
     sources.host.receipt("Ledger", key, "close")
@@ -182,7 +192,7 @@ def test_a_request_with_a_wrong_signature_is_refused_and_writes_nothing(sources:
 
     for webhook, content, headers, reason in attempts:
         status, type_, message = told(post(sources, webhook, content, headers))
-        assert (status, type_) == (401, "BadSignature"), (webhook, headers, message)
+        assert (status, type_) == (400, "BadSignature"), (webhook, headers, message)
         assert reason in message
     sources.host.settled()
     assert sources.host.snapshot("Ledger", key) == {}
@@ -214,6 +224,7 @@ def test_one_of_several_signatures_is_enough(sources: Sources) -> None:
         (b'{"key": "k", "type": "audit"}', 422, "Undecodable", "event 'audit' is private"),
         (b'{"key": "k", "type": "error.execution"}', 422, "Undecodable", "is private"),
         (b'{"key": "k", "payload": {"n": "x"}}', 422, "Undecodable", "payload of 'note' does not fit Entry"),
+        (b'{"type": "url_verification"}', 422, "Undecodable", "the response of its decoder cannot be written as JSON"),
         (b'{"key": "' + b"x" * 1024 * 1024 + b'"}', 413, "TooLarge", "at most 1048576 are taken"),
     ],
 )

@@ -60,8 +60,19 @@ class Incoming:
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a request that carries no event: status 200, and this JSON. `Response({"challenge": "3eZbrw1a"})`.
+
+    Attributes:
+        body: plain JSON, or what `plain` makes so.
+    """
+
+    body: object
+
+
 RecordDecoder: TypeAlias = Callable[[Record], Incoming | None]
-RequestDecoder: TypeAlias = Callable[[Request], Incoming | None]
+RequestDecoder: TypeAlias = Callable[[Request], Incoming | Response | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,8 @@ class Webhook:
 
     Args:
         name: last part of the path.
-        decode: makes an event of a request; None answers 200 and does nothing, an exception refuses with 422.
+        decode: makes an event of a request. A `Response` answers the provider and does nothing else; None answers 200
+            and does nothing; an exception refuses with 422.
         signature: proves who has sent it; None lets everybody in.
         events: what `decode` may return; empty means any public event.
     """

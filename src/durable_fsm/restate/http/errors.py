@@ -44,7 +44,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.InvalidPayload: 422,
     errors.KeyReused: 409,
     errors.Undecodable: 422,
-    errors.BadSignature: 401,
+    errors.BadSignature: 400,
     errors.DefinitionError: 500,
     errors.NotDurable: 500,
     errors.VersionError: 500,

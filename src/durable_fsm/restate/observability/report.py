@@ -41,9 +41,6 @@ STOPPED = frozenset({"cancelled", "killed"})
 
 PARKED = "parked"
 
-ALARMING = frozenset({401, 403})
-"""Statuses of refusals that are warnings."""
-
 LABELS = ("event", "activity", "outcome")
 CAUSES = ("error", "place")
 """Labels of the counters of activities: why an attempt or an activity failed. Their values are a part of the code."""
@@ -150,7 +147,7 @@ def rejected(event: str, message: str, status: int, *, unheard: bool = False, **
     if invocation is None:
         return
     invocation.is_refused = True
-    is_warning = unheard or status in ALARMING
+    is_warning = unheard or status == 403
     level = logging.ERROR if status >= 500 else logging.WARNING if is_warning else logging.INFO
     facts = {"event": event, "outcome": "rejected", "status": status, **facts}
     _report(level, "rejected", message, span=True, counter=tracing.EVENTS, **facts)

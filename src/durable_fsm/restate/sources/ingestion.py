@@ -119,16 +119,23 @@ class SourcePosition:
         if allowed and event not in allowed:
             problem = f"its decoder returned event '{event}', which events= does not list: {errors.quoted(allowed)}."
             raise self.undecodable(problem)
-        try:
-            text = dumps(plain(decoded.payload))
-        except ANYTHING as error:
-            problem = f"the payload of '{event}' cannot be written as JSON: {_in_one_line(error)}."
-            raise self.undecodable(problem) from error
+        text = self.written(decoded.payload, f"the payload of '{event}'")
         try:
             payload = read(self.service, event, text)
         except errors.MalformedInput as error:
             raise self.undecodable(f"the payload of '{event}' cannot be taken: {error.problem}") from error
         return IncomingEvent(event, payload, self.source, self.place, dict(self.facts)), decoded
+
+    def written(self, value: object, called: str) -> bytes:
+        """Write a value of an author's as JSON.
+
+        Raises:
+            Undecodable: that cannot be done.
+        """
+        try:
+            return dumps(plain(value))
+        except ANYTHING as error:
+            raise self.undecodable(f"{called} cannot be written as JSON: {_in_one_line(error)}.") from error
 
 
 def _is_text(value: object) -> bool:

@@ -19,7 +19,7 @@ from durable_fsm.core.author_code import ANYTHING
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.program import index_of
-from durable_fsm.core.sources import Check, Request, Signature, Webhook
+from durable_fsm.core.sources import Check, Request, Response, Signature, Webhook
 from durable_fsm.core.step import may_come_from_outside
 from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.restate.fastjson import dumps
@@ -82,10 +82,13 @@ class Webhooks:
             signed_at = self._verify(webhook, request)
             if signed_at is not None:
                 self._refuse_old(webhook, signed_at, await ctx.time())
-            found = self._event_of(webhook, request)
-            if found is None:
+            position = self._position(webhook)
+            decoded = position.call(webhook.decode, request)
+            if decoded is None:
                 return dumps({"outcome": "skipped"})
-            event, key, id = found
+            if isinstance(decoded, Response):
+                return position.written(decoded.body, "the response of its decoder")
+            event, key, id = self._event_of(webhook, position, decoded)
             ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key, idempotency_key=id)
             return dumps({"outcome": "accepted", "chart": self.chart.name, "key": key, "event": event.event})
 
@@ -145,14 +148,14 @@ class Webhooks:
 
     # ── the event ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _event_of(self, webhook: Webhook, request: Request) -> tuple[IncomingEvent, str, str | None] | None:
-        """The event, the key of its machine, and its idempotency key; None if the decoder skips the request."""
-        facts = {"webhook": webhook.name}
+    def _position(self, webhook: Webhook) -> SourcePosition:
         place = f"a request to webhook '{webhook.name}'"
-        position = SourcePosition(self.name, f"webhook:{webhook.name}", place, facts)
-        decoded = position.call(webhook.decode, request)
-        if decoded is None:
-            return None
+        return SourcePosition(self.name, f"webhook:{webhook.name}", place, {"webhook": webhook.name})
+
+    def _event_of(
+        self, webhook: Webhook, position: SourcePosition, decoded: object
+    ) -> tuple[IncomingEvent, str, str | None]:
+        """The event that the decoder returned, the key of its machine, and its idempotency key."""
         event, incoming = position.event_of(decoded, webhook.events)
         if not incoming.key:
             problem = "its decoder does not say for which machine it is: return Incoming(..., key=...)."
@@ -163,7 +166,7 @@ class Webhooks:
         if incoming.id is None:
             return event, incoming.key, None
         place = f"event '{incoming.id}' of webhook '{webhook.name}'"
-        event = msgspec.structs.replace(event, place=place, facts={**facts, "id": incoming.id})
+        event = msgspec.structs.replace(event, place=place, facts={**position.facts, "id": incoming.id})
         return event, incoming.key, _idempotency_key(webhook, incoming.id)
 
     def _refusal(self, event: IncomingEvent) -> str | None:
