@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, wait_until
+from durable_fsm.testing import Rehearsal, wait_until
 from machines.building_blocks.machine import Blocks, Subscription
-from tests.acceptance.applications import PATIENCE, Stage, rehearsed, staged
+from tests.acceptance.applications import PATIENCE, Stage, hosted, rehearsed, staged
 
 pytestmark = pytest.mark.server
 
@@ -20,11 +20,9 @@ SECONDS = 1.5
 """How long the machine waits and sleeps in these tests; five seconds by default."""
 
 
-@pytest.fixture(scope="module")
-def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    env = {"BLOCKS_SECONDS": str(SECONDS)}
-    with staged("building_blocks", restate_server, tmp_path_factory.mktemp("blocks"), env) as stage:
-        yield stage
+stage_awake, stage_replaying, stage = hosted(
+    "stage", partial(staged, "building_blocks", env={"BLOCKS_SECONDS": str(SECONDS)})
+)
 
 
 def begin(stage: Stage, key: str) -> str:
@@ -54,18 +52,18 @@ def say(stage: Stage, callback: str, word: str) -> httpx.Response:
     return stage.post(f"restate/awakeables/{callback}/resolve", word)
 
 
-def test_every_block_works_although_the_service_is_killed_while_the_machine_sleeps(stage: Stage) -> None:
-    callback = begin(stage, "all")
-    assert say(stage, callback, "hello").status_code == 202
-    wait_for(stage, "all", "sleeping")
-    assert say(stage, callback, "too late").status_code == 202
-    stage.restart()
-    wait_for(stage, "all", "done")
+def test_every_block_works_although_the_service_is_killed_while_the_machine_sleeps(stage_awake: Stage) -> None:
+    callback = begin(stage_awake, "all")
+    assert say(stage_awake, callback, "hello").status_code == 202
+    wait_for(stage_awake, "all", "sleeping")
+    assert say(stage_awake, callback, "too late").status_code == 202
+    stage_awake.restart()
+    wait_for(stage_awake, "all", "done")
 
-    data = snapshot(stage, "all")["data"]
+    data = snapshot(stage_awake, "all")["data"]
     assert (data["word"], data["trouble"]) == ("hello", "")
-    assert len(stage.outside.done("/subscriptions", subscription="sub-all")) == 2
-    [charge] = stage.outside.done("/charges", machine="all")
+    assert len(stage_awake.outside.done("/subscriptions", subscription="sub-all")) == 2
+    [charge] = stage_awake.outside.done("/charges", machine="all")
     assert charge["body"]["word"] == "hello"
     assert charge["key"].startswith("BuildingBlocks/all/")
     assert data["receipt"] == charge["answer"]["receipt"]

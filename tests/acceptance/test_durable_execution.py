@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from durable_fsm.testing import Rehearsal, RestateServer
+from durable_fsm.testing import Rehearsal
 from machines.durable_execution.machine import Subscribe
-from tests.acceptance.applications import Stage, edges, staged
+from tests.acceptance.applications import Stage, edges, hosted, staged
 
 pytestmark = pytest.mark.server
 
 RUN = "SubscriptionService.flow/run"
 
 
-@pytest.fixture(scope="module")
-def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged("durable_execution", restate_server, tmp_path_factory.mktemp("subscriptions")) as stage:
-        yield stage
+stage_awake, stage_replaying, stage = hosted("stage", partial(staged, "durable_execution"))
 
 
 def wanted(user: str, *subscriptions: str, card: str = "5555") -> dict[str, Any]:
     return {"user_id": user, "credit_card": card, "subscriptions": list(subscriptions)}
 
 
-def test_each_step_is_done_once_although_steps_fail_and_the_service_is_killed(stage: Stage) -> None:
-    stage.outside.trouble("/payments", times=2)
-    stage.outside.withhold("/subscriptions", after=1)
+def test_each_step_is_done_once_although_steps_fail_and_the_service_is_killed(stage_awake: Stage) -> None:
+    stage_awake.outside.trouble("/payments", times=2)
+    stage_awake.outside.withhold("/subscriptions", after=1)
 
     with ThreadPoolExecutor() as caller:
-        asked = caller.submit(stage.post, RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
-        stage.outside.wait_done("/subscriptions", user_id="ada", subscription="chess")
-        stage.restart()
+        asked = caller.submit(stage_awake.post, RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
+        stage_awake.outside.wait_done("/subscriptions", user_id="ada", subscription="chess")
+        stage_awake.restart()
         answer = asked.result()
 
     assert (answer.status_code, answer.json()["subscriptions"]) == (200, 3)
-    [payment, *subscriptions] = stage.outside.done(user_id="ada")
+    [payment, *subscriptions] = stage_awake.outside.done(user_id="ada")
     assert payment["path"] == "/payments"
     assert [one["body"]["subscription"] for one in subscriptions] == ["news", "chess", "tea"]
     ids = {one["body"]["payment_id"] for one in (payment, *subscriptions)}
     assert ids == {payment["key"]}
 
-    again = stage.post(RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
+    again = stage_awake.post(RUN, wanted("ada", "news", "chess", "tea"), idempotency_key="ada")
     assert again.json() == answer.json()
-    assert len(stage.outside.done(user_id="ada")) == 4
+    assert len(stage_awake.outside.done(user_id="ada")) == 4
 
 
 def test_a_declined_card_is_reported_to_the_caller_and_nothing_is_subscribed(stage: Stage) -> None:

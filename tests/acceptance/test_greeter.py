@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer
 from machines.greeter.machine import Greeter, ordinal
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
@@ -32,10 +34,13 @@ class Party(Application):
         return count
 
 
-@pytest.fixture(scope="module")
-def party(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Party]:
-    with serve("greeter", restate_server, tmp_path_factory.mktemp("party")) as served:
-        yield Party("greeter", served, restate_server)
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Party]:
+    with serve("greeter", server, place) as served:
+        yield Party("greeter", served, server)
+
+
+party_awake, party_replaying, party = hosted("party", opened)
 
 
 def said(name: str, number: int) -> str:
@@ -56,18 +61,18 @@ def test_each_of_fifty_concurrent_greetings_has_its_own_number(party: Party) -> 
     assert sorted(answers) == sorted(said("crowd", number) for number in range(1, 51))
 
 
-def test_a_killed_service_forgets_no_greeting_and_counts_none_twice(party: Party) -> None:
+def test_a_killed_service_forgets_no_greeting_and_counts_none_twice(party_awake: Party) -> None:
     asked: list[str] = []
     for number in range(60):
-        asked.append(party.server.send("greeter", "killed", "greet", {"greeting": "Hi"}))
+        asked.append(party_awake.server.send("greeter", "killed", "greet", {"greeting": "Hi"}))
         if number in (20, 40):
-            party.restart()
+            party_awake.restart()
 
     with ThreadPoolExecutor(20) as pool:
-        answers = [f"killed: {answer['reply']}" for answer in pool.map(party.server.output, asked)]
+        answers = [f"killed: {answer['reply']}" for answer in pool.map(party_awake.server.output, asked)]
 
     assert answers == [said("killed", number) for number in range(1, 61)]
-    assert party.count("killed") == 60
+    assert party_awake.count("killed") == 60
 
 
 def test_a_repeated_greeting_is_counted_once_and_gets_the_same_answer(party: Party) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.machine_operator.machine import MachineOperator
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
@@ -48,13 +49,15 @@ class Hall(Application):
         return [line.removeprefix(f"{machine} ") for line in written if line.startswith(f"{machine} ")]
 
 
-@pytest.fixture(scope="module")
-def hall(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    place = tmp_path_factory.mktemp("hall")
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Hall]:
     logbook = place / "logbook.txt"
     env = {"MACHINE_WORK_SECONDS": str(WORK), "MACHINE_LOGBOOK": str(logbook), "MACHINES_BROKEN": "broken"}
-    with serve("machine_operator", restate_server, place, env) as served:
-        yield Hall("machine_operator", served, restate_server, logbook)
+    with serve("machine_operator", server, place, env) as served:
+        yield Hall("machine_operator", served, server, logbook)
+
+
+hall_awake, hall_replaying, hall = hosted("hall", opened)
 
 
 def test_requests_for_one_machine_are_answered_in_order_and_other_machines_do_not_wait(hall: Hall) -> None:
@@ -83,16 +86,16 @@ def test_a_reader_sees_at_once_that_a_machine_is_coming_up(hall: Hall) -> None:
     assert hall.answers(asked) == ["now up", "now down"]
 
 
-def test_a_killed_service_resumes_the_work_where_it_was(hall: Hall) -> None:
+def test_a_killed_service_resumes_the_work_where_it_was(hall_awake: Hall) -> None:
     began = time.monotonic()
-    asked = hall.ask(("killed", "setUp"), ("killed", "tearDown"), ("killed", "tearDown"))
-    wait_until(lambda: hall.lines("killed") == ["up begin"])
+    asked = hall_awake.ask(("killed", "setUp"), ("killed", "tearDown"), ("killed", "tearDown"))
+    wait_until(lambda: hall_awake.lines("killed") == ["up begin"])
 
-    hall.restart()
+    hall_awake.restart()
 
-    assert hall.answers(asked) == ["now up", "now down", "not up, cannot be torn down"]
+    assert hall_awake.answers(asked) == ["now up", "now down", "not up, cannot be torn down"]
     assert time.monotonic() - began < 12
-    written = hall.lines("killed")
+    written = hall_awake.lines("killed")
     assert [line for line, before in zip(written, ["", *written], strict=False) if line != before] == [
         "up begin",
         "up end",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +14,7 @@ import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.order import Order
-from tests.acceptance.applications import Application, edges, rehearsed, serve, world
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve, world
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -74,13 +76,15 @@ def all_undone(*, charged: bool, invoiced: bool = False) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def shop(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    place = tmp_path_factory.mktemp("shop")
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Shop]:
     with world("order", place, "outside") as outside:
         env = {"OUTSIDE_URL": outside.url, "ORDER_HOLD_SECONDS": str(HOLD)}
-        with serve("order", restate_server, place, env) as served:
-            yield Shop("order", served, restate_server, outside)
+        with serve("order", server, place, env) as served:
+            yield Shop("order", served, server, outside)
+
+
+shop_awake, shop_replaying, shop = hosted("shop", opened)
 
 
 def test_an_order_is_fulfilled_and_paid_back_in_part_and_then_whole(shop: Shop) -> None:
@@ -154,20 +158,20 @@ def test_a_paid_order_is_called_off(shop: Shop) -> None:
 
 
 def test_a_charge_whose_answer_is_lost_is_refunded_when_the_order_is_called_off_and_the_service_killed(
-    shop: Shop,
+    shop_awake: Shop,
 ) -> None:
     card = "5555 7777"
-    shop.withhold(card)
-    shop.order("lost", card)
-    wait_until(lambda: shop.counted("lost")["charged"] == [4200], PATIENCE, "the bank to charge it")
-    assert "charging" in shop.states("lost")
+    shop_awake.withhold(card)
+    shop_awake.order("lost", card)
+    wait_until(lambda: shop_awake.counted("lost")["charged"] == [4200], PATIENCE, "the bank to charge it")
+    assert "charging" in shop_awake.states("lost")
 
-    asked = shop.server.send("Order", "lost", "call_off")
-    shop.restart()
+    asked = shop_awake.server.send("Order", "lost", "call_off")
+    shop_awake.restart()
 
-    shop.server.output(asked)
-    shop.wait_for("lost", "cancelled")
-    assert shop.counted("lost") == all_undone(charged=True)
+    shop_awake.server.output(asked)
+    shop_awake.wait_for("lost", "cancelled")
+    assert shop_awake.counted("lost") == all_undone(charged=True)
 
 
 def test_a_shipped_order_is_not_called_off_and_stays_paid(shop: Shop) -> None:

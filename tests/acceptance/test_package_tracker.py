@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +19,7 @@ from durable_fsm import chart_from
 from durable_fsm.cli import main
 from durable_fsm.testing import KafkaBroker, Rehearsal, RestateServer, wait_until
 from machines.package_tracker.machine import Package
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 
 pytestmark = pytest.mark.server
 
@@ -63,12 +65,12 @@ class Road(Application):
         return str(row["completion_failure"])
 
 
-@pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
-    place = tmp_path_factory.mktemp("road")
+@contextmanager
+def opened(shared: RestateServer, place: Path) -> Iterator[Road]:
+    """Open a road with a server of its own, of the same kind: on the shared one others have a broker called default."""
     env = {"TRACKER_SESSION_MS": "2000"}
     with (
-        RestateServer() as server,
+        RestateServer(always_replay=shared.always_replay) as server,
         KafkaBroker(log=place / "broker.log") as broker,
         serve("package_tracker", server, place, env) as served,
     ):
@@ -86,6 +88,9 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         )
         assert made.exit_code == 0, made.output
         yield Road("package_tracker", served, server, broker)
+
+
+road_awake, road_replaying, road = hosted("road", opened)
 
 
 def test_a_package_is_registered_over_http_and_followed_by_records(road: Road) -> None:
@@ -132,33 +137,33 @@ def test_a_reader_does_not_wait_for_a_hundred_records(road: Road) -> None:
     assert asked < time.monotonic() - began
 
 
-def test_a_killed_server_loses_no_record_and_takes_none_twice(road: Road) -> None:
+def test_a_killed_server_loses_no_record_and_takes_none_twice(road_awake: Road) -> None:
     packages = [f"killed {number}" for number in range(3)]
-    road.register(*packages)
+    road_awake.register(*packages)
     before, after = [f"before {number}" for number in range(20)], [f"after {number}" for number in range(20)]
     for package in packages:
-        road.seen(package, *before)
-    wait_until(lambda: any(road.way(package) for package in packages), PATIENCE)
+        road_awake.seen(package, *before)
+    wait_until(lambda: any(road_awake.way(package) for package in packages), PATIENCE)
 
-    road.server.kill()
-    assert not road.server.process.alive
+    road_awake.server.kill()
+    assert not road_awake.server.process.alive
     for package in packages:
-        road.seen(package, *after)
-    road.server.start()
+        road_awake.seen(package, *after)
+    road_awake.server.start()
 
     for package in packages:
-        road.wait_for(package, *before, *after)
+        road_awake.wait_for(package, *before, *after)
 
 
-def test_a_killed_service_loses_no_record_and_takes_none_twice(road: Road) -> None:
+def test_a_killed_service_loses_no_record_and_takes_none_twice(road_awake: Road) -> None:
     stations = [f"station {number}" for number in range(60)]
-    road.register("unserved")
+    road_awake.register("unserved")
 
-    road.seen("unserved", *stations)
-    wait_until(lambda: road.way("unserved"), PATIENCE)
-    road.restart()
+    road_awake.seen("unserved", *stations)
+    wait_until(lambda: road_awake.way("unserved"), PATIENCE)
+    road_awake.restart()
 
-    road.wait_for("unserved", *stations)
+    road_awake.wait_for("unserved", *stations)
 
 
 def test_registering_a_package_again_changes_nothing(road: Road) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.reminders.machine import INTERVAL, PaymentTracker
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -90,35 +90,32 @@ class Office(Application):
 
 
 @contextmanager
-def opened(server: RestateServer, place: Path, day: float) -> Iterator[Office]:
+def opened(server: RestateServer, place: Path, day: float = DAY) -> Iterator[Office]:
     outbox = place / "outbox"
     env = {"REMINDER_SECONDS": str(day), "REMINDER_OUTBOX": str(outbox), "STRIPE_SECRET": SECRET}
     with serve("reminders", server, place, env) as served:
         yield Office("reminders", served, server, outbox)
 
 
-@pytest.fixture(scope="module")
-def office(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    with opened(restate_server, tmp_path_factory.mktemp("office"), DAY) as office:
-        yield office
+office_awake, office_replaying, office = hosted("office", opened)
 
 
 ALL = ["escalated: ada does not pay", "reminder 1 to ada", "reminder 2 to ada", "reminder 3 to ada"]
 
 
-def test_three_reminders_and_the_escalation_survive_kills_of_server_and_service(office: Office) -> None:
-    office.fails("inv1")
-    wait_until(lambda: len(office.mail("inv1")) == 2, PATIENCE, "the second reminder")
+def test_three_reminders_and_the_escalation_survive_kills_of_server_and_service(office_awake: Office) -> None:
+    office_awake.fails("inv1")
+    wait_until(lambda: len(office_awake.mail("inv1")) == 2, PATIENCE, "the second reminder")
 
-    office.server.kill()
-    assert not office.server.process.alive
-    office.server.start()
-    wait_until(lambda: len(office.mail("inv1")) == 3, PATIENCE, "the third reminder")
-    office.restart()
+    office_awake.server.kill()
+    assert not office_awake.server.process.alive
+    office_awake.server.start()
+    wait_until(lambda: len(office_awake.mail("inv1")) == 3, PATIENCE, "the third reminder")
+    office_awake.restart()
 
-    office.wait_for("inv1", "escalated")
-    assert office.mail("inv1") == ALL
-    assert office.scheduled("inv1") == []
+    office_awake.wait_for("inv1", "escalated")
+    assert office_awake.mail("inv1") == ALL
+    assert office_awake.scheduled("inv1") == []
 
 
 def test_a_customer_who_pays_is_not_reminded_again(office: Office) -> None:

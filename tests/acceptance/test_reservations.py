@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
 from machines.reservations.machine import Product
-from tests.acceptance.applications import ROOT, Application, edges, rehearsed, serve
+from tests.acceptance.applications import ROOT, Application, edges, hosted, rehearsed, serve
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -39,21 +41,23 @@ class Street(Application):
         return len(self.server.query(f"SELECT id FROM sys_invocation WHERE {where}"))
 
 
-@pytest.fixture(scope="module")
-def street(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    place = tmp_path_factory.mktemp("street")
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Street]:
     shop = ServiceProcess.serving(
         "machines.reservations.shop:app",
         log=place / "shop.log",
         app_dir=ROOT,
-        env={"RESTATE_INGRESS_URL": restate_server.ingress_url},
+        env={"RESTATE_INGRESS_URL": server.ingress_url},
     )
     try:
-        with serve("reservations", restate_server, place) as served:
+        with serve("reservations", server, place) as served:
             shop.start().wait_ready()
-            yield Street("reservations", served, restate_server, shop)
+            yield Street("reservations", served, server, shop)
     finally:
         shop.close()
+
+
+street_awake, street_replaying, street = hosted("street", opened)
 
 
 def test_the_first_customer_gets_the_product_and_the_same_answer_again(street: Street) -> None:
@@ -68,30 +72,30 @@ def test_one_of_twenty_concurrent_customers_gets_the_product(street: Street) -> 
     assert sorted(answers) == [False] * 19 + [True]
 
 
-def test_a_reservation_asked_for_while_the_service_is_down_is_granted_once(street: Street) -> None:
-    street.served.kill()
-    assert not street.served.process.alive
+def test_a_reservation_asked_for_while_the_service_is_down_is_granted_once(street_awake: Street) -> None:
+    street_awake.served.kill()
+    assert not street_awake.served.process.alive
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(street.reserve, "dead", "one")
-        wait_until(lambda: street.asked("dead") == 1, what="Restate to accept the reservation")
-        again = pool.submit(street.reserve, "dead", "one")
-        street.served.restart()
+        first = pool.submit(street_awake.reserve, "dead", "one")
+        wait_until(lambda: street_awake.asked("dead") == 1, what="Restate to accept the reservation")
+        again = pool.submit(street_awake.reserve, "dead", "one")
+        street_awake.served.restart()
 
         assert (first.result(30), again.result(30)) == (True, True)
 
-    assert (street.states("dead"), street.asked("dead")) == (["reserved"], 1)
+    assert (street_awake.states("dead"), street_awake.asked("dead")) == (["reserved"], 1)
 
 
-def test_a_customer_who_timed_out_asks_again_and_joins_the_pending_request(street: Street) -> None:
-    street.served.kill()
+def test_a_customer_who_timed_out_asks_again_and_joins_the_pending_request(street_awake: Street) -> None:
+    street_awake.served.kill()
     with pytest.raises(httpx.ReadTimeout):
-        street.reserve("patience", "one", timeout=0.5)
-    wait_until(lambda: street.asked("patience", "status <> 'completed'") == 1, what="it to be under way")
-    street.served.restart()
+        street_awake.reserve("patience", "one", timeout=0.5)
+    wait_until(lambda: street_awake.asked("patience", "status <> 'completed'") == 1, what="it to be under way")
+    street_awake.served.restart()
 
-    assert street.reserve("patience", "one")
-    assert street.asked("patience") == 1
-    assert not street.reserve("patience", "two")
+    assert street_awake.reserve("patience", "one")
+    assert street_awake.asked("patience") == 1
+    assert not street_awake.reserve("patience", "two")
 
 
 def test_the_chart_has_the_states_and_edges_of_the_story() -> None:

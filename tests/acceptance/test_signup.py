@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from durable_fsm import chart_from
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.signup.machine import Signup
-from tests.acceptance.applications import Application, edges, rehearsed, serve
+from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -69,12 +70,14 @@ class Site(Application):
         wait_until(there, PATIENCE, f"{user} to be {state}")
 
 
-@pytest.fixture(scope="module")
-def site(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    place = tmp_path_factory.mktemp("site")
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Site]:
     env = {"SIGNUP_PLACE": str(place), "SIGNUP_MAIL_SECONDS": str(SLOW)}
-    with serve("signup", restate_server, place, env) as served:
-        yield Site("signup", served, restate_server, place)
+    with serve("signup", server, place, env) as served:
+        yield Site("signup", served, server, place)
+
+
+site_awake, site_replaying, site = hosted("site", opened)
 
 
 def test_an_id_signs_up_once_and_gets_one_mail(site: Site) -> None:
@@ -96,15 +99,15 @@ def test_a_wrong_secret_does_not_verify(site: Site) -> None:
     assert site.result("wrong").json() is False
 
 
-def test_the_right_secret_verifies_although_the_service_was_killed_while_waiting_for_it(site: Site) -> None:
-    site.run("killed")
-    site.wait_for("killed", "awaiting_click")
+def test_the_right_secret_verifies_although_the_service_was_killed_while_waiting_for_it(site_awake: Site) -> None:
+    site_awake.run("killed")
+    site_awake.wait_for("killed", "awaiting_click")
 
-    site.restart()
+    site_awake.restart()
 
-    assert site.click("killed", site.secret("killed")).status_code == 200
-    assert site.result("killed").json() is True
-    assert (len(site.kept("users", "killed")), len(site.kept("outbox", "killed"))) == (1, 1)
+    assert site_awake.click("killed", site_awake.secret("killed")).status_code == 200
+    assert site_awake.result("killed").json() is True
+    assert (len(site_awake.kept("users", "killed")), len(site_awake.kept("outbox", "killed"))) == (1, 1)
 
 
 def test_a_click_that_comes_before_the_mail_is_confirmed_counts(site: Site) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.task_queue.machine import Task
-from tests.acceptance.applications import Application, edges, serve
+from tests.acceptance.applications import Application, edges, hosted, serve
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -58,14 +59,14 @@ class Queue(Application):
         return self.logbook.read_text().splitlines().count(task) if self.logbook.exists() else 0
 
 
-@pytest.fixture(scope="module")
-def queue(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
-    place = tmp_path_factory.mktemp("queue")
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Queue]:
     logbook = place / "logbook.txt"
-    with serve(
-        "task_queue", restate_server, place, {"TASK_SECONDS": str(WORK), "TASK_LOGBOOK": str(logbook)}
-    ) as served:
-        yield Queue("task_queue", served, restate_server, logbook)
+    with serve("task_queue", server, place, {"TASK_SECONDS": str(WORK), "TASK_LOGBOOK": str(logbook)}) as served:
+        yield Queue("task_queue", served, server, logbook)
+
+
+queue_awake, queue_replaying, queue = hosted("queue", opened)
 
 
 def test_submitting_a_task_returns_at_once_and_the_task_runs_once(queue: Queue) -> None:
@@ -81,27 +82,27 @@ def test_submitting_a_task_returns_at_once_and_the_task_runs_once(queue: Queue) 
     assert queue.done("t-1") == 1
 
 
-def test_a_delayed_task_runs_on_time_although_restate_is_killed_meanwhile(queue: Queue) -> None:
-    handed = queue.hand_over("later", delay="2s")
+def test_a_delayed_task_runs_on_time_although_restate_is_killed_meanwhile(queue_awake: Queue) -> None:
+    handed = queue_awake.hand_over("later", delay="2s")
     due = datetime.fromisoformat(handed["executionTime"])
     assert abs(due - datetime.now(UTC) - timedelta(seconds=2)) < timedelta(seconds=1)
 
-    queue.server.kill()
-    assert not queue.server.process.alive
-    assert queue.done("later") == 0
-    queue.server.start()
+    queue_awake.server.kill()
+    assert not queue_awake.server.process.alive
+    assert queue_awake.done("later") == 0
+    queue_awake.server.start()
 
-    assert queue.result("later") == "Finished later: sort"
+    assert queue_awake.result("later") == "Finished later: sort"
     assert datetime.now(UTC) >= due
-    assert queue.done("later") == 1
+    assert queue_awake.done("later") == 1
 
 
-def test_a_task_with_a_delay_of_its_own_survives_a_killed_service(queue: Queue) -> None:
-    queue.hand_over("own", delay_seconds=0.5)
-    queue.restart()
+def test_a_task_with_a_delay_of_its_own_survives_a_killed_service(queue_awake: Queue) -> None:
+    queue_awake.hand_over("own", delay_seconds=0.5)
+    queue_awake.restart()
 
-    assert queue.result("own") == "Finished own: sort"
-    assert queue.done("own") == 1
+    assert queue_awake.result("own") == "Finished own: sort"
+    assert queue_awake.done("own") == 1
 
 
 def test_another_process_fetches_the_result_by_number(queue: Queue) -> None:

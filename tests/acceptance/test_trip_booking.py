@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from durable_fsm import chart_from
-from durable_fsm.testing import Rehearsal, RestateServer, wait_until
+from durable_fsm.testing import Rehearsal, wait_until
 from machines.trip_booking.machine import Trip
-from tests.acceptance.applications import PATIENCE, Stage, edges, rehearsed, staged
+from tests.acceptance.applications import PATIENCE, Stage, edges, hosted, rehearsed, staged
 
 pytestmark = pytest.mark.server
 
@@ -19,10 +19,7 @@ BOOKED = ["/flights/reserve", "/cars/reserve", "/payments/charge", "/flights/con
 UNDONE = ["/payments/refund", "/cars/cancel", "/flights/cancel"]
 
 
-@pytest.fixture(scope="module")
-def stage(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged("trip_booking", restate_server, tmp_path_factory.mktemp("trips")) as stage:
-        yield stage
+stage_awake, stage_replaying, stage = hosted("stage", partial(staged, "trip_booking"))
 
 
 def run(trip: str) -> str:
@@ -68,15 +65,17 @@ def test_without_a_car_only_the_flight_is_cancelled(stage: Stage) -> None:
     assert done_for(stage, "sunk") == ["/flights/reserve", "/flights/cancel"]
 
 
-def test_a_service_killed_while_it_undoes_finishes_undoing(stage: Stage) -> None:
-    stage.outside.withhold("/payments/refund")
+def test_a_service_killed_while_it_undoes_finishes_undoing(stage_awake: Stage) -> None:
+    stage_awake.outside.withhold("/payments/refund")
     with ThreadPoolExecutor() as caller:
-        asked = caller.submit(stage.post, run("killed"), wanted("killed", card="4000"))
-        wait_until(lambda: "/payments/refund" in done_for(stage, "killed"), PATIENCE, "the first of them to be undone")
-        stage.restart()
+        asked = caller.submit(stage_awake.post, run("killed"), wanted("killed", card="4000"))
+        wait_until(
+            lambda: "/payments/refund" in done_for(stage_awake, "killed"), PATIENCE, "the first of them to be undone"
+        )
+        stage_awake.restart()
 
         assert asked.result().status_code == 402
-    assert done_for(stage, "killed") == ["/flights/reserve", "/cars/reserve", *UNDONE]
+    assert done_for(stage_awake, "killed") == ["/flights/reserve", "/cars/reserve", *UNDONE]
 
 
 def test_a_run_cancelled_while_it_pays_is_undone_and_answers_cancelled(stage: Stage) -> None:
