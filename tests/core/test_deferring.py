@@ -133,13 +133,13 @@ def test_what_a_machine_raises_itself_is_never_deferred() -> None:
     assert step(made, busy(made), Event("poke")).snapshot.deferred == ()
 
 
-def test_a_machine_keeps_a_hundred_events_at_most() -> None:
+def test_a_machine_keeps_a_thousand_events_at_most() -> None:
     machine = busy()
     for number in range(MOST_DEFERRED):
         machine = step(DEFERRING, machine, Event("ask", number)).snapshot
 
     with pytest.raises(
-        TooManyDeferred, match="event 'ask' cannot be deferred: 100 events are deferred already"
+        TooManyDeferred, match="event 'ask' cannot be deferred: 1000 events are deferred already"
     ) as caught:
         step(DEFERRING, machine, Event("ask"))
     assert caught.value.waiting == MOST_DEFERRED
@@ -233,6 +233,61 @@ def test_a_deferred_event_whose_action_fails_spoils_nobody_elses_turn() -> None:
 
     assert isinstance(turn.log[1].error, ActionError)
     assert turn.machine.data == {"log": [1]}
+
+
+def test_a_deferred_message_still_knows_its_sender() -> None:
+    noted = action(lambda s: s.data["log"].append(s.event.sender), "note_sender")
+    made = desk(edge("free", "tell", actions=[noted]), defers={"busy": ["tell"]})
+    machine = step(made, busy(made), Event("tell", sender="Clerk/c-1")).snapshot
+    assert snapshot_from_json(made, snapshot_to_json(machine)) == machine
+
+    assert turned(made, machine, "rest").machine.data == {"log": ["Clerk/c-1"]}
+
+
+def test_a_callback_turns_deferred_events_away_and_their_senders_are_told_why() -> None:
+    refuses = action(lambda s: s.effects.refuse("ask", "the desk closes early"), "refuse")
+    made = desk(edge("busy", "refuse", actions=[refuses]), defers={"busy": ["ask", "close"]})
+    machine = busy(made)
+    for name in ("ask", "close", "ask"):
+        machine = step(made, machine, Event(name)).snapshot
+
+    turn = turned(made, machine, "refuse")
+
+    assert [kept.event for kept in turn.machine.deferred] == ["close"]
+    assert [(taken.event, taken.outcome, taken.seq) for taken in turn.log] == [
+        ("refuse", "taken", machine.seq + 1),
+        ("ask", "rejected", machine.seq + 2),
+        ("ask", "rejected", machine.seq + 3),
+    ]
+    error = turn.log[1].error
+    assert isinstance(error, EventRejected)
+    assert (error.event, error.reason) == ("ask", "the desk closes early")
+    assert turn.machine.seq == machine.seq + 3
+
+
+def test_the_time_limit_of_an_event_that_is_turned_away_ends() -> None:
+    refuses = action(lambda s: s.effects.refuse("*", "no more"), "refuse")
+    made = desk(edge("busy", "refuse", actions=[refuses]), defers={"busy": ["ask"]})
+    made = replace(made, hosting=replace(made.hosting, defer_for=HOUR))
+    deferred = step(made, busy(made), Event("ask"))
+    (limit,) = deferred.effects
+
+    turn = turned(made, deferred.snapshot, "refuse")
+
+    assert turn.machine.timers == ()
+    assert turn.take_effects() == [Cancel(limit.token)]
+
+
+def test_what_a_failed_step_would_have_turned_away_stays() -> None:
+    refuses = action(lambda s: s.effects.refuse("ask", "no more"), "refuse")
+    made = desk(edge("busy", "refuse", actions=[refuses, fails()]), defers={"busy": ["ask"]})
+    machine = step(made, busy(made), Event("ask")).snapshot
+    turn = Turn(made, machine, seed="s")
+
+    with pytest.raises(ActionError):
+        turn.take(Event("refuse"))
+
+    assert turn.machine is machine
 
 
 def test_the_end_of_the_machine_ends_the_waiting() -> None:

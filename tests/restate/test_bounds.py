@@ -46,7 +46,7 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "a key that a decoder, a key function or a callback chooses": f"{address.LONGEST_KEY:,} bytes",
         "the key of a child, which contains its parent's": f"{address.LONGEST_CHILD_KEY // kib} KiB",
         "a machine with the latest entries of its history": f"{requests.MAX_SNAPSHOT // mib} MiB",
-        "deferred events": f"{step.MOST_DEFERRED} events",
+        "deferred events": f"{step.MOST_DEFERRED:,} events",
         "their payloads together": f"{step.MOST_DEFERRED_BYTES // kib} KiB",
         "callers that wait for a machine": f"{waiters.MOST:,}",
         "callers that begin to wait for machines of one chart at the same moment, in each process": f"{waiting.MOST_AT_ONCE}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durable_fsm.core.step import MOST_DEFERRED
+from durable_fsm.core.step import MOST_DEFERRED_BYTES
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
@@ -80,13 +80,14 @@ def test_a_snapshot_says_which_events_would_be_deferred_or_ignored(host: Host) -
 def test_a_machine_defers_only_so_many_events(awake: Host) -> None:
     host, desk = awake, awake.key("desk")
     host.receipt("Desk", desk, "begin")
-    answers = host.together([("Desk", desk, "ask", f"{number}") for number in range(MOST_DEFERRED + 3)])
+    long = "x" * (MOST_DEFERRED_BYTES // 10 - 2)
+    answers = host.together([("Desk", desk, "ask", long)] * 13)
 
-    assert sorted(answer.status_code for answer in answers) == [200] * MOST_DEFERRED + [429] * 3
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 3
     refused = next(answer.json() for answer in answers if answer.status_code == 429)
     assert refused["metadata"]["type"] == "TooManyDeferred"
     host.receipt("Desk", desk, "rest")
-    assert len(host.snapshot("Desk", desk)["data"]["asked"]) == MOST_DEFERRED
+    assert len(host.snapshot("Desk", desk)["data"]["asked"]) == 10
 
 
 def test_the_end_of_a_machine_drops_its_deferred_events(host: Host) -> None:

@@ -198,6 +198,7 @@ class SyncMachine:
         tag: str | None = None,
         status: str | None = None,
         settled: bool = False,
+        taken: bool = False,
         any_of: Iterable[Mapping[str, object]] = (),
         event: str | Named | None = None,
         payload: object = None,
@@ -207,18 +208,21 @@ class SyncMachine:
         """Wait until the machine is in a state, has a tag or a status, or has settled; exactly one is given.
 
         Args:
+            taken: wait until *event* has been processed, which may have been deferred; the receipt has its reply.
             any_of: several conditions, one of which is enough: `[{"state": "paid"}, {"status": "failed"}]`.
             event: sent first, with its payload; the condition must be met after it.
             timeout: one hour, unless given.
 
         Raises:
             WaitTimedOut, WaitInVain: the condition was not met.
+            EventError: the event was rejected, perhaps after it had been deferred.
         """
         wait = self._calls.wait_for(
             state=state,
             tag=tag,
             status=status,
             settled=settled,
+            taken=taken,
             any_of=any_of,
             event=event,
             payload=payload,

@@ -241,6 +241,7 @@ class Calls:
         tag: str | None,
         status: str | None,
         settled: bool,
+        taken: bool,
         any_of: Iterable[Mapping[str, object]],
         event: str | Named | None,
         payload: object,
@@ -250,7 +251,7 @@ class Calls:
         """Wait for a condition, and send an event first if there is one."""
         wish: dict[str, Json] = {} if state is None else {"state": id_of(state)}
         wish |= {name: str(value) for name, value in (("tag", tag), ("status", status)) if value is not None}
-        wish |= {"settled": True} if settled else {}
+        wish |= {name: True for name, wanted in (("settled", settled), ("taken", taken)) if wanted}
         either = [_condition(one) for one in any_of]
         wish |= {"any": list[Json](either)} if either else {}
         if event is not None:

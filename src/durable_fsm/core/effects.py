@@ -118,7 +118,8 @@ class Outcome(StrEnum):
 class Step(NamedTuple):
     """The result of one event: the next snapshot, the effects, and the microsteps that led to them.
 
-    `caught` are exceptions of callbacks that became `error.execution`, for the log.
+    `caught` are exceptions of callbacks that became `error.execution`, for the log. `refused` are the tokens of deferred
+    events that callbacks turn away, each with the reason; the turn drops them.
     """
 
     snapshot: Snapshot
@@ -126,6 +127,7 @@ class Step(NamedTuple):
     trace: tuple[Microstep, ...] = ()
     outcome: Outcome = Outcome.TAKEN
     caught: tuple[ActionError, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     @property
     def reply(self) -> Json:

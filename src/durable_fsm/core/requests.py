@@ -11,6 +11,7 @@ from durable_fsm.core.codec import milliseconds, plain
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.effects import PARENT, Post, Reply
 from durable_fsm.core.events import ERROR, UNREACHABLE, Event, Failure, Origin
+from durable_fsm.core.index import matches
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import PendingSend
 from durable_fsm.core.values import Json
@@ -73,6 +74,12 @@ class Requests:
 
     def renew(self, name: str) -> None:
         timers.renew(self._machine, name)
+
+    def refuse(self, event: str, reason: str) -> None:
+        machine = self._machine
+        for kept in machine.before.deferred:
+            if matches(event, kept.event):
+                machine.refused[kept.token] = reason
 
     def raise_(self, event: str, payload: object) -> None:
         self._refuse_open(event, payload)

@@ -33,6 +33,8 @@ class Asked(Protocol):
 
     def renew(self, name: str) -> None: ...
 
+    def refuse(self, event: str, reason: str) -> None: ...
+
     def raise_(self, event: str, payload: object) -> None: ...
 
     def start(self, work: str, payload: object) -> None: ...
@@ -75,6 +77,14 @@ class Effects:
     def renew(self, name: str) -> None:
         """Start again from now what is pending: every send with this id, and every state's timer for this event."""
         self._asked.renew(name)
+
+    def refuse(self, event: str, reason: str) -> None:
+        """Turn away what has been deferred until now: a caller who waits for it is told the reason.
+
+        Args:
+            event: its name, or a descriptor such as `note.*`.
+        """
+        self._asked.refuse(event, reason)
 
     def raise_(self, event: str, payload: object = None) -> None:
         """Put an event on the internal queue: it is taken in this same macrostep."""

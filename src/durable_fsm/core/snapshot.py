@@ -113,11 +113,12 @@ class Stopping(Struct, frozen=True, omit_defaults=True):
 
 
 class Deferred(Struct, frozen=True, omit_defaults=True):
-    """An event from outside that an active state keeps for later."""
+    """An event from outside that an active state keeps for later; `sender` is the machine that has sent it, if one has."""
 
     token: str
     event: str
     payload: Json
+    sender: str = ""
 
 
 class ChildMachine(Struct, frozen=True, omit_defaults=True):

@@ -50,7 +50,7 @@ from durable_fsm.errors import (
     quoted,
 )
 
-MOST_DEFERRED = 100
+MOST_DEFERRED = 1_000
 """Deferred events of one machine."""
 
 MOST_DEFERRED_BYTES = 64 * 1024
@@ -146,7 +146,7 @@ def _refuse_unexpected(run: Macrostep, outcome: Outcome | None, event: Event) ->
 
 
 def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
-    kept = Deferred(f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload))
+    kept = Deferred(f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload), event.sender)
     deferred = (*snapshot.deferred, kept)
     size = sum(len(canonical(other.payload).encode()) for other in deferred)
     if len(deferred) > MOST_DEFERRED or size > MOST_DEFERRED_BYTES:
@@ -165,7 +165,8 @@ def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: 
 
     Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
     """
-    result = _dispatch(chart, _without(snapshot, kept), Event(kept.event, kept.payload, seed=seed, at=now))
+    event = Event(kept.event, kept.payload, seed=seed, at=now, sender=kept.sender)
+    result = _dispatch(chart, _without(snapshot, kept), event)
     if result.outcome is Outcome.DEFERRED:
         return Step(snapshot, outcome=Outcome.DEFERRED)
     return result._replace(effects=(*limits_of(snapshot, kept), *result.effects))
@@ -174,6 +175,11 @@ def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: 
 def dropped(snapshot: Snapshot, kept: Deferred) -> Snapshot:
     """The machine without a deferred event, which it will never take."""
     return changed(_without(snapshot, kept), seq=snapshot.seq + 1)
+
+
+def refusal(chart: Chart, snapshot: Snapshot, kept: Deferred, reason: str) -> EventRejected:
+    """The answer to the sender of a deferred event that a callback turns away."""
+    return _rejected(chart, snapshot, Event(kept.event), reason=reason)
 
 
 def limits_of(snapshot: Snapshot, kept: Deferred) -> tuple[Cancel, ...]:

@@ -35,7 +35,7 @@ from durable_fsm.core.program import index_of
 from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Deferred, Running, Snapshot, Status
-from durable_fsm.core.step import dropped, expired, limits_of, recall, start, step
+from durable_fsm.core.step import dropped, expired, limits_of, recall, refusal, start, step
 from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit, TypeRaised, changed
 from durable_fsm.core.working import not_loaded
@@ -318,6 +318,11 @@ class Turn:
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
         self.caught.extend(result.caught)
+        reasons = dict(result.refused)
+        for kept in self.snapshot.deferred if reasons else ():
+            if kept.token in reasons:
+                self._effects += limits_of(self.snapshot, kept)
+                self._drop(kept, refusal(self.chart, self.snapshot, kept, reasons[kept.token]))
 
     def _keep(self, effect: Send | StartActivity) -> None:
         self._kept.add(effect.token)

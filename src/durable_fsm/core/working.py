@@ -35,6 +35,7 @@ class Working:
         raised: names of the events that were raised since the last microstep.
         refusals: guards that said no, for the sender.
         caught: exceptions of callbacks that became `error.execution`, for the log.
+        refused: the reasons why deferred events are turned away, by token.
         answered: the activity whose outcome the event is; `heard`, the child whose end it is.
         detached: whether that activity belongs to no state.
     """
@@ -68,6 +69,7 @@ class Working:
         self.raised: list[str] = []
         self.refusals: dict[str, None] = {}
         self.caught: list[ActionError] = []
+        self.refused: dict[str, str] = {}
         self.answered: Running | None = None
         self.heard: ChildMachine | None = None
         self.detached = False
@@ -126,7 +128,8 @@ class Working:
             stopping=tuple(self.stopping.values()) if self.stopping else (),
             answer=self.answer,
         )
-        return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught))
+        refused = tuple(self.refused.items())
+        return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught), refused)
 
     def action_error(self, callback: str, problem: str, without: Iterable[str] = ()) -> ActionError:
         """The failure of a callback; the states *without* a transition for it were active."""
