@@ -1,0 +1,1 @@
+"""Promises that any process may keep, break or await, and questions that wait for their answers."""
