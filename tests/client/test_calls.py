@@ -167,6 +167,18 @@ def test_a_workflow_is_started_one_way_and_then_attached_to() -> None:
     assert end.value.value == {"paid": True}
 
 
+def test_a_workflow_can_be_started_without_waiting_for_it() -> None:
+    exchange = CALLS.submit({"a": 1})
+
+    begun = next(exchange)
+    with pytest.raises(StopIteration) as end:
+        exchange.send(HttpResponse(202, b'{"invocationId": "i"}', {}, 0))
+
+    assert isinstance(begun, HttpRequest)
+    assert (begun.method, begun.path, begun.body) == ("POST", "/Bill.workflow/b%2F1/run/send", b'{"a":1}')
+    assert end.value.value is None
+
+
 @pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(days=36_526)])
 def test_a_delay_that_the_server_cannot_keep_is_refused(delay: timedelta) -> None:
     with pytest.raises(ValueError, match="a delay must be between 0 and 36,525 days"):

@@ -249,7 +249,7 @@ def test_the_examples_of_the_client_page_run(shop: Host) -> None:
         exec(snippet.replace("http://localhost:8080", shop.server.ingress_url), names)  # noqa: S102 - our own page
     names["client"].close()
 
-    assert len(snippets) == 9
+    assert len(snippets) == 10
     for chart in (Charge, Purchase):
         assert chart_from(names[chart.__name__]) == chart_from(chart)
 

@@ -306,6 +306,10 @@ class Machine:
         """
         return await self._take(self._calls.run(data, timeout))
 
+    async def submit(self, data: object = None) -> None:
+        """Start the machine as a workflow, unless a run of its key was started before; `output` waits for its output."""
+        await self._take(self._calls.submit(data))
+
     async def output(self, *, timeout: timedelta | None = None) -> Json:
         """Wait for the output of its workflow, which must have been started."""
         return await self._take(self._calls.output(timeout))

@@ -305,6 +305,10 @@ class SyncMachine:
         """
         return self._take(self._calls.run(data, timeout))
 
+    def submit(self, data: object = None) -> None:
+        """Start the machine as a workflow, unless a run of its key was started before; `output` waits for its output."""
+        self._take(self._calls.submit(data))
+
     def output(self, *, timeout: timedelta | None = None) -> Json:
         """Wait for the output of its workflow, which must have been started."""
         return self._take(self._calls.output(timeout))

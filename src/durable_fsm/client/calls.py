@@ -312,12 +312,16 @@ class Calls:
 
     def run(self, data: object, timeout: timedelta | None) -> Exchange[Json]:
         """Start the workflow, unless it was started before, and wait for its output."""
+        yield from self.submit(data)
+        return (yield from self.output(timeout))
+
+    def submit(self, data: object) -> Exchange[None]:
+        """Start the workflow, unless it was started before."""
         body = self._plain(data, "data")
         path = f"/{quote(f'{self.chart}.workflow', safe='')}/{segment(self.key)}/run/send"
         content = None if body is None else canonical(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
         yield from ask(self.ingress, HttpRequest("POST", path, content, headers), chart=self.chart, key=self.key)
-        return (yield from self.output(timeout))
 
     def output(self, timeout: timedelta | None) -> Exchange[Json]:
         """Wait for the output of the workflow."""
