@@ -4,6 +4,8 @@
     GET  /ledger        everything it did, in order: [{"path", "key", "body", "answer"}]
     POST /trouble       {"path", "status", "reason", "times"}: it refuses the next requests to that path
     POST /withhold      {"path", "after"}: it does a request to that path, but sends no answer
+    POST /hold          {"path"}: requests to that path wait from now on, and are done after POST /release {"path"}
+    GET  /held          the requests that wait: {path: [body]}
 
 An application defines the paths and the answers: `serve({"/charges": charge})`. Its activities call `ask`.
 """
@@ -52,9 +54,11 @@ class World:
     def __init__(self, deeds: Mapping[str, Deed]) -> None:
         self.deeds = deeds
         self.lock = threading.Lock()
+        self.released = threading.Condition(self.lock)
         self.ledger: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
         self.withheld: dict[str, int] = {}
+        self.held: dict[str, list[dict[str, Any]]] = {}
 
     def count(self, path: str) -> int:
         """Count the requests to *path* that were done."""
@@ -77,6 +81,12 @@ class World:
         if status == 201:
             self.ledger.append({"path": path, "key": key, "body": body, "answer": answer})
         return status, answer
+
+    def wait(self, path: str, body: dict[str, Any]) -> None:
+        """Wait until requests to *path* are not held any longer."""
+        if path in self.held:
+            self.held[path].append(body)
+            self.released.wait_for(lambda: path not in self.held)
 
     def keeps_silent(self, path: str) -> bool:
         """True if the answer to the request just done must be withheld."""
@@ -101,7 +111,7 @@ class Gate(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.world.lock:
-            self._answer(200, self.world.ledger)
+            self._answer(200, self.world.held if self.path == "/held" else self.world.ledger)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -113,7 +123,15 @@ class Gate(BaseHTTPRequestHandler):
             elif self.path == "/withhold":
                 self.world.withheld[body["path"]] = body.get("after", 0)
                 answer = (201, {})
+            elif self.path == "/hold":
+                self.world.held[body["path"]] = []
+                answer = (201, {})
+            elif self.path == "/release":
+                self.world.held.pop(body["path"], None)
+                self.world.released.notify_all()
+                answer = (201, {})
             else:
+                self.world.wait(self.path, body)
                 answer = self.world.take(self.path, self.headers.get("idempotency-key", ""), body)
                 silent = answer[0] == 201 and self.world.keeps_silent(self.path)
         if silent:

@@ -164,6 +164,20 @@ class Outside:
         """Let *after* requests at this path pass; do what the next one asks, and never answer it."""
         self._ask("/withhold", {"path": path, "after": after})
 
+    @contextmanager
+    def holding(self, path: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+        """Let requests at this path wait in this block; gives a function that waits for one and returns their bodies."""
+
+        def held() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = web.get(f"{self.url}/held").json()[path]
+            return found
+
+        self._ask("/hold", {"path": path})
+        try:
+            yield lambda: wait_until(held, PATIENCE, f"a request to {path}")
+        finally:
+            self._ask("/release", {"path": path})
+
     def _ask(self, path: str, body: dict[str, object]) -> None:
         web.post(f"{self.url}{path}", json=body).raise_for_status()
 
