@@ -161,6 +161,8 @@ class Macrostep(Working):
             if self.status is Status.RUNNING:
                 if self.to_invoke:
                     invocation.invoke(self)
+                if self.held:
+                    Requests(self).send_held()
                 if not self.queue:
                     return
         if self.chart.policies.scxml:

@@ -15,7 +15,7 @@ from durable_fsm.core.index import matches
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import PendingSend
 from durable_fsm.core.values import Json
-from durable_fsm.core.working import Working
+from durable_fsm.core.working import HeldSend, Working
 from durable_fsm.errors import InvalidPayload, UnknownEvent
 
 
@@ -41,6 +41,9 @@ class Requests:
             return
         receiver = written(to)
         address = self._address(receiver)
+        if address is None and self._begins(receiver):
+            machine.held.append(HeldSend(event, content, after, id, receiver, replaces))
+            return
         if address is None:
             sendid = id or ""
             facts: Json = {"event": event, "to": receiver, "sendid": sendid}
@@ -69,7 +72,27 @@ class Requests:
                 return child.token
         return None
 
+    def _begins(self, to: str) -> bool:
+        """Whether it is a child of a state that was entered just now: it begins when the macrostep ends.
+
+        SCXML knows no child before that.
+        """
+        machine = self._machine
+        entered = () if machine.chart.policies.scxml else machine.to_invoke
+        id = to.removeprefix("#_")
+        meant = {id, id.rpartition(".")[0]}  # one of several is called by its number, too
+        return any(
+            child.id and child.id in meant for state in entered for child in machine.index.states[state].machines
+        )
+
+    def send_held(self) -> None:
+        """Send what waited for children, which have begun by now. A message to one that has not comes back."""
+        held, self._machine.held = self._machine.held, []
+        for one in held:
+            self.send(one.event, one.payload, one.after, one.id, one.to, replaces=one.replaces)
+
     def cancel(self, id: str) -> None:
+        self._machine.held = [one for one in self._machine.held if one.id != id]
         timers.cancel(self._machine, id)
 
     def renew(self, name: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import cast
+from datetime import timedelta
+from typing import NamedTuple, cast
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
@@ -19,6 +20,17 @@ from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import ChildMachine, Running, Snapshot
 from durable_fsm.core.values import Json, Misfit, TypeRaised, ValueType, changed
 from durable_fsm.errors import ActionError, InvalidPayload
+
+
+class HeldSend(NamedTuple):
+    """A message to a child that has not begun yet, as a callback asked for it."""
+
+    event: str
+    payload: Json
+    after: timedelta
+    id: str | None
+    to: str
+    replaces: bool
 
 
 class Working:
@@ -32,6 +44,7 @@ class Working:
         timers, activities, machines, stopping: what the machine waits for, by token.
         queue: events that were raised and are still to be taken.
         to_invoke: states that were entered, and whose activities and machines begin when the macrostep ends.
+        held: messages to machines that begin when the macrostep ends.
         raised: names of the events that were raised since the last microstep.
         refusals: guards that said no, for the sender.
         caught: exceptions of callbacks that became `error.execution`, for the log.
@@ -64,6 +77,7 @@ class Working:
         self.answer = before.answer
         self.queue: deque[Event] = deque()
         self.to_invoke: set[str] = set()
+        self.held: list[HeldSend] = []
         self.effects: list[Effect] = []
         self.trace: list[Microstep] = []
         self.raised: list[str] = []
