@@ -217,6 +217,75 @@ def test_a_parallel_machine_ends_when_its_regions_have_ended() -> None:
     assert doors.configuration == ("ended",)
 
 
+def test_a_machine_without_states_is_in_a_state_of_its_own_name() -> None:
+    def add(data: dict[str, int]) -> None:
+        data["count"] += 1
+
+    config = {"id": "counter", "context": {"count": 0}, "on": {"add": {"actions": "add"}}}
+    counter = Rehearsal(XStateConfig(config, actions={"add": add}))
+
+    counter.send("add")
+
+    assert (counter.configuration, counter.data) == (("counter",), {"count": 1})
+
+
+def test_inputs_and_outputs_are_computed_for_an_invocation_and_an_end() -> None:
+    config = {
+        "id": "transfer",
+        "initial": "debiting",
+        "states": {
+            "debiting": {"invoke": {"src": "move", "onDone": "crediting", "onError": "stopped"}},
+            "crediting": {"invoke": {"id": "credit", "src": "move", "onDone": "made", "onError": "stopped"}},
+            "made": {"type": "final"},
+            "stopped": {"type": "final"},
+        },
+    }
+    moved: list[object] = []
+    transfer = Rehearsal(
+        XStateConfig(
+            config,
+            data=PaymentData,
+            actors={"move": lambda cents: cents},
+            inputs={"debiting": lambda data: -data.amount, "credit": "amount"},
+            outputs={"*": lambda data: {"moved": data.amount}, "stopped": lambda error: error.message},
+        ),
+        answers={"debiting": moved.append, "credit": moved.append},
+    )
+    stopped = Rehearsal(transfer.chart)
+
+    transfer.create({"amount": 5})
+    stopped.create({"amount": 5})
+    stopped.fail("debiting", "no funds")
+
+    assert moved == [-5, 5]
+    assert (transfer.output, stopped.output) == ({"moved": 5}, "no funds")
+
+
+def test_a_configuration_without_a_name_is_called_by_its_id() -> None:
+    inner = XStateConfig({"id": "inner", "initial": "on", "states": {"on": {"type": "final"}}})
+    states = {"busy": {"invoke": {"src": "work", "onDone": "over", "onError": "over"}}, "over": {"type": "final"}}
+    outer = XStateConfig({"id": "outer", "initial": "busy", "states": states}, actors={"work": inner})
+
+    [child] = chart_from(outer).states["busy"].machines
+
+    assert (outer.name, inner.name, child.name) == ("outer", "inner", "inner")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"inputs": {"debitng": "amount"}}, "invocation 'debitng' has an input, and there is none. Did you mean 'debiting'?"),
+        ({"outputs": {"debiting": lambda: 1}}, "'debiting' has an output, and is not a final state."),
+    ],
+    ids=["input", "output"],
+)  # fmt: skip
+def test_an_input_or_an_output_that_has_no_place_is_refused(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        chart_from(payment(**options))
+
+    assert expected in str(refused.value)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a state that is not there": (
         {"on": {"GO": "nowhere"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -10,7 +11,7 @@ from typing import Any, cast
 from durable_fsm.core.chart import Activity, Chart, Child
 from durable_fsm.core.values import Json
 from durable_fsm.frontends.arguments import Report
-from durable_fsm.frontends.declare import ActivityOf, activity_of
+from durable_fsm.frontends.declare import ActivityOf, Input, activity_of
 from durable_fsm.frontends.detached import detached_of, made_activity
 from durable_fsm.frontends.machines import MachineOf, ReadChart, child_of, machine
 from durable_fsm.frontends.xstate.config import XStateConfig
@@ -48,6 +49,13 @@ class Actors:
         """The work that callbacks start."""
         return detached_of(self.config.work, self._ids, self.problem)
 
+    def refuse_unused(self) -> None:
+        """Report inputs of invocations that there are not."""
+        for id in sorted(self.config.inputs.keys() - self.declared.keys()):
+            close = difflib.get_close_matches(id, self.declared, n=1)
+            remedy = f"Did you mean '{close[0]}'?" if close else "Remove it, or correct the id."
+            self.problem(f"invocation '{id}' has an input, and there is none.", remedy, None)
+
     def _note(self, id: str, one: ActivityOf | MachineOf, node: StateNode) -> None:
         if id in self._ids:
             self.problem(f"two invocations have the id '{id}'.", "Give each its own id.", None)
@@ -64,7 +72,8 @@ class Actors:
                 continue
             made = self._made(self.config.actors[src], src)
             if made is not None:
-                yield invoke_id(invoke, node, place), src, _with_input(made, invoke.get("input"))
+                id = invoke_id(invoke, node, place)
+                yield id, src, _with_input(made, self.config.inputs.get(id) or _constant(made, invoke.get("input")))
 
     def _made(self, actor: Any, src: str) -> ActivityOf | MachineOf | None:
         if isinstance(actor, ActivityOf | MachineOf):
@@ -79,14 +88,20 @@ class Actors:
         return activity_of(actor)
 
 
-def _with_input(one: ActivityOf | MachineOf, said: Json) -> ActivityOf | MachineOf:
-    """The actor with the constant input that the configuration gives it, unless the author has given one."""
+def _constant(one: ActivityOf | MachineOf, said: Json) -> Input | None:
+    """The constant input that the configuration gives an actor, unless the author has given one."""
     if said is None or one.input is not None:
-        return one
+        return None
 
     def input(data: object) -> object:
         return copy.deepcopy(said)
 
+    return input
+
+
+def _with_input(one: ActivityOf | MachineOf, input: Input | None) -> ActivityOf | MachineOf:
+    if input is None:
+        return one
     if isinstance(one, ActivityOf):
         return ActivityOf(one.work, input=input, each=one.each, undoes=one.undoes)
     return MachineOf(one.definition, id=one.id, input=input, each=one.each, settle=one.settle)

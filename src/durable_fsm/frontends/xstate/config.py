@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from durable_fsm.core.values import Json, Location
 from durable_fsm.errors import DefinitionError, Problem
-from durable_fsm.frontends.declare import Delay
+from durable_fsm.frontends.declare import Delay, Input
 from durable_fsm.frontends.options import ChartOptions
 
 
@@ -39,6 +39,10 @@ class XStateConfig(ChartOptions):
         guards, actions: functions by name.
         actors: the work behind each `src`: a function, `activity(...)`, a definition to run as a machine, or
             `machine(...)`.
+        inputs: what an actor receives, by the `id` of its invocation, which is that of its state if it has none: fields of
+            the data, or a plain function of the data, as `input=` of `activity`. A constant may be in the configuration.
+        outputs: functions that compute the output of a final state, by state; `"*"` means every end of the machine. A
+            constant may be in the configuration.
         delays: by name: a timedelta, or a function that computes a timedelta or an instant. Numbers in the
             configuration are milliseconds.
         events: types of payloads by event.
@@ -56,6 +60,8 @@ class XStateConfig(ChartOptions):
     guards: Mapping[str, Any] = field(default_factory=dict[str, Any])
     actions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     actors: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    inputs: Mapping[str, Input] = field(default_factory=dict[str, Input])
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     delays: Mapping[str, Delay] = field(default_factory=dict[str, Delay])
     events: Mapping[str, Any] = field(default_factory=dict[str, Any])
     private: tuple[str, ...] = ()
@@ -81,6 +87,8 @@ class XStateConfig(ChartOptions):
             place = Location(str(file), 1)
         if self.location is None:
             object.__setattr__(self, "location", place)
+        if not self.name:  # also others ask for it: a chart that runs this one, or sends to it
+            object.__setattr__(self, "name", str(self.members().get("id") or "machine"))
 
     def members(self) -> dict[str, Json]:
         """The configuration.

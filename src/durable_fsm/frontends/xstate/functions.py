@@ -49,7 +49,7 @@ class NamedFunctions:
         return () if found is None else (found,)
 
     def computed(self, function: Any) -> Callback:
-        """A function that computes a delay."""
+        """A function that computes a delay or an output."""
         return Callback(getattr(function, "__name__", "computed"), self._call(function, {}), written(function))
 
     def refuse_unused(self) -> None:

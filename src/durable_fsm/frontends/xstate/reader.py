@@ -94,8 +94,8 @@ class ConfigReader:
         self.config = config
         self.read = read
         self.members = config.members()
-        machine = str(self.members.get("id") or config.name or "machine")
-        self.problem = Problems(config.name or machine, config.location, NotDurable)
+        machine = str(self.members.get("id") or config.name)
+        self.problem = Problems(config.name, config.location, NotDurable)
         self.tree = StateTree(self.members, machine)
         self.vocabulary = Vocabulary(self.tree, self.problem)
         self.functions = NamedFunctions(config.guards, config.actions, self.problem)
@@ -110,7 +110,7 @@ class ConfigReader:
             self.problem(f"several states have the id '{id}'.", "Give each its own.")
         for node in self.tree.nodes:
             self.vocabulary.check(node)
-        if self.tree.root.kind is Kind.PARALLEL or not BUSY.isdisjoint(self.members):
+        if self.tree.root.kind is not Kind.COMPOUND or not BUSY.isdisjoint(self.members):
             self._wrap_root()
         root = self._state(self.tree.root)
         data = self._data()
@@ -118,6 +118,7 @@ class ConfigReader:
         events = self._events()
         work = self.actors.detached()
         self.functions.refuse_unused()
+        self.actors.refuse_unused()
         self.functions.refuse_unknown_work(self.problem.chart, (one.id for one in work))
         states = {ROOT: root, **{id: state for id, state in self.states.items() if id != ROOT}}
         self._check_stances(states)
@@ -145,7 +146,7 @@ class ConfigReader:
         return self.config.version if self.config.version != "1" else str(self.members["version"])
 
     def _wrap_root(self) -> None:
-        """Make the root of XState a state inside the root of the chart, which can neither be parallel nor do work."""
+        """Make the root of XState a state inside that of the chart, which has states, is not parallel and does no work."""
         inner = {name: member for name, member in self.members.items() if name in STATE}
         top: dict[str, Any] = {self.tree.machine: {**inner, "id": self.tree.machine}}
         if self._can_end(self.tree.root):
@@ -221,6 +222,9 @@ class ConfigReader:
         if node.kind is not Kind.FINAL:
             return ()
         at_top = node.parent is self.tree.root
+        compute = self.config.outputs.get(node.id, self.config.outputs.get("*") if at_top else None)
+        if compute is not None:
+            return (self.functions.computed(compute),)
         output = node.members.get("output", self.members.get("output") if at_top else None)
         if output is None and node.id == ENDED:
             return (Callback("output", result_of),)
@@ -312,6 +316,8 @@ class ConfigReader:
         return WithContext(inner, cast("Mapping[str, Json]", context)) if inner is not None and context else inner
 
     def _check_stances(self, states: Mapping[str, State]) -> None:
+        final = {id for id, state in states.items() if state.kind is Kind.FINAL}
+        self._unknown(self.config.outputs.keys() - final - {"*"}, "'{}' has an output, and is not a final state.")
         for stance, declared in (("defers", self.config.defers), ("ignores", self.config.ignores)):
             self._unknown(declared.keys() - states.keys() - {"*"}, f"'{{}}' {stance} events, and is not a state.")
         for state in states.values():
