@@ -35,7 +35,7 @@ class DataUpload(StateChart[UploadData]):
         class notify(State.Compound):
             nobody_waiting = State(initial=True)
             waiting = State()
-            mailing = State(invoke=activity(send_mail, each="listeners", settle=True, deadline=None))
+            mailing = State(invoke=activity(send_mail, each="listeners", join="settle", deadline=None))
             mailed = State()
 
             result_as_email = event(

@@ -206,6 +206,6 @@ def test_a_chart_exports_its_work() -> None:
 
     assert [(one["id"], one["each"]) for one in exported["work"]] == [
         ("mail", None),
-        ("letters", {"name": "to", "at_once": 10, "settle": False}),
+        ("letters", {"name": "to", "at_once": 10, "join": "all"}),
     ]
     assert list(_chart(POST).activities) == ["mail", "letters"]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from durable_fsm.core.chart import Activity, Each
+from durable_fsm.core.chart import Activity, Each, Join
 from durable_fsm.core.effects import Send, StartActivity
 from durable_fsm.core.events import Failure
-from durable_fsm.core.fan_out import MOST_CHARACTERS, MOST_ITEMS, excess, items_in
+from durable_fsm.core.fan_out import MOST_CHARACTERS, MOST_ITEMS, Joining, excess, items_in, settled
 from durable_fsm.core.snapshot import Running, Status
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError
 from tests.building import Driven, action, chart, edge
 
@@ -26,8 +27,8 @@ HALL = """
 def work() -> None: ...
 
 
-def hall(find: Callable[[Any], object], *edges: Any, **rest: Any) -> Driven:
-    serve = Activity("serve", "work", work, deadline=None, each=Each("guests", find))
+def hall(find: Callable[[Any], object], *edges: Any, join: Join = "all", **rest: Any) -> Driven:
+    serve = Activity("serve", "work", work, deadline=None, each=Each("guests", find, join=join))
     begin = edge("idle", "open", "serving")
     return Driven(chart(HALL, begin, *edges, activities={"serving": [serve]}, **rest))
 
@@ -130,3 +131,87 @@ def test_a_failure_to_find_items_that_nothing_takes_moves_nothing() -> None:
         machine.take("open")
 
     assert "guests failed while 'open' was taken: TypeError: expected a list of items, got int." in str(raised.value)
+
+
+# ── how their outcomes are joined ─────────────────────────────────────────────────────────────────────────────────────
+
+NO = Failure("No", "it said no")
+
+
+def joined(join: Join, count: int, *ends: tuple[int, Json | Failure]) -> Joining | None:
+    """What became of a fan-out whose items ended in this order; None if it has not ended with the last of them."""
+    joining = Joining(join, count)
+    decisions = [joining.ends(index, outcome) for index, outcome in ends]
+    assert not any(decisions[:-1])
+    return joining if decisions[-1] else None
+
+
+@pytest.mark.parametrize(
+    ("join", "count", "ends", "result"),
+    [
+        ("all", 3, [(2, "c"), (0, "a"), (1, "b")], ["a", "b", "c"]),
+        ("any", 3, [(1, "b")], "b"),
+        ("any", 3, [(0, NO), (2, NO), (1, None)], None),
+        ("majority", 3, [(2, "c"), (1, NO), (0, "a")], ["a", "c"]),
+        ("majority", 4, [(3, "d"), (2, "c"), (0, "a")], ["a", "c", "d"]),
+        (1, 3, [(2, "c")], ["c"]),
+        (2, 4, [(3, NO), (2, "c"), (1, NO), (0, "a")], ["a", "c"]),
+        ("settle", 2, [(1, "b"), (0, NO)], [settled(NO), settled("b")]),
+    ],
+)
+def test_a_fan_out_is_done_as_soon_as_enough_items_have_succeeded(
+    join: Join, count: int, ends: list[tuple[int, Json | Failure]], result: Json
+) -> None:
+    assert joined(join, count, *ends[:-1]) is None if ends[:-1] else True
+
+    done = joined(join, count, *ends)
+
+    assert done is not None
+    assert (done.failure, done.result) == (None, result)
+
+
+@pytest.mark.parametrize(
+    ("join", "count", "ends"),
+    [
+        ("all", 3, [(2, "c"), (1, NO)]),
+        ("any", 3, [(0, NO), (2, NO), (1, NO)]),
+        ("majority", 4, [(0, "a"), (2, NO), (1, NO)]),
+        (3, 4, [(0, NO), (2, "c"), (3, "d"), (1, NO)]),
+    ],
+)
+def test_a_fan_out_has_failed_as_soon_as_too_few_items_can_succeed(
+    join: Join, count: int, ends: list[tuple[int, Json | Failure]]
+) -> None:
+    assert joined(join, count, *ends[:-1]) is None
+
+    failed = joined(join, count, *ends)
+
+    assert failed is not None
+    assert failed.failure == Failure("No", "it said no", metadata={"index": 1})
+
+
+@pytest.mark.parametrize(
+    ("join", "guests", "message"),
+    [
+        ("any", [], "it has 0 items; at least 1 must succeed."),
+        ("majority", [], "it has 0 items; at least 1 must succeed."),
+        (3, ["ann", "bob"], "it has 2 items; at least 3 must succeed."),
+    ],
+)
+def test_fewer_items_than_must_succeed_are_an_error_of_the_activity(
+    join: Join, guests: list[Json], message: str
+) -> None:
+    seen: list[object] = []
+    see = action(lambda scope: seen.append(scope.event.payload), "see")
+    machine = hall(lambda _: guests, edge("serving", "error.invoke.serve", "tired", actions=[see]), join=join)
+
+    step = machine.take("open")
+
+    assert (step.snapshot.configuration, step.effects) == (("tired",), ())
+    assert seen == [Failure("TooFewItems", f"activity 'serve' was not begun: {message}", source="serve")]
+
+
+def test_a_fan_out_that_is_to_settle_needs_no_items() -> None:
+    machine = hall(lambda _: [], edge("serving", "done.invoke.serve", "over"), join="settle")
+
+    assert machine.take("open").snapshot.configuration == ("over",)

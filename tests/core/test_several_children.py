@@ -46,6 +46,10 @@ def ends(machine: Driven, part: int, payload: object = None) -> Outcome:
     return machine.take(Event(f"{name}.invoke.all.{part}", payload, Origin.PLATFORM, token=token)).outcome
 
 
+def stopped(machine: Driven) -> list[object]:
+    return [effect for effect in machine.last.effects if isinstance(effect, StopMachine)]
+
+
 def test_each_item_is_the_data_of_a_machine_of_its_own() -> None:
     machine = several()
 
@@ -90,7 +94,7 @@ def test_the_first_failure_stops_those_that_have_not_ended() -> None:
 
 
 def test_machines_may_settle() -> None:
-    machine = several(each=replace(ITEMS, settle=True), letters=("a", "b"))
+    machine = several(each=replace(ITEMS, join="settle"), letters=("a", "b"))
 
     ends(machine, 0, Failure("Torn", "it is torn"))
     ends(machine, 1, "second")
@@ -99,6 +103,31 @@ def test_machines_may_settle() -> None:
         {"status": "failed", "error": {"type": "Torn", "message": "it is torn", "source": ""}},
         {"status": "done", "result": "second"},
     ]
+
+
+def test_the_first_of_several_machines_may_be_enough() -> None:
+    machine = several(each=replace(ITEMS, join="any"))
+
+    ends(machine, 2, Failure("Torn", "it is torn"))
+    assert snapshot_from_json(machine.chart, snapshot_to_json(machine.snapshot)) == machine.snapshot
+    ends(machine, 1, "second")
+
+    assert (machine.leaves, machine.last.reply) == (("over",), "second")
+    assert stopped(machine) == [StopMachine("life.2.1")]
+
+
+def test_several_machines_fail_when_too_few_can_still_succeed() -> None:
+    machine = several(each=replace(ITEMS, join=2))
+
+    ends(machine, 2, Failure("Torn", "it is torn"))
+    assert machine.leaves == ("open",)
+    ends(machine, 0, Failure("Lost", "it is lost"))
+
+    assert machine.leaves == ("broken",)
+    reply = machine.last.reply
+    assert isinstance(reply, dict)
+    assert (reply["type"], reply["metadata"]) == ("Lost", {"index": 0})
+    assert stopped(machine) == [StopMachine("life.2.2")]
 
 
 def test_several_machines_are_stopped_with_their_state_unless_they_have_ended() -> None:
@@ -179,7 +208,7 @@ def test_the_list_of_several_machines_is_exported() -> None:
             "name": "letter",
             "autoforward": False,
             "finalize": [],
-            "each": {"name": "letters", "at_once": 10, "settle": False},
+            "each": {"name": "letters", "at_once": 10, "join": "all"},
         }
     ]
 

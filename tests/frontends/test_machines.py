@@ -356,8 +356,8 @@ def test_two_threads_with_clients_get_no_false_problem_of_a_class_with_a_child()
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="leave input= out"):
         machine(Letter, input="to", each="many")
-    with pytest.raises(ValueError, match="needs each="):
-        machine(Letter, settle=True)
+    with pytest.raises(ValueError, match="join='settle' needs each="):
+        machine(Letter, join="settle")
     with pytest.raises(RuntimeError, match="machine 'Letter' is run by a host"):
         machine(Letter)()
 
@@ -409,7 +409,8 @@ def test_a_diagram_shows_the_machines_of_a_state() -> None:
     graph = graph_of(chart_from(desk(machine(Letter, id="letter", each="many"))))
 
     [busy] = [node for node in graph.nodes if node.id == "busy"]
-    assert [part.text for part in busy.rows[0]] == ["machine", "Letter, each of many"]
+    rows = [[part.text for part in row] for row in busy.rows[:2]]
+    assert rows == [["machine ×N", "Letter, each of many"], ["join", "all"]]
 
 
 # ── messages in rehearsals ────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""`activity(..., limit=, each=, at_once=, settle=)` and `work=`: how both front-ends read them, and what they refuse."""
+"""`activity(..., limit=, each=, at_once=, join=)` and `work=`: how both front-ends read them, and what they refuse."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_an_activity_is_one_run_without_a_limit_unless_it_says_more(read: Read) 
 
 @both
 def test_the_chart_knows_how_many_at_once(read: Read) -> None:
-    packing = read(activity(pack, limit=3, each="lines", at_once=7, settle=True)).activities["packing"]
+    packing = read(activity(pack, limit=3, each="lines", at_once=7, join=2)).activities["packing"]
 
     assert packing.limit == 3
     assert packing.each is not None
-    assert (packing.each.name, packing.each.at_once, packing.each.settle) == ("lines", 7, True)
+    assert (packing.each.name, packing.each.at_once, packing.each.join) == ("lines", 7, 2)
 
 
 @both
@@ -173,6 +173,26 @@ def test_data_that_does_not_say_its_fields_may_have_any(read: Read) -> None:
 def test_a_number_that_would_let_nothing_run_is_refused(name: str, most: int) -> None:
     with pytest.raises(ValueError, match=f"^{name}={most} would let nothing run; use 1 or more$"):
         activity(pack, **{name: most})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"join": "any"}, "join='any' needs each="),
+        ({"join": 2}, "join=2 needs each="),
+        ({"each": "lines", "join": 0}, "join=0 would be done before any item; use 1 or more"),
+    ],
+)
+def test_a_join_without_items_is_refused(declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        activity(pack, **declared)
+
+
+def test_an_unknown_join_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        TypeError, match="join must be 'all' or 'any' or 'majority' or 'settle' or an int, and is 'first'"
+    ):
+        activity(pack, each="lines", join="first")  # type: ignore[arg-type]
 
 
 # ── detached ──────────────────────────────────────────────────────────────────────────────────────────────────────────

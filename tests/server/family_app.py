@@ -168,7 +168,7 @@ class Office(Told, StateChart[Desk]):
     idle = State(initial=True)
     writing = State(invoke=machine(Letter, id="letter", input=first))
     many = State(invoke=machine(Letter, each="letters"))
-    settling = State(invoke=machine(Letter, each="letters", settle=True))
+    settling = State(invoke=machine(Letter, each="letters", join="settle"))
     passing = State(invoke=machine(Letter, id="brief", input=first))
     watching = State(invoke=[machine(Letter, id="watched", input=first), activity(dawdle, id="dawdle", exclusive=True)])
     done = State()

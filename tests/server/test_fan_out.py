@@ -160,6 +160,62 @@ def test_items_may_all_settle_even_if_some_fail(fan: Host) -> None:
     assert (result[1]["error"]["code"], result[1]["error"]["metadata"]) == (418, {"why": "hopeless"})
 
 
+def test_the_first_item_that_succeeds_may_stop_the_others(fan_awake: Host) -> None:
+    host, name = fan_awake, fan_awake.key("item")
+    slow, quick = f"{name}-slow", f"{name}-quick"
+
+    with host.effects.hold(f"before:{slow}", times=2) as gate, host.effects.hold(f"before:{quick}") as first:
+        crowd = begin(host, [slow, "hopeless", quick, slow], "race")
+        gate.wait_reached(2)
+        first.wait_reached()
+        first.open()
+        machine = host.wait_in("Crowd", crowd, "done", PATIENCE)
+        assert [part["status"] for part in parts(host, crowd)] == ["completed"] * 4
+
+    assert machine["data"]["result"] == f"done {quick}"
+    host.settled()
+    assert (len(keys_of(host, quick)), keys_of(host, slow)) == (1, [])
+
+
+def test_a_quorum_of_items_is_enough_and_their_results_are_in_order(fan: Host) -> None:
+    name = fan.key("item")
+    late, early, slow = f"{name}-late", f"{name}-early", f"{name}-slow"
+
+    with fan.effects.hold(f"before:{late}") as gate, fan.effects.hold(f"before:{slow}"):
+        crowd = begin(fan, [late, "hopeless", slow, early], "vote")
+        fan.wait_for_effect(early)
+        gate.wait_reached()
+        gate.open()
+        machine = fan.wait_in("Crowd", crowd, "done", PATIENCE)
+
+    assert machine["data"]["result"] == [f"done {late}", f"done {early}"]
+    fan.settled()
+    assert keys_of(fan, slow) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "items"),
+    [("race", ["hopeless"] * 3), ("vote", ["hopeless", "fine", "hopeless"])],
+    ids=["none of three", "one of three"],
+)
+def test_a_fan_out_fails_if_too_few_items_succeed(fan: Host, event: str, items: list[str]) -> None:
+    crowd = begin(fan, items, event)
+
+    error = fan.wait_in("Crowd", crowd, "failed", PATIENCE)["data"]["error"]
+    assert error["message"] == "this one cannot be handled"
+    assert items[error["metadata"]["index"]] == "hopeless"
+    fan.settled()
+
+
+def test_fewer_items_than_must_succeed_are_an_error(fan: Host) -> None:
+    crowd = fan.key("crowd")
+
+    receipt = fan.receipt("Crowd", crowd, "vote", {"effect": crowd, "items": [crowd]})
+
+    assert receipt["configuration"] == ["failed"]
+    assert fan.snapshot("Crowd", crowd)["data"]["error"]["type"] == "TooFewItems"
+
+
 def test_an_item_that_is_killed_has_failed(fan: Host) -> None:
     name = fan.key("item")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from durable_fsm.core.calls import checked_type
 from durable_fsm.core.durations import Backoff
@@ -106,18 +106,22 @@ class Retry:
         return isinstance(error, self.give_up_on)
 
 
+Join: TypeAlias = Literal["all", "any", "majority", "settle"] | int
+"""How many items of a fan-out must succeed; a number is a quorum. With `settle` none has to, and all run to their end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Each:
     """An activity runs once for each of some items, `at_once` of them at a time; its result lists theirs in order.
 
-    `items` takes them from the input of the activity, without changing it. The first item that fails for good stops the
-    others. With `settle` all run to their end, and each result says how it ended.
+    `items` takes them from the input of the activity, without changing it. `join` says when the fan-out has succeeded or
+    failed; items that still run then are stopped.
     """
 
     name: str
     items: Callable[[object], object] = field(compare=False, repr=False)
     at_once: int = 10
-    settle: bool = False
+    join: Join = "all"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The items of a fan-out, their limits, and how their outcomes are told."""
+"""The items of a fan-out, their limits, and how their outcomes are joined."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import cast
 
-from durable_fsm.core.codec import canonical, failure_to_json, plain
+from durable_fsm.core.chart import Join
+from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
 from durable_fsm.core.events import Failure, with_facts
 from durable_fsm.core.values import Json
 
@@ -41,6 +42,65 @@ def excess(items: tuple[Json, ...], most: int = MOST_ITEMS) -> str | None:
     if size > MOST_CHARACTERS:
         return f"its items are {size:,} characters long; at most {MOST_CHARACTERS:,} are taken. Let them be references."
     return None
+
+
+def shortage(items: tuple[Json, ...], join: Join) -> str | None:
+    """Why the items are too few to be joined in this way, as a sentence; None if they are enough."""
+    fewest = _fewest(join, len(items))
+    return f"it has {len(items):,} items; at least {fewest:,} must succeed." if fewest > len(items) else None
+
+
+class Joining:
+    """The outcomes of the items of a fan-out so far, and whether they decide how it ends.
+
+    It has succeeded as soon as enough items have, and has failed as soon as too few are left. `failure` is then that of
+    the item after which too few were left.
+    """
+
+    def __init__(self, join: Join, count: int) -> None:
+        self._join = join
+        self._fewest = _fewest(join, count)
+        self._left = count
+        self._results: dict[int, Json] = {}
+        self.failure: Failure | None = None
+
+    def ends(self, index: int, outcome: Json | Failure) -> bool:
+        """Note how an item ended. True if that decides, after which no other outcome may be noted."""
+        self._left -= 1
+        if self._join == "settle":
+            self._results[index] = settled(outcome)
+            return self._left == 0
+        if not isinstance(outcome, Failure):
+            self._results[index] = outcome
+        elif len(self._results) + self._left < self._fewest:
+            self.failure = at_index(index, outcome)
+        return self.failure is not None or len(self._results) == self._fewest
+
+    @property
+    def result(self) -> Json:
+        """The results of the items that succeeded, in the order of the items; of `any`, the only one."""
+        results = [self._results[index] for index in sorted(self._results)]
+        return results[0] if self._join == "any" else results
+
+
+def kept(join: Join, outcome: Json | Failure) -> Json:
+    """The outcome of one item as a snapshot keeps it, until those of the others are there."""
+    return settled(outcome) if join != "all" or isinstance(outcome, Failure) else outcome
+
+
+def of_kept(join: Join, record: Json) -> Json | Failure:
+    """The outcome that was kept."""
+    if join == "all":
+        return record
+    told = cast("Mapping[str, Json]", record)
+    return told["result"] if "result" in told else failure_from_json(cast("Mapping[str, Json]", told["error"]))
+
+
+def _fewest(join: Join, count: int) -> int:
+    """How many of the items must succeed."""
+    if isinstance(join, int):
+        return join
+    return {"all": count, "any": 1, "majority": count // 2 + 1, "settle": 0}[join]
 
 
 def at_index(index: int, failure: Failure) -> Failure:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec import UNSET
+
 from durable_fsm.core import saga, timers
 from durable_fsm.core.callbacks import attempt, execute
 from durable_fsm.core.chart import Activity, Callback, Child, Each, Spawn, State
@@ -15,7 +17,7 @@ from durable_fsm.core.codec import plain
 from durable_fsm.core.deliveries import too_late
 from durable_fsm.core.effects import Post, StartActivity, StartMachine, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
-from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, at_index, excess, items_in, settled
+from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, Joining, excess, items_in, kept, of_kept, shortage
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Status
 from durable_fsm.core.values import Json, changed
 from durable_fsm.core.working import Working
@@ -123,7 +125,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
 
     Raises:
         UnknownWork: the chart does not declare it.
-        ValueError: it has too many items.
+        ValueError: it has too many items, or too few.
     """
     activity = machine.chart.detached.get(work)
     if activity is None:
@@ -133,7 +135,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
     items = None
     if activity.each is not None:
         items = items_in(activity.each.items(given))
-        if problem := excess(items):
+        if problem := excess(items) or shortage(items, activity.each.join):
             raise ValueError(f"work '{work}' was not begun: {problem}")
         if not items:
             if awaited:
@@ -179,13 +181,13 @@ def _boxed(value: object) -> tuple[Json]:
 
 
 def _items(machine: Working, what: str, id: str, each: Each, found_in: object, most: int) -> tuple[Json, ...] | None:
-    """The items of a fan-out. Without any, or with too many, it ends where it would begin."""
+    """The items of a fan-out. Without any, with too many or with too few, it ends where it would begin."""
     items = attempt(machine, Callback(each.name, lambda _: each.items(found_in)), items_in)
     if items is None:
         return None
-    problem = excess(items, most)
-    if problem is not None:
-        failure = Failure("TooManyItems", f"{what} was not begun: {problem}", source=id)
+    many, few = excess(items, most), shortage(items, each.join)
+    if many or few:
+        failure = Failure("TooManyItems" if many else "TooFewItems", f"{what} was not begun: {many or few}", source=id)
         machine.enqueue(Event(f"error.invoke.{id}", failure, Origin.PLATFORM))
         return None
     if not items:
@@ -248,25 +250,27 @@ def heard_from(machine: Working, child: ChildMachine) -> None:
 def part_ended(machine: Working, child: ChildMachine, part: int, each: Each) -> bool:
     """One of several machines ended. True if the event of the macrostep is now the outcome of all.
 
-    The first failure is that of all, and the others are stopped, unless they are to settle.
+    Those that still run then are stopped.
     """
     outcome = machine.event.payload
-    failure = outcome if isinstance(outcome, Failure) and not each.settle else None
-    result = settled(outcome) if each.settle else plain(outcome) if failure is None else None
-    machine.machines[child.token] = changed(child, result=result)
+    ending = outcome if isinstance(outcome, Failure) else plain(outcome)
     parts = [one for one in machine.machines.values() if (one.state, one.place) == (child.state, child.place)]
-    if failure is None and not all(one.ended for one in parts):
+    joining = Joining(each.join, len(parts))
+    for place, one in enumerate(parts):
+        if one.result is not UNSET:
+            joining.ends(place, of_kept(each.join, one.result))
+    decided = joining.ends(part, ending)
+    machine.machines[child.token] = changed(child, result=kept(each.join, ending))
+    if not decided:
         return False
     for one in parts:
-        stop_machine(machine, one)
+        stop_machine(machine, machine.machines[one.token])
     id = child.id.removesuffix(f".{part}")
-    if failure is None:
-        joined = [one.result for one in parts]
-        machine.event = changed(machine.event, name=f"done.invoke.{id}", payload=joined, invokeid=id)
+    if joining.failure is None:
+        machine.event = changed(machine.event, name=f"done.invoke.{id}", payload=joining.result, invokeid=id)
     else:
         machine.heard = child
-        failed = at_index(part, failure)
-        machine.event = changed(machine.event, name=f"error.invoke.{id}", payload=failed, invokeid=id)
+        machine.event = changed(machine.event, name=f"error.invoke.{id}", payload=joining.failure, invokeid=id)
     return True
 
 

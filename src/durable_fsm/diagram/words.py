@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from durable_fsm.core.chart import Chart, Kind, State, Timer, Transition
+from durable_fsm.core.chart import Chart, Each, Kind, State, Timer, Transition
 from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
 
 LONGEST = 44
@@ -191,13 +191,12 @@ class Words:
             word = "invoke" if activity.undoes is None else "undo"
             name = activity.name if activity.undoes is None else activity.undoes or "everything"
             word = f"{word}, exclusive" if activity.exclusive else word
-            rows.append((Part(role, word), Part(Role.TEXT, cut(name))))
+            rows += self._run(role, word, name, activity.each)
             if activity.undo is not None:
                 word = "undo, from the beginning" if activity.undo.first else "undo"
                 rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(f"/ {activity.undo.name}"))))
         for child in state.machines:
-            each = f", each of {child.each.name}" if child.each is not None else ""
-            rows.append((Part(Role.INVOKE, "machine"), Part(Role.TEXT, cut(f"{child.name}{each}"))))
+            rows += self._run(Role.INVOKE, "machine", child.name, child.each)
         own = {event for edge in self.chart.transitions if edge.source == state.id for event in edge.events}
         rows += [
             (Part(Role.AFTER, timed(timer)), Part(Role.ACTION, f"→ {timer.event}"))
@@ -209,3 +208,13 @@ class Words:
             if descriptors:
                 rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(", ".join(descriptors)))))
         return tuple(rows)
+
+    @staticmethod
+    def _run(role: Role, word: str, name: str, each: Each | None) -> list[Row]:
+        """The row of an activity or a machine: `invoke charge`; of a fan-out `invoke ×N charge, each of cards`, `join any`."""
+        if each is None:
+            return [(Part(role, word), Part(Role.TEXT, cut(name)))]
+        return [
+            (Part(role, f"{word} ×N"), Part(Role.TEXT, cut(f"{name}, each of {each.name}"))),
+            (Part(Role.KEYWORD, "join"), Part(Role.TEXT, f"{each.join}")),
+        ]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
 from durable_fsm.core.calls import checked, require
-from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Calendar, Callback, Each, Missed, Retry, Undo
+from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Calendar, Callback, Each, Join, Missed, Retry, Undo
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
@@ -330,7 +330,7 @@ def activity(
     limit: int | None = None,
     each: Items | None = None,
     at_once: int = 10,
-    settle: bool = False,
+    join: Join = "all",
     undo: Callable[..., Any] | None = None,
     undo_first: bool = False,
     undo_retry: Retry = Retry(),  # noqa: B008 - frozen
@@ -356,8 +356,10 @@ def activity(
         each: run the work once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result
             is the list of their results. Name a list in what the work receives, or give a pure function of that.
         at_once: how many items of one fan-out may be active at once.
-        settle: let every item run to its end, even if others fail. The result is then a list of
-            `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+        join: when the items of a fan-out are done. With `"all"` each must succeed, and the first failure stops the others.
+            With `"any"` one must: the first to succeed stops the others, and its result is that of the activity. With
+            `"majority"`, or a number, so many must; the result is the list of theirs. With `"settle"` every item runs to
+            its end; the result is a list of `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
         undo: a function that undoes the work when the chart enters a state with `undo_all`. It asks for its arguments by
             name: `ctx`, `data`, the `result` of the work, and `original`, the stable id of the work.
         undo_first: undo the work even if it failed or was stopped. Use it where a failure may hide a success, and the
@@ -366,8 +368,8 @@ def activity(
 
     Raises:
         TypeError: an argument has the wrong type, as in `retry=5`.
-        ValueError: *timeout* is not positive, *limit* or *at_once* would let nothing run, or a time is longer than any
-            timer can be.
+        ValueError: *timeout* is not positive, *limit* or *at_once* would let nothing run, *join* asks for less than one
+            item or is given without *each*, or a time is longer than any timer can be.
     """
     if timeout is not None and timeout <= timedelta(0):
         raise ValueError(f"no attempt is over within {timeout}; use more than timedelta(0)")
@@ -388,7 +390,7 @@ def activity(
         deadline=deadline,
         timeout=timeout,
         limit=limit,
-        each=each_of(each, at_once, settle=settle),
+        each=each_of(each, at_once, join),
         undo=None if undo is None else Undo(_name_of(undo), undo, undo_retry, undo_first),
     )
     return ActivityOf(work, input=input, each=each)
@@ -435,16 +437,24 @@ def _name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def each_of(each: Items | None, at_once: int, *, settle: bool) -> Each | None:
-    """The fan-out of an activity: how its items are found, and how many run at once."""
+def each_of(each: Items | None, at_once: int, join: Join) -> Each | None:
+    """The fan-out of an activity or a machine: how its items are found, how many run at once, and when it is done.
+
+    Raises:
+        ValueError: *join* is given without *each*, or asks for less than one item.
+    """
     if each is None:
+        if join != "all":
+            raise ValueError(f"join={join!r} needs each=")
         return None
+    if isinstance(join, int) and join < 1:
+        raise ValueError(f"join={join} would be done before any item; use 1 or more")
     if not isinstance(each, str):
-        return Each(_name_of(each), each, at_once, settle)
+        return Each(_name_of(each), each, at_once, join)
 
     def member(given: Any) -> object:
         if isinstance(given, Mapping):
             return cast("Mapping[str, object]", given)[each]
         return getattr(given, each)
 
-    return Each(each, member, at_once, settle)
+    return Each(each, member, at_once, join)

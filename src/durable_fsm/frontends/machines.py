@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_fsm.core.address import chart_name
 from durable_fsm.core.calls import checked
-from durable_fsm.core.chart import Chart, Child, Spawn
+from durable_fsm.core.chart import Chart, Child, Join, Spawn
 from durable_fsm.core.codec import plain
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Location, Misfit
@@ -30,14 +30,14 @@ class MachineOf:
     kind = "machine"
 
     def __init__(
-        self, definition: object, *, id: str | None, input: Input | None, each: Items | None, settle: bool
+        self, definition: object, *, id: str | None, input: Input | None, each: Items | None, join: Join
     ) -> None:
         self.definition = definition
         self.source: object = definition
         self.id = id
         self.input = input
         self.each = each
-        self.settle = settle
+        self.join: Join = join
         self.__name__ = chart_name(definition)
 
     def __call__(self) -> None:
@@ -52,7 +52,7 @@ def machine(
     id: str | None = None,
     input: Input | None = None,
     each: Items | None = None,
-    settle: bool = False,
+    join: Join = "all",
 ) -> Any:
     """Declare a machine that a state runs: `shipping = State(invoke=machine(Parcel, input="parcel"))`.
 
@@ -66,18 +66,16 @@ def machine(
             (`("parcel", "address")`), or a plain function of the data. Without it, it begins with its defaults.
         each: run one for each of these items, which is its data: the name of a field that is a list, or a plain function of
             the data. All begin together, and are called `<id>.0`, `<id>.1`, …; the result is the list of their outputs,
-            in order. The first failure stops the others.
-        settle: let every one run to its end, even if others fail. The result is then a list of
-            `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+            in order.
+        join: when they are done, as for `activity`: `"all"`, `"any"`, `"majority"`, a number, or `"settle"`.
 
     Raises:
-        ValueError: *input* and *each* are both given, or *settle* without *each*.
+        ValueError: *input* and *each* are both given, *join* is given without *each*, or asks for less than one machine.
     """
     if input is not None and each is not None:
         raise ValueError("each item is the data of its machine: leave input= out, and let each= make the items")
-    if settle and each is None:
-        raise ValueError("settle=True needs each=")
-    return MachineOf(definition, id=id, input=input, each=each, settle=settle)
+    each_of(each, 1, join)
+    return MachineOf(definition, id=id, input=input, each=each, join=join)
 
 
 def child_of(
@@ -99,7 +97,7 @@ def child_of(
     def begin(scope: Scope) -> Spawn:
         return Spawn(chart, None if make is None else plain(make.call(scope)), id)
 
-    each = each_of(declared.each, 1, settle=declared.settle)
+    each = each_of(declared.each, 1, declared.join)
     return Child(chart.name, begin, place or written(declared.definition), id=id, chart=chart, each=each)
 
 

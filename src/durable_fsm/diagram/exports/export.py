@@ -65,9 +65,11 @@ def callbacks_of(edge: Transition) -> list[str]:
 
 
 def details_of(activity: Activity, details: str) -> list[str]:
-    """That an activity is exclusive, the *details* that the language lacks, and what it undoes or what undoes it."""
+    """That an activity is exclusive or a fan-out, the *details* that the language lacks, and what undoes it or it undoes."""
     lost = [f"Activity '{activity.id}' is exclusive."] if activity.exclusive else []
     lost.append(f"{details} of activity '{activity.id}'.")
+    if activity.each is not None:
+        lost.append(f"Activity '{activity.id}' runs once for each of {activity.each.name}.")
     if activity.undoes is not None:
         lost.append(f"'{activity.id}' undoes the completed work of {activity.undoes or 'the whole chart'}.")
     elif activity.undo:

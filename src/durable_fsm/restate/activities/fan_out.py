@@ -15,8 +15,7 @@ from restate import RestateDurableCallFuture
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Each
-from durable_fsm.core.events import Failure
-from durable_fsm.core.fan_out import at_index, settled
+from durable_fsm.core.fan_out import Joining
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import ItemFailed, interruption
 from durable_fsm.restate.stored.deliveries import Delivery
@@ -25,16 +24,18 @@ StartItem = Callable[[int, Json], RestateDurableCallFuture[bytes]]
 """Calls the run of one item, given its index and the item."""
 
 
-async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: StartItem) -> list[Json]:
-    """Run all items, `each.at_once` of them together; return their results in the order of the items.
+async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: StartItem) -> Json:
+    """Run the items, `each.at_once` of them together, until their outcomes decide; return the results, joined.
+
+    Items that still run then are cancelled, and have ended before this returns.
 
     Raises:
-        ItemFailed: an item failed, unless items are to settle. The others were cancelled, and have ended.
+        ItemFailed: too few items can succeed.
     """
     waiting = deque(enumerate(items))
     running: dict[restate.RestateDurableFuture[bytes], tuple[int, RestateDurableCallFuture[bytes]]] = {}
-    results: list[Json] = [None] * len(items)
-    failed: Failure | None = None
+    joining = Joining(each.join, len(items))
+    decided = False
     while waiting or running:
         while waiting and len(running) < each.at_once:
             index, item = waiting.popleft()
@@ -44,18 +45,15 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
         for end in ended:
             index, _ = running.pop(end)
             outcome = await _outcome_of(end)
-            if each.settle:
-                results[index] = settled(outcome.result if outcome.error is None else outcome.error)
-            elif outcome.error is None:
-                results[index] = outcome.result
-            elif failed is None:
-                failed = at_index(index, outcome.error)
-                waiting.clear()
-                for _, other in running.values():
-                    ctx.cancel_invocation(await other.invocation_id())
-    if failed is not None:
-        raise ItemFailed(failed)
-    return results
+            if decided or not joining.ends(index, outcome.error or outcome.result):
+                continue
+            decided = True
+            waiting.clear()
+            for _, call in running.values():
+                ctx.cancel_invocation(await call.invocation_id())
+    if joining.failure is not None:
+        raise ItemFailed(joining.failure)
+    return joining.result
 
 
 async def _outcome_of(call: restate.RestateDurableFuture[bytes]) -> Delivery:

@@ -124,9 +124,8 @@ class ActivityService:
             await call_undo(context, self.chart, activity.undo, job, job.undo)
             return None
         if activity.each is not None and job.items is not None:
-            return await fan_out(
-                context.ctx, activity.each, job.items, partial(self._start_item, context.ctx, activity, job)
-            )
+            start = partial(self._start_item, context.ctx, activity, job)
+            return await fan_out(context.ctx, activity.each, job.items, start)
         if activity.limit is not None:
             await admission(context.ctx, self.chart, activity.id, activity.limit)
         return await call_work(context, self.chart, activity, job)

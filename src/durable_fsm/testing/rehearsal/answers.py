@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from durable_fsm.core.activity import stable_id
-from durable_fsm.core.chart import Activity, Chart
+from durable_fsm.core.chart import Chart, Each
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.fan_out import Joining
 from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.frontends.services import bound, missing_of, positional_of, services_asked_by, takes_context
 from durable_fsm.testing.rehearsal.context import RehearsedContext, finished
@@ -21,7 +23,8 @@ AnswerFunction: TypeAlias = Callable[[Any], object]  # Any: the data of whatever
 class Answers:
     """Answers by id of an activity, or by name of the function that undoes it.
 
-    An activity without an answer that asks for *services*, all of which are given, is run itself.
+    An activity without an answer that asks for *services*, all of which are given, is run itself. A fan-out is answered
+    item by item.
     """
 
     def __init__(
@@ -31,7 +34,6 @@ class Answers:
         self.key = key
         self.functions = dict(functions)
         self.services = services
-        self.life = ""
         self._started: list[StartActivity] = []
 
     def remember(self, start: StartActivity) -> None:
@@ -53,40 +55,58 @@ class Answers:
 
     def has(self, start: StartActivity) -> bool:
         """Whether there is an answer to this activity."""
-        return self._function(start) is not None
+        activity = self.chart.activities[start.id]
+        runs_itself = start.undo is None and services_asked_by(activity.run)
+        return bool(self._given(start) or (runs_itself and not missing_of(activity.run, self.services)))
 
     def outcome(self, start: StartActivity, machine: Snapshot) -> Event:
         """Call the answer, and return the event that its result, or the error it raises, becomes."""
-        answer = self._function(start)
-        assert answer is not None
-        received, self.life = self._received(start, machine), machine.life
+        each = self.chart.activities[start.id].each
+        if each is None or start.items is None:
+            outcome = self._answer(start, machine, self._received(start, machine))
+        else:
+            outcome = self._fan_out(start, machine, each, start.items)
+        name = "error" if isinstance(outcome, Failure) else "done"
+        return Event(f"{name}.invoke.{start.id}", outcome, Origin.PLATFORM, token=start.token)
+
+    def _fan_out(self, start: StartActivity, machine: Snapshot, each: Each, items: tuple[Json, ...]) -> Json | Failure:
+        """Answer for one item after the other, until their outcomes decide."""
+        joining = Joining(each.join, len(items))
+        for index, item in enumerate(items):
+            if joining.ends(index, self._answer(start, machine, item, index)):
+                break
+        return joining.failure or joining.result
+
+    def _answer(
+        self, start: StartActivity, machine: Snapshot, received: object, index: int | None = None
+    ) -> Json | Failure:
+        """The result for what the activity receives, or for the item with this index, or the error that was raised."""
+        given = self._given(start)
         try:
-            result = plain(finished(bound(answer, self.services)(received)))
+            found = (
+                self._run_itself(start, machine, received, index)
+                if given is None
+                else bound(given, self.services)(received)
+            )
+            return plain(finished(found))
         except Exception as error:  # noqa: BLE001 - the test's function may raise anything; it is the activity's error
             message = error.message if isinstance(error, TerminalError) else str(error)
-            failure = Failure(type(error).__name__, message, getattr(error, "code", None))
-            return Event(f"error.invoke.{start.id}", failure, Origin.PLATFORM, token=start.token)
-        return Event(f"done.invoke.{start.id}", result, Origin.PLATFORM, token=start.token)
+            return Failure(type(error).__name__, message, getattr(error, "code", None))
 
-    def _function(self, start: StartActivity) -> AnswerFunction | None:
+    def _given(self, start: StartActivity) -> AnswerFunction | None:
+        undo = self.chart.activities[start.id].undo
+        return self.functions.get(start.id if start.undo is None or undo is None else undo.name)
+
+    def _run_itself(self, start: StartActivity, machine: Snapshot, received: object, index: int | None) -> object:
+        """Call the work of an activity, with the services that it asks for."""
         activity = self.chart.activities[start.id]
-        undo = activity.undo
-        given = self.functions.get(start.id if start.undo is None or undo is None else undo.name)
-        return given or (self._itself(activity, start) if start.undo is None and activity.each is None else None)
-
-    def _itself(self, activity: Activity, start: StartActivity) -> AnswerFunction | None:
-        """The work of an activity, if it asks for services and all of them are given."""
-        if not services_asked_by(activity.run) or missing_of(activity.run, self.services):
-            return None
-        work, accepted = bound(activity.run, self.services), len(positional_of(activity.run))
-
-        def call(received: object) -> object:
-            if not takes_context(activity):
-                return work(*(received,)[:accepted])
-            own = stable_id(self.chart.name, self.key, self.life, start)
-            return work(*(RehearsedContext(self.chart.name, self.key, own), received)[:accepted])
-
-        return call
+        arguments = [received] if index is None else [received, self._received(start, machine)]
+        if takes_context(activity):
+            own = stable_id(self.chart.name, self.key, machine.life, start)
+            own = own if index is None else f"{own}/{index}"
+            arguments.insert(0, RehearsedContext(self.chart.name, self.key, own))
+        accepted = len(positional_of(activity.run))
+        return bound(activity.run, self.services)(*arguments[:accepted])
 
     def _received(self, start: StartActivity, machine: Snapshot) -> object:
         """The argument of the activity, or of the function that undoes it."""

@@ -44,7 +44,8 @@ class Rehearsal:
             `snapshot`, or the value of that text. It is migrated at once. Its timers count from now.
         answers: Results of activities by id, as functions of the activity's argument: the data, its `input`, or the
             payload that detached work was started with. An activity with an answer ends as soon as it starts. An error
-            that the function raises is the activity's error. Every other activity waits for `finish` or `fail`.
+            that the function raises is the activity's error. The items of a fan-out are answered one by one, in order,
+            until their outcomes decide. Every other activity waits for `finish` or `fail`.
             A function that undoes an activity is answered by its own name. Its argument is the result of the activity,
             or the activity's stable id if there is no result yet.
         services: Fakes of the services that activities ask for by name, see `app`. Activities that ask for some, all of
