@@ -112,8 +112,10 @@ def test_a_fan_out_over_too_many_items_is_an_error(fan: Host) -> None:
 # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_first_failed_item_stops_the_others(fan_awake: Host) -> None:
-    host, name = fan_awake, fan_awake.key("item")
+@pytest.mark.parametrize("server", ["fan_awake", "fan_replaying"])
+def test_the_first_failed_item_stops_the_others(server: str, request: pytest.FixtureRequest) -> None:
+    host: Host = request.getfixturevalue(server)
+    name = host.key("item")
     slow, bad, never = f"{name}-slow", f"{name}-bad", f"{name}-never"
     host.effects.fail_next(bad, times=3)
 
@@ -160,8 +162,10 @@ def test_items_may_all_settle_even_if_some_fail(fan: Host) -> None:
     assert (result[1]["error"]["code"], result[1]["error"]["metadata"]) == (418, {"why": "hopeless"})
 
 
-def test_the_first_item_that_succeeds_may_stop_the_others(fan_awake: Host) -> None:
-    host, name = fan_awake, fan_awake.key("item")
+@pytest.mark.parametrize("server", ["fan_awake", "fan_replaying"])
+def test_the_first_item_that_succeeds_may_stop_the_others(server: str, request: pytest.FixtureRequest) -> None:
+    host: Host = request.getfixturevalue(server)
+    name = host.key("item")
     slow, quick = f"{name}-slow", f"{name}-quick"
 
     with host.effects.hold(f"before:{slow}", times=2) as gate, host.effects.hold(f"before:{quick}") as first:

@@ -24,10 +24,12 @@ StartItem = Callable[[int, Json], RestateDurableCallFuture[bytes]]
 """Calls the run of one item, given its index and the item."""
 
 
-async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: StartItem) -> Json:
+async def fan_out(
+    ctx: restate.Context, each: Each, items: list[Json], start: StartItem, stop: Callable[[], None]
+) -> Json:
     """Run the items, `each.at_once` of them together, until their outcomes decide; return the results, joined.
 
-    Items that still run then are cancelled, and have ended before this returns.
+    Items that still run then are cancelled, and have ended before this returns; *stop* tells their steps.
 
     Raises:
         ItemFailed: too few items can succeed.
@@ -49,6 +51,8 @@ async def fan_out(ctx: restate.Context, each: Each, items: list[Json], start: St
                 continue
             decided = True
             waiting.clear()
+            if running:
+                stop()
             for _, call in running.values():
                 ctx.cancel_invocation(await call.invocation_id())
     if joining.failure is not None:

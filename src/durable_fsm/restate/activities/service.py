@@ -27,7 +27,7 @@ from durable_fsm.restate.activities.author_calls import call_undo, call_work, ta
 from durable_fsm.restate.activities.context import JobContext
 from durable_fsm.restate.activities.failures import ItemFailed, failure_of, sendable
 from durable_fsm.restate.activities.fan_out import fan_out
-from durable_fsm.restate.activities.job import ActivityJob
+from durable_fsm.restate.activities.job import ActivityJob, stop_job
 from durable_fsm.restate.activities.limits import admission
 from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.http.errors import ends_attempt
@@ -125,7 +125,8 @@ class ActivityService:
             return None
         if activity.each is not None and job.items is not None:
             start = partial(self._start_item, context.ctx, activity, job)
-            return await fan_out(context.ctx, activity.each, job.items, start)
+            stop = partial(stop_job, context.ctx, self.chart, job.token)
+            return await fan_out(context.ctx, activity.each, job.items, start, stop)
         if activity.limit is not None:
             await admission(context.ctx, self.chart, activity.id, activity.limit)
         return await call_work(context, self.chart, activity, job)
