@@ -105,12 +105,12 @@ ALL = ["escalated: ada does not pay", "reminder 1 to ada", "reminder 2 to ada", 
 
 def test_three_reminders_and_the_escalation_survive_kills_of_server_and_service(office_awake: Office) -> None:
     office_awake.fails("inv1")
-    wait_until(lambda: len(office_awake.mail("inv1")) == 2, PATIENCE, "the second reminder")
+    wait_until(lambda: len(office_awake.mail("inv1")) >= 2, PATIENCE, "the second reminder")
 
     office_awake.server.kill()
     assert not office_awake.server.process.alive
     office_awake.server.start()
-    wait_until(lambda: len(office_awake.mail("inv1")) == 3, PATIENCE, "the third reminder")
+    wait_until(lambda: len(office_awake.mail("inv1")) >= 3, PATIENCE, "the third reminder")
     office_awake.restart()
 
     office_awake.wait_for("inv1", "escalated")

@@ -320,11 +320,13 @@ def test_a_child_defers_messages_as_it_defers_events(family: Host) -> None:
 def test_a_second_message_under_one_id_replaces_the_first_which_never_arrives(family: Host) -> None:
     sender, receiver = family.key("friend"), family.key("friend")
     for number in (1, 2, 3):
-        family.receipt("Friend", sender, "write", {"to": receiver, "number": number, "after": 1})
+        family.receipt("Friend", sender, "write", {"to": receiver, "number": number, "after": 3600})
     family.served.kill()
     family.served.restart()
 
-    assert [timer["payload"] for timer in family.snapshot("Friend", sender)["timers"]] == [3]
+    [timer] = family.snapshot("Friend", sender)["timers"]
+    assert timer["payload"] == 3
+    family.receipt("Friend", sender, "repair", {"timer": timer["event"], "reason": "the time is over"})
     wait_until(lambda: family.snapshot("Friend", receiver).get("data", {}).get("heard"), what="the message")
     family.settled()
     assert family.snapshot("Friend", receiver)["data"]["heard"] == [3]
