@@ -1,36 +1,44 @@
 """A Kafka broker for tests: a process of its own, in memory, with the real wire protocol, easy to kill.
 
 It is the mock of librdkafka. It creates a topic, with four partitions, on the first write or read. All records are lost
-when it ends.
+when it ends. Consumers get their partitions at once, without the three seconds in which Kafka waits for more of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
+
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.kafka_subscriptions import BOOTSTRAP, changes, sink_uri
+from durable_fsm.core.values import Json
+from durable_fsm.frontends import chart_from
 from durable_fsm.local.closing import Starting
 from durable_fsm.local.failures import HarnessError
 from durable_fsm.local.process import HOST, ServiceProcess, free_port
+from durable_fsm.local.server import RestateServer
 from durable_fsm.local.waiting import wait_until
+from durable_fsm.testing import kafka_mock
+from durable_fsm.testing.kafka_mock import client_library
 
 __all__ = ["KafkaBroker"]
 
-PARTITIONS = 4
-"""Partitions of each topic of the mock."""
-
 _PATIENCE_SECONDS = 10.0
-_NOWHERE = "127.0.0.1:1"
-"""The address of the mock before it runs: the client insists on one."""
+_FORGET_THE_DEAD = {"session.timeout.ms": "1200", "heartbeat.interval.ms": "200"}
+"""Settings of consumers: a server that was killed owns its partitions until this time is over, by default 45 seconds.
+
+Below one second the mock would let a consumer that joins wait for as long as its own timeout.
+"""
 
 Text = str | bytes | None
 
@@ -50,7 +58,7 @@ class KafkaBroker(Starting):
         self._own_log = log is None
         self._log = log or Path(tempfile.gettempdir()) / f"kafka-{os.getpid()}-{port}.log"
         self.process = ServiceProcess(
-            [sys.executable, "-m", "durable_fsm.testing.kafka", "--port", str(port)],
+            [sys.executable, "-m", kafka_mock.__name__, "--port", str(port)],
             port=port,
             log=self._log,
             health=f"http://{HOST}:{port}/",
@@ -70,12 +78,7 @@ class KafkaBroker(Starting):
     def start(self) -> Self:
         """Start it, empty; return when it accepts records."""
         self.process.start().wait_ready()
-        connection = http.client.HTTPConnection(HOST, self.process.port, timeout=_PATIENCE_SECONDS)
-        try:
-            connection.request("GET", "/")
-            self._servers = json.loads(connection.getresponse().read())["bootstrap.servers"]
-        finally:
-            connection.close()
+        self._servers = self._ask("GET", "/")[BOOTSTRAP]
         return self
 
     def kill(self) -> None:
@@ -90,11 +93,49 @@ class KafkaBroker(Starting):
         if self._own_log:
             self._log.unlink(missing_ok=True)
 
-    def create(self, *topics: str) -> None:
-        """Create these topics now."""
+    def create(self, *topics: str, partitions: int = 4) -> None:
+        """Create these topics now; a topic that is there already stays as it is."""
+        self._ask("POST", "/topics", {"topics": topics, "partitions": partitions})
         client = self._client()
         for topic in topics:
             wait_until(partial(_is_there, client, topic), what=f"topic '{topic}' to be created")
+
+    # ── consumers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add_to(self, server: RestateServer, cluster: str = "default") -> None:
+        """Make it known to a Restate server, under the name of a cluster.
+
+        If the server is killed, it reads on within two seconds of its next start; with Kafka's own settings it would take 45.
+        """
+        properties: dict[str, Json] = {BOOTSTRAP: self._servers, **_FORGET_THE_DEAD}
+        with _admin_of(server) as admin:
+            if cluster in admin.clusters():
+                admin.ask("PATCH", f"/kafka-clusters/{cluster}", {"properties": properties})
+            else:
+                admin.ask("POST", "/kafka-clusters", {"name": cluster, "properties": properties})
+
+    @contextmanager
+    def subscribed(self, server: RestateServer, *definitions: object) -> Generator[None]:
+        """Let a Restate server read the topics that charts declare, as long as the block lasts.
+
+            with KafkaBroker() as broker, broker.subscribed(served.server, Order):
+                broker.produce("orders", "o-17", '{"total_cents": 500}')
+
+        The server must know the charts already: their application is registered.
+        """
+        charts = [chart_from(definition) for definition in definitions]
+        for cluster in sorted({source.cluster for chart in charts for source in chart.hosting.sources}):
+            self.add_to(server, cluster)
+        with _admin_of(server) as admin:
+            for change in changes(admin, charts, {}):
+                change.make(admin)
+        yield
+        sinks = {sink_uri(chart, source) for chart in charts for source in chart.hosting.sources}
+        if server.process.alive:
+            with _admin_of(server) as admin:
+                for one in admin.subscriptions():
+                    if one["sink"] in sinks:
+                        admin.ask("DELETE", f"/subscriptions/{one['id']}")
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -151,12 +192,20 @@ class KafkaBroker(Starting):
             raise HarnessError(f"The Kafka broker at {self._servers} did not accept everything: {problem}.")
         return [places[number] for number in range(count)]
 
+    def _ask(self, method: str, path: str, body: object = None) -> Any:  # Any: JSON
+        connection = http.client.HTTPConnection(HOST, self.process.port, timeout=_PATIENCE_SECONDS)
+        try:
+            connection.request(method, path, json.dumps(body))
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
     def _client(self) -> Any:  # Any: as above
         if self._producer is None:
-            confluent_kafka = _library()
+            confluent_kafka = client_library()
             self._producer = confluent_kafka.Producer(
                 {
-                    "bootstrap.servers": self._servers,
+                    BOOTSTRAP: self._servers,
                     "enable.idempotence": True,
                     "linger.ms": 1,
                     "queue.buffering.max.messages": 1_000_000,
@@ -166,47 +215,10 @@ class KafkaBroker(Starting):
         return self._producer
 
 
+def _admin_of(server: RestateServer) -> Admin:
+    return Admin(server.admin_url, httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False))
+
+
 def _is_there(client: Any, topic: str) -> bool:  # Any: as above
     """Whether a topic can be written to. The first request makes the mock create it."""
     return bool(client.list_topics(topic, timeout=_PATIENCE_SECONDS).topics[topic].error is None)
-
-
-def _library() -> Any:  # Any: a module without types
-    try:
-        import confluent_kafka
-    except ModuleNotFoundError as error:
-        raise HarnessError("The Kafka broker needs confluent-kafka: pip install 'durable-fsm[testing]'.") from error
-    return confluent_kafka
-
-
-# ── the process ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the broker until the process is killed; answer its address at `http://127.0.0.1:<port>/`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m durable_fsm.testing.kafka", description="A Kafka broker for tests."
-    )
-    parser.add_argument("--port", type=int, required=True, help="where it answers its address")
-    options = parser.parse_args(arguments)
-
-    owner = _library().Producer({"bootstrap.servers": _NOWHERE, "test.mock.num.brokers": 1, "log_level": 0})
-    [broker] = owner.list_topics(timeout=_PATIENCE_SECONDS).brokers.values()
-    address = json.dumps({"bootstrap.servers": f"{HOST}:{broker.port}"}).encode()
-
-    class Address(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(address)))
-            self.end_headers()
-            self.wfile.write(address)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep the log for what matters."""
-
-    HTTPServer((HOST, options.port), Address).serve_forever()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
