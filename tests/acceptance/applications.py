@@ -34,19 +34,21 @@ Steps = list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
 
 
 def hosted(
-    name: str, opened: Callable[[RestateServer, Path], AbstractContextManager[Application]]
+    name: str, opened: Callable[..., AbstractContextManager[Application]], *needed: str
 ) -> tuple[Any, Any, Any]:  # Any: pytest does not name its fixtures' type
     """Fixtures with an application: on a server that keeps attempts open, on one that replays, on each in turn.
 
         bank_awake, bank_replaying, bank = hosted("bank", opened)
 
-    *opened* serves the application on a server, in an empty folder; each server has it once for the whole module. A test
-    that kills takes the first fixture, because killing is the stricter test there; all others take the last.
+    *opened* serves the application on a server, in an empty folder; each server has it once for the whole module. It
+    gets the server, the folder, and the values of the fixtures that are *needed*. A test that kills takes the first
+    fixture, because killing is the stricter test there; all others take the last.
     """
 
     def on(server: str) -> Any:
         def serve_it(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-            with opened(request.getfixturevalue(server), tmp_path_factory.mktemp(name)) as application:
+            others = [request.getfixturevalue(one) for one in needed]
+            with opened(request.getfixturevalue(server), tmp_path_factory.mktemp(name), *others) as application:
                 yield application
 
         return serve_it

@@ -13,13 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner
 
 from durable_fsm import chart_from
-from durable_fsm.cli import main
 from durable_fsm.testing import KafkaBroker, Rehearsal, RestateServer, wait_until
 from machines.package_tracker.machine import Package
 from tests.acceptance.applications import Application, edges, hosted, rehearsed, serve
+from tests.kafka import Brokers
 
 pytestmark = pytest.mark.server
 
@@ -66,31 +65,14 @@ class Road(Application):
 
 
 @contextmanager
-def opened(shared: RestateServer, place: Path) -> Iterator[Road]:
-    """Open a road with a server of its own, of the same kind: on the shared one others have a broker called default."""
-    env = {"TRACKER_SESSION_MS": "2000"}
-    with (
-        RestateServer(always_replay=shared.always_replay) as server,
-        KafkaBroker(log=place / "broker.log") as broker,
-        serve("package_tracker", server, place, env) as served,
-    ):
-        broker.create(TOPIC)
-        made = CliRunner(env=env).invoke(
-            main,
-            [
-                "kafka",
-                "machines.package_tracker.machine:Package",
-                "--admin",
-                server.admin_url,
-                "--brokers",
-                f"default={broker.bootstrap_servers}",
-            ],
-        )
-        assert made.exit_code == 0, made.output
+def opened(server: RestateServer, place: Path, brokers: Brokers) -> Iterator[Road]:
+    broker = brokers.of(server)
+    broker.create(TOPIC)
+    with serve("package_tracker", server, place) as served, broker.subscribed(server, Package):
         yield Road("package_tracker", served, server, broker)
 
 
-road_awake, road_replaying, road = hosted("road", opened)
+road_awake, road_replaying, road = hosted("road", opened, "brokers")
 
 
 def test_a_package_is_registered_over_http_and_followed_by_records(road: Road) -> None:
@@ -123,16 +105,16 @@ def test_a_malformed_record_is_reported_and_not_retried(road: Road) -> None:
     assert "It came from record package-location-updates[" in road.failure("torn")
 
 
-def test_a_reader_does_not_wait_for_a_hundred_records(road: Road) -> None:
-    road.register("busy")
+def test_a_reader_does_not_wait_for_a_hundred_records(road_awake: Road) -> None:
+    road_awake.register("busy")
     stations = [f"station {number}" for number in range(100)]
 
-    road.seen("busy", *stations)
+    road_awake.seen("busy", *stations)
     began = time.monotonic()
-    met = len(road.way("busy"))
+    met = len(road_awake.way("busy"))
     asked = time.monotonic() - began
 
-    road.wait_for("busy", *stations)
+    road_awake.wait_for("busy", *stations)
     assert met < len(stations), "they were still on their way"
     assert asked < time.monotonic() - began
 

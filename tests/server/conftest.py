@@ -26,6 +26,7 @@ import pytest
 from durable_fsm.local import native
 from durable_fsm.serving.servers import ServerName
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
+from tests.kafka import Brokers
 from tests.server.every_step import SERVERS, Killer
 from tests.server.sources import Sources
 from tests.server.watched import Watched
@@ -378,19 +379,21 @@ def killer(
 
 @pytest.fixture(scope="session")
 def sources_awake(
-    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+    restate_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory, brokers: Brokers
 ) -> Iterator[Sources]:
     """Topics and webhooks on a server that keeps attempts open."""
-    with Sources.on(Host, restate_server, effect_log, tmp_path_factory.mktemp("sources") / "service.log") as sources:
+    log = tmp_path_factory.mktemp("sources") / "service.log"
+    with Sources.on(Host, restate_server, effect_log, log, brokers.of(restate_server)) as sources:
         yield sources
 
 
 @pytest.fixture(scope="session")
 def sources_replaying(
-    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory
+    replaying_server: RestateServer, effect_log: EffectLog, tmp_path_factory: pytest.TempPathFactory, brokers: Brokers
 ) -> Iterator[Sources]:
     """Topics and webhooks on a server that replays at every await."""
-    with Sources.on(Host, replaying_server, effect_log, tmp_path_factory.mktemp("replayed") / "service.log") as sources:
+    log = tmp_path_factory.mktemp("replayed") / "service.log"
+    with Sources.on(Host, replaying_server, effect_log, log, brokers.of(replaying_server)) as sources:
         yield sources
 
 

@@ -20,9 +20,6 @@ from durable_fsm.testing.kafka import KafkaBroker
 if TYPE_CHECKING:
     from tests.server.conftest import Host
 
-FORGET_THE_DEAD = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"}
-"""A server that is killed still owns its partitions until Kafka gives it up, which takes 45 seconds by default."""
-
 PATIENCE = timedelta(seconds=120)
 HERE = Path(__file__).parent
 APP = HERE / "sources_app.py"
@@ -51,17 +48,14 @@ class Sources:
 
     @classmethod
     @contextmanager
-    def on(cls, hosting: type[Host], server: RestateServer, effects: EffectLog, log: Path) -> Iterator[Sources]:
-        with (
-            KafkaBroker(log=log.with_suffix(".kafka")) as broker,
-            hosting.on(
-                server, effects, log, app="sources_app:sources_app", to_the_end=True, SOURCES_VERSION="1", **SECRETS
-            ) as host,
-        ):
+    def on(
+        cls, hosting: type[Host], server: RestateServer, effects: EffectLog, log: Path, broker: KafkaBroker
+    ) -> Iterator[Sources]:
+        with hosting.on(
+            server, effects, log, app="sources_app:sources_app", to_the_end=True, SOURCES_VERSION="1", **SECRETS
+        ) as host:
             broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed")
-            properties = {"bootstrap.servers": broker.bootstrap_servers, **FORGET_THE_DEAD}
-            cluster = {"name": "default", "properties": properties}
-            host.client.post(f"{server.admin_url}/kafka-clusters", json=cluster).raise_for_status()
+            broker.add_to(server)
             made = kafka(server, "--brokers", f"default={broker.bootstrap_servers}")
             assert made.exit_code == 0, made.output
             yield cls(host, broker)
