@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from durable_fsm import Effects, Kafka, TransitionsConfig
-from machines.package_tracker.machine import CONSUMER, PackageData, Registration, Scan, scanned
+from machines.package_tracker.machine import PackageData, Registration, Scan, scanned
 
 
 class Tracked(PackageData):
@@ -40,6 +40,6 @@ Package = TransitionsConfig(
     model=Tracked,
     events={"register": Registration, "update_location": Scan},
     handlers={"registerPackage": "register", "updateLocation": "update_location"},
-    sources=(Kafka("package-location-updates", decode=scanned, events=("update_location",), options=CONSUMER),),
+    sources=(Kafka("package-location-updates", decode=scanned, events=("update_location",)),),
     separator="/",
 )

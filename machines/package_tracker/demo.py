@@ -21,8 +21,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from durable_fsm.cli import main as command
 from durable_fsm.testing import HarnessError, KafkaBroker, NotObserved, RestateServer, Served, wait_until
+from machines.package_tracker.machine import Package
 
 TOPIC = "package-location-updates"
 PACKAGES = ("p-1", "p-2", "p-3")
@@ -78,15 +78,11 @@ def play(console: Console, *, kept: bool) -> None:
     with tempfile.TemporaryDirectory() as made, RestateServer() as server:
         place = Path(made)
         app = "machines.package_tracker.service:app"
-        env = {"TRACKER_SESSION_MS": "3000"}
-        os.environ |= env
         with (
             KafkaBroker(log=place / "broker.log") as broker,
-            Served.begin(app, server, log=place / "service.log", app_dir=ROOT, env=env),
+            Served.begin(app, server, log=place / "service.log", app_dir=ROOT),
+            broker.subscribed(server, Package),
         ):
-            broker.create(TOPIC)
-            target, brokers = "machines.package_tracker.machine:Package", f"default={broker.bootstrap_servers}"
-            command(["kafka", target, "--admin", server.admin_url, "--brokers", brokers], standalone_mode=False)
             tell(server, broker, console)
             if kept:
                 keep(server, broker, console)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 
 from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 from durable_fsm import Incoming, Kafka, Record, durable, event
-
-SESSION = int(os.environ.get("TRACKER_SESSION_MS", "6000"))
-"""After how many milliseconds Kafka reassigns the topics of a dead Restate server."""
-
-CONSUMER = {"session.timeout.ms": f"{SESSION}", "heartbeat.interval.ms": f"{SESSION // 4}"}
 
 
 class Registration(BaseModel):
@@ -39,9 +33,7 @@ def scanned(record: Record) -> Incoming:
     name="package-tracker",
     version="1",
     handlers={"registerPackage": "register", "updateLocation": "update_location"},
-    sources=[
-        Kafka("package-location-updates", decode=scanned, events=("update_location",), options=CONSUMER),
-    ],
+    sources=[Kafka("package-location-updates", decode=scanned, events=("update_location",))],
 )
 class Package(StateChart[PackageData]):
     """A package on its way. It must be registered first, and only once."""
