@@ -62,9 +62,11 @@ class Sources:
             for one in host.client.get(f"{server.admin_url}/subscriptions").json()["subscriptions"]:
                 host.client.delete(f"{server.admin_url}/subscriptions/{one['id']}").raise_for_status()
 
-    def entry(self, key: str | None, n: object, *, event: str = "note", by: str = "") -> tuple[str | None, str]:
-        """A record of the topic `entries`."""
-        return key, json.dumps({"event": event, "payload": {"n": n, "by": by}})
+    def entry(
+        self, key: str | None, n: object, /, *, event: str = "note", by: str = "", **more: str
+    ) -> tuple[str | None, str]:
+        """A record of the topic `entries`; *more* may be the id of the event and the key of its machine."""
+        return key, json.dumps({"event": event, "payload": {"n": n, "by": by}, **more})
 
     def log(self, key: str, chart: str = "Ledger") -> list[str]:
         """The events that a machine has taken, in order."""

@@ -41,7 +41,7 @@ def entry(record: Record) -> Incoming | None:
     body = json.loads(record.value)
     if body["event"] == "noise":
         return None
-    return Incoming(body["event"], body.get("payload"), key=body.get("key"))
+    return Incoming(body["event"], body.get("payload"), key=body.get("key"), id=body.get("id"))
 
 
 def click(record: Record) -> Incoming:

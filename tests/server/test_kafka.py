@@ -69,6 +69,28 @@ def test_a_decoder_may_choose_another_machine(sources: Sources) -> None:
     sources.wait_log(keyless, ["1", "2"])
 
 
+def test_a_second_record_with_the_same_id_is_not_taken(sources: Sources) -> None:
+    one, other, id = sources.host.key("once"), sources.host.key("once, too"), f"ä{sources.host.key('event')}"
+
+    sources.broker.produce_all(
+        "entries",
+        [
+            sources.entry(one, 1, id=id),
+            sources.entry(one, 2, id=id),
+            sources.entry(one, 3),
+            sources.entry(other, 4, id=id),
+            sources.entry(other, 5, id=id, key=one),
+            sources.entry(one, 6, id=f"{id}, another"),
+            sources.entry(one, 7),
+        ],
+    )
+
+    sources.wait_log(one, ["1", "3", "6", "7"])
+    sources.wait_log(other, ["4"])
+    sources.host.settled()
+    assert (sources.log(one), sources.log(other)) == (["1", "3", "6", "7"], ["4"])
+
+
 def test_records_routed_to_another_key_keep_the_order_of_their_own_key(sources: Sources) -> None:
     pages = [sources.host.key("page") for _ in range(5)]
     visitors = [sources.host.key("visitor") for _ in range(10)]

@@ -50,8 +50,8 @@ class Incoming:
         event: name of a public event.
         payload: plain JSON, or what `plain` makes so.
         key: of the machine; None leaves it to the source. A webhook has nothing else to tell the key.
-        id: what the provider of a webhook calls this event; a second one of the same id, machine and webhook is not
-            taken. Kafka needs none: a record is taken once by its topic, partition and offset.
+        id: what the producer calls this event; a second one of the same id, machine and topic or webhook is not taken.
+            Without it each request is an event, and each record, which is taken once in any case.
     """
 
     event: str

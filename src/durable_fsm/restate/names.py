@@ -46,6 +46,7 @@ class Handler:
     PARKED = "_parked"
     INCOMING = "_incoming"
     KAFKA_RECORD = "_kafka"
+    CLAIM = "_claim"
 
     # of a machine: steps of a public handler
     WAIT = "_wait"
@@ -108,6 +109,7 @@ BUILT_IN = (
     Handler.PARKED,
     Handler.INCOMING,
     Handler.KAFKA_RECORD,
+    Handler.CLAIM,
     Handler.WAIT,
     Handler.UNWAIT,
     Handler.RUN_TO_END,

@@ -32,7 +32,7 @@ from durable_fsm.restate.names import BUILT_IN, Handler
 from durable_fsm.restate.registration import SUSPENDED_AFTER, Handle, register
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
-from durable_fsm.restate.sources.kafka import Topics
+from durable_fsm.restate.sources.kafka import Topics, claim
 
 
 def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
@@ -87,6 +87,8 @@ def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
         ingestion = EventIngestion(hosted, machine.take)
         add(Handler.INCOMING, ingestion.incoming, private=True, remembered=REMEMBERED)
         add(Handler.KAFKA_RECORD, Topics(chart, ingestion).record, private=True)
+    if chart.hosting.sources:
+        add(Handler.CLAIM, claim, kind="shared", private=True, remembered=REMEMBERED)
     return service
 
 

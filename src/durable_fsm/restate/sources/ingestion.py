@@ -7,6 +7,7 @@ reason, operators see it in the log, and a dead letter keeps it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +36,9 @@ from durable_fsm.restate.sources.dead_letters import LONGEST_PAYLOAD, LONGEST_RE
 
 REMEMBERED = timedelta(days=7)
 """How long Restate drops a second event of the same id; providers try again for some days."""
+
+LONGEST_ID = 200
+HASHED = "sha256/"
 
 PARKED = (
     errors.VersionError,
@@ -145,6 +149,12 @@ def _is_text(value: object) -> bool:
 def _in_one_line(error: BaseException) -> str:
     """An author's exception, shortened."""
     return writable(" ".join(named(error).split())[:LONGEST_PROBLEM]).rstrip(".")
+
+
+def idempotency_key(source: str, id: str) -> str:
+    """The idempotency key of an event's id. It names the topic or webhook, because two of them may use the same id."""
+    is_plain = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID and not id.startswith(HASHED)
+    return f"{source}/{id}" if is_plain else f"{source}/{HASHED}{hashlib.sha256(id.encode()).hexdigest()}"
 
 
 class EventIngestion:

@@ -3,6 +3,10 @@
 If the key of a record is the key of its machine, the subscription ends at the machine. Otherwise it ends at a *forwarder*,
 an object with the record's key, which sends the event to the machine. Restate keeps the order of one-way sends between
 two keys, so the events of one record key arrive in order.
+
+If the decoder gives the event an id, the record first claims that id at its machine: Restate runs `claim` once for each id
+and gives all callers the first one's answer. A claim is shared, so it waits for nothing that holds the machine, and a
+call, so no later record overtakes it.
 """
 
 from __future__ import annotations
@@ -10,18 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import restate
-from restate import ObjectContext
+from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Record
-from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import Handler, forwarder_name
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
-from durable_fsm.restate.sources.ingestion import EventIngestion, IncomingEvent, SourcePosition, reject
+from durable_fsm.restate.sources.ingestion import EventIngestion, IncomingEvent, SourcePosition, idempotency_key, reject
 
 
 class Topics:
@@ -62,14 +66,22 @@ class Topics:
             raise reject(ctx, self.chart, None, position, error) from error
         if found is None:
             return dumps({"outcome": "skipped"})
-        event, key = found
+        event, key, id = found
+        if id is not None and (first := await self._claim(ctx, event, key, id)) != ctx.request().id:
+            return dumps({"outcome": "duplicate", "of": first})
         if self._ingestion is not None and key == ctx.key():
             return await self._ingestion.take(ctx, event)
         ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key)
         return dumps({"outcome": "forwarded", "key": key})
 
-    def _event_of(self, record: Record, position: SourcePosition) -> tuple[IncomingEvent, str] | None:
-        """The event of a record and the key of its machine; None if the decoder skips the record."""
+    async def _claim(self, ctx: ObjectContext, event: IncomingEvent, key: str, id: str) -> str:
+        """Claim an event's id at its machine; return the invocation that has it, now or since an earlier record."""
+        own = dumps(ctx.request().id)
+        unique = idempotency_key(event.facts["topic"], id)
+        return str(loads(await ctx.generic_call(self.chart.name, Handler.CLAIM, own, key=key, idempotency_key=unique)))
+
+    def _event_of(self, record: Record, position: SourcePosition) -> tuple[IncomingEvent, str, str | None] | None:
+        """The event of a record, the key of its machine and the event's id; None if the decoder skips the record."""
         source = self._sources.get(record.topic)
         if source is None:
             known = errors.quoted(sorted(self._sources)) or "none"
@@ -87,7 +99,12 @@ class Topics:
         if not key:
             raise position.undecodable("the key of its machine is empty. Return Incoming(..., key=...).")
         position.refuse_long_key(key)
-        return event, key
+        return event, key, incoming.id
+
+
+async def claim(ctx: ObjectSharedContext, body: bytes) -> bytes:
+    """Answer with the invocation that claims an id, which Restate remembers for all later ones."""
+    return body
 
 
 def position_of(record: Record, service: str) -> SourcePosition:

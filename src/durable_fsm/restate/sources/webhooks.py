@@ -6,7 +6,6 @@ is on its way; the machine takes the event afterwards. Restate drops a second ev
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -28,10 +27,7 @@ from durable_fsm.restate.names import PROBLEM, Handler, webhooks_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
-from durable_fsm.restate.sources.ingestion import IncomingEvent, SourcePosition
-
-LONGEST_ID = 200
-HASHED = "sha256/"
+from durable_fsm.restate.sources.ingestion import IncomingEvent, SourcePosition, idempotency_key
 
 
 class Webhooks:
@@ -167,7 +163,7 @@ class Webhooks:
             return event, incoming.key, None
         place = f"event '{incoming.id}' of webhook '{webhook.name}'"
         event = msgspec.structs.replace(event, place=place, facts={**position.facts, "id": incoming.id})
-        return event, incoming.key, _idempotency_key(webhook, incoming.id)
+        return event, incoming.key, idempotency_key(webhook.name, incoming.id)
 
     def _refusal(self, event: IncomingEvent) -> str | None:
         """Why no machine of the chart could ever take the event, as far as the chart alone can tell."""
@@ -192,9 +188,3 @@ def _missing(webhook: Webhook) -> str | None:
     """The environment variable of the secret, if it is not set or empty."""
     variable = getattr(webhook.signature, "secret", "")
     return variable if variable and not os.environ.get(variable) else None
-
-
-def _idempotency_key(webhook: Webhook, id: str) -> str:
-    """The idempotency key of an event's id. It names the webhook, because two providers may use the same id."""
-    is_plain = id.isascii() and id.isprintable() and len(id) <= LONGEST_ID and not id.startswith(HASHED)
-    return f"{webhook.name}/{id}" if is_plain else f"{webhook.name}/{HASHED}{hashlib.sha256(id.encode()).hexdigest()}"
