@@ -122,6 +122,7 @@ NOTICED = {
     "history": None,
     "after_end": AfterEnd(timedelta(0), free=True),
     "defer_for": timedelta(hours=1),
+    "defer_while_paused": True,
 }
 UNNOTICED = {
     "sources": (Kafka("orders", decode=Incoming),),

@@ -249,6 +249,34 @@ async def work(ctx: ActivityContext, data: Work) -> str:
     return await ctx.run("work", have_effect, data.effect, ctx.stable_id)
 
 
+class Ledger(Work):
+    notes: list[str] = []
+
+
+@durable(defer_while_paused=True)
+class Patient(StateChart[Ledger]):
+    """Defers what is sent to it while it is paused."""
+
+    idle = State(initial=True)
+    holding = State(invoke=activity(work, id="patience", exclusive=True))
+
+    write = event(idle.to.itself(internal=True), str)
+    forbidden = event(idle.to.itself(internal=True, cond="never"))
+    hold = event(idle.to(holding), Task)
+    done_invoke_patience = holding.to(idle)
+    error_invoke_patience = holding.to(idle)
+
+    def never(self) -> bool:
+        return False
+
+    def on_write(self, data: Ledger, payload: str) -> int:
+        data.notes.append(payload)
+        return len(data.notes)
+
+    def on_hold(self, data: Ledger, payload: Task) -> None:
+        data.effect = payload.effect
+
+
 @durable(version=VERSION)
 class Fragile(StateChart[Work]):
     """A deployment may break it, by version or by mistake, and the next one mends it."""

@@ -26,7 +26,7 @@ from durable_fsm import (
     every,
     ignore,
 )
-from tests.server.activity_charts import Door, Fragile, Greedy, Order, Vault, Workshop
+from tests.server.activity_charts import Door, Fragile, Greedy, Order, Patient, Vault, Workshop
 from tests.server.data_charts import OF_DATA
 from tests.server.ticking_charts import TICKING
 
@@ -462,7 +462,7 @@ class TimeCard(StateChart[Presence]):
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
     Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard,
-    *OF_DATA, *TICKING, HurriedDesk,
+    *OF_DATA, *TICKING, HurriedDesk, Patient,
 )  # fmt: skip
 
 charts_app = app(*CHARTS)

@@ -396,7 +396,9 @@ def delete(
 )
 @click.option("--resend", is_flag=True, help="Deliver parked events again.")
 @click.option("--migrate", is_flag=True, help="Migrate the machine to the deployed version now.")
-@click.option("--pause", is_flag=True, help="Let the machine take nothing until it is resumed: events get 503.")
+@click.option(
+    "--pause", is_flag=True, help="Let the machine take nothing until it is resumed: events get 503, or wait."
+)
 @click.option("--resume", is_flag=True, help="Let a paused machine go on.")
 @click.option("--timer", metavar="NAME", help="Let this pending timer (its event or id) be due now, or --after a time.")
 @click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")

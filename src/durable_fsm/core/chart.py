@@ -360,6 +360,7 @@ class HostedBehaviour:
         history: how much of its history a machine keeps; None keeps none.
         after_end: when a machine that has ended is deleted; None keeps it.
         defer_for: how long an event is deferred at most; None is for ever.
+        defer_while_paused: whether an event is deferred while an operator has paused the machine, instead of refused.
     """
 
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -368,6 +369,7 @@ class HostedBehaviour:
     history: History | None = History()
     after_end: AfterEnd | None = None
     defer_for: timedelta | None = None
+    defer_while_paused: bool = False
 
 
 # eq=False: charts compare by what is in their digest, which is the inherited part
@@ -475,7 +477,10 @@ class Chart:
             for event in self.events.values()
         ]
         hosted = {spec.name: getattr(self.hosting, spec.name) for spec in fields(HostedBehaviour)}
-        optional = {"work": self.work, **{name: hosted.pop(name) for name in ("after_end", "defer_for")}}
+        optional = {
+            "work": self.work,
+            **{name: hosted.pop(name) for name in ("after_end", "defer_for", "defer_while_paused")},
+        }
         handlers = hosted.pop("handlers")
         policies = {spec.name: getattr(self.policies, spec.name) for spec in fields(Policies)}
         return {

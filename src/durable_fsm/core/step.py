@@ -118,6 +118,19 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     return _dispatch(chart, snapshot, event)
 
 
+def defer(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
+    """Keep an event from outside for later, whether or not a transition takes it now. One that has ended keeps nothing.
+
+    Raises:
+        EventError: no machine of the chart takes it, or as many events are deferred as may be.
+        Finished: the machine has ended, and does not ignore the event.
+    """
+    if snapshot.status is not Status.RUNNING:
+        return step(chart, snapshot, event)
+    admit(chart, event)
+    return _deferring(chart, snapshot, event)
+
+
 def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take an event that may be taken; what an active state defers is kept."""
     if snapshot.status is Status.DONE:

@@ -35,7 +35,7 @@ from durable_fsm.core.program import index_of
 from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Deferred, Running, Snapshot, Status
-from durable_fsm.core.step import dropped, expired, limits_of, recall, refusal, start, step
+from durable_fsm.core.step import defer, dropped, expired, limits_of, recall, refusal, start, step
 from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit, TypeRaised, changed
 from durable_fsm.core.working import not_loaded
@@ -90,6 +90,7 @@ class Turn:
         reply: the last reply of any macrostep.
         caught: exceptions of callbacks that became `error.execution`, also those that no transition took.
         parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
+        paused: whether an operator has paused the machine: then it keeps events for later, and asks for none of them.
         time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
 
@@ -101,6 +102,7 @@ class Turn:
         self.reply: Json = None
         self.caught: list[ActionError] = []
         self.parked: list[Parked] = []
+        self.paused = False
         self.time = now
         self._loaded = snapshot
         self._seed = seed
@@ -199,9 +201,10 @@ class Turn:
         self._absorb("create", start(self.chart, data=data, life=life, seed=self._seed, now=self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
-        """Take the caller's event; raises what `step` raises."""
+        """Take the caller's event, or keep it if the machine is paused; raises what `step` raises."""
         before = self.machine
-        result = step(self.chart, before, changed(event, seed=self._seed, at=self.time))
+        keeps = self.paused and event.origin is Origin.EXTERNAL
+        result = (defer if keeps else step)(self.chart, before, changed(event, seed=self._seed, at=self.time))
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         if isinstance(event.payload, Failure) and event.payload.machine:
@@ -242,7 +245,7 @@ class Turn:
 
         None means the turn is over.
         """
-        while self._pending or self._recall():
+        while self._pending or (not self.paused and self._recall()):
             if not self._pending:
                 continue
             item = self._pending.popleft()

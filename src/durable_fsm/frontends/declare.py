@@ -48,6 +48,7 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         name: of the chart and its virtual object; the class name, if not given.
         handlers: other public names for events: `{"setUp": "set_up"}`.
         defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it is told.
+        defer_while_paused: defer events while an operator has paused the machine; otherwise they are refused with 503.
         create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
         defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.

@@ -33,6 +33,7 @@ class HostingOptions(TypedDict, total=False):
     migrations: Iterable[Migration]
     clock: bool
     defer_for: timedelta | None
+    defer_while_paused: bool
     unexpected: Literal["reject", "ignore"] | None
     services: Iterable[str]
     versions: Iterable[object]

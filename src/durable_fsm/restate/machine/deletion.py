@@ -19,7 +19,7 @@ from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import forget
 from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, receipt
-from durable_fsm.restate.machine.storage import StoredMachine, load_handles
+from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_handles
 from durable_fsm.restate.machine.transaction import ALL_OR_RETRY, Transaction
 from durable_fsm.restate.machine.waiters import Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
@@ -40,7 +40,7 @@ class DeleteHandlers(HostedChart):
         mode = DeleteRequest.decode(self.name, body).mode
         undone: list[Json] | None = None
         if mode is DeleteMode.COMPENSATE:
-            transaction = await Transaction.load(self, ctx, by_operator=True)
+            transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
             undone = await compensate(transaction) if transaction.machine is not None else []
             stored, waiters = transaction.stored, transaction.waiters
         else:

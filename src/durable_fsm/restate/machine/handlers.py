@@ -33,7 +33,7 @@ from durable_fsm.restate.machine.defaults import delivery_with_defaults
 from durable_fsm.restate.machine.deletion import delete
 from durable_fsm.restate.machine.deliveries import keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair, paused_by
-from durable_fsm.restate.machine.storage import StoredMachine, load_to_read
+from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_to_read
 from durable_fsm.restate.machine.timing import decision_time, timed
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.messages.children import family_of
@@ -79,7 +79,7 @@ class MachineHandlers(HostedChart):
         """Take an event that came from outside."""
         if name in self.private_spellings:
             raise errors.Forbidden(chart=self.name, event=name)
-        transaction = await Transaction.load(self, ctx)
+        transaction = await Transaction.load(self, ctx, by=Caller.SENDER)
         return await transaction.take(Event(name, payload))
 
     async def create(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -100,8 +100,9 @@ class MachineHandlers(HostedChart):
     async def repair(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Change the machine by hand, as one of the verbs says; always with a reason."""
         request = RepairRequest.decode(self.name, body)
-        transaction = await Transaction.load(self, ctx, by_operator=True)
+        transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
         transaction.stored = paused_by(request, transaction.stored, self.settings.stamp())
+        transaction.turn.paused = transaction.stored.paused is not None
         if request.verb == "skip" and request.result is not UNSET:
             done = await transaction.completed(Event(f"done.invoke.{request.about}", request.result))
             request = changed(request, result=cast("Json", done.payload))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import TypeVar
 
 import msgspec
@@ -71,6 +72,14 @@ async def load_to_read(ctx: ObjectSharedContext, chart: Chart) -> tuple[StoredMa
     if stored.machine is None:
         raise not_started(chart)
     return stored, stored.machine
+
+
+class Caller(Enum):
+    """The caller that wants to change a machine, which decides whether it may while the machine is paused."""
+
+    PLATFORM = "a timer, an outcome, a message, or a creation: refused"
+    SENDER = "an event from outside: deferred if the chart says so, otherwise refused"
+    OPERATOR = "a repair, or a caller that changes nothing: let in"
 
 
 _record_of: Callable[..., StoredRecord] = StoredRecord  # the members of a snapshot come first, in their order
@@ -144,13 +153,14 @@ class StoredMachine(msgspec.Struct, frozen=True):
             paused=record.paused,
         )
 
-    def refuse_paused(self) -> None:
-        """Refuse to change a machine that an operator has paused.
+    def refuse_paused(self, by: Caller) -> None:
+        """Refuse a change of a machine that an operator has paused.
 
         Raises:
-            Paused: it is.
+            Paused: it is, and this caller has to wait.
         """
-        if self.paused is not None:
+        may_enter = by is Caller.OPERATOR or (by is Caller.SENDER and self.chart.hosting.defer_while_paused)
+        if self.paused is not None and not may_enter:
             since, reason = instant(self.paused.since), self.paused.reason
             raise errors.Paused(chart=self.chart.name, since=since, reason=reason)
 

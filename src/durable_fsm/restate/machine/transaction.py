@@ -74,7 +74,7 @@ from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import keep_parked, park
-from durable_fsm.restate.machine.storage import StoredMachine, load_handles
+from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_handles
 from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
@@ -135,6 +135,7 @@ class Transaction:
         self.chart = stored.chart
         self.stored = stored
         self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
+        self.turn.paused = stored.paused is not None
         self._found = stored.machine
         self.on_their_way: dict[str, ParkedDelivery] = {}
         self._waiters = waiters
@@ -144,18 +145,16 @@ class Transaction:
 
     @classmethod
     async def load(
-        cls, hosted: HostedChart, ctx: ObjectContext, *, tries: int = 0, by_operator: bool = False
+        cls, hosted: HostedChart, ctx: ObjectContext, *, tries: int = 0, by: Caller = Caller.PLATFORM
     ) -> Transaction:
-        """Load the machine, if there is one.
+        """Load the machine, if there is one; *tries* is how often the delivery was parked that the transaction takes.
 
-        Args:
-            tries: how often the delivery that this transaction takes was parked.
-            by_operator: whether the transaction may change a machine that is paused.
+        Raises:
+            Paused: an operator has paused the machine, and this caller has to wait.
         """
         text = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
         stored = StoredMachine.decode(hosted.chart, text)
-        if not by_operator:
-            stored.refuse_paused()
+        stored.refuse_paused(by)
         if stored.machine is not None:  # a field of this build's may be missing from what an earlier one stored
             data = await with_defaults(ctx, stored.chart.data, stored.machine.data)
             if data is not stored.machine.data:
@@ -214,6 +213,8 @@ class Transaction:
         Remains of earlier invocations are settled and saved first. That stays so, even if the event is refused.
         """
         turn = self.turn
+        if turn.paused and autostart is not None and self.stored.upgrade is None:
+            return act(turn)  # the event is only kept: whatever else there is to do has to wait, too
         # A machine in its own version that runs no activity has nothing to settle.
         if self.stored.upgrade is not None or (turn.snapshot is not None and turn.snapshot.activities):
             await self.settle()

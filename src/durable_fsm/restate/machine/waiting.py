@@ -18,7 +18,7 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt, signal_in
-from durable_fsm.restate.machine.storage import load_to_read
+from durable_fsm.restate.machine.storage import Caller, load_to_read
 from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
 from durable_fsm.restate.machine.waiters import judge
 from durable_fsm.restate.names import Handler
@@ -105,7 +105,7 @@ class WaitHandlers(HostedChart):
         if event is not None:
             report.about(event.name)
             seen(order.payload)
-        transaction = await Transaction.load(self, ctx, by_operator=event is None)
+        transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR if event is None else Caller.SENDER)
         event = await transaction.completed(event) if event is not None else None
         waiter = Waiter(order.until)
 
@@ -141,7 +141,7 @@ class WaitHandlers(HostedChart):
 
     async def unwait(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Forget a waiter that does not wait any longer."""
-        transaction = await Transaction.load(self, ctx, by_operator=True)
+        transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
         if transaction.machine is not None:
             await transaction.settle()
             transaction.waiters.remove(body.decode())

@@ -29,7 +29,7 @@ from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.cancelling import cancel_exclusive
 from durable_fsm.restate.machine.deletion import compensate, delete
 from durable_fsm.restate.machine.deliveries import keep_parked, park
-from durable_fsm.restate.machine.storage import StoredMachine, load_state
+from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_state
 from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
 from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post
@@ -248,7 +248,7 @@ class ChildHandlers(HostedChart):
         """
         tries = Again.decode(body).tries
         try:
-            transaction = await Transaction.load(self, ctx, by_operator=True)
+            transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
         except UNREADABLE:
             order, delay = Again(tries + 1).encode(), self.settings.parking.delay(tries)
             ctx.generic_send(self.name, Handler.END, order, key=ctx.key(), send_delay=delay)
