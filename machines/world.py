@@ -7,7 +7,8 @@
     POST /hold          {"path"}: requests to that path wait from now on, and are done after POST /release {"path"}
     GET  /held          the requests that wait: {path: [body]}
 
-An application defines the paths and the answers: `serve({"/charges": charge})`. Its activities call `ask`.
+An application defines the paths and the answers: `serve({"/charges": charge})`. Its activities call `ask`. A request may
+take a while; if its caller hangs up meanwhile, it is not done.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +29,8 @@ from durable_fsm import TerminalError
 Answer: TypeAlias = tuple[int, dict[str, Any]]
 Deed: TypeAlias = Callable[["World", str, dict[str, Any]], Answer]
 """Handles a request, given its key and its body."""
+Seconds: TypeAlias = Callable[[dict[str, Any]], float]
+"""How long a request takes, given its body."""
 
 FINAL = {400, 402, 404, 410}
 """Statuses that a retry does not change; all others are retried."""
@@ -39,7 +43,9 @@ async def ask(path: str, body: Mapping[str, object], *, key: str) -> Any:  # Any
         TerminalError: the service refuses for good.
         httpx.HTTPError: the service refuses for now, or cannot be reached.
     """
-    async with httpx.AsyncClient(base_url=os.environ["WORLD_URL"], timeout=30, trust_env=False) as world:
+    url = os.environ["WORLD_URL"]
+    certificates = url.startswith("https:")  # reading them takes longer than the request
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=certificates) as world:
         answer = await world.post(path, json=body, headers={"idempotency-key": key})
     if answer.status_code in FINAL:
         raise TerminalError(answer.json()["reason"], code=answer.status_code)
@@ -51,8 +57,9 @@ async def ask(path: str, body: Mapping[str, object], *, key: str) -> Any:  # Any
 class World:
     """The handlers, the ledger, and the requests to refuse. Hold `lock` to call a method."""
 
-    def __init__(self, deeds: Mapping[str, Deed]) -> None:
+    def __init__(self, deeds: Mapping[str, Deed], takes: Mapping[str, Seconds]) -> None:
         self.deeds = deeds
+        self.takes = takes
         self.lock = threading.Lock()
         self.released = threading.Condition(self.lock)
         self.ledger: list[dict[str, Any]] = []
@@ -96,12 +103,16 @@ class World:
         return left == 0
 
 
-def serve(deeds: Mapping[str, Deed], description: str | None) -> None:
-    """Serve the handlers on the port of the command line."""
+def serve(deeds: Mapping[str, Deed], description: str | None, takes: Mapping[str, Seconds] | None = None) -> None:
+    """Serve the handlers on the port of the command line. A path in *takes* does its requests slowly."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9090, help="port on the loopback interface; 9090 by default")
-    Gate.world = World(deeds)
-    ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), Gate).serve_forever()
+    Gate.world = World(deeds, takes or {})
+    Server(("127.0.0.1", parser.parse_args().port), Gate).serve_forever()
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 512
 
 
 class Gate(BaseHTTPRequestHandler):
@@ -116,6 +127,8 @@ class Gate(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         silent = False
+        if self._is_given_up(self.world.takes.get(self.path, lambda _: 0)(body)):
+            return
         with self.world.lock:
             if self.path == "/trouble":
                 self.world.refusals.append({"reason": "not now", "times": 1, **body})
@@ -138,6 +151,10 @@ class Gate(BaseHTTPRequestHandler):
             self.connection.recv(1)  # wait until the caller hangs up: it must not learn that the request was done
             return
         self._answer(*answer)
+
+    def _is_given_up(self, seconds: float) -> bool:
+        """Wait so long; True as soon as the caller has hung up, which is all that can arrive from it."""
+        return bool(seconds and select.select([self.connection], [], [], seconds)[0])
 
     def _answer(self, status: int, body: object) -> None:
         text = json.dumps(body).encode()

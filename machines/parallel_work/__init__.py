@@ -1,0 +1,1 @@
+"""A task that is split into pieces, which are done in parallel."""

@@ -1,0 +1,73 @@
+"""The worker, rehearsed."""
+
+from __future__ import annotations
+
+import pytest
+
+from durable_fsm import TerminalError
+from durable_fsm.testing import Rehearsal
+from machines.parallel_work.activities import split
+from machines.parallel_work.machine import Worker
+
+
+def done(piece: str) -> str:
+    if "gold" in piece:
+        raise TerminalError("there is no gold left", code=410)
+    return f"{piece}: DONE"
+
+
+def worked(description: str, join: str) -> Rehearsal:
+    pieces = dict.fromkeys(("working", "settling", "racing", "polling"), done)
+    worker = Rehearsal(Worker, answers={"splitting": split, **pieces})
+    worker.create({"description": description, "join": join})
+    return worker
+
+
+@pytest.mark.parametrize(
+    ("join", "results"),
+    [
+        ("all", ["legs: DONE", "seat: DONE", "back: DONE"]),
+        ("settle", ["legs: DONE", "seat: DONE", "back: DONE"]),
+        ("any", ["legs: DONE"]),
+        ("majority", ["legs: DONE", "seat: DONE"]),
+    ],
+)
+def test_the_results_are_in_the_order_of_the_pieces(join: str, results: list[str]) -> None:
+    worker = worked("legs, seat, back", join)
+
+    assert worker.output == {"summary": f"{len(results)} of 3 pieces are done", "results": results}
+
+
+@pytest.mark.parametrize(
+    ("join", "results"),
+    [
+        ("settle", ["gold knob: FAILED, there is no gold left", "seat: DONE", "back: DONE"]),
+        ("any", ["seat: DONE"]),
+        ("majority", ["seat: DONE", "back: DONE"]),
+    ],
+)
+def test_a_piece_that_cannot_be_done_may_be_lost(join: str, results: list[str]) -> None:
+    worker = worked("gold knob, seat, back", join)
+
+    assert worker.data.results == results
+
+
+@pytest.mark.parametrize("join", ["all", "any", "majority"])
+def test_a_task_fails_if_too_few_pieces_can_be_done(join: str) -> None:
+    worker = worked("gold knob, gold seat", join)
+
+    assert worker.configuration == ("failed",)
+    assert worker.failure is not None
+    assert (worker.failure.message, worker.failure.code) == ("there is no gold left", 410)
+
+
+@pytest.mark.parametrize("join", ["all", "settle"])
+def test_a_task_without_pieces_is_done(join: str) -> None:
+    assert worked("", join).output == {"summary": "0 of 0 pieces are done", "results": []}
+
+
+def test_one_of_no_pieces_cannot_be_done() -> None:
+    worker = worked("", "any")
+
+    assert worker.failure is not None
+    assert worker.failure.type == "TooFewItems"
