@@ -18,7 +18,7 @@ from durable_fsm import chart_from
 from durable_fsm.testing import AdminError, EffectLog, RestateServer, Served
 from tests.acceptance.applications import ROOT
 from tests.acceptance.xstate.all_pairs import PAIRS
-from tests.acceptance.xstate.pairs import CASES, Pair
+from tests.acceptance.xstate.pairs import CASES, PAGE, Pair, in_page
 from tests.acceptance.xstate.stories import Hosted, Rehearsed, Told, expected, tell
 
 STORIES = {f"{name}: {title}": (pair, title) for name, pair in PAIRS.items() for title in pair.stories}
@@ -129,3 +129,9 @@ def test_a_case_has_the_same_states_and_events_from_json_and_by_hand(name: str) 
 
 def test_every_case_is_told() -> None:
     assert {path.stem for path in CASES.glob("*.json")} == PAIRS.keys()
+
+
+def test_the_page_lists_every_case() -> None:
+    page = PAGE.read_text()
+
+    assert page == in_page(page), "run: python -m tests.acceptance.xstate.pairs"
