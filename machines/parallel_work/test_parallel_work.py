@@ -6,6 +6,7 @@ import pytest
 
 from durable_fsm import TerminalError
 from durable_fsm.testing import Rehearsal
+from machines.parallel_work import as_transitions
 from machines.parallel_work.activities import split
 from machines.parallel_work.machine import Worker
 
@@ -16,9 +17,9 @@ def done(piece: str) -> str:
     return f"{piece}: DONE"
 
 
-def worked(description: str, join: str) -> Rehearsal:
+def worked(description: str, join: str, definition: object = Worker) -> Rehearsal:
     pieces = dict.fromkeys(("working", "settling", "racing", "polling"), done)
-    worker = Rehearsal(Worker, answers={"splitting": split, **pieces})
+    worker = Rehearsal(definition, answers={"splitting": split, **pieces})
     worker.create({"description": description, "join": join})
     return worker
 
@@ -71,3 +72,15 @@ def test_one_of_no_pieces_cannot_be_done() -> None:
 
     assert worker.failure is not None
     assert worker.failure.type == "TooFewItems"
+
+
+@pytest.mark.parametrize("join", ["all", "settle", "any", "majority"])
+@pytest.mark.parametrize("description", ["", "legs, seat, back", "gold knob, seat, back", "gold knob, gold seat"])
+def test_the_configuration_of_transitions_does_the_same_step_by_step(description: str, join: str) -> None:
+    one, other = (worked(description, join, definition) for definition in (Worker, as_transitions.Worker))
+
+    assert [(step.exited, step.transitions, step.entered) for step in one.trace] == [
+        (step.exited, step.transitions, step.entered) for step in other.trace
+    ]
+    assert (one.data.model_dump(), one.output) == (other.data.model_dump(), other.output)
+    assert one.failure == other.failure
