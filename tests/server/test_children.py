@@ -452,6 +452,17 @@ def test_children_may_all_settle_even_if_some_fail(family: Host) -> None:
     assert second["error"]["message"] == f"{office}-1 is torn"
 
 
+def test_most_children_may_be_enough(family: Host) -> None:
+    office, keys = spread(family, 4, "elect")
+    family.settled()
+
+    for place, end in ((3, "send_off"), (1, "fail"), (2, "send_off"), (0, "send_off")):
+        family.receipt("Letter", keys[place], end)
+
+    done = family.wait_in("Office", office, "done")
+    assert ([one["cents"] for one in done["data"]["result"]], done["machines"]) == ([0, 2, 3], [])
+
+
 def test_children_for_no_items_are_done_at_once(family: Host) -> None:
     office = family.key("office")
 
