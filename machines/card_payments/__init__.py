@@ -1,0 +1,1 @@
+"""Card payments by a provider that answers at once, or later by a webhook."""
