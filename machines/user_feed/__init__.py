@@ -1,0 +1,1 @@
+"""A user's feed: posts from Kafka, processed one at a time."""
