@@ -118,7 +118,7 @@ class _SvgWriter:
             out += self._state(state)
         for dot in self.drawn.dots:
             out += self._dot(dot)
-        for edge in self.drawn.edges:
+        for edge in sorted(self.drawn.edges, key=lambda drawn: drawn.edge.taken):  # the last one covers a shared trunk
             out += self._edge(edge)
         for state in others:
             out += self._state(state)

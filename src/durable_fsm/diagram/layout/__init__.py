@@ -4,7 +4,8 @@
 
 1. `plan` decides which lines belong to which scope: an edge is cut where it crosses the border of a state.
 2. `sizes` measures boxes and labels, by the widths of their texts.
-3. `graphviz_layout` has Graphviz (`engine`) place the boxes, labels and ports of the scope in ranks.
+3. `graphviz_layout` has Graphviz (`engine`) place the boxes, labels and ports of the scope in ranks. `rows` wraps a
+   rank that is too wide for a page.
 4. `straighten` moves boxes and labels a little, so that more lines are straight.
 5. `route` draws the lines; those that go sideways between two ranks get their `lanes`.
 6. `assembly` sees the laid-out scope as one box of its parent, and in the end moves everything to its final place.

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.graph import Graph, GraphEdge, Initial, Node, Part, Role
-from durable_fsm.diagram.layout.geometry import Path, Rect, joined
+from durable_fsm.diagram.layout.geometry import Path, Point, Rect, joined
 from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place
 from durable_fsm.diagram.layout.plan import BAR, BOTTOM, TOP, LayoutPlan, Leg, Wire
 from durable_fsm.diagram.layout.route import route
+from durable_fsm.diagram.layout.rows import place_in_rows, rows_of_regions
 from durable_fsm.diagram.layout.sizes import (
     DOT,
     HISTORY,
@@ -139,7 +140,13 @@ class _Assembly:
                 height += BAR if len(wire.edge.targets) > 1 else 0
                 items[wire.pill] = Item(wire.pill, *self._turned(width, height))
         items |= {name: Item(name, 2, 2) for name in scope.ports_at(BOTTOM)}
-        placed = place(scope, items)
+        if self.transposed:
+            placed = place(scope, items)
+        else:
+            wires = [wire for wire in self.plan.wires if wire.scope == id]
+            labels = {wire.pill: (wire.edge.kind.value, "back" if wire.back else "forth") for wire in wires}
+            placed, wrapping = place_in_rows(scope, items, labels)
+            self.plan.wrap(id, placed.scope, wrapping.trunks)
         straighten(placed)
         route(placed)
         self.placed[id] = placed
@@ -199,33 +206,44 @@ class _Assembly:
 
     def _parallel(self, node: Node) -> tuple[float, float]:
         least, header = header_size(node)
-        regions = self._regions(node)
-        headings = [region_size(region)[1] for region in regions if region.kind is Kind.COMPOUND]
-        inside = header + max(headings, default=6.0) + ABOVE - 6
-        columns: list[Rect] = []
+        regions = [region.id for region in self._regions(node)]
+        framed = {id: self._framed(id, self._heading(id)[0], 0) for id in regions}
+        sizes = {id: (width, bounds.height + ABOVE + BELOW) for id, (width, bounds) in framed.items()}
+        rows = rows_of_regions(sizes, {id: set(self._ports_of(id).values()) for id in regions})
         above: list[float] = []
-        x, tallest = 0.0, 0.0
-        for region in regions:
-            wanted = region_size(region)[0] if region.kind is Kind.COMPOUND else 0.0
-            width, bounds = self._framed(region.id, wanted, inside - header)
-            for name, side in self.plan.scopes[region.id].ports.items():
-                port = f"{region.id} {name}"
-                if port in self.fixed[region.id]:
-                    self.fixed[node.id][port] = x + self.fixed[region.id][port]
+        first = top = header
+        widest = 0.0
+        for number, row in enumerate(rows):
+            inside = top + max((self._heading(id)[1] for id in row), default=6.0) + ABOVE - 6
+            bottom = inside + max((framed[id][1].height for id in row), default=0.0) + BELOW
+            first = first if number else inside
+            x = 0.0
+            for id in row:
+                left, y = self.inset[id]
+                self.inset[id] = (left, y + inside - top)
+                for port, side in self._ports_of(id).items():
+                    self.fixed[node.id][port] = x + self.fixed[id][port]
                     above += [self.fixed[node.id][port]] if side == TOP else []
-            columns.append(Rect(x, header, x + width, 0))
-            x += width
-            tallest = max(tallest, bounds.height)
+                self.columns[id] = Rect(x, top, x + framed[id][0], bottom)
+                x += framed[id][0]
+            widest, top = max(widest, x), bottom
         self.headers[node.id] = header
         self.shifts[node.id] = shift = _free_shift(above, least - 20)
-        width, height = max(x, least + shift), inside + tallest + BELOW
-        columns[-1] = replace(columns[-1], right=width)
-        self.columns |= {
-            region.id: replace(column, bottom=height) for region, column in zip(regions, columns, strict=True)
-        }
+        width = max(widest, least + shift)
+        self.columns |= {row[-1]: replace(self.columns[row[-1]], right=width) for row in rows if row}
         for number, history in enumerate(self.plan.borders.get(node.id, ())):
-            self.borders.setdefault(node.id, {})[history] = inside + 18 + number * (HISTORY + 8)
-        return width, height
+            self.borders.setdefault(node.id, {})[history] = first + 18 + number * (HISTORY + 8)
+        return width, top
+
+    def _heading(self, region: str) -> tuple[float, float]:
+        """The size of the heading of a region; a state in its place has none."""
+        node = self.graph.by_id[region]
+        return region_size(node) if node.kind is Kind.COMPOUND else (0.0, 6.0)
+
+    def _ports_of(self, region: str) -> dict[str, str]:
+        """The ports on the border of a region through which lines continue outside, and their sides."""
+        ports = {f"{region} {name}": side for name, side in self.plan.scopes[region].ports.items()}
+        return {port: side for port, side in ports.items() if port in self.fixed[region]}
 
     def _regions(self, parallel: Node) -> list[Node]:
         return [child for child in self.graph.children[parallel.id] if not child.kind.is_history]
@@ -269,18 +287,23 @@ class _Assembly:
             dx, dy = self.inset[node.id]
             self._settle(node.id, (box.left + dx, box.top + dy))
         elif node.kind is Kind.PARALLEL:
-            for number, region in enumerate(self._regions(node)):
-                self._region(node, region, box, first=number == 0)
+            for region in self._regions(node):
+                self._region(node, region, box)
             for history, y in self.borders.get(node.id, {}).items():
                 self.boxes[history] = Rect.around(box.left, box.top + y, HISTORY, HISTORY)
 
-    def _region(self, parallel: Node, region: Node, box: Rect, *, first: bool) -> None:
+    def _region(self, parallel: Node, region: Node, box: Rect) -> None:
         column = self.columns[region.id].moved(box.left, box.top)
-        if not first:
-            self.dividers.append((parallel.id, Path((((column.left, column.top), (column.left, column.bottom)),))))
+        if column.left > box.left:
+            self._divide(parallel, (column.left, column.top), (column.left, column.bottom))
+        elif column.top > box.top + self.headers[parallel.id]:
+            self._divide(parallel, (box.left, column.top), (box.right, column.top))
         self.boxes[region.id] = self.frames[region.id] = column
         dx, dy = self.inset[region.id]
         self._settle(region.id, (column.left + dx, column.top + dy))
+
+    def _divide(self, parallel: Node, start: Point, end: Point) -> None:
+        self.dividers.append((parallel.id, Path(((start, end),))))
 
     def _state(self, node: Node) -> DrawnState:
         return DrawnState(node, self.boxes[node.id], self.headers.get(node.id, 0.0), self.shifts.get(node.id, 0.0))

@@ -5,8 +5,9 @@ Graphviz draws lines too; `passing` uses them as hints, and `route` draws our ow
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_fsm.diagram.layout import engine
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at
@@ -104,11 +105,18 @@ class Placed:
         return found
 
 
-def place(scope: LayoutScope, items: dict[str, Item]) -> Placed:
+class Above(NamedTuple):
+    """A wish: one item is above another, although no line leads from it to that."""
+
+    upper: str
+    lower: str
+
+
+def place(scope: LayoutScope, items: dict[str, Item], above: Iterable[Above] = ()) -> Placed:
     """Place every item of the scope."""
     nodes = {name: f"n{number}" for number, name in enumerate(items)}
     edges = {id: f"e{number}" for number, id in enumerate(scope.pieces)}
-    laid = engine.run(_source(scope, items, nodes, edges))
+    laid = engine.run(_source(scope, items, nodes, edges, above))
     for name, item in items.items():
         x, item.y = laid.nodes[nodes[name]]
         item.x = x - (item.right - item.left) / 2
@@ -117,7 +125,9 @@ def place(scope: LayoutScope, items: dict[str, Item]) -> Placed:
     return placed
 
 
-def _source(scope: LayoutScope, items: dict[str, Item], nodes: dict[str, str], edges: dict[str, str]) -> str:
+def _source(
+    scope: LayoutScope, items: dict[str, Item], nodes: dict[str, str], edges: dict[str, str], above: Iterable[Above]
+) -> str:
     """The scope in the language of Graphviz. Names and ids become numbers, because ours may contain any character."""
     graph = _digraph()
     graph.attr("node", shape="box", fixedsize="true", label="")
@@ -129,19 +139,21 @@ def _source(scope: LayoutScope, items: dict[str, Item], nodes: dict[str, str], e
                 for name in names:
                     group.node(nodes[name])
     for name, item in items.items():
-        if _is_table(item):
+        if _is_table(item) and name not in scope.joints:
             graph.node(nodes[name], shape="plain", fixedsize="false", label=_table(item))
         else:
             graph.node(nodes[name], width=f"{item.width / 72:.4f}", height=f"{item.height / 72:.4f}")
 
     def meet(end: End, compass: str) -> str:
         item = items[end.item]
-        if _is_table(item):
+        if _is_table(item) and end.item not in scope.joints:
             return f"{nodes[end.item]}:{_port(item, end.port)}:{compass}"
         return nodes[end.item] if end.item in scope.states else f"{nodes[end.item]}:{compass}"
 
     for piece in scope.pieces.values():
         graph.edge(meet(piece.upper, "s"), meet(piece.lower, "n"), id=edges[piece.id], weight=str(piece.weight))
+    for upper, lower in above:
+        graph.edge(nodes[upper], nodes[lower], style="invis", weight="0")
     return str(graph.source)
 
 

@@ -6,7 +6,7 @@ edge between states of different scopes leaves and enters through ports on the b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from durable_fsm.core.chart import ROOT, Kind
@@ -75,12 +75,16 @@ class InitialWire:
 
 @dataclass(slots=True)
 class LayoutScope:
-    """Everything that one layout run places: child states, dots, labels, ports, and the pieces between them."""
+    """Everything that one layout run places: child states, dots, labels, ports, joints, and the pieces between them.
+
+    At a joint, lines that share a trunk part.
+    """
 
     id: str
     states: list[str]
     dots: list[str] = field(default_factory=list[str])
     pills: list[str] = field(default_factory=list[str])
+    joints: list[str] = field(default_factory=list[str])
     ports: dict[str, str] = field(default_factory=dict[str, str])
     pieces: dict[str, Piece] = field(default_factory=dict[str, Piece])
 
@@ -279,6 +283,18 @@ class LayoutPlan:
             item = End(port)
             way = way[way.index(inside) + 1 :]
         return Leg(pieces, arrow)
+
+    def wrap(self, id: str, scope: LayoutScope, trunks: Mapping[str, tuple[str, ...]]) -> None:
+        """Take a scope whose lines share trunks; *trunks* has what takes the place of a piece, from top to bottom."""
+        self.scopes[id] = scope
+        for leg in [leg for wire in self.wires for leg in wire.legs]:
+            ways = [
+                ((at, piece, back), trunks.get(piece, (piece,)) if at == id else (piece,))
+                for at, piece, back in leg.pieces
+            ]
+            leg.pieces = [
+                (at, part, back) for (at, _, back), parts in ways for part in (reversed(parts) if back else parts)
+            ]
 
     @staticmethod
     def _piece(scope: LayoutScope, id: str, begin: End, end: End, *, up: bool, weight: int) -> None:

@@ -69,12 +69,12 @@ class _Router:
         gaps: dict[int, list[SidewaysRun]] = {}
         for piece in pieces:
             for run in self._sideways_runs(piece, self.ways[piece.id]):
-                if abs(run.after - run.before) > LEVEL:
+                if abs(run.after - run.before) > LEVEL or self._joint(run):
                     gaps.setdefault(run.gap, []).append(run)
         down, fall = 0.0, [0.0] * len(self.ranks)
         for gap in range(1, len(self.ranks)):
             runs = gaps.get(gap, [])
-            places = lanes(runs)
+            places = self._lanes(runs)
             before = self.ranks[gap].top - self.ranks[gap - 1].bottom
             grown = max(0.0, room_for(max(places.values(), default=0) + 1) - before)
             for run in runs:
@@ -86,6 +86,32 @@ class _Router:
             item.y += fall[item.rank]
         for rank, by in enumerate(fall):
             self.ranks[rank] = self.ranks[rank].moved(0, by)
+
+    def _lanes(self, runs: list[SidewaysRun]) -> dict[str, int]:
+        """The lane of each piece; those that part at one joint have the same."""
+        branching: dict[str, list[SidewaysRun]] = {}
+        for run in runs:
+            if joint := self._joint(run):
+                branching.setdefault(joint, []).append(run)
+        whole = {
+            joint: SidewaysRun(
+                found[0].piece, found[0].gap, min(run.left for run in found), max(run.right for run in found)
+            )
+            for joint, found in branching.items()
+        }
+        places = lanes([*(run for run in runs if not self._joint(run)), *whole.values()])
+        return {run.piece: places[whole[joint].piece if (joint := self._joint(run)) else run.piece] for run in runs}
+
+    def _joint(self, run: SidewaysRun) -> str:
+        """The joint at which the line parts from others in this gap, or ""."""
+        piece = self.placed.scope.pieces[run.piece]
+        for end, gap in (
+            (piece.upper, self.items[piece.upper.item].rank + 1),
+            (piece.lower, self.items[piece.lower.item].rank),
+        ):
+            if end.item in self.placed.scope.joints and gap == run.gap:
+                return f"{end.item} {end.port}"
+        return ""
 
     def _sideways_runs(self, piece: Piece, way: Way) -> list[SidewaysRun]:
         """Where the line goes sideways. A gap has the number of the rank below it."""
@@ -104,9 +130,9 @@ class _Router:
 
     def _sideways(self, piece: Piece, gap: int, start: Point, end: Point) -> list[Segment]:
         """The segments from one vertical line to another in a gap: an S if they are close, or else along a lane."""
-        if abs(start[0] - end[0]) <= LEVEL:
-            return ess(start, end)
         level = self.levels.get((piece.id, gap))
+        if abs(start[0] - end[0]) <= LEVEL and level is None:
+            return ess(start, end)
         y = (start[1] + end[1]) / 2 if level is None else self.ranks[gap - 1].bottom + level
         return across(start, end, y)
 

@@ -47,7 +47,7 @@ class _Straightener:
                 self.through.setdefault(rank, []).append(piece)
 
     def run(self) -> None:
-        small = [*self.placed.scope.pills, *self.placed.scope.ports]
+        small = [*self.placed.scope.joints, *self.placed.scope.pills, *self.placed.scope.ports]
         for names in (small, self.placed.scope.states, small):
             for name in names:
                 self._slide(self.items[name])
