@@ -88,22 +88,24 @@ def runs(stage: Stage, task: str) -> tuple[Ended, list[Ended]]:
 
 
 def test_eight_pieces_take_as_long_as_the_longest_and_their_results_are_in_order(stage: Stage) -> None:
-    pieces = [piece(name, (8 - place) / 10) for place, name in enumerate("abcdefgh")]
+    pieces = [piece(name, (8 - place) * 0.08) for place, name in enumerate("abcdefgh")]
 
     answer = work(stage, "eight", pieces)
 
     assert results(answer) == all_done(pieces)
-    assert done(stage, pieces) == pieces[::-1], "the last piece is done first"
+    assert done(stage, pieces).index(pieces[-1]) < done(stage, pieces).index(pieces[0]), (
+        "the last is done before the first"
+    )
     whole, each = runs(stage, "eight")
     assert len(each) == 8
     assert max(one.began for one in each) < min(one.ended for one in each), "all ran at the same time"
     longest = max(one.seconds for one in each)
-    assert 0.8 <= longest <= whole.seconds < 2 * longest < sum(one.seconds for one in each)
+    assert 0.6 < longest <= whole.seconds < 2 * longest < sum(one.seconds for one in each)
 
 
 def test_a_killed_service_repeats_only_the_pieces_that_were_not_done(stage_awake: Stage) -> None:
     stage = stage_awake
-    pieces = [piece(f"killed {place}", 0.5 + place / 5) for place in range(8)]
+    pieces = [piece(f"killed {place}", 0.4 + place / 10) for place in range(8)]
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(work, stage, "killed", pieces)
@@ -146,16 +148,17 @@ def test_the_first_piece_that_is_done_may_end_the_task(stage: Stage) -> None:
 
 
 def test_most_pieces_may_be_enough(stage: Stage) -> None:
-    pieces = ["third to be done", piece("much too slow", LONG), "first", "gold", "second"]
+    last, slow, first, second = piece("yes", 0.5), piece("no", LONG), piece("ay", 0.1), piece("yea", 0.3)
+    pieces = [last, slow, first, "gold", second]
 
     answer = work(stage, "majority", pieces, "majority")
 
-    assert results(answer) == all_done(["third to be done", "first", "second"])
-    assert done(stage, pieces) == ["first", "second", "third to be done"]
+    assert results(answer) == all_done([last, first, second])
+    assert done(stage, pieces) == [first, second, last]
 
 
 def test_a_task_fails_as_soon_as_too_few_pieces_can_be_done(stage: Stage) -> None:
-    pieces = ["gold", piece("too slow", LONG), "gold ring"]
+    pieces = ["gold", piece("too slow", LONG), "gold"]
 
     answer = work(stage, "too few", pieces, "majority")
 
@@ -181,7 +184,7 @@ def test_two_hundred_pieces_pass_while_every_step_is_replayed(stage_replaying: S
 
 def test_two_hundred_pieces_are_done_once_each_although_the_service_is_killed_in_the_middle(stage_awake: Stage) -> None:
     stage = stage_awake
-    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 1) for number in range(200)]
+    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 0.8) for number in range(200)]
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(work, stage, "crowd", pieces)
