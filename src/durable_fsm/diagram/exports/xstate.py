@@ -12,6 +12,7 @@ from datetime import timedelta
 from durable_fsm.core.chart import ROOT, Chart, Guard, Kind, State, Transition
 from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Json
+from durable_fsm.core.xstate_events import FAMILIES, PREFIXES
 from durable_fsm.diagram.exports.export import (
     Export,
     callbacks_of,
@@ -29,20 +30,6 @@ TYPES = {
     Kind.FINAL: "final",
     Kind.SHALLOW_HISTORY: "history",
     Kind.DEEP_HISTORY: "history",
-}
-PREFIXES = {
-    "done.invoke.": "xstate.done.actor.",
-    "error.invoke.": "xstate.error.actor.",
-    "done.state.": "xstate.done.state.",
-}
-"""Prefixes of platform events, and those of XState."""
-
-FAMILIES = {
-    "done.invoke": "xstate.done.actor.*",
-    "error.invoke": "xstate.error.actor.*",
-    "done.state": "xstate.done.state.*",
-    "done": "xstate.done.*",
-    "error": "xstate.error.*",
 }
 PLATFORM = ("done.", "error.")
 
@@ -162,8 +149,8 @@ class _XStateWriter:
         found: list[Json] = []
         for activity in state.activities:
             invoke: Node = {"id": activity.id, "src": activity.name}
-            for word, family in (("onDone", "xstate.done.actor"), ("onError", "xstate.error.actor")):
-                edges = on.pop(f"{family}.{activity.id}", None)
+            for word, outcome in (("onDone", "done.invoke."), ("onError", "error.invoke.")):
+                edges = on.pop(f"{PREFIXES[outcome]}{activity.id}", None)
                 if edges:
                     invoke[word] = _one(edges)
             found.append(invoke)

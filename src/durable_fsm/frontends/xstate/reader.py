@@ -15,6 +15,7 @@ from durable_fsm.core.chart import ROOT, Callback, Chart, EventType, Kind, Polic
 from durable_fsm.core.events import ERROR, PLATFORM_NAMES
 from durable_fsm.core.lint import findings
 from durable_fsm.core.values import Completed, Json, ValueType
+from durable_fsm.core.xstate_events import FAMILIES
 from durable_fsm.errors import DefinitionWarning, NotDurable, Problem
 from durable_fsm.frontends.arguments import result_of
 from durable_fsm.frontends.assembly import Parts, Problems, assemble
@@ -26,7 +27,7 @@ from durable_fsm.frontends.xstate.actors import Actors
 from durable_fsm.frontends.xstate.config import XStateConfig
 from durable_fsm.frontends.xstate.functions import NamedFunctions
 from durable_fsm.frontends.xstate.nodes import Members, StateNode, StateTree, listed
-from durable_fsm.frontends.xstate.vocabulary import FAMILIES, STATE, Vocabulary
+from durable_fsm.frontends.xstate.vocabulary import STATE, Vocabulary
 
 ENDED = "ended"
 """Final state of a machine whose root is put into another one, see `ConfigReader._wrap_root`."""
@@ -292,7 +293,7 @@ class ConfigReader:
         private = {*timers, *self.config.private}
         found: dict[str, EventType] = {}
         for name in dict.fromkeys(name for edge in self.transitions for name in edge.events):
-            if "*" not in name and name not in FAMILIES.values():
+            if "*" not in name and name not in FAMILIES:
                 public = name not in private and not name.startswith(PLATFORM_NAMES)
                 found[name] = EventType(name, self._payload(name), public=public)
         self._unknown(self.config.events.keys() - found.keys(), "event '{}' has a payload type, and no transition.")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 from durable_fsm.core.chart import ROOT
+from durable_fsm.core.xstate_events import FAMILIES, PREFIXES
 from durable_fsm.frontends.arguments import Report
 from durable_fsm.frontends.xstate.nodes import Members, StateNode, StateTree, listed
 
@@ -30,19 +31,8 @@ FORMER = {
 }
 """Members that are not read, and what to write instead."""
 
-PREFIXES = {
-    "xstate.done.actor.": "done.invoke.",
-    "xstate.error.actor.": "error.invoke.",
-    "xstate.done.state.": "done.state.",
-}
-FAMILIES = {
-    "xstate.done.actor.*": "done.invoke",
-    "xstate.error.actor.*": "error.invoke",
-    "xstate.done.state.*": "done.state",
-    "xstate.done.*": "done",
-    "xstate.error.*": "error",
-}
-"""XState's names of the events that come from the machine itself, and ours."""
+OURS = {theirs: ours for ours, theirs in FAMILIES.items()}
+"""XState's descriptors of the events that come from the machine itself, and ours."""
 
 
 class Vocabulary:
@@ -95,11 +85,11 @@ class Vocabulary:
 
     def event(self, name: str) -> str:
         """The name of an event as the chart spells it."""
-        if name in FAMILIES:
-            return FAMILIES[name]
-        for prefix, ours in PREFIXES.items():
-            if name.startswith(prefix):
-                rest = name.removeprefix(prefix)
+        if name in OURS:
+            return OURS[name]
+        for ours, theirs in PREFIXES.items():
+            if name.startswith(theirs):
+                rest = name.removeprefix(theirs)
                 node = self.tree.by_path(rest) if ours == "done.state." else None
                 return ours + (node.id if node is not None else rest)
         return name
