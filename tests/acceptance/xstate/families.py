@@ -116,11 +116,12 @@ class Alarm(StateChart):
     done_state_alarm = alarm.to(ended)
 
 
+alarm_bell = child("alarm", "bell", actors={"ring": ring})
 pair(
     "alarm",
     Alarm,
     actions={"ring_later": ring_later, "cancel_ring": cancel_ring},
-    actors={"bell": child("alarm", "bell", actors={"ring": ring})},
+    actors={"bell": alarm_bell},
     delays={"quiet": QUIET},
     events={"set": int},
 )

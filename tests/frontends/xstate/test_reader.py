@@ -261,6 +261,28 @@ def test_inputs_and_outputs_are_computed_for_an_invocation_and_an_end() -> None:
     assert (transfer.output, stopped.output) == ({"moved": 5}, "no funds")
 
 
+def test_the_end_of_an_invocation_without_an_id_is_named_by_its_place_and_state() -> None:
+    on = {
+        "xstate.done.actor.0.machine.outer.busy": ".over",
+        "xstate.error.actor.1.machine.outer.busy": ".outer",
+        "xstate.done.actor.7.machine.outer.busy": ".over",
+        "xstate.done.actor.named": ".over",
+    }
+    busy = {"invoke": [{"src": "one", "onError": "#over"}, {"src": "two", "onDone": "#over"}]}
+    states = {"outer": {"initial": "busy", "states": {"busy": busy}}, "over": {"id": "over", "type": "final"}}
+    config = {"id": "machine", "initial": "outer", "states": states, "on": on}
+
+    chart = chart_from(XStateConfig(config, actors={"one": lambda: None, "two": lambda: None}))
+
+    at_top = [edge.events for edge in chart.transitions if edge.source == ""]
+    assert at_top == [
+        ("done.invoke.busy",),
+        ("error.invoke.busy_2",),
+        ("done.invoke.7.machine.outer.busy",),
+        ("done.invoke.named",),
+    ]
+
+
 def test_a_configuration_without_a_name_is_called_by_its_id() -> None:
     inner = XStateConfig({"id": "inner", "initial": "on", "states": {"on": {"type": "final"}}})
     states = {"busy": {"invoke": {"src": "work", "onDone": "over", "onError": "over"}}, "over": {"type": "final"}}

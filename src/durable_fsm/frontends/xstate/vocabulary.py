@@ -90,9 +90,20 @@ class Vocabulary:
         for ours, theirs in PREFIXES.items():
             if name.startswith(theirs):
                 rest = name.removeprefix(theirs)
-                node = self.tree.by_path(rest) if ours == "done.state." else None
+                if ours != "done.state.":
+                    return ours + self._invocation(rest)
+                node = self.tree.by_path(rest)
                 return ours + (node.id if node is not None else rest)
         return name
+
+    def _invocation(self, id: str) -> str:
+        """Our id of an invocation. XState calls one without an id by its place and its state: `0.payment.charging`."""
+        place, _, path = id.partition(".")
+        node = self.tree.by_path(path) if place.isdecimal() else None
+        invokes = listed(node.members.get("invoke")) if node is not None else []
+        if node is None or int(place) >= len(invokes):
+            return id
+        return invoke_id(self._object(invokes[int(place)], "invoke"), node, int(place))
 
     def _alternatives(self, said: Any, node: StateNode) -> list[Members]:
         """One transition or several: a target or an object each. An empty object only stops the event here."""
