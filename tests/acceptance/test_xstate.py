@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,16 +20,16 @@ from durable_fsm.testing import Rehearsal, RestateServer, wait_until
 from machines.xstate import by_hand, machine
 from machines.xstate.data import PATIENCE
 from tests.acceptance.applications import PATIENCE as LONG
-from tests.acceptance.applications import Stage, edges, rehearsed, staged
+from tests.acceptance.applications import Stage, edges, hosted, rehearsed, staged
 
 pytestmark = pytest.mark.server
 
-CHECKING, ANSWERING = 0.3, 0.1
+CHECKING, ANSWERING = 0.1, 0.05
 SCALED = {
     "AUTH_CHECKING_SECONDS": f"{CHECKING}",
     "AUTH_ANSWERING_SECONDS": f"{ANSWERING}",
-    "PAYMENT_PATIENCE_SECONDS": "0.3",
-    "PAYMENT_KEPT_SECONDS": "0.3",
+    "PAYMENT_PATIENCE_SECONDS": "0.1",
+    "PAYMENT_KEPT_SECONDS": "0.1",
 }
 TRANSFER = {"sender": "ada", "recipient": "bob", "cents": 10}
 BOTH = {"": machine, "_by_hand": by_hand}
@@ -35,23 +37,13 @@ BOTH = {"": machine, "_by_hand": by_hand}
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def awake(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged("xstate", restate_server, tmp_path_factory.mktemp("xstate"), SCALED) as stage:
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Stage]:
+    with staged("xstate", server, place, SCALED) as stage:
         yield stage
 
 
-@pytest.fixture(scope="module")
-def replaying(replaying_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged("xstate", replaying_server, tmp_path_factory.mktemp("xstate"), SCALED) as stage:
-        yield stage
-
-
-@pytest.fixture(params=["awake", "replaying"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """The machines on both servers; tests that kill use `awake` alone."""
-    found: Stage = request.getfixturevalue(request.param)
-    return found
+stage_awake, stage_replaying, stage = hosted("stage", opened)
 
 
 @pytest.fixture(params=BOTH, ids=["json", "by_hand"])
@@ -122,18 +114,20 @@ def test_a_client_is_answered_at_once_and_read_while_the_authority_works(stage: 
     call(stage, auth, key, "delete", {})
 
 
-def test_a_service_killed_while_it_checks_gets_one_token(awake: Stage, kind: str, key: str) -> None:
-    auth = f"auth{kind}"
-    awake.outside.withhold("/tokens")
-    call(awake, auth, key, "create")
-    call(awake, auth, key, "auth", {"user": key})
-    awake.outside.wait_done("/tokens", code=f"code of {key}")
+def test_a_service_killed_while_it_checks_gets_one_token(stage_awake: Stage, key: str) -> None:
+    users = {f"auth{kind}": f"{key}{kind}" for kind in BOTH}
+    for auth, user in users.items():
+        stage_awake.outside.withhold("/tokens")
+        call(stage_awake, auth, key, "create")
+        call(stage_awake, auth, key, "auth", {"user": user})
+        stage_awake.outside.wait_done("/tokens", code=f"code of {user}")
 
-    awake.restart()
+    stage_awake.restart()
 
-    met = wait_for(awake, auth, key, status="done")
-    [issued] = awake.outside.done("/tokens", code=f"code of {key}")
-    assert (met["configuration"], met["output"]) == (["authorized"], issued["answer"]["token"])
+    for auth, user in users.items():
+        met = wait_for(stage_awake, auth, key, status="done")
+        [issued] = stage_awake.outside.done("/tokens", code=f"code of {user}")
+        assert (met["configuration"], met["output"]) == (["authorized"], issued["answer"]["token"])
 
 
 def test_an_unknown_user_is_refused(stage: Stage, kind: str, key: str) -> None:
@@ -193,31 +187,31 @@ def test_a_payment_is_gone_after_its_end(stage: Stage, kind: str, key: str) -> N
 # ── counter ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_counter_counts_under_the_version_it_began_with(awake: Stage, key: str) -> None:
+def test_a_counter_counts_under_the_version_it_began_with(stage_awake: Stage, key: str) -> None:
     counters = [f"counter{kind}" for kind in BOTH]
     old, new = f"{key}-old", f"{key}-new"
 
     def data(key: str) -> list[Any]:
-        return [call(awake, counter, key, "snapshot")["data"] for counter in counters]
+        return [call(stage_awake, counter, key, "snapshot")["data"] for counter in counters]
 
-    awake.served.restart(env={"COUNTER": "v1"})
+    stage_awake.served.restart(env={"COUNTER": "v1"})
     for counter in counters:
-        call(awake, counter, old, "create")
-        call(awake, counter, old, "increment")
+        call(stage_awake, counter, old, "create")
+        call(stage_awake, counter, old, "increment")
 
-    awake.served.restart(env={"COUNTER": "v2 with v1"})
+    stage_awake.served.restart(env={"COUNTER": "v2 with v1"})
     for counter in counters:
-        call(awake, counter, old, "increment")
-        call(awake, counter, new, "increment")
+        call(stage_awake, counter, old, "increment")
+        call(stage_awake, counter, new, "increment")
     assert data(old) == [{"count": 2}] * 2
     assert data(new) == [{"total": 1}] * 2
 
-    awake.served.restart(env={"COUNTER": "v2"})
+    stage_awake.served.restart(env={"COUNTER": "v2"})
     for counter in counters:
-        answer = awake.post(f"{counter}/{old}/increment")
+        answer = stage_awake.post(f"{counter}/{old}/increment")
         assert refused(answer) == (500, "VersionError")
         assert "was written by chart version '1'; this deployment reads '2'" in answer.json()["message"]
-        call(awake, counter, new, "increment")
+        call(stage_awake, counter, new, "increment")
     assert data(old) == [{"count": 2}] * 2
 
     assert data(new) == [{"total": 2}] * 2
@@ -256,11 +250,11 @@ def test_restate_has_completed_the_requests(stage: Stage, kind: str, key: str) -
     assert asked == {(f"counter{kind}", "increment"), (f"auth{kind}", "create")}
 
 
-def test_the_commands_of_the_readme_do_what_it_says(stage: Stage) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(stage_awake: Stage) -> None:
     names = {"me": f"readme-{next(_numbers)}", "rent": f"readme-{next(_numbers)}", "visits": f"readme-{next(_numbers)}"}
-    paths = {f"/{name} /".replace(" ", ""): f"/{other}/" for name, other in names.items()}
+    places = {f"/{name}/": f"/{other}/" for name, other in names.items()}
 
-    created, token, again, payment, manual, made, once, counted = stage.run_readme(paths)
+    created, token, again, payment, manual, made, once, counted = stage_awake.run_readme(places)
 
     assert (created["configuration"], token["configuration"]) == (["idle"], ["authorized"])
     assert again == token

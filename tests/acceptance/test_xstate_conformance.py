@@ -6,7 +6,7 @@ All stories are told at once to one application for each server. A test compares
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,8 @@ import pytest
 
 from durable_fsm import chart_from
 from durable_fsm.testing import AdminError, EffectLog, RestateServer, Served
-from tests.acceptance.applications import ROOT
+from tests.acceptance.applications import ROOT, Application, hosted
+from tests.acceptance.figures import FIGURES
 from tests.acceptance.xstate.all_pairs import PAIRS
 from tests.acceptance.xstate.pairs import CASES, PAGE, Pair, in_page
 from tests.acceptance.xstate.stories import Hosted, Rehearsed, Told, expected, tell
@@ -32,67 +33,51 @@ def definition(pair: Pair, kind: str) -> object:
     return pair.from_json if kind == "json" else pair.by_hand
 
 
-@contextmanager
-def served(server: RestateServer, log: Path, effects: EffectLog) -> Iterator[None]:
-    """Serve all cases. Completed requests stay behind: to remove hundreds of them takes longer than the stories."""
-    app = "tests.acceptance.xstate.application:app"
-    host = Served.begin(app, server, log=log, app_dir=ROOT, env=effects.env)
-    try:
-        yield
-        ours = ", ".join(f"'{name}'" for name in host.deployment.services)
-        waiting = f"SELECT id FROM sys_invocation WHERE target_service_name IN ({ours}) AND status <> 'completed'"
-        for row in server.query(waiting):
-            with suppress(AdminError):  # it has ended meanwhile
-                server.kill_invocation(row["id"])
-        server.deregister(host.deployment)
-    finally:
-        host.process.close()
-
-
 @dataclass
-class Telling:
-    """What the machines of one server have told, or will soon."""
+class Telling(Application):
+    """All cases on one server, and what their machines have told, or will soon."""
 
     effects: EffectLog
     told: dict[tuple[str, str], Future[Told]] = field(default_factory=dict[tuple[str, str], "Future[Told]"])
     keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
-    @classmethod
-    @contextmanager
-    def on(cls, server: RestateServer, log: Path) -> Iterator[Telling]:
-        with (
-            EffectLog() as effects,
-            served(server, log, effects),
-            httpx.Client(timeout=120, trust_env=False, verify=False) as client,
-            ThreadPoolExecutor(16) as pool,
-        ):
-            telling = cls(effects)
-            for number, (name, (pair, title)) in enumerate(STORIES.items()):
-                for kind in KINDS:
-                    key = telling.keys[name, kind] = f"story-{number}-{kind}"
-                    story = pair.stories[title]
-                    effects.fail_next(f"letter to {key}", times=story.get("trouble", 0), status=503)
-                    machine = Hosted(client, server.ingress_url, f"{pair.name}_{kind}", key)
-                    telling.told[name, kind] = pool.submit(tell, story, machine)
-            yield telling
+    def tell_all(self, client: httpx.Client, pool: Executor) -> None:
+        """Begin to tell every story to a machine of its own."""
+        for number, (name, (pair, title)) in enumerate(STORIES.items()):
+            for kind in KINDS:
+                key = self.keys[name, kind] = f"story-{number}-{kind}"
+                story = pair.stories[title]
+                self.effects.fail_next(f"letter to {key}", times=story.get("trouble", 0), status=503)
+                machine = Hosted(client, self.server.ingress_url, f"{pair.name}_{kind}", key)
+                self.told[name, kind] = pool.submit(tell, story, machine)
+
+    def close(self) -> None:
+        """End what waits. Completed requests stay: to remove hundreds of them takes longer than the stories."""
+        FIGURES.count(self.name, self.server, self.served.deployment.services)
+        ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
+        asked = f"SELECT id FROM sys_invocation WHERE target_service_name IN ({ours}) AND status <> 'completed'"
+        for row in self.server.query(asked):
+            with suppress(AdminError):  # it has ended meanwhile
+                self.server.kill_invocation(row["id"])
+        self.server.deregister(self.served.deployment)
 
 
-@pytest.fixture(scope="module")
-def awake(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telling]:
-    with Telling.on(restate_server, tmp_path_factory.mktemp("xstate") / "log") as telling:
-        yield telling
+@contextmanager
+def opened(server: RestateServer, place: Path) -> Iterator[Telling]:
+    app = "tests.acceptance.xstate.application:app"
+    with EffectLog() as effects, httpx.Client(timeout=120, trust_env=False, verify=False) as client:
+        served = Served.begin(app, server, log=place / "log", app_dir=ROOT, env=effects.env)
+        telling = Telling("xstate", served, server, effects)
+        try:
+            with ThreadPoolExecutor(16) as pool:
+                telling.tell_all(client, pool)
+                yield telling
+            telling.close()
+        finally:
+            served.process.close()
 
 
-@pytest.fixture(scope="module")
-def replaying(replaying_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telling]:
-    with Telling.on(replaying_server, tmp_path_factory.mktemp("xstate") / "log") as telling:
-        yield telling
-
-
-@pytest.fixture(params=["awake", "replaying"])
-def telling(request: pytest.FixtureRequest) -> Telling:
-    found: Telling = request.getfixturevalue(request.param)
-    return found
+telling_awake, telling_replaying, telling = hosted("telling", opened)
 
 
 @by_kind
