@@ -49,7 +49,9 @@ def posted(request: Request) -> Incoming | Response:
     workflow=True,
     handlers={"cancelPayment": "call_off"},
     ignores=["settle"],
-    webhooks=[Webhook("stripe", decode=posted, signature=StripeSignature(secret="STRIPE_SECRET"))],
+    webhooks=[
+        Webhook("stripe", decode=posted, signature=StripeSignature(secret="STRIPE_SECRET"), events=("settle",)),
+    ],
 )
 class CardPayment(StateChart[PaymentData]):
     """A payment whose provider answers at once, or later by a webhook. Whichever comes first counts, once."""
@@ -72,7 +74,9 @@ class CardPayment(StateChart[PaymentData]):
         Intent,
     )
     error_invoke_requesting = requesting.to(declined)
-    settle = event(awaiting_webhook.to(succeeded, cond="has_succeeded") | awaiting_webhook.to(declined), Intent)
+    settle = event(
+        awaiting_webhook.to(succeeded, cond="has_succeeded") | awaiting_webhook.to(declined), Intent, public=False
+    )
     call_off = awaiting_webhook.to(cancelling)
     lapse = after(PATIENCE, awaiting_webhook.to(cancelling))
     done_invoke_cancelling = cancelling.to(timed_out, cond="is_late") | cancelling.to(cancelled)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm import Failure, Incoming, Request, Response
+from durable_fsm.errors import Forbidden
 from durable_fsm.testing import Rehearsal
 from machines.card_payments.activities import Intent
 from machines.card_payments.machine import PATIENCE, CardPayment, posted
@@ -18,6 +19,11 @@ DECLINED = "the account is empty"
 
 def intent(status: str, problem: str = "") -> dict[str, str]:
     return {"id": "pi_1", "status": status, "problem": problem}
+
+
+def settled(status: str, problem: str = "") -> Incoming:
+    """The event that the decoder makes of a webhook."""
+    return Incoming("settle", intent(status, problem))
 
 
 @pytest.fixture
@@ -57,23 +63,28 @@ def test_a_payment_that_is_too_small_is_declined_without_the_provider() -> None:
 
 @pytest.mark.parametrize(("status", "end"), [("succeeded", "succeeded"), ("requires_payment_method", "declined")])
 def test_a_webhook_decides_a_payment_that_takes_a_while(waiting: Rehearsal, status: str, end: str) -> None:
-    waiting.send("settle", intent(status, DECLINED))
+    waiting.receive(settled(status, DECLINED))
 
     assert waiting.configuration == (end,)
 
 
 @pytest.mark.parametrize("status", ["processing", "succeeded"])
 def test_a_webhook_that_comes_first_is_remembered(payment: Rehearsal, status: str) -> None:
-    early = payment.send("settle", intent("succeeded"))
+    early = payment.receive(settled("succeeded"))
     payment.finish("requesting", intent(status))
 
     assert (early.outcome, payment.configuration) == ("deferred", ("succeeded",))
 
 
 def test_a_webhook_that_comes_again_is_ignored(waiting: Rehearsal) -> None:
-    outcomes = [waiting.send("settle", intent("succeeded")).outcome for _ in range(2)]
+    outcomes = [waiting.receive(settled("succeeded")).outcome for _ in range(2)]
 
     assert (outcomes, waiting.configuration) == (["taken", "ignored"], ("succeeded",))
+
+
+def test_only_the_provider_settles_a_payment(waiting: Rehearsal) -> None:
+    with pytest.raises(Forbidden):
+        waiting.send("settle", intent("succeeded"))
 
 
 def test_a_payment_that_is_called_off_is_cancelled_at_the_provider(waiting: Rehearsal) -> None:
@@ -102,7 +113,7 @@ def test_a_payment_that_takes_too_long_is_cancelled_at_the_provider(waiting: Reh
 
 def test_a_payment_that_the_provider_does_not_cancel_is_decided_by_its_webhook(waiting: Rehearsal) -> None:
     waiting.send("call_off")
-    waiting.send("settle", intent("succeeded"))
+    waiting.receive(settled("succeeded"))
     waiting.fail("cancelling", "this payment is not yours")
 
     assert waiting.configuration == ("succeeded",)
@@ -114,9 +125,9 @@ def event(kind: str, **metadata: str) -> Request:
 
 
 def test_a_webhook_names_its_payment_in_the_metadata() -> None:
-    settled = Intent(id="pi_1", status="succeeded", problem="")
+    paid = Intent(id="pi_1", status="succeeded")
 
-    assert posted(event("payment_intent.succeeded", payment="p-1")) == Incoming("settle", settled, "p-1", "evt_1")
+    assert posted(event("payment_intent.succeeded", payment="p-1")) == Incoming("settle", paid, "p-1", "evt_1")
     assert posted(event("payment_intent.created", payment="p-1")) == Response({"received": True})
     with pytest.raises(KeyError, match="payment"):
         posted(event("payment_intent.succeeded"))

@@ -22,6 +22,7 @@ import pytest
 import requests
 import stripe
 
+from durable_fsm import Incoming
 from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, free_port, wait_until
 from machines.card_payments.machine import PATIENCE as THREE_DAYS
 from machines.card_payments.machine import CardPayment
@@ -282,6 +283,8 @@ def test_a_webhook_with_a_bad_signature_is_refused_and_the_payment_still_waits(s
 
     assert refused.status_code == 400
     assert shop.invocations("CardPayment", "forged", "_incoming") == []
+    for path in ("CardPayment/forged/settle", "CardPayment.workflow/forged/settle"):
+        assert web.post(f"{shop.server.ingress_url}/{path}", json={"id": "x", "status": "succeeded"}).status_code == 404
     assert (shop.leaves("forged"), answer.done()) == (["awaiting_webhook"], False)
     shop.settle("forged")
     assert answer.result(60).status_code == 200
@@ -414,7 +417,7 @@ def test_the_server_does_what_the_rehearsal_does(shop: Shop) -> None:
     rehearsal = Rehearsal(CardPayment, key="told")
     rehearsal.create({"method": BANK, "cents": 500})
     rehearsal.finish("requesting", {"id": "pi_1", "status": "processing"})
-    rehearsal.send("settle", {"id": "pi_1", "status": "succeeded"})
+    rehearsal.receive(Incoming("settle", {"id": "pi_1", "status": "succeeded"}))
 
     answer = shop.awaited("told")
     shop.settle("told")

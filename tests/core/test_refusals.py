@@ -109,6 +109,11 @@ def test_private_events_are_for_the_machine_alone(event: str) -> None:
     )
 
 
+def test_a_source_may_send_a_private_event_that_it_names_and_none_of_the_platforms() -> None:
+    assert step(STRICT, CART, Event("expire", origin=Origin.SOURCE)).snapshot.status is Status.DONE
+    assert refused(Event("done.state.left", origin=Origin.SOURCE)).startswith("Forbidden: ")
+
+
 def test_the_machine_itself_may_send_them() -> None:
     assert step(STRICT, CART, Event("expire", origin=Origin.PLATFORM)).snapshot.status is Status.DONE
 

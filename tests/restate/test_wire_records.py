@@ -78,6 +78,10 @@ RECORDS: dict[str, tuple[bytes, WireRecord]] = {
             tries=2,
         ),
     ),
+    "an incoming event that its source names": (
+        b'{"event":"pay","facts":{},"is_named":true,"payload":null,"place":"","source":"webhook:stripe"}',
+        IncomingEvent("pay", None, "webhook:stripe", "", {}, is_named=True),
+    ),
 }
 
 

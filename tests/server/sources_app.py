@@ -90,6 +90,7 @@ def has_token(request: Request) -> bool:
         Webhook("forgotten", decode=posted, signature=StripeSignature(secret="NOBODY_HAS_SET_THIS")),
         Webhook("token", decode=posted, signature=has_token),
         Webhook("open", decode=posted, signature=None),
+        Webhook("auditor", decode=posted, signature=has_token, events=("note", "audit")),
     ],
 )  # fmt: skip
 class Ledger(StateChart[Entries]):
@@ -100,10 +101,13 @@ class Ledger(StateChart[Entries]):
 
     note = event(kept.to.itself(internal=True), Entry)
     close = event(kept.to(closed))
-    audit = event(kept.to.itself(internal=True), public=False)
+    audit = event(kept.to.itself(internal=True), Entry, public=False)
 
     def on_note(self, data: Entries, payload: Entry) -> None:
         data.log.append(f"{payload.by}{payload.n}")
+
+    def on_audit(self, data: Entries, payload: Entry) -> None:
+        data.log.append(f"audited {payload.n}")
 
 
 @durable(

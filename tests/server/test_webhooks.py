@@ -118,6 +118,26 @@ def test_events_without_an_id_are_all_taken_and_pings_are_answered(sources: Sour
     sources.wait_log(key, ["1", "1"])
 
 
+def test_a_private_event_that_a_webhook_names_comes_from_there_only(sources: Sources) -> None:
+    key = sources.host.key("audited")
+    body = body_of(key, 1, type="audit")
+
+    assert post(sources, "auditor", body, {"X-Token": SECRETS["TOKEN"]}).status_code == 200
+    sources.wait_log(key, ["audited 1"])
+
+    told_of = {"event": "audit", "payload": {"n": 2}}
+    refused = [
+        sources.host.post("Ledger", key, "send", told_of),
+        sources.host.post("Ledger", key, "wait_for", {"settled": True, **told_of}),
+        post(sources, "open", body),
+        post(sources, "auditor", body),
+    ]
+    assert [answer.status_code for answer in refused] == [403, 403, 422, 400]
+    assert sources.host.post("Ledger", key, "audit", {"n": 2}).status_code == 404
+    sources.host.settled()
+    assert sources.log(key) == ["audited 1"]
+
+
 def test_a_decoder_answers_a_provider_that_wants_to_know_who_listens(sources: Sources) -> None:
     question = json.dumps({"type": "url_verification", "challenge": "3eZbrw1a"}).encode()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from statemachine import State, StateChart
 
-from durable_fsm import Effects, at, durable, event, free, gone
+from durable_fsm import Effects, Incoming, Webhook, at, durable, event, free, gone
 from durable_fsm.core.effects import Cancel, Send, StartActivity, StopActivity
 from durable_fsm.core.snapshot import Status
 from durable_fsm.errors import (
@@ -410,6 +410,25 @@ def test_a_refused_event_raises_what_the_host_answers_and_changes_nothing(
         order.send(name, payload)
 
     assert order.stored == before
+
+
+def test_an_event_is_received_from_the_source_that_names_it() -> None:
+    strike = Incoming("strike", key="bell-1")
+
+    @durable(webhooks=[Webhook("clock", lambda request: strike, signature=None, events=("strike",))])
+    class Bell(StateChart):
+        silent = State(initial=True)
+        rung = State()
+        strike = event(silent.to(rung), public=False)
+        mute = event(rung.to(silent), public=False)
+
+    bell = Rehearsal(Bell)
+    with pytest.raises(Forbidden):
+        bell.send("strike")
+
+    assert bell.receive(strike).configuration == ("rung",)
+    with pytest.raises(Forbidden):
+        bell.receive(Incoming("mute"))
 
 
 def test_an_event_after_the_end_is_refused() -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from durable_fsm.core.author_code import ANYTHING, metadata_of, named, words_of
 from durable_fsm.core.chart import Callback, Guard, State, Transition
 from durable_fsm.core.codec import SCALARS, plain
-from durable_fsm.core.events import ERROR, Event, Failure, Origin
+from durable_fsm.core.events import ERROR, FROM_OUTSIDE, Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.values import Json
 from durable_fsm.core.working import Working
@@ -78,7 +78,7 @@ def passes(machine: Working, transition: Transition) -> bool:
 
 def _admits(machine: Working, validator: Callback) -> bool:
     """Whether a validator does not object. Its exception rejects an event from outside that has done nothing yet."""
-    if machine.event.origin is not Origin.EXTERNAL or machine.trace:
+    if machine.event.origin not in FROM_OUTSIDE or machine.trace:
         return succeeds(machine, validator)
     try:
         validator.call(machine.scope)

@@ -20,12 +20,20 @@ PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
 
 
 class Origin(StrEnum):
-    """Where an event comes from: outside, another machine, the machine itself, or the platform (timers, outcomes)."""
+    """Where an event comes from.
+
+    It comes from outside, from a topic or a webhook whose `events` name it, from another machine, from the machine
+    itself, or from the platform (timers, outcomes).
+    """
 
     EXTERNAL = "external"
+    SOURCE = "source"
     MACHINE = "machine"
     INTERNAL = "internal"
     PLATFORM = "platform"
+
+
+FROM_OUTSIDE = (Origin.EXTERNAL, Origin.SOURCE)
 
 
 class Event(Struct, frozen=True):

@@ -51,7 +51,7 @@ from durable_fsm.errors import SnapshotUnreadable
 MICROSTEPS = 1_000
 """Microsteps of one macrostep."""
 
-OTHERS = (Origin.EXTERNAL, Origin.MACHINE)
+OTHERS = (Origin.EXTERNAL, Origin.SOURCE, Origin.MACHINE)
 """Senders that are told if nothing takes their event."""
 
 NONE: frozenset[Stance] = frozenset()

@@ -83,7 +83,7 @@ class Kafka:
         topic: its name.
         decode: makes an event of a record; None skips the record, an exception rejects it.
         key: finds the machine's key, where that is not the record's.
-        events: what `decode` may return; empty means any public event.
+        events: what `decode` may return; empty means any public event. A private event named here comes from here only.
         cluster: the name under which Restate knows the brokers.
         start: where the first subscription begins: `earliest` takes what is there already, `latest` what comes.
         group: Kafka's consumer group; Restate makes one up for each subscription if there is none.
@@ -138,7 +138,7 @@ class Webhook:
         decode: makes an event of a request. A `Response` answers the provider and does nothing else; None answers 200
             and does nothing; an exception refuses with 422.
         signature: proves who has sent it; None lets everybody in.
-        events: what `decode` may return; empty means any public event.
+        events: what `decode` may return; empty means any public event. A private event named here comes from here only.
     """
 
     name: str

@@ -34,7 +34,7 @@ from durable_fsm.core.deliveries import (
     delivery_of,
 )
 from durable_fsm.core.effects import Cancel, Outcome, Send, Step
-from durable_fsm.core.events import PLATFORM_NAMES, Event, Origin
+from durable_fsm.core.events import FROM_OUTSIDE, PLATFORM_NAMES, Event, Origin
 from durable_fsm.core.macrostep import OTHERS, Macrostep
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
@@ -113,8 +113,8 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """
     if event.token is not None:
         return _deliver(chart, snapshot, event)
-    if event.origin is Origin.EXTERNAL:
-        _admit(chart, event.name)
+    if event.origin in FROM_OUTSIDE:
+        _admit(chart, event)
     return _dispatch(chart, snapshot, event)
 
 
@@ -223,8 +223,10 @@ def active_in(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
         return snapshot.configuration
 
 
-def may_come_from_outside(chart: Chart, name: str) -> bool:
+def may_come_from_outside(chart: Chart, name: str, origin: Origin = Origin.EXTERNAL) -> bool:
     """Whether a sender outside may send this event, if the chart has it.
+
+    A private event may come from a topic or a webhook that names it.
 
     Descriptors of platform events select their stems too (`error.*` selects `error`), so an undeclared event with such a
     name is refused.
@@ -233,12 +235,13 @@ def may_come_from_outside(chart: Chart, name: str) -> bool:
     if declared is None:
         stem = f"{name}."
         return not any(stem.startswith(ours) or ours.startswith(stem) for ours in PLATFORM_NAMES)
-    return declared.public and not name.startswith(PLATFORM_NAMES)
+    return (declared.public or origin is Origin.SOURCE) and not name.startswith(PLATFORM_NAMES)
 
 
-def _admit(chart: Chart, name: str) -> None:
+def _admit(chart: Chart, event: Event) -> None:
     """Refuse what senders outside may not send."""
-    if not may_come_from_outside(chart, name):
+    name = event.name
+    if not may_come_from_outside(chart, name, event.origin):
         raise Forbidden(chart=chart.name, event=name)
     if name not in chart.events and not index_of(chart).admits(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)
@@ -252,7 +255,7 @@ def admit(chart: Chart, event: Event) -> None:
         UnknownEvent: the chart has no such event.
         InvalidPayload: the payload does not fit its declared type.
     """
-    _admit(chart, event.name)
+    _admit(chart, event)
     typed(chart, event)
 
 

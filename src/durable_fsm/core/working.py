@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.effects import Effect, Microstep, Outcome, Step
-from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.events import FROM_OUTSIDE, Event, Failure
 from durable_fsm.core.program import program_of
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import ChildMachine, Running, Snapshot
@@ -163,7 +163,7 @@ def typed(chart: Chart, event: Event) -> Event:
         return event
     try:
         # An event from outside brings JSON.
-        payload = event.payload if event.origin is Origin.EXTERNAL else plain(event.payload)
+        payload = event.payload if event.origin in FROM_OUTSIDE else plain(event.payload)
         return changed(event, payload=declared.payload.load(cast("Json", payload)))
     except Misfit as error:
         raise not_loaded(chart, event.name, f"payload of '{event.name}'", declared.payload, error) from error

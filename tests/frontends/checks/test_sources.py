@@ -63,6 +63,7 @@ def order(sources: Any = (), webhooks: Any = ()) -> Any:
         paid = State()
         pay = event(cart.to(paid) | paid.to(paid))
         audit = event(paid.to(cart), public=False)
+        error_execution = paid.to(cart)
 
     return Order
 
@@ -82,6 +83,14 @@ def test_a_chart_carries_what_its_class_declares_and_stays_the_same_chart() -> N
     assert (with_them.hosting.sources, with_them.hosting.webhooks) == ((source,), (webhook,))
     assert with_them.digest == without.digest
     assert with_them == without
+
+
+def test_a_source_may_name_private_events() -> None:
+    webhook = Webhook("stripe", decode, signature=StripeSignature(secret="STRIPE_SECRET"), events=("audit",))
+
+    chart = chart_from(order([Kafka("orders", decode, events=("audit",))], [webhook]))
+
+    assert chart.public_events == ("pay",)
 
 
 def test_a_configuration_of_transitions_carries_them_too() -> None:
@@ -118,7 +127,7 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         (Kafka("x", decode, start="now"), "the source of topic 'x' has start='now'. Write 'earliest' or 'latest'."),  # type: ignore[arg-type]
         (Kafka("x", decode, options={"group.id": "g"}), "sets 'group.id' among its options. Use group= instead."),
         (Kafka("x", decode, events=("payed",)), "names event 'payed', and there is none. There is 'pay'."),
-        (Kafka("x", decode, events=("audit",)), "names event 'audit', which only the machine itself sends."),
+        (Kafka("x", decode, events=("error.execution",)), "'error.execution', which only the machine itself sends."),
         (Kafka("x", decode, events="pay"), "has a text for its events. Write events=('pay',)."),  # type: ignore[arg-type]
         (Kafka("x", decode, events=(7,)), "names 7 among its events, which is not a string."),  # type: ignore[arg-type]
         (Kafka("x", asynchronous), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
@@ -154,7 +163,7 @@ def test_two_sources_of_one_topic() -> None:
         (Webhook("a-b", decode, signature=None), "'a-b' is not a valid name of a webhook."),
         (Webhook("_x", decode, signature=None), "'_x' is not a valid name of a webhook."),
         (Webhook("x", asynchronous, signature=None), "the decoder of webhook 'x' is a coroutine"),  # type: ignore[arg-type]
-        (Webhook("x", decode, signature=None, events=("audit",)), "which only the machine itself sends"),
+        (Webhook("x", decode, signature=None, events=("error.execution",)), "which only the machine itself sends"),
         (
             Webhook("x", decode, signature=HmacSha256),
             "the signature of webhook 'x' is a class. Make one: HmacSha256(...).",

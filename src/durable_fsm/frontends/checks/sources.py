@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from durable_fsm.core.chart import EventType, Transition
+from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.index import matches
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Location
@@ -47,8 +48,8 @@ class DeclaredEvents:
                 return None
             known = quoted(sorted(event for event, found in self.events.items() if found.public))
             return f"names event '{name}', and there is none.", f"There is {known}." if known else "Declare the event."
-        if not declared.public:
-            return f"names event '{name}', which only the machine itself sends.", "Declare it public=True to open it."
+        if name.startswith(PLATFORM_NAMES):
+            return f"names event '{name}', which only the machine itself sends.", "Name an event of senders outside."
         return None
 
 

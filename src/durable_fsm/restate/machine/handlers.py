@@ -15,7 +15,7 @@ from durable_fsm.core.activity import stable_id
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.effects import Outcome
-from durable_fsm.core.events import Event
+from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, end_of_life
@@ -75,12 +75,12 @@ class MachineHandlers(HostedChart):
         report.about(request.event)
         return await self.take(ctx, request.event, request.payload)
 
-    async def take(self, ctx: ObjectContext, name: str, payload: Json) -> bytes:
+    async def take(self, ctx: ObjectContext, name: str, payload: Json, origin: Origin = Origin.EXTERNAL) -> bytes:
         """Take an event that came from outside."""
-        if name in self.private_spellings:
+        if origin is Origin.EXTERNAL and name in self.private_spellings:
             raise errors.Forbidden(chart=self.name, event=name)
         transaction = await Transaction.load(self, ctx, by=Caller.SENDER)
-        return await transaction.take(Event(name, payload))
+        return await transaction.take(Event(name, payload, origin))
 
     async def create(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Create the machine with this data; the same data again changes nothing, other data is refused."""

@@ -22,6 +22,7 @@ from durable_fsm.core.address import fault_in_key
 from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
+from durable_fsm.core.events import Origin
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps
@@ -54,7 +55,7 @@ PARKED = (
 
 LONGEST_PROBLEM = 500
 
-Take = Callable[[ObjectContext, str, Json], Awaitable[bytes]]
+Take = Callable[[ObjectContext, str, Json, Origin], Awaitable[bytes]]
 
 
 class IncomingEvent(WireRecord, frozen=True):
@@ -65,6 +66,7 @@ class IncomingEvent(WireRecord, frozen=True):
         place: where people find it: `record orders[3]@1042`, `event 'evt_1' of webhook 'stripe'`.
         facts: the same for programs, as texts.
         tries: how often it was parked.
+        is_named: whether its source names it in `events`; then it may be private.
     """
 
     event: str
@@ -73,6 +75,11 @@ class IncomingEvent(WireRecord, frozen=True):
     place: str
     facts: dict[str, str]
     tries: int = 0
+    is_named: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        return Origin.SOURCE if self.is_named else Origin.EXTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,8 @@ class SourcePosition:
             payload = read(self.service, event, text)
         except errors.MalformedInput as error:
             raise self.undecodable(f"the payload of '{event}' cannot be taken: {error.problem}") from error
-        return IncomingEvent(event, payload, self.source, self.place, dict(self.facts)), decoded
+        facts = dict(self.facts)
+        return IncomingEvent(event, payload, self.source, self.place, facts, is_named=event in allowed), decoded
 
     def written(self, value: object, called: str) -> bytes:
         """Write a value of an author's as JSON.
@@ -175,7 +183,7 @@ class EventIngestion:
         """Let the machine take the event; park or reject it if the machine cannot."""
         try:
             with Located(self.chart.name, ctx.key()):
-                return await self._take(ctx, event.event, event.payload)
+                return await self._take(ctx, event.event, event.payload, event.origin)
         except PARKED as error:
             reason = message_of(error)
             report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)

@@ -170,7 +170,8 @@ class Webhooks:
         chart, name = self.chart, event.event
         declared = chart.events.get(name)
         private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]
-        if name in private or not may_come_from_outside(chart, name):
+        spelled = name in private and not event.is_named
+        if spelled or not may_come_from_outside(chart, name, event.origin):
             return errors.Forbidden(chart=chart.name, event=name).what
         if not index_of(chart).admits(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what

@@ -14,6 +14,7 @@ from durable_fsm.core.effects import Effect, Microstep, Post
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.sources import Incoming
 from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
@@ -91,13 +92,26 @@ class Rehearsal:
 
     def send(self, event: str, payload: object = None) -> Receipt:
         """Send an event from outside; raise the error that the host answers."""
-        name = str(event)
+        return self._take(Event(str(event), plain(payload)))
 
+    def receive(self, incoming: Incoming) -> Receipt:
+        """Take an event as its decoder made it of a record or a request; raise the error with which it is rejected.
+
+        The key that the decoder names is not looked at: this is its machine.
+        """
+        hosting = self._machine.chart.hosting
+        named = (*(topic.events for topic in hosting.sources), *(webhook.events for webhook in hosting.webhooks))
+        is_named = any(incoming.event in events for events in named)
+        return self._take(
+            Event(incoming.event, plain(incoming.payload), Origin.SOURCE if is_named else Origin.EXTERNAL)
+        )
+
+    def _take(self, event: Event) -> Receipt:
         def act(turn: Turn) -> str:
             turn.autostart(life=self._machine.life)
-            return turn.take(Event(name, plain(payload))).value
+            return turn.take(event).value
 
-        return self._machine.turn(name, act)
+        return self._machine.turn(event.name, act)
 
     def advance(self, by: timedelta) -> None:
         """Move the clock; deliver every timer that falls due, in order.
