@@ -114,8 +114,9 @@ def test_a_client_that_does_not_wait_leaves_and_gets_the_url_by_mail(store: Stor
 def test_a_service_killed_during_the_upload_and_again_during_the_mail_does_each_once(store_awake: Store) -> None:
     store = store_awake
     with store.outside.holding("/uploads") as held:
-        assert store.run_client("killed", SHORT).returncode == BY_MAIL
+        store.run("killed")
         assert len(held()) == 1
+        assert store.ask("killed", "killed@example.org") == "taken"
         store.restart()
         wait_until(lambda: len(held()) == 2, PATIENCE, "the upload to be tried again")
         store.outside.withhold("/mails")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from durable_fsm.core.chart import EventType
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import MOST_DEFERRED, start
 from durable_fsm.core.turn import Turn
@@ -21,9 +24,16 @@ from durable_fsm.errors import (
 )
 from tests.building import Members, action, chart, edge
 
+
+def note(scope: Scope) -> None:
+    data: Any = scope.data
+    added: Any = scope.event.payload
+    data["log"].append(added["item"])
+
+
 SHOP = chart(
     "open\nclosed\ngone final",
-    edge("open", "add", actions=[action(lambda s: s.data["log"].append(s.event.payload["item"]), "note")]),
+    edge("open", "add", actions=[action(note)]),
     edge("open", "close", "closed"),
     edge("closed", "leave", "gone"),
     edge("closed", "secret", "gone"),
