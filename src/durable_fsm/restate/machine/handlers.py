@@ -29,13 +29,14 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import entries_of
 from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES, HistoryRequest, RepairRequest, SendRequest, read
+from durable_fsm.restate.machine.beginnings import created_from, life_of, refuse_childs_key
 from durable_fsm.restate.machine.defaults import delivery_with_defaults
 from durable_fsm.restate.machine.deletion import delete
 from durable_fsm.restate.machine.deliveries import keep_parked, load_parked, park
 from durable_fsm.restate.machine.repairs import do_repair, paused_by
 from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_to_read
 from durable_fsm.restate.machine.timing import decision_time, timed
-from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
+from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import family_of
 from durable_fsm.restate.messages.envelope import MailAgain
 from durable_fsm.restate.names import Handler, StateKey, answers_name

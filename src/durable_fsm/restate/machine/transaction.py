@@ -44,9 +44,6 @@ from restate import TerminalError as RestateTerminalError
 from restate.exceptions import RetryableError
 
 from durable_fsm import errors
-from durable_fsm.core.address import is_child_key
-from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import canonical
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -72,13 +69,14 @@ from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.machine.beginnings import life_of, refuse_childs_key
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import keep_parked, park
 from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_handles
 from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
-from durable_fsm.restate.names import Handler, StateKey, activities_name, digest_of
+from durable_fsm.restate.names import Handler, StateKey, activities_name
 from durable_fsm.restate.observability import report, tracing
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.settings import HostedChart
@@ -476,23 +474,3 @@ class Save(NamedTuple):
     pages: list[FullPage]
     answers: dict[str, WaiterAnswer]
     parent: Parent | None
-
-
-def life_of(ctx: ObjectContext) -> str:
-    """The name of a life that begins in this invocation."""
-    return digest_of(ctx.request().id)
-
-
-def created_from(data: Json) -> str:
-    """The digest of the data that a machine is created with: another creation with the same data is the same one."""
-    return "" if data in (None, {}) else digest_of(canonical(data))
-
-
-def refuse_childs_key(chart: Chart, key: str) -> None:
-    """Refuse to begin a child that its parent did not begin: a late event must not bring it back.
-
-    Raises:
-        NotStarted: it is the key of a child.
-    """
-    if is_child_key(key):
-        raise errors.NotStarted(chart=chart.name, remedy="This is the key of a child, which only its parent begins.")

@@ -18,8 +18,9 @@ from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
 from durable_fsm.restate.http.requests import BYTES, WaitOrder, WaitRequest, answer_in, receipt, signal_in
+from durable_fsm.restate.machine.beginnings import created_from, life_of, refuse_childs_key
 from durable_fsm.restate.machine.storage import Caller, load_to_read
-from durable_fsm.restate.machine.transaction import Transaction, created_from, life_of, refuse_childs_key
+from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.machine.waiters import judge
 from durable_fsm.restate.names import Handler
 from durable_fsm.restate.observability import report
