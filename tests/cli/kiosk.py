@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 import durable_fsm
-from durable_fsm import TerminalError, activity, after, event
+from durable_fsm import TerminalError, activity, after, durable, event
 
 
 class Till(BaseModel):
@@ -27,6 +27,7 @@ async def audit(data: Till) -> None:
     raise TerminalError("the books are lost")
 
 
+@durable(index=("owner",))
 class Kiosk(StateChart[Till]):
     """Sells papers from morning to evening."""
 

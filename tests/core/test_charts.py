@@ -130,6 +130,7 @@ UNNOTICED = {
     "redact": ("card_number",),
     "operators_only": ("repair",),
     "migrations": (Migration("0", "1"),),
+    "index": ("customer",),
     "clock": True,
     "workflow": True,
     "flow": True,

@@ -21,6 +21,7 @@ SAID: dict[str, Any] = {
     "history": History(entries=7),
     "after_end": free(timedelta(days=1)),
     "operators_only": ["repair"],
+    "index": ["customer"],
     "workflow": True,
 }
 

@@ -368,4 +368,29 @@ class TimelessWitness(_Witness):
     """Without one."""
 
 
-OF_DATA = (Errand, Member, Raffle, Prize, Prizes, Plainly, Mine, Vigil, Witness, TimelessWitness)
+class Place(BaseModel):
+    city: str = ""
+
+
+class CustomerData(BaseModel):
+    size: int = 0
+    address: Place = Place()
+
+
+@durable(index=("size", "address.city"))
+class Customer(StateChart[CustomerData]):
+    """Is found by its size and its city."""
+
+    known = State(initial=True)
+
+    move = event(known.to.itself(internal=True), str)
+    grow = event(known.to.itself(internal=True))
+
+    def on_move(self, data: CustomerData, payload: str) -> None:
+        data.address = Place(city=payload)
+
+    def on_grow(self, data: CustomerData) -> None:
+        data.size += 1
+
+
+OF_DATA = (Customer, Errand, Member, Raffle, Prize, Prizes, Plainly, Mine, Vigil, Witness, TimelessWitness)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from durable_fsm.admin.client import Admin, Row, UnknownChart, literal
+from durable_fsm.admin.indexes import indexed_texts
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import instant_of
+from durable_fsm.core.fields import text_at
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.errors import SnapshotUnreadable
@@ -77,7 +79,10 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which machines to list: those that match every member. None and False match all."""
+    """Which machines to list: those that match every member. None and False match all.
+
+    `fields` are values of indexed fields of the data.
+    """
 
     state: str | None = None
     status: str | None = None
@@ -86,6 +91,7 @@ class Filter:
     parked: bool = False
     stuck: bool = False
     failing: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def admits(self, machine: MachineRow) -> bool:
         return (
@@ -96,7 +102,12 @@ class Filter:
             and (not self.parked or machine.parked > 0)
             and (not self.stuck or machine.stuck is not None)
             and (not self.failing or bool(machine.failing))
+            and (not self.fields or _has(machine.stored, self.fields))
         )
+
+
+def _has(stored: StoredRecord | None, fields: Mapping[str, str]) -> bool:
+    return stored is not None and all(text_at(name, stored.data) == text for name, text in fields.items())
 
 
 def _is_older(changed: datetime | None, than: timedelta) -> bool:
@@ -133,22 +144,29 @@ def machines_of(
     parked, listed = _parked_deliveries(admin, chart), _listed_deliveries(admin, chart)
     stuck = _stuck_invocations(admin, chart)
     failing = failing_steps(admin, chart)
+    texts = _stored_texts(admin, chart)
+    if wanted is not None and wanted.fields:
+        texts = indexed_texts(admin, chart, wanted.fields)
+    for key, text in texts:
+        if text is not None and is_mark(text.encode()):  # the machine has ended, and its key stays taken
+            continue
+        waiting = listed.get(key, ())
+        found = _machine_row(
+            chart, key, text, definition, parked.get(key, 0), waiting, stuck.get(key), failing.get(key, ())
+        )
+        if wanted is None or wanted.admits(found):
+            yield found
+
+
+def _stored_texts(admin: Admin, chart: str) -> Iterator[tuple[str, str | None]]:
+    """Key and snapshot of every machine of a chart, in the order of their keys; None for one that is not a text."""
     after = ""
     while True:
         rows = admin.query(
             f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(chart)} AND key = '{StateKey.SNAPSHOT}'"
             f" AND service_key > {literal(after)} ORDER BY service_key LIMIT {BATCH}"
         )
-        for row in rows:
-            key, text = row["service_key"], row.get("value_utf8")
-            if text is not None and is_mark(text.encode()):  # the machine has ended, and its key stays taken
-                continue
-            waiting = listed.get(key, ())
-            found = _machine_row(
-                chart, key, text, definition, parked.get(key, 0), waiting, stuck.get(key), failing.get(key, ())
-            )
-            if wanted is None or wanted.admits(found):
-                yield found
+        yield from ((row["service_key"], row.get("value_utf8")) for row in rows)
         if len(rows) < BATCH:
             return
         after = rows[-1]["service_key"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType
 from durable_fsm.cli.machines import show_receipt
 from durable_fsm.cli.output import console, json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.cli.where import filter_of
 from durable_fsm.errors import CallError, DurableFSMError, counted
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ AT_ONCE = 8
 
 SHOWN = 20
 """Keys that a dry run lists."""
-
-CONDITIONS = ("state", "status", "version")
 
 
 @click.command("send")
@@ -48,7 +47,7 @@ CONDITIONS = ("state", "status", "version")
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Send to all machines of CHART with this state, status or version; may be given several times.",
+    help="Send to all machines of CHART with this state, status, version or indexed field; may be given several times.",
 )
 @click.option("--yes", is_flag=True, help="With --where: send. Without --yes the machines are only listed.")
 @click.option("--run", metavar="ID", help="With --where: continue this run; no machine gets the event twice.")
@@ -79,7 +78,7 @@ def send(
             raise click.UsageError(
                 "With --where, name the CHART alone, without --idempotency-key, --delay or --one-way."
             )
-        _send_to_many(ref.chart, event, payload, connection, _filter(where), yes=yes, run=run, as_json=as_json)
+        _send_to_many(ref.chart, event, payload, connection, filter_of(where), yes=yes, run=run, as_json=as_json)
         return
     if not ref.key:
         raise click.UsageError(
@@ -94,18 +93,6 @@ def send(
         else:
             receipt = machine.send(event, payload, idempotency_key=idempotency_key, delay=delay)
             show_receipt(receipt, as_json=as_json)
-
-
-def _filter(where: Iterable[str]) -> Filter:
-    from durable_fsm.admin.inventory import Filter
-
-    found: dict[str, str] = {}
-    for text in where:
-        name, equals, value = text.partition("=")
-        if name not in CONDITIONS or not equals or not value:
-            raise click.UsageError(f"'{text}' is not a condition. Write state=…, status=… or version=….")
-        found[name] = value
-    return Filter(found.get("state"), found.get("status"), found.get("version"))
 
 
 def _send_to_many(

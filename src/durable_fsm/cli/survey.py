@@ -15,6 +15,7 @@ from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.cli.where import filter_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.errors import quoted
@@ -47,6 +48,12 @@ PATIENCE_SECONDS = 2
     "--stuck", is_flag=True, help="Only machines whose key is blocked by an invocation that makes no progress."
 )
 @click.option("--failing", is_flag=True, help="Only machines with an activity that fails and is tried again.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only machines of CHART with this value of an indexed field; may be given several times.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many.")
 @click.option("--chart", "target", metavar="TARGET", help="The definition, to know which states contain others.")
 @json_option
@@ -62,6 +69,7 @@ def list_machines(
     parked: bool,
     stuck: bool,
     failing: bool,
+    where: tuple[str, ...],
     limit: int,
     target: str | None,
     as_json: bool,
@@ -72,7 +80,19 @@ def list_machines(
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
-    wanted = Filter(state, str(Status.FAILED) if failed else status, version, older_than, parked, stuck, failing)
+    if where and name is None:
+        raise click.UsageError("With --where, name the CHART.")
+    said = filter_of(where)
+    wanted = Filter(
+        state=state or said.state,
+        status=str(Status.FAILED) if failed else status or said.status,
+        version=version or said.version,
+        older_than=older_than,
+        parked=parked,
+        stuck=stuck,
+        failing=failing,
+        fields=said.fields,
+    )
     definitions = _definitions(target, name, state)
     with Admin(connection.admin, connection.http()) as admin:
         if name is not None:

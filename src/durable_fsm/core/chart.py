@@ -383,6 +383,7 @@ class Hosting(HostedBehaviour):
         redact: members of data and payloads that errors, logs and history never show.
         operators_only: handlers that the ingress does not serve.
         migrations: how machines of other versions become machines of this one.
+        index: fields of the data by which operators find machines.
         clock: read the time when a turn begins, and after each wait of the turn; callbacks find it in `event.at`.
         workflow: host a workflow `<name>.workflow` beside the machines; as an id, that of the state whose end answers it.
         flow: host a service `<name>.flow`, which runs a machine without a key.
@@ -393,6 +394,7 @@ class Hosting(HostedBehaviour):
     redact: tuple[str, ...] = ()
     operators_only: tuple[str, ...] = ()
     migrations: tuple[Migration, ...] = ()
+    index: tuple[str, ...] = ()
     clock: bool = False
     workflow: bool | str = False
     flow: bool = False

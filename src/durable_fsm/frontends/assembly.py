@@ -9,7 +9,18 @@ from pathlib import Path
 from durable_fsm.core.chart import ROOT, Activity, Chart, EventType, Kind, Policies, State, Transition
 from durable_fsm.core.values import Location, ValueType
 from durable_fsm.errors import DefinitionError, Problem
-from durable_fsm.frontends.checks import flows, losses, names, redaction, repeatable, sources, undo, versions, workflows
+from durable_fsm.frontends.checks import (
+    flows,
+    indexed,
+    losses,
+    names,
+    redaction,
+    repeatable,
+    sources,
+    undo,
+    versions,
+    workflows,
+)
 from durable_fsm.frontends.machines import ReadChart
 from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, hosting_of
 
@@ -82,6 +93,8 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
         repeatable.refuse_unrepeatable(f"payload of '{event.name}'", event.payload, problem)
     types = [parts.data, *(event.payload for event in parts.events.values())]
     for what, remedy in redaction.problems_in(options, types):
+        problem(what, remedy)
+    for what, remedy in indexed.problems_in(options, parts.data):
         problem(what, remedy)
     problem.refuse_if_any()
     assert parts.data is not None  # otherwise the front-end has reported why

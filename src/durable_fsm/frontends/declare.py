@@ -61,6 +61,8 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
         migrations: how machines of other versions become machines of this one.
+        index: fields of the data, such as `"customer"` or `"address.city"`: `durable-fsm list --where customer=ada` finds
+            machines by them, however many others there are.
         unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
             tells its sender, even if the class sets `allow_event_without_transition`.
         services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They

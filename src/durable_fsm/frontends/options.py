@@ -31,6 +31,7 @@ class HostingOptions(TypedDict, total=False):
     redact: Iterable[str]
     operators_only: Iterable[str]
     migrations: Iterable[Migration]
+    index: Iterable[str]
     clock: bool
     defer_for: timedelta | None
     defer_while_paused: bool
@@ -69,7 +70,9 @@ class ChartOptions(Hosting):
 
     def __post_init__(self) -> None:
         """Keep what an author wrote as a list: later changes to that list change nothing."""
-        for name in ("work", "versions", "services", "sources", "webhooks", "redact", "operators_only", "migrations"):
+        for name in (
+            "work", "versions", "services", "sources", "webhooks", "redact", "operators_only", "migrations", "index",
+        ):  # fmt: skip
             object.__setattr__(self, name, listed(getattr(self, name)))
         object.__setattr__(self, "handlers", dict(cast("Mapping[str, str] | None", self.handlers) or {}))
 

@@ -21,6 +21,7 @@ from durable_fsm.restate.activities.external_answers import companion
 from durable_fsm.restate.activities.limits import Limits
 from durable_fsm.restate.activities.service import ActivityService
 from durable_fsm.restate.activities.threads import WorkerThreads
+from durable_fsm.restate.field_index import FieldIndex
 from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
@@ -83,6 +84,8 @@ def services(
             found.append(companion(chart))
         if any(activity.limit is not None for activity in activities):
             found.append(Limits(chart).virtual_object())
+        if chart.hosting.index:
+            found.append(FieldIndex(chart).service())
         found += sources_of(chart)
         if chart.hosting.workflow:
             found.append(workflow(chart, handlers_of(chart)))

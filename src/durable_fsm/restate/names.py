@@ -7,6 +7,7 @@ For a chart `Order`:
     Order.callbacks         object    what activities wait for from outside, and which of their steps fail, per machine
     Order.limits            object    how many runs of an activity are under way, per activity
     Order.history           object    full pages of history, per machine and page
+    Order.index             object    lists machines by fields of their data, per field and value
     Order.relay             object    messages to charts of other applications, per sender and receiver
     Order.kafka             object    finds the machine of a record, per key of the record
     Order.webhooks          service   takes what providers post
@@ -76,6 +77,10 @@ class Handler:
 
 PROBLEM = "durable_fsm.problem"
 """Name of the metadata of a handler by which a service tells operators that something is wrong with it."""
+
+
+INDEXED = "durable_fsm.indexed"
+"""Name of the metadata of an object that lists machines: the fields by which it does, separated by blanks."""
 
 
 class StateKey:
@@ -155,6 +160,10 @@ def limits_name(chart: Chart) -> str:
 
 def history_name(chart: str) -> str:
     return f"{chart}.history"
+
+
+def index_name(chart: str) -> str:
+    return f"{chart}.index"
 
 
 def relay_name(chart: Chart) -> str:

@@ -88,14 +88,14 @@ def problems_in(hosting: Hosting, types: Iterable[ValueType | None]) -> Iterator
     open_ended = hosting.sources or hosting.webhooks  # records and requests may have members that the types do not list
     yield from _closed_problems(hosting.operators_only)
     named = hosting.redact
-    known = _members(types) if named else None  # slow for large types, so only where it is needed
+    known = member_names(types) if named else None  # slow for large types, so only where it is needed
     for name in named:
         if not NAME.fullmatch(name):
             yield (
                 f"redact= names {name!r}, which is not a member.",
                 "Write 'email', or 'customer.email' for one inside.",
             )
-        elif known is not None and not open_ended and (unknown := _unknown(name, known)) is not None:
+        elif known is not None and not open_ended and (unknown := unknown_part(name, known)) is not None:
             close = difflib.get_close_matches(unknown, known, n=1)
             remedy = f"Did you mean '{close[0]}'?" if close else "Declare the type that has it, or remove it."
             yield f"redact= names '{name}', and neither the data nor a payload has '{unknown}'.", remedy
@@ -108,11 +108,12 @@ def _closed_problems(operators_only: Iterable[str]) -> Iterator[tuple[str, str]]
             yield what, f"There is {quoted(CLOSABLE)}. To close an event, declare it public=False."
 
 
-def _unknown(name: str, known: set[str]) -> str | None:
+def unknown_part(name: str, known: set[str]) -> str | None:
+    """The first part of a dotted name that is not known; None if there is none."""
     return next((part for part in name.split(".") if part not in known), None)
 
 
-def _members(types: Iterable[ValueType | None]) -> set[str] | None:
+def member_names(types: Iterable[ValueType | None]) -> set[str] | None:
     """Names of all members of these types, at any depth; None if one of them has no schema."""
     names: set[str] = set()
     for type_ in types:

@@ -17,6 +17,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.job import stop_job
 from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.field_index import tell_index
 from durable_fsm.restate.history import forget
 from durable_fsm.restate.http.requests import BYTES, DeleteMode, DeleteRequest, receipt
 from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_handles
@@ -121,6 +122,7 @@ async def delete(
             if token != except_timer:
                 ctx.cancel_invocation(invocation)
         forget(ctx, chart, machine.life, stored.history)
+        tell_index(ctx, chart, stored.indexed, ())
         answer_waiters(ctx, answers)
     return answer
 

@@ -96,6 +96,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         waited_for: whether there are waiters.
         run_by: the machine that runs this one as its child, if any.
         paused: an operator has paused it, if so.
+        indexed: the entries under which it is listed; see `restate.field_index`.
         upgrade: the upgrade from another version that the next transaction is to settle, if any.
     """
 
@@ -106,6 +107,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
     waited_for: bool = False
     run_by: Parent | None = None
     paused: OperatorPause | None = None
+    indexed: tuple[str, ...] = ()
     upgrade: Upgrade | None = None
 
     @classmethod
@@ -151,6 +153,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
             waited_for=record.waited_for,
             run_by=record.run_by,
             paused=record.paused,
+            indexed=record.indexed,
         )
 
     def refuse_paused(self, by: Caller) -> None:
@@ -172,7 +175,8 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         assert self.machine is not None
         log = self.history if self.history.entries else None
-        record = _record_of(*members_of(self.machine), log, self.due, self.waited_for, self.run_by, self.paused)
+        of_host = (log, self.due, self.waited_for, self.run_by, self.paused, self.indexed)
+        record = _record_of(*members_of(self.machine), *of_host)
         text = dumps(record)
         if len(text) > MAX_SNAPSHOT:
             raise errors.TooLarge(chart=self.machine.chart, size=len(text), limit=MAX_SNAPSHOT)

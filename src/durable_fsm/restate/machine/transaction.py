@@ -57,6 +57,7 @@ from durable_fsm.core.effects import (
     StopMachine,
 )
 from durable_fsm.core.events import UNREACHABLE, Event
+from durable_fsm.core.fields import entries_of
 from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.step import admit
@@ -66,6 +67,7 @@ from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation, not_called
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.field_index import tell_index
 from durable_fsm.restate.history import spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
@@ -323,11 +325,15 @@ class Transaction:
         failed, turn.parked = turn.parked, []
         parked: list[ParkedDelivery] = []
         is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
-        save = self._prepare(effects) if is_changed else None
+        entries = self._entries() if turn.snapshot is not None else ()
+        save = self._prepare(effects, entries) if is_changed or entries != self.stored.indexed else None
         sent: dict[str, Handle] = {}
         with ALL_OR_RETRY:
             if save is not None:
+                before = self.stored.indexed
                 self._write(save)
+                if entries != before:
+                    tell_index(self.ctx, self.hosted.chart, before, entries)
             for event, error in failed:
                 known = self.on_their_way.get(event.token or "")
                 if known is None:
@@ -349,7 +355,12 @@ class Transaction:
         ended = {effect.token for effect in effects if isinstance(effect, Cancel | StopActivity)}
         return Changes(sent, ended, parked)
 
-    def _prepare(self, effects: list[Effect]) -> Save:
+    def _entries(self) -> tuple[str, ...]:
+        """The entries under which the machine is to be listed; as they are, if the chart has no index."""
+        fields = self.hosted.chart.hosting.index
+        return entries_of(fields, self.turn.machine.data) if fields else self.stored.indexed
+
+    def _prepare(self, effects: list[Effect], entries: tuple[str, ...]) -> Save:
         """Compute all that is to be written; what cannot be stored or sent is refused here, before the first write."""
         turn, machine = self.turn, self.turn.machine
         taken = turn.log[self._logged :]
@@ -362,7 +373,7 @@ class Transaction:
         # A stamp is for people, and no decision depends on it.
         at = self.hosted.settings.stamp()
         due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
-        stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for)
+        stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for, indexed=entries)
         if self.chart.hosting.history is not None:
             tail, pages = stored.history.with_entries(taken, at)
             stored = changed(stored, history=tail)

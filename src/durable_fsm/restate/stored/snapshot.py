@@ -40,6 +40,7 @@ class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     waited_for: bool = False
     run_by: Parent | None = None
     paused: OperatorPause | None = None
+    indexed: tuple[str, ...] = ()
 
 
 _decode = msgspec.json.Decoder(StoredRecord).decode
