@@ -25,12 +25,17 @@ def run(place: Path, tests: str, *options: str) -> str:
     """
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
     (place / "conftest.py").write_text(HEEDFUL)
-    isolated = ["-p", "no:randomly", "-p", "no:cacheprovider", f"--rootdir={place}", "-c", os.devnull]
+    isolated = ["-p", "xdist", "-p", "no:cacheprovider", f"--rootdir={place}", "-c", os.devnull]
     with (place / "output.txt").open("wb") as output:
         subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "tests.reporting", *isolated, *options, "test_inner.py"],
             cwd=place,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "COLUMNS": "100",
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the others take longer to import than the tests run
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
@@ -51,7 +56,7 @@ def test_a_failure_is_printed_before_the_next_test_ends_and_not_again_when_inter
             assert "given" == "expected"
 
         def test_second():
-            while "what it said" not in Path("output.txt").read_text():
+            while "what it said\\n" not in Path("output.txt").read_text():
                 time.sleep(0.01)
             os.kill(os.getppid(), signal.SIGINT)
             time.sleep(100)

@@ -16,6 +16,9 @@ from durable_fsm.testing import EffectLog, RestateServer
 from durable_fsm.testing.plugin import Serve
 
 PLUGIN = "durable_fsm.testing.plugin"
+OTHERS = ("randomly", "cacheprovider", "schemathesis", "hypothesispytest", "anyio", "xdist", "xdist.looponfail")
+"""Plugins that are installed beside ours. Some take longer to import than all the rest of an inner run."""
+
 APP = Path(__file__).parents[1] / "local" / "counter_app.py"
 
 
@@ -130,7 +133,8 @@ def run_pytest(place: Path, tests: str, *options: str, **env: str) -> subprocess
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", PLUGIN]
-    isolated = ["-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider", f"--rootdir={place}", "-c", os.devnull]
+    without = [word for name in OTHERS for word in ("-p", f"no:{name}")]
+    isolated = ["-W", "error", *without, f"--rootdir={place}", "-c", os.devnull]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, *isolated, *options, "test_inner.py"],
         cwd=place,
