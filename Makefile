@@ -18,6 +18,9 @@ BUILD := build
 TESTED := $(BUILD)/wheel
 TOOK = $(BUILD)/took-$(SCALE)
 
+# Tests of the server wait for half of their time, so two cores are kept busy by three processes.
+PROCESSES ?= 3
+
 # SCALE multiplies generated examples, kills and load in the same tests. make passes KEEP to the programs by itself.
 export SCALE ?= 1
 # tee copies pytest's output; without this setting the output would be delayed.
@@ -57,7 +60,7 @@ test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every 
 	@$(step) "pytest, SCALE=$(SCALE)"
 	@$(if $(PART),,$(BIN)/coverage erase)
 	@set -o pipefail; set -f; \
-	 $(TESTED)/bin/python $(if $(PART),,-m coverage run) -m pytest -n 2 --dist worksteal \
+	 $(TESTED)/bin/python $(if $(PART),,-m coverage run) -m pytest -n $(PROCESSES) --dist worksteal \
 	 $(if $(PART),,--durations=15) $(if $(MATCH),-k '$(MATCH)') $(ONLY) 2>&1 | tee -i $(BUILD)/pytest.log
 ifeq ($(PART),)
 	@$(step) "coverage of the core, which must be complete"
