@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ pytestmark = pytest.mark.server
 
 MACHINES = 20
 LIMIT = 3
-MOMENT = timedelta(milliseconds=30)
 PATIENCE = timedelta(seconds=120)
 
 
@@ -109,18 +109,20 @@ def test_kills_lose_no_waiting_activity_and_start_none_too_early(
     for _ in range(scale):
         name = host.key("killed")
         keys = [host.key("busy") for _ in range(MACHINES)]
-        host.effects.delay_next(f"{name}-out", MOMENT, times=2 * MACHINES)
-        begin(host, "Busy", keys, name)
+        with ExitStack() as held:  # as many as may be inside are held, for each victim, so there is something to lose
+            gates = [held.enter_context(host.effects.hold(f"before:{name}-out", times=LIMIT)) for _ in range(3)]
+            begin(host, "Busy", keys, name)
 
-        for victim in dice.sample(["service", "server", "both"], 3):
-            host.effects.wait_recorded(f"{name}-in", len(keys_of(host, f"{name}-out")) + dice.randrange(1, LIMIT))
-            if victim != "server":
-                host.served.kill()
-            if victim != "service":
-                host.server.kill()
-                host.server.start()
-            if victim != "server":
-                host.served.restart()
+            for victim, gate in zip(dice.sample(["service", "server", "both"], 3), gates, strict=True):
+                gate.wait_reached(dice.randrange(1, LIMIT + 1))
+                if victim != "server":
+                    host.served.kill()
+                if victim != "service":
+                    host.server.kill()
+                    host.server.start()
+                if victim != "server":
+                    host.served.restart()
+                gate.open()
 
         for key in keys:
             host.wait_in("Busy", key, "done", PATIENCE)
