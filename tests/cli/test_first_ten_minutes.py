@@ -21,6 +21,9 @@ from tests.web import web
 
 pytestmark = pytest.mark.server
 
+WITHOUT = [word for name in ("cacheprovider", "schemathesis", "hypothesispytest") for word in ("-p", f"no:{name}")]
+"""Options of pytest: a newcomer has none of these plugins, which take a second to import."""
+
 
 @pytest.fixture(scope="module")
 def ticket(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,7 +55,7 @@ def nothing_is_left(terminal: Terminal, folder: Path) -> bool:
 
 def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     story = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
+        [sys.executable, "-m", "pytest", "-q", *WITHOUT, "-p", "no:randomly"],
         cwd=ticket,
         capture_output=True,
         text=True,
@@ -155,7 +158,7 @@ def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
         ([str(tools / "ruff"), "format", "--no-cache", "--check", "."], [tmp_path]),
         ([str(tools / "pyright"), "--pythonpath", sys.executable, "."], [tmp_path]),
         ([*PROGRAM, "diagram", "--check"], folders),
-        ([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folders[1:]),
+        ([sys.executable, "-m", "pytest", "-q", *WITHOUT], folders[1:]),
     ]
     for command, places in checks:
         for place in places:

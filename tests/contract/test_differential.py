@@ -24,7 +24,7 @@ from tests.contract.oracle import Draw, first_difference, played_by_us, populati
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
 SCALE = float(os.environ.get("SCALE", "1"))
-CHARTS = int(600 * SCALE)
+CHARTS = int(400 * SCALE)
 BATCHES = 4
 
 

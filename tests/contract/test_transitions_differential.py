@@ -11,7 +11,7 @@ from tests.contract.transitions_oracle import first_difference, population
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
 SCALE = float(os.environ.get("SCALE", "1"))
-CHARTS = int(300 * SCALE)
+CHARTS = int(200 * SCALE)
 BATCHES = 4
 
 
@@ -24,7 +24,7 @@ def test_random_configurations_run_alike_in_both_engines(batch: int) -> None:
 
 @pytest.mark.long
 def test_the_random_configurations_have_everything_in_them() -> None:
-    sample = 300
+    sample = 200
     assert sample <= CHARTS
     found = population(range(sample))
 
