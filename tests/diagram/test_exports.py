@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from markdown import markdown
 
-from durable_fsm.core.chart import Activity, Chart, Child, Timer
+from durable_fsm.core.chart import Activity, Chart, Child, Each, Timer
 from durable_fsm.diagram.exports import to_dot, to_markdown, to_mermaid, to_plantuml, to_scxml, to_xstate
 from durable_fsm.diagram.exports.export import name_of
 from durable_fsm.diagram.layout.engine import program
@@ -332,6 +332,16 @@ def test_child_machines_are_invoked_by_name_and_reported() -> None:
     assert '<invoke type="urn:x-durable-fsm:machine" autoforward="true">' in to_scxml(made).text
     assert "The chart of machine 'parcel', which is chosen at run time." in to_scxml(made).lost
     assert "The chart of machine 'parcel', which is chosen at run time." in to_xstate(made).lost
+
+
+def test_that_something_runs_for_each_item_of_a_list_is_reported() -> None:
+    each = Each("parcels", list, join="any")
+    work = Activity("work", "charge_card", print, each=each)
+    made = chart("a", activities={"a": [work]}, machines={"a": [Child("parcel", print, each=each)]})
+
+    for export in (to_scxml(made), to_xstate(made)):
+        assert "Activity 'work' runs once for each of parcels, joined by 'any'." in export.lost
+        assert "Machine 'parcel' runs once for each of parcels, joined by 'any'." in export.lost
 
 
 def test_computed_and_recurring_timers_and_deferred_events_are_reported() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from durable_fsm.core.chart import Activity, Chart, Child, State, Transition, Unexpected
+from durable_fsm.core.chart import Activity, Chart, Child, Each, State, Transition, Unexpected
 from durable_fsm.diagram.graph import Graph, GraphEdge, Label, Row
 
 
@@ -69,7 +69,7 @@ def details_of(activity: Activity, details: str) -> list[str]:
     lost = [f"Activity '{activity.id}' is exclusive."] if activity.exclusive else []
     lost.append(f"{details} of activity '{activity.id}'.")
     if activity.each is not None:
-        lost.append(f"Activity '{activity.id}' runs once for each of {activity.each.name}.")
+        lost.append(_fan_out(f"Activity '{activity.id}'", activity.each))
     if activity.undoes is not None:
         lost.append(f"'{activity.id}' undoes the completed work of {activity.undoes or 'the whole chart'}.")
     elif activity.undo:
@@ -77,8 +77,14 @@ def details_of(activity: Activity, details: str) -> list[str]:
     return lost
 
 
-def chart_of(child: Child) -> str:
-    return f"The chart of machine '{child.name}', which is chosen at run time."
+def details_of_machine(child: Child) -> list[str]:
+    """The chart of a child machine, and that there is one for each of some items."""
+    lost = [f"The chart of machine '{child.name}', which is chosen at run time."]
+    return lost if child.each is None else [*lost, _fan_out(f"Machine '{child.name}'", child.each)]
+
+
+def _fan_out(what: str, each: Each) -> str:
+    return f"{what} runs once for each of {each.name}, joined by '{each.join}'."
 
 
 def rejection(chart: Chart) -> list[str]:

@@ -16,9 +16,9 @@ from durable_fsm.core.program import index_of
 from durable_fsm.diagram.exports.export import (
     Export,
     callbacks_of,
-    chart_of,
     deferred,
     details_of,
+    details_of_machine,
     exported,
     name_of,
     rejection,
@@ -181,7 +181,7 @@ class _ScxmlWriter:
         ET.SubElement(element, "param", {"name": "machine", "expr": repr(child.name)})
         if child.finalize:
             ET.SubElement(element, "finalize").extend(_log("action", action) for action in child.finalize)
-        self.lost.append(chart_of(child))
+        self.lost += details_of_machine(child)
         return element
 
     def _say_root(self, root: State) -> None:

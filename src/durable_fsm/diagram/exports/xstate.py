@@ -16,9 +16,9 @@ from durable_fsm.core.xstate_events import FAMILIES, PREFIXES
 from durable_fsm.diagram.exports.export import (
     Export,
     callbacks_of,
-    chart_of,
     deferred,
     details_of,
+    details_of_machine,
     exported,
     name_of,
     rejection,
@@ -112,7 +112,8 @@ class _XStateWriter:
         self.lost += deferred(self.chart, state)
         for activity in state.activities:
             self.lost += details_of(activity, "The retries and the deadline")
-        self.lost += map(chart_of, state.machines)
+        for child in state.machines:
+            self.lost += details_of_machine(child)
 
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
