@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from durable_fsm.core.chart import Chart, Unexpected
+from durable_fsm.core.chart import Activity, Chart, Each, Unexpected
 from durable_fsm.core.values import Location
 from durable_fsm.diagram import graph_of, to_svg
 from tests.building import action, chart, edge, guard
@@ -250,6 +250,19 @@ def test_a_heat_map_shows_numbers_and_makes_lines_wider(order: Chart) -> None:
     assert sorted(badges, key=str) == ["0.5", "1 200", "90"]
     assert 1.4 < min(widths) < max(widths) < 4
     assert graph_of(order, depth=1, heat={"charging": 2, "challenge": 3}).by_id["payment"].heat == 5
+
+
+def test_a_state_that_does_something_for_each_of_many_items_is_a_stack() -> None:
+    each = Each("parcels", list)
+    made = chart("a\nb\nc", activities={"b": [Activity("b", "print_label", print, each=each)]})
+
+    svg = ElementTree.fromstring(to_svg(made, theme="light"))
+    cards = [item for item in svg.iter(f"{SVG}rect") if "card" in (item.get("class") or "").split()]
+    texts = ["".join(item.itertext()) for item in svg.iter(f"{SVG}text")]
+
+    assert len(cards) == 2
+    assert "invoke ×N print_label, each of parcels" in texts
+    assert "join all" in texts
 
 
 # ── what charts may hold ──────────────────────────────────────────────────────────────────────────────────────────────

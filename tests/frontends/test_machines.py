@@ -410,7 +410,7 @@ def test_a_diagram_shows_the_machines_of_a_state() -> None:
 
     [busy] = [node for node in graph.nodes if node.id == "busy"]
     rows = [[part.text for part in row] for row in busy.rows[:2]]
-    assert rows == [["machine ×N", "Letter, each of many"], ["join", "all"]]
+    assert rows == [["machine", "×N", "Letter, each of many"], ["join", "all"]]
 
 
 # ── messages in rehearsals ────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ class Role(StrEnum):
     KEYWORD = "keyword"
     INVOKE = "invoke"
     EXCLUSIVE = "exclusive"
+    MANY = "many"
     FOLDED = "folded"
     TEXT = "text"
 
@@ -93,6 +94,11 @@ class Node:
     active: bool = False
     heat: float | None = None
     location: Location | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether an activity or a machine of it runs once for each of some items."""
+        return any(part.role is Role.MANY for row in self.rows for part in row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from durable_fsm.diagram.stamp import link, stamp
 from durable_fsm.diagram.theme import Theme, css
 
 MARGIN, HEADING = 18.0, 40.0
+CARDS = (7.0, 3.5)
 _ICONS = {
     Role.AFTER: "M6 1.2a4.8 4.8 0 1 0 .01 0M6 3.4V6l1.9 1.2",
     Role.DONE: "M1.6 6.4l2.9 2.9L10.4 3",
@@ -116,6 +117,8 @@ class _SvgWriter:
         others = [state for state in self.drawn.states if state not in containers]
         for state in containers:
             out += self._state(state)
+        for state in others:
+            out += self._stack(state)
         for dot in self.drawn.dots:
             out += self._dot(dot)
         for edge in sorted(self.drawn.edges, key=lambda drawn: drawn.edge.taken):  # the last one covers a shared trunk
@@ -185,6 +188,10 @@ class _SvgWriter:
             out += self._rows([line(row) for row in node.rows], box.left + 15, box.top + 45)
             out += self._chips(node.tags, box.left + 15, box.bottom - CHIP - 6)
         return out
+
+    def _stack(self, state: DrawnState) -> list[str]:
+        """The cards behind a state that does something for each of many items; lines are drawn over them."""
+        return [rect("box card", state.box.moved(shift, shift), 9) for shift in CARDS] if state.node.many else []
 
     def _compound(self, state: DrawnState) -> list[str]:
         node, box = state.node, state.box

@@ -215,6 +215,6 @@ class Words:
         if each is None:
             return [(Part(role, word), Part(Role.TEXT, cut(name)))]
         return [
-            (Part(role, f"{word} ×N"), Part(Role.TEXT, cut(f"{name}, each of {each.name}"))),
+            (Part(role, word), Part(Role.MANY, "×N"), Part(Role.TEXT, cut(f"{name}, each of {each.name}"))),
             (Part(Role.KEYWORD, "join"), Part(Role.TEXT, f"{each.join}")),
         ]
