@@ -252,7 +252,7 @@ def test_restate_has_completed_the_posts_and_their_activities(site: Site) -> Non
         f" WHERE status = 'completed' AND completion_result = 'success' AND target_service_name LIKE '{FEED}%'"
     )
     taken = {(row["service"], row["handler"], row["invoked_by"]) for row in done}
-    assert {(FEED, "_kafka", "subscription"), (f"{FEED}.activities", "creating", "service")} <= taken
+    assert {(f"{FEED}.kafka", "_forward", "subscription"), (f"{FEED}.activities", "creating", "service")} <= taken
 
 
 def test_the_commands_of_the_readme_do_what_it_says(site: Site) -> None:

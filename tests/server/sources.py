@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(seconds=120)
 HERE = Path(__file__).parent
 APP = HERE / "sources_app.py"
-TARGETS = (f"{APP}:Ledger", f"{APP}:Parcel", f"{APP}:lamp")
+TARGETS = (f"{APP}:Ledger", f"{APP}:Parcel", f"{APP}:Letterbox", f"{APP}:lamp")
 SECRETS = {
     "GITHUB_SECRET": "It's a Secret to Everybody",
     "SHOP_SECRET": "hush-hush-ä",
@@ -54,7 +54,7 @@ class Sources:
         with hosting.on(
             server, effects, log, app="sources_app:sources_app", to_the_end=True, SOURCES_VERSION="1", **SECRETS
         ) as host:
-            broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed")
+            broker.create("entries", "clicks", "whatever", "parcels", "presses", "doomed", "letters")
             broker.add_to(server)
             made = kafka(server, "--brokers", f"default={broker.bootstrap_servers}")
             assert made.exit_code == 0, made.output

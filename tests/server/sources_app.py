@@ -19,6 +19,7 @@ from durable_fsm import (
     TransitionsConfig,
     Webhook,
     app,
+    defer,
     durable,
     event,
 )
@@ -126,6 +127,22 @@ class Parcel(StateChart[Entries]):
         data.log.append(f"{payload.by}{payload.n}")
 
 
+@durable(sources=[Kafka("letters", decode=entry)])
+class Letterbox(StateChart[Entries]):
+    """Keeps letters for later while it is closed."""
+
+    closed = State(initial=True)
+    opened = State()
+
+    defer(closed, "note")
+
+    open = event(closed.to(opened))
+    note = event(opened.to.itself(internal=True), Entry)
+
+    def on_note(self, data: Entries, payload: Entry) -> None:
+        data.log.append(f"{payload.by}{payload.n}")
+
+
 lamp = TransitionsConfig(
     "TopicLamp",
     states=["off", "on"],
@@ -134,4 +151,4 @@ lamp = TransitionsConfig(
     sources=(Kafka("presses", decode=lambda record: Incoming("press")),),
 )
 
-sources_app = app(Ledger, Parcel, lamp)
+sources_app = app(Ledger, Parcel, Letterbox, lamp)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-RECORDS = 200
+FULL = 8
+"""How many events of 8,000 bytes a machine keeps for later."""
+
 KEYS = 50
 POISON_EVERY = 100
 PATIENCE = timedelta(seconds=120)
@@ -224,6 +226,37 @@ def test_a_record_that_this_version_cannot_take_is_parked_and_taken_by_the_next(
 
     sources.wait_log(key, ["1", "2"], "Parcel")
     sources.host.settled()
+
+
+def test_records_that_a_machine_has_no_room_for_wait_in_order(sources: Sources) -> None:
+    key, page = sources.host.key("letterbox"), "x" * 8_000
+    wanted = [f"{page}{n}" for n in range(15)]
+
+    sources.broker.produce_all("letters", [sources.entry(key, n, by=page) for n in range(14)])
+    wait_until(lambda: len(_deferred(sources, key)) == FULL, PATIENCE, "the letterbox to be full")
+    sources.host.served.restart()
+    sources.host.receipt("Letterbox", key, "open")
+    sources.broker.produce("letters", *sources.entry(key, 14, by=page))
+
+    sources.wait_log(key, wanted, "Letterbox")
+    sources.host.settled()
+    assert sources.log(key, "Letterbox") == wanted
+
+
+def test_a_poison_record_for_a_machine_that_defers_is_reported_once_and_blocks_nothing(sources: Sources) -> None:
+    key = sources.host.key("letterbox")
+
+    place = sources.broker.produce("letters", *sources.entry(key, 1, event="burn"))
+    sources.broker.produce("letters", *sources.entry(key, 2))
+
+    wait_until(lambda: len(_deferred(sources, key)) == 1, PATIENCE, "the next record")
+    assert "no event 'burn'" in sources.rejected("kafka:letters", place_of(place, "letters"), "Letterbox")["reason"]
+    assert "no event 'burn'" in failure_of(sources, key, "_forward", "Letterbox.kafka")["completion_failure"]
+
+
+def _deferred(sources: Sources, key: str) -> list[Any]:
+    machine = sources.host.snapshot("Letterbox", key)
+    return machine["deferred"] if machine else []
 
 
 def test_the_handlers_for_records_cannot_be_called_from_outside(sources: Sources) -> None:

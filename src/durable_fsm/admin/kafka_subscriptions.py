@@ -13,17 +13,12 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.names import Handler, forwarder_name, rejected_name
+from durable_fsm.restate.names import Handler, forwarder_name, rejected_name, sink_of
 
 BOOTSTRAP = "bootstrap.servers"
 
 # The server's own configuration file spells the same setting in this way.
 STATIC_BOOTSTRAP = "metadata.broker.list"
-
-
-def sink_of(chart: Chart, source: Kafka) -> tuple[str, str]:
-    """Service and handler at which the subscription of a topic ends."""
-    return (chart.name, Handler.KAFKA_RECORD) if source.key is None else (forwarder_name(chart), Handler.FORWARD)
 
 
 def source_uri(source: Kafka) -> str:

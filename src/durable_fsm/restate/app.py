@@ -26,7 +26,7 @@ from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
 from durable_fsm.restate.messages.envelope import relays
-from durable_fsm.restate.names import BUILT_IN, activities_name
+from durable_fsm.restate.names import BUILT_IN, activities_name, sink_of
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 from durable_fsm.restate.settings import HostedChart, Settings
@@ -105,7 +105,7 @@ _services = services  # `app` has an argument of this name
 def sources_of(chart: Chart) -> list[restate.Service | restate.VirtualObject]:
     """The services of a chart's topics and webhooks."""
     found: list[restate.Service | restate.VirtualObject] = []
-    if any(source.key is not None for source in chart.hosting.sources):
+    if any(sink_of(chart, source)[0] != chart.name for source in chart.hosting.sources):
         found.append(Topics(chart).forwarder())
     if chart.hosting.webhooks:
         found.append(Webhooks(chart).service())

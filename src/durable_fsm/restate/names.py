@@ -9,7 +9,7 @@ For a chart `Order`:
     Order.history           object    full pages of history, per machine and page
     Order.index             object    lists machines by fields of their data, per field and value
     Order.relay             object    messages to charts of other applications, per sender and receiver
-    Order.kafka             object    finds the machine of a record, per key of the record
+    Order.kafka             object    brings a record to its machine, per key of the record
     Order.webhooks          service   takes what providers post
     Order.rejected          object    events that no machine took, per topic or webhook
     Order.workflow          workflow  creates a machine and waits for its end
@@ -24,6 +24,7 @@ import hashlib
 import re
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.sources import Kafka
 
 ENDED_ITS_PROCESS = "ended its process"
 """Words of the failure of an invocation that crashes; `doctor` knows it by them."""
@@ -71,7 +72,7 @@ class Handler:
     START = "_start"
     WATCH = "_watch"
 
-    # of the object that finds the machine of a record
+    # of the object that brings a record to its machine
     FORWARD = "_forward"
 
 
@@ -172,6 +173,18 @@ def relay_name(chart: Chart) -> str:
 
 def forwarder_name(chart: Chart) -> str:
     return f"{chart.name}.kafka"
+
+
+def may_defer(chart: Chart) -> bool:
+    """Whether a machine may keep an event for later."""
+    return any(state.defers for one in chart.served for state in one.states.values())
+
+
+def sink_of(chart: Chart, source: Kafka) -> tuple[str, str]:
+    """Service and handler at which the subscription of a topic ends."""
+    if source.key is None and not may_defer(chart):
+        return chart.name, Handler.KAFKA_RECORD
+    return forwarder_name(chart), Handler.FORWARD
 
 
 def webhooks_name(chart: Chart) -> str:

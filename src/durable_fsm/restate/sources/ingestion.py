@@ -53,6 +53,9 @@ PARKED = (
 )
 """Errors after which an event is parked: another deployment, or the same one later, may take it."""
 
+FULL = "full"
+"""The outcome of an event that has to wait until the machine has room for it."""
+
 LONGEST_PROBLEM = 500
 
 Take = Callable[[ObjectContext, str, Json, Origin], Awaitable[bytes]]
@@ -65,8 +68,9 @@ class IncomingEvent(WireRecord, frozen=True):
         source: `kafka:orders` or `webhook:stripe`.
         place: where people find it: `record orders[3]@1042`, `event 'evt_1' of webhook 'stripe'`.
         facts: the same for programs, as texts.
-        tries: how often it was parked.
+        tries: how often it was parked, or found no room.
         is_named: whether its source names it in `events`; then it may be private.
+        in_order: whether its sender waits until the machine has room, and sends no other event before.
     """
 
     event: str
@@ -76,6 +80,7 @@ class IncomingEvent(WireRecord, frozen=True):
     facts: dict[str, str]
     tries: int = 0
     is_named: bool = False
+    in_order: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -186,9 +191,13 @@ class EventIngestion:
                 return await self._take(ctx, event.event, event.payload, event.origin)
         except PARKED as error:
             reason = message_of(error)
-            report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
+            is_full = event.in_order and isinstance(error, errors.TooManyDeferred)
+            if not is_full or event.tries == 0:
+                report.parked(event.event, f"{reason} It came from {event.place}.", event.tries)
+            if is_full:
+                return dumps({"outcome": FULL, "reason": reason})
             report.raised(error)
-            again = msgspec.structs.replace(event, tries=event.tries + 1)
+            again = msgspec.structs.replace(event, tries=event.tries + 1, in_order=False)
             delay = self.settings.parking.delay(event.tries)
             ctx.generic_send(self.chart.name, Handler.INCOMING, again.encode(), key=ctx.key(), send_delay=delay)
             return dumps({"outcome": "parked", "reason": reason})

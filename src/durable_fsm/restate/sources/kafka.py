@@ -4,6 +4,10 @@ If the key of a record is the key of its machine, the subscription ends at the m
 an object with the record's key, which sends the event to the machine. Restate keeps the order of one-way sends between
 two keys, so the events of one record key arrive in order.
 
+A machine that keeps events for later may have no room for one more. Records of charts that defer therefore always take
+the way of the forwarder, and it calls the machine, again and again until the event has found room. Later records of the
+same key wait for that as invocations of the forwarder: of these Restate stores as many as there are.
+
 If the decoder gives the event an id, the record first claims that id at its machine: Restate runs `claim` once for each id
 and gives all callers the first one's answer. A claim is shared, so it waits for nothing that holds the machine, and a
 call, so no later record overtakes it.
@@ -12,20 +16,33 @@ call, so no later record overtakes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
+import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.durations import Backoff
 from durable_fsm.core.sources import Record
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.errors import Located
 from durable_fsm.restate.http.requests import FOR_EVER
-from durable_fsm.restate.names import Handler, forwarder_name
+from durable_fsm.restate.names import Handler, forwarder_name, may_defer
 from durable_fsm.restate.observability.redaction import seen_text
 from durable_fsm.restate.registration import register
-from durable_fsm.restate.sources.ingestion import EventIngestion, IncomingEvent, SourcePosition, idempotency_key, reject
+from durable_fsm.restate.sources.ingestion import (
+    FULL,
+    EventIngestion,
+    IncomingEvent,
+    SourcePosition,
+    idempotency_key,
+    reject,
+)
+
+NO_ROOM = Backoff(timedelta(seconds=1), longest=timedelta(minutes=1))
+"""How long a forwarder waits before it calls a machine again that had no room for an event."""
 
 
 class Topics:
@@ -39,13 +56,13 @@ class Topics:
     def forwarder(self) -> restate.VirtualObject:
         service = restate.VirtualObject(
             forwarder_name(self.chart),
-            description=f"Sends Kafka records to the machines of {self.chart.name} that they are for.",
+            description=f"Brings Kafka records to the machines of {self.chart.name} that they are for.",
             ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
 
         async def forward(ctx: ObjectContext, body: bytes) -> bytes:
-            """Send a record's event to its machine."""
+            """Bring a record's event to its machine."""
             return await self._read(ctx, body, service.name)
 
         register(service, Handler.FORWARD, forward, chart=self.chart, where=service.name)
@@ -71,8 +88,21 @@ class Topics:
             return dumps({"outcome": "duplicate", "of": first})
         if self._ingestion is not None and key == ctx.key():
             return await self._ingestion.take(ctx, event)
+        if self._ingestion is None and may_defer(self.chart):
+            return await self._call(ctx, event, key)
         ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key)
         return dumps({"outcome": "forwarded", "key": key})
+
+    async def _call(self, ctx: ObjectContext, event: IncomingEvent, key: str) -> bytes:
+        """Let the machine take the event, as soon as it has room; return its answer."""
+        tries = 0
+        while True:
+            sent = msgspec.structs.replace(event, in_order=True, tries=tries)
+            answer = await ctx.generic_call(self.chart.name, Handler.INCOMING, sent.encode(), key=key)
+            if loads(answer)["outcome"] != FULL:
+                return answer
+            await ctx.sleep(NO_ROOM.delay(tries))
+            tries += 1
 
     async def _claim(self, ctx: ObjectContext, event: IncomingEvent, key: str, id: str) -> str:
         """Claim an event's id at its machine; return the invocation that has it, now or since an earlier record."""
