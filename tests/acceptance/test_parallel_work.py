@@ -184,7 +184,7 @@ def test_two_hundred_pieces_pass_while_every_step_is_replayed(stage_replaying: S
 
 def test_two_hundred_pieces_are_done_once_each_although_the_service_is_killed_in_the_middle(stage_awake: Stage) -> None:
     stage = stage_awake
-    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 0.8) for number in range(200)]
+    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 1.5) for number in range(200)]
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(work, stage, "crowd", pieces)
