@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.fields import entry_of
 from durable_fsm.errors import quoted
-from durable_fsm.restate.names import INDEXED, StateKey, index_name
+from durable_fsm.restate.names import INDEXED, StateKey, index_name, listed_name
 
 BATCH = 100
 
@@ -41,9 +41,9 @@ def indexed_texts(admin: Admin, chart: str, fields: Mapping[str, str]) -> Iterat
         rows = admin.query(
             f"SELECT key FROM state WHERE service_name = {literal(index_name(chart))}"
             f" AND service_key = {literal(entry_of(name, text))} AND scope IS NULL"
-            f" AND key > {literal(after)} ORDER BY key LIMIT {BATCH}"
+            f" AND key > {literal(listed_name(after))} ORDER BY key LIMIT {BATCH}"
         )
-        keys: list[str] = [row["key"] for row in rows]
+        keys: list[str] = [row["key"].removeprefix(listed_name("")) for row in rows]
         yield from _texts_of(admin, chart, keys)
         if len(keys) < BATCH:
             return

@@ -1,6 +1,6 @@
 """Machines by fields of their data: one object for each value of an indexed field lists the machines that have it.
 
-    Order.index / customer=ada      state keys: the keys of the machines whose `customer` is "ada"
+    Order.index / customer=ada      state `listed o-17`, `listed o-18`, … for the machines whose `customer` is "ada"
 
 A machine remembers the *entries* under which it is listed. A save that changes them tells both objects, in the same
 transaction: sends from one machine to one object arrive in their order, so the list is right a moment after the answer. A
@@ -18,7 +18,7 @@ from restate import ObjectContext
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.restate.http.requests import FOR_EVER
-from durable_fsm.restate.names import INDEXED, index_name
+from durable_fsm.restate.names import INDEXED, index_name, listed_name
 from durable_fsm.restate.registration import BYTES, register
 
 
@@ -44,12 +44,12 @@ class FieldIndex:
 
     async def add(self, ctx: ObjectContext, body: bytes) -> bytes:
         """List the machine of this key."""
-        ctx.set(body.decode(), b"1", serde=BYTES)
+        ctx.set(listed_name(body.decode()), b"1", serde=BYTES)
         return b""
 
     async def remove(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Do not list the machine of this key any longer."""
-        ctx.clear(body.decode())
+        ctx.clear(listed_name(body.decode()))
         return b""
 
 

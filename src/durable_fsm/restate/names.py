@@ -100,6 +100,7 @@ class StateKey:
     FAILING = "failing"
     GATE = "gate"
     TOTAL = "total"
+    LISTED = "listed"
 
 
 BUILT_IN = (
@@ -165,6 +166,11 @@ def history_name(chart: str) -> str:
 
 def index_name(chart: str) -> str:
     return f"{chart}.index"
+
+
+def listed_name(key: str) -> str:
+    """The name under which an index lists the machine of a key; no other state has such a name."""
+    return f"{StateKey.LISTED} {key}"
 
 
 def relay_name(chart: Chart) -> str:
