@@ -99,4 +99,6 @@ def _settings(number: int, addresses: list[str]) -> dict[str, str]:
         "RESTATE_BIFROST__DEFAULT_PROVIDER": "replicated",
         "RESTATE_DEFAULT_REPLICATION": str(REPLICATION),
         "RESTATE_DEFAULT_NUM_PARTITIONS": str(PARTITIONS),
+        # By default a node that starts, or is back, counts as unreliable for five seconds.
+        "RESTATE_GOSSIP_SUSPECT_INTERVAL": "500ms",
     }
