@@ -17,37 +17,40 @@ T = TypeVar("T")
 PATIENCE = timedelta(seconds=60)
 """Generous, because it is only reached on failure: a busy machine must not fail a test."""
 
-_FIRST_INTERVAL_SECONDS = 0.01
-_LAST_INTERVAL_SECONDS = 0.06
-_GROWTH = 1.25  # to look costs the CPU that the observed may need, so a long wait looks less often
+_SHORTEST_INTERVAL_SECONDS = 0.01
+_LONGEST_INTERVAL_SECONDS = 0.2
+_PART = 1 / 8
+"""Of the time waited so far. To look costs the CPU that the observed may need, so a long wait looks less often."""
 
 
 def wait_until(observe: Callable[[], T], timeout: timedelta = PATIENCE, what: str = "") -> T:
-    """Call *observe* every few milliseconds until its result is true; return the result.
+    """Call *observe* every few milliseconds, later less often, until its result is true; return the result.
 
     An error of *observe* is raised at once. If an error is expected for a while, *observe* must catch it.
 
     Raises:
         NotObserved: After *timeout*; the message names *what* was awaited and the last result.
     """
-    deadline, interval = time.monotonic() + timeout.total_seconds(), _FIRST_INTERVAL_SECONDS
+    began = time.monotonic()
     while not (seen := observe()):
-        if time.monotonic() >= deadline:
+        if time.monotonic() - began >= timeout.total_seconds():
             raise NotObserved(_message(observe, timeout, what, seen))
-        time.sleep(interval)
-        interval = min(interval * _GROWTH, _LAST_INTERVAL_SECONDS)
+        time.sleep(_interval(began))
     return seen
 
 
 async def wait_until_async(observe: Callable[[], Awaitable[T]], timeout: timedelta = PATIENCE, what: str = "") -> T:
     """Do the same as `wait_until` for an asynchronous *observe*, without blocking the event loop."""
-    deadline, interval = time.monotonic() + timeout.total_seconds(), _FIRST_INTERVAL_SECONDS
+    began = time.monotonic()
     while not (seen := await observe()):
-        if time.monotonic() >= deadline:
+        if time.monotonic() - began >= timeout.total_seconds():
             raise NotObserved(_message(observe, timeout, what, seen))
-        await asyncio.sleep(interval)
-        interval = min(interval * _GROWTH, _LAST_INTERVAL_SECONDS)
+        await asyncio.sleep(_interval(began))
     return seen
+
+
+def _interval(began: float) -> float:
+    return min(max(_SHORTEST_INTERVAL_SECONDS, (time.monotonic() - began) * _PART), _LONGEST_INTERVAL_SECONDS)
 
 
 def _message(observe: Callable[[], object], timeout: timedelta, what: str, seen: object) -> str:
