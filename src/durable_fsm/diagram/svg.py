@@ -10,7 +10,7 @@ from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.values import Location
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.fonts import width
-from durable_fsm.diagram.graph import ANYWHERE, GraphEdge, Part, Role
+from durable_fsm.diagram.graph import ANYWHERE, EdgeKind, GraphEdge, Part, Role
 from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Layout, lay_out
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, at, split
 from durable_fsm.diagram.layout.sizes import (
@@ -266,7 +266,7 @@ class _SvgWriter:
             f' data-transitions="{numbers}" data-key="{esc(keys)}">'
         )
         yield f"<title>{esc(chr(10).join(label.tooltip for label in edge.labels))}</title>"
-        style = self._heat_width(edge)
+        style = ' stroke-dasharray="4 3"' if edge.kind is EdgeKind.DEFAULT else self._heat_width(edge)
         for path in drawn.lines:
             yield f'<path class="edge"{style} d="{path_data(path)}"/>'
         for path in drawn.arrows:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.diagram.graph import Graph, GraphEdge, Initial, Node, Part, Role
 from durable_fsm.diagram.layout.geometry import Path, Point, Rect, joined
-from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place
+from durable_fsm.diagram.layout.graphviz_layout import Item, Placed, place, spread_on_circles
 from durable_fsm.diagram.layout.plan import BAR, BOTTOM, TOP, LayoutPlan, Leg, Wire
 from durable_fsm.diagram.layout.route import route
 from durable_fsm.diagram.layout.rows import place_in_rows, rows_of_regions
@@ -147,6 +147,7 @@ class _Assembly:
             labels = {wire.pill: (wire.edge.kind.value, "back" if wire.back else "forth") for wire in wires}
             placed, wrapping = place_in_rows(scope, items, labels)
             self.plan.wrap(id, placed.scope, wrapping.trunks)
+        spread_on_circles(placed)
         straighten(placed)
         route(placed)
         self.placed[id] = placed
@@ -159,6 +160,7 @@ class _Assembly:
         tall = sum(size[1] + 4 for size in loops)
         histories = self.plan.borders.get(state, ())
         item = Item(state, width, height, left=30.0 + 9 * len(histories) if histories else 0, right=right, tall=tall)
+        item.round = self.graph.by_id[state].kind.is_history
         item.fixed = dict(self.fixed[state])
         item.borders = self.borders.get(state, {})
         return item

@@ -5,6 +5,7 @@ Graphviz draws lines too; `passing` uses them as hints, and `route` draws our ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ class Item:
     """Something to place: its size, and the room that loops and histories on the border need beside it.
 
     `fixed` has the positions of ports on the upper or lower border, from the left of the box. `borders` has the
-    positions of history states on its left border, from its top.
+    positions of history states on its left border, from its top. A `round` item is a circle.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Item:
     tall: float = 0
     fixed: dict[str, float] = field(default_factory=dict[str, float])
     borders: dict[str, float] = field(default_factory=dict[str, float])
+    round: bool = False
     x: float = 0
     y: float = 0
     rank: int = 0
@@ -49,6 +51,11 @@ class Item:
     @property
     def box(self) -> Rect:
         return Rect.around(self.x, self.y, self.width, self.height)
+
+    def outline(self, x: float, *, below: bool) -> float:
+        """The y at which a vertical line at x meets the item from above, or from below."""
+        inset = self.height / 2 - math.sqrt(max(0.0, self.height**2 / 4 - (x - self.x) ** 2)) if self.round else 0.0
+        return self.box.bottom - inset if below else self.box.top + inset
 
     @property
     def room(self) -> Rect:
@@ -123,6 +130,26 @@ def place(scope: LayoutScope, items: dict[str, Item], above: Iterable[Above] = (
     placed = Placed(scope, items, {id: laid.curves.get(edge, ()) for id, edge in edges.items()})
     _rank(placed)
     return placed
+
+
+def spread_on_circles(placed: Placed) -> None:
+    """Give lines that meet a history state on the same side positions of their own."""
+    meeting: dict[tuple[str, bool], list[tuple[float, Piece]]] = {}
+    for piece in placed.scope.pieces.values():
+        upper, lower = placed.ends(piece)
+        if upper.round:
+            meeting.setdefault((upper.name, True), []).append((lower.x, piece))
+        if lower.round:
+            meeting.setdefault((lower.name, False), []).append((upper.x, piece))
+    for (name, below), lines in meeting.items():
+        if len(lines) < 2:
+            continue
+        item = placed.items[name]
+        step = min(10.0, 14.0 / (len(lines) - 1))
+        for number, (_, piece) in enumerate(sorted(lines, key=lambda line: line[0])):
+            item.fixed[piece.id] = item.width / 2 + (number - (len(lines) - 1) / 2) * step
+            end = End(name, piece.id)
+            piece.upper, piece.lower = (end, piece.lower) if below else (piece.upper, end)
 
 
 def _source(

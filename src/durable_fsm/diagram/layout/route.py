@@ -19,6 +19,8 @@ SIDES = ("left", "right")
 GAP = 9.0
 HARM = 10_000.0
 """The cost of crossing a box, a label or a loop: more than any detour."""
+CLOSE = 4.0
+"""Straight lines that end this close to a port would look like one with the line there."""
 SNAP = 0.6
 """Vertical lines closer than this are one."""
 
@@ -281,11 +283,14 @@ class _Router:
     def _spread(self) -> None:
         """Give lines at the same side of a box positions of their own, in an order in which they do not cross."""
         sides: dict[tuple[str, str], list[tuple[float, float, str, str]]] = {}
+        ports: dict[tuple[str, str], list[float]] = {}
         for id, way in self.ways.items():
             piece = self.placed.scope.pieces[id]
             for which, end, style in (("upper", piece.upper, way.upper), ("lower", piece.lower, way.lower)):
                 item = self.items[end.item]
+                flat = "bottom" if which == "upper" else "top"
                 if end.side or not self.placed.is_free(end):
+                    ports.setdefault((item.name, flat), []).append(self.placed.fixed_x(end))
                     continue
                 x = self._other(piece, way, which)
                 if style in SIDES:
@@ -293,7 +298,6 @@ class _Router:
                     order = (1.0, -away) if which == "upper" else (0.0, away)
                     sides.setdefault((item.name, style), []).append((*order, id, which))
                 else:
-                    flat = "bottom" if which == "upper" else "top"
                     sides.setdefault((item.name, flat), []).append((0.0, x, id, which))
         for (name, side), lines in sides.items():
             item = self.items[name]
@@ -303,19 +307,22 @@ class _Router:
                 for number, (_, _, id, which) in enumerate(lines):
                     self.offsets[id, which] = (number - (len(lines) - 1) / 2) * step
             else:
-                self._spread_flat(item, lines)
+                self._spread_flat(item, lines, ports.get((name, side), []))
 
-    def _spread_flat(self, item: Item, lines: list[tuple[float, float, str, str]]) -> None:
-        """Keep straight lines where they are, and place the others beside them, the outermost outside."""
+    def _spread_flat(self, item: Item, lines: list[tuple[float, float, str, str]], ports: list[float]) -> None:
+        """Keep straight lines where they are, and place the others beside them and *ports*, the outermost outside."""
         low, high = item.box.left + 12, item.box.right - 12
         step = min(18.0, (high - low) / max(1, len(lines) - 1))
-        taken: list[float] = []
+        taken = [*ports]
         turning: list[tuple[float, str, str]] = []
         for _, x, id, which in lines:
             way = self.ways[id]
-            if (way.upper if which == "upper" else way.lower) == "straight":
+            if (way.upper if which == "upper" else way.lower) != "straight":
+                turning.append((x, id, which))
+            elif all(abs(x - port) > CLOSE for port in ports):
                 taken.append(x)
             else:
+                self.ways[id] = replace(way, upper="bend") if which == "upper" else replace(way, lower="bend")
                 turning.append((x, id, which))
         for x, id, which in sorted(turning, key=lambda line: -line[0] if line[0] > item.x else line[0] - 1e6):
             wanted = min(max(x, low), high)
@@ -355,7 +362,7 @@ class _Router:
             room = (ceiling if not way.xs and way.lower not in SIDES else floor + 10) - side[1]
             segments = [bow(side, (first, side[1] + _drop(room, abs(first - side[0]))))]
         else:
-            segments = [((x_up, upper.box.bottom), (x_up, floor))]
+            segments = [((x_up, upper.outline(x_up, below=True)), (x_up, floor))]
         for rank, x in enumerate(way.xs, upper.rank + 1):
             segments += self._through_gap(piece, rank, segments[-1][-1], x)
             segments.append((segments[-1][-1], (x, self.ranks[rank].bottom)))
@@ -366,7 +373,7 @@ class _Router:
             segments += [(here, begin), bow(side, begin)[::-1]]
         else:
             segments += self._through_gap(piece, lower.rank, segments[-1][-1], x_low)
-            segments.append((segments[-1][-1], (x_low, lower.box.top)))
+            segments.append((segments[-1][-1], (x_low, lower.outline(x_low, below=False))))
         return Path(tuple(merged(segments)))
 
     def _side_point(self, piece: Piece, which: str, item: Item, side: str) -> Point:
