@@ -335,11 +335,19 @@ def test_the_parser_of_mermaid_reads_every_export(charts: dict[str, Chart], brow
     texts |= {f"{name}, depth 1": to_mermaid(made, depth=1).text for name, made in charts.items()}
     texts |= {f"random {seed}": to_mermaid(random_chart(seed)).text for seed in range(CHARTS)}
 
+    texts |= {"from any state": to_mermaid(stoppable()).text}
     texts |= {f"id {word}": to_mermaid(two_states(word)).text for word in KEYWORDS}
     texts |= {f"text {text}": to_mermaid(two_states("a", text)).text for text in TEXTS}
 
     assert complaints(texts, browser, tmp_path) == {}
     assert complaints({"broken": "stateDiagram-v2\n    a --> --> b\n"}, browser, tmp_path) != {}
+
+
+def stoppable() -> Chart:
+    """A chart whose every state can be left in the same way, and whose transitions all log."""
+    log = [note('say "hello": twice')]
+    stops = [edge(state, "stop", "over", actions=log) for state in "abcd"]
+    return chart("a\nb\nc\nd\nover final", edge("a", "go", "b", actions=log), *stops)
 
 
 def complaints(texts: dict[str, str], browser: Browser, folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from durable_fsm import TransitionsConfig, chart_from
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import to_svg
+from durable_fsm.diagram.exports import to_dot, to_mermaid, to_plantuml
+from durable_fsm.diagram.exports.export import Export
 from durable_fsm.diagram.extract import graph_of
 from durable_fsm.diagram.graph import ANYWHERE
 from tests.building import chart, edge, note
@@ -100,3 +103,27 @@ def test_an_authors_own_event_of_such_a_name_is_drawn(public: bool) -> None:
     )
 
     assert "to_b" in labels(made)
+
+
+# ── text formats ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+FORMATS = [to_mermaid, to_plantuml, to_dot]
+
+
+@pytest.mark.parametrize("export", FORMATS, ids=lambda export: export.__name__)
+def test_a_text_says_once_what_repeats(export: Callable[[Chart], Export]) -> None:
+    written = export(article(before_state_change=log))
+
+    assert written.text.count("from any state") >= 1
+    assert len([line for line in written.text.splitlines() if re.search(r"(: |label=\")delete\b", line)]) == 1
+    assert written.text.count("Every transition / log") == written.text.count("log") == 1
+    assert written.lost == ()
+
+
+@pytest.mark.parametrize("export", FORMATS, ids=lambda export: export.__name__)
+def test_a_text_names_the_events_that_are_not_drawn(export: Callable[[Chart], Export]) -> None:
+    added = export(article(auto_transitions=True))
+
+    [comment] = [line for line in added.text.splitlines() if "to_draft" in line]
+    assert comment.strip().endswith("Not drawn: to_approved, to_deleted, to_draft, to_published, to_review")
+    assert [line for line in added.text.splitlines() if line != comment] == export(article()).text.splitlines()

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
 from durable_fsm.core.program import index_of
-from durable_fsm.diagram.graph import ANYWHERE, EdgeKind, Graph, GraphEdge, Initial, Label, Node, Part, Role, Row
+from durable_fsm.diagram.graph import (
+    ANY_STATE,
+    ANYWHERE,
+    EdgeKind,
+    Graph,
+    GraphEdge,
+    Initial,
+    Label,
+    Node,
+    Part,
+    Role,
+    Row,
+)
 from durable_fsm.diagram.words import Words, automatic_events, cut, edges_from_anywhere, shared_actions
 
 
@@ -67,7 +79,7 @@ class _Extraction:
         initials = [initial for state in self.chart.states.values() for initial in self._initials(state)]
         nodes = [self._node(state, self._begins(initials)) for state in states]
         if any(edge.source == ANYWHERE for edge in edges):
-            nodes.append(Node(ANYWHERE, "from any state", Kind.ATOMIC, ROOT, ()))
+            nodes.append(Node(ANYWHERE, ANY_STATE, Kind.ATOMIC, ROOT, ()))
         title, summary = self._titles()
         return Graph(
             name=self.chart.name,
@@ -77,6 +89,8 @@ class _Extraction:
             nodes=tuple(nodes),
             edges=tuple(edges),
             initials=tuple(initials),
+            shared=self.shared,
+            hidden=tuple(sorted(self.automatic)),
         )
 
     # ── folding ───────────────────────────────────────────────────────────────────────────────────────────────────────

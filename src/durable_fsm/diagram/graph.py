@@ -12,8 +12,8 @@ from functools import cached_property
 from durable_fsm.core.chart import ROOT, Kind
 from durable_fsm.core.values import Location
 
-ANYWHERE = "*"
-"""Id of the node drawn in place of every state, where a transition leaves all of them."""
+ANYWHERE, ANY_STATE = "*", "from any state"
+"""Id and name of the node drawn in place of every state, where a transition leaves all of them."""
 
 
 class Role(StrEnum):
@@ -132,7 +132,12 @@ class Initial:
 
 @dataclass(frozen=True)
 class Graph:
-    """Everything that a picture shows, in document order. The root is not a node; its children have the parent ""."""
+    """Everything that a picture shows, in document order. The root is not a node; its children have the parent "".
+
+    Attributes:
+        shared: the actions that every transition has; no label repeats them.
+        hidden: events whose transitions are not drawn.
+    """
 
     name: str
     title: str
@@ -141,6 +146,8 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[GraphEdge, ...]
     initials: tuple[Initial, ...]
+    shared: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Node]:

@@ -16,7 +16,7 @@ from durable_fsm.core.values import Location
 from durable_fsm.diagram.graph import Graph
 from durable_fsm.diagram.theme import Theme, css
 
-DRAWING = 1
+DRAWING = 2
 """The version of our drawing. Increase it when the same graph gives another picture: then all are redrawn."""
 
 NAME = "data-model"

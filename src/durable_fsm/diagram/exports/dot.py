@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from durable_fsm.core.chart import ROOT, Chart, Kind
-from durable_fsm.diagram.exports.export import Export, exported, labelled, words
+from durable_fsm.diagram.exports.export import Export, exported, hidden, labelled, words
 from durable_fsm.diagram.extract import graph_of
-from durable_fsm.diagram.graph import EdgeKind, Graph, GraphEdge, Initial, Label, Node
+from durable_fsm.diagram.graph import ANY_STATE, ANYWHERE, EdgeKind, Graph, GraphEdge, Initial, Label, Node
 from durable_fsm.diagram.theme import LIGHT
 
 FONT = "Helvetica"
@@ -22,7 +22,7 @@ def to_dot(chart: Chart, *, depth: int | None = None) -> Export:
     Args:
         depth: how many levels of states are drawn; deeper ones are folded into their ancestor.
     """
-    return _DotWriter(graph_of(chart, depth=depth)).export()
+    return _DotWriter(graph_of(chart, depth=depth, condensed=True)).export()
 
 
 class _DotWriter:
@@ -37,7 +37,7 @@ class _DotWriter:
                 self.inside[self._home(edge)].append((edge, label))
 
     def export(self) -> Export:
-        body = [*self._looks(), *self._inside(ROOT)]
+        body = [*hidden(self.graph, "//"), *self._looks(), *self._inside(ROOT)]
         lines = [f"digraph {_quoted(self.graph.name)} {{", *(f"  {line}" for line in body), "}"]
         return exported(lines, self.lost)
 
@@ -75,6 +75,9 @@ class _DotWriter:
         if node.kind.is_history:
             mark = "H*" if node.kind is Kind.DEEP_HISTORY else "H"
             yield f"{_quoted(node.id)} [{_list(shape='circle', label=mark, width='0.32', fixedsize='true')}]"
+            return
+        if node.id == ANYWHERE:
+            yield f"{_quoted(node.id)} [{_list(style='rounded,dashed', label=node.name)}]"
             return
         final = "peripheries=2, " if node.kind is Kind.FINAL else ""
         yield f"{_quoted(node.id)} [{final}{_list(tooltip=node.path or node.id)}, label={_html(node.name, _lines(node))}]"
@@ -121,7 +124,10 @@ class _DotWriter:
     def _attributes(edge: GraphEdge, label: Label) -> dict[str, str]:
         colour = LIGHT[COLOURS.get(edge.kind, "edge")]
         style = {"style": "dashed"} if edge.kind is EdgeKind.DEFAULT else {}
-        return {"label": words(label.parts), "tooltip": label.tooltip, "color": colour, **style}
+        tooltip = label.tooltip
+        if edge.source == ANYWHERE:
+            tooltip = f"{ANY_STATE} →{tooltip.partition('→')[2]}"
+        return {"label": words(label.parts), "tooltip": tooltip, "color": colour, **style}
 
     def _end(self, id: str) -> str:
         """The node that an edge is tied to; for a cluster, an invisible point inside it."""

@@ -41,9 +41,23 @@ def name_of(id: str) -> str:
 
 
 def labelled(graph: Graph) -> Iterator[tuple[GraphEdge, Label]]:
-    """Every transition of every edge, in document order."""
-    found = [(edge, label) for edge in graph.edges for label in edge.labels]
+    """The transitions of every edge, in document order; of those that read the same, the first."""
+    found = [
+        (edge, label)
+        for edge in graph.edges
+        for label in {label.parts: label for label in reversed(edge.labels)}.values()
+    ]
     yield from sorted(found, key=lambda pair: pair[1].number)
+
+
+def every_transition(graph: Graph) -> str:
+    """The actions that every transition has, as a line of its own; "" without any."""
+    return f"Every transition / {', '.join(graph.shared)}" if graph.shared else ""
+
+
+def hidden(graph: Graph, comment: str) -> list[str]:
+    """A comment that names the events without arrows; none if all have some."""
+    return [f"{comment} Not drawn: {', '.join(graph.hidden)}"] if graph.hidden else []
 
 
 # ── sentences about what is left out ──────────────────────────────────────────────────────────────────────────────────

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from durable_fsm.core.chart import Chart, Kind
-from durable_fsm.diagram.exports.export import Export, exported
+from durable_fsm.diagram.exports.export import Export, every_transition, exported
 from durable_fsm.diagram.exports.state_diagram import StateDiagram
 from durable_fsm.diagram.extract import graph_of
-from durable_fsm.diagram.graph import GraphEdge, Node
+from durable_fsm.diagram.graph import ANYWHERE, GraphEdge, Node
 
 
 def to_plantuml(chart: Chart, *, depth: int | None = None) -> Export:
@@ -17,8 +17,10 @@ def to_plantuml(chart: Chart, *, depth: int | None = None) -> Export:
     Args:
         depth: how many levels of states are drawn; deeper ones are folded into their ancestor.
     """
-    diagram = _PlantUml(graph_of(chart, depth=depth))
-    lines = ["@startuml", f"title {diagram.graph.title}", *diagram.lines(), "@enduml"]
+    diagram = _PlantUml(graph_of(chart, depth=depth, condensed=True))
+    every = every_transition(diagram.graph)
+    caption = [f"caption {every}"] if every else []
+    lines = ["@startuml", f"title {diagram.graph.title}", *caption, *diagram.lines(), "@enduml"]
     return exported(lines, diagram.lost)
 
 
@@ -27,7 +29,7 @@ class _PlantUml(StateDiagram):
         if node.kind.is_history:  # it is a mark of the state around it
             return
         name = self.name(node.id)
-        opening = f'state "{node.name}" as {name}'
+        opening = f'state "{node.name}" as {name}{" ##[dashed]" if node.id == ANYWHERE else ""}'
         if node.children:
             yield from self.nested(node, opening)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from durable_fsm.core.chart import ROOT, Kind
-from durable_fsm.diagram.exports.export import labelled, name_of, words
+from durable_fsm.diagram.exports.export import hidden, labelled, name_of, words
 from durable_fsm.diagram.graph import Graph, GraphEdge, Node, Row
 
 
@@ -15,6 +15,7 @@ class StateDiagram(ABC):
     """The lines of a state diagram; a language says how it writes a state, the end of an arrow and a label."""
 
     indent: ClassVar = "  "
+    comment: ClassVar = "'"
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -41,6 +42,7 @@ class StateDiagram(ABC):
         return True
 
     def lines(self) -> Iterator[str]:
+        yield from hidden(self.graph, self.comment)
         yield from self._inside(ROOT)
         for edge, label in labelled(self.graph):
             if self._is_plain(edge) and self.can_write(edge):
