@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from durable_fsm.core.chart import Calendar, Callback, Missed, Timer
+from durable_fsm.core.calendar import Calendar
+from durable_fsm.core.chart import Callback, Missed, Timer
 from durable_fsm.core.effects import Outcome, Send, Step
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.scope import Scope

@@ -7,11 +7,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
+from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked_type
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
@@ -207,20 +208,6 @@ class Missed(StrEnum):
     SKIP = "skip"
     ONCE = "once"
     ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """Instants of a calendar, such as every working day at nine. `next` gives the first one after an aware datetime."""
-
-    made_by: ClassVar = "cron(…)"
-
-    schedule: str
-    zone: str
-    next: Callable[[datetime], datetime] = field(compare=False, repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.schedule} {self.zone}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked
-from durable_fsm.core.chart import Calendar, Callback, Missed, Timer
+from durable_fsm.core.chart import Callback, Missed, Timer
 from durable_fsm.core.scope import Scope
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, cast, overload
 
+from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked, require
-from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Calendar, Callback, Each, Join, Missed, Retry, Undo
+from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Join, Missed, Retry, Undo
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions

@@ -19,7 +19,8 @@ from statemachine import State as LibraryState
 from statemachine.state import AnyState
 from statemachine.transition import Transition as LibraryTransition
 
-from durable_fsm.core.chart import ROOT, Calendar, Chart, EventType, Kind, Policies, State, Timer, Transition
+from durable_fsm.core.calendar import Calendar
+from durable_fsm.core.chart import ROOT, Chart, EventType, Kind, Policies, State, Timer, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.lint import ChartFinding, findings
 from durable_fsm.core.values import Location, ValueType

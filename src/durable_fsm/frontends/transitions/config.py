@@ -13,8 +13,8 @@ from transitions.extensions import HierarchicalMachine
 from transitions.extensions.nesting import NestedState
 from transitions.extensions.states import Tags, Timeout, add_state_features
 
+from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import require
-from durable_fsm.core.chart import Calendar
 from durable_fsm.core.values import Location
 from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.declare import Delay

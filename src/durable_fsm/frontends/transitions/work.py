@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from transitions.extensions.states import Timeout
 
-from durable_fsm.core.chart import Activity, Calendar, Callback, Child, Missed, Timer
+from durable_fsm.core.calendar import Calendar
+from durable_fsm.core.chart import Activity, Callback, Child, Missed, Timer
 from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.scope import NOW
 from durable_fsm.frontends.arguments import Report
