@@ -54,6 +54,9 @@ class MemoryContext:
     async def get(self, name: str, **_: object) -> bytes | None:
         return self.state.get(name)
 
+    async def state_keys(self) -> list[str]:
+        return list(self.state)
+
     def set(self, name: str, value: bytes, **_: object) -> None:
         self.state[name] = value
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from durable_fsm.core.activity import ActivityContext
     from durable_fsm.core.chart import Chart, History, Retry
     from durable_fsm.core.events import Failure
+    from durable_fsm.core.limits import Limit
     from durable_fsm.core.migration import OldMachine
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Response, Webhook
@@ -62,6 +63,7 @@ _HOMES = {
     "Incoming": "durable_fsm.core.sources",
     "JsonFormatter": "durable_fsm.restate.observability.logging",
     "Kafka": "durable_fsm.core.sources",
+    "Limit": "durable_fsm.core.limits",
     "OldMachine": "durable_fsm.core.migration",
     "Record": "durable_fsm.core.sources",
     "Request": "durable_fsm.core.sources",
@@ -111,6 +113,7 @@ __all__ = [
     "Incoming",
     "JsonFormatter",
     "Kafka",
+    "Limit",
     "OldMachine",
     "Record",
     "Request",

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import activity, after, at, chart_from, defer, durable, every, ignore, undo_all
+from durable_fsm import Limit, activity, after, at, chart_from, defer, durable, every, ignore, undo_all
 from durable_fsm.diagram import graph_of
 from durable_fsm.diagram.exports import to_markdown, to_scxml, to_xstate
 
@@ -96,3 +96,41 @@ def test_states_list_what_undoes_their_work_and_what_they_undo() -> None:
     assert "fetch_back undoes activity 'lent'." in lost
     assert "'undoing' undoes the completed work of lending." in lost
     assert "'holding' undoes the completed work of the whole chart." in to_xstate(chart_from(Shelf)).lost
+
+
+async def charge(data: object) -> None: ...
+
+
+class Work(BaseModel):
+    urgency: int = 0
+
+
+@durable(name="Queue")
+class Queued(StateChart[Work]):
+    idle = State(initial=True)
+
+    class working(State.Compound, invoke=activity(charge, limit=Limit("bank", 20), priority="urgency")):
+        enqueued = State(initial=True)
+        running = State()
+        granted_invoke_working = enqueued.to(running)
+
+    mailing = State(invoke=activity(charge, id="mail", limit=3, priority=2))
+    begin = idle.to(working)
+    done_invoke_working = working.to(mailing)
+    error_invoke_working = working.to(idle)
+    done_invoke_mail = mailing.to(idle)
+    error_invoke_mail = mailing.to(idle)
+
+
+def test_states_say_how_many_run_at_once_and_which_comes_next() -> None:
+    graph = graph_of(chart_from(Queued))
+
+    inside = {
+        id: [" ".join(part.text for part in row) for row in graph.by_id[id].rows] for id in ("working", "mailing")
+    }
+
+    assert inside == {
+        "working": ["invoke charge", "limit bank, 20 at once", "next lowest urgency"],
+        "mailing": ["invoke charge", "limit 3 at once", "priority 2"],
+    }
+    assert {part.text for edge in graph.edges for label in edge.labels for part in label.parts} >= {"granted"}

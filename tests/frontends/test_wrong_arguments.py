@@ -61,7 +61,7 @@ def door(**options: Any) -> TransitionsConfig:
         (lambda: activity("work"), "activity(): run must be a function, and is 'work'."),
         (lambda: activity(work, undo="undone"), "activity(): undo must be a function or None, and is 'undone'."),
         (lambda: activity(work, exclusive="yes"), "exclusive must be True or False, and is 'yes'."),
-        (lambda: activity(work, limit=1.5), "limit must be an int or None, and is 1.5."),
+        (lambda: activity(work, limit=1.5), "limit must be an int or a Limit or None, and is 1.5."),
         (lambda: undo_all(deadline=5), "undo_all(): deadline must be a timedelta or None, and is 5."),
         (lambda: machine(door(), input=5), "machine(): input must be text or a tuple or a function or None, and is 5."),
         (lambda: Retry(attempts="3"), "Retry(): attempts must be an int or None, and is '3'."),

@@ -18,10 +18,12 @@ from durable_fsm import (
     ActivityContext,
     Effects,
     Failure,
+    Limit,
     Retry,
     TerminalError,
     TransitionsConfig,
     activity,
+    after,
     durable,
     event,
 )
@@ -116,6 +118,47 @@ class Narrow(Told, StateChart[Work]):
 
     def on_hold(self, data: Work, payload: Task) -> None:
         data.effect = payload.effect
+
+
+VAULT = Limit("bank/vault", 1)
+
+
+class Teller(Told, StateChart[Work]):
+    """Work that shares its limit with another chart."""
+
+    idle = State(initial=True)
+    working = State(invoke=activity(go_through, limit=VAULT, retry=QUICKLY))
+    done = State(final=True)
+    failed = State(final=True)
+
+    begin = event(idle.to(working), Task)
+    done_invoke_working = working.to(done)
+    error_invoke_working = working.to(failed)
+
+
+class Visitor(Told, StateChart[Work]):
+    """Work that shares the limit, the less urgent the more it brings; it gives up if it waits for long."""
+
+    idle = State(initial=True)
+
+    class working(
+        State.Compound, invoke=activity(go_through, limit=VAULT, priority=lambda data: len(data.items), retry=QUICKLY)
+    ):
+        enqueued = State(initial=True)
+        inside = State()
+        granted_invoke_working = enqueued.to(inside)
+
+    done = State(final=True)
+    failed = State(final=True)
+    gone = State(final=True)
+
+    begin = event(idle.to(working), Task)
+    done_invoke_working = working.to(done)
+    error_invoke_working = working.to(failed)
+    give_up = after("patience", working.enqueued.to(gone))
+
+    def patience(self, data: Work) -> timedelta | None:
+        return SHORT if "hurry" in data.items else None
 
 
 # ── fan-out ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,4 +330,4 @@ Kiosk = TransitionsConfig(
     work=(activity(send_mail, retry=QUICKLY),),
 )
 
-app = durable_fsm.app(Busy, Narrow, Crowd, Shop, Kiosk)
+app = durable_fsm.app(Busy, Narrow, Teller, Visitor, Crowd, Shop, Kiosk)

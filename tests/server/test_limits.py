@@ -45,7 +45,7 @@ def most_inside(host: Host, effect: str) -> int:
 
 def waiting(host: Host, activity: str, chart: str = "Narrow") -> int:
     """How many wait for this activity."""
-    return sum(name.startswith("run ") for name in host.stored(f"{chart}.limits", activity))
+    return sum(name.startswith("place ") for name in host.stored(f"{chart}.limits", activity))
 
 
 def wait_for_queue(host: Host, length: int, activity: str = "working") -> None:

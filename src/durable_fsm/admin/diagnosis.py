@@ -10,6 +10,7 @@ from durable_fsm.admin.client import Admin
 from durable_fsm.admin.deployments import Services, findings_about, silence_of, unregistered
 from durable_fsm.admin.failing_activities import FailingActivities, Patience
 from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
+from durable_fsm.admin.limits import unreadable_limits
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
 from durable_fsm.admin.waiting_letters import waiting_letters
@@ -35,6 +36,7 @@ def diagnoses(
         yield silence_of(deployment, asked[deployment.id])  # the cause of many others
     waiting = {name: f"the current build of {name} does not answer" for one in silent for name in one.newest}
     yield from waiting_letters(admin)
+    yield from unreadable_limits(admin)
     for chart in charts_in(admin):
         shapes, failing = Shapes(chart), FailingActivities(admin, chart, patience or Patience())
         yield from _machines(admin, chart, shapes, failing)

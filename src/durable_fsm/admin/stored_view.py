@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Self, cast
 
 from durable_fsm.admin.inventory import MachineRow
@@ -12,6 +13,7 @@ from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.stored.failing import FailingStep, failing_detached, undoing, with_failing
 from durable_fsm.restate.stored.history import shown
+from durable_fsm.restate.stored.limits import with_slots
 from durable_fsm.restate.stored.snapshot import StoredRecord
 
 
@@ -22,18 +24,19 @@ class StoredView(NamedTuple):
     entries: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, machine: MachineRow, stored: StoredRecord) -> Self:
+    def of(cls, machine: MachineRow, stored: StoredRecord, slots: Mapping[str, Json]) -> Self:
+        """The view; *slots* are those of its activities, by token."""
         tail = stored.log.tail if stored.log is not None else ()
         records = [shown(loads(bytes(entry))) for entry in tail]
         entries = (Entry(cast("int", record["n"]), str(record.get("event", "")), record) for record in records)
-        return cls(View.of(_record_of(machine, stored), as_it_is), tuple(entries))
+        return cls(View.of(_record_of(machine, stored, slots), as_it_is), tuple(entries))
 
     def history(self, after: int) -> list[Entry]:
         """The entries after this one."""
         return [entry for entry in self.entries if entry.n > after]
 
 
-def _record_of(machine: MachineRow, stored: StoredRecord) -> dict[str, Json]:
+def _record_of(machine: MachineRow, stored: StoredRecord, slots: Mapping[str, Json]) -> dict[str, Json]:
     """The answer of `snapshot`, as far as that needs no chart: without accepted events, and with leaves only."""
     record = snapshot_to_json(stored)
     failing: dict[str, list[FailingStep]] = {}
@@ -43,7 +46,8 @@ def _record_of(machine: MachineRow, stored: StoredRecord) -> dict[str, Json]:
     def runs(name: str) -> list[dict[str, Json]]:
         return cast("list[dict[str, Json]]", record.get(name, []))
 
-    activities, stopping = with_failing(runs("activities"), failing), with_failing(runs("stopping"), failing)
+    activities = with_failing(with_slots(runs("activities"), slots), failing)
+    stopping = with_failing(runs("stopping"), failing)
     live = {str(run["token"]) for run in (*activities, *stopping)}
     due = {token: instant(at) for token, at in stored.due.items()}
     leaves: list[Json] = [*stored.configuration]

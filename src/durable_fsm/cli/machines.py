@@ -107,7 +107,7 @@ def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> N
         "paused": _paused(record.get("paused")),
         "accepts": [one.event for one in view.events if one.accepts != "no"],
         "timers": [f"{_timer(one)} at {one['due'] or '?'}" for one in view.timers],
-        "activities": [one["id"] + (" (failed)" if one.get("failed") else "") for one in view.activities],
+        "activities": [_activity(one) for one in view.activities],
         **_failing(record),
         "machines": [
             f"{one['chart']}/{one['key']}" + (" (failed)" if one.get("failed") else "")
@@ -149,19 +149,28 @@ def _stored(connection: Connection, ref: MachineRef) -> StoredView | None:
     """The machine as the server stores it; None if the server does not answer either, or stores nothing readable."""
     from durable_fsm.admin.client import Admin, AdminRefused
     from durable_fsm.admin.inventory import machine_in
+    from durable_fsm.admin.limits import slots_of
     from durable_fsm.admin.stored_view import StoredView
 
     try:
         with Admin(connection.admin, connection.http(ADMIN_SECONDS)) as admin:
             found = machine_in(admin, ref.chart, ref.key)
+            slots = slots_of(admin, ref.chart, ref.key)
     except AdminRefused:
         return None
-    return None if found is None or found.stored is None else StoredView.of(found, found.stored)
+    return None if found is None or found.stored is None else StoredView.of(found, found.stored, slots)
 
 
 def _becomes(view: View[Any]) -> str:
     """The machine after its migration, which its next event begins with; version and states are those that are stored."""
     return f"version {view.version}, in {words(list(view.configuration))}, with its next event"
+
+
+def _activity(one: Facts) -> str:
+    slot: Facts = one.get("slot") or {}
+    if one.get("failed"):
+        return f"{one['id']} (failed)"
+    return f"{one['id']} (waits for a slot of '{slot['limit']}')" if slot.get("status") == "waiting" else str(one["id"])
 
 
 def _timer(one: Facts) -> str:

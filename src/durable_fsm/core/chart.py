@@ -16,6 +16,7 @@ from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked_type
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
+from durable_fsm.core.limits import Limit
 from durable_fsm.core.migration import Migration
 from durable_fsm.core.redact import Redaction
 from durable_fsm.core.sources import Kafka, Webhook
@@ -146,7 +147,8 @@ class Activity:
     An *exclusive* activity holds its machine: events wait at the platform until it ends. A background one leaves the
     machine responsive and is stopped when its state is left; `deadline` counts from the entry of the state. `timeout`
     limits one attempt. `input` computes the input of the work from the machine's data when it starts; without it the work
-    receives the data. At most `limit` runs of it are under way at once, over all machines of the chart.
+    receives the data. At most `limit` runs of it are under way at once: over all machines of the chart, or over everything
+    that shares the limit, if that has a name. The lowest `priority` comes first; a callback computes it from the data.
 
     One that `undoes` does no work of its own: it undoes the completed work of the state with this id, the latest first.
     """
@@ -160,10 +162,11 @@ class Activity:
     location: Location | None = field(default=None, compare=False, repr=False)
     input: Callback | None = None
     timeout: timedelta | None = None
-    limit: int | None = None
+    limit: int | Limit | None = None
     each: Each | None = None
     undo: Undo | None = field(default=None, metadata={OMIT_IF_DEFAULT: True})
     undoes: str | None = field(default=None, metadata={OMIT_IF_DEFAULT: True})
+    priority: int | Callback = field(default=0, metadata={OMIT_IF_DEFAULT: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from durable_fsm.core.chart import Chart, Each
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import changed
 
@@ -43,6 +44,13 @@ class DeadlineMissed(Struct, frozen=True):
 
     running: Running
     timer: PendingSend
+
+
+class SlotGranted(Struct, frozen=True):
+    """An activity has waited for its limit, and runs from now on. Its `event` has the present name of the activity."""
+
+    running: Running
+    event: Event
 
 
 class ActivityEnded(Struct, frozen=True):
@@ -102,6 +110,7 @@ AnyDelivery: TypeAlias = (
     | MessageDue
     | EndOfLife
     | DeadlineMissed
+    | SlotGranted
     | ActivityEnded
     | UndoEnded
     | StoppedWorkEnded
@@ -118,12 +127,15 @@ def delivery_of(chart: Chart, machine: Snapshot, event: Event) -> AnyDelivery:
     for timer in machine.timers:
         if timer.token == event.token:
             return _due(machine, timer)
+    granted = event.name.startswith(GRANTED)
     for stopping in machine.stopping:
         if stopping.token == event.token:
-            return StoppedWorkEnded(stopping)
+            return Stale() if granted else StoppedWorkEnded(stopping)
     for running in machine.activities:
         if running.token == event.token and not (running.failed or running.waiting):
             told = changed(event, name=_outcome(running, event))
+            if granted:
+                return SlotGranted(running, told)
             undoes = chart.activities[running.id].undoes is not None
             return UndoEnded(running, told) if undoes else ActivityEnded(running, told)
     for child in machine.machines:

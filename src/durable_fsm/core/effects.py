@@ -37,7 +37,7 @@ class StartActivity(Struct, frozen=True):
 
     `input` is what the work receives, if the activity declares one, or if it is *detached*, which nothing stops; otherwise
     it receives the machine's data. `items` are those of a fan-out. With `undo` it is not the work that is run, but what
-    undoes this.
+    undoes this. `priority` decides its place among the runs that wait for a limit.
     """
 
     token: str
@@ -48,6 +48,7 @@ class StartActivity(Struct, frozen=True):
     items: tuple[Json, ...] | None = None
     detached: bool = False
     undo: Undoable | None = None
+    priority: int = 0
 
 
 class StopActivity(Struct, frozen=True):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.values import Json, changed
 
 ERROR = "error.execution"
@@ -15,7 +16,7 @@ ERROR = "error.execution"
 UNREACHABLE = "error.communication"
 """The sender of a message learns that it was not taken."""
 
-PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.")
+PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.", GRANTED)
 """Names that only the machine and its platform may send, whatever a wildcard would take."""
 
 

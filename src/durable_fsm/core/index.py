@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TypeAlias, TypeVar
 
 from durable_fsm.core.chart import ROOT, Chart, Kind, State, Transition, Unexpected
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.errors import quoted
 
 
@@ -191,6 +192,11 @@ class Index:
     def knows(self, event: str) -> bool:
         """Whether any transition of the chart could ever take *event*."""
         return event in self._declared or any(matches(descriptor, event) for descriptor in self.descriptors)
+
+    def hears_grant(self, activity: str) -> bool:
+        """Whether a transition asks to be told when this activity gets its slot; a wildcard does not ask."""
+        granted = f"{GRANTED}{activity}"
+        return any(descriptor.startswith(GRANTED) and matches(descriptor, granted) for descriptor in self.descriptors)
 
     def admits(self, event: str) -> bool:
         """Whether anyone may send *event*: the chart knows it, or declares that it ignores such events."""

@@ -18,6 +18,7 @@ from durable_fsm.core.deliveries import too_late
 from durable_fsm.core.effects import Post, StartActivity, StartMachine, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.fan_out import MOST_ITEMS, MOST_MACHINES, Joining, excess, items_in, kept, of_kept, shortage
+from durable_fsm.core.limits import checked_priority
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Status
 from durable_fsm.core.values import Json, changed
 from durable_fsm.core.working import Working
@@ -96,6 +97,12 @@ def start_activity(machine: Working, state: State, activity: Activity, entry: in
     """
     machine.scope.state = state
     machine.mark_begun(state.id, activity.id)
+    priority = activity.priority
+    if isinstance(priority, Callback):
+        computed = attempt(machine, priority, checked_priority)
+        if computed is None:
+            return
+        priority = computed
     given: Json = None
     if activity.input is not None:
         made = attempt(machine, activity.input, _boxed)
@@ -112,7 +119,9 @@ def start_activity(machine: Working, state: State, activity: Activity, entry: in
     running = Running(machine.token(), activity.id, state.id, machine.seq if entry is None else entry)
     machine.activities[running.token] = running
     if activity.undoes is None:
-        start = StartActivity(running.token, activity.id, running.entry, activity.exclusive, given, items)
+        start = StartActivity(
+            running.token, activity.id, running.entry, activity.exclusive, given, items, priority=priority
+        )
         machine.effects.append(start)
         saga.began(machine, activity, running)
     timers.arm_deadline(machine, running, activity)
@@ -125,6 +134,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
 
     Raises:
         UnknownWork: the chart does not declare it.
+        TypeError: its priority is not a whole number.
         ValueError: it has too many items, or too few.
     """
     activity = machine.chart.detached.get(work)
@@ -141,10 +151,14 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
             if awaited:
                 machine.enqueue(machine.typed(Event(f"done.invoke.{work}", [], Origin.PLATFORM)))
             return
+    priority = activity.priority
+    if isinstance(priority, Callback):
+        priority = checked_priority(priority.call(machine.scope))
     token = machine.token()
     if awaited:
         machine.activities[token] = Running(token, work, None, machine.seq)
-    machine.effects.append(StartActivity(token, work, machine.seq, False, given, items, detached=True))  # noqa: FBT003
+    start = StartActivity(token, work, machine.seq, False, given, items, detached=True, priority=priority)  # noqa: FBT003
+    machine.effects.append(start)
 
 
 def stop_activity(machine: Working, running: Running) -> None:

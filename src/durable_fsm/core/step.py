@@ -26,6 +26,7 @@ from durable_fsm.core.deliveries import (
     LateChild,
     MessageDue,
     PartEnded,
+    SlotGranted,
     Stale,
     StoppedWorkEnded,
     StoppedWorkOverdue,
@@ -310,6 +311,10 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
                 return run.finish(Outcome.IGNORED)
         case DeadlineMissed(running, timer):
             invocation.deadline_missed(run, running, timer, event.payload)
+        case SlotGranted(_, told):
+            run.event = told
+            outcome = run.take()
+            return Step(snapshot, outcome=Outcome.IGNORED) if outcome is None else run.finish(outcome)
         case ActivityEnded(running, told):
             timers.forget(run, running)
             saga.ended(run, running, told)

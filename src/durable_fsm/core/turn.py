@@ -31,6 +31,7 @@ from durable_fsm.core.effects import (
 )
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.index import Stance
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.program import index_of
 from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
@@ -333,6 +334,8 @@ class Turn:
 
     def _park(self, event: Event, error: DurableFSMError) -> None:
         self.parked.append(Parked(event, error))
+        if event.name.startswith(GRANTED):
+            return  # the outcome is still to come
         machine = self.machine
         activities = tuple(
             changed(running, parked=True) if running.token == event.token else running for running in machine.activities

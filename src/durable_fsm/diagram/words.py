@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from durable_fsm.core.chart import Chart, Each, Kind, State, Timer, Transition
+from durable_fsm.core.chart import Activity, Chart, Each, Kind, State, Timer, Transition
+from durable_fsm.core.limits import GRANTED, Limit
+from durable_fsm.core.program import index_of
 from durable_fsm.diagram.graph import EdgeKind, Part, Role, Row
 
 LONGEST = 44
@@ -55,6 +57,19 @@ def conditions_of(transition: Transition) -> list[str]:
 def actions_of(transition: Transition) -> list[str]:
     """The names of the actions of a transition, in the order in which they run."""
     return [action.name for action in (*transition.before, *transition.actions, *transition.after)]
+
+
+def _limit_of(activity: Activity) -> list[Row]:
+    """How many runs there may be at once, and how the next one is chosen: `limit bank, 20 at once`, `next lowest urgency`."""
+    if activity.limit is None:
+        return []
+    limit, priority = activity.limit, activity.priority
+    text = f"{limit.name}, {limit.slots} at once" if isinstance(limit, Limit) else f"{limit} at once"
+    rows: list[Row] = [(Part(Role.KEYWORD, "limit"), Part(Role.TEXT, cut(text)))]
+    if priority != 0:
+        word, name = ("priority", str(priority)) if isinstance(priority, int) else ("next", f"lowest {priority.name}")
+        rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(name))))
+    return rows
 
 
 def shared_actions(chart: Chart) -> tuple[str, ...]:
@@ -153,6 +168,11 @@ class Words:
                 home = self.homes[activity]
                 alone = home.id == transition.source and len(home.activities) + len(home.machines) == 1
                 return Part(role, word if alone else f"{word} {activity}")
+        if (activity := self._suffix(event, GRANTED, self.homes)) is not None:
+            home = self.homes[activity]
+            around = (transition.source, *index_of(self.chart).ancestors[transition.source])
+            alone = home.id in around and len(home.activities) + len(home.machines) == 1
+            return Part(Role.DONE, "granted" if alone else f"granted {activity}")
         state = self._suffix(event, "done.state.", self.chart.states)
         if state is not None:
             return Part(Role.DONE, "done" if state == transition.source else f"done {state}")
@@ -192,6 +212,7 @@ class Words:
             name = activity.name if activity.undoes is None else activity.undoes or "everything"
             word = f"{word}, exclusive" if activity.exclusive else word
             rows += self._run(role, word, name, activity.each)
+            rows += _limit_of(activity)
             if activity.undo is not None:
                 word = "undo, from the beginning" if activity.undo.first else "undo"
                 rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(f"/ {activity.undo.name}"))))

@@ -12,6 +12,7 @@ from durable_fsm.errors import DefinitionError, Problem
 from durable_fsm.frontends.checks import (
     flows,
     indexed,
+    limits,
     losses,
     names,
     redaction,
@@ -111,7 +112,8 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
         hosting=hosting_of(options),
         kept=versions.kept_for(problem.chart, [read(one) for one in options.versions]),
     )
-    for what, remedy, place in [*versions.problems_in(chart), *flows.problems_in(chart), *workflows.problems_in(chart)]:
-        problem(what, remedy, place)
+    for one in (versions, flows, workflows, limits):
+        for what, remedy, place in one.problems_in(chart):
+            problem(what, remedy, place)
     problem.refuse_if_any()
     return redaction.with_redaction(chart)

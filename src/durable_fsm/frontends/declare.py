@@ -16,6 +16,7 @@ from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked, require
 from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Join, Missed, Retry, Undo
 from durable_fsm.core.durations import bounded
+from durable_fsm.core.limits import Limit, checked_priority
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
 
@@ -34,6 +35,7 @@ C = TypeVar("C", bound=type)
 
 Input = str | tuple[str, ...] | Callable[[Any], object]  # Any: the data, of whatever type the chart declares
 Items = str | Callable[[Any], Iterable[object]]  # Any: what the activity receives
+Priority = int | str | Callable[[Any], int]  # Any: the data, of whatever type the chart declares
 
 OPTIONS = "__durable__"
 DECLARATION = "durable_declaration"
@@ -291,13 +293,19 @@ class ActivityOf:
     """An activity in a state's `invoke=`, made by `activity` or `undo_all`.
 
     `work` is the activity as far as it is known now; its id may be that of its state, which has none yet. `input`,
-    `each` and `undoes` are as the author wrote them. They are resolved when the chart is read.
+    `each`, `priority` and `undoes` are as the author wrote them. They are resolved when the chart is read.
     """
 
     kind = "activity"
 
     def __init__(
-        self, work: Activity, *, input: Input | None = None, each: Items | None = None, undoes: object = None
+        self,
+        work: Activity,
+        *,
+        input: Input | None = None,
+        each: Items | None = None,
+        undoes: object = None,
+        priority: Priority = 0,
     ) -> None:
         self.work = work
         self.source: object = work.run if undoes is None else None
@@ -305,16 +313,25 @@ class ActivityOf:
         self.input = input
         self.each = each
         self.undoes = undoes
+        self.priority = priority
         self.__name__ = work.name
         self.__doc__ = work.run.__doc__
 
     def made(
-        self, id: str, location: Location | None, input: Callback | None = None, *, detached: bool = False
+        self,
+        id: str,
+        location: Location | None,
+        input: Callback | None = None,
+        *,
+        priority: int | Callback = 0,
+        detached: bool = False,
     ) -> Activity:
         """The activity as the chart has it; detached work has no deadline unless one is given."""
         deadline = None if detached and self.work.deadline is DAY else self.work.deadline
         undoes = None if self.undoes is None else _id_of(self.undoes)
-        return replace(self.work, id=id, location=location, input=input, deadline=deadline, undoes=undoes)
+        return replace(
+            self.work, id=id, location=location, input=input, deadline=deadline, undoes=undoes, priority=priority
+        )
 
     def __call__(self) -> None:
         raise RuntimeError(f"activity '{self.__name__}' is run by a host, not by calling it")
@@ -331,7 +348,8 @@ def activity(
     deadline: timedelta | None = DAY,
     input: Input | None = None,
     timeout: timedelta | None = None,
-    limit: int | None = None,
+    limit: int | Limit | None = None,
+    priority: Priority = 0,
     each: Items | None = None,
     at_once: int = 10,
     join: Join = "all",
@@ -356,7 +374,10 @@ def activity(
             reduced to plain JSON, and is the same for every attempt. Without it the work receives the data.
         timeout: the limit for one attempt: for each step, or for the whole function if that is one step. An attempt that
             takes longer is cancelled, and has failed with type `timeout`.
-        limit: how many runs may be active at once, over all machines of the chart; others wait in order.
+        limit: how many runs may be active at once, over all machines of the chart; others wait. `Limit("bank", 20)` is
+            shared by all activities that name it, of any chart.
+        priority: which waiting run comes next: that with the lowest number, and among equals the first. A number, a field
+            of the data, or a plain function of the data. It is computed when the work starts.
         each: run the work once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result
             is the list of their results. Name a list in what the work receives, or give a pure function of that.
         at_once: how many items of one fan-out may be active at once.
@@ -383,8 +404,12 @@ def activity(
     if undo is None and (undo_first or undo_retry != Retry()):
         raise ValueError("undo_first and undo_retry need undo=: give it, or leave them out")
     for name, most in (("limit", limit), ("at_once", at_once)):
-        if most is not None and most < 1:
+        if isinstance(most, int) and most < 1:
             raise ValueError(f"{name}={most} would let nothing run; use 1 or more")
+    if isinstance(priority, int):
+        checked_priority(priority)
+    if priority != 0 and limit is None:
+        raise ValueError("priority= decides which run waits for a limit=: give one, or leave priority out")
     work = Activity(
         id=id or "",
         name=_name_of(run),
@@ -397,7 +422,7 @@ def activity(
         each=each_of(each, at_once, join),
         undo=None if undo is None else Undo(_name_of(undo), undo, undo_retry, undo_first),
     )
-    return ActivityOf(work, input=input, each=each)
+    return ActivityOf(work, input=input, each=each, priority=priority)
 
 
 def activity_of(work: Callable[..., Any]) -> ActivityOf:

@@ -8,6 +8,7 @@ from typing import Any
 from durable_fsm.core.chart import Activity
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.inputs import input_of, refuse_impure, refuse_impure_items
+from durable_fsm.frontends.checks.limits import priority_of, refuse_impure_priority
 from durable_fsm.frontends.checks.undo import refuse_unfit
 from durable_fsm.frontends.declare import ActivityOf, activity_of
 
@@ -17,10 +18,12 @@ NOWHERE = "work="
 
 def made_activity(declared: ActivityOf, id: str, problem: Report, *, detached: bool = False) -> Activity:
     """Check a declared activity, and make the one of the chart."""
-    made = declared.made(id, written(declared.source), input_of(declared.input), detached=detached)
+    place, priority = written(declared.source), priority_of(declared.priority)
+    made = declared.made(id, place, input_of(declared.input), priority=priority, detached=detached)
     refuse_impure(id, declared.input, problem)
     refuse_unfit(made, problem, detached=detached)
     refuse_impure_items(id, declared.each, problem)
+    refuse_impure_priority(id, declared.priority, problem)
     return made
 
 

@@ -10,10 +10,12 @@ from difflib import get_close_matches
 from durable_fsm.core.chart import State, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.index import matches
+from durable_fsm.core.limits import GRANTED
 
 OUTCOMES = {
     "done_invoke_": ("done.invoke.", "activity"),
     "error_invoke_": ("error.invoke.", "activity"),
+    "granted_invoke_": (GRANTED, "activity"),
     "done_state_": ("done.state.", "state"),
 }
 ERRORS = ("error_execution", "error_communication")

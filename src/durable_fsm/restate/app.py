@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 import restate
 
-from durable_fsm.core.chart import Chart
+from durable_fsm.core.chart import Activity, Chart
+from durable_fsm.core.limits import Limit
 from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.errors import NotDurable, Problem
 from durable_fsm.frontends import chart_from
+from durable_fsm.frontends.checks.limits import differing
 from durable_fsm.frontends.contents import HOSTED, charts_of
 from durable_fsm.frontends.services import with_services
 from durable_fsm.restate.activities.detached import add_detached
@@ -26,7 +28,7 @@ from durable_fsm.restate.flows import flow
 from durable_fsm.restate.history import HistoryPages
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
 from durable_fsm.restate.messages.envelope import relays
-from durable_fsm.restate.names import BUILT_IN, activities_name, sink_of
+from durable_fsm.restate.names import BUILT_IN, NAMED_LIMITS, activities_name, limits_name, sink_of
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 from durable_fsm.restate.settings import HostedChart, Settings
@@ -61,6 +63,7 @@ def services(
         ValueError: two charts have the same name, or one has that of a companion of another.
     """
     charts = with_children(chart_from(definition) for definition in definitions)
+    refuse_differing_limits(charts)
     peers = {chart.name: chart for chart in charts}
     settings = settings or Settings.from_environment()
     threads = WorkerThreads(settings.threads)
@@ -79,11 +82,11 @@ def services(
                 if one.work:
                     add_detached(service, one)
                 found.append(service)
-        activities = [activity for one in chart.served for activity in one.activities.values()]
+        activities = _activities(chart)
         if activities:
             found.append(companion(chart))
-        if any(activity.limit is not None for activity in activities):
-            found.append(Limits(chart).virtual_object())
+        if any(isinstance(activity.limit, int) for activity in activities):
+            found.append(Limits(limits_name(chart), chart).virtual_object())
         if chart.hosting.index:
             found.append(FieldIndex(chart).service())
         found += sources_of(chart)
@@ -91,12 +94,32 @@ def services(
             found.append(workflow(chart, handlers_of(chart)))
         if chart.hosting.flow:
             found.append(flow(chart))
+    sharing = [chart for chart in charts if any(isinstance(one.limit, Limit) for one in _activities(chart))]
+    if sharing:
+        found.append(Limits(NAMED_LIMITS, sharing[0]).virtual_object())
     for name, count in Counter(service.name for service in found).items():
         if count > 1:
             raise ValueError(
                 f"'{name}' is the name of a chart and of what another one needs beside it; rename the chart"
             )
     return found
+
+
+def _activities(chart: Chart) -> list[Activity]:
+    return [activity for one in chart.served for activity in one.activities.values()]
+
+
+def refuse_differing_limits(charts: Iterable[Chart]) -> None:
+    """Refuse limits that have the same name and not the same number of slots.
+
+    Raises:
+        ValueError: there are such.
+    """
+    for one, other in differing(activity for chart in charts for activity in _activities(chart)):
+        raise ValueError(
+            f"limit '{one.name}' has {one.slots} slots in one chart and {other.slots} in another;"
+            " declare it once, and name it in both"
+        )
 
 
 _services = services  # `app` has an argument of this name

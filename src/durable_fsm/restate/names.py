@@ -6,6 +6,7 @@ For a chart `Order`:
     Order.activities        service   runs the work of activities: `activities/`; version 2 has Order.activities.2
     Order.callbacks         object    what activities wait for from outside, and which of their steps fail, per machine
     Order.limits            object    how many runs of an activity are under way, per activity
+    durable_fsm.limits      object    the same for limits that have a name, whatever charts share them
     Order.history           object    full pages of history, per machine and page
     Order.index             object    lists machines by fields of their data, per field and value
     Order.relay             object    messages to charts of other applications, per sender and receiver
@@ -156,8 +157,15 @@ def answers_name(chart: str) -> str:
     return f"{chart}.callbacks"
 
 
+LIMITS = ".limits"
+"""The end of the name of every service that keeps limits."""
+
+NAMED_LIMITS = f"durable_fsm{LIMITS}"
+"""The service of limits that have a name: no chart's own, because charts of several applications may share one."""
+
+
 def limits_name(chart: Chart) -> str:
-    return f"{chart.name}.limits"
+    return f"{chart.name}{LIMITS}"
 
 
 def history_name(chart: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from durable_fsm import XStateConfig, chart_from
+from durable_fsm import XStateConfig, activity, chart_from
 from durable_fsm.core.chart import Callback, Chart, Kind, State, Transition
 from durable_fsm.core.events import ERROR
 from durable_fsm.core.index import Index
@@ -25,7 +25,7 @@ Shape = dict[str, object]
 
 
 def read_again(chart: Chart) -> Chart:
-    """The chart of the export, with functions that do nothing."""
+    """The chart of the export, with functions that do nothing, and the limits that XState does not know."""
     index = index_of(chart)
     edges = [*chart.transitions, *index.initial.values()]
     states = chart.states.values()
@@ -41,7 +41,7 @@ def read_again(chart: Chart) -> Chart:
                 chart.name,
                 guards=named(guard for edge in chart.transitions for guard in edge.guards),
                 actions=named(action for action in actions if json.dumps(action.name) in written),
-                actors={activity.name: do for state in states for activity in state.activities},
+                actors={one.name: activity(do, limit=one.limit) for state in states for one in state.activities},
             )
         )
 

@@ -10,7 +10,7 @@ from durable_fsm.core.chart import Callback
 from durable_fsm.core.values import Json, ValueType
 from durable_fsm.frontends.arguments import Report, written
 from durable_fsm.frontends.checks.purity import REMEDIES, faults
-from durable_fsm.frontends.declare import Input, Items
+from durable_fsm.frontends.declare import ActivityOf, Input, Items
 
 
 def input_of(declared: Input | None) -> Callback | None:
@@ -22,9 +22,9 @@ def input_of(declared: Input | None) -> Callback | None:
         return Callback(getattr(make, "__name__", type(make).__name__), lambda scope: make(scope.data), written(make))
     if isinstance(declared, str):
         field = declared
-        return Callback(field, lambda scope: _member(scope.data, field))
+        return Callback(field, lambda scope: member(scope.data, field))
     names = declared
-    return Callback(", ".join(names), lambda scope: {name: _member(scope.data, name) for name in names})
+    return Callback(", ".join(names), lambda scope: {name: member(scope.data, name) for name in names})
 
 
 def refuse_impure(id: str, declared: Input | None, problem: Report, *, kind: str = "activity") -> None:
@@ -60,13 +60,17 @@ class Declared(Protocol):
 
 
 def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, problem: Report) -> None:
-    """Report inputs and items that name fields which the data does not have; *declared* is by id."""
+    """Report inputs, priorities and items that name fields which the data does not have; *declared* is by id."""
     known = members_of(data)
     for id, one in declared.items():
         for name in _fields(one.input):
             if known is not None and name not in known:
                 what = f"input of {one.kind} '{id}' is '{name}', which is not a field of the data."
                 problem(what, _has(known), None)
+        priority = one.priority if isinstance(one, ActivityOf) else 0
+        if isinstance(priority, str) and known is not None and priority not in known:
+            what = f"priority of activity '{id}' is '{priority}', which is not a field of the data."
+            problem(what, _has(known), None)
         received = _received(one.input, known)
         if isinstance(one.each, str) and received is not None and one.each not in received:
             what = f"{one.kind} '{id}' finds its items in '{one.each}', which is not a field of what it receives."
@@ -119,7 +123,8 @@ def _is_property(item: object) -> bool:
     return isinstance(item, property) or hasattr(item, "func")  # cached_property
 
 
-def _member(data: object, name: str) -> object:
+def member(data: object, name: str) -> object:
+    """A field of the data, which may be a mapping."""
     if isinstance(data, Mapping):
         return cast("Mapping[str, object]", data)[name]
     return cast("object", getattr(data, name))

@@ -103,5 +103,5 @@ def _with_input(one: ActivityOf | MachineOf, input: Input | None) -> ActivityOf 
     if input is None:
         return one
     if isinstance(one, ActivityOf):
-        return ActivityOf(one.work, input=input, each=one.each, undoes=one.undoes)
+        return ActivityOf(one.work, input=input, each=one.each, undoes=one.undoes, priority=one.priority)
     return MachineOf(one.definition, id=one.id, input=input, each=one.each, join=one.join)

@@ -37,6 +37,7 @@ class ActivityJob(WireRecord, frozen=True):
         background: whether the machine waits for a delivery with the outcome.
         items: those of a fan-out. A job for one of them has its index as `part`, and the `item`.
         undo: the run to undo; None for a job that does the work.
+        priority: decides its place among the runs that wait for a limit.
     """
 
     key: str
@@ -50,6 +51,7 @@ class ActivityJob(WireRecord, frozen=True):
     part: int | None = None
     item: Json = None
     undo: RunToUndo | None = None
+    priority: int = 0
 
     @property
     def attempts_token(self) -> str:
@@ -77,6 +79,7 @@ class ActivityJob(WireRecord, frozen=True):
             detached=start.detached,
             items=None if start.items is None else list(start.items),
             undo=undo,
+            priority=start.priority,
         )
 
     def named_values(self, activity: Activity) -> list[Json]:

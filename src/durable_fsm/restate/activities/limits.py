@@ -1,33 +1,41 @@
-"""Limits: how many runs of one activity are under way at once, over all machines of a chart.
+"""Limits: how many runs are under way at once, over all machines of a chart, or over everything that shares the limit.
 
-Each limited activity has an object of its own, which lets runs in, first come first served. A run is in until its
-invocation ends: a *watcher* is attached to the invocation and reports its end, however it ended (done, failed, cancelled,
-killed). So a run that dies gives its slot back, and no lease can expire under a run that is still at work, however long
-the service is down.
+Each limit has an object of its own, which lets runs in: the lowest priority number first, and among equals first come first
+served. A run is in until its invocation ends: a *watcher* is attached to the invocation and reports its end, however it
+ended (done, failed, cancelled, killed). So a run that dies gives its slot back, and no lease can expire under a run that is
+still at work, however long the service is down.
 
 An operator may kill what carries these messages. So a run that waits asks again from time to time, and each time one of
-the runs that are inside is watched again.
+the runs that are inside is watched again. An operator may also damage what is stored: see `stored.limits`.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Awaitable
 from datetime import timedelta
-from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
-from durable_fsm.core.chart import Chart
+from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.durations import Backoff
-from durable_fsm.restate.fastjson import WireRecord
+from durable_fsm.core.limits import Limit
+from durable_fsm.core.values import Json
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER
-from durable_fsm.restate.names import StateKey, limits_name
+from durable_fsm.restate.names import NAMED_LIMITS, StateKey, limits_name
+from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
+from durable_fsm.restate.stored.limits import RUN, LimitState, Place, QueuedRun, place_in, queued_in, slot_status
 
 ASKING = Backoff(timedelta(seconds=10), longest=timedelta(hours=1))
 """When a run that waits asks again."""
+
+LISTED = 100
+"""Runs that `status` lists, at most: of those that hold a slot, and of those that wait. Places given up count too."""
 
 
 class EntryRequest(WireRecord, frozen=True):
@@ -37,64 +45,49 @@ class EntryRequest(WireRecord, frozen=True):
     ticket: str
     limit: int
     again: bool = False
-
-
-class QueuedRun(WireRecord, frozen=True):
-    """A run that waits for its turn."""
-
-    run: str
-    ticket: str
-
-
-class LimitState(WireRecord, frozen=True):
-    """The runs that are inside, and the places of those that wait: `first` to `last`, some of which may be empty by now.
-
-    `limit` is what the newest run asked for. `inside` has, for each invocation, whether a second watcher was sent; it is
-    a list because the order counts.
-    """
-
-    limit: int
-    inside: list[tuple[str, bool]]
-    first: int
-    last: int
+    machine: str = ""
+    activity: str = ""
+    priority: int = 0
 
     @property
-    def has_room(self) -> bool:
-        return len(self.inside) < self.limit
+    def queued(self) -> QueuedRun:
+        return QueuedRun(self.run, self.ticket, self.machine, self.activity, self.priority)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.inside and self.first > self.last
 
-    def let_in(self, run: str) -> LimitState:
-        return msgspec.structs.replace(self, inside=[*self.inside, (run, False)])
+class LimitAddress(NamedTuple):
+    """Where a limit is kept, and how many slots it has."""
 
-    def turned(self) -> LimitState:
-        """With the first of the runs that are inside as the last."""
-        return msgspec.structs.replace(self, inside=[*self.inside[1:], *self.inside[:1]])
+    service: str
+    key: str
+    slots: int
 
-    def without(self, run: str) -> LimitState:
-        return msgspec.structs.replace(self, inside=[one for one in self.inside if one[0] != run])
+    @classmethod
+    def of(cls, chart: Chart, activity: Activity) -> LimitAddress:
+        """The address of an activity's limit, which it must have."""
+        limit = activity.limit
+        if isinstance(limit, Limit):
+            return cls(NAMED_LIMITS, limit.name, limit.slots)
+        assert limit is not None
+        return cls(limits_name(chart), activity.id, limit)
 
 
 class AdmittedRun(NamedTuple):
-    """A run that may go on now; its place in the queue is 0 if it did not wait."""
+    """A run that may go on now, and the place at which it waited, if it did."""
 
-    place: int
-    run: str
-    ticket: str
+    queued: QueuedRun
+    place: Place | None = None
 
 
-async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: int) -> None:
+async def admission(ctx: restate.Context, limit: LimitAddress, machine: str, activity: str, priority: int) -> None:
     """Wait until this invocation may go on; it counts from then on, until its end.
 
     Raises:
         restate.TerminalError: cancelled meanwhile; its place in the queue is given up.
     """
     ticket, admitted = ctx.awakeable(BYTES)
-    request = EntryRequest(ctx.request().id, ticket, limit)
-    for tries in count():
-        ctx.generic_send(limits_name(chart), "enter", request.encode(), key=activity)
+    request = EntryRequest(ctx.request().id, ticket, limit.slots, machine=machine, activity=activity, priority=priority)
+    for tries in itertools.count():
+        ctx.generic_send(limit.service, "enter", request.encode(), key=limit.key)
         first, _ = await restate.select(admitted=admitted, clock=ctx.sleep(ASKING.delay(tries)))
         if first == "admitted":
             return
@@ -102,71 +95,78 @@ async def admission(ctx: restate.Context, chart: Chart, activity: str, limit: in
 
 
 class Limits:
-    """The object that keeps the limits of one chart."""
+    """The object that keeps the limits of one chart, or those that have a name.
 
-    def __init__(self, chart: Chart) -> None:
-        self.name = limits_name(chart)
+    Args:
+        chart: whose log and redaction it uses.
+    """
+
+    def __init__(self, name: str, chart: Chart) -> None:
+        self.name = name
         self.chart = chart
 
     def virtual_object(self) -> restate.VirtualObject:
+        named = self.name == NAMED_LIMITS
         service = restate.VirtualObject(
             self.name,
-            description=f"Keeps the limits of {self.chart.name}'s activities.",
+            description="Keeps the limits that have a name." if named else f"Keeps the limits of {self.chart.name}.",
             enable_lazy_state=True,  # letting one run in need not load a long queue
-            ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
-        for name, handle in (("enter", self.enter), ("leave", self.leave)):
-            register(service, name, handle, chart=self.chart, retried=True)
+        own: dict[str, Any] = {"chart": self.chart, "where": self.name, "retried": True}
         brief: dict[str, Any] = {"kind": "shared", "inactivity_timeout": SUSPENDED_AFTER}
-        register(service, "watch", self.watch, chart=self.chart, retried=True, **brief)
+        register(service, "enter", self.enter, private=True, **own)
+        register(service, "leave", self.leave, private=True, **own)
+        register(service, "watch", self.watch, private=True, **own, **brief)
+        register(service, "slot_of", self.slot_of, private=True, kind="shared", **own)
+        register(service, "status", self.status, kind="shared", **own)
         return service
+
+    # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def enter(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Let a run in or queue it, and watch for its end."""
         request = EntryRequest.decode(body)
-        state = await self._load(ctx, request.limit)
-        state, admitted = await self._admit_waiting(ctx, state)  # the limit may have risen
-        watched = [request.run]
-        if request.again and await self._knows(ctx, state, request.run):
-            watched = [run for run, _ in state.inside[:1]]
+        run = request.run
+        state = await self._state_in(ctx, await _read(ctx, StateKey.GATE), request.limit)
+        state, admitted, void = await self._admit_waiting(ctx, state)  # the limit may have risen
+        watched = [run]
+        if request.again and (state.holds(run) or await self._has_place(ctx, run)):
+            if state.holds(run) and all(one.queued.run != run for one in admitted):
+                admitted.append(AdmittedRun(request.queued))  # it would not ask if it had heard
+            watched = [other for other, _ in state.inside[:1]]
             state = state.turned()
         elif state.has_room:
-            state = state.let_in(request.run)
-            admitted.append(AdmittedRun(0, request.run, request.ticket))
+            state = state.let_in(run)
+            admitted.append(AdmittedRun(request.queued))
         else:
-            place = state.last + 1
-            ctx.set(f"place {place}", QueuedRun(request.run, request.ticket).encode(), serde=BYTES)
-            ctx.set(f"run {request.run}", str(place).encode(), serde=BYTES)
-            state = msgspec.structs.replace(state, last=place)
+            state, place = state.joined(request.priority)
+            ctx.set(place.name, request.queued.encode(), serde=BYTES)
+            ctx.set(f"{RUN}{run}", place.text.encode(), serde=BYTES)
             # If a run is killed while it enters, its watcher dies with it, and its slot would never be freed. So each run
             # that has to wait sends a second watcher for the run that has been in longest with only one.
-            oldest = next((run for run, has_second in state.inside if not has_second), None)
+            oldest = next((other for other, has_second in state.inside if not has_second), None)
             if oldest is not None:
-                state = msgspec.structs.replace(
-                    state, inside=[(run, has_second or run == oldest) for run, has_second in state.inside]
-                )
+                state = state.watched_twice(oldest)
                 watched.append(oldest)
-        self._save(ctx, state, admitted)
-        for run in watched:
-            ctx.generic_send(self.name, "watch", run.encode(), key=ctx.key())
+        self._save(ctx, state, admitted, void)
+        for one in watched:
+            ctx.generic_send(self.name, "watch", one.encode(), key=ctx.key())
         return b""
 
     async def leave(self, ctx: ObjectContext, body: bytes) -> bytes:
         """A run has ended: forget it, and let the next one in. Two watchers may report the same end."""
         run = body.decode()
-        stored = await ctx.get(StateKey.GATE, serde=BYTES)
-        if stored is None:
+        gate, stored = await _read_all(ctx, [StateKey.GATE, f"{RUN}{run}"])
+        state, place = await self._state_in(ctx, gate, None), place_in(stored)
+        if place is None and not state.holds(run):
+            if stored is not None:
+                ctx.clear(f"{RUN}{run}")
             return b""
-        state = LimitState.decode(stored)
-        place = await ctx.get(f"run {run}", serde=BYTES)
-        if place is None and all(run != inside for inside, _ in state.inside):
-            return b""
-        state, admitted = await self._admit_waiting(ctx, state.without(run), ended=run)
-        if place is not None:
-            ctx.clear(f"place {place.decode()}")
-            ctx.clear(f"run {run}")
-        self._save(ctx, state, admitted)
+        state = state.without(run) if place is None else state.given_up(place)
+        state, admitted, void = await self._admit_waiting(ctx, state, ended=run)
+        void |= {f"{RUN}{run}"} if place is None else {f"{RUN}{run}", place.name}
+        self._save(ctx, state, admitted, void)
         return b""
 
     async def watch(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
@@ -176,39 +176,132 @@ class Limits:
         ctx.generic_send(self.name, "leave", body, key=ctx.key())
         return b""
 
-    async def _knows(self, ctx: ObjectContext, state: LimitState, run: str) -> bool:
-        """Whether a run is inside or waits."""
-        inside = any(run == other for other, _ in state.inside)
-        return inside or await ctx.get(f"run {run}", serde=BYTES) is not None
-
-    async def _load(self, ctx: ObjectContext, limit: int) -> LimitState:
-        stored = await ctx.get(StateKey.GATE, serde=BYTES)
-        if stored is None:
-            return LimitState(limit, inside=[], first=1, last=0)
-        return msgspec.structs.replace(LimitState.decode(stored), limit=limit)
+    async def _has_place(self, ctx: ObjectContext, run: str) -> bool:
+        """Whether a run waits: a place is its own."""
+        place = place_in(await _read(ctx, f"{RUN}{run}"))
+        queued = None if place is None else queued_in(await _read(ctx, place.name))
+        return queued is not None and queued.run == run
 
     async def _admit_waiting(
         self, ctx: ObjectContext, state: LimitState, *, ended: str = ""
-    ) -> tuple[LimitState, list[AdmittedRun]]:
-        """Let waiting runs in while there is room, except one that has *ended*. Nothing is written yet."""
-        admitted: list[AdmittedRun] = []
-        while state.has_room and state.first <= state.last:
-            stored = await ctx.get(f"place {state.first}", serde=BYTES)
-            if stored is not None and (queued := QueuedRun.decode(stored)).run != ended:
-                admitted.append(AdmittedRun(state.first, queued.run, queued.ticket))
-                state = state.let_in(queued.run)
-            state = msgspec.structs.replace(state, first=state.first + 1)
-        return state, admitted
+    ) -> tuple[LimitState, list[AdmittedRun], set[str]]:
+        """Let waiting runs in while there is room, except one that has *ended*. Nothing is written yet.
 
-    def _save(self, ctx: ObjectContext, state: LimitState, admitted: list[AdmittedRun]) -> None:
+        The last answer has the names of places that nothing can be read at.
+        """
+        admitted: list[AdmittedRun] = []
+        void: set[str] = set()
+        while state.has_room and state.lanes:
+            place = state.next_place
+            stored = await _read(ctx, place.name)
+            queued = queued_in(stored)
+            state = state.passed(taken=queued is not None and queued.run != ended)
+            if queued is None:
+                void |= {place.name} if stored is not None else set()
+            elif queued.run != ended:
+                admitted.append(AdmittedRun(queued, place))
+                state = state.let_in(queued.run)
+        return state, admitted, void
+
+    def _save(self, ctx: ObjectContext, state: LimitState, admitted: list[AdmittedRun], void: set[str]) -> None:
         """Write the state, then tell the runs that are let in: no await in between."""
+        for name in sorted(void):
+            ctx.clear(name)
         for one in admitted:
-            if one.place:
-                ctx.clear(f"place {one.place}")
-                ctx.clear(f"run {one.run}")
+            if one.place is not None:
+                ctx.clear(one.place.name)
+            ctx.set(f"{RUN}{one.queued.run}", one.queued.encode(), serde=BYTES)
         if state.is_empty:
             ctx.clear(StateKey.GATE)
         else:
             ctx.set(StateKey.GATE, state.encode(), serde=BYTES)
         for one in admitted:
-            ctx.resolve_awakeable(one.ticket, b"", serde=BYTES)
+            ctx.resolve_awakeable(one.queued.ticket, b"", serde=BYTES)
+
+    # ── what is stored ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _state_in(self, ctx: ObjectContext, stored: bytes | None, limit: int | None) -> LimitState:
+        """The state in the text of the gate. *limit* is what the newest run asks for, if one enters."""
+        if stored is None:
+            return LimitState(1 if limit is None else limit, inside=[])
+        try:
+            state = LimitState.read(stored)
+        except (ValueError, RecursionError) as error:
+            state = await self._rebuilt(ctx, limit)
+            log.warning(
+                "%s/%s: '%s' could not be read: %s. It was made again: %d runs hold a slot, %d wait.",
+                self.name,
+                ctx.key(),
+                StateKey.GATE,
+                error,
+                len(state.inside),
+                state.waiting,
+            )
+        return state if limit is None else msgspec.structs.replace(state, limit=limit)
+
+    async def _rebuilt(self, ctx: ObjectContext, limit: int | None) -> LimitState:
+        """The state, from the records of its runs.
+
+        A run whose record cannot be read counts as inside: it may be at work. If it waits, it will ask again.
+        """
+        inside: list[str] = []
+        places: list[Place] = []
+        for name in sorted(await ctx.state_keys()):
+            if not name.startswith(RUN):
+                continue
+            run = name.removeprefix(RUN)
+            place = place_in(await _read(ctx, name))
+            if place is None:
+                inside.append(run)
+            elif await self._has_place(ctx, run):
+                places.append(place)
+        # Nothing says how many slots there are. Until a run enters and says so, no more are let in.
+        return LimitState.rebuilt(max(len(inside), 1) if limit is None else limit, inside, places)
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def slot_of(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Whether a run waits or holds a slot; null if it is not known."""
+        return dumps(slot_status(await _read(ctx, f"{RUN}{loads(body)}")))
+
+    async def status(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Read the limit: its slots, how many are in flight, how many wait, and which."""
+        stored = await _read(ctx, StateKey.GATE)
+        view: dict[str, Json] = {"limit": ctx.key()}
+        if stored is None:
+            return dumps({**view, "status": "idle", "in_flight": 0, "waiting": 0, "runs": [], "queue": []})
+        try:
+            state = LimitState.read(stored)
+        except (ValueError, RecursionError) as error:
+            return dumps({**view, "status": "unreadable", "problem": f"{error}."})
+        holders = [run for run, _ in state.inside[:LISTED]]
+        places = list(itertools.islice(state.places, LISTED))
+        records = await _read_all(ctx, [*(f"{RUN}{run}" for run in holders), *(place.name for place in places)])
+        known = [None if place_in(record) is not None else queued_in(record) for record in records]
+        runs: list[Json] = [(queued or QueuedRun(run, "")).view for run, queued in zip(holders, known, strict=False)]
+        queue: list[Json] = [queued.view for queued in known[len(holders) :] if queued is not None]
+        return dumps(
+            {
+                **view,
+                "status": state.word,
+                "slots": state.limit,
+                "in_flight": len(state.inside),
+                "waiting": state.waiting,
+                "runs": runs,
+                "queue": queue,
+            }
+        )
+
+
+async def _read(ctx: ObjectContext | ObjectSharedContext, name: str) -> bytes | None:
+    stored: bytes | None = await ctx.get(name, serde=BYTES)
+    return stored
+
+
+async def _read_all(ctx: ObjectContext | ObjectSharedContext, names: list[str]) -> list[bytes | None]:
+    """Read several values, all of them at the same time."""
+    asked: list[Awaitable[bytes | None]] = []
+    for name in names:
+        one = ctx.get(name, serde=BYTES)
+        asked.append(one)
+    return [await one for one in asked]

@@ -19,7 +19,9 @@ import msgspec
 import restate
 from restate import TerminalError as RestateTerminalError
 
+from durable_fsm.core.address import address
 from durable_fsm.core.chart import Activity, Chart
+from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Json
 from durable_fsm.errors import TerminalError
 from durable_fsm.restate.activities.attempts import RunningAttempts
@@ -28,7 +30,7 @@ from durable_fsm.restate.activities.context import JobContext
 from durable_fsm.restate.activities.failures import ItemFailed, failure_of, sendable
 from durable_fsm.restate.activities.fan_out import fan_out
 from durable_fsm.restate.activities.job import ActivityJob, stop_job
-from durable_fsm.restate.activities.limits import admission
+from durable_fsm.restate.activities.limits import LimitAddress, admission
 from durable_fsm.restate.activities.threads import WorkerThreads
 from durable_fsm.restate.http.errors import ends_attempt
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
@@ -128,8 +130,16 @@ class ActivityService:
             stop = partial(stop_job, context.ctx, self.chart, job.token)
             return await fan_out(context.ctx, activity.each, job.items, start, stop)
         if activity.limit is not None:
-            await admission(context.ctx, self.chart, activity.id, activity.limit)
+            await self._take_slot(context.ctx, activity, job)
         return await call_work(context, self.chart, activity, job)
+
+    async def _take_slot(self, ctx: restate.Context, activity: Activity, job: ActivityJob) -> None:
+        """Wait until the limit lets this run in; tell the machine, if its chart asks for that."""
+        limit, machine = LimitAddress.of(self.chart, activity), address(self.chart.name, job.key)
+        await admission(ctx, limit, machine, activity.id, job.priority)
+        if job.background and job.part is None and index_of(self.chart).hears_grant(activity.id):
+            granted = Delivery(job.token, activity.id, granted=True)
+            ctx.generic_send(self.chart.name, Handler.DELIVER, granted.encode(), key=job.key)
 
     def _start_item(
         self, ctx: restate.Context, activity: Activity, job: ActivityJob, index: int, item: Json

@@ -24,6 +24,7 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.author_calls import has_steps
 from durable_fsm.restate.activities.external_answers import with_callbacks
 from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.activities.slots import slots_of
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.history import entries_of
@@ -45,14 +46,16 @@ from durable_fsm.restate.observability.redaction import seen
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
 from durable_fsm.restate.stored.failing import FailingStep, by_token, failing_detached, undoing, with_failing
+from durable_fsm.restate.stored.limits import with_slots
 from durable_fsm.restate.stored.snapshot import mark_of, tokens_of
 
 
 class WorkInProgress(NamedTuple):
-    """The work of a machine that is under way: its callbacks, and the steps that fail, by token."""
+    """The work of a machine that is under way: its callbacks, and the steps that fail and the slots of limits by token."""
 
     callbacks: bytes
     failing: dict[str, list[FailingStep]]
+    slots: dict[str, Json]
 
 
 class MachineHandlers(HostedChart):
@@ -180,19 +183,19 @@ class MachineHandlers(HostedChart):
         stored, refused = self._upgraded_if_possible(text)
         assert stored.machine is not None
         parked = await load_parked(ctx, self.chart)
-        work = await self._work_of(ctx, stored.machine)
+        work = await self._work_of(ctx, stored.chart, stored.machine)
         now = await decision_time(ctx, stored.chart)
         return dumps({**self._view(ctx.key(), stored, parked, work, refused, now), **refused})
 
-    async def _work_of(self, ctx: ObjectSharedContext, machine: Snapshot) -> WorkInProgress:
-        """Ask the companion about the machine's activities, if any may be under way."""
+    async def _work_of(self, ctx: ObjectSharedContext, chart: Chart, machine: Snapshot) -> WorkInProgress:
+        """Ask the companion, and the limits, about the machine's activities, if any may be under way."""
         callbacks = failing = b"[]"
         may_wait = any(running.id in self._may_wait_for_callbacks for running in machine.activities)
         if may_wait:
             callbacks = await ctx.generic_call(answers_name(self.name), "pending", b"", key=ctx.key())
         if machine.activities or machine.stopping or machine.undo or any(one.detached for one in self.chart.served):
             failing = await ctx.generic_call(answers_name(self.name), "failing", b"", key=ctx.key())
-        return WorkInProgress(callbacks, by_token(failing))
+        return WorkInProgress(callbacks, by_token(failing), await slots_of(ctx, chart, machine))
 
     def _upgraded_if_possible(self, text: bytes | None) -> tuple[StoredMachine, dict[str, Json]]:
         """The machine, and why no chart here can upgrade it; or from which version the next transaction upgrades it."""
@@ -253,7 +256,9 @@ class MachineHandlers(HostedChart):
             "answer": record.get("answer"),
             "events": accepts,
             "timers": [{**timer, "due": _as_instant(stored.due.get(timer["token"]))} for timer in timers],
-            "activities": with_callbacks(with_failing(activities, work.failing), work.callbacks),
+            "activities": with_callbacks(
+                with_failing(with_slots(activities, work.slots), work.failing), work.callbacks
+            ),
             **family_of(machine, key, stored.run_by),
             "deferred": record.get("deferred", []),
             "undo": [

@@ -10,6 +10,7 @@ import msgspec
 from durable_fsm import errors
 from durable_fsm.core.codec import MILLISECOND, plain
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.clock import instant
 from durable_fsm.restate.fastjson import WireRecord
@@ -29,6 +30,7 @@ class Delivery(WireRecord, frozen=True):
         result: of the activity, if it is done.
         error: of the activity, if it failed.
         tries: how often the delivery was parked.
+        granted: whether the activity has only now got a slot of its limit, and begins.
     """
 
     token: str
@@ -36,11 +38,14 @@ class Delivery(WireRecord, frozen=True):
     result: Json = None
     error: Failure | None = None
     tries: int = 0
+    granted: bool = False
 
     @property
     def event(self) -> Event:
         if self.activity is None:
             return Event("timer", origin=Origin.PLATFORM, token=self.token)
+        if self.granted:
+            return Event(f"{GRANTED}{self.activity}", None, Origin.PLATFORM, token=self.token)
         if self.error is not None:
             return Event(f"error.invoke.{self.activity}", self.error, Origin.PLATFORM, token=self.token)
         return Event(f"done.invoke.{self.activity}", self.result, Origin.PLATFORM, token=self.token)
@@ -53,6 +58,8 @@ class Delivery(WireRecord, frozen=True):
     def of(cls, event: Event) -> Delivery:
         """The delivery that brings *event* again."""
         assert event.token is not None
+        if event.name.startswith(GRANTED):
+            return cls(event.token, event.name.removeprefix(GRANTED), granted=True)
         for prefix in ("done.invoke.", "error.invoke."):
             if event.name.startswith(prefix):
                 activity = event.name.removeprefix(prefix)

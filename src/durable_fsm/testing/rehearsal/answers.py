@@ -40,9 +40,9 @@ class Answers:
         """Keep an activity that started, until `take` answers it or `stop` removes it."""
         self._started.append(start)
 
-    def take(self) -> StartActivity | None:
-        """Return the first activity that can be answered, and forget it."""
-        start = next((start for start in self._started if self.has(start)), None)
+    def take(self, may_end: Callable[[str], bool]) -> StartActivity | None:
+        """Return the first activity that can be answered and, by its token, *may_end*; and forget it."""
+        start = next((start for start in self._started if self.has(start) and may_end(start.token)), None)
         if start is not None:
             self._started.remove(start)
         return start
@@ -52,6 +52,11 @@ class Answers:
         stopped = [start for start in self._started if start.token == token]
         self._started = [start for start in self._started if start.token != token]
         return [start for start in stopped if self.has(start)]
+
+    @property
+    def detached(self) -> set[str]:
+        """Tokens of the detached work that is still to be answered."""
+        return {start.token for start in self._started if start.detached and self.has(start)}
 
     def has(self, start: StartActivity) -> bool:
         """Whether there is an answer to this activity."""

@@ -121,7 +121,11 @@ class Rehearsal:
         self._machine.world.advance(by)
 
     def finish(self, activity: str, result: object = None) -> Receipt:
-        """Let a running activity succeed with this result."""
+        """Let a running activity succeed with this result; one that waits for a slot of its limit cannot."""
+        token = self._machine.awaited(activity).token
+        if (limit := self._machine.world.slots.awaited(self._machine, token)) is not None:
+            place = f"{self.chart.name}/{self.key}"
+            raise LookupError(f"{place}: activity '{activity}' waits for a slot of limit '{limit}'")
         return self._end(activity, f"done.invoke.{activity}", plain(result))
 
     def fail(
@@ -196,6 +200,12 @@ class Rehearsal:
     def running(self) -> tuple[str, ...]:
         """Ids of the activities whose outcome the machine awaits."""
         return tuple(running.id for running in self.snapshot.activities)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Ids of those that wait for a slot of their limit. Rehearsals beside each other share the slots."""
+        slots, machine = self._machine.world.slots, self._machine
+        return tuple(one.id for one in self.snapshot.activities if slots.awaited(machine, one.token) is not None)
 
     @property
     def undo(self) -> tuple[str, ...]:

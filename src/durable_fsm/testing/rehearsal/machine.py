@@ -24,7 +24,9 @@ from durable_fsm.core.effects import (
     StopMachine,
 )
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.messages import ChildEnd, Message, Parent, route
+from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.step import end_of_life
@@ -32,6 +34,7 @@ from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
 from durable_fsm.errors import ActionError, DurableFSMError, EventRejected, Gone, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
+from durable_fsm.testing.rehearsal.slots import LimitedRun
 from durable_fsm.testing.rehearsal.world import World
 
 
@@ -78,6 +81,7 @@ class RehearsedMachine:
         # An exclusive activity without an answer holds the machine; what arrives meanwhile waits.
         self._held: tuple[Turn, StartActivity] | None = None
         self._waiting: deque[Callable[[], None]] = deque()
+        self._entering: set[str] = set()  # runs whose slot the machine has not heard of yet
         world.machines.append(self)
 
     @property
@@ -131,6 +135,7 @@ class RehearsedMachine:
         machine = self.snapshot
         if (end := end_of_life(self.chart, machine, event.token)) is not None:
             self.stored, self._gone = None, not end.free
+            self._keep_slots()
             self._lives += 1
             self.life = f"{self._first_life}-{self._lives}"  # nothing of this life may touch the next one
             return Receipt.of(self.chart, self.key, machine, event="delete", outcome="deleted", reply=None)
@@ -160,16 +165,22 @@ class RehearsedMachine:
         if self._held is None:
             self.world.post.extend(self._waiting)
             self._waiting.clear()
-        while (start := self._answers.take()) is not None:
-            self.deliver(self._answers.outcome(start, self.snapshot))
+        self._answer()
+        self._keep_slots()
         self.world.settle()
         return receipt
+
+    def _answer(self) -> None:
+        """Deliver the outcomes of the activities that have answers, and do not wait for a slot."""
+        while (start := self._answers.take(self._may_end)) is not None:
+            self.deliver(self._answers.outcome(start, self.snapshot))
 
     def _drain(self, turn: Turn) -> None:
         while (call := turn.next_call()) is not None:
             self._save(turn)
             self.effects.append(call)
-            if not self._answers.has(call):
+            self._ask_for_slot(call)
+            if not self._answers.has(call) or not self._may_end(call.token):
                 self._held = (turn, call)
                 return
             turn.deliver(self._answers.outcome(call, self.snapshot))
@@ -198,6 +209,7 @@ class RehearsedMachine:
                 self.due.pop(effect.token, None)
             case StartActivity():
                 self._answers.remember(effect)
+                self._ask_for_slot(effect)
             case StopActivity():
                 self._stop_activity(effect.token)
             case StartMachine():
@@ -208,6 +220,39 @@ class RehearsedMachine:
                 self._send(effect)
             case _:
                 pass
+
+    # ── limits ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask_for_slot(self, start: StartActivity) -> None:
+        run = LimitedRun.of(self.chart, start, self, lambda: self.world.post.append(partial(self._granted, start)))
+        if run is not None:
+            if not start.exclusive:
+                self._entering.add(start.token)
+            self.world.slots.ask(run)
+
+    def _may_end(self, token: str) -> bool:
+        """Whether a run is under way: it does not wait for a slot, and the machine knows that."""
+        return token not in self._entering and self.world.slots.awaited(self, token) is None
+
+    def _keep_slots(self) -> None:
+        """Give back the slots of the runs that have ended or were stopped."""
+        machine = self.snapshot if self.stored is not None else None
+        runs: list[Running | Stopping] = [*machine.activities, *machine.stopping] if machine is not None else []
+        self.world.slots.keep(self, {run.token for run in runs} | self._answers.detached)
+
+    def _granted(self, start: StartActivity) -> None:
+        """An activity has got its slot: the machine hears of it, and its answer is given."""
+        if self._held is not None and self._held[1].token == start.token:
+            if self._answers.has(start):
+                self.end_activity(self._answers.outcome(start, self.snapshot))
+        elif self._held is not None:
+            self._waiting.append(partial(self._granted, start))
+        elif self.stored is not None:
+            self._entering.discard(start.token)
+            hears = index_of(self.chart).hears_grant(start.id)
+            if hears and any(running.token == start.token for running in self.snapshot.activities):
+                self.deliver(Event(f"{GRANTED}{start.id}", origin=Origin.PLATFORM, token=start.token))
+            self._answer()
 
     def _arm(self, timer: Send | PendingSend) -> None:
         self.due[timer.token] = self.world.due_at(timer.after, timer.at)
@@ -284,6 +329,7 @@ class RehearsedMachine:
                 self._answers.outcome(start, machine)
         self.children.clear()
         self.world.machines.remove(self)
+        self.world.slots.keep(self, ())
         self._parent = None
 
     def _send(self, effect: Post) -> None:

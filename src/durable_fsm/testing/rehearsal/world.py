@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import instant_in_utc
+from durable_fsm.testing.rehearsal.slots import Slots
 
 
 class Member(Protocol):
@@ -34,6 +35,7 @@ class World(Generic[M]):
         now: The time since then.
         machines: Those that exist now.
         post: Deliveries on their way, the oldest first.
+        slots: The limits of all machines.
     """
 
     def __init__(self, began: datetime) -> None:
@@ -41,6 +43,7 @@ class World(Generic[M]):
         self.now = timedelta(0)
         self.machines: list[M] = []
         self.post: deque[Callable[[], None]] = deque()
+        self.slots = Slots()
         self._armed = 0
         self._settling = False
 
