@@ -75,11 +75,13 @@ def serve(name: str, server: RestateServer, place: Path, env: Mapping[str, str] 
 
 
 @contextmanager
-def world(name: str, place: Path, module: str = "world") -> Iterator[ServiceProcess]:
+def world(
+    name: str, place: Path, module: str = "world", env: Mapping[str, str] | None = None
+) -> Iterator[ServiceProcess]:
     """Run the services outside that an application calls: `machines/<name>/<module>.py`."""
-    port = free_port()
+    port, log = free_port(), place / f"{module}.log"
     command = [sys.executable, "-m", f"machines.{name}.{module}", "--port", str(port)]
-    process = ServiceProcess(command, port=port, log=place / f"{module}.log", cwd=ROOT, name=f"the world of {name}")
+    process = ServiceProcess(command, port=port, log=log, env=env, cwd=ROOT, name=f"the world of {name}")
     try:
         yield process.start().wait_ready()
     finally:

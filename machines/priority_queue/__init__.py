@@ -1,0 +1,1 @@
+"""Expensive additions, of which ten run at once, the most urgent first."""
