@@ -134,6 +134,18 @@ def test_requests_come_in_the_order_in_which_a_machine_takes_them() -> None:
     assert found[-1].body == {"event": "delete", "payload": {"sku": "AAA-1111", "count": 6}}
 
 
+def test_a_chart_without_a_data_type_is_created_with_nothing() -> None:
+    @durable(create_first=True)
+    class Lamp(StateChart):
+        dark = State(initial=True)
+        lit = State(final=True)
+        press = dark.to(lit)
+
+    create, press = requests_of(chart_from(Lamp))
+
+    assert (create.body, create.guessed, press.event) == ({}, True, "press")
+
+
 def test_a_machine_takes_what_is_proposed() -> None:
     machine = Rehearsal(Parcel)
     first, *others = requests_of(chart_from(Parcel))

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from durable_fsm import errors
-from durable_fsm.core.chart import EventType, Policies, Unexpected
+from durable_fsm.core.chart import EventType, Hosting, Policies, Unexpected
 from durable_fsm.core.effects import Outcome, Step
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.step import admit, start, step
 from durable_fsm.core.values import changed
 from tests.building import Driven, Members, action, chart, edge, guard
@@ -112,6 +113,20 @@ def test_private_events_are_for_the_machine_alone(event: str) -> None:
 def test_a_source_may_send_a_private_event_that_it_names_and_none_of_the_platforms() -> None:
     assert step(STRICT, CART, Event("expire", origin=Origin.SOURCE)).snapshot.status is Status.DONE
     assert refused(Event("done.state.left", origin=Origin.SOURCE)).startswith("Forbidden: ")
+
+
+def test_a_refused_private_event_is_answered_with_those_who_may_send_it() -> None:
+    def decode(_: object) -> None: ...
+
+    topic = Kafka("clocks", decode, events=("expire",))
+    webhooks = tuple(
+        Webhook(name, decode, signature=None, events=events) for name, events in (("a", ("expire",)), ("b", ()))
+    )
+    made = replace(MADE, hosting=Hosting(sources=(topic,), webhooks=webhooks))
+
+    assert refused("expire", made=made) == (
+        "Forbidden: Order: event 'expire' is private: only topic 'clocks' or webhook 'a' sends it."
+    )
 
 
 def test_the_machine_itself_may_send_them() -> None:

@@ -133,6 +133,7 @@ def test_a_private_event_that_a_webhook_names_comes_from_there_only(sources: Sou
         post(sources, "auditor", body),
     ]
     assert [answer.status_code for answer in refused] == [403, 403, 422, 400]
+    assert "event 'audit' is private: only webhook 'auditor' sends it." in told(refused[0])[2]
     assert sources.host.post("Ledger", key, "audit", {"n": 2}).status_code == 404
     sources.host.settled()
     assert sources.log(key) == ["audited 1"]

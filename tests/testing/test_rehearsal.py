@@ -423,7 +423,7 @@ def test_an_event_is_received_from_the_source_that_names_it() -> None:
         mute = event(rung.to(silent), public=False)
 
     bell = Rehearsal(Bell)
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match="event 'strike' is private: only webhook 'clock' sends it"):
         bell.send("strike")
 
     assert bell.receive(strike).configuration == ("rung",)

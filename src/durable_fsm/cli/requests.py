@@ -40,7 +40,7 @@ def requests_of(chart: Chart) -> list[ExampleRequest]:
     handlers = _handlers(chart)
     found: list[ExampleRequest] = []
     if Handler.CREATE not in closed and _must_be_created(chart):
-        data, guessed = _example(chart.data)
+        data, guessed = _example(chart.data, untyped={})
         found.append(ExampleRequest(Handler.CREATE, Handler.CREATE, data, has_body=True, guessed=guessed))
     for event in dict.fromkeys((*_in_order(chart), *chart.public_events)):
         payload = chart.events[event].payload
@@ -73,9 +73,10 @@ def _must_be_created(chart: Chart) -> bool:
     return False
 
 
-def _example(kind: ValueType) -> tuple[Json, bool]:
-    """A value of this type, and whether the type accepts it."""
-    value: Json = example(kind.schema())
+def _example(kind: ValueType, *, untyped: Json = None) -> tuple[Json, bool]:
+    """A value of this type, and whether the type accepts it; *untyped* where the type has no schema."""
+    schema = kind.schema()
+    value: Json = untyped if schema is None else example(schema)
     try:
         kind.load(value)
     except Misfit:

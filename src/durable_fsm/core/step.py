@@ -239,11 +239,18 @@ def may_come_from_outside(chart: Chart, name: str, origin: Origin = Origin.EXTER
     return (declared.public or origin is Origin.SOURCE) and not name.startswith(PLATFORM_NAMES)
 
 
+def forbidden(chart: Chart, name: str) -> Forbidden:
+    """The refusal of a private event."""
+    topics = [f"topic '{topic.topic}'" for topic in chart.hosting.sources if name in topic.events]
+    webhooks = [f"webhook '{webhook.name}'" for webhook in chart.hosting.webhooks if name in webhook.events]
+    return Forbidden(chart=chart.name, event=name, senders=(*topics, *webhooks))
+
+
 def _admit(chart: Chart, event: Event) -> None:
     """Refuse what senders outside may not send."""
     name = event.name
     if not may_come_from_outside(chart, name, event.origin):
-        raise Forbidden(chart=chart.name, event=name)
+        raise forbidden(chart, name)
     if name not in chart.events and not index_of(chart).admits(name):
         raise UnknownEvent(chart=chart.name, event=name, known=chart.public_events)
 

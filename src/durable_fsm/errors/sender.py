@@ -27,12 +27,18 @@ class MalformedInput(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Forbidden(EventError):
-    """The event belongs to the machine itself (a timer, an outcome) and may not be sent from outside."""
+    """The event belongs to the machine itself (a timer, an outcome) and may not be sent from outside.
+
+    `senders` are the topics and webhooks that name it, and so may send it.
+    """
 
     event: str
+    senders: tuple[str, ...] = ()
 
     @property
     def what(self) -> str:
+        if self.senders:
+            return f"event '{self.event}' is private: only {' or '.join(self.senders)} sends it."
         return f"event '{self.event}' is private: only the machine itself sends it. Declare it public=True to open it."
 
 

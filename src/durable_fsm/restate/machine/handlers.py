@@ -18,7 +18,7 @@ from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot
-from durable_fsm.core.step import active_in, end_of_life
+from durable_fsm.core.step import active_in, end_of_life, forbidden
 from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.author_calls import has_steps
@@ -82,7 +82,7 @@ class MachineHandlers(HostedChart):
     async def take(self, ctx: ObjectContext, name: str, payload: Json, origin: Origin = Origin.EXTERNAL) -> bytes:
         """Take an event that came from outside."""
         if origin is Origin.EXTERNAL and name in self.private_spellings:
-            raise errors.Forbidden(chart=self.name, event=name)
+            raise forbidden(self.chart, name)
         transaction = await Transaction.load(self, ctx, by=Caller.SENDER)
         return await transaction.take(Event(name, payload, origin))
 

@@ -14,6 +14,7 @@ from durable_fsm.core.codec import canonical
 from durable_fsm.core.condition import meets
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event
+from durable_fsm.core.step import forbidden
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import WireRecord, dumps
@@ -73,7 +74,7 @@ class WaitHandlers(HostedChart):
     async def _wait_for(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         request = WaitRequest.decode(self.chart, body)
         if request.event in self.private_spellings:
-            raise errors.Forbidden(chart=self.name, event=request.event)
+            raise forbidden(self.chart, request.event)
         if request.event is None:
             stored, machine = await load_to_read(ctx, self.chart)
             if meets(stored.chart, machine, request.until):

@@ -19,7 +19,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.program import index_of
 from durable_fsm.core.sources import Check, Request, Response, Signature, Webhook
-from durable_fsm.core.step import may_come_from_outside
+from durable_fsm.core.step import forbidden, may_come_from_outside
 from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.http.requests import FOR_EVER, MAX_INPUT
@@ -172,7 +172,7 @@ class Webhooks:
         private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]
         spelled = name in private and not event.is_named
         if spelled or not may_come_from_outside(chart, name, event.origin):
-            return errors.Forbidden(chart=chart.name, event=name).what
+            return forbidden(chart, name).what
         if not index_of(chart).admits(name):
             return errors.UnknownEvent(chart=chart.name, event=name, known=chart.public_events).what
         if declared is not None and declared.payload is not None:
