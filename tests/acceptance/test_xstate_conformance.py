@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from durable_fsm import chart_from
@@ -41,15 +42,19 @@ class Telling(Application):
     told: dict[tuple[str, str], Future[Told]] = field(default_factory=dict[tuple[str, str], "Future[Told]"])
     keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
-    def tell_all(self, client: httpx.Client, pool: Executor) -> None:
+    def tell_all(self, pool: Executor) -> None:
         """Begin to tell every story to a machine of its own."""
-        for number, (name, (pair, title)) in enumerate(STORIES.items()):
+        for number, name in enumerate(STORIES):
             for kind in KINDS:
-                key = self.keys[name, kind] = f"story-{number}-{kind}"
-                story = pair.stories[title]
-                self.effects.fail_next(f"letter to {key}", times=story.get("trouble", 0), status=503)
-                machine = Hosted(client, self.server.ingress_url, f"{pair.name}_{kind}", key)
-                self.told[name, kind] = pool.submit(tell, story, machine)
+                self.keys[name, kind] = f"story-{number}-{kind}"
+                self.told[name, kind] = pool.submit(self._tell, name, kind)
+
+    def _tell(self, name: str, kind: str) -> Told:
+        (pair, title), key = STORIES[name], self.keys[name, kind]
+        story = pair.stories[title]
+        self.effects.fail_next(f"letter to {key}", times=story.get("trouble", 0), status=503)
+        with closing(HTTPConnection(urlsplit(self.server.ingress_url).netloc, timeout=120)) as connection:
+            return tell(story, Hosted(connection, f"{pair.name}_{kind}", key))
 
     def close(self) -> None:
         """End what waits. Completed requests stay: to remove hundreds of them takes longer than the stories."""
@@ -65,12 +70,12 @@ class Telling(Application):
 @contextmanager
 def opened(server: RestateServer, place: Path) -> Iterator[Telling]:
     app = "tests.acceptance.xstate.application:app"
-    with EffectLog() as effects, httpx.Client(timeout=120, trust_env=False, verify=False) as client:
+    with EffectLog() as effects:
         served = Served.begin(app, server, log=place / "log", app_dir=ROOT, env=effects.env)
         telling = Telling("xstate", served, server, effects)
         try:
             with ThreadPoolExecutor(16) as pool:
-                telling.tell_all(client, pool)
+                telling.tell_all(pool)
                 yield telling
             telling.close()
         finally:
