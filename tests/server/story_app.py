@@ -46,13 +46,6 @@ async def part(ctx: ActivityContext, item: int, data: Tale) -> str:
     return await ctx.run("part", write_down, f"{data.effect}-part", ctx.stable_id)
 
 
-async def race(ctx: ActivityContext, item: int, data: Tale) -> str:
-    """One of several, of which the second wins; the others would take a day."""
-    if item != 2:
-        await ctx.sleep(timedelta(days=1))
-    return await ctx.run("won", write_down, f"{data.effect}-won", ctx.stable_id)
-
-
 async def mail(ctx: ActivityContext, letter: dict[str, str]) -> str:
     """Detached work."""
     return await ctx.run("mail", write_down, f"{letter['effect']}-mail", ctx.stable_id)
@@ -60,20 +53,18 @@ async def mail(ctx: ActivityContext, letter: dict[str, str]) -> str:
 
 @durable(history=History(entries=100), work=[activity(mail)])
 class Story(StateChart[Tale]):
-    """Work in the background, work that holds the machine, a timer, two fan-outs, and notes that wait for the end."""
+    """Work in the background, work that holds the machine, a timer, a fan-out, and notes that wait for the end."""
 
     idle = State(initial=True)
     working = State(invoke=activity(in_steps, retry=Retry(attempts=3)))
     holding = State(invoke=activity(alone, exclusive=True))
     resting = State()
     crowding = State(invoke=activity(part, each=lambda data: [1, 2, 3], limit=2))
-    racing = State(invoke=activity(race, each=lambda data: [1, 2, 3], join="any"))
     rested = State()
 
     defer(working, "note")
     defer(resting, "note")
     defer(crowding, "note")
-    defer(racing, "note")
 
     begin = event(idle.to(working), Begin)
     done_invoke_working = working.to(holding)
@@ -81,10 +72,8 @@ class Story(StateChart[Tale]):
     done_invoke_holding = holding.to(resting)
     error_invoke_holding = holding.to(rested)
     rest = after(timedelta(milliseconds=100), resting.to(crowding))
-    done_invoke_crowding = crowding.to(racing)
+    done_invoke_crowding = crowding.to(rested)
     error_invoke_crowding = crowding.to(rested)
-    done_invoke_racing = racing.to(rested)
-    error_invoke_racing = racing.to(rested)
     note = event(rested.to.itself(internal=True) | holding.to.itself(internal=True), int)
 
     def on_begin(self, data: Tale, payload: Begin, effects: Effects) -> None:
@@ -100,9 +89,6 @@ class Story(StateChart[Tale]):
 
     def on_done_invoke_crowding(self, data: Tale, result: list[str]) -> None:
         data.results += result
-
-    def on_done_invoke_racing(self, data: Tale, result: str) -> None:
-        data.results.append(result)
 
     def on_note(self, data: Tale, payload: int) -> int:
         data.notes.append(payload)
