@@ -23,7 +23,9 @@ from durable_fsm.restate.http.openapi import openapi
 from durable_fsm.restate.machine.object import handlers_of, virtual_object
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.testing import RestateServer, Served
+from machines.data_upload.machine import DataUpload
 from machines.order import Order
+from machines.trip_booking.machine import Trip
 from tests.cli.kiosk import Kiosk
 
 HERE = Path(__file__).parent
@@ -49,6 +51,16 @@ def test_the_document_is_valid_and_tells_of_every_public_handler(definition: typ
     assert told == {name for name, handler in service.handlers.items() if name[0] != "_"}
     for handler in handlers_of(chart):
         assert f"/{chart.name}/{{key}}/{handler}/send" in document["paths"]
+
+
+def test_a_workflow_says_when_its_run_ends() -> None:
+    whole, part = (openapi(chart_from(definition))["paths"] for definition in (Trip, DataUpload))
+
+    told = [
+        whole["/BookingWorkflow.workflow/{key}/run"]["post"]["description"],
+        part["/dataUploader.workflow/{key}/run"]["post"]["description"],
+    ]
+    assert ("to its end, once" in told[0], "until 'upload' is done, once" in told[1]) == (True, True)
 
 
 def test_an_event_has_its_payload_and_every_answer() -> None:

@@ -25,7 +25,7 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
     """The workflow of *chart*, with the same handlers for events as its object."""
     service = restate.Workflow(
         workflow_name(chart),
-        description=f"Runs a machine of {chart.name} from its beginning to its end.",
+        description=f"Runs a machine of {chart.name} from its beginning to its end, or to its answer.",
         invocation_retry_policy=FOR_EVER,
     )
     operators_only = chart.hosting.operators_only

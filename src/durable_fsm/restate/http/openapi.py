@@ -184,7 +184,9 @@ class _Document:
             doc = "Cancel the running exclusive activity, or the one that is named."
             self.add("cancel", "Cancel", doc, CANCEL_SCHEMA, (*READ, 409), answer=cancelled, required=True)
         if chart.hosting.workflow:
-            doc = "Runs the machine from its beginning to its end, once for each key; answers with its output."
+            end = chart.hosting.workflow
+            until = f"until '{end}' is done" if isinstance(end, str) else "to its end"
+            doc = f"Runs the machine from its beginning {until}, once for each key; answers with its output."
             self.add("run", "Run", doc, data, (*failed, 412), answer={}, service=workflow_name(chart), repeatable=True)
 
     def add(
