@@ -358,6 +358,22 @@ def test_cancelling_the_invocation_of_a_payment_that_waits_cancels_it_at_the_pro
     wait_until(lambda: not shop.server.state("CardPayment", "stopped"), PATIENCE, "nothing to be left of it")
 
 
+def test_cancelling_a_payment_while_it_is_requested_cancels_it_when_the_provider_has_answered(shop: Shop) -> None:
+    shop.order("withhold")
+    answer = shop.begin("hasty", SLOW_BANK)
+    shop.intent("hasty")
+    [run] = shop.invocations("CardPayment.workflow", "hasty", "run")
+
+    shop.server.cancel(run["id"])
+    assert said(answer.result(60)) == (409, "cancelled")
+    assert shop.requested("hasty") == ["create"]
+    shop.order("release")
+
+    wait_until(lambda: shop.intent("hasty")["status"] == "canceled", PATIENCE, "the provider to cancel it")
+    wait_until(lambda: not shop.server.state("CardPayment", "hasty"), PATIENCE, "nothing to be left of it")
+    assert shop.requested("hasty") == ["create", "cancel"]
+
+
 def test_calling_a_payment_off_cancels_it_at_the_provider(shop: Shop) -> None:
     answer = shop.awaited("off", SLOW_BANK)
 
