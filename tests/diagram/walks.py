@@ -5,6 +5,7 @@ Guards are always true and actions do nothing: the comparison is about the chart
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -109,7 +110,7 @@ def _is_taken(chart: Chart, active: tuple[str, ...], event: str) -> bool:
 
 
 def bare(chart: Chart) -> Chart:
-    """The chart with guards that always hold, without actions, data and payloads."""
+    """The chart with guards that always hold, without actions, data and payloads, and with work that takes no input."""
     return replace(
         chart,
         states={id: _bare_state(state) for id, state in chart.states.items()},
@@ -121,13 +122,15 @@ def bare(chart: Chart) -> Chart:
 
 def _bare_state(state: State) -> State:
     actions: dict[str, Any] = {name: _silent(getattr(state, name)) for name in ("entry", "exit", "done")}
-    return replace(state, **actions, initial=None if state.initial is None else _bare(state.initial))
+    work = tuple(replace(activity, input=None, each=None) for activity in state.activities)
+    return replace(state, **actions, activities=work, initial=None if state.initial is None else _bare(state.initial))
 
 
 def _bare(edge: Transition) -> Transition:
+    guards = ((re.sub(r"\W", "_", guard.name), guard) for guard in edge.guards)  # a reader would evaluate "In('paid')"
     return replace(
         edge,
-        guards=tuple(Guard(guard.name, lambda _: True, negated=guard.negated) for guard in edge.guards),
+        guards=tuple(Guard(name, lambda _: True, negated=guard.negated) for name, guard in guards),
         before=_silent(edge.before),
         actions=_silent(edge.actions),
         after=_silent(edge.after),
