@@ -105,7 +105,7 @@ def test_eight_pieces_take_as_long_as_the_longest_and_their_results_are_in_order
 
 def test_a_killed_service_repeats_only_the_pieces_that_were_not_done(stage_awake: Stage) -> None:
     stage = stage_awake
-    pieces = [piece(f"killed {place}", 0.4 + place / 10) for place in range(8)]
+    pieces = [piece(f"killed {place}", 0.3 + place / 20) for place in range(8)]
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(work, stage, "killed", pieces)
@@ -184,7 +184,7 @@ def test_two_hundred_pieces_pass_while_every_step_is_replayed(stage_replaying: S
 
 def test_two_hundred_pieces_are_done_once_each_although_the_service_is_killed_in_the_middle(stage_awake: Stage) -> None:
     stage = stage_awake
-    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 1.5) for number in range(200)]
+    pieces = [piece(f"{number:03}", 0.2 if number % 2 else 1.2) for number in range(200)]
 
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(work, stage, "crowd", pieces)
