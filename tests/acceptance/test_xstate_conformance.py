@@ -1,6 +1,7 @@
 """R19: each feature of XState as a small case, read from JSON and written by hand, rehearsed and on both servers.
 
-All stories are told at once to one application for each server. A test compares what one machine has done.
+All stories are told at once to one application for each server, and to XState itself. A test compares what one machine
+has done.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,8 +22,9 @@ from durable_fsm.testing import AdminError, EffectLog, RestateServer, Served
 from tests.acceptance.applications import ROOT, Application, hosted
 from tests.acceptance.figures import FIGURES
 from tests.acceptance.xstate.all_pairs import PAIRS
-from tests.acceptance.xstate.pairs import CASES, PAGE, Pair, in_page
+from tests.acceptance.xstate.pairs import CASES, IN_XSTATE, PAGE, Pair, in_page
 from tests.acceptance.xstate.stories import Hosted, Rehearsed, Told, expected, tell
+from tests.diagram.node import XSTATE, Package, package
 
 STORIES = {f"{name}: {title}": (pair, title) for name, pair in PAIRS.items() for title in pair.stories}
 KINDS = ("json", "by_hand")
@@ -104,6 +107,43 @@ def test_a_story_happens_on_the_server_as_its_case_says(telling: Telling, story:
     if "calls" in pair.stories[title]:
         calls = [telling.effects.arrived(f"letter to {to}{telling.keys[story, kind]}") for to in ("", "nobody-")]
         assert sum(calls) == pair.stories[title]["calls"]
+
+
+# XState's machine ends with the mistake; see docs/xstate.md
+ALIKE = [name for name, (pair, title) in STORIES.items() if "then" in pair.stories[title] and pair.name != "mistake"]
+
+
+@pytest.fixture(scope="module")
+def by_xstate() -> dict[str, Any]:
+    """The microsteps of XState itself, to which all stories are told at once."""
+    given = [
+        {**pair.case, "name": pair.name, **pair.stories[title]} for pair, title in (STORIES[name] for name in ALIKE)
+    ]
+    found: Package = package(*XSTATE)
+    return dict(zip(ALIKE, found.run(IN_XSTATE.read_text(), given=given), strict=True))
+
+
+@pytest.mark.parametrize("story", ALIKE)
+def test_xstate_itself_tells_the_same_story(by_xstate: dict[str, Any], story: str) -> None:
+    pair, title = STORIES[story]
+    told = pair.stories[title]
+
+    lines = as_in_xstate(told["then"]["trace"], pair)
+
+    assert (sorted(by_xstate[story]) if told.get("in_any_order") else by_xstate[story]) == lines
+
+
+def as_in_xstate(trace: list[str], pair: Pair) -> list[list[object]]:
+    """The lines of a trace as event, states left and states entered, without a state that its root was put into."""
+    machine = pair.case["machine"]["id"]
+    wrapped = machine in chart_from(pair.from_json).states
+    added = {machine, "ended"} if wrapped else set[str]()
+    steps = [line.split() for line in trace if not (wrapped and line.startswith(f"done.state.{machine} "))]
+    found: list[list[object]] = []
+    for event, *states in steps:
+        left, entered = ({id[1:] for id in states if id[0] == sign} - added for sign in "-+")
+        found.append([event, sorted(left), sorted(entered)])
+    return found
 
 
 @pytest.mark.parametrize("name", PAIRS)

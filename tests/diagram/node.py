@@ -11,6 +11,7 @@ import sysconfig
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 XSTATE = ("xstate", "5.23.0")
@@ -34,12 +35,13 @@ class Package:
 
     def run(self, script: str, *arguments: str, given: object = None) -> Any:
         """The JSON that a module prints; *given* is its standard input, as JSON too."""
-        path = self.room / "test.mjs"
-        path.write_text(script, "utf-8")
-        command = [_program("node"), str(path), *arguments]
-        done = subprocess.run(
-            command, input=json.dumps(given), capture_output=True, text=True, timeout=300, check=False
-        )
+        with NamedTemporaryFile("w", suffix=".mjs", dir=self.room, encoding="utf-8") as file:  # others run theirs
+            file.write(script)
+            file.flush()
+            command = [_program("node"), file.name, *arguments]
+            done = subprocess.run(
+                command, input=json.dumps(given), capture_output=True, text=True, timeout=300, check=False
+            )
         assert done.returncode == 0, f"{self.name} in node:\n{done.stderr[-4000:]}"
         return json.loads(done.stdout)
 

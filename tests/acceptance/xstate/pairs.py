@@ -18,6 +18,9 @@ from typing import Any
 from durable_fsm import XStateConfig, durable
 
 CASES = Path(__file__).parent / "cases"
+IN_XSTATE = Path(__file__).parent / "in_xstate.mjs"
+"""Tells the stories to XState itself."""
+
 PAGE = Path(__file__).parents[3] / "docs" / "xstate.md"
 BEGIN, END = "<!-- cases -->\n", "<!-- /cases -->\n"
 
