@@ -283,8 +283,11 @@ def test_a_webhook_with_a_bad_signature_is_refused_and_the_payment_still_waits(s
 
     assert refused.status_code == 400
     assert shop.invocations("CardPayment", "forged", "_incoming") == []
-    for path in ("CardPayment/forged/settle", "CardPayment.workflow/forged/settle"):
-        assert web.post(f"{shop.server.ingress_url}/{path}", json={"id": "x", "status": "succeeded"}).status_code == 404
+    forged = {"id": "pi_x", "status": "succeeded"}
+    for machine in ("CardPayment/forged", "CardPayment.workflow/forged"):
+        url = f"{shop.server.ingress_url}/{machine}"
+        assert web.post(f"{url}/settle", json=forged).status_code == 404
+        assert web.post(f"{url}/send", json={"event": "settle", "payload": forged}).status_code == 403
     assert (shop.leaves("forged"), answer.done()) == (["awaiting_webhook"], False)
     shop.settle("forged")
     assert answer.result(60).status_code == 200
