@@ -47,10 +47,10 @@ demo: $(READY) ## watch machines survive kill -9, on the real server; under a mi
 	@$(BIN)/python -m machines.order.demo
 
 .PHONY: demo-kafka
-demo-kafka: $(READY) ## watch Kafka records reach their packages while the server is killed; half a minute; KEEP=1 as above
+demo-kafka: $(READY) ## watch Kafka records reach their packages while the server is killed; seconds; KEEP=1 as above
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
-	@$(step) "Packages on their way (half a minute)"
+	@$(step) "Packages on their way (seconds)"
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test

@@ -234,6 +234,7 @@ def test_records_that_a_machine_has_no_room_for_wait_in_order(sources: Sources) 
 
     sources.broker.produce_all("letters", [sources.entry(key, n, by=page) for n in range(14)])
     wait_until(lambda: len(_deferred(sources, key)) == FULL, PATIENCE, "the letterbox to be full")
+    wait_until(lambda: "; 6 waiting" in kafka(sources.host.server, "--poison").stdout, PATIENCE, "the others to wait")
     sources.host.served.restart()
     sources.host.receipt("Letterbox", key, "open")
     sources.broker.produce("letters", *sources.entry(key, 14, by=page))

@@ -180,12 +180,20 @@ def _replace(chart: Chart, source: Kafka, subscription: Row, differs: list[str],
 
 @dataclass(frozen=True)
 class Poison:
-    """The events of topics and webhooks that no machine could take: rejected ones, and the number of parked ones."""
+    """The events of topics and webhooks that no machine could take.
+
+    Attributes:
+        total: how many were rejected.
+        letters: the latest of these, as dead letters.
+        parked: how many will be sent again.
+        waiting: how many are on their way to a machine, most of them because it has no room to defer them.
+    """
 
     chart: str
     total: int
     letters: list[Row]
     parked: int
+    waiting: int
 
 
 def poison(admin: Admin, chart: Chart) -> Poison:
@@ -199,4 +207,8 @@ def poison(admin: Admin, chart: Chart) -> Poison:
         "SELECT count(*) AS parked FROM sys_invocation WHERE status = 'scheduled'"
         f" AND target_service_name = '{chart.name}' AND target_handler_name = '{Handler.INCOMING}'"
     )
-    return Poison(chart.name, sum(totals), letters, int(parked["parked"]))
+    [waiting] = admin.query(
+        "SELECT count(*) AS waiting FROM sys_invocation WHERE status <> 'completed'"
+        f" AND target_service_name = '{forwarder_name(chart)}'"
+    )
+    return Poison(chart.name, sum(totals), letters, int(parked["parked"]), int(waiting["waiting"]))

@@ -69,7 +69,8 @@ def _address(text: str) -> tuple[str, str]:
 
 def _show(found: Poison) -> None:
     shown = f", the latest {len(found.letters)}" if len(found.letters) < found.total else ""
-    say(f"{found.chart}: {found.total} rejected{shown}; {found.parked} parked")
+    waiting = f"; {found.waiting} waiting" if found.waiting else ""
+    say(f"{found.chart}: {found.total} rejected{shown}; {found.parked} parked{waiting}")
     for letter in found.letters:
         say(f"  {letter['at']}  {letter['place']}  {letter['status']} {letter['type']}")
         say(f"    {letter['reason']}")
