@@ -59,15 +59,19 @@ class Shop(Application):
     def awaited(self, payment: str, method: str = BANK) -> Future[httpx.Response]:
         """Make a payment in the background, of which the provider has said that it takes a while."""
         answer = self.begin(payment, method)
-        wait_until(lambda: self.leaves(payment) == ["awaiting_webhook"], PATIENCE, f"{payment} to await its webhook")
+        self.wait_for(payment, "awaiting_webhook")
         return answer
+
+    def wait_for(self, payment: str, state: str) -> None:
+        """Wait until a payment has begun, and then until it is in this state."""
+        wait_until(lambda: self.snapshot(payment), PATIENCE, f"{payment} to begin")
+        self.server.call("CardPayment", payment, "wait_for", {"state": state})
 
     def snapshot(self, payment: str) -> dict[str, Any]:
         """The machine; empty as long as there is none."""
-        found: dict[str, Any] = {}
-        if self.server.state("CardPayment", payment):
-            found = self.server.call("CardPayment", payment, "snapshot")
-        return found
+        answer = web.post(f"{self.server.ingress_url}/CardPayment/{payment}/snapshot", json=None)
+        found: dict[str, Any] = answer.json()
+        return found if answer.status_code == 200 else {}
 
     def leaves(self, payment: str) -> list[str]:
         found: list[str] = self.snapshot(payment).get("leaves", [])
@@ -127,7 +131,7 @@ class Shop(Application):
 
     def settle_later(self, payment: str) -> None:
         """Settle a payment as soon as it awaits its webhook."""
-        wait_until(lambda: self.leaves(payment) == ["awaiting_webhook"], PATIENCE, f"{payment} to await its webhook")
+        self.wait_for(payment, "awaiting_webhook")
         self.settle(payment)
 
     def order(self, what: str, **body: object) -> None:
