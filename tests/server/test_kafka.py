@@ -322,7 +322,10 @@ def _commit(sources: Sources, group: str, partition: int, offset: int) -> None:
 def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_repeat_a_record(
     sources: Sources, scale: int, dice: random.Random
 ) -> None:
-    """Many records are on their way whenever service and server die, one after the other and together."""
+    """Many records are on their way whenever service and server die, one after the other and together.
+
+    Some of them are written twice, with an id.
+    """
     count = 500 if scale < 10 else 200 * scale
     keys = [sources.host.key("killed") for _ in range(KEYS)]
     records: list[tuple[str | None, str]] = []
@@ -331,9 +334,11 @@ def test_kills_keep_the_order_of_each_key_and_neither_lose_nor_repeat_a_record(
         key = dice.choice(keys)
         if number % POISON_EVERY == POISON_EVERY - 1:
             records.append((key, dice.choice(('{"event": ', '{"event": "audit"}', '{"event": "note", "payload": {}}'))))
+        elif number % 10 == 7:
+            records.append(records[-1])
         else:
             wanted[key].append(str(number))
-            records.append(sources.entry(key, number))
+            records.append(sources.entry(key, number, **({"id": f"event {number}"} if number % 10 == 6 else {})))
 
     portion = count // 5
     places = sources.broker.produce_all("entries", records[:portion])
