@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import httpx
 
-web = httpx.Client(
-    timeout=60, trust_env=False, verify=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
-)
-"""Patient, without proxies, and with a new connection for each request, since servers are killed meanwhile."""
+ONCE = {"connection": "close"}
+"""A header for a new connection for each request, since servers are killed meanwhile.
+
+A pool that keeps no connection would do, if its client were not used by several threads: it may give one that it is about
+to close to another thread.
+"""
+
+web = httpx.Client(timeout=60, trust_env=False, verify=False, headers=ONCE, limits=httpx.Limits(max_connections=None))
+"""Patient, without proxies, and with a new connection for each request."""

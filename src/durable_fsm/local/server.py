@@ -119,7 +119,10 @@ class RestateServer(Starting):
             timeout=_REQUEST_PATIENCE.total_seconds(),
             trust_env=False,
             verify=False,  # without TLS nothing is to be verified, and to load the certificates takes 15 ms
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # it may be killed between any two
+            # It may be killed between any two requests. Said to the server, because a pool that keeps no connection gives
+            # one that it is about to close to another thread.
+            headers={"connection": "close"},
+            limits=httpx.Limits(max_connections=None),
         )
 
     # ── start and end ──────────────────────────────────────────────────────────────────────────────────────────────────
