@@ -29,15 +29,13 @@ from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
 from tests.kafka import Brokers
 from tests.server.every_step import SERVERS, Killer
 from tests.server.sources import Sources
+from tests.server.traffic import Traffic
 from tests.server.watched import Watched
+from tests.web import ONCE
 
 HERE = Path(__file__).parent
 UNLIMITED = httpx.Limits(max_connections=None)
-UNSHARED = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-"""A server that was killed must not be met through a connection from before."""
-
 PATIENCE = timedelta(seconds=120)
-QUIET = timedelta(milliseconds=60)
 FIRST_PARK = timedelta(milliseconds=300)
 LOOKED_AFTER = {"DURABLE_FSM_CHECK_FIRST_SECONDS": "1"}
 
@@ -90,7 +88,10 @@ class Host:
             "DURABLE_FSM_PAYLOAD_CHECKS": "1",  # whatever differs on replay is found
             **settings,
         }
-        with httpx.Client(timeout=60, trust_env=False, verify=False, limits=UNSHARED) as client, ExitStack() as ending:
+        with (
+            httpx.Client(timeout=60, trust_env=False, verify=False, headers=ONCE, limits=UNLIMITED) as client,
+            ExitStack() as ending,
+        ):
             served = Served.begin(app, server, log=log, app_dir=HERE, env=env, http1=http1, by=by)
             ending.callback(served.process.close if to_the_end else served.close)
             yield cls(served, server, effects, client)
@@ -208,32 +209,13 @@ class Host:
     def settled(self, timeout: timedelta = PATIENCE) -> None:
         """Return once nothing that this test began is on its way, except what is scheduled for later.
 
-        A send that has left its invocation and is not one yet itself cannot be seen: so it has to be quiet for a while,
-        which is the longer the slower the server answers. What another test has left here is not waited for.
+        What another test has left here is not waited for.
         """
-        ours = ", ".join(f"'{name}'" for name in self.served.deployment.services)
-        asked = (
-            "SELECT id, target, target_service_key, created_at, status, last_failure FROM sys_invocation"
-            f" WHERE target_service_name IN ({ours}) AND status NOT IN ('completed', 'scheduled')"
-            f" AND created_at >= to_timestamp_millis({TEST.began})"
-        )
-        rows: list[dict[str, Any]] = []
-        since: float | None = None
-        enough = 0.0
-
-        def none_left() -> bool:
-            nonlocal since, enough
-            began = time.monotonic()
-            rows[:] = self.server.query(asked)
-            now = time.monotonic()
-            since = None if rows else (now if since is None else since)
-            enough = max(enough, QUIET.total_seconds(), 4 * (now - began))
-            return since is not None and now - since >= enough
-
+        traffic = Traffic(self.server, self.served.deployment.services, TEST.began)
         try:
-            wait_until(none_left, timeout)
+            wait_until(lambda: not traffic.on_its_way(), timeout)
         except AssertionError:
-            raise AssertionError(f"still not completed: {rows}") from None
+            raise AssertionError(f"still not completed: {traffic.on_its_way()}") from None
 
     # ── a clumsy one ──────────────────────────────────────────────────────────────────────────────────────────────────
 
