@@ -160,6 +160,11 @@ def test_a_killed_server_resumes_the_topic_where_it_was(site_awake: Site) -> Non
         site.wait_published(user, *before, *after)
         assert site.feed(user)["data"]["published"] == 4
     assert [content for user, content in site.records(*users) if user == users[0]] == [*before, *after]
+    taken = site.server.query(
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{FEED}.kafka' AND invoked_by = 'subscription'"
+        f" AND target_service_key IN ('{users[0]}', '{users[1]}')"
+    )
+    assert len(taken) == len(site.records(*users)) == 8, "each record once"
 
 
 def test_the_same_value_twice_is_two_posts(site: Site) -> None:
