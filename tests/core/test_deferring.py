@@ -12,6 +12,7 @@ from durable_fsm.core.codec import snapshot_from_json, snapshot_to_json
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Outcome, Send, Step
 from durable_fsm.core.events import Event, Failure
+from durable_fsm.core.messages import Message
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.snapshot import Snapshot, Status
@@ -263,6 +264,21 @@ def test_a_callback_turns_deferred_events_away_and_their_senders_are_told_why() 
     assert isinstance(error, EventRejected)
     assert (error.event, error.reason) == ("ask", "the desk closes early")
     assert turn.machine.seq == machine.seq + 3
+
+
+def test_a_deferred_message_that_is_dropped_goes_back_to_its_sender() -> None:
+    made = desk(edge("busy", "lock", "free"), defers={"busy": ["write"]})
+    machine = changed(busy(made), configuration=("writing",))
+    message = Message("write", chart="Clerk", key="c-1", life="life", to="Order/o-1")
+    machine = step(made, machine, message.for_receiver()).snapshot
+    machine = step(made, machine, Event("write")).snapshot
+    assert snapshot_from_json(made, snapshot_to_json(machine)) == machine
+
+    turn = turned(made, machine, "lock")
+
+    [bounced] = turn.bounced
+    assert bounced.letter == message.letter
+    assert isinstance(bounced.error, EventRejected)
 
 
 def test_the_time_limit_of_an_event_that_is_turned_away_ends() -> None:

@@ -306,10 +306,14 @@ class Friend(StateChart[FriendData]):
     ball = event(there.to.itself(internal=True), dict[str, Any])
     sleep = event(there.to(asleep))
     wake = event(asleep.to(there))
+    story = event(there.to.itself(internal=True), int)
+    shut_ears = event(asleep.to.itself(internal=True))
     go = event(there.to(gone))
     stumble = event(there.to.itself(internal=True))
     secret = event(there.to.itself(internal=True), public=False)
     error_communication = there.to.itself(internal=True) | asleep.to.itself(internal=True)
+
+    defer(asleep, "story")
 
     def on_write(self, payload: Note, effects: Effects) -> None:
         delay = timedelta(seconds=payload.after)
@@ -324,6 +328,12 @@ class Friend(StateChart[FriendData]):
 
     def on_ping(self, data: FriendData, payload: int) -> None:
         data.heard.append(payload)
+
+    def on_story(self, payload: int, effects: Effects, event: Any) -> None:
+        effects.send("ping", payload, to=event.sender)
+
+    def on_shut_ears(self, effects: Effects) -> None:
+        effects.refuse("story", "No stories tonight.")
 
     def on_stumble(self) -> None:
         raise ValueError("no way")

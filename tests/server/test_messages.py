@@ -65,13 +65,38 @@ def test_a_message_that_is_not_taken_returns_to_its_sender(family: Host) -> None
 
     assert came_back(family, sender) == {
         "type": "EventRejected",
-        "message": f"Friend/{other}: event 'ping' is not accepted in state 'asleep'. Accepted now: 'wake'.",
+        "message": f"Friend/{other}: event 'ping' is not accepted in state 'asleep'. Accepted now: 'shut_ears', 'story', 'wake'.",
         "code": 409,
         "event": "ping",
         "to": f"Friend/{other}",
         "sendid": "note",
     }
     assert heard(family, other) == []
+
+
+def test_a_deferred_message_still_knows_its_sender(family: Host) -> None:
+    other = family.key("friend")
+    family.receipt("Friend", other, "sleep")
+    sender = write(family, other, "story", 7)
+    wait_until(lambda: family.snapshot("Friend", other)["deferred"], what="the story to be deferred")
+
+    family.receipt("Friend", other, "wake")
+
+    wait_until(lambda: heard(family, sender) == [7], what="the answer")
+
+
+def test_a_deferred_message_that_is_turned_away_returns_to_its_sender(family: Host) -> None:
+    other = family.key("friend")
+    family.receipt("Friend", other, "sleep")
+    sender = write(family, other, "story")
+    [kept] = wait_until(lambda: family.snapshot("Friend", other)["deferred"], what="the story to be deferred")
+    assert kept.keys() == {"token", "event", "payload", "sender"}
+
+    family.receipt("Friend", other, "shut_ears")
+
+    back = came_back(family, sender)
+    assert (back["type"], back["event"], back["code"]) == ("EventRejected", "story", 409)
+    assert back["message"].startswith(f"Friend/{other}: event 'story' is not accepted in state 'asleep'. No stories")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import Effects, Failure, event, machine
+from durable_fsm import Effects, Failure, defer, event, machine
 from durable_fsm.core.effects import Post, StartActivity
 from durable_fsm.testing import Rehearsal
 from tests.testing.rehearsed import HOUR, MINUTE, SECOND, Gate, Order, Page, Till
@@ -140,6 +140,42 @@ def test_a_message_to_a_machine_that_is_not_rehearsed_is_recorded() -> None:
 
     assert [(post.to, post.event, post.payload) for post in ada.posted] == [("Friend/eve", "hear", "eve")]
     assert all(isinstance(post, Post) for post in ada.posted)
+
+
+class Sleeper(StateChart[Ears]):
+    """Sends a whisper to another, which hears it when it is awake."""
+
+    awake = State(initial=True)
+    asleep = State()
+    tell = event(awake.to.itself(internal=True), str)
+    whisper = event(awake.to.itself(internal=True), str)
+    sleep = event(awake.to(asleep))
+    shut_ears = event(asleep.to.itself(internal=True))
+    error_communication = awake.to.itself(internal=True)
+
+    defer(asleep, "whisper")
+
+    def on_tell(self, payload: str, effects: Effects) -> None:
+        effects.send("whisper", "psst", to=(Sleeper, payload))
+
+    def on_shut_ears(self, effects: Effects) -> None:
+        effects.refuse("whisper", "No whispers.")
+
+    def on_error_communication(self, data: Ears, error: Failure) -> None:
+        data.heard.append(error.message)
+
+
+def test_a_deferred_message_that_is_turned_away_comes_back_to_its_sender() -> None:
+    ada = Rehearsal(Sleeper, key="ada")
+    bob = Rehearsal(Sleeper, key="bob", beside=ada)
+    bob.send("sleep")
+    ada.send("tell", "bob")
+    assert ada.data.heard == []
+
+    bob.send("shut_ears")
+
+    [told] = ada.data.heard
+    assert "event 'whisper' is not accepted in state 'asleep'. No whispers." in told
 
 
 def test_a_message_that_is_refused_comes_back_to_its_sender() -> None:

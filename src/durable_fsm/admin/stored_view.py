@@ -14,7 +14,7 @@ from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.stored.failing import FailingStep, failing_detached, undoing, with_failing
 from durable_fsm.restate.stored.history import shown
 from durable_fsm.restate.stored.limits import with_slots
-from durable_fsm.restate.stored.snapshot import StoredRecord
+from durable_fsm.restate.stored.snapshot import StoredRecord, shown_deferred
 
 
 class StoredView(NamedTuple):
@@ -67,7 +67,7 @@ def _record_of(machine: MachineRow, stored: StoredRecord, slots: Mapping[str, Js
         "events": [],
         "timers": [{**timer, "due": due.get(str(timer["token"]))} for timer in runs("timers")],
         "activities": cast("Json", activities),
-        "deferred": record.get("deferred", []),
+        "deferred": shown_deferred(record),
         "undo": cast("Json", with_failing(runs("undo"), failing, undoing)),
         "stopping": cast("Json", stopping),
         "detached": cast("Json", failing_detached(failing, live)),

@@ -37,6 +37,20 @@ class Origin(StrEnum):
 FROM_OUTSIDE = (Origin.EXTERNAL, Origin.SOURCE)
 
 
+class Letter(Struct, frozen=True, omit_defaults=True):
+    """A message without its payload: who has sent it, and what to tell that machine if it is not taken.
+
+    `life` is that of the sender; `to` is the receiver, as the sender wrote it.
+    """
+
+    chart: str
+    key: str
+    life: str
+    event: str
+    to: str = ""
+    sendid: str = ""
+
+
 class Event(Struct, frozen=True):
     """Something that happened.
 
@@ -45,6 +59,7 @@ class Event(Struct, frozen=True):
     not read the clock. `token` ties a timer or an outcome to the entry that is waiting for it: if that
     entry is gone, so is the event. `cause` is the exception behind an `error.execution`. A
     recurring timer brings the moment at which it was `due`, and the one at which it `came`, from which its next one is counted.
+    A message has a `letter`.
     """
 
     name: str
@@ -59,6 +74,7 @@ class Event(Struct, frozen=True):
     sender: str = ""
     due: datetime | None = None
     came: datetime | None = None
+    letter: Letter | None = None
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):

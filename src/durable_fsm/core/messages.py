@@ -14,7 +14,7 @@ from msgspec import Struct
 from durable_fsm.core.address import address, child_key, is_address, parted
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.effects import PARENT, Post
-from durable_fsm.core.events import UNREACHABLE, Event, Failure, Origin
+from durable_fsm.core.events import UNREACHABLE, Event, Failure, Letter, Origin
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, Snapshot
 from durable_fsm.core.values import Json, changed
@@ -55,17 +55,23 @@ class Message(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="ev
 
     def for_receiver(self) -> Event:
         """The event that the receiver takes. Outside the family, the sender is one among all that may send."""
+        letter = self.letter
         if not self.family:
-            return Event(self.event, self.payload, sendid=self.sendid, sender=address(self.chart, self.key))
-        session, token = f"{self.chart}.{self.life}", self.token or None
-        return Event(self.event, self.payload, Origin.MACHINE, token=token, sendid=self.sendid, sender=session)
+            sender = address(self.chart, self.key)
+            return Event(self.event, self.payload, sendid=self.sendid, sender=sender, letter=letter)
+        return Event(
+            self.event,
+            self.payload,
+            Origin.MACHINE,
+            token=self.token or None,
+            sendid=self.sendid,
+            sender=f"{self.chart}.{self.life}",
+            letter=letter,
+        )
 
-    def returned(self, type: str, reason: str, code: int | None = None) -> Returned:
-        """The answer to the sender, if the receiver refuses the message."""
-        facts: dict[str, Json] = {"event": self.event, "to": self.to}
-        if self.sendid:
-            facts["sendid"] = self.sendid
-        return Returned(Failure(type, reason, code, facts, source=self.to), self.life)
+    @property
+    def letter(self) -> Letter:
+        return Letter(self.chart, self.key, self.life, self.event, self.to, self.sendid)
 
 
 class ChildEnd(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="end"):
@@ -102,6 +108,14 @@ class Returned(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="r
     error: Failure
     life: str = ""
     tries: int = 0
+
+    @classmethod
+    def of(cls, letter: Letter, type: str, reason: str, code: int | None = None) -> Returned:
+        """The answer to the sender of a message that the receiver refuses."""
+        facts: dict[str, Json] = {"event": letter.event, "to": letter.to}
+        if letter.sendid:
+            facts["sendid"] = letter.sendid
+        return cls(Failure(type, reason, code, facts, source=letter.to), letter.life)
 
     def for_receiver(self, chart: Chart) -> Event | None:
         """The event that the sender takes; None if its chart does not listen."""

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from durable_fsm.core.events import Failure
+from durable_fsm.core.events import Failure, Letter
 from durable_fsm.core.values import Json
 
 FORMAT = 1
@@ -113,12 +113,13 @@ class Stopping(Struct, frozen=True, omit_defaults=True):
 
 
 class Deferred(Struct, frozen=True, omit_defaults=True):
-    """An event from outside that an active state keeps for later; `sender` is the machine that has sent it, if one has."""
+    """An event from outside that an active state keeps for later; with its `sender` and `letter` if a machine has sent it."""
 
     token: str
     event: str
     payload: Json
     sender: str = ""
+    letter: Letter | None = None
 
 
 class ChildMachine(Struct, frozen=True, omit_defaults=True):

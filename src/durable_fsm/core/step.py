@@ -160,7 +160,9 @@ def _refuse_unexpected(run: Macrostep, outcome: Outcome | None, event: Event) ->
 
 
 def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
-    kept = Deferred(f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload), event.sender)
+    kept = Deferred(
+        f"{snapshot.life}.{snapshot.seq + 1}.0", event.name, plain(event.payload), event.sender, event.letter
+    )
     deferred = (*snapshot.deferred, kept)
     size = sum(len(canonical(other.payload).encode()) for other in deferred)
     if len(deferred) > MOST_DEFERRED or size > MOST_DEFERRED_BYTES:

@@ -29,7 +29,7 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
-from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.events import Event, Failure, Letter, Origin
 from durable_fsm.core.index import Stance
 from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.program import index_of
@@ -81,6 +81,13 @@ class Parked(NamedTuple):
     error: DurableFSMError
 
 
+class Bounced(NamedTuple):
+    """A deferred message that was dropped, and why."""
+
+    letter: Letter
+    error: DurableFSMError
+
+
 class Turn:
     """One exclusive invocation on one machine.
 
@@ -92,6 +99,7 @@ class Turn:
         caught: exceptions of callbacks that became `error.execution`, also those that no transition took.
         parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
         paused: whether an operator has paused the machine: then it keeps events for later, and asks for none of them.
+        bounced: deferred messages that were dropped, and whose senders the host must tell.
         time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
     """
 
@@ -103,6 +111,7 @@ class Turn:
         self.reply: Json = None
         self.caught: list[ActionError] = []
         self.parked: list[Parked] = []
+        self.bounced: list[Bounced] = []
         self.paused = False
         self.time = now
         self._loaded = snapshot
@@ -297,6 +306,8 @@ class Turn:
     def _drop(self, kept: Deferred, error: DurableFSMError) -> None:
         """Forget a deferred event; its own sender is told why."""
         self.snapshot = dropped(self.machine, kept)
+        if kept.letter is not None:
+            self.bounced.append(Bounced(kept.letter, error))
         told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
         self.log.append(told._replace(configuration=self.snapshot.configuration))
 

@@ -47,7 +47,7 @@ from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
 from durable_fsm.restate.stored.failing import FailingStep, by_token, failing_detached, undoing, with_failing
 from durable_fsm.restate.stored.limits import with_slots
-from durable_fsm.restate.stored.snapshot import mark_of, tokens_of
+from durable_fsm.restate.stored.snapshot import mark_of, shown_deferred, tokens_of
 
 
 class WorkInProgress(NamedTuple):
@@ -260,7 +260,7 @@ class MachineHandlers(HostedChart):
                 with_failing(with_slots(activities, work.slots), work.failing), work.callbacks
             ),
             **family_of(machine, key, stored.run_by),
-            "deferred": record.get("deferred", []),
+            "deferred": shown_deferred(record),
             "undo": [
                 {**shown, "stable_id": stable_id(self.name, key, machine.life, done)}
                 for shown, done in zip(with_failing(undo, work.failing, undoing), machine.undo, strict=True)

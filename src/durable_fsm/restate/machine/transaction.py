@@ -78,6 +78,7 @@ from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_hand
 from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
+from durable_fsm.restate.messages.envelope import send_back
 from durable_fsm.restate.names import Handler, StateKey, activities_name
 from durable_fsm.restate.observability import report, tracing
 from durable_fsm.restate.observability.logging import log
@@ -323,6 +324,7 @@ class Transaction:
                 Send(timer.token, timer.event, timer.after, timer.at or next_tick(self.stored, timer)) for timer in left
             ]
         failed, turn.parked = turn.parked, []
+        bounced, turn.bounced = turn.bounced, []
         parked: list[ParkedDelivery] = []
         is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
         entries = self._entries() if turn.snapshot is not None else ()
@@ -343,6 +345,9 @@ class Transaction:
                     parked.append(changed(failed_again, next=known.next))
             for effect in effects:
                 sent.update(self._perform(effect))
+            for letter, error in bounced:
+                error.key = error.key or self.key
+                send_back(self.ctx, self.hosted, letter, error)
             if save is not None and save.pages:
                 spill(self.ctx, self.chart, turn.machine.life, save.pages)
             if save is not None and save.answers:

@@ -10,9 +10,12 @@ from restate import ObjectContext
 
 from durable_fsm.core.address import relay_key
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.messages import Envelope, Parent
+from durable_fsm.core.events import Letter
+from durable_fsm.core.messages import Envelope, Parent, Returned
 from durable_fsm.core.values import Json
+from durable_fsm.errors import DurableFSMError
 from durable_fsm.restate.fastjson import WireRecord, dumps
+from durable_fsm.restate.http.errors import message_of, status_of
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import Handler, relay_name
 from durable_fsm.restate.registration import register
@@ -71,6 +74,13 @@ def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope
     # key of its own, in an object that no client reaches: a client could occupy a key of the machines' own object.
     body = RelayOrder(chart, key, dumps(envelope).decode()).encode()
     ctx.generic_send(relay_name(hosted.chart), Handler.RELAY, body, key=relay_key(ctx.key(), chart, key))
+
+
+def send_back(ctx: ObjectContext, hosted: HostedChart, letter: Letter, error: DurableFSMError) -> None:
+    """Tell the sender of a message why it was not taken."""
+    status = status_of(error)
+    code = None if status == 500 else status
+    post(ctx, hosted, letter.chart, letter.key, Returned.of(letter, type(error).__name__, message_of(error), code))
 
 
 def relays(chart: Chart) -> restate.VirtualObject:

@@ -24,7 +24,7 @@ from durable_fsm.core.snapshot import Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.fastjson import dumps
-from durable_fsm.restate.http.errors import Located, message_of, status_of
+from durable_fsm.restate.http.errors import Located, message_of
 from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.machine.cancelling import cancel_exclusive
 from durable_fsm.restate.machine.deletion import compensate, delete
@@ -32,7 +32,7 @@ from durable_fsm.restate.machine.deliveries import keep_parked, park
 from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_state
 from durable_fsm.restate.machine.transaction import Transaction
 from durable_fsm.restate.messages.children import ChildLinks, check_later
-from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, post
+from durable_fsm.restate.messages.envelope import NOW, Again, BeginOrder, CheckOrder, MailAgain, send_back
 from durable_fsm.restate.names import Handler, StateKey
 from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.logging import log
@@ -93,7 +93,7 @@ class Inbox(HostedChart):
         error = errors.TooManyDeferred(chart=self.name, key=ctx.key(), event=event, waiting=waiting)
         match envelope:
             case Message():
-                self._send_back(ctx, envelope, error)
+                send_back(ctx, self, envelope.letter, error)
             case ChildEnd():
                 park(ctx, self, _delivery_of(envelope), error, tries=0)
             case Returned():
@@ -132,13 +132,7 @@ class Inbox(HostedChart):
                 await transaction.run(message.event, act, autostart=None if message.family else event)
         except errors.DurableFSMError as error:
             report.raised(error)
-            self._send_back(ctx, message, error)
-
-    def _send_back(self, ctx: ObjectContext, message: Message, error: errors.DurableFSMError) -> None:
-        status = status_of(error)
-        code = None if status == 500 else status
-        back = message.returned(type(error).__name__, message_of(error), code)
-        post(ctx, self, message.chart, message.key, back)
+            send_back(ctx, self, message.letter, error)
 
     def _runs(self, transaction: Transaction, message: Message) -> bool:
         """True if the machine still runs the child that sends. A child that it does not run is told again to end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, cast
 
 import msgspec
 
@@ -63,6 +63,12 @@ def read_record(chart: str, text: bytes) -> StoredRecord:
         if record.chart == chart and record.failure is None and record.status is not Status.FAILED:
             return record
     return snapshot_from_text(chart, text, StoredRecord)  # it checks more, and says what is wrong
+
+
+def shown_deferred(record: Mapping[str, Json]) -> list[Json]:
+    """Deferred events as answers show them: without the letters, which are for the host."""
+    deferred = cast("list[dict[str, Json]]", record.get("deferred", []))
+    return [{name: value for name, value in kept.items() if name != "letter"} for kept in deferred]
 
 
 def tokens_of(machine: Snapshot) -> set[str]:

@@ -23,9 +23,9 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
-from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.events import Event, Failure, Letter, Origin
 from durable_fsm.core.limits import GRANTED
-from durable_fsm.core.messages import ChildEnd, Message, Parent, route
+from durable_fsm.core.messages import ChildEnd, Message, Parent, Returned, route
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, Stopping
@@ -200,6 +200,10 @@ class RehearsedMachine:
         for effect in turn.take_effects():
             self.effects.append(effect)
             self._perform(effect)
+        bounced, turn.bounced = turn.bounced, []
+        for letter, error in bounced:
+            if (sender := self.world.find(letter.chart, letter.key)) is not None:
+                sender._take_back(letter, error)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -358,9 +362,13 @@ class RehearsedMachine:
         try:
             self.turn(message.event, act)
         except DurableFSMError as error:
-            came_back = message.returned(type(error).__name__, str(error)).for_receiver(sender.chart)
-            if came_back is not None:
-                self.world.post.append(partial(sender._take_news, came_back))
+            sender._take_back(message.letter, error)
+
+    def _take_back(self, letter: Letter, error: DurableFSMError) -> None:
+        """Hear that a message of this machine was refused, if its chart listens."""
+        came_back = Returned.of(letter, type(error).__name__, str(error)).for_receiver(self.chart)
+        if came_back is not None and letter.life == self.life:
+            self.world.post.append(partial(self._take_news, came_back))
 
     def _take_news(self, event: Event) -> None:
         """Take the end of a child, or a message that came back; a machine that ended needs neither."""
