@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.admin.limits import slots_of
+from durable_fsm.cli import main
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:
@@ -91,6 +93,23 @@ def test_a_machine_that_waits_says_so_and_may_give_up(fan: Host) -> None:
         wait_until(lambda: status(fan)["waiting"] == 1, PATIENCE, "its place to be given up")
 
     assert order(fan, name) == [holder, key]
+
+
+def test_show_names_the_limit_that_a_machine_waits_for_also_while_the_service_is_down(fan_awake: Host) -> None:
+    host, name = fan_awake, fan_awake.key("shown")
+    servers = ["--ingress", host.server.ingress_url, "--admin", host.server.admin_url]
+
+    def shown(key: str, *options: str) -> str:
+        return CliRunner().invoke(main, ["show", f"Visitor/{key}", *servers, *options]).stdout
+
+    with held(host, name):
+        key = queue(host, "Visitor", name)
+        assert f"working (waits for a slot of '{VAULT}')" in shown(key)
+
+        host.served.kill()
+        [activity] = json.loads(shown(key, "--json"))["activities"]
+        assert activity["slot"] == {"limit": VAULT, "status": "waiting"}
+        host.served.restart()
 
 
 @pytest.mark.parametrize("damage", [{"gate": "{"}, {"gate": '{"limit":0,"inside":[]}'}], ids=["broken", "nonsense"])
