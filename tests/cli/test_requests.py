@@ -146,6 +146,18 @@ def test_a_chart_without_a_data_type_is_created_with_nothing() -> None:
     assert (create.body, create.guessed, press.event) == ({}, True, "press")
 
 
+def test_a_request_has_the_handler_name_that_the_author_chose() -> None:
+    @durable(handlers={"switchOn": "switch_on"})
+    class Lamp(StateChart):
+        dark = State(initial=True)
+        lit = State(final=True)
+        switch_on = dark.to(lit)
+
+    [request] = requests_of(chart_from(Lamp))
+
+    assert (request.event, request.handler) == ("switch_on", "switchOn")
+
+
 def test_a_machine_takes_what_is_proposed() -> None:
     machine = Rehearsal(Parcel)
     first, *others = requests_of(chart_from(Parcel))

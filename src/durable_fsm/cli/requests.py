@@ -60,7 +60,7 @@ def _handlers(chart: Chart) -> dict[str, str]:
     """The handlers of events that have one of their own."""
     named = {event: handler for handler, event in chart.hosting.handlers.items()}
     own = {event: event for event in chart.public_events if is_handler_name(event) and event not in BUILT_IN}
-    return {**named, **own}
+    return {**own, **named}
 
 
 def _must_be_created(chart: Chart) -> bool:
