@@ -29,7 +29,9 @@ class Gate(MemoryContext):
     def ask_again(self, run: str) -> None:
         context: Any = self
         asyncio.run(
-            Limits("Order.limits", chart("idle")).enter(context, EntryRequest(run, f"t-{run}", 2, again=True).encode())
+            Limits("Order.limits", [chart("idle")]).enter(
+                context, EntryRequest(run, f"t-{run}", 2, again=True).encode()
+            )
         )
 
     @property

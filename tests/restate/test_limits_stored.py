@@ -27,7 +27,7 @@ class Room(MemoryContext):
     def __init__(self) -> None:
         super().__init__({}, "bank", "inv_1")
         self.admitted: list[str] = []
-        self.limits = Limits(NAMED_LIMITS, chart("idle"))
+        self.limits = Limits(NAMED_LIMITS, [chart("idle")])
 
     def resolve_awakeable(self, ticket: str, *_: object, **__: object) -> None:
         self.admitted.append(ticket)

@@ -86,7 +86,7 @@ def services(
         if activities:
             found.append(companion(chart))
         if any(isinstance(activity.limit, int) for activity in activities):
-            found.append(Limits(limits_name(chart), chart).virtual_object())
+            found.append(Limits(limits_name(chart), [chart]).virtual_object())
         if chart.hosting.index:
             found.append(FieldIndex(chart).service())
         found += sources_of(chart)
@@ -96,7 +96,7 @@ def services(
             found.append(flow(chart))
     sharing = [chart for chart in charts if any(isinstance(one.limit, Limit) for one in _activities(chart))]
     if sharing:
-        found.append(Limits(NAMED_LIMITS, sharing[0]).virtual_object())
+        found.append(Limits(NAMED_LIMITS, sharing).virtual_object())
     for name, count in Counter(service.name for service in found).items():
         if count > 1:
             raise ValueError(

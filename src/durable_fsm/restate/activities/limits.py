@@ -12,7 +12,7 @@ the runs that are inside is watched again. An operator may also damage what is s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from durable_fsm.core.limits import Limit
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER
-from durable_fsm.restate.names import NAMED_LIMITS, StateKey, limits_name
+from durable_fsm.restate.names import NAMED_LIMITS, Handler, StateKey, limits_name
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
 from durable_fsm.restate.stored.limits import RUN, LimitState, Place, QueuedRun, place_in, queued_in, slot_status
@@ -98,12 +98,14 @@ class Limits:
     """The object that keeps the limits of one chart, or those that have a name.
 
     Args:
-        chart: whose log and redaction it uses.
+        charts: those whose activities have them. The first one's log and redaction are used; a chart that closes its
+            `snapshot` closes `status`, which names its machines.
     """
 
-    def __init__(self, name: str, chart: Chart) -> None:
+    def __init__(self, name: str, charts: Sequence[Chart]) -> None:
         self.name = name
-        self.chart = chart
+        self.chart = charts[0]
+        self.closed = any(Handler.SNAPSHOT in chart.hosting.operators_only for chart in charts)
 
     def virtual_object(self) -> restate.VirtualObject:
         named = self.name == NAMED_LIMITS
@@ -119,7 +121,7 @@ class Limits:
         register(service, "leave", self.leave, private=True, **own)
         register(service, "watch", self.watch, private=True, **own, **brief)
         register(service, "slot_of", self.slot_of, private=True, kind="shared", **own)
-        register(service, "status", self.status, kind="shared", **own)
+        register(service, "status", self.status, private=self.closed, kind="shared", **own)
         return service
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
