@@ -221,7 +221,12 @@ def test_a_run_that_waits_and_is_taken_to_be_inside_is_let_in_when_it_asks_again
     assert full.admitted == ["a", "b", "x"]
 
 
-@pytest.mark.parametrize("damage", [{"place 1": b"{"}, {"run x": b"7"}, {"run x": b"\xff"}], ids=str)
+NO_LANES = b'{"inside":[["a",true],["b",true]],"limit":2}'
+
+
+@pytest.mark.parametrize(
+    "damage", [{"place 1": b"{"}, {"run x": b"7"}, {"run x": b"\xff"}, {"gate": NO_LANES}], ids=str
+)
 def test_a_run_whose_place_is_lost_is_queued_when_it_asks_again(full: Room, damage: dict[str, bytes]) -> None:
     full.enter("x")
     full.state |= damage
@@ -280,3 +285,23 @@ def test_a_limit_without_a_name_is_kept_beside_its_chart() -> None:
         LimitAddress("Order.limits", "charging", 3),
         LimitAddress("durable_fsm.limits", "bank", 20),
     ]
+
+
+NOTHING_OF_OURS = (b"\xff\xfe", b"", b"null", b"7", b'"x"', b"[]", b"{", b"-1 -1", b"[" * 5_000 + b"]" * 5_000)
+
+
+@pytest.mark.parametrize("value", NOTHING_OF_OURS, ids=lambda value: repr(value[:8]))
+@pytest.mark.parametrize("name", ["gate", "run a", "run x", "place 1"])
+def test_no_stored_value_blocks_a_limit(full: Room, name: str, value: bytes) -> None:
+    full.enter("x", "y")
+    full.state[name] = value
+
+    assert full.status()["limit"] == "bank"
+    full.enter("z")
+    for run in ("x", "y", "z"):
+        full.enter(run, again=True)
+    full.leave("a", "b", "y", "z", "x")
+
+    assert {"x", "y", "z"} <= set(full.admitted)
+    full.enter("next")
+    assert full.admitted[-1] == "next"

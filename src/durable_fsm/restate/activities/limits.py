@@ -133,7 +133,7 @@ class Limits:
         state = await self._state_in(ctx, await _read(ctx, StateKey.GATE), request.limit)
         state, admitted, void = await self._admit_waiting(ctx, state)  # the limit may have risen
         watched = [run]
-        if request.again and (state.holds(run) or await self._has_place(ctx, run)):
+        if request.again and (state.holds(run) or state.includes(await self._place_of(ctx, run))):
             if state.holds(run) and all(one.queued.run != run for one in admitted):
                 admitted.append(AdmittedRun(request.queued))  # it would not ask if it had heard
             watched = [other for other, _ in state.inside[:1]]
@@ -160,8 +160,9 @@ class Limits:
         """A run has ended: forget it, and let the next one in. Two watchers may report the same end."""
         run = body.decode()
         gate, stored = await _read_all(ctx, [StateKey.GATE, f"{RUN}{run}"])
-        state, place = await self._state_in(ctx, gate, None), place_in(stored)
-        if place is None and not state.holds(run):
+        state = await self._state_in(ctx, gate, None)
+        place = None if state.holds(run) else place_in(stored)
+        if not (state.holds(run) or state.includes(place)):
             if stored is not None:
                 ctx.clear(f"{RUN}{run}")
             return b""
@@ -178,11 +179,11 @@ class Limits:
         ctx.generic_send(self.name, "leave", body, key=ctx.key())
         return b""
 
-    async def _has_place(self, ctx: ObjectContext, run: str) -> bool:
-        """Whether a run waits: a place is its own."""
+    async def _place_of(self, ctx: ObjectContext, run: str) -> Place | None:
+        """The place at which a run waits; None if no place is its own."""
         place = place_in(await _read(ctx, f"{RUN}{run}"))
         queued = None if place is None else queued_in(await _read(ctx, place.name))
-        return queued is not None and queued.run == run
+        return place if queued is not None and queued.run == run else None
 
     async def _admit_waiting(
         self, ctx: ObjectContext, state: LimitState, *, ended: str = ""
@@ -244,7 +245,7 @@ class Limits:
     async def _rebuilt(self, ctx: ObjectContext, limit: int | None) -> LimitState:
         """The state, from the records of its runs.
 
-        A run whose record cannot be read counts as inside: it may be at work. If it waits, it will ask again.
+        A run that has no place counts as inside: it may be at work. If it waits after all, it will ask again.
         """
         inside: list[str] = []
         places: list[Place] = []
@@ -252,10 +253,10 @@ class Limits:
             if not name.startswith(RUN):
                 continue
             run = name.removeprefix(RUN)
-            place = place_in(await _read(ctx, name))
+            place = await self._place_of(ctx, run)
             if place is None:
                 inside.append(run)
-            elif await self._has_place(ctx, run):
+            else:
                 places.append(place)
         # Nothing says how many slots there are. Until a run enters and says so, no more are let in.
         return LimitState.rebuilt(max(len(inside), 1) if limit is None else limit, inside, places)

@@ -142,6 +142,12 @@ class LimitState(WireRecord, frozen=True):
     def holds(self, run: str) -> bool:
         return any(run == other for other, _ in self.inside)
 
+    def includes(self, place: Place | None) -> bool:
+        """Whether the run at this place will be let in some time."""
+        return place is not None and any(
+            lane.priority == place.priority and lane.first <= place.number <= lane.last for lane in self.lanes
+        )
+
     def let_in(self, run: str) -> Self:
         return msgspec.structs.replace(self, inside=[*self.inside, (run, False)])
 
