@@ -265,7 +265,8 @@ def test_restate_has_completed_the_requests(queue: Queue) -> None:
     }
 
 
-def test_the_commands_of_the_readme_do_what_it_says(queue: Queue) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(queue_awake: Queue) -> None:
+    queue = queue_awake
     commands = queue.run_readme()
 
     assert [next(commands), next(commands)["status"], next(commands)["limit"]] == [3, "Accepted", CALCULATOR.name]

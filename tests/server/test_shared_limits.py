@@ -91,6 +91,10 @@ def test_a_machine_that_waits_says_so_and_may_give_up(fan: Host) -> None:
         begin(fan, "Visitor", hurried, name, "hurry")
         fan.wait_in("Visitor", hurried, "gone", PATIENCE)
         wait_until(lambda: status(fan)["waiting"] == 1, PATIENCE, "its place to be given up")
+        unwanted = queue(fan, "Visitor", name)
+        fan.server.call("Visitor", unwanted, "cancel", {"activity": "working"})
+        assert fan.wait_in("Visitor", unwanted, "failed", PATIENCE)["data"]["error"]["type"] == "cancelled"
+        wait_until(lambda: status(fan)["waiting"] == 1, PATIENCE, "its place to be given up")
 
     assert order(fan, name) == [holder, key]
 
