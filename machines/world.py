@@ -2,6 +2,7 @@
 
     POST /<something>   with an idempotency-key header: 201 with an answer; 409 with the first one, if it knows the key
     GET  /ledger        everything it did, in order: [{"path", "key", "body", "answer"}]
+    GET  /refused       the requests that it refused because of trouble: [{"path", "key", "body"}]
     POST /trouble       {"path", "status", "reason", "times"}: it refuses the next requests to that path
     POST /withhold      {"path", "after"}: it does a request to that path, but sends no answer
     POST /hold          {"path"}: requests to that path wait from now on, and are done after POST /release {"path"}
@@ -64,6 +65,7 @@ class World:
         self.released = threading.Condition(self.lock)
         self.ledger: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
         self.withheld: dict[str, int] = {}
         self.held: dict[str, list[dict[str, Any]]] = {}
 
@@ -83,6 +85,7 @@ class World:
         for refusal in self.refusals:
             if refusal["path"] == path and refusal["times"] > 0:
                 refusal["times"] -= 1
+                self.refused.append({"path": path, "key": key, "body": body})
                 return refusal["status"], {"reason": refusal["reason"]}
         status, answer = self.deeds[path](self, key, body)
         if status == 201:
@@ -122,7 +125,8 @@ class Gate(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.world.lock:
-            self._answer(200, self.world.held if self.path == "/held" else self.world.ledger)
+            lists = {"/held": self.world.held, "/refused": self.world.refused}
+            self._answer(200, lists.get(self.path, self.world.ledger))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

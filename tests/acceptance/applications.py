@@ -156,6 +156,11 @@ class Outside:
         """The requests done at this path whose bodies have these fields."""
         return [one for one in self.ledger() if path in ("", one["path"]) and body.items() <= one["body"].items()]
 
+    def refused(self, path: str) -> list[dict[str, Any]]:
+        """The requests at this path that were refused because of `trouble`."""
+        found: list[dict[str, Any]] = web.get(f"{self.url}/refused").json()
+        return [one for one in found if one["path"] == path]
+
     def wait_done(self, path: str, **body: object) -> dict[str, Any]:
         """The first such request; waits until it was done."""
         return wait_until(lambda: self.done(path, **body), PATIENCE, f"{path} of {body}")[0]
@@ -180,7 +185,11 @@ class Outside:
         try:
             yield lambda: wait_until(held, PATIENCE, f"a request to {path}")
         finally:
-            self._ask("/release", {"path": path})
+            self.release(path)
+
+    def release(self, path: str) -> None:
+        """Let the requests at this path wait no longer."""
+        self._ask("/release", {"path": path})
 
     def _ask(self, path: str, body: dict[str, object]) -> None:
         web.post(f"{self.url}{path}", json=body).raise_for_status()
