@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
+@cache  # not while tests are collected, which each process of a run does
+def modules() -> dict[str, ast.Module]:
+    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
 
 
 def imports_of(tree: ast.Module, package: str) -> Iterator[str]:
@@ -36,7 +39,7 @@ def imports_of(tree: ast.Module, package: str) -> Iterator[str]:
             base = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
-                yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in MODULES else module
+                yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in modules() else module
 
 
 def graph() -> dict[str, set[str]]:
@@ -45,9 +48,9 @@ def graph() -> dict[str, set[str]]:
         name: {
             imported
             for imported in imports_of(tree, name if packages[name] else name.rpartition(".")[0])
-            if imported in MODULES and imported != name
+            if imported in modules() and imported != name
         }
-        for name, tree in MODULES.items()
+        for name, tree in modules().items()
     }
 
 
@@ -70,7 +73,7 @@ def test_a_cycle_is_found() -> None:
 
 def test_no_two_modules_have_a_class_or_type_of_the_same_name() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         for node in tree.body:
             match node:
                 case ast.ClassDef(name=defined):
