@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from durable_fsm.admin.client import Admin
 from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.admin.limits import slots_of
 from durable_fsm.cli import main
-from durable_fsm.testing import wait_until
+from durable_fsm.testing import Served, wait_until
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -97,6 +98,22 @@ def test_a_machine_that_waits_says_so_and_may_give_up(fan: Host) -> None:
         wait_until(lambda: status(fan)["waiting"] == 1, PATIENCE, "its place to be given up")
 
     assert order(fan, name) == [holder, key]
+
+
+def test_applications_share_a_limit_and_the_other_one_may_be_removed(fan_awake: Host, tmp_path: Path) -> None:
+    host, name = fan_awake, fan_awake.key("elsewhere")
+    app_dir = Path(__file__).parents[2]
+    with Served.begin(
+        "tests.server.vault_app:app", host.server, log=tmp_path / "log", app_dir=app_dir, env=host.effects.env
+    ):
+        with held(host, name) as holder:
+            visitor, inspector = queue(host, "Visitor", name), queue(host, "Inspector", name)
+        assert order(host, name) == [holder, inspector, visitor]
+
+    again = host.key("again")
+    with held(host, again) as holder:
+        visitor = queue(host, "Visitor", again)
+    assert order(host, again) == [holder, visitor]
 
 
 def test_show_names_the_limit_that_a_machine_waits_for_also_while_the_service_is_down(fan_awake: Host) -> None:
