@@ -16,6 +16,7 @@ RAISED: list[errors.DurableFSMError] = [
     errors.MalformedInput(**WHO, handler="send", problem="it is not UTF-8."),
     errors.Forbidden(**WHO, event="expire"),
     errors.UnknownEvent(**WHO, event="payed", known=("cancel", "pay")),
+    errors.NotIndexed(**WHO, field="custmer", known=("customer",)),
     errors.EventRejected(**WHO, event="7", configuration=("cart",), accepted=(), reason="not now"),
     errors.TooManyDeferred(**WHO, event="pay", waiting=100),
     errors.TooManyWaiting(**WHO, waiting=1_000),

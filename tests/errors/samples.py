@@ -24,6 +24,7 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     errors.MalformedInput(**HERE, handler="send", problem="it is not valid JSON."),
     errors.Forbidden(**HERE, event="expire"),
     errors.UnknownEvent(**HERE, event="payed", known=("cancel", "pay")),
+    errors.NotIndexed(**HERE, field="custmer", known=("customer", "address.city")),
     errors.EventRejected(**HERE, event="pay", configuration=("cart",), accepted=("checkout",)),
     errors.DeferredTooLong(**HERE, event="cancel", after="1:00:00"),
     errors.TooManyDeferred(**HERE, event="cancel", waiting=100),

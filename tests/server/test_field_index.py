@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durable_fsm.admin.client import Admin
-from durable_fsm.admin.indexes import NotIndexed
 from durable_fsm.admin.inventory import Filter, charts_in, machines_of
+from durable_fsm.client import SyncClient
+from durable_fsm.errors import NotIndexed
 from durable_fsm.testing import wait_until
+from tests.server.data_charts import Customer
 
 if TYPE_CHECKING:
     from tests.server.conftest import Host
@@ -57,6 +59,39 @@ def test_all_named_values_must_fit(host: Host) -> None:
     wait_listed(host, f"address.city={city}", first, second)
 
     assert found(host, address__city=city, size="1") == [second]
+
+
+def test_a_client_finds_machines_by_their_data(host: Host) -> None:
+    first, second, third, city = host.key("customer"), host.key("customer"), host.key("customer"), host.key("Genoa/a=b")
+    for key in (first, second, third):
+        host.receipt("Customer", key, "move", city)
+    host.receipt("Customer", second, "grow")
+    wait_listed(host, f"address.city={city}", first, second, third)
+
+    with SyncClient(host.server.ingress_url) as client:
+        assert client.find(Customer, {"address.city": city}) == sorted([first, second, third])
+        assert client.find("Customer", {"address.city": city, "size": 1}) == [second]
+        assert client.find(Customer, {"address.city": "nowhere"}) == []
+        with pytest.raises(NotIndexed, match="Did you mean 'size'"):
+            client.find(Customer, {"sise": 1})
+        with pytest.raises(NotIndexed, match="Did you mean 'size'"):
+            client.find("Customer", {"sise": 1})
+        with pytest.raises(ValueError, match="which machines"):
+            client.find(Customer, {})
+
+
+def test_a_list_is_read_in_pages(host: Host) -> None:
+    keys, city = sorted(host.key("customer") for _ in range(3)), host.key("Nice")
+    for key in keys:
+        host.receipt("Customer", key, "move", city)
+    wait_listed(host, f"address.city={city}", *keys)
+
+    first = host.receipt("Customer.index", f"address.city={city}", "machines", {"limit": 2})
+    rest = host.receipt("Customer.index", f"address.city={city}", "machines", {"after": first["next"], "limit": 2})
+
+    assert (first["keys"], rest) == (keys[:2], {"keys": keys[2:], "next": None})
+    refused = host.post("Customer.index", f"address.city={city}", "machines", {"limit": -1})
+    assert (refused.status_code, refused.json()["metadata"]["type"]) == (400, "MalformedInput")
 
 
 def test_a_deleted_machine_is_not_listed(host: Host) -> None:
@@ -112,5 +147,5 @@ def test_a_machine_that_an_earlier_build_stored_is_found_after_its_next_transact
 
 
 def test_a_field_without_an_index_is_refused(awake: Host) -> None:
-    with pytest.raises(NotIndexed, match=r"Customer has no index of 'sise'\. .* Did you mean 'size'\?"):
+    with pytest.raises(NotIndexed, match=r"Customer: there is no index of 'sise'\. .* Did you mean 'size'\?"):
         found(awake, sise="1")

@@ -372,6 +372,7 @@ class Careless(StateChart[Touchy]):
 
 class Things(BaseModel):
     things: list[int] = []
+    owner: str = ""
 
 
 async def each_thing(ctx: ActivityContext, thing: int) -> int:
@@ -387,6 +388,7 @@ EVERYTHING: dict[str, Any] = {
     "webhooks": [Webhook("shop", decode=broken_request, signature=None)],
     "work": [activity(unused, id="detached")],
     "workflow": True,
+    "index": ("owner",),
 }
 
 

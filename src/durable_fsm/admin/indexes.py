@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from durable_fsm.admin.client import Admin, Row, literal
 from durable_fsm.core.fields import entry_of
-from durable_fsm.errors import quoted
+from durable_fsm.errors import NotIndexed
 from durable_fsm.restate.names import INDEXED, StateKey, index_name, listed_name
 
 BATCH = 100
-
-
-class NotIndexed(LookupError):
-    """A chart has no index of a field. The message says which it has, and the nearest."""
-
-    def __init__(self, chart: str, field: str, known: Sequence[str]) -> None:
-        has = f"It has one of {quoted(known)}." if known else "It has none."
-        close = difflib.get_close_matches(field, known, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else f" Declare it with index=('{field}',)."
-        super().__init__(f"{chart} has no index of '{field}'. {has}{hint}")
 
 
 def indexed_texts(admin: Admin, chart: str, fields: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -34,7 +23,7 @@ def indexed_texts(admin: Admin, chart: str, fields: Mapping[str, str]) -> Iterat
     known = _fields_of(admin, chart)
     for name in fields:
         if name not in known:
-            raise NotIndexed(chart, name, known)
+            raise NotIndexed(chart=chart, field=name, known=known)
     name, text = next(iter(fields.items()))
     after = ""
     while True:
@@ -60,8 +49,8 @@ def _texts_of(admin: Admin, chart: str, keys: list[str]) -> Iterator[tuple[str, 
     yield from ((row["service_key"], row.get("value_utf8")) for row in rows)
 
 
-def _fields_of(admin: Admin, chart: str) -> list[str]:
+def _fields_of(admin: Admin, chart: str) -> tuple[str, ...]:
     """The fields that the registered build of a chart indexes."""
     services: dict[str, Row] = {one["name"]: one for one in admin.ask("GET", "/services")["services"]}
     metadata: Row = services.get(index_name(chart), {}).get("metadata") or {}
-    return str(metadata.get(INDEXED, "")).split()
+    return tuple(str(metadata.get(INDEXED, "")).split())

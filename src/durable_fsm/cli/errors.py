@@ -82,7 +82,6 @@ def as_shown(error: Exception) -> CommandError:
     import httpx
 
     from durable_fsm.admin.client import AdminRefused, UnknownChart
-    from durable_fsm.admin.indexes import NotIndexed
     from durable_fsm.frontends.locate import AuthorFailed, TargetNotFound
     from durable_fsm.local.failures import HarnessError, ProcessFailed
 
@@ -100,7 +99,7 @@ def as_shown(error: Exception) -> CommandError:
         )
     if isinstance(error, AuthorFailed):
         return CommandError(str(error), code=exit_code_of(DefinitionError), kind=kind)
-    if isinstance(error, (TargetNotFound, UnknownChart, NotIndexed)):
+    if isinstance(error, (TargetNotFound, UnknownChart)):
         return CommandError(str(error), code=USAGE, kind=kind)
     if isinstance(error, ProcessFailed):
         lines = [f"{error.name}: {error.problem}", *error.log_tail.splitlines()[-LOG_LINES:]]

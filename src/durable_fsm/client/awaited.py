@@ -99,6 +99,17 @@ class Client:
         calls = Calls.to(self._ingress, definition, key)
         return TypedMachine(self, calls) if isinstance(definition, type) else NamedMachine(self, calls)
 
+    async def find(self, definition: object, where: Mapping[str, str | float]) -> list[str]:
+        """The keys of the machines whose indexed fields have these values, sorted: `{"customer": "ada"}`.
+
+        A machine is listed, or no longer listed, a moment after its value has changed: who acts on it reads its snapshot.
+
+        Raises:
+            NotIndexed: the chart has no index of one of the fields.
+            ValueError: *where* is empty.
+        """
+        return await self._take(Calls.listed(self._ingress, definition, where))
+
     def invocation(self, chart: str, key: str, id: str) -> Sent:
         """An event that was sent one-way, by the id of its invocation."""
         return Sent(self, SentCall(id, self._ingress, chart, key))

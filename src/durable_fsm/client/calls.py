@@ -15,6 +15,7 @@ from durable_fsm.client.values import HistoryPage, View, as_it_is, receipt_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.durations import LONGEST_DELAY
+from durable_fsm.core.fields import entry_of, text_of
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json, Misfit
@@ -23,6 +24,7 @@ from durable_fsm.errors import (
     InvalidPayload,
     KeyReused,
     MigrationError,
+    NotIndexed,
     Paused,
     SnapshotUnreadable,
     UnexpectedAnswer,
@@ -124,6 +126,41 @@ class Calls:
             return cls(ingress, definition, key)
         chart = chart_from(definition)
         return cls(ingress, chart.name, key, chart)
+
+    @classmethod
+    def listed(cls, ingress: Ingress, definition: object, where: Mapping[str, str | float]) -> Exchange[list[str]]:
+        """Read the keys of the machines that are listed under all of these values.
+
+        Raises:
+            ValueError: *where* is empty.
+            NotIndexed: the definition has no index of one of the fields.
+        """
+        if not where:
+            raise ValueError("say which machines: where={'customer': 'ada'}")
+        if isinstance(definition, str):
+            name = definition
+        else:
+            chart = chart_from(definition)
+            name, known = chart.name, chart.hosting.index
+            for field in where:
+                if field not in known:
+                    raise NotIndexed(chart=name, field=field, known=known)
+        found: list[set[str]] = []
+        for field, value in where.items():
+            entry = cls(ingress, f"{name}.index", entry_of(field, text_of(value)))
+            found.append((yield from entry.keys()))
+        return sorted(found[0].intersection(*found[1:]))
+
+    def keys(self) -> Exchange[set[str]]:
+        """Read a list of an index."""
+        keys: set[str] = set()
+        after: str | None = ""
+        while after is not None:
+            answer = yield from self._ask("machines", {"after": after}, reads=True)
+            page = cast("dict[str, Any]", _json(answer, self.chart, self.key))
+            keys.update(page["keys"])
+            after = page["next"]
+        return keys
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 from durable_fsm.core.codec import canonical
@@ -29,6 +30,11 @@ def entry_of(field: str, text: str) -> str:
     return f"{field}#{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
+def field_of(entry: str) -> str:
+    """The field of an entry: names of fields have neither of the two characters that end it."""
+    return re.split("[=#]", entry, maxsplit=1)[0]
+
+
 def text_at(field: str, data: Json) -> str | None:
     """The value of a field as people write it: `ada`, `42`, `true`; None if it is a list, an object or missing."""
     value = data
@@ -36,6 +42,9 @@ def text_at(field: str, data: Json) -> str | None:
         if not isinstance(value, dict):
             return None
         value = value.get(name)
-    if value is None or isinstance(value, list | dict):
-        return None
+    return None if value is None or isinstance(value, list | dict) else text_of(value)
+
+
+def text_of(value: str | float) -> str:
+    """A value as people write it: `ada`, `42`, `true`."""
     return value if isinstance(value, str) else canonical(value)

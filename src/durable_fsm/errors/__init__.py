@@ -7,6 +7,7 @@
     │   ├── MalformedInput         the handler cannot read the request
     │   ├── Forbidden              a private event, sent from outside
     │   ├── UnknownEvent           the chart declares no such event
+    │   ├── NotIndexed             machines are looked for by a field that has no index
     │   ├── EventRejected          declared, but not accepted where the machine is now
     │   ├── DeferredTooLong        the event was deferred, and its time was over before a state took it
     │   ├── TooManyDeferred        the event would be deferred, and too many are deferred already
@@ -91,6 +92,7 @@ from durable_fsm.errors.sender import (
     InvalidPayload,
     KeyReused,
     MalformedInput,
+    NotIndexed,
     TooLarge,
     TooManyDeferred,
     TooManyWaiting,
@@ -123,6 +125,7 @@ __all__ = [
     "MigrationError",
     "NoAnswer",
     "NotDurable",
+    "NotIndexed",
     "NotRepairable",
     "NotRunning",
     "NotStarted",

@@ -57,6 +57,21 @@ class UnknownEvent(EventError):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class NotIndexed(EventError):
+    """Machines are looked for by a field of their data of which the chart has no index."""
+
+    field: str
+    known: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        has = f"It has one of {quoted(self.known)}." if self.known else "It has none."
+        close = difflib.get_close_matches(self.field, self.known, n=1)
+        remedy = f"Did you mean '{close[0]}'?" if close else f"Declare it with index=('{self.field}',)."
+        return f"there is no index of '{self.field}'. {has} {remedy}"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class EventRejected(EventError):
     """No transition takes the event where the machine is now."""
 

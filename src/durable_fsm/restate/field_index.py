@@ -14,12 +14,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import restate
-from restate import ObjectContext
+from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.restate.http.requests import FOR_EVER
-from durable_fsm.restate.names import INDEXED, index_name, listed_name
+from durable_fsm.core.fields import field_of
+from durable_fsm.errors import NotIndexed
+from durable_fsm.restate.fastjson import dumps
+from durable_fsm.restate.http.requests import FOR_EVER, Count, RequestStruct, request_in
+from durable_fsm.restate.names import INDEXED, Handler, index_name, listed_name
 from durable_fsm.restate.registration import BYTES, register
+
+MOST = 1_000
+"""Most keys of one answer."""
+
+
+class ListRequest(RequestStruct, frozen=True):
+    after: str = ""
+    limit: Count = MOST
 
 
 class FieldIndex:
@@ -35,11 +46,12 @@ class FieldIndex:
             description=f"Lists the machines of {self.chart.name} by fields of their data.",
             metadata={INDEXED: " ".join(self.chart.hosting.index)},
             enable_lazy_state=True,  # adding one machine need not load the others
-            ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
         for handler in (self.add, self.remove):
-            register(service, handler.__name__, handler, chart=self.chart, retried=True)
+            register(service, handler.__name__, handler, chart=self.chart, retried=True, private=True)
+        closed = Handler.SNAPSHOT in self.chart.hosting.operators_only
+        register(service, "machines", self.machines, chart=self.chart, kind="shared", private=closed)
         return service
 
     async def add(self, ctx: ObjectContext, body: bytes) -> bytes:
@@ -51,6 +63,17 @@ class FieldIndex:
         """Do not list the machine of this key any longer."""
         ctx.clear(listed_name(body.decode()))
         return b""
+
+    async def machines(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
+        """Read a page of the list: keys of machines in order, and after which one the next page begins."""
+        request = request_in(ListRequest, self.name, "machines", body, shape='{"after": key, "limit": number}')
+        field = field_of(ctx.key())
+        if field not in self.chart.hosting.index:
+            raise NotIndexed(chart=self.chart.name, field=field, known=self.chart.hosting.index)
+        listed = (name.removeprefix(listed_name("")) for name in await ctx.state_keys())
+        keys = sorted(key for key in listed if key > request.after)
+        page = keys[: max(1, min(request.limit, MOST))]
+        return dumps({"keys": [*page], "next": page[-1] if len(page) < len(keys) else None})
 
 
 def tell_index(ctx: ObjectContext, chart: Chart, before: Iterable[str], after: Iterable[str]) -> None:

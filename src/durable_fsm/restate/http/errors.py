@@ -25,6 +25,7 @@ STATUS: dict[type[errors.DurableFSMError], int] = {
     errors.MalformedInput: 400,
     errors.Forbidden: 403,
     errors.UnknownEvent: 404,
+    errors.NotIndexed: 404,
     errors.NotStarted: 404,
     errors.AlreadyStarted: 409,
     errors.EventRejected: 409,
