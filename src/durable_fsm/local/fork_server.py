@@ -20,6 +20,7 @@ Only Linux: macOS does not allow a fork without exec once its frameworks are loa
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -192,6 +193,7 @@ def main(control: socket.socket) -> int:
             importlib.import_module(name)
     if threading.active_count() > 1:
         raise RuntimeError(f"An import has started a thread, which a fork would lack: {threading.enumerate()}.")
+    gc.freeze()  # what is imported stays, and forks share it
     arguments = _Forking(control).until_a_fork()
     if arguments is None:
         return 0
