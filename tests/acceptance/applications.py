@@ -185,11 +185,7 @@ class Outside:
         try:
             yield lambda: wait_until(held, PATIENCE, f"a request to {path}")
         finally:
-            self.release(path)
-
-    def release(self, path: str) -> None:
-        """Let the requests at this path wait no longer."""
-        self._ask("/release", {"path": path})
+            self._ask("/release", {"path": path})
 
     def _ask(self, path: str, body: dict[str, object]) -> None:
         web.post(f"{self.url}{path}", json=body).raise_for_status()

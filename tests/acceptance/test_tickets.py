@@ -57,11 +57,23 @@ class Theatre(Stage):
         )
         return [datetime.fromisoformat(row["scheduled_start_at"]) for row in rows]
 
-    def expire(self, user: str, seat: str, after: float = 0) -> None:
-        """Let the time of a reservation be over, so many seconds from now."""
+    def send(self, user: str, what: str, body: object = None) -> str:
+        """Send an event to a cart, and do not wait."""
+        return self.server.send("CartObject", user, what, body)
+
+    @contextmanager
+    def busy(self, user: str) -> Iterator[None]:
+        """Let a cart check out in this block, and fail after it. What it is sent meanwhile it does then, in order."""
+        self.outside.trouble("/payments", status=402, reason="the card was declined")
+        with self.outside.holding("/payments") as held:
+            self.send(user, "checkout")
+            held()
+            yield
+
+    def over(self, user: str, seat: str) -> dict[str, object]:
+        """What `repair` is told, so that the time of a reservation is over right after it."""
         number = self.server.call("CartObject", user, "snapshot")["data"]["tickets"][seat]
-        body = {"timer": number, "after": after, "reason": "the time is over"}
-        self.server.call("CartObject", user, "repair", body)
+        return {"timer": number, "after": 0.001, "reason": "the time is over"}
 
     def seat(self, seat: str) -> str:
         found: str = self.server.call("TicketObject", seat, "snapshot")["leaves"][0]
@@ -101,7 +113,7 @@ def test_a_seat_that_is_not_bought_in_time_is_available_and_no_longer_in_the_car
     [due] = theatre.scheduled("cem")
     assert abs(due - datetime.now(UTC) - HELD) < timedelta(minutes=5)
 
-    theatre.expire("cem", "B-1", after=0.2)
+    theatre.send("cem", "repair", theatre.over("cem", "B-1"))
 
     theatre.wait_seat("B-1", "available")
     assert theatre.cart("cem") == ("empty", [])
@@ -109,36 +121,33 @@ def test_a_seat_that_is_not_bought_in_time_is_available_and_no_longer_in_the_car
 
 
 def test_the_timer_of_a_seat_that_was_removed_does_not_end_its_next_reservation(theatre: Theatre) -> None:
-    theatre.add("eve", "C-1")
-    theatre.add("other", "C-2")
-    theatre.expire("eve", "C-1", after=0.2)
-    theatre.expire("other", "C-2", after=0.3)
-    former = theatre.timers("eve")[0]["id"]
-    assert [theatre.remove("eve", "C-1"), theatre.add("eve", "C-1")] == [True, True]
+    for user, seat in (("eve", "C-1"), ("other", "C-2")):
+        theatre.add(user, seat)
+    [former] = theatre.timers("eve")
 
+    with theatre.busy("eve"):
+        theatre.send("eve", "repair", theatre.over("eve", "C-1"))
+        changes = [theatre.send("eve", change, {"seat": "C-1"}) for change in ("removeTicket", "addTicket")]
+    assert [theatre.server.output(change)["reply"] for change in changes] == [True, True]
+
+    theatre.send("other", "repair", theatre.over("other", "C-2"))
     theatre.wait_seat("C-2", "available")
-
     assert (theatre.cart("eve"), theatre.seat("C-1")) == (("filled", ["C-1"]), "reserved")
     [timer] = theatre.timers("eve")
-    assert timer["id"] != former
+    assert timer["id"] != former["id"]
     assert len(theatre.scheduled("eve")) == 1
 
 
 def test_a_seat_whose_time_is_over_during_the_checkout_is_sold(theatre: Theatre) -> None:
     theatre.add("fay", "D-1")
-    theatre.add("other", "D-2")
-    with theatre.outside.holding("/payments") as held, ThreadPoolExecutor() as caller:
-        theatre.expire("fay", "D-1", after=0.4)
-        theatre.expire("other", "D-2", after=0.5)
-        asked = caller.submit(theatre.ask, "fay", "checkout")
-        assert held()
-        theatre.wait_seat("D-2", "available")
-        assert (theatre.cart("fay"), theatre.seat("D-1")) == (("checking_out", ["D-1"]), "reserved")
-        theatre.outside.release("/payments")
 
-        assert asked.result() is True
+    with theatre.busy("fay"):
+        theatre.send("fay", "repair", theatre.over("fay", "D-1"))
+        checkout = theatre.send("fay", "checkout")
+
+    assert theatre.server.output(checkout)["reply"] is True
     theatre.wait_seat("D-1", "sold")
-    assert theatre.cart("fay") == ("empty", [])
+    assert (theatre.cart("fay"), theatre.timers("fay")) == (("empty", []), [])
 
 
 def test_a_checkout_sells_what_is_in_the_cart_with_one_payment_and_one_mail(theatre: Theatre) -> None:
@@ -161,9 +170,9 @@ def test_a_payment_that_fails_twice_is_made_under_one_id(theatre: Theatre) -> No
 
     assert theatre.ask("hal", "checkout") is True
 
-    attempts = [*theatre.outside.refused("/payments"), *theatre.outside.done("/payments")]
-    assert len({one["key"] for one in attempts if one["body"]["user"] == "hal"}) == 1
-    assert (theatre.payments("hal"), len(theatre.outside.refused("/payments"))) == ([40], 2)
+    refused = [one["key"] for one in theatre.outside.refused("/payments") if one["body"]["user"] == "hal"]
+    [done] = theatre.outside.done("/payments", user="hal")
+    assert (refused, done["body"]["amount"]) == ([done["key"]] * 2, 40)
 
 
 def test_a_declined_card_leaves_the_cart_as_it_is(theatre: Theatre) -> None:
@@ -173,7 +182,7 @@ def test_a_declined_card_leaves_the_cart_as_it_is(theatre: Theatre) -> None:
 
     assert (theatre.cart("broke"), theatre.seat("G-1")) == (("filled", ["G-1"]), "reserved")
     assert theatre.mails("broke") == ["The payment of 40 has failed. Your seats stay reserved for a while."]
-    theatre.expire("broke", "G-1")
+    theatre.send("broke", "repair", theatre.over("broke", "G-1"))
     theatre.wait_seat("G-1", "available")
 
 
