@@ -11,6 +11,7 @@ from durable_fsm.core.chart import State, Transition
 from durable_fsm.core.events import PLATFORM_NAMES
 from durable_fsm.core.index import matches
 from durable_fsm.core.limits import GRANTED
+from durable_fsm.frontends.syntax import parsed
 
 OUTCOMES = {
     "done_invoke_": ("done.invoke.", "activity"),
@@ -93,7 +94,7 @@ def ignored_events(states: Iterable[State], taken: Collection[str]) -> list[str]
 def unknown_states(expression: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
     """Problems of `In('shutt')` in an expression: a question for a state that there is not can never be true."""
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = parsed(expression.strip(), "eval")
     except SyntaxError:
         return
     for node in ast.walk(tree):

@@ -16,6 +16,7 @@ from types import CodeType
 from typing import TypeAlias
 
 from durable_fsm.core.values import Location
+from durable_fsm.frontends.syntax import parsed
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -162,6 +163,6 @@ def _span(node: ast.expr) -> Span:
 @cache
 def _tree_of(file: str) -> ast.Module | None:
     try:
-        return ast.parse("".join(linecache.getlines(file)))
+        return parsed("".join(linecache.getlines(file)), "exec")
     except SyntaxError:
         return None

@@ -17,6 +17,7 @@ from statemachine import spec_parser
 from durable_fsm.core.events import Failure, Origin
 from durable_fsm.core.scope import Scope
 from durable_fsm.frontends.documents.values import SCXML, Code, Object, Processor, revived, stored
+from durable_fsm.frontends.syntax import parsed
 
 PARSER = cast("Any", spec_parser)  # Any: the library leaves its parser untyped
 WORDS: dict[str, object] = {"true": True, "false": False, "null": None}
@@ -255,7 +256,7 @@ def _parses(text: str, mode: Literal["eval", "exec"]) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(text, mode=mode)
+            parsed(text, mode)
     except (SyntaxError, ValueError):
         return False
     return True
@@ -265,7 +266,7 @@ def python_of(text: str) -> str:
     """The expression itself, or with `&&`, `||`, `!` and `===` in Python's spelling if that makes it one."""
     source = text.strip()
     try:
-        ast.parse(source, mode="eval")
+        parsed(source, "eval")
     except SyntaxError:
         return _FOREIGN.sub(lambda found: found.group(1) or _PYTHON[found.group(0)], source).strip()
     return source
