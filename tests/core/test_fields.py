@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from durable_fsm.core.fields import LONGEST, entries_of, entry_of, text_at
+from durable_fsm.core.fields import LONGEST, entries_of, entry_of, field_of, text_at
 from durable_fsm.core.values import Json
 
 DATA: Json = {
@@ -50,3 +50,8 @@ def test_a_value_that_is_no_good_name_is_found_by_its_digest(text: str) -> None:
 
     assert entry == entry_of("customer", text) != entry_of("customer", f"{text}.")
     assert (entry.startswith("customer#"), entry.isprintable()) == (True, True)
+
+
+@pytest.mark.parametrize("text", ["Oslo", "a=b#c", "x" * 2 * LONGEST])
+def test_an_entry_says_of_which_field_it_is(text: str) -> None:
+    assert field_of(entry_of("address.city", text)) == "address.city"
