@@ -6,6 +6,7 @@ has done.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -28,6 +29,8 @@ from tests.diagram.node import XSTATE, Package, package
 
 STORIES = {f"{name}: {title}": (pair, title) for name, pair in PAIRS.items() for title in pair.stories}
 KINDS = ("json", "by_hand")
+_numbers = itertools.count(1)
+"""A process may tell the stories twice, and the machines of the first time are still there."""
 
 by_story = pytest.mark.parametrize("story", STORIES)
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -47,9 +50,9 @@ class Telling(Application):
 
     def tell_all(self, pool: Executor) -> None:
         """Begin to tell every story to a machine of its own."""
-        for number, name in enumerate(STORIES):
+        for name in STORIES:
             for kind in KINDS:
-                self.keys[name, kind] = f"story-{number}-{kind}"
+                self.keys[name, kind] = f"story-{next(_numbers)}-{kind}"
                 self.told[name, kind] = pool.submit(self._tell, name, kind)
 
     def _tell(self, name: str, kind: str) -> Told:
