@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from durable_fsm import TerminalError
+from machines.json_answer import send_json
 
 Answer: TypeAlias = tuple[int, dict[str, Any]]
 Deed: TypeAlias = Callable[["World", str, dict[str, Any]], Answer]
@@ -126,7 +127,7 @@ class Gate(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.world.lock:
             lists = {"/held": self.world.held, "/refused": self.world.refused}
-            self._answer(200, lists.get(self.path, self.world.ledger))
+            send_json(self, 200, lists.get(self.path, self.world.ledger))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -154,19 +155,11 @@ class Gate(BaseHTTPRequestHandler):
         if silent:
             self.connection.recv(1)  # wait until the caller hangs up: it must not learn that the request was done
             return
-        self._answer(*answer)
+        send_json(self, *answer)
 
     def _is_given_up(self, seconds: float) -> bool:
         """Wait so long; True as soon as the caller has hung up, which is all that can arrive from it."""
         return bool(seconds and select.select([self.connection], [], [], seconds)[0])
-
-    def _answer(self, status: int, body: object) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the ledger is the log."""

@@ -32,6 +32,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from machines.json_answer import send_json
+
 Object: TypeAlias = dict[str, Any]  # Any: JSON
 Answer: TypeAlias = tuple[int, Object]
 
@@ -210,13 +212,13 @@ class Gate(BaseHTTPRequestHandler):
             }
             missing = _refused("No such object.", code="resource_missing", status=404)
             answer = (200, ledger) if self.path == "/ledger" else (200, intent) if intent else missing
-            self._answer(*answer)
+            send_json(self, *answer)
 
     def do_POST(self) -> None:
         provider = self.provider
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         if self.path.startswith("/v1/") and not self.headers.get("authorization", "").startswith("Bearer sk_"):
-            self._answer(*_refused("You did not provide an API key.", status=401))
+            send_json(self, *_refused("You did not provide an API key.", status=401))
             return
         withheld = False
         with provider.lock:
@@ -234,15 +236,7 @@ class Gate(BaseHTTPRequestHandler):
                 withheld, provider.withholds = provider.withholds, False
         if withheld:
             provider.released.wait()
-        self._answer(*answer)
-
-    def _answer(self, status: int, body: object) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        send_json(self, *answer)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the ledger is the log."""

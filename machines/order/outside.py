@@ -24,6 +24,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from machines.json_answer import send_json
+
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -148,7 +150,7 @@ class Outside(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.ledger.lock:
             answer = (200, self.ledger.book()) if self.path == "/ledger" else (200, {"status": "ok"})
-        self._answer(*answer)
+        send_json(self, *answer)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -167,15 +169,7 @@ class Outside(BaseHTTPRequestHandler):
         if withheld:
             self.connection.recv(1)  # wait until the caller hangs up: it must not learn of its charge
             return
-        self._answer(*answer)
-
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        send_json(self, *answer)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the ledger is the log."""

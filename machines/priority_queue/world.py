@@ -19,6 +19,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from machines.json_answer import send_json
+
 SECONDS = float(os.environ.get("CALCULATOR_SECONDS", "5"))
 HUGE = 1e15
 
@@ -77,7 +79,7 @@ class Desk(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with CALCULATOR.changed:
-            self._answer(200, CALCULATOR.ledger)
+            send_json(self, 200, CALCULATOR.ledger)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"] or 0)) or b"{}")
@@ -88,7 +90,7 @@ class Desk(BaseHTTPRequestHandler):
         else:
             self._add(body)
             return
-        self._answer(201, {})
+        send_json(self, 201, {})
 
     def _add(self, body: dict[str, float]) -> None:
         numbers = (body["left"], body["right"])
@@ -98,17 +100,9 @@ class Desk(BaseHTTPRequestHandler):
         gone = gone or has_hung_up(self.connection)
         CALCULATOR.end(self.connection, "hung up" if gone else "end")
         if not gone and max(map(abs, numbers)) > HUGE:
-            self._answer(400, {"reason": "the numbers are too large"})
+            send_json(self, 400, {"reason": "the numbers are too large"})
         elif not gone:
-            self._answer(201, {"sum": sum(numbers)})
-
-    def _answer(self, status: int, body: object) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+            send_json(self, 201, {"sum": sum(numbers)})
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the ledger is the log."""
