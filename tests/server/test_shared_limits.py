@@ -56,6 +56,11 @@ def held(host: Host, effect: str) -> Iterator[str]:
     host.settled()
 
 
+def slot_of(host: Host, visitor: str) -> Any:
+    [activity] = host.snapshot("Visitor", visitor)["activities"]
+    return activity.get("slot")
+
+
 def order(host: Host, effect: str) -> list[str]:
     return [entry.key for entry in host.effects.entries(f"{effect}-in")]
 
@@ -105,9 +110,13 @@ def test_applications_share_a_limit_and_the_other_one_may_be_removed(fan_awake: 
     app_dir = Path(__file__).parents[2]
     with Served.begin(
         "tests.server.vault_app:app", host.server, log=tmp_path / "log", app_dir=app_dir, env=host.effects.env
-    ):
+    ) as other:
         with held(host, name) as holder:
             visitor, inspector = queue(host, "Visitor", name), queue(host, "Inspector", name)
+            assert slot_of(host, visitor) == {"limit": VAULT, "status": "waiting"}
+            other.kill()
+            assert slot_of(host, visitor) is None, "its snapshot waits for nobody"
+            other.restart()
         assert order(host, name) == [holder, inspector, visitor]
 
     again = host.key("again")
