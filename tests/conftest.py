@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browsing import _browser, page
+
 if TYPE_CHECKING:
     from tests.kafka import Brokers
+
+__all__ = ["_browser", "brokers", "page"]
 
 os.environ.setdefault("DURABLE_FSM_CRASH_DIR", "")  # a test that wants them counted names a directory
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.browsing import NO_CHROMIUM, chromium_program
 
 FONTS = {"Inter": ("fontpkg_inter", "Inter"), "Arial's metrics": ("fontpkg_arimo", "Liberation Sans")}
 """Fonts to measure with: the package on PyPI that brings the font, and the family of the system otherwise."""
@@ -39,11 +39,9 @@ class Browser:
     @classmethod
     def find(cls) -> Browser | str:
         """The browser, or what to do to have one. CHROMIUM names another program."""
-        named = os.environ.get("CHROMIUM")
-        names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
-        program = next(filter(None, map(shutil.which, names)), None)
+        program = chromium_program()
         if program is None:
-            return "needs Chromium: run apt-get install chromium, or name one in CHROMIUM"
+            return NO_CHROMIUM
         found = cls(program)
         probes = found._measured([PROBE], {"none": "monospace", **{name: _family(name) for name in FONTS}})
         missing = [name for name in FONTS if probes[name] == probes["none"]]
