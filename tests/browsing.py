@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "build" / "pages"
-NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
 GRAVE = ("serious", "critical")
 PATIENCE_MS = 60_000
 
@@ -77,11 +78,11 @@ def looked_at(page: Page, name: str, *, whole: bool = True) -> list[str]:
     """
     PICTURES.mkdir(parents=True, exist_ok=True)
     found: list[str] = []
-    for look, size, scheme in (("light", WIDE, "light"), ("dark", WIDE, "dark"), ("narrow", NARROW, "light")):
-        page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of Playwright that it does not publish
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of its literals
+    for look in ("light", "dark", "narrow"):
+        page.set_viewport_size(NARROW if look == "narrow" else WIDE)
+        page.emulate_media(color_scheme="dark" if look == "dark" else "light", reduced_motion="reduce")
         page.screenshot(path=PICTURES / f"{name}.{look}.png", full_page=whole)
         found += [f"{look}: {fault}" for fault in faults(page)]
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]  # as above
+    page.set_viewport_size(WIDE)
     page.emulate_media(color_scheme="light", reduced_motion="no-preference")
     return found

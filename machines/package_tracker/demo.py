@@ -9,27 +9,22 @@ interface. The demo kills the server with SIGKILL while records arrive. At the e
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from durable_fsm.testing import HarnessError, KafkaBroker, NotObserved, RestateServer, Served, wait_until
+from durable_fsm.testing import KafkaBroker, RestateServer, wait_until
 from machines.package_tracker.machine import Package
+from machines.stage import Stage, keep, perform
 
 TOPIC = "package-location-updates"
 PACKAGES = ("p-1", "p-2", "p-3")
 BEFORE = ("Hamburg", "Lübeck", "Rødby")
 AFTER = ("Copenhagen", "Malmö", "Gothenburg", "Oslo")
 PATIENCE = timedelta(seconds=60)
-ROOT = Path(__file__).parents[2]
 
 
 def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
@@ -62,54 +57,32 @@ def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
     console.print("Every package has passed every station, once and in order.")
 
 
-def keep(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
-    """Leave everything running until Ctrl-C or SIGTERM."""
-    url = f"{server.ingress_url}/package-tracker"
-    console.print(
-        f"\nEverything keeps running.\n  brokers  {broker.bootstrap_servers}\n  Restate  {server.admin_url}/ui/\n\nTry:"
-    )
-    body = '{"destination": "Oslo"}'
-    console.print(f"  curl {url}/you/registerPackage --json '{body}'", soft_wrap=True)
-    console.print(f"  curl {url}/you/snapshot --json null\n\nCtrl-C ends it.", soft_wrap=True)
-    signal.pause()
-
-
-def play(console: Console, *, kept: bool) -> None:
-    with tempfile.TemporaryDirectory() as made, RestateServer() as server:
-        place = Path(made)
-        app = "machines.package_tracker.service:app"
-        with (
-            KafkaBroker(log=place / "broker.log") as broker,
-            Served.begin(app, server, log=place / "service.log", app_dir=ROOT),
-            broker.subscribed(server, Package),
-        ):
-            tell(server, broker, console)
-            if kept:
-                keep(server, broker, console)
-    console.print("Nothing is left running. 'KEEP=1 make demo-kafka' keeps it running.")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
     parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
-    try:
-        with contextlib.suppress(BrokenPipeError):
-            play(console, kept=options.keep)
-    except KeyboardInterrupt:
-        return 0 if options.keep else 130
-    except (HarnessError, NotObserved) as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
-    return 0
+    kept = parser.parse_args().keep
 
+    def act(stage: Stage, console: Console) -> int:
+        broker = stage.broker()
+        stage.serve("machines.package_tracker.service:app")
+        stage.subscribe(broker, Package)
+        tell(stage.server, broker, console)
+        if not kept:
+            console.print("Nothing is left running. 'KEEP=1 make demo-kafka' keeps it running.")
+            return 0
+        url = f"{stage.server.ingress_url}/package-tracker/you"
+        return keep(
+            {
+                "brokers": broker.bootstrap_servers,
+                "Restate": f"{stage.server.admin_url}/ui/",
+                "to try": f"""curl {url}/registerPackage --json '{{"destination": "Oslo"}}'""",
+                "": f"curl {url}/snapshot --json null",
+            },
+            console,
+        )
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the demo on SIGTERM as on Ctrl-C: with everything closed."""
-    raise KeyboardInterrupt
+    return perform(act)
 
 
 if __name__ == "__main__":
