@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
+TEMPLATES = SOURCE / "durable_fsm" / "cli" / "templates"  # files that `new` fills in; they are not Python before
 LINES = 500
 
 
@@ -25,9 +26,13 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def sources() -> Iterator[Path]:
+    return (path for path in SOURCE.rglob("*.py") if not path.is_relative_to(TEMPLATES))
+
+
 @cache  # not while tests are collected, which each process of a run does
 def modules() -> dict[str, ast.Module]:
-    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
+    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in sources()}
 
 
 def imports_of(tree: ast.Module, package: str) -> Iterator[str]:
@@ -43,7 +48,7 @@ def imports_of(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def graph() -> dict[str, set[str]]:
-    packages = {name_of(path): path.name == "__init__.py" for path in SOURCE.rglob("*.py")}
+    packages = {name_of(path): path.name == "__init__.py" for path in sources()}
     return {
         name: {
             imported

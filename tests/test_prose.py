@@ -17,6 +17,7 @@ from tests.prose import Text, of_command, of_file, of_markdown, of_python, of_se
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "durable_fsm"
+TEMPLATES = SOURCE / "cli" / "templates"  # files that `new` fills in; a test reads what it writes
 
 HABITS = {
     "name the one who acts: the caller, the sender, you": re.compile(
@@ -46,7 +47,7 @@ def rooms() -> dict[str, list[Path]]:
         found[name] = [path for path in (ROOT / name).rglob("*") if path.suffix in (".md", ".py", ".yaml")]
     for path in SOURCE.iterdir():
         if path.is_dir() and path.name != "__pycache__":
-            found[f"src/{path.name}"] = [*path.rglob("*.py")]
+            found[f"src/{path.name}"] = [one for one in path.rglob("*.py") if not one.is_relative_to(TEMPLATES)]
         elif path.suffix == ".py":
             found[f"src/{path.stem}"] = [path]
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main, ports
 from durable_fsm.cli.dev_folder import DevFolder
+from durable_fsm.cli.project import TEMPLATES
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +103,52 @@ def test_the_project_can_be_installed(tmp_path: Path) -> None:
     [wheel] = (tmp_path / "insurance_claim").glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
         assert {name for name in content.namelist() if "/" not in name} == {"machine.py", "service.py"}
+
+
+def test_a_template_that_does_not_exist_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    result = new("order", "--template", "htp1")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("'. Did you mean 'http1'?")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_says_where_each_template_runs() -> None:
+    shown = new("--help").stdout
+
+    assert [name for name, template in TEMPLATES.items() if f"{name:12}  {template.purpose}\n" not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("template", "flavour"),
+    [
+        pytest.param(name, flavour, id=f"{name}-{flavour}")
+        for name, template in TEMPLATES.items()
+        for flavour in template.flavours
+    ],
+)
+def test_a_template_fills_all_its_files_and_overwrites_none(tmp_path: Path, template: str, flavour: str) -> None:
+    arguments = ("boat-trip", "here", "--template", template, "--flavour", flavour)
+
+    result, again = new(*arguments), new(*arguments)
+
+    assert result.exit_code == 0, result.output
+    files = {path: path.read_text("utf-8") for path in (tmp_path / "here").rglob("*") if path.is_file()}
+    assert (tmp_path / "here" / ".gitignore") in files
+    assert "BoatTrip" in files[tmp_path / "here" / TEMPLATES[template].chart]
+    assert [path.name for path, text in files.items() if re.search(r"\{\{[\w-]+\}\}", text)] == []
+    assert again.exit_code == 2
+    assert "nothing is overwritten" in again.stderr
+
+
+def test_a_template_in_another_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = replace(TEMPLATES["http1"], flavours=("python-statemachine",))
+    monkeypatch.setattr("durable_fsm.cli.project.TEMPLATES", {"http1": narrow})
+
+    result = new("order", "--template", "http1", "--flavour", "transitions")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith(
+        "Error: The template 'http1' is not written with transitions, but with 'python-statemachine'."
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`durable-fsm new`: write a chart with its test, its service and its diagram into a directory."""
+"""`durable-fsm new`: write a chart with its test, its service, its diagram and its hosting into a directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import keyword
 import re
 import sys
 import unicodedata
-from importlib import resources
 from pathlib import Path
 
 import click
@@ -16,14 +15,26 @@ from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import USAGE, CommandError
 from durable_fsm.cli.output import json_option, show
 from durable_fsm.cli.ports import USUAL, chosen, tell_readme
+from durable_fsm.cli.project import (
+    FLAVOURS,
+    REQUIREMENTS,
+    TEMPLATES,
+    Flavour,
+    NoSuchTemplate,
+    Template,
+    files_of,
+    template_called,
+    words_of,
+)
 
-FLAVOURS = {"python-statemachine": "statemachine", "transitions": "transitions"}
-REQUIREMENTS = {"python-statemachine": "durable-fsm", "transitions": "durable-fsm[transitions]"}
 TAKEN = frozenset(
     [
         "activitycontext",
         "basemodel",
+        "failure",
         "field",
+        "greeting",
+        "ids",
         "machine",
         "patience",
         "rehearsal",
@@ -31,52 +42,52 @@ TAKEN = frozenset(
         "service",
         "state",
         "statechart",
+        "terminalerror",
         "transitionsconfig",
     ]
 )
 """Names that the written files use themselves, without underscores."""
 
+_PURPOSES = "\n".join(f"  {name:12}  {template.purpose}" for name, template in TEMPLATES.items())
+HELP = f"""Write a chart called NAME into DIRECTORY, or into ./NAME.
 
-@click.command()
+If NAME cannot name a class and a module, as 'insurance-claim', a name is made of it. No file is overwritten.
+
+The chart has one event with a payload, one activity and one timer. The directory also gets a test, the service that
+hosts the chart, its diagram (if the extra 'diagrams' is installed) and a README with the next three commands.
+
+A TEMPLATE also has the files to deploy its project. Its chart is a flow that calls a service, waits, and calls it again.
+Choose the template by the place where the service will run:
+
+\b
+{_PURPOSES}
+"""
+
+
+@click.command(help=HELP)
 @click.argument("name")
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option("--template", "template_name", metavar="TEMPLATE", help="Where it will run; see above.")
 @click.option(
     "--flavour",
-    type=click.Choice(tuple(FLAVOURS)),
+    type=click.Choice(FLAVOURS),
     default="python-statemachine",
     show_default=True,
     help="The library in which the chart is written.",
 )
 @json_option
-def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> None:
-    """Write a chart called NAME into DIRECTORY, or into ./NAME.
-
-    If NAME cannot name a class and a module, as 'insurance-claim', a name is made of it. The chart has one event with a payload, one activity and one timer. The directory also gets a test, the service that
-    hosts the chart, its diagram (if the extra 'diagrams' is installed) and a README with the next three commands. No
-    file is overwritten.
-    """
+def new(name: str, directory: Path | None, template_name: str | None, flavour: Flavour, *, as_json: bool) -> None:
     given, name = name, _usable(name)
-    folder = directory or Path(name)
-    words = {
-        "name": name.replace("_", " "),
-        "Name": _class_name(name),
-        "requirement": REQUIREMENTS[flavour],
-    }
-    files = {
-        path: _filled(template, words | ({"name": name} if path == "pyproject.toml" else {}))
-        for path, template in {
-            "machine.py": f"machine.{FLAVOURS[flavour]}",
-            "service.py": "service",
-            "test_machine.py": "test_machine",
-            "README.md": "readme",
-            "pyproject.toml": "pyproject",
-            ".gitignore": "gitignore",
-        }.items()
-    }
-    _refuse_overwriting(folder, [*files, "machine.svg"])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        template = template_called(template_name, flavour)
+    except NoSuchTemplate as error:
+        raise click.UsageError(str(error)) from error
+    folder, chart = directory or Path(name), _class_name(name)
+    files = files_of(template, flavour, words_of(name, chart, flavour))
+    _refuse_overwriting(folder, [*files, template.picture])
+    try:
         for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
         _choose_ports(folder)
     except OSError as error:
@@ -84,18 +95,18 @@ def new(name: str, directory: Path | None, flavour: str, *, as_json: bool) -> No
     missing = _what_is_missing(flavour)
     written = list(files)
     if not missing:
-        written += _drawn(folder, words["Name"])
+        written += _drawn(folder, template, chart)
     if as_json:
-        show({"directory": str(folder), "chart": words["Name"], "files": written}, as_json)
+        show({"directory": str(folder), "chart": chart, "files": written}, as_json)
         return
     if name != given:
-        click.echo(f"'{given}' cannot name a class and a module: it is {words['Name']} and {name} here.")
-    click.echo(f"{words['Name']} is in {folder}/: {', '.join(written)}")
+        click.echo(f"'{given}' cannot name a class and a module: it is {chart} and {name} here.")
+    click.echo(f"{chart} is in {folder}/: {', '.join(written)}")
     if missing:
         click.echo(f"It needs {missing}: pip install '{REQUIREMENTS[flavour]}'")
-    elif "machine.svg" not in written:
+    elif template.picture not in written:
         click.echo("No diagram was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram.")
-    click.echo(f"\n  cd {folder}\n  pytest\n  durable-fsm dev")
+    click.echo("".join(f"\n  {command}" for command in (f"cd {folder}", *template.start)))
 
 
 def _usable(name: str) -> str:
@@ -113,13 +124,6 @@ def _usable(name: str) -> str:
 
 def _class_name(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-
-
-def _filled(template: str, words: dict[str, str]) -> str:
-    text = resources.files("durable_fsm.cli").joinpath("templates", f"{template}.txt").read_text("utf-8")
-    for word, value in words.items():
-        text = text.replace(f"{{{{{word}}}}}", value)
-    return text
 
 
 def _refuse_overwriting(folder: Path, names: list[str]) -> None:
@@ -140,27 +144,28 @@ def _choose_ports(folder: Path) -> None:
     tell_readme(folder, ports)
 
 
-def _what_is_missing(flavour: str) -> str:
+def _what_is_missing(flavour: Flavour) -> str:
     if flavour == "transitions" and importlib.util.find_spec("transitions") is None:
         return "transitions"
     return ""
 
 
-def _drawn(folder: Path, name: str) -> list[str]:
+def _drawn(folder: Path, template: Template, chart: str) -> list[str]:
     """Draw the diagram; return its name, or nothing if the extra is missing."""
     from durable_fsm.diagram import NoEngine
     from durable_fsm.diagram.files import content
     from durable_fsm.frontends.locate import locate_chart
 
-    before = sys.modules.pop("machine", None), list(sys.path)
+    own = {module.stem for module in folder.glob("*.py")}
+    before, path = {name: sys.modules.pop(name) for name in own & sys.modules.keys()}, list(sys.path)
     try:
-        picture, _ = content(locate_chart(f"{folder / 'machine.py'}:{name}").chart, "svg", theme="auto")
+        picture, _ = content(locate_chart(f"{folder / template.chart}:{chart}").chart, "svg", theme="auto")
     except (NoEngine, ImportError):
         return []
     finally:
-        sys.modules.pop("machine", None)
-        if before[0] is not None:
-            sys.modules["machine"] = before[0]
-        sys.path[:] = before[1]
-    (folder / "machine.svg").write_bytes(picture)
-    return ["machine.svg"]
+        for name in own:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+        sys.path[:] = path
+    (folder / template.picture).write_bytes(picture)
+    return [template.picture]

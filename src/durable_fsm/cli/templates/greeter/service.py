@@ -1,0 +1,7 @@
+"""The application. `durable-fsm dev`, `durable-fsm serve`, or any ASGI server, serves `app`."""
+
+import durable_fsm
+
+from machine import {{Name}}
+
+app = durable_fsm.app({{Name}})
