@@ -131,6 +131,6 @@ def shape_of(machine: Snapshot) -> Hashable:
         tuple((one.id, one.state) for one in machine.activities),
         tuple((one.id, one.state) for one in machine.undo),
         tuple((one.id, one.state) for one in machine.stopping),
-        tuple((one.chart, one.state, one.place, one.part is None) for one in machine.machines),
+        tuple((one.chart, one.state, one.place, one.part is None, one.name is None) for one in machine.machines),
         tuple(one.event for one in machine.deferred),
     )

@@ -186,6 +186,7 @@ class Spawn:
 class Child(Callback):
     """A machine of its own that runs as long as its state is active; `call` returns the `Spawn`.
 
+    With `on_demand` none begins with the state: callbacks start machines, each by a name, and `call` says of which chart.
     `autoforward` sends it every event from outside. `finalize` runs on each of its messages before transitions
     are chosen. `id` and `chart` are those of the `Spawn`, where they are known beforehand. With `each` there is one
     machine for each of some items, which is its data; all begin together, and their outputs are joined in order.
@@ -196,10 +197,13 @@ class Child(Callback):
     id: str = field(default="", compare=False)
     chart: Chart | None = field(default=None, compare=False, repr=False)
     each: Each | None = None
+    on_demand: bool = False
 
     def exported(self) -> Json:
-        each: dict[str, Json] = {} if self.each is None else {"each": exported(self.each)}
-        return {"name": self.name, "autoforward": self.autoforward, "finalize": exported(self.finalize), **each}
+        more: dict[str, Json] = {} if self.each is None else {"each": exported(self.each)}
+        if self.on_demand:
+            more["on_demand"] = True
+        return {"name": self.name, "autoforward": self.autoforward, "finalize": exported(self.finalize), **more}
 
 
 class Missed(StrEnum):
@@ -451,6 +455,11 @@ class Chart:
     def detached(self) -> Mapping[str, Activity]:
         """The work that callbacks may start, by id."""
         return {activity.id: activity for activity in self.work}
+
+    @cached_property
+    def on_demand(self) -> tuple[str, ...]:
+        """Ids of the machines that callbacks may start, in document order."""
+        return tuple(child.id for state in self.states.values() for child in state.machines if child.on_demand)
 
     @cached_property
     def public_events(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
 
 
 def _differs(declared: Child, child: ChildMachine) -> bool:
-    """Whether it is of another chart, or one is for a list and the other is not."""
+    """Whether it is of another chart, or one is for a list, or begins on demand, and the other is not."""
     of_another = declared.chart is not None and declared.chart.name != child.chart
+    of_another |= declared.on_demand is (child.name is None)
     return of_another or (declared.each is None) is not (child.part is None)

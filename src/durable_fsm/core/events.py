@@ -59,7 +59,7 @@ class Event(Struct, frozen=True):
     not read the clock. `token` ties a timer or an outcome to the entry that is waiting for it: if that
     entry is gone, so is the event. `cause` is the exception behind an `error.execution`. A
     recurring timer brings the moment at which it was `due`, and the one at which it `came`, from which its next one is counted.
-    A message has a `letter`.
+    A message has a `letter`. `child` is the name of the machine from which it comes, if a callback started that by a name.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Event(Struct, frozen=True):
     due: datetime | None = None
     came: datetime | None = None
     letter: Letter | None = None
+    child: str = ""
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):

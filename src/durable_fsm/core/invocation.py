@@ -139,7 +139,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
     """
     activity = machine.chart.detached.get(work)
     if activity is None:
-        raise UnknownWork(chart=machine.chart.name, work=work, known=tuple(machine.chart.detached))
+        raise UnknownWork(chart=machine.chart.name, work=work, known=_startable(machine))
     awaited = any(machine.index.knows(f"{outcome}.invoke.{work}") for outcome in ("done", "error"))
     given = plain(payload)
     items = None
@@ -215,6 +215,8 @@ def _items(machine: Working, what: str, id: str, each: Each, found_in: object, m
 def start_machines(machine: Working, state: State) -> None:
     """Begin the children of a state; one that fails on the way is an `error.execution`, and is not begun."""
     for place, child in enumerate(state.machines):
+        if child.on_demand:
+            continue
         machine.scope.state = state
         spawn = attempt(machine, child, _spawn)
         if spawn is None:
@@ -227,12 +229,50 @@ def start_machines(machine: Working, state: State) -> None:
             _begin(machine, state, place, spawn, f"{spawn.id}.{part}", item, part)
 
 
+def start_on_demand(machine: Working, id: str, payload: object, name: str) -> None:
+    """Begin a machine that a state declares for callbacks to start.
+
+    Raises:
+        UnknownWork: the chart does not declare it.
+        ValueError: its state is not active, a machine of this name runs already, or too many run.
+    """
+    if id not in machine.chart.on_demand:
+        raise UnknownWork(chart=machine.chart.name, work=id, known=_startable(machine))
+    declared = ((state, *found) for state in machine.chart.states.values() for found in enumerate(state.machines))
+    state, place, child = next(found for found in declared if found[2].on_demand and found[2].id == id)
+    if state.id not in machine.active:
+        raise ValueError(f"machine '{id}' was not begun: state '{state.id}', which runs it, is not active")
+    running = [one for one in machine.machines.values() if (one.state, one.place) == (state.id, place)]
+    if any(one.name == name for one in running):
+        raise ValueError(f"machine '{id}' was not begun: one with the name '{name}' runs already")
+    if len(running) >= MOST_MACHINES:
+        raise ValueError(f"machine '{id}' was not begun: {MOST_MACHINES:,} run already, which is the most")
+    _begin(machine, state, place, _spawn(child.call(machine.scope)), f"{id}.{name}", plain(payload), name=name)
+
+
+def stop_on_demand(machine: Working, id: str, name: str) -> None:
+    """End a machine that a callback started; nothing, if it has ended already."""
+    for child in [one for one in machine.machines.values() if one.name == name and one.id == f"{id}.{name}"]:
+        stop_machine(machine, child)
+
+
+def _startable(machine: Working) -> tuple[str, ...]:
+    return (*machine.chart.detached, *machine.chart.on_demand)
+
+
 def _begin(
-    machine: Working, state: State, place: int, spawn: Spawn, id: str, data: Json, part: int | None = None
+    machine: Working,
+    state: State,
+    place: int,
+    spawn: Spawn,
+    id: str,
+    data: Json,
+    part: int | None = None,
+    name: str | None = None,
 ) -> None:
     token = machine.token()
     id = id or f"{state.id}.{token}"
-    machine.machines[token] = ChildMachine(token, id, spawn.chart.name, state.id, place, part)
+    machine.machines[token] = ChildMachine(token, id, spawn.chart.name, state.id, place, part, name=name)
     machine.effects.append(StartMachine(token, id, spawn.chart, data))
 
 
@@ -255,7 +295,9 @@ def stop_machine(machine: Working, child: ChildMachine) -> None:
 
 def heard_from(machine: Working, child: ChildMachine) -> None:
     """The event of the macrostep is a message of a child, or its end: run what finalizes it."""
-    machine.event = changed(machine.event, invokeid=child.id, sender=f"{child.chart}.{child.token}")
+    machine.event = changed(
+        machine.event, invokeid=child.id, sender=f"{child.chart}.{child.token}", child=child.name or ""
+    )
     machine.scope.event = machine.event
     machine.scope.state = machine.index.states[child.state]
     execute(machine, declared(machine, child).finalize)

@@ -129,8 +129,14 @@ class Requests:
                 path=completed.path,
             )
 
-    def start(self, work: str, payload: object) -> None:
-        invocation.start_detached(self._machine, work, payload)
+    def start(self, work: str, payload: object, name: str | None) -> None:
+        if name is None:
+            invocation.start_detached(self._machine, work, payload)
+        else:
+            invocation.start_on_demand(self._machine, work, payload, name)
+
+    def stop(self, machine: str, name: str) -> None:
+        invocation.stop_on_demand(self._machine, machine, name)
 
     def reply(self, value: object) -> None:
         self._machine.effects.append(Reply(plain(value)))

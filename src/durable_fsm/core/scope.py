@@ -37,7 +37,9 @@ class Asked(Protocol):
 
     def raise_(self, event: str, payload: object) -> None: ...
 
-    def start(self, work: str, payload: object) -> None: ...
+    def start(self, work: str, payload: object, name: str | None) -> None: ...
+
+    def stop(self, machine: str, name: str) -> None: ...
 
     def reply(self, value: object) -> None: ...
 
@@ -90,13 +92,21 @@ class Effects:
         """Put an event on the internal queue: it is taken in this same macrostep."""
         self._asked.raise_(event, payload)
 
-    def start(self, work: str, payload: object = None) -> None:
+    def start(self, work: str, payload: object = None, *, name: str | None = None) -> None:
         """Start work that the chart declares with `work=`; no state waits for it, and none stops it.
+
+        With a *name*, start a machine that an active state declares with `machine(..., on_demand=True)`; the payload is
+        its data. Its address is `#_<work>.<name>`.
 
         Raises:
             UnknownWork: the chart does not declare it.
+            ValueError: its state is not active, a machine of this name runs already, or too many run.
         """
-        self._asked.start(work, payload)
+        self._asked.start(work, payload, name)
+
+    def stop(self, machine: str, *, name: str) -> None:
+        """Stop a machine that was started by this name, without an event. It may have ended already."""
+        self._asked.stop(machine, name)
 
     def reply(self, value: object) -> None:
         """Answer the sender of the event with this, as the last transition action does with what it returns.

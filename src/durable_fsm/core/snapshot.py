@@ -126,7 +126,8 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
     """A child machine that has not ended. `place` counts among the machines of its state, from 0.
 
     One of several that were begun for a list is a `part` of them, from 0. Once it has `ended`, its `result` waits for
-    those of the others. One that has `failed` took this machine with it: it goes when its state is left, or with this one.
+    those of the others. One that has `failed` took this machine with it: it goes when its state is left, or with this one. `name` is the one under
+    which a callback started it; None if it began with its state.
     """
 
     token: str
@@ -137,6 +138,7 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
     part: int | None = None
     result: Json | UnsetType = UNSET
     failed: bool = False
+    name: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -341,6 +341,8 @@ def _deliver(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
             del run.machines[child.token]
             run.heard = child
             invocation.heard_from(run, child)
+            if child.name is not None:
+                run.event = changed(run.event, name=run.event.name.removesuffix(f".{child.name}"))
         case ChildMessage(child):
             invocation.heard_from(run, child)
         case LateChild():

@@ -217,7 +217,11 @@ class Words:
                 word = "undo, from the beginning" if activity.undo.first else "undo"
                 rows.append((Part(Role.KEYWORD, word), Part(Role.TEXT, cut(f"/ {activity.undo.name}"))))
         for child in state.machines:
-            rows += self._run(Role.INVOKE, "machine", child.name, child.each)
+            if child.on_demand:
+                text = Part(Role.TEXT, cut(f"{child.name}, on demand"))
+                rows.append((Part(Role.INVOKE, "machine"), Part(Role.MANY, "×N"), text))
+            else:
+                rows += self._run(Role.INVOKE, "machine", child.name, child.each)
         own = {event for edge in self.chart.transitions if edge.source == state.id for event in edge.events}
         rows += [
             (Part(Role.AFTER, timed(timer)), Part(Role.ACTION, f"→ {timer.event}"))

@@ -38,13 +38,15 @@ class TakenEvent(str):
     """The `event` of a callback: the event's name, with `payload`, `at`, `origin` and `sender` beside it.
 
     `at` is the time, with a time zone, under `clock=True`; None in other charts.
-    The sender of a message is an address to answer to: `effects.send("ack", to=event.sender)`.
+    The sender of a message is an address to answer to: `effects.send("ack", to=event.sender)`. `child` is the name of the
+    machine that it comes from, if a callback started that by a name.
     """
 
     payload: object
     at: datetime | None
     origin: str
     sender: str
+    child: str
     name: str
 
     @classmethod
@@ -54,6 +56,7 @@ class TakenEvent(str):
         taken.name = event.name
         taken.payload, taken.at, taken.origin = event.payload, scope.at, event.origin.value
         taken.sender = event.sender if is_address(event.sender) or not event.sender else f"#_scxml_{event.sender}"
+        taken.child = event.child
         return taken
 
     @property

@@ -30,7 +30,14 @@ class MachineOf:
     kind = "machine"
 
     def __init__(
-        self, definition: object, *, id: str | None, input: Input | None, each: Items | None, join: Join
+        self,
+        definition: object,
+        *,
+        id: str | None,
+        input: Input | None,
+        each: Items | None,
+        join: Join,
+        on_demand: bool = False,
     ) -> None:
         self.definition = definition
         self.source: object = definition
@@ -38,6 +45,7 @@ class MachineOf:
         self.input = input
         self.each = each
         self.join: Join = join
+        self.on_demand = on_demand
         self.__name__ = chart_name(definition)
 
     def __call__(self) -> None:
@@ -53,6 +61,7 @@ def machine(
     input: Input | None = None,
     each: Items | None = None,
     join: Join = "all",
+    on_demand: bool = False,
 ) -> Any:
     """Declare a machine that a state runs: `shipping = State(invoke=machine(Parcel, input="parcel"))`.
 
@@ -68,14 +77,20 @@ def machine(
             the data. All begin together, and are called `<id>.0`, `<id>.1`, …; the result is the list of their outputs,
             in order.
         join: when they are done, as for `activity`: `"all"`, `"any"`, `"majority"`, a number, or `"settle"`.
+        on_demand: begin none with the state. Callbacks start them, each with its own data and name:
+            `effects.start(id, data, name="p-1")`. The end of each is an event of its own, and `event.child` is its name.
 
     Raises:
-        ValueError: *input* and *each* are both given, *join* is given without *each*, or asks for less than one machine.
+        ValueError: *on_demand* is given together with *input* or *each*; *input* and *each* are both given, *join* is given without *each*, or asks for less than one machine.
     """
+    if on_demand and (input is not None or each is not None):
+        raise ValueError(
+            "a machine on demand gets its data from effects.start(id, data, name=...): leave input= and each= out"
+        )
     if input is not None and each is not None:
         raise ValueError("each item is the data of its machine: leave input= out, and let each= make the items")
     each_of(each, 1, join)
-    return MachineOf(definition, id=id, input=input, each=each, join=join)
+    return MachineOf(definition, id=id, input=input, each=each, join=join, on_demand=on_demand)
 
 
 def child_of(
@@ -89,7 +104,8 @@ def child_of(
     chart = read(declared.definition)
     refuse_impure(id, declared.input, problem, kind="machine")
     refuse_impure_items(id, declared.each, problem, kind="machine")
-    if declared.input is None and declared.each is None and (misfit := _without_data(chart)) is not None:
+    is_given = declared.on_demand or declared.input is not None or declared.each is not None
+    if not is_given and (misfit := _without_data(chart)) is not None:
         what = f"machine '{id}' begins without data, and a {chart.name} needs some: {misfit}."
         problem(what, "Give it machine(..., input=...).", place)
     make = input_of(declared.input)
@@ -98,7 +114,15 @@ def child_of(
         return Spawn(chart, None if make is None else plain(make.call(scope)), id)
 
     each = each_of(declared.each, 1, declared.join)
-    return Child(chart.name, begin, place or written(declared.definition), id=id, chart=chart, each=each)
+    return Child(
+        chart.name,
+        begin,
+        place or written(declared.definition),
+        id=id,
+        chart=chart,
+        each=each,
+        on_demand=declared.on_demand,
+    )
 
 
 @contextmanager

@@ -92,8 +92,10 @@ def details_of(activity: Activity, details: str) -> list[str]:
 
 
 def details_of_machine(child: Child) -> list[str]:
-    """The chart of a child machine, and that there is one for each of some items."""
+    """The chart of a child machine, and that there is one for each of some items, or for each that a callback starts."""
     lost = [f"The chart of machine '{child.name}', which is chosen at run time."]
+    if child.on_demand:
+        lost.append(f"Machine '{child.name}' begins when a callback starts it, and not with its state.")
     return lost if child.each is None else [*lost, _fan_out(f"Machine '{child.name}'", child.each)]
 
 

@@ -119,7 +119,8 @@ class ClassReader:
         self._check_stances(states.values(), transitions)
         for name in ignored_events(states.values(), self.events):
             self.events[name] = EventType(name)
-        self.callbacks.refuse_unknown(self.name, (one.id for one in detached))
+        on_demand = [child.id for work in found.values() for child in work.machines if child.on_demand]
+        self.callbacks.refuse_unknown(self.name, (*(one.id for one in detached), *on_demand))
         doubts = refuse_certain(self._doubts(data, states.values(), transitions), self.problem)
         parts = Parts(
             states=states,

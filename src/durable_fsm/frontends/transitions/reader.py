@@ -152,7 +152,7 @@ class MachineReader:
         refuse_unknown(self.work.declared, data, self.problem)
         top = [self._state(state, id, ROOT) for id, state in self.tree.children(self.machine.states, "")]
         transitions = tuple(self._transitions())
-        self.callbacks.refuse_unknown(self.config.name, (one.id for one in self.work.detached))
+        self.callbacks.refuse_unknown(self.config.name, (*(one.id for one in self.work.detached), *self.work.on_demand))
         config = self.config
         root = State(
             ROOT,

@@ -72,6 +72,11 @@ class ConfiguredWork:
                 self.declared[id] = invoked
                 self._machines.setdefault(state, []).append(invoked)
 
+    @property
+    def on_demand(self) -> tuple[str, ...]:
+        """Ids of the machines that callbacks start."""
+        return tuple(id for id, one in self.declared.items() if isinstance(one, MachineOf) and one.on_demand)
+
     def _know_timers(self, states: Collection[str]) -> None:
         for state, timers in (*self.config.timers.items(), *self.config.every.items()):
             if state not in states:

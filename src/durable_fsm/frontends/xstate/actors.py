@@ -104,4 +104,4 @@ def _with_input(one: ActivityOf | MachineOf, input: Input | None) -> ActivityOf 
         return one
     if isinstance(one, ActivityOf):
         return ActivityOf(one.work, input=input, each=one.each, undoes=one.undoes, priority=one.priority)
-    return MachineOf(one.definition, id=one.id, input=input, each=one.each, join=one.join)
+    return MachineOf(one.definition, id=one.id, input=input, each=one.each, join=one.join, on_demand=one.on_demand)

@@ -120,8 +120,9 @@ class ConfigReader:
         work = self.actors.detached()
         self.functions.refuse_unused()
         self.actors.refuse_unused()
-        self.functions.refuse_unknown_work(self.problem.chart, (one.id for one in work))
         states = {ROOT: root, **{id: state for id, state in self.states.items() if id != ROOT}}
+        on_demand = [child.id for state in states.values() for child in state.machines if child.on_demand]
+        self.functions.refuse_unknown_work(self.problem.chart, (*(one.id for one in work), *on_demand))
         self._check_stances(states)
         chart = assemble(
             Parts(
