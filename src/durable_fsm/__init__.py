@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         undo_all,
     )
     from durable_fsm.frontends.machines import machine
-    from durable_fsm.frontends.signatures import HmacSha256, StripeSignature
+    from durable_fsm.frontends.signatures import HmacSha256, SlackSignature, StripeSignature
     from durable_fsm.frontends.transitions import TransitionsConfig
     from durable_fsm.frontends.xstate import XStateConfig
     from durable_fsm.restate.app import app
@@ -69,6 +69,7 @@ _HOMES = {
     "Request": "durable_fsm.core.sources",
     "Response": "durable_fsm.core.sources",
     "Retry": "durable_fsm.core.chart",
+    "SlackSignature": "durable_fsm.frontends.signatures",
     "StripeSignature": "durable_fsm.frontends.signatures",
     "SyncClient": "durable_fsm.client",
     "TerminalError": "durable_fsm.errors",
@@ -119,6 +120,7 @@ __all__ = [
     "Request",
     "Response",
     "Retry",
+    "SlackSignature",
     "StripeSignature",
     "SyncClient",
     "TerminalError",

@@ -11,7 +11,7 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_fsm import HmacSha256, Request, StripeSignature
+from durable_fsm import HmacSha256, Request, SlackSignature, StripeSignature
 
 SECRET = "whsec_of-the-test"
 BODY = '{\n  "id": "evt_1",\n  "name": "Zoë 𝄞"\n}'
@@ -122,3 +122,48 @@ def test_githubs_own_example_is_accepted() -> None:
         GITHUB.signed_at(older, secret)
     with pytest.raises(ValueError, match="is wrong"):
         GITHUB.signed_at(Request("github", accepted.headers, body + b"\n"), secret)
+
+
+# ── Slack ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SLACK_SECRET = b"8f742231b10e8888abcd99yyyzzz85a5"
+SLACK_BODY = (
+    b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar"
+    b"&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com"
+    b"%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+    b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+)
+SLACK_HEADERS = {
+    "x-slack-request-timestamp": "1531420618",
+    "x-slack-signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+}
+
+
+def slack(headers: dict[str, str], body: bytes = SLACK_BODY) -> float:
+    return SlackSignature(secret="SLACK").signed_at(Request("slack", headers, body), SLACK_SECRET)
+
+
+def test_the_example_of_slack_is_accepted() -> None:
+    assert slack(SLACK_HEADERS) == 1531420618
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"x-slack-signature": "v0=" + "0" * 64}, "is wrong"),
+        ({"x-slack-request-timestamp": "1531420619"}, "is wrong"),
+        ({"x-slack-request-timestamp": "+1531420618"}, "the headers are not"),
+        ({"x-slack-signature": SLACK_HEADERS["x-slack-signature"].replace("v0", "v1")}, "the headers are not"),
+    ],
+    ids=["signature", "other time", "no time", "version"],
+)
+def test_another_signature_than_that_of_slack_is_refused(change: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        slack({**SLACK_HEADERS, **change})
+
+
+def test_a_changed_body_and_a_missing_header_are_refused() -> None:
+    with pytest.raises(ValueError, match="is wrong"):
+        slack(SLACK_HEADERS, SLACK_BODY + b" ")
+    with pytest.raises(ValueError, match="'X-Slack-Signature' is missing"):
+        slack({"x-slack-request-timestamp": "1531420618"})

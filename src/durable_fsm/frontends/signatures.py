@@ -67,7 +67,7 @@ class StripeSignature:
         parts = [part.strip().partition("=") for part in _header(request, self.header).split(",")]
         times = [value for name, _, value in parts if name == "t"]
         signatures = [value for name, _, value in parts if name == "v1"]
-        if len(times) != 1 or not (times[0].isascii() and times[0].isdigit() and len(times[0]) < 16) or not signatures:
+        if len(times) != 1 or not _is_time(times[0]) or not signatures:
             raise ValueError(f"header '{self.header}' is not 't=<seconds>,v1=<signature>'.")
         signed = times[0].encode() + b"." + request.body
         wanted = hmac.digest(secret, signed, hashlib.sha256).hex().encode()
@@ -75,6 +75,36 @@ class StripeSignature:
         if not any(fits):
             raise ValueError(f"the signature in header '{self.header}' is wrong.")
         return float(times[0])
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSignature:
+    """A time in one header and the HMAC-SHA256 of time and body in another, as Slack signs: `v0=<hex>`.
+
+    Args:
+        secret: the environment variable that holds the signing secret.
+        tolerance: how old a signature may be, and how far ahead Slack's clock may be.
+    """
+
+    _: KW_ONLY
+    secret: str
+    tolerance: timedelta = timedelta(minutes=5)
+
+    def signed_at(self, request: Request, secret: bytes) -> float:
+        """See `Signature.signed_at`."""
+        at, given = _header(request, "X-Slack-Request-Timestamp"), _header(request, "X-Slack-Signature")
+        if not _is_time(at) or not given.startswith("v0="):
+            raise ValueError(
+                "the headers are not 'X-Slack-Request-Timestamp: <seconds>', 'X-Slack-Signature: v0=<hex>'."
+            )
+        wanted = hmac.digest(secret, f"v0:{at}:".encode() + request.body, hashlib.sha256).hex().encode()
+        _compare(wanted, given.removeprefix("v0="), "X-Slack-Signature")
+        return float(at)
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is a number of seconds, as providers write it; Python's own numbers may look different."""
+    return text.isascii() and text.isdigit() and len(text) < 16
 
 
 def _header(request: Request, name: str) -> str:
