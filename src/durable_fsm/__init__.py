@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from durable_fsm.client import Client, SyncClient
     from durable_fsm.core.activity import ActivityContext
-    from durable_fsm.core.chart import Chart, History, Retry
+    from durable_fsm.core.chart import Chart, Retry
     from durable_fsm.core.events import Failure
     from durable_fsm.core.limits import Limit
     from durable_fsm.core.migration import OldMachine
+    from durable_fsm.core.retention import History
     from durable_fsm.core.scope import Effects, Ids
     from durable_fsm.core.sources import Incoming, Kafka, Record, Request, Response, Webhook
     from durable_fsm.errors import DefinitionError, DurableFSMError, TerminalError
@@ -57,7 +58,7 @@ _HOMES = {
     "Effects": "durable_fsm.core.scope",
     "EventOf": "durable_fsm.frontends.declare",
     "Failure": "durable_fsm.core.events",
-    "History": "durable_fsm.core.chart",
+    "History": "durable_fsm.core.retention",
     "HmacSha256": "durable_fsm.frontends.signatures",
     "Ids": "durable_fsm.core.scope",
     "Incoming": "durable_fsm.core.sources",

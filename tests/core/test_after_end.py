@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from durable_fsm.core.chart import AfterEnd, Timer
+from durable_fsm.core.chart import Timer
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.effects import Cancel, Send
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.migration import Migration
 from durable_fsm.core.repair import move
+from durable_fsm.core.retention import AfterEnd
 from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import end_of_life, step
 from durable_fsm.core.upgrade import settle, upgrade

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from durable_fsm.core.chart import Activity, AfterEnd, Chart, Timer
+from durable_fsm.core.chart import Activity, Chart, Timer
 from durable_fsm.core.effects import Cancel, Send, StartActivity, StopActivity
+from durable_fsm.core.retention import AfterEnd
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.upgrade import Differences, differences_of, upgrade

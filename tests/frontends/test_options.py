@@ -10,7 +10,7 @@ import pytest
 from statemachine import State, StateChart
 
 from durable_fsm import TransitionsConfig, chart_from, durable, free
-from durable_fsm.core.chart import History
+from durable_fsm.core.retention import History
 from durable_fsm.frontends.options import ChartOptions, ClassChartOptions, ClassOptions, HostingOptions
 
 SAID: dict[str, Any] = {

@@ -19,6 +19,7 @@ from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
 from durable_fsm.core.limits import Limit
 from durable_fsm.core.migration import Migration
 from durable_fsm.core.redact import Redaction
+from durable_fsm.core.retention import AfterEnd, History
 from durable_fsm.core.sources import Kafka, Webhook
 from durable_fsm.core.values import Json, Location, ValueType
 
@@ -308,26 +309,6 @@ class Unexpected(StrEnum):
     IGNORE = "ignore"
 
 
-@checked_type
-@dataclass(frozen=True, slots=True)
-class History:
-    """How much of its history a machine keeps: the latest `entries`, none older than `age`. None means no limit."""
-
-    entries: int | None = 1_000
-    age: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AfterEnd:
-    """A machine that has ended is deleted `after` a time.
-
-    Then its key is *free* for a new life; or a mark is left, and the key is never used again.
-    """
-
-    after: timedelta
-    free: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Policies:
     """How the algorithm runs this chart.
@@ -360,7 +341,7 @@ class HostedBehaviour:
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     create_first: bool = False
     cancel_timers_over: timedelta = timedelta(0)
-    history: History | None = History()
+    history: History | None = History()  # noqa: RUF009 - it is frozen
     after_end: AfterEnd | None = None
     defer_for: timedelta | None = None
     defer_while_paused: bool = False

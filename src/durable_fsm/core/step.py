@@ -15,7 +15,7 @@ from typing import assert_never
 
 from durable_fsm.core import invocation, saga, timers
 from durable_fsm.core.callbacks import Refused
-from durable_fsm.core.chart import AfterEnd, Chart, Unexpected
+from durable_fsm.core.chart import Chart, Unexpected
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.deliveries import (
     ActivityEnded,
@@ -39,6 +39,7 @@ from durable_fsm.core.events import FROM_OUTSIDE, PLATFORM_NAMES, Event, Origin
 from durable_fsm.core.macrostep import OTHERS, Macrostep
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import Acceptance, acceptance_of
+from durable_fsm.core.retention import AfterEnd
 from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.core.working import not_loaded, typed

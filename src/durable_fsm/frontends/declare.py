@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVa
 
 from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked, require
-from durable_fsm.core.chart import ROOT, Activity, AfterEnd, Callback, Each, Join, Missed, Retry, Undo
+from durable_fsm.core.chart import ROOT, Activity, Callback, Each, Join, Missed, Retry, Undo
 from durable_fsm.core.durations import bounded
 from durable_fsm.core.limits import Limit, checked_priority
+from durable_fsm.core.retention import AfterEnd
 from durable_fsm.core.values import Location
 from durable_fsm.frontends.options import OPTION_TYPES, ClassChartOptions, ClassOptions
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, cast, get_type_hints
 
-from durable_fsm.core.chart import AfterEnd, History, Hosting, Unexpected
+from durable_fsm.core.chart import Hosting, Unexpected
 from durable_fsm.core.migration import Migration
+from durable_fsm.core.retention import AfterEnd, History
 from durable_fsm.core.sources import Kafka, Webhook
 
 

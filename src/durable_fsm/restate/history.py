@@ -13,8 +13,9 @@ import msgspec
 import restate
 from restate import ObjectContext, ObjectSharedContext
 
-from durable_fsm.core.chart import Chart, History
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import rounded_up
+from durable_fsm.core.retention import History
 from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.fastjson import dumps, loads

@@ -23,8 +23,8 @@ from durable_fsm import (
     keep,
     migration,
 )
-from durable_fsm.core.chart import AfterEnd
 from durable_fsm.core.codec import snapshot_to_json
+from durable_fsm.core.retention import AfterEnd
 from durable_fsm.errors import DefinitionError, MigrationError
 from durable_fsm.testing import Rehearsal
 

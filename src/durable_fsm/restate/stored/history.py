@@ -6,9 +6,9 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 
-from durable_fsm.core.chart import History
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.events import Failure
+from durable_fsm.core.retention import History
 from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, DurableFSMError
