@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from durable_fsm.frontends import chart_from
     from durable_fsm.frontends.calendars import cron
     from durable_fsm.frontends.checks.versions import migration
+    from durable_fsm.frontends.compiled import compiled
     from durable_fsm.frontends.declare import (
         EventOf,
         activity,
@@ -82,6 +83,7 @@ _HOMES = {
     "app": "durable_fsm.restate.app",
     "at": "durable_fsm.frontends.declare",
     "chart_from": "durable_fsm.frontends",
+    "compiled": "durable_fsm.frontends.compiled",
     "cron": "durable_fsm.frontends.calendars",
     "defer": "durable_fsm.frontends.declare",
     "durable": "durable_fsm.frontends.declare",
@@ -133,6 +135,7 @@ __all__ = [
     "app",
     "at",
     "chart_from",
+    "compiled",
     "cron",
     "defer",
     "durable",

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from durable_fsm.core.calendar import Calendar
 from durable_fsm.core.calls import checked_type
+from durable_fsm.core.compiler import Compiler
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.export import OMIT_IF_DEFAULT, exported
 from durable_fsm.core.limits import Limit
@@ -381,7 +382,8 @@ class Chart:
 
     `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `work` is what
-    callbacks may start, apart from any state. `kept` are the charts of other versions under which machines live on.
+    callbacks may start, apart from any state. `kept` are charts of other versions under which machines live on; with a
+    `compiler` each machine has a chart of its own, like this one.
     """
 
     name: str
@@ -395,6 +397,7 @@ class Chart:
     work: tuple[Activity, ...] = ()
     hosting: Hosting = Hosting()
     kept: tuple[Chart, ...] = field(default=(), compare=False)
+    compiler: Compiler | None = field(default=None, compare=False, repr=False)
 
     @property
     def root(self) -> State:

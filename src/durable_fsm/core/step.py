@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import assert_never
 
 from durable_fsm.core import invocation, saga, timers
+from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.callbacks import Refused
 from durable_fsm.core.chart import Chart, Unexpected
 from durable_fsm.core.codec import canonical, milliseconds, plain
@@ -44,6 +45,8 @@ from durable_fsm.core.snapshot import Deferred, PendingSend, Snapshot, Status
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.core.working import not_loaded, typed
 from durable_fsm.errors import (
+    ActionError,
+    DefinitionError,
     EventRejected,
     Finished,
     Forbidden,
@@ -57,6 +60,32 @@ MOST_DEFERRED = 1_000
 
 MOST_DEFERRED_BYTES = 64 * 1024
 """Length of their payloads together."""
+
+
+def chart_for(chart: Chart, data: Json) -> Chart:
+    """The chart of a machine with this data: *chart*, unless each machine has one of its own.
+
+    Raises:
+        InvalidPayload: the data does not fit its type, or there is no chart for it.
+        ActionError: the function that makes the chart failed.
+        DefinitionError: it made a definition that has problems.
+    """
+    compiler = chart.compiler
+    if compiler is None:
+        return chart
+    try:
+        own: Chart = compiler.compile(chart.data.load({} if data is None else data))
+    except Misfit as error:
+        raise not_loaded(chart, "create", "the data", chart.data, error) from error
+    except DefinitionError:
+        raise
+    except ANYTHING as error:
+        problem, remedy = f"{named(error)}.", "Fix it; a ValueError there refuses the data."
+        callback = compiler.name
+        raise ActionError(
+            chart=chart.name, event="create", callback=callback, problem=problem, remedy=remedy
+        ) from error
+    return own
 
 
 def start(

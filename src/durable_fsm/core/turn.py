@@ -36,7 +36,7 @@ from durable_fsm.core.program import index_of
 from durable_fsm.core.saga import undone_between
 from durable_fsm.core.scope import NOW
 from durable_fsm.core.snapshot import Deferred, Running, Snapshot, Status
-from durable_fsm.core.step import defer, dropped, expired, limits_of, recall, refusal, start, step
+from durable_fsm.core.step import chart_for, defer, dropped, expired, limits_of, recall, refusal, start, step
 from durable_fsm.core.upgrade import Upgrade, settle
 from durable_fsm.core.values import Json, Misfit, TypeRaised, changed
 from durable_fsm.core.working import not_loaded
@@ -92,6 +92,7 @@ class Turn:
     """One exclusive invocation on one machine.
 
     Attributes:
+        chart: that of the machine. As long as there is none, it may still be one among those that its machine can have.
         snapshot: the machine as it is now; None as long as there is none.
         trace: the microsteps taken so far.
         log: the changes of the machine so far, one a macrostep.
@@ -175,6 +176,7 @@ class Turn:
             AlreadyStarted: it exists and was created from another input.
         """
         if self.snapshot is None:
+            self.chart = chart_for(self.chart, data)
             self._absorb(
                 "create",
                 start(
@@ -208,6 +210,7 @@ class Turn:
             raise not_loaded(self.chart, "create", "the data", self.chart.data, fault) from fault
         if self.chart.hosting.create_first or fault is not None:
             raise not_started(self.chart) from fault
+        self.chart = chart_for(self.chart, data)
         self._absorb("create", start(self.chart, data=data, life=life, seed=self._seed, now=self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:

@@ -22,6 +22,7 @@ from durable_fsm.core.macrostep import Macrostep
 from durable_fsm.core.migration import Migration, OldActivity, OldEvent, OldMachine, OldTimer, path_from
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping, Undoable
+from durable_fsm.core.step import chart_for
 from durable_fsm.core.values import Json, Misfit, changed
 from durable_fsm.errors import DurableFSMError, MigrationError, VersionError
 
@@ -112,11 +113,19 @@ def upgrade(chart: Chart, machine: Snapshot) -> Upgraded:
         if path:
             return _translated(one, machine, path)
         if path is not None:
-            problem = incompatibility(one, machine)
+            own = _own_chart(chart, one, machine)
+            problem = incompatibility(own, machine)
             if problem is None:
-                return _reconciled(one, machine)
+                return _reconciled(own, machine)
             raise _unserved(chart, machine, problem)
     raise _unserved(chart, machine, "")
+
+
+def _own_chart(chart: Chart, served: Chart, machine: Snapshot) -> Chart:
+    try:
+        return chart_for(served, machine.data)
+    except DurableFSMError as error:
+        raise _unserved(chart, machine, f"Its chart cannot be compiled any more: {error.what}") from error
 
 
 def _reconciled(chart: Chart, machine: Snapshot) -> Upgraded:

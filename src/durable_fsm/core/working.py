@@ -123,6 +123,8 @@ class Working:
         except Misfit as error:
             problem = f"it left data that does not fit {self.chart.data.name}: {error.problem} at {error.path}."
             raise self.action_error("a callback", problem) from error
+        if self.chart.compiler is not None and self.before.data is not None:
+            self._refuse_another_chart(self.chart.compiler.field, data)
         snapshot = changed(
             self.before,
             version=self.chart.version,
@@ -144,6 +146,12 @@ class Working:
         )
         refused = tuple(self.refused.items())
         return Step(snapshot, tuple(self.effects), tuple(self.trace), outcome, tuple(self.caught), refused)
+
+    def _refuse_another_chart(self, field: str, data: Json) -> None:
+        before = self.before.data
+        if isinstance(before, dict) and isinstance(data, dict) and before.get(field) != data.get(field):
+            problem = f"it changed '{field}', from which the chart of this machine was compiled."
+            raise self.action_error("a callback", problem)
 
     def action_error(self, callback: str, problem: str, without: Iterable[str] = ()) -> ActionError:
         """The failure of a callback; the states *without* a transition for it were active."""

@@ -20,8 +20,8 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
 
     Args:
         definition: a python-statemachine `StateChart` or `StateMachine` class, a `TransitionsConfig` or a `Machine` of
-            transitions, a model that makes its own machine, or the class of such models, an `XStateConfig`, the path of
-            an .scxml, .json or .yaml document, or a chart, which is returned as it is.
+            transitions, a model that makes its own machine, or the class of such models, an `XStateConfig`, a function
+            with `@compiled`, the path of an .scxml, .json or .yaml document, or a chart, which is returned as it is.
         trusted: evaluate the expressions of a document as Python. Only for authors you trust as your own code.
 
     Raises:
@@ -48,6 +48,10 @@ def chart_from(definition: object, *, trusted: bool = False) -> Chart:
         from durable_fsm.frontends import transitions
 
         return transitions.chart_from(definition, chart_from)
+    if _is_compiled(definition):
+        from durable_fsm.frontends import compiled
+
+        return compiled.chart_from(definition, chart_from)
     raise TypeError(
         f"{definition!r} is not a statechart: expected a python-statemachine class, a TransitionsConfig, a transitions"
         " Machine, an XStateConfig, or the path of a document."
@@ -60,7 +64,7 @@ def reads(definition: object) -> bool:
 
     if isinstance(definition, Chart):
         return True
-    return _is_class(definition) or _is_configured(definition) or _is_xstate(definition)
+    return _is_class(definition) or _is_configured(definition) or _is_xstate(definition) or _is_compiled(definition)
 
 
 def _is_class(definition: object) -> bool:
@@ -89,3 +93,11 @@ def _is_xstate(definition: object) -> bool:
     from durable_fsm.frontends import xstate
 
     return xstate.reads(definition)
+
+
+def _is_compiled(definition: object) -> bool:
+    if "durable_fsm.frontends.compiled" not in sys.modules:  # then nothing is one of its functions
+        return False
+    from durable_fsm.frontends import compiled
+
+    return isinstance(definition, compiled.CompiledCharts)

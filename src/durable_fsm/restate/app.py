@@ -169,7 +169,8 @@ def _children(chart: Chart) -> list[Chart]:
     ]
     if problems:
         raise NotDurable(chart=chart.name, problems=tuple(problems))
-    return [child.chart for _, child in declared if child.chart is not None]
+    compiled: list[Chart] = [] if chart.compiler is None else [*chart.compiler.machines]
+    return compiled + [child.chart for _, child in declared if child.chart is not None]
 
 
 # Any: an ASGI application, or on AWS Lambda a handler function; Restate's SDK decides and does not type it

@@ -121,7 +121,8 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         stored = cls.decode_any_version(chart, text)
         machine = stored.machine
-        if machine is None or (machine.digest == chart.digest and machine.version == chart.version):
+        same = machine is not None and (machine.digest, machine.version) == (chart.digest, chart.version)
+        if machine is None or (same and chart.compiler is None):
             # There is none, or this very chart wrote it. An operator may have changed it since.
             problem = None if machine is None else incompatibility(chart, machine)
             if problem is not None:

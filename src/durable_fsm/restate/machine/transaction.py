@@ -44,6 +44,7 @@ from restate import TerminalError as RestateTerminalError
 from restate.exceptions import RetryableError
 
 from durable_fsm import errors
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.effects import (
     Cancel,
     Effect,
@@ -120,7 +121,6 @@ class Transaction:
 
     Attributes:
         hosted: the chart that the key belongs to, and the application.
-        chart: the chart under which the machine lives: the newest, or one that is kept for it.
         stored: what the key held, or holds since the last save.
         turn: what this invocation does to the machine.
         waiters: those who wait for it.
@@ -133,7 +133,6 @@ class Transaction:
         self.hosted = hosted
         self.ctx = ctx
         self.key = ctx.key()
-        self.chart = stored.chart
         self.stored = stored
         self.turn = Turn(stored.chart, stored.machine, seed=ctx.request().id)
         self.turn.paused = stored.paused is not None
@@ -165,6 +164,11 @@ class Transaction:
         if stored.chart.reads_clock:
             transaction.turn.time = await decision_time(ctx, stored.chart)
         return transaction
+
+    @property
+    def chart(self) -> Chart:
+        """The chart under which the machine lives: the newest, one that is kept for it, or one of its own."""
+        return self.turn.chart
 
     @property
     def machine(self) -> Snapshot | None:

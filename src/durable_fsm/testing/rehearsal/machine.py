@@ -160,6 +160,7 @@ class RehearsedMachine:
         turn.time = self.world.began + self.world.now if self.chart.reads_clock else None
         with locate(self.key):
             outcome = act(turn)
+            self.chart = self._answers.chart = turn.chart
             self._drain(turn)
         receipt = Receipt.of(self.chart, self.key, self.snapshot, event=event, outcome=outcome, reply=turn.reply)
         if self._held is None:
