@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from tests.distributions import needed_by
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,17 +123,6 @@ def test_the_package_claims_the_python_versions_on_which_it_is_tested() -> None:
 
 def pip(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
-
-
-def needed_by(requirements: Iterable[str], extra: str = "") -> set[str]:
-    """Find the distributions of these requirements, and of their own requirements."""
-    found: set[str] = set()
-    for requirement in map(Requirement, requirements):
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            found.add(canonicalize_name(requirement.name))
-            for wanted in ("", *requirement.extras):
-                found |= needed_by(metadata.requires(requirement.name) or [], wanted)
-    return found
 
 
 def lend(names: Iterable[str], place: Path) -> None:

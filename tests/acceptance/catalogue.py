@@ -17,11 +17,12 @@ BEGIN, END = "<!-- applications -->\n", "<!-- /applications -->\n"
 
 @dataclass(frozen=True)
 class Row:
-    """An application of the catalogue. One without a `machine`, which is its folder in `machines/`, is not written yet."""
+    """An application of the catalogue. It is a folder in `machines/`, or a template; one that is neither is not written yet."""
 
     id: str
     name: str
     machine: str = ""
+    template: str = ""
     shows: str = ""
     scenarios: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -30,7 +31,19 @@ class Row:
         if isinstance(entry, str):
             return cls(row, entry)
         scenarios = tuple((scenario, tuple(tests)) for scenario, tests in entry["scenarios"].items())
-        return cls(row, entry["name"], entry["machine"], entry["shows"], scenarios)
+        return cls(row, entry["name"], entry.get("machine", ""), entry.get("template", ""), entry["shows"], scenarios)
+
+    @property
+    def folder(self) -> str:
+        """Where it is, below the root."""
+        return f"machines/{self.machine}" if self.machine else f"src/durable_fsm/cli/templates/{self.template}"
+
+    @property
+    def tests(self) -> str:
+        """The module with its scenarios, below the root."""
+        if self.machine:
+            return f"tests/acceptance/test_{self.machine}.py"
+        return f"tests/templates/test_{self.template.replace('-', '_')}.py"
 
 
 def rows() -> list[Row]:
@@ -42,10 +55,9 @@ def table() -> str:
     """The applications that are written, as a Markdown table."""
     lines = ["| | application | shows | scenarios |", "|---|---|---|---|"]
     lines += [
-        f"| {row.id} | [{row.name}](machines/{row.machine}) | {row.shows} |"
-        f" [{len(row.scenarios)}](tests/acceptance/test_{row.machine}.py) |"
+        f"| {row.id} | [{row.name}]({row.folder}) | {row.shows} | [{len(row.scenarios)}]({row.tests}) |"
         for row in rows()
-        if row.machine
+        if row.scenarios
     ]
     return "\n".join(lines) + "\n"
 

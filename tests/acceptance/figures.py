@@ -47,7 +47,7 @@ class Figures:
 
     def lines(self) -> list[str]:
         """A table: one line for each application and kind of server."""
-        ids = {row.machine: row.id for row in rows()}
+        ids = {row.machine or row.template: row.id for row in rows()}
         hosted = sorted({(ids.get(name, ""), name, server) for name, server, _ in self.counted})
         found = [f"{'':44}" + "".join(f"{outcome:>15}" for outcome in OUTCOMES)]
         for id, name, server in hosted:

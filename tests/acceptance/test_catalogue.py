@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.catalogue import HERE, ROOT, Row, in_readme, rows
+from durable_fsm.cli.project import TEMPLATES
+from tests.acceptance.catalogue import ROOT, Row, in_readme, rows
 
 DELIVERED = [row for row in rows() if row.machine]
+TEMPLATED = [row for row in rows() if row.template]
 
 
 def named_in(module: str) -> set[str]:
-    tree = ast.parse((HERE / module).read_text())
+    tree = ast.parse((ROOT / module).read_text())
     return {one.name for one in tree.body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")}
 
 
@@ -25,19 +27,21 @@ def test_every_row_of_the_catalogue_is_named() -> None:
     assert [row.id for row in rows()] == [f"R{number:02}" for number in range(1, 28)]
 
 
-@pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", DELIVERED + TEMPLATED, ids=lambda row: row.id)
 def test_each_scenario_names_tests_that_exist(row: Row) -> None:
     assert [scenario for scenario, _ in row.scenarios] == [f"{row.id}.{n + 1}" for n in range(len(row.scenarios))]
     for scenario, tests in row.scenarios:
         assert tests, f"{scenario} has no test"
         for test in tests:
             module, _, name = test.partition("::")
-            assert name in named_in(module), f"{scenario} names {test}, which is not there"
+            assert name in named_in(f"{row.tests.rpartition('/')[0]}/{module}"), (
+                f"{scenario} names {test}, which is not there"
+            )
 
 
 @pytest.mark.parametrize("row", DELIVERED, ids=lambda row: row.id)
 def test_each_application_tests_its_chart_its_rehearsal_its_requests_and_its_readme(row: Row) -> None:
-    there = named_in(f"test_{row.machine}.py")
+    there = named_in(row.tests)
 
     for beginning in ("test_restate_has_completed", "test_the_chart", "test_the_server_does", "test_the_commands"):
         assert any(name.startswith(beginning) for name in there), f"{row.id} has no {beginning}…"
@@ -54,6 +58,10 @@ def test_each_application_has_its_page_its_picture_and_its_rehearsal(row: Row) -
     assert place / "machine.py" in ROOT.glob(drawn["target"])
     assert (place / f"test_{row.machine}.py").is_file()
     assert (place / "service.py").is_file()
+
+
+def test_each_template_of_the_catalogue_can_be_chosen() -> None:
+    assert {row.template for row in TEMPLATED} <= TEMPLATES.keys()
 
 
 def test_each_application_runs_alone_wherever_dev_is_called(tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""Projects as `durable-fsm new` writes them: installed from their own files only, served, greeted, killed.
+
+A module of tests has one project, in an environment of its own, and the notification service that its activities call:
+
+    project = fresh_project("plain")
+
+    def test_...(project: Project, restate_server: RestateServer, notifications: Outside) -> None:
+        with project.serving(project.command("durable-fsm serve"), notifications) as service: ...
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_fsm.testing import Deployment, RestateServer, ServiceProcess, free_port, wait_until
+from tests.acceptance.applications import Outside
+from tests.acceptance.figures import FIGURES
+from tests.cli.terminal import PROGRAM
+from tests.templates.wheelhouse import Wheelhouse
+from tests.web import web
+
+UV = str(Path(sys.executable).parent / "uv")
+PATIENCE = timedelta(seconds=60)
+PORT = 9080
+"""Where the commands of the READMEs serve."""
+
+
+@dataclass
+class Project:
+    """A project in `folder`, and the chart that it hosts. `environ` is what its commands find around them."""
+
+    template: str
+    folder: Path
+    chart: str
+    house: Wheelhouse
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, template: str, place: Path, house: Wheelhouse) -> Project:
+        """Write it into an empty folder."""
+        name = f"{template.replace('-', '_')}_greeter"
+        subprocess.run(
+            [*PROGRAM, "new", name, "--template", template], cwd=place, check=True, capture_output=True, timeout=300
+        )
+        folder = place / name
+        path = f"{folder / '.venv' / 'bin'}{os.pathsep}{Path(UV).parent}{os.pathsep}{os.environ['PATH']}"
+        environ = {**house.env, "PATH": path, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}
+        return cls(template, folder, "".join(part.title() for part in name.split("_")), house, environ)
+
+    def install(self) -> None:
+        """Make `.venv`, from the project's own files: what they ask for, and nothing else."""
+        self.run(UV, "venv", "--quiet")
+        self.run(UV, "pip", "install", "--quiet", "--python", ".venv", ".", "--group", "dev")
+
+    def run(self, *command: str) -> str:
+        """Run a command in its folder; return what it printed."""
+        ran = subprocess.run(
+            [self._found(command[0]), *command[1:]],
+            cwd=self.folder,
+            env={**os.environ, **self.environ},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def command(self, beginning: str) -> list[str]:
+        """The command of its README that begins with these words."""
+        page = (self.folder / "README.md").read_text("utf-8")
+        [line] = {line.partition("  #")[0].strip() for line in page.splitlines() if line.startswith(beginning)}
+        return shlex.split(line)
+
+    def register(self, service: ServiceProcess, server: RestateServer) -> Any:
+        """Run its README's command that registers the service, at this server; return the deployment as Restate has it."""
+        words = [re.sub(rf"^http://\S+:{PORT}$", service.url, word) for word in self.command("durable-fsm register")]
+        self.run(*words, "--admin", server.admin_url)
+        found = web.get(f"{server.admin_url}/deployments").raise_for_status().json()["deployments"]
+        [deployment] = [one for one in found if one.get("uri") == f"{service.url}/"]
+        return deployment
+
+    def registered(self, service: ServiceProcess, server: RestateServer, outside: Outside) -> Iterator[Greeted]:
+        """Register the service, and remove everything of it afterwards."""
+        deployment = self.register(service, server)
+        names = tuple(one["name"] for one in deployment["services"])
+        yield Greeted(self, service, server, outside, deployment)
+        FIGURES.count(self.template, server, names)
+        server.clear(Deployment(deployment["id"], service.url, names))
+        server.deregister(deployment["id"])
+
+    @contextmanager
+    def serving(self, command: Sequence[str], outside: Outside, **env: str) -> Iterator[ServiceProcess]:
+        """Run a command that serves, at a free port instead of its own."""
+        port = free_port()
+        words = [re.sub(rf"^\S+:{PORT}$", f"127.0.0.1:{port}", word) for word in command]
+        with ServiceProcess(
+            [self._found(words[0]), *words[1:]],
+            port=port,
+            log=self.folder / "service.log",
+            health=f"http://127.0.0.1:{port}/health",
+            env={**self.environ, "NOTIFICATIONS_URL": outside.url, **env},
+            cwd=self.folder,
+            name=self.folder.name,
+        ) as service:
+            yield service
+
+    def _found(self, program: str) -> str:
+        own = self.folder / ".venv" / "bin" / program
+        return str(own) if own.is_file() else program
+
+
+@dataclass
+class Greeted:
+    """A service that greets, on a server, and what its greetings do outside."""
+
+    project: Project
+    service: ServiceProcess
+    server: RestateServer
+    outside: Outside
+    deployment: Mapping[str, Any]  # Any: JSON
+
+    @property
+    def flow(self) -> str:
+        return f"{self.project.chart}.flow"
+
+    def greet(self, name: str) -> Any:
+        answer = web.post(
+            f"{self.server.ingress_url}/{self.flow}/run", json={"name": name}, headers={"idempotency-key": name}
+        )
+        return answer.raise_for_status().json()
+
+    def status(self, name: str) -> str:
+        """The status of a greeting that is in its pause; empty before, and after."""
+        rows = self.server.query(
+            "SELECT i.status AS status FROM sys_invocation i JOIN sys_journal j ON i.id = j.id"
+            f" WHERE i.target_service_name = '{self.flow}' AND i.idempotency_key = '{name}'"
+            " AND j.entry_type = 'Command: Sleep'"
+        )
+        timers = len(rows)  # the first is the deadline of the first activity, the second the pause
+        return str(rows[0]["status"]) if timers == 2 else ""
+
+    def messages(self, name: str) -> list[str]:
+        """The messages that were sent to a person."""
+        return [one["path"] for one in self.outside.done(name=name)]
+
+    def paused(self, name: str) -> str:
+        """Wait until a greeting is in its pause; return the status that it has then."""
+        return wait_until(lambda: self.status(name), PATIENCE, f"the pause of {name}")
+
+    def tell(self) -> None:
+        """Greet a person although messages are refused and the service is killed in the pause; then stop it in a pause."""
+        self.outside.trouble("/notifications", times=2)
+        with ThreadPoolExecutor() as caller:
+            asked = caller.submit(self.greet, "Alice")
+            self.paused("Alice")
+            self.service.kill()
+            killed_after = self.messages("Alice")
+            self.service.restart().wait_ready()
+            assert asked.result() == "You said hi to Alice!"
+
+            asked = caller.submit(self.greet, "Bob")
+            self.paused("Bob")
+            stopped = self.service.stop()
+            self.service.start().wait_ready()
+            assert asked.result() == "You said hi to Bob!"
+
+        assert killed_after == ["/notifications"]
+        assert self.messages("Alice") == self.messages("Bob") == ["/notifications", "/reminders"]
+        assert [one["body"]["name"] for one in self.outside.refused("/notifications")] == ["Alice", "Alice"]
+        assert stopped == 0
+        assert self.completed() == {"Alice", "Bob"}
+
+    def completed(self) -> set[str]:
+        rows = self.server.query(
+            "SELECT idempotency_key FROM sys_invocation WHERE status = 'completed' AND completion_result = 'success'"
+            f" AND target_service_name = '{self.flow}'"
+        )
+        return {row["idempotency_key"] for row in rows}
+
+
+def fresh_project(template: str) -> Any:  # Any: pytest does not name its fixtures' type
+    """A fixture for a module: an installed project of this template."""
+
+    def made(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Wheelhouse) -> Project:
+        project = Project.new(template, tmp_path_factory.mktemp(template), wheelhouse)
+        project.install()
+        return project
+
+    return pytest.fixture(scope="module", name="project")(made)
