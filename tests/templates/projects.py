@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from tests.cli.terminal import PROGRAM
 from tests.templates.wheelhouse import Wheelhouse
 from tests.web import web
 
-UV = str(Path(sys.executable).parent / "uv")
 PATIENCE = timedelta(seconds=60)
 PORT = 9080
 """Where the commands of the READMEs serve."""
@@ -56,14 +54,13 @@ class Project:
             [*PROGRAM, "new", name, "--template", template], cwd=place, check=True, capture_output=True, timeout=300
         )
         folder = place / name
-        path = f"{folder / '.venv' / 'bin'}{os.pathsep}{Path(UV).parent}{os.pathsep}{os.environ['PATH']}"
-        environ = {**house.env, "PATH": path, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}
+        environ = {**house.env, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}
         return cls(template, folder, "".join(part.title() for part in name.split("_")), house, environ)
 
     def install(self) -> None:
         """Make `.venv`, from the project's own files: what they ask for, and nothing else."""
-        self.run(UV, "venv", "--quiet")
-        self.run(UV, "pip", "install", "--quiet", "--python", ".venv", ".", "--group", "dev")
+        self.run("uv", "venv", "--quiet")
+        self.run("uv", "pip", "install", "--quiet", "--python", ".venv", ".", "--group", "dev")
 
     def run(self, *command: str) -> str:
         """Run a command in its folder; return what it printed."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -43,10 +43,14 @@ class Wheelhouse:
         return house
 
     @property
-    def env(self) -> Mapping[str, str]:
+    def env(self) -> dict[str, str]:
+        """The variables of this process that installers need, and those that show them the wheels."""
         return {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(self.cache),
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_FIND_LINKS": str(self.wheels),
+            "PIP_NO_COMPILE": "1",  # the wheels contain bytecode
             "PIP_NO_INDEX": "1",
             "UV_CACHE_DIR": str(self.cache),
             "UV_FIND_LINKS": str(self.wheels),

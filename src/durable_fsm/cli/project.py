@@ -53,7 +53,8 @@ DEFAULT = Template("", ("seats",))
 """The machine that the documentation begins with."""
 
 TEMPLATES: Mapping[str, Template] = {
-    "http1": Template("a platform that has HTTP/1.1 only, or ends idle requests: uvicorn", ("greeter", "http1")),
+    "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", ("greeter", "plain")),
+    "http1": Template("where there is HTTP/1.1 only, or requests must be short", ("greeter", "http1")),
 }
 """By name; the purpose says where such a project runs."""
 
