@@ -36,6 +36,18 @@ def test_a_directory_is_served_by_what_it_has(tmp_path: Path, files: dict[str, s
     assert app.folder == tmp_path
 
 
+def test_a_target_below_the_current_directory_is_shown_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.py").write_text(CHART)
+    app = find_app(str(tmp_path))
+    elsewhere = app.shown
+
+    monkeypatch.chdir(tmp_path)
+
+    assert (elsewhere, app.shown) == (f"{tmp_path}/a.py:Order", "a.py:Order")
+
+
 def test_a_file_with_one_chart_needs_no_name(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(CHART)

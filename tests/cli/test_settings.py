@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,11 @@ def dev_ran(folder: Path, *, runs: bool, port: int = 17_001) -> Iterator[None]:
             yield
     if not runs:
         yield
+
+
+def test_the_lock_of_dev_names_its_process(folder: Path) -> None:
+    with dev_ran(folder, runs=True):
+        assert (folder / ".durable_fsm" / "dev.lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_commands_follow_dev_to_the_ports_that_it_uses_here(folder: Path) -> None:

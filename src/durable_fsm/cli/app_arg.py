@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ class AppTarget:
 
     target: str
     folder: Path
+
+    @property
+    def shown(self) -> str:
+        """The target for a person: a file below the current directory is named from there."""
+        return self.target.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def find_app(target: str | None, here: Path | None = None) -> AppTarget:

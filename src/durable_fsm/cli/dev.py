@@ -30,6 +30,7 @@ from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob
 
 POLL_SECONDS = 0.1
+WATCH_MS = 500
 GRACE = timedelta(seconds=3)
 IMPORT_PATIENCE = timedelta(seconds=60)
 
@@ -65,8 +66,10 @@ def dev(
         run = None
         try:
             run = _prepared(app, folder, interrupts, wanted)
+            if reload:
+                run.watch()
             run.start()
-            run.follow(reload=reload)
+            run.follow()
         except Interrupted as signal:
             with suppress(OSError):  # the terminal may be gone
                 click.echo("\nStopping; machines are kept in .durable_fsm/.")
@@ -117,6 +120,9 @@ class _Run:
             "describe", [sys.executable, "-m", "durable_fsm.cli.describe", app.target], free_port()
         )
         self.service.log.write_bytes(b"")
+        self._changed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._watching = threading.Event()
+        self._watching.set()
         self._shown = 0
         self._served = False
 
@@ -134,6 +140,12 @@ class _Run:
 
     # ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    def watch(self) -> None:
+        """Notice from now on when a file is saved."""
+        self._watching.clear()
+        watching = (self.app.folder, self._changed.put, self._watching.set)
+        threading.Thread(target=_watch, args=watching, daemon=True).start()
+
     def start(self) -> None:
         """Import the application; then start Restate, serve and register.
 
@@ -147,6 +159,7 @@ class _Run:
         with self.interrupts.held():
             self.server.process.start()
         self.server.wait_ready()
+        self._watching.wait(IMPORT_PATIENCE.total_seconds())  # so that no change after 'Ready' is missed
         self._serve(charts)
 
     def reload(self) -> None:
@@ -159,7 +172,7 @@ class _Run:
             click.echo(f"Not loaded. {state}; save a file to try again.", err=True)
 
     def _serve(self, charts: list[dict[str, Any]]) -> None:  # Any: JSON of `describe`
-        click.echo(f"Starting {self.app.target} …")
+        click.echo(f"Starting {self.app.shown} …")
         try:
             with self.interrupts.held():
                 self.service.stop(GRACE)
@@ -189,7 +202,7 @@ class _Run:
             charts: list[dict[str, Any]] = json.loads(last)
             return code, charts
         if code is None:
-            click.echo(f"'{self.app.target}' was not imported within {IMPORT_PATIENCE}.", err=True)
+            click.echo(f"'{self.app.shown}' was not imported within {IMPORT_PATIENCE}.", err=True)
         return code if code is not None and code > 0 else exit_code_of(DefinitionError), None
 
     def _register(self) -> None:
@@ -209,23 +222,20 @@ class _Run:
 
     # ── in between ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def follow(self, *, reload: bool) -> None:
+    def follow(self) -> None:
         """Show the log and reload changed files, until a signal ends it.
 
         Raises:
             CommandError: Restate ended.
         """
-        changed: queue.SimpleQueue[str] = queue.SimpleQueue()
-        if reload:
-            threading.Thread(target=_watch, args=(self.app.folder, changed.put), daemon=True).start()
         told_end = False
         while True:
             try:
-                names = {changed.get(timeout=POLL_SECONDS)}
+                names = {self._changed.get(timeout=POLL_SECONDS)}
             except queue.Empty:
                 names = set[str]()
-            while not changed.empty():
-                names.add(changed.get())
+            while not self._changed.empty():
+                names.add(self._changed.get())
             self._show_log()
             if names:
                 click.echo(f"Changed: {', '.join(sorted(names))}")
@@ -254,7 +264,7 @@ class _Run:
             "",
             f"  ingress  {ingress}",
             f"  admin    {admin}  (Restate's own pages: {admin}/ui/)",
-            f"  service  {self.service.url}  {self.app.target}",
+            f"  service  {self.service.url}  {self.app.shown}",
             "  kept in  .durable_fsm/",
             "",
         ]
@@ -264,15 +274,29 @@ class _Run:
         return "\n".join([*lines, "", "Ready. Ctrl-C ends it.", ""])
 
 
-def _watch(folder: Path, tell: Callable[[str], None]) -> None:
+def _watch(folder: Path, tell: Callable[[str], None], ready: Callable[[], None]) -> None:
+    """Tell the name of each file that changes; *ready* is called once none can be missed any more."""
     from watchfiles import PythonFilter, watch
 
     watched = PythonFilter(extra_extensions=(".scxml", ".json", ".yaml", ".toml"))
     ours = folder / ".durable_fsm"
-    for changes in watch(folder, watch_filter=watched, raise_interrupt=False, debounce=300, step=50):
-        for _, path in changes:
-            if ours not in Path(path).parents:
-                tell(str(Path(path).relative_to(folder)))
+    changed = watch(
+        folder,
+        watch_filter=watched,
+        raise_interrupt=False,
+        yield_on_timeout=True,  # the first timeout says that it watches
+        rust_timeout=WATCH_MS,
+        debounce=300,
+        step=50,
+    )
+    try:
+        for changes in changed:
+            ready()
+            for _, path in changes:
+                if ours not in Path(path).parents:
+                    tell(str(Path(path).relative_to(folder)))
+    finally:
+        ready()
 
 
 def _port(name: str, given: int | None, last: int | None) -> int:

@@ -36,6 +36,8 @@ class DevFolder:
     def locked(self) -> Generator[None]:
         """Hold the lock of this directory. The system frees it, however the process ends.
 
+        The file `dev.lock` contains the pid of this process.
+
         Raises:
             CommandError: Another run holds it; the message says where.
         """
@@ -43,6 +45,9 @@ class DevFolder:
         with (self.path / "dev.lock").open("a+") as lock:
             if not self._acquired(lock):
                 raise CommandError(self._taken(), code=SERVER, kind="AlreadyRunning", **self.remembered())
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
             yield
 
     @property
