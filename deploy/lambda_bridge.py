@@ -1,7 +1,7 @@
 """Imitate AWS Lambda on this machine: each HTTP request becomes an event, handled by a separate process.
 
     python deploy/lambda_bridge.py machines.greeter.service:app --port 9080
-    durable-fsm register http://localhost:9080 --http1
+    durable-fsm register http://localhost:9080
 
 The module is imported once, with AWS_LAMBDA_FUNCTION_NAME set, as Lambda does. A fork of that process then handles each event,
 and ends with its answer. So only Restate can keep anything between two events.
@@ -42,6 +42,8 @@ class Event(BaseHTTPRequestHandler):
 
     server: Bridge
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"
+    """For requests that are not understood. An HTTP/2 request gets 505, so that Restate asks again over HTTP/1.1."""
 
     def do_GET(self) -> None:
         self.call()
@@ -85,8 +87,12 @@ class Event(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
 
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        if self.command:
+            print(f"{os.getpid()} {self.command} {self.path}", flush=True)
+
     def log_message(self, format: str, *args: object) -> None:
-        print(f"{os.getpid()} {self.command} {self.path}", flush=True)
+        print(f"{os.getpid()} {format % args}", flush=True)
 
 
 @click.command(help=(__doc__ or "").partition("\n")[0])

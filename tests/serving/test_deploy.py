@@ -172,7 +172,7 @@ def test_a_lambda_function_hosts_machines_and_nothing_of_it_lives_while_they_wai
                 headers={"accept": "application/vnd.restate.endpointmanifest.v4+json"},
             ).json()
             assert manifest["protocolMode"] == "REQUEST_RESPONSE"
-            deployment = restate_server.register(bridge.url, http1=True)
+            deployment = restate_server.register(bridge.url)  # asks over HTTP/2 first, and is told to use HTTP/1.1
             counted = [restate_server.call("Desk", "lambda", "count")["reply"] for _ in range(3)]
             restate_server.call("Desk", "lambda", "work")
             restate_server.call("Desk", "lambda", "wait_for", {"state": "idle"})
