@@ -37,11 +37,7 @@ def signing_server(directory: Path) -> RestateServer:
     pem = directory / "identity.pem"
     body = b64encode(PKCS8_OF_ED25519 + os.urandom(32)).decode()
     pem.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
-    settings = {
-        "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem),
-        "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_service_client=info",
-    }
-    return RestateServer(env=settings)
+    return RestateServer(env={"RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem)})
 
 
 def public_key(server: RestateServer) -> str:

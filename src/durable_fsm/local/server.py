@@ -27,8 +27,9 @@ _LEAN = {
     "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
     "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "32MB",
     "RESTATE_DISABLE_TELEMETRY": "true",
-    # Silenced: octocrab, which looks for updates on the network, and failed queries, which raise in the caller.
-    "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_admin::query_utils=off",
+    # Silenced: octocrab, which looks for updates on the network, and failed queries, which raise in the caller. Heard: the
+    # public key of a server that signs its requests.
+    "RESTATE_LOG_FILTER": "warn,octocrab=off,restate_admin::query_utils=off,restate_service_client=info",
     "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
     "RESTATE_SHUTDOWN_TIMEOUT": "5s",
     "RESTATE_NODE_NAME": "test",
