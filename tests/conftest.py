@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -25,3 +26,17 @@ def brokers() -> Iterator[Brokers]:
 
     with Brokers() as brokers:
         yield brokers
+
+
+@pytest.fixture(scope="session")
+def scale() -> int:
+    """How much more than usual to do: 1, or what SCALE says."""
+    return int(os.environ.get("SCALE", "1"))
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Chance, with its seed printed; SEED repeats it."""
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
+    print(f"SEED={seed}")  # shown with a failure
+    return random.Random(seed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -337,20 +336,6 @@ def besieged(request: pytest.FixtureRequest) -> Host:
 def hosting() -> type[Host]:
     """For tests that need a server of their own."""
     return Host
-
-
-@pytest.fixture(scope="session")
-def scale() -> int:
-    """How much more than usual to do: 1, or what SCALE says."""
-    return int(os.environ.get("SCALE", "1"))
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    """Chance, with its seed printed; SEED repeats it."""
-    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
-    print(f"SEED={seed}")  # shown with a failure
-    return random.Random(seed)
 
 
 @pytest.fixture(params=SERVERS)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
@@ -47,8 +48,12 @@ class Story:
 
 @contextmanager
 def mortal(server: RestateServer, effects: EffectLog, folder: Path, app: str, **env: str) -> Iterator[Served]:
-    """Serve the story's application. If it or its server dies, start that again."""
+    """Serve the story's application. If it or its server dies, start that again.
+
+    Each process of the application takes the other way than the one before, and has to go on with its journals.
+    """
     log = folder / "steps"
+    ways = cycle(({"DURABLE_FSM_SHORT_WAY": "0"}, {"DURABLE_FSM_SHORT_WAY": "1"}))
     over = threading.Event()
     with Served.begin(
         app,
@@ -63,7 +68,7 @@ def mortal(server: RestateServer, effects: EffectLog, folder: Path, app: str, **
                 if not server.process.alive:
                     server.start()
                 if not served.process.alive:
-                    served.restart()
+                    served.restart(env=next(ways))
 
         def victim() -> int | None:
             return server.process.pid if "DYING_PID" in env else served.process.pid

@@ -243,6 +243,26 @@ def test_the_span_of_an_event_that_failed_is_an_error(watched: Watched) -> None:
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_turn_counts_as_short_and_an_invocation_that_waits_as_long(watched: Watched) -> None:
+    host = watched.host
+    watched.uncounted()
+
+    key = host.key("ways")
+    host.receipt("Worker", key, "create")
+    host.post("Worker", key, "stop")
+    host.receipt("Worker", key, "begin", {"fail": 0})
+    host.wait_in("Worker", key, "idle")
+    host.settled()
+
+    def counts() -> tuple[bool, ...]:
+        return (
+            watched.counts("durable_fsm.invocations", service="Worker", way="short") >= 2,
+            watched.counts("durable_fsm.invocations", service="Worker.activities", way="long") >= 1,
+        )
+
+    wait_until(lambda: counts() == (True, True), what=f"counts, {counts()}, to be right")
+
+
 def test_each_metric_counts_each_occurrence_once(watched: Watched) -> None:
     host = watched.host
     watched.uncounted()

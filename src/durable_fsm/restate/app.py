@@ -32,6 +32,7 @@ from durable_fsm.restate.names import BUILT_IN, NAMED_LIMITS, activities_name, l
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 from durable_fsm.restate.settings import HostedChart, Settings
+from durable_fsm.restate.short_way import shortened
 from durable_fsm.restate.sources.dead_letters import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
 from durable_fsm.restate.sources.webhooks import Webhooks
@@ -198,12 +199,7 @@ def app(
     """
     keys = keys_of_servers(identity_keys) or None
     settings = settings or Settings.from_environment()
-    hosted = restate.app(
-        _services(*definitions, settings=settings, given=services),
-        protocol=protocol,
-        identity_keys=keys,
-        journal_value_codec=settings.journal_codec,
-    )
+    hosted = _served(_services(*definitions, settings=settings, given=services), settings, keys, protocol)
     with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
         setattr(hosted, HOSTED, tuple(with_children(chart_from(definition) for definition in definitions)))
         setattr(hosted, KEYS, keys)
@@ -259,6 +255,12 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     ]
     if not wanted:
         raise ValueError("its charts have no activities: there is nothing to be served apart.")
-    return restate.app(
-        wanted, protocol=protocol, identity_keys=getattr(hosted, KEYS), journal_value_codec=settings.journal_codec
-    )
+    return _served(wanted, settings, getattr(hosted, KEYS), protocol)
+
+
+# Any: as `app`
+def _served(services: list[Service], settings: Settings, keys: list[str] | None, protocol: Protocol | None) -> Any:
+    made = restate.app(services, protocol=protocol, identity_keys=keys, journal_value_codec=settings.journal_codec)
+    if not settings.short_way:
+        return made
+    return shortened(made, services, keys or (), compares=settings.compare_payloads)

@@ -31,16 +31,18 @@ class Settings:
         threads: how many plain functions of activities run at once in the process.
         compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
             0 then: a replay would stamp another time.
+        short_way: whether invocations take the short way, see `restate.short_way`.
     """
 
     park_first: timedelta = timedelta(seconds=30)
     check_first: timedelta = timedelta(minutes=1)
     threads: int = MOST_THREADS
     compare_payloads: bool = False
+    short_way: bool = True
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `…_CHECK_FIRST_SECONDS`, `…_THREADS` and `…_PAYLOAD_CHECKS`."""
+        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `…_CHECK_FIRST_SECONDS`, `…_THREADS`, `…_PAYLOAD_CHECKS`, `…_SHORT_WAY`."""
 
         def seconds(variable: str, default: timedelta) -> timedelta:
             return timedelta(seconds=float(os.environ.get(variable, default.total_seconds())))
@@ -50,6 +52,7 @@ class Settings:
             check_first=seconds("DURABLE_FSM_CHECK_FIRST_SECONDS", cls.check_first),
             threads=max(1, int(os.environ.get("DURABLE_FSM_THREADS", MOST_THREADS))),
             compare_payloads=bool(os.environ.get("DURABLE_FSM_PAYLOAD_CHECKS")),
+            short_way=os.environ.get("DURABLE_FSM_SHORT_WAY") != "0",
         )
 
     @cached_property

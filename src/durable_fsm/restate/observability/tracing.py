@@ -17,6 +17,7 @@ EVENTS = "durable_fsm.events"
 ACTIVITIES = "durable_fsm.activities"
 RETRIES = "durable_fsm.retries"
 PARKED = "durable_fsm.parked"
+INVOCATIONS = "durable_fsm.invocations"
 
 _meter = metrics.get_meter(LOGGER)
 _counters = {
@@ -26,6 +27,7 @@ _counters = {
         ACTIVITIES: "Activities that have ended, by chart, activity and outcome.",
         RETRIES: "Attempts of activities that failed and are repeated, by chart and activity.",
         PARKED: "Deliveries that could not be taken and are sent again later, by chart and event.",
+        INVOCATIONS: "Attempts of invocations that took the short way: to its end, or until they waited.",
     }.items()
 }
 
