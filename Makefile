@@ -18,6 +18,9 @@ BUILD := build
 TESTED := $(BUILD)/wheel
 TOOK = $(BUILD)/took-$(SCALE)
 
+# What only looks at files is done side by side; the output of each appears when it ends.
+together = $(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
 # Tests of the server wait for half of their time, so two cores are kept busy by three processes.
 PROCESSES ?= 3
 
@@ -54,7 +57,8 @@ demo-kafka: $(READY) ## watch Kafka records reach their packages while the serve
 	@$(BIN)/python -m machines.package_tracker.demo
 
 .PHONY: test
-test: announced $(READY) $(if $(PART),,lint types pages) installed ## run every check and every test, as CI does; ten minutes
+test: announced $(READY) ## run every check and every test, as CI does; ten minutes
+	@+$(together) $(if $(PART),,pyright mypy pages lint) installed
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
 	@$(step) "pytest, SCALE=$(SCALE)"
@@ -91,7 +95,8 @@ installed: $(READY)
 
 .PHONY: check
 check: SCALE := 0.1
-check: $(READY) lint types ## run lint, type checks and the quick tests without the server; under a minute
+check: $(READY) ## run lint, type checks and the quick tests without the server; under a minute
+	@+$(together) pyright mypy lint
 	@$(step) "pytest, the quick tests, SCALE=$(SCALE)"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not server and not long' --ignore=tests/server
 
@@ -109,10 +114,13 @@ lint: $(READY)
 	@$(step) "lint-imports"
 	@$(BIN)/lint-imports --no-logo
 
-.PHONY: types
-types: $(READY)
+.PHONY: pyright
+pyright: $(READY)
 	@$(step) "pyright"
 	@$(BIN)/pyright --project pyproject.toml
+
+.PHONY: mypy
+mypy: $(READY)
 	@$(step) "mypy"
 	@$(BIN)/mypy src $(wildcard machines tests/typing)
 
