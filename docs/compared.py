@@ -187,14 +187,14 @@ def mermaid_program() -> str:
 
 def pictured(name: str, body: str, script: str = "") -> None:
     """Write docs/pictures/<name>.png: the SVG as Chromium shows it in a page, at its own size."""
-    from tests.diagram.browser import Browser
+    from tests.browsing import NO_CHROMIUM, browser, chromium_program
     from tests.docs.chromium import Chromium
 
-    found = Browser.find()
-    if isinstance(found, str):
-        sys.exit(f"docs/compared.py {found}")
-    chromium = Chromium(found.program)
-    with tempfile.TemporaryDirectory() as folder:
+    program = chromium_program()
+    if program is None:
+        sys.exit(f"docs/compared.py {NO_CHROMIUM}")
+    with browser(program) as started, tempfile.TemporaryDirectory() as folder:
+        chromium = Chromium(started)
         page = Path(folder) / "page.html"
         style = "body{margin:16px;background:#fff;width:max-content}pre{margin:0}svg{display:block}"
         page.write_text(

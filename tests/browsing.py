@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.docs.chromium import Chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
@@ -32,23 +35,36 @@ NO_CHROMIUM = "needs Chromium: run apt-get install chromium, or name one in CHRO
 
 
 @pytest.fixture(scope="module")
-def _browser() -> Iterator[Browser]:
+def started_browser() -> Iterator[Browser]:
     """A browser for the tests of one module; not for the whole run: as long as it runs, its thread has an event loop."""
-    from playwright.sync_api import sync_playwright
-
     program = chromium_program()
     if program is None:
         pytest.skip(NO_CHROMIUM)
+    with browser(program) as started:
+        yield started
+
+
+@contextmanager
+def browser(program: str) -> Iterator[Browser]:
+    """Start a browser."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(started_browser: Browser) -> Chromium:
+    """The same browser, for pages in files."""
+    return Chromium(started_browser)
 
 
 @pytest.fixture
-def page(_browser: Browser) -> Iterator[Page]:
+def page(started_browser: Browser) -> Iterator[Page]:
     """An empty tab without cookies. Whatever goes wrong on its pages fails the test: errors, and refused requests."""
-    with _browser.new_context(viewport=WIDE) as context:
+    with started_browser.new_context(viewport=WIDE) as context:
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         wrong: list[str] = []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browsing import _browser, page
+from tests.browsing import chromium, page, started_browser
 
 if TYPE_CHECKING:
     from tests.kafka import Brokers
 
-__all__ = ["_browser", "brokers", "page"]
+__all__ = ["brokers", "chromium", "page", "started_browser"]
 
 os.environ.setdefault("DURABLE_FSM_CRASH_DIR", "")  # a test that wants them counted names a directory
 

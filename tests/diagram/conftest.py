@@ -12,12 +12,13 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.frontends import chart_from
 from tests.diagram.browser import Browser
 from tests.diagram.study import STUDY, study
+from tests.docs.chromium import Chromium
 
 MACHINES = Path(__file__).parents[2] / "machines"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: needs Chromium, and the fonts Inter and Arimo or Liberation Sans")
+    config.addinivalue_line("markers", "browser: needs Chromium")
 
 
 def examples() -> dict[str, Chart]:
@@ -37,9 +38,6 @@ def charts() -> dict[str, Chart]:
     return {**{name: study(name) for name in STUDY}, **examples()}
 
 
-@pytest.fixture(scope="session")
-def browser() -> Browser:
-    found = Browser.find()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return found
+@pytest.fixture(scope="module")
+def browser(chromium: Chromium) -> Browser:
+    return Browser(chromium)

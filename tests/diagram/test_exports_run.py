@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from statemachine.io import load
@@ -25,10 +23,10 @@ from durable_fsm.diagram.exports import to_mermaid, to_scxml, to_xstate
 from durable_fsm.frontends import chart_from
 from tests.building import chart, edge, guard, note
 from tests.contract.oracle import DocumentOrderEngine, _number
-from tests.diagram.browser import Browser
 from tests.diagram.node import MERMAID, XSTATE, Package, package
 from tests.diagram.random_charts import random_chart
 from tests.diagram.walks import Happening, Walk, happen, random_walks, walks
+from tests.docs.chromium import Chromium
 
 CHARTS = int(50 * float(os.environ.get("SCALE", "1")))
 
@@ -296,15 +294,16 @@ def without_what_xstate_leaves_out(chart: Chart) -> Chart:
 
 # ── Mermaid ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PAGE = """<!doctype html><meta charset="utf-8"><body><script src="{mermaid}"></script><script>
-(async () => {{
-  const found = {{}};
-  for (const [name, text] of Object.entries({texts})) {{
-    try {{ await mermaid.parse(text); }} catch (error) {{ found[name] = String(error.message || error); }}
-  }}
-  document.body.innerHTML = "<pre>" + encodeURIComponent(JSON.stringify(found)) + "</pre>";
-}})();
-</script>"""
+PAGE = (
+    '<!doctype html><meta charset="utf-8"><body><script src="{mermaid}"></script><script>const texts = {texts}</script>'
+)
+COMPLAINTS = """async () => {
+  const found = {};
+  for (const [name, text] of Object.entries(texts)) {
+    try { await mermaid.parse(text); } catch (error) { found[name] = String(error.message || error); }
+  }
+  return found;
+}"""
 
 
 KEYWORDS = (
@@ -330,7 +329,7 @@ def two_states(id: str, text: str = "") -> Chart:
 
 
 @pytest.mark.browser
-def test_the_parser_of_mermaid_reads_every_export(charts: dict[str, Chart], browser: Browser, tmp_path: Path) -> None:
+def test_the_parser_of_mermaid_reads_every_export(charts: dict[str, Chart], chromium: Chromium, tmp_path: Path) -> None:
     texts = {name: to_mermaid(made).text for name, made in charts.items()}
     texts |= {f"{name}, depth 1": to_mermaid(made, depth=1).text for name, made in charts.items()}
     texts |= {f"random {seed}": to_mermaid(random_chart(seed)).text for seed in range(CHARTS)}
@@ -339,8 +338,8 @@ def test_the_parser_of_mermaid_reads_every_export(charts: dict[str, Chart], brow
     texts |= {f"id {word}": to_mermaid(two_states(word)).text for word in KEYWORDS}
     texts |= {f"text {text}": to_mermaid(two_states("a", text)).text for text in TEXTS}
 
-    assert complaints(texts, browser, tmp_path) == {}
-    assert complaints({"broken": "stateDiagram-v2\n    a --> --> b\n"}, browser, tmp_path) != {}
+    assert complaints(texts, chromium, tmp_path) == {}
+    assert complaints({"broken": "stateDiagram-v2\n    a --> --> b\n"}, chromium, tmp_path) != {}
 
 
 def stoppable() -> Chart:
@@ -350,15 +349,10 @@ def stoppable() -> Chart:
     return chart("a\nb\nc\nd\nover final", edge("a", "go", "b", actions=log), *stops)
 
 
-def complaints(texts: dict[str, str], browser: Browser, folder: Path) -> dict[str, str]:
+def complaints(texts: dict[str, str], chromium: Chromium, folder: Path) -> dict[str, str]:
     """The errors that Mermaid reports for each text; it runs in a browser, because it needs a document."""
     page = folder / "page.html"
     library = package(*MERMAID).folder / "dist" / "mermaid.min.js"
     page.write_text(PAGE.format(mermaid=library.as_uri(), texts=json.dumps(texts)), "utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}/user"]
-    command = [browser.program, *flags, "--virtual-time-budget=60000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    answer = re.search(r"<pre>(.*?)</pre>", done.stdout)
-    assert answer, f"Chromium did not answer:\n{done.stderr[-2000:]}"
-    found: dict[str, str] = json.loads(unquote(answer[1]))
+    found: dict[str, str] = chromium.ask(page, COMPLAINTS)
     return found

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import tempfile
+import base64
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-ASKED = """
-<script>
-window.addEventListener("load", async () => {
-  const rest = time => new Promise(done => setTimeout(done, time));
-  await document.fonts.ready;
-  await rest(200);
-  %s;
-  await rest(200);
-  const answer = document.createElement("script");
-  answer.id = "answer";
-  answer.type = "application/json";
-  answer.textContent = JSON.stringify(%s).replaceAll("<", "\\\\u003c");
-  document.documentElement.append(answer);
-});
-</script>
-"""
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Two frames later, what the page's scripts have changed is laid out."""
 
 
 @dataclass(frozen=True)
 class Chromium:
-    """A browser; pages are files, and stay as they are."""
+    """A browser that has the font Inter; pages are files."""
 
-    program: str
+    browser: Browser
 
     def ask(self, page: Path, question: str, *, first: str = "", width: int = 1300) -> Any:
         """The value of an expression of JavaScript on the page.
@@ -42,29 +30,37 @@ class Chromium:
         Args:
             first: statements that run before.
         """
-        seen = self._run(page, ASKED % (first, question), "--dump-dom", f"--window-size={width},1000")
-        found = re.search(r'<script id="answer"[^>]*>(.*?)</script>', seen, re.DOTALL)
-        assert found, f"Chromium did not answer about {page.name}"
-        return json.loads(found[1])
+        with self._shown(page, first, (width, 1000)) as tab:
+            return tab.evaluate(question)
 
     def picture(self, page: Path, output: Path, *, first: str = "", size: tuple[int, int], zoom: float = 1) -> Path:
         """A PNG of the page, as many pixels a point as *zoom* says."""
-        output.parent.mkdir(parents=True, exist_ok=True)
-        across, down = size
-        flags = (f"--screenshot={output}", f"--window-size={across},{down}", f"--force-device-scale-factor={zoom}")
-        self._run(page, ASKED % (first, "null"), *flags)
+        with self._shown(page, first, size, zoom) as tab:
+            tab.screenshot(path=output)
         return output
 
-    def _run(self, page: Path, script: str, *flags: str) -> str:
-        """Load the page with a script at its end, beside the page so that what it links to is found."""
-        copy = page.with_name(f"asked-{page.name}")
-        text = page.read_text("utf-8")
-        copy.write_text(text.replace("</body>", f"{script}</body>") if "</body>" in text else text + script, "utf-8")
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                command = [self.program, *FLAGS, f"--user-data-dir={folder}/u", "--virtual-time-budget=3000", *flags]
-                done = subprocess.run([*command, copy.as_uri()], capture_output=True, timeout=300, check=False)
-        finally:
-            copy.unlink()
-        assert done.returncode == 0, f"Chromium could not show {page.name}:\n{done.stderr.decode()[-2000:]}"
-        return done.stdout.decode()
+    @contextmanager
+    def _shown(self, page: Path, first: str, size: tuple[int, int], zoom: float = 1) -> Iterator[Page]:
+        across, down = size
+        with self.browser.new_context(
+            viewport={"width": across, "height": down}, device_scale_factor=zoom, reduced_motion="reduce"
+        ) as context:
+            tab = context.new_page()
+            tab.goto(page.as_uri())
+            tab.add_style_tag(content=face("fontpkg_inter", "Inter"))
+            tab.evaluate(
+                f"async () => {{ await document.fonts.load('11px Inter'); await document.fonts.ready; {first} }}"
+            )
+            tab.evaluate(DRAWN)
+            yield tab
+
+
+@cache
+def face(package: str, family: str) -> str:
+    """CSS that gives a page the font of a package; within the page, since pages in files may not load other files."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    [upright] = [path for path in (Path(spec.origin).parent / "files").glob("*.ttf") if "Italic" not in path.name]
+    data = base64.b64encode(upright.read_bytes()).decode()
+    return f"@font-face{{font-family:'{family}';font-weight:100 900;src:url(data:font/ttf;base64,{data})}}"

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.diagram.browser import Browser
-from tests.docs.chromium import Chromium
-
 SHOP = '''
 """Charts of a site."""
 
@@ -57,15 +54,7 @@ STREETS = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: needs Chromium, and the fonts Inter and Arimo or Liberation Sans")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Chromium:
-    found = Browser.find()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return Chromium(found.program)
+    config.addinivalue_line("markers", "browser: needs Chromium")
 
 
 @pytest.fixture
