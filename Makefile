@@ -18,7 +18,7 @@ BUILD := build
 TESTED := $(BUILD)/wheel
 TOOK = $(BUILD)/took-$(SCALE)
 
-# What only looks at files is done side by side; the output of each appears when it ends.
+# Checks that only read files run side by side; the output of each appears when it ends.
 together = $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 
 # Tests of the server wait for half of their time, so two cores are kept busy by three processes.
