@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from pydantic import BaseModel, Field, TypeAdapter, field_validator
 from statemachine import State, StateChart
 
-from durable_fsm import Webhook, chart_from, durable, event
+from durable_fsm import Webhook, after, chart_from, durable, event
 from durable_fsm.cli import main
 from durable_fsm.cli.describe import main as describe
 from durable_fsm.cli.example import example
@@ -123,12 +123,12 @@ class Parcel(StateChart[ParcelData]):
 def test_requests_come_in_the_order_in_which_a_machine_takes_them() -> None:
     found = requests_of(chart_from(Parcel))
 
-    assert [(one.event, one.handler, one.guessed) for one in found] == [
-        ("create", "create", True),
-        ("create", "set_up", True),
-        ("stamp", "stamp", True),
-        ("weigh", "weigh", False),
-        ("delete", "send", True),
+    assert [(one.event, one.path, one.guessed) for one in found] == [
+        ("create", "Parcel/one/create", True),
+        ("create", "Parcel/one/set_up", True),
+        ("stamp", "Parcel/one/stamp", True),
+        ("weigh", "Parcel/one/weigh", False),
+        ("delete", "Parcel/one/send", True),
     ]
     assert found[0].body == {"owner": "x"}
     assert found[-1].body == {"event": "delete", "payload": {"sku": "AAA-1111", "count": 6}}
@@ -155,7 +155,24 @@ def test_a_request_has_the_handler_name_that_the_author_chose() -> None:
 
     [request] = requests_of(chart_from(Lamp))
 
-    assert (request.event, request.handler) == ("switch_on", "switchOn")
+    assert (request.event, request.path) == ("switch_on", "Lamp/one/switchOn")
+
+
+def test_a_flow_and_a_workflow_are_run_before_anything_else() -> None:
+    @durable(flow=True, workflow=True)
+    class Egg(StateChart[ParcelData]):
+        cooking = State(initial=True)
+        done = State(final=True)
+        ring = after(timedelta(minutes=5), cooking.to(done))
+
+    found = requests_of(chart_from(Egg))
+
+    assert [(one.event, one.path) for one in found] == [
+        ("run", "Egg.flow/run"),
+        ("run", "Egg.workflow/one/run/send"),
+        ("create", "Egg/one/create"),
+    ]
+    assert [one.body for one in found] == [{"owner": "x"}] * 3
 
 
 def test_a_machine_takes_what_is_proposed() -> None:
@@ -166,7 +183,7 @@ def test_a_machine_takes_what_is_proposed() -> None:
     for one in others:
         if one.guessed:
             body: Any = one.body
-            name, payload = (body["event"], body["payload"]) if one.handler == "send" else (one.event, one.body)
+            name, payload = (body["event"], body["payload"]) if one.path.endswith("/send") else (one.event, one.body)
             machine.send(name, payload)
 
     assert machine.configuration == ("lost",)

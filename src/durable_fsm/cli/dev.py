@@ -328,10 +328,10 @@ def _count(chart: dict[str, Any]) -> str:  # Any: as above
 
 
 def _requests(chart: dict[str, Any], ingress: str) -> Iterator[str]:  # Any: as above
-    """One line for each request that a person can send to the machine `one`, and for each webhook."""
+    """One line for each request that a person can send, and for each webhook."""
     for one in chart["requests"]:
         body = f"--json {shlex.quote(json.dumps(one['body']))}" if one["has_body"] else "-X POST"
-        line = f"curl {ingress}/{chart['chart']}/one/{one['handler']} {body}"
+        line = f"curl {ingress}/{one['path']} {body}"
         if not one["guessed"]:
             line += "   # replace this payload: its type refuses it"
         yield f"{one['event']:<16} {line}"

@@ -12,47 +12,54 @@ from durable_fsm.core.index import matches
 from durable_fsm.core.program import index_of
 from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.core.values import Json, Misfit, ValueType
-from durable_fsm.restate.names import BUILT_IN, Handler
+from durable_fsm.restate.names import BUILT_IN, Handler, flow_name, workflow_name
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
-    """A request to one machine.
+    """A request to the machine `one`, or to a flow or workflow of its chart.
 
     Attributes:
-        event: the event, or `create`.
-        handler: the last part of its path.
+        event: the event, or `create` or `run`.
+        path: where to send it, below the address of the ingress.
         body: what to send.
         has_body: False for an event without payload.
         guessed: False if no example fits; `body` is then not worth sending.
     """
 
     event: str
-    handler: str
+    path: str
     body: Json = None
     has_body: bool = False
     guessed: bool = True
 
 
 def requests_of(chart: Chart) -> list[ExampleRequest]:
-    """One request for each public event that the ingress serves, and one that creates the machine if it must be."""
+    """One request for each public event that the ingress serves, before them those that run a chart or create a machine."""
     closed = chart.hosting.operators_only
     handlers = _handlers(chart)
+    machine = f"{chart.name}/one"
     found: list[ExampleRequest] = []
+    begun = [(Handler.RUN, f"{flow_name(chart)}/{Handler.RUN}")] if chart.hosting.flow else []
+    if chart.hosting.workflow:
+        begun.append((Handler.RUN, f"{workflow_name(chart)}/one/{Handler.RUN}/send"))
     if Handler.CREATE not in closed and _must_be_created(chart):
+        begun.append((Handler.CREATE, f"{machine}/{Handler.CREATE}"))
+    if begun:
         data, guessed = _example(chart.data, untyped={})
-        found.append(ExampleRequest(Handler.CREATE, Handler.CREATE, data, has_body=True, guessed=guessed))
+        found += [ExampleRequest(event, path, data, has_body=True, guessed=guessed) for event, path in begun]
     for event in dict.fromkeys((*_in_order(chart), *chart.public_events)):
         payload = chart.events[event].payload
         body, guessed = (None, True) if payload is None else _example(payload)
         handler = handlers.get(event, Handler.SEND)
+        path = f"{machine}/{handler}"
         if handler in closed:
             continue
         if handler == Handler.SEND:
             whole: dict[str, Json] = {"event": event} if payload is None else {"event": event, "payload": body}
-            found.append(ExampleRequest(event, handler, whole, has_body=True, guessed=guessed))
+            found.append(ExampleRequest(event, path, whole, has_body=True, guessed=guessed))
         else:
-            found.append(ExampleRequest(event, handler, body, has_body=payload is not None, guessed=guessed))
+            found.append(ExampleRequest(event, path, body, has_body=payload is not None, guessed=guessed))
     return found
 
 
