@@ -148,27 +148,6 @@ def test_machines_outlive_a_kill_of_dev_and_another_address(ticket: Path, termin
     wait_until(lambda: nothing_is_left(again, ticket), what="the end of all processes")
 
 
-def test_what_new_writes_passes_every_check(tmp_path: Path) -> None:
-    tools, folders = Path(sys.executable).parent, [tmp_path / "trips", tmp_path / "trips_too"]
-    for flavour, folder in zip(("python-statemachine", "transitions"), folders, strict=True):
-        assert run("new", "boat_trip", folder.name, "--flavour", flavour, cwd=tmp_path).returncode == 0
-
-    checks = [
-        ([str(tools / "ruff"), "check", "--no-cache", "."], [tmp_path]),
-        ([str(tools / "ruff"), "format", "--no-cache", "--check", "."], [tmp_path]),
-        ([str(tools / "pyright"), "--pythonpath", sys.executable, "."], [tmp_path]),
-        ([*PROGRAM, "diagram", "--check"], folders),
-        ([sys.executable, "-m", "pytest", "-q", *WITHOUT], folders[1:]),
-    ]
-    for command, places in checks:
-        for place in places:
-            ran = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False)
-            assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
-    for folder in folders:
-        [told] = json.loads(run("check", "--json", cwd=folder).stdout)
-        assert (told["chart"], told["problems"], told["warnings"]) == ("BoatTrip", [], [])
-
-
 def test_new_overwrites_nothing(ticket: Path) -> None:
     before = (ticket / "machine.py").read_text()
 

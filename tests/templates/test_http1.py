@@ -34,7 +34,7 @@ def test_restate_knows_it_as_request_and_response_over_http_1(greeted: Greeted) 
 def test_a_greeting_that_waits_holds_no_request(greeted: Greeted) -> None:
     with ThreadPoolExecutor() as caller:
         asked = caller.submit(greeted.greet, "Carol")
-        status = greeted.paused("Carol")
+        status = greeted.status_in_pause("Carol")
         answer = asked.result()
 
     assert (status, answer) == ("suspended", "You said hi to Carol!")

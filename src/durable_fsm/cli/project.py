@@ -49,12 +49,22 @@ class Template:
         return self.chart.replace(".py", ".svg")
 
 
+GREETER = ("notifications", "greeter")
+"""The flow that templates have in common, and a service for it to call."""
+
 DEFAULT = Template("", ("seats",))
 """The machine that the documentation begins with."""
 
 TEMPLATES: Mapping[str, Template] = {
-    "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", ("greeter", "plain")),
-    "http1": Template("where there is HTTP/1.1 only, or requests must be short", ("greeter", "http1")),
+    "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", (*GREETER, "plain")),
+    "http1": Template("where there is HTTP/1.1 only, or requests must be short", (*GREETER, "http1")),
+    "single-file": Template(
+        "wherever uv is: one script, which names its packages",
+        ("notifications", "single-file"),
+        flavours=("python-statemachine",),
+        chart="app.py",
+        start=("uv run --with-requirements app.py --with pytest pytest", "uv run app.py"),
+    ),
 }
 """By name; the purpose says where such a project runs."""
 

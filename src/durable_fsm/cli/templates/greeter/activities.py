@@ -30,8 +30,9 @@ async def remind(ctx: ActivityContext, data: Greeting) -> None:
 
 async def post(path: str, greeting: Greeting) -> None:
     """Send one message. Every exception is retried, except a TerminalError."""
+    key = {"idempotency-key": greeting.id}
     async with httpx.AsyncClient(base_url=NOTIFICATIONS_URL) as service:
-        answer = await service.post(path, json=greeting.model_dump(), headers={"idempotency-key": greeting.id})
+        answer = await service.post(path, json={"name": greeting.name}, headers=key)
     if answer.status_code in FINAL:
         raise TerminalError(answer.text, code=answer.status_code)
     answer.raise_for_status()

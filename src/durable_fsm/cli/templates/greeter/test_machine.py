@@ -28,7 +28,8 @@ def test_a_person_is_notified_and_reminded(alice: Rehearsal) -> None:
 
     alice.advance(A_MOMENT)
     alice.finish("reminding")
-    assert (alice.configuration, alice.output) == (("greeted",), "You said hi to Alice!")
+    assert alice.configuration == ("greeted",)
+    assert alice.output == "You said hi to Alice!"
 
 
 def test_a_message_that_is_refused_for_good_ends_the_greeting(alice: Rehearsal) -> None:

@@ -1,4 +1,4 @@
-"""A notification service to try {{Name}} with: it prints messages, and refuses most of those for Alice.
+"""A notification service to try {{Name}} with: it prints messages, and refuses about half of those for Alice.
 
 python notifications.py
 """
@@ -15,8 +15,9 @@ class Notifications(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        refused = message["name"] == "Alice" and random.random() < 0.7
-        print(f"{self.path} for {message['name']}: {'refused' if refused else 'sent'}", flush=True)
+        refused = message["name"] == "Alice" and random.random() < 0.5
+        outcome = "refused" if refused else "sent"
+        print(f"{self.path} for {message['name']}: {outcome}", flush=True)
         self.send_response(503 if refused else 204)
         self.end_headers()
 
