@@ -28,6 +28,9 @@ ROOT = ""
 """Id of the root state: the chart itself, as a compound state that is always active and never listed."""
 
 
+Query: TypeAlias = Callable[[Any], object]  # Any: data of the author's type, or None
+
+
 class Kind(StrEnum):
     """Kinds of states, in the words of SCXML."""
 
@@ -363,6 +366,7 @@ class Hosting(HostedBehaviour):
         clock: read the time when a turn begins, and after each wait of the turn; callbacks find it in `event.at`.
         workflow: host a workflow `<name>.workflow` beside the machines; as an id, that of the state whose end answers it.
         flow: host a service `<name>.flow`, which runs a machine without a key.
+        queries: handlers that answer from the data, by name.
     """
 
     sources: tuple[Kafka, ...] = ()
@@ -374,6 +378,7 @@ class Hosting(HostedBehaviour):
     clock: bool = False
     workflow: bool | str = False
     flow: bool = False
+    queries: Mapping[str, Query] = field(default_factory=dict[str, Query])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from durable_fsm.frontends.checks import (
     limits,
     losses,
     names,
+    queries,
     redaction,
     repeatable,
     sources,
@@ -86,6 +87,8 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     for what, remedy in names.chart_name_problems(problem.chart, of_class=isinstance(options, ClassChartOptions)):
         problem(what, remedy)
     for what, remedy in names.problems_in(options.handlers or {}, parts.events):
+        problem(what, remedy)
+    for what, remedy in queries.problems_in(options, parts.events):
         problem(what, remedy)
     losses.refuse_losses("the data", parts.data, problem, is_data=True)
     repeatable.refuse_unrepeatable("the data", parts.data, problem)

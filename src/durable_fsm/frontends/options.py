@@ -6,7 +6,7 @@ extends `Hosting` of the core, so that each option has one default and one meani
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, cast, get_type_hints
@@ -41,6 +41,7 @@ class HostingOptions(TypedDict, total=False):
     versions: Iterable[object]
     workflow: bool | str
     flow: bool
+    queries: Mapping[str, Callable[..., object]] | None
 
 
 class ClassOptions(HostingOptions, total=False):
@@ -75,7 +76,8 @@ class ChartOptions(Hosting):
             "work", "versions", "services", "sources", "webhooks", "redact", "operators_only", "migrations", "index",
         ):  # fmt: skip
             object.__setattr__(self, name, listed(getattr(self, name)))
-        object.__setattr__(self, "handlers", dict(cast("Mapping[str, str] | None", self.handlers) or {}))
+        for name in ("handlers", "queries"):
+            object.__setattr__(self, name, dict(cast("Mapping[str, Any] | None", getattr(self, name)) or {}))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -28,13 +28,14 @@ def workflow(chart: Chart, handlers: dict[str, str]) -> restate.Workflow:
         description=f"Runs a machine of {chart.name} from its beginning to its end, or to its answer.",
         invocation_retry_policy=FOR_EVER,
     )
-    operators_only = chart.hosting.operators_only
+    operators_only, queries = chart.hosting.operators_only, chart.hosting.queries
     may_not_create = Handler.CREATE in operators_only  # and so may not run a machine either
     brief: dict[str, Any] = {"chart": chart, "inactivity_timeout": SUSPENDED_AFTER}
     register(service, Handler.RUN, _run(chart), main=True, private=may_not_create, **brief)
-    for name in (Handler.SEND, *handlers):
+    for name in (Handler.SEND, *handlers, *queries):
         if name != Handler.RUN:
-            doc = "Send any public event to the machine." if name == Handler.SEND else f"Send '{name}' to the machine."
+            doc = f"Ask '{name}' of the machine." if name in queries else f"Send '{name}' to the machine."
+            doc = "Send any public event to the machine." if name == Handler.SEND else doc
             private = name in operators_only
             register(service, name, _forward(chart, name), private=private, doc=doc, **brief)
     return service

@@ -5,6 +5,7 @@ https://spec.openapis.org/oas/v3.1.1
 
 from __future__ import annotations
 
+import inspect
 from itertools import chain, count
 from typing import Any, cast
 
@@ -180,6 +181,9 @@ class _Document:
         self.add("snapshot", "Read", MachineHandlers.snapshot, None, READ, answer=snapshot, repeatable=True)
         self.add("wait_for", "Wait", WaitHandlers.wait_for, wait_schema(chart), waiting, required=True)
         self.add("history", "History", MachineHandlers.history, HISTORY_SCHEMA, READ, answer=page, repeatable=True)
+        for name, query in chart.hosting.queries.items():
+            doc = inspect.getdoc(query) or f"Answers '{name}' from the machine's data."
+            self.add(name, f"Ask '{name}'", doc, None, READ, answer={}, repeatable=True)
         if any(one.activities for one in chart.served):
             doc = "Cancel the running exclusive activity, or the one that is named."
             self.add("cancel", "Cancel", doc, CANCEL_SCHEMA, (*READ, 409), answer=cancelled, required=True)

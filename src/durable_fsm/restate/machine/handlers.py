@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,10 +13,11 @@ from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm import errors
 from durable_fsm.core.activity import stable_id
-from durable_fsm.core.chart import Chart
+from durable_fsm.core.chart import Chart, Query
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.effects import Outcome
 from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.queries import answer_of
 from durable_fsm.core.questions import acceptance_of
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.step import active_in, end_of_life, forbidden
@@ -176,6 +178,17 @@ class MachineHandlers(HostedChart):
         stored, machine = await load_to_read(ctx, self.chart)
         found = await entries_of(ctx, self.chart, machine.life, stored.history, request)
         return dumps({"chart": self.name, "key": ctx.key(), **found})
+
+    def query(self, name: str, query: Query) -> Callable[[ObjectSharedContext, bytes], Awaitable[bytes]]:
+        """The handler of one query."""
+
+        async def ask(ctx: ObjectSharedContext, body: bytes) -> bytes:
+            text: bytes | None = await ctx.get(StateKey.SNAPSHOT, serde=BYTES)
+            stored = StoredMachine.decode(self.chart, text)
+            return dumps(answer_of(stored.chart, name, query, stored.machine))
+
+        ask.__doc__ = inspect.getdoc(query) or f"Answers '{name}' from the machine's data."
+        return ask
 
     async def snapshot(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Read the machine: where it is, its data, what it accepts, its timers and activities."""

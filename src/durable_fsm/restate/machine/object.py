@@ -67,6 +67,8 @@ def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
         inactivity_timeout=SUSPENDED_AFTER,
     )
     add(Handler.HISTORY, machine.history, kind="shared", schema=HISTORY_SCHEMA)
+    for name, query in chart.hosting.queries.items():
+        add(name, machine.query(name, query), kind="shared")
     if activities:
         add(Handler.CANCEL, cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
         add(Handler.CANCEL_LATER, cancelling.later, kind="shared", private=True)

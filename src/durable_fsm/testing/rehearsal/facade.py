@@ -12,6 +12,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.effects import Effect, Microstep, Post
 from durable_fsm.core.events import Event, Failure, Origin
+from durable_fsm.core.queries import answer_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.sources import Incoming
@@ -93,6 +94,12 @@ class Rehearsal:
     def send(self, event: str, payload: object = None) -> Receipt:
         """Send an event from outside; raise the error that the host answers."""
         return self._take(Event(str(event), plain(payload)))
+
+    def ask(self, query: str) -> Any:  # Any: the JSON that the author's function makes
+        """Ask a query of the machine, which need not exist yet; raise the error that the host answers."""
+        chart = self._machine.chart
+        machine = None if self._machine.stored is None else self._machine.snapshot
+        return answer_of(chart, query, chart.hosting.queries[query], machine)
 
     def receive(self, incoming: Incoming) -> Receipt:
         """Take an event as its decoder made it of a record or a request; raise the error with which it is rejected.
