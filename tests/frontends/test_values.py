@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, HttpUrl, field_validator, model_validator
 
 from durable_fsm.core.values import Misfit, TypeRaised
 from durable_fsm.frontends import values
@@ -100,3 +100,15 @@ def test_a_class_that_cannot_be_made_any_more_has_failed() -> None:
 
     with pytest.raises(TypeRaised, match="SystemExit: 2"):
         Plain(make, "Bag").load({})
+
+
+def test_a_refusal_begins_in_lower_case_unless_it_begins_with_an_abbreviation() -> None:
+    refusals: list[str] = []
+
+    for type_, value in ((HttpUrl, "ftp://localhost/x"), (int, "x")):
+        with pytest.raises(Misfit) as refused:
+            Typed(type_).load(value)
+        refusals.append(refused.value.problem)
+
+    assert refusals[0] == "URL scheme should be 'http' or 'https'"
+    assert refusals[1].startswith("input should be a valid integer")

@@ -301,7 +301,8 @@ def _misfit(error: ValidationError) -> Misfit:
     """The first finding of pydantic in our words, with the number of the others."""
     first, *others = error.errors(include_url=False)
     path = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
-    problem = first["msg"][:1].lower() + first["msg"][1:]
+    message = first["msg"]
+    problem = message if message[1:2].isupper() else message[:1].lower() + message[1:]  # a URL keeps its capitals
     if others:
         problem += f" (and {len(others)} more)"
     return Misfit(problem, path)

@@ -1,0 +1,1 @@
+"""Pictures made in steps: each list of steps becomes a statechart."""
