@@ -88,7 +88,7 @@ class ImageServer:
     # ── the bridge ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def take_job(self, request: Request) -> Response:
-        """Take a job, once for each callback: whoever orders may not have heard our answer, and order again."""
+        """Take a job, once for each callback: a client that has not heard our answer orders again."""
         job = await request.json()
         if job["callback"] not in self._callbacks:
             self._callbacks.add(job["callback"])

@@ -9,7 +9,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field
 
 
 class Parameters(BaseModel):
-    """Of one step. What we do not know is passed on: an image server knows more than we do."""
+    """Of one step. Others than these are passed on: an image server knows more of them."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -95,7 +95,7 @@ def test_a_step_that_fails_for_good_ends_the_workflow() -> None:
         ([step("rotate", angle=90)], "step 1 ('rotate') needs a picture"),
         ([POSTCARD, POSTCARD], "step 2 ('puppeteer') would discard the picture"),
         ([{"action": "puppeteer"}], "field required"),
-        ([step("puppeteer", url="file:///etc/passwd")], "URL scheme should be 'http' or 'https'"),
+        ([step("puppeteer", url="ftp://localhost/x")], "URL scheme should be 'http' or 'https'"),
     ],
     ids=["empty", "unknown", "transformer first", "source later", "no parameters", "not a web page"],
 )

@@ -11,7 +11,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,11 +76,15 @@ def serve(name: str, server: RestateServer, place: Path, env: Mapping[str, str] 
 
 @contextmanager
 def world(
-    name: str, place: Path, module: str = "world", env: Mapping[str, str] | None = None
+    name: str,
+    place: Path,
+    module: str = "world",
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[ServiceProcess]:
     """Run the services outside that an application calls: `machines/<name>/<module>.py`."""
     port, log = free_port(), place / f"{module}.log"
-    command = [sys.executable, "-m", f"machines.{name}.{module}", "--port", str(port)]
+    command = [sys.executable, "-m", f"machines.{name}.{module}", "--port", str(port), *options]
     process = ServiceProcess(command, port=port, log=log, env=env, cwd=ROOT, name=f"the world of {name}")
     try:
         yield process.start().wait_ready()

@@ -302,7 +302,7 @@ def test_a_picture_outside_the_folder_is_not_read(studio: Studio) -> None:
 # ── as for every application ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_list_is_a_chart_with_a_state_for_each_step() -> None:
+def test_the_chart_of_a_list_has_a_state_for_each_step() -> None:
     data = ImageData.model_validate({"steps": [SOURCE, TRANSFORMER, step("blur", blur=2)]})
 
     assert edges(image_workflow(data.steps)) == [
