@@ -24,7 +24,7 @@ from tests.contract.oracle import Draw, first_difference, played_by_us, populati
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
 SCALE = float(os.environ.get("SCALE", "1"))
-CHARTS = int(400 * SCALE)
+CHARTS = int(300 * SCALE)
 BATCHES = 4
 
 
@@ -51,7 +51,7 @@ def through_json(chart: Chart, snapshot: Snapshot) -> Snapshot:
 
 
 def test_a_machine_that_is_put_away_between_any_two_events_goes_on_as_if_it_had_not_been() -> None:
-    for seed in range(int(150 * SCALE)):
+    for seed in range(int(75 * SCALE)):
         cls, events = Draw(seed).chart().cls, sequence(seed)
 
         assert list(played_by_us(cls, events, cut=through_json)) == list(played_by_us(cls, events)), seed
@@ -145,7 +145,7 @@ def test_a_mistake_in_the_interpreter_is_found(
                 if isinstance(function, FunctionType) and isinstance(vars(names[name])[method], FunctionType):
                     monkeypatch.setattr(original, method, _as(function, vars(names[name])[method]))
 
-    assert any(_differs(seed) for seed in range(min(CHARTS, 400)))
+    assert any(_differs(seed) for seed in range(min(CHARTS, 300)))
 
 
 def _as(function: FunctionType, wrong: FunctionType) -> FunctionType:

@@ -20,7 +20,7 @@ from tests.diagram.study import STUDY, study
 
 EVERY_KIND = 50
 """Among so many random charts is every kind of construct."""
-CHARTS = int(2 * EVERY_KIND * float(os.environ.get("SCALE", "1")))
+CHARTS = int(EVERY_KIND * float(os.environ.get("SCALE", "1")))
 
 VIEWS: dict[str, dict[str, int]] = {"all": {}, "depth 1": {"depth": 1}, "depth 2": {"depth": 2}}
 

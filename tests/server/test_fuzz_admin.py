@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-ROUNDS = 4
+ROUNDS = 2
 """For each of the three servers. More are played, up to so many times as many, until all kinds of invocations were met."""
 
-MOST_ROUNDS = 12
+MOST_ROUNDS = 24
 
 ACTIONS = {
     "status <> 'completed'": ("kill", "cancel", "pause", "resume"),

@@ -174,12 +174,12 @@ def test_an_invalid_range_of_the_history_is_refused_with_the_reason(awake: Host,
 
 
 def test_an_event_costs_the_same_however_long_the_history_is(awake: Host, scale: int) -> None:
-    """At SCALE=10 after five thousand events, otherwise after five hundred, which are 25 pages."""
+    """At SCALE=10 after two thousand events, otherwise after two hundred, which are 10 pages."""
     host, counter = awake, awake.key("counter")
     sizes: list[int] = []
     commands: list[float] = []
     written = 0
-    for until in (PAGE, 500 * scale):
+    for until in (PAGE, 200 * scale):
         while written < until - PAGE:
             host.together([("Counter", counter, "increment", None)] * min(50, until - PAGE - written))
             written = host.snapshot("Counter", counter)["data"]["count"]
