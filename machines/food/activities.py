@@ -52,8 +52,10 @@ async def prepare(order: dict[str, Any]) -> None:
 # ── a driver's phone ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def sign_on(ctx: ActivityContext) -> None:
-    """Tell the system that the driver is free."""
+async def sign_on(ctx: ActivityContext, data: AppData) -> None:
+    """Tell the system where the driver is, and that they are free."""
+    assert data.location is not None
+    await ctx.run("publish", publish, ctx.key, data.location)
     await ctx.run("sign on", tell, ctx.key, "set_available", ctx.stable_id)
 
 
@@ -65,6 +67,7 @@ async def look_for_work(ctx: ActivityContext) -> Work:
 async def drive_to_restaurant(ctx: ActivityContext, data: AppData) -> Place:
     """Drive there and pick the meal up; return where that is."""
     assert data.job is not None
+    assert data.location is not None
     await drive(ctx, data.location, data.job.restaurant)
     await ctx.run("pick up", tell, ctx.key, "pick_up", ctx.stable_id)
     return data.job.restaurant
@@ -73,14 +76,15 @@ async def drive_to_restaurant(ctx: ActivityContext, data: AppData) -> Place:
 async def drive_to_customer(ctx: ActivityContext, data: AppData) -> Place:
     """Drive there and hand the meal over; return where that is."""
     assert data.job is not None
+    assert data.location is not None
     await drive(ctx, data.location, data.job.customer)
     await ctx.run("hand over", tell, ctx.key, "hand_over", ctx.stable_id)
     return data.job.customer
 
 
-async def drive(ctx: ActivityContext, start: Place | None, end: Place) -> None:
+async def drive(ctx: ActivityContext, start: Place, end: Place) -> None:
     """Drive a step in each tick, and publish where the driver is then."""
-    for place in way(start or end, end):
+    for place in way(start, end):
         await ctx.sleep(TICK)
         await ctx.run("publish", publish, ctx.key, place)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from statemachine import State, StateChart
 
-from durable_fsm import Effects, Incoming, Kafka, Record, durable, event
+from durable_fsm import Effects, Incoming, Kafka, Record, durable, event, ignore
 from machines.food.city import REGION, TOPIC, Place
 from machines.food.data import DriverData, Job
 from machines.food.matcher import Matcher
@@ -36,6 +36,9 @@ class Driver(StateChart[DriverData]):
             unlocated = State(initial=True)
             located = State()
 
+    ignore(known.duty.waiting, "set_available")
+    ignore(known.duty.delivering, "set_available")
+
     set_available = known.duty.idle.to(known.duty.waiting)
     assign_job = event(known.duty.waiting.to(known.duty.delivering), Job)
     pick_up = event(known.duty.delivering.to.itself(internal=True))
@@ -52,6 +55,8 @@ class Driver(StateChart[DriverData]):
     def on_assign_job(self, data: DriverData, payload: Job, event: Any, effects: Effects) -> None:
         data.job, data.delivery = payload, event.sender
         effects.send("accept", to=data.delivery)
+        if data.location is not None:
+            effects.send("move", data.location, to=data.delivery)
 
     def on_pick_up(self, data: DriverData, effects: Effects) -> None:
         effects.send("pick_up", to=data.delivery)

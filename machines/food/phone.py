@@ -10,7 +10,9 @@ from machines.food.city import TICK, Place, anywhere
 from machines.food.data import AppData, Work
 
 
-@durable(name="driver-mobile-app", version="1", handlers={"startDriver": "start"}, ignores=["start"])
+@durable(
+    name="driver-mobile-app", version="1", handlers={"startDriver": "start", "stopDriver": "stop"}, ignores=["start"]
+)
 class DriverApp(StateChart[AppData]):
     """The app on a driver's phone, simulated: it looks for work, drives a step in each tick, and rests for two."""
 
@@ -28,6 +30,7 @@ class DriverApp(StateChart[AppData]):
     resting = State()
 
     start = event(off.to(signing_on))
+    stop = off.from_(signing_on, polling, driving, resting)
     done_invoke_signing_on = signing_on.to(polling)
     done_invoke_looking = event(
         polling.looking.to(driving, cond="has_work") | polling.looking.to(polling.pausing), Work
