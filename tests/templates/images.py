@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 Stage = list[tuple[str, str]]
@@ -20,7 +21,7 @@ class Image:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def read(cls, dockerfile: Path) -> Image:
+    def read(cls, dockerfile: Traversable) -> Image:
         stages: list[Stage] = []
         for line in dockerfile.read_text("utf-8").replace("\\\n", "").splitlines():
             word, _, rest = line.partition(" ")

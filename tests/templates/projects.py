@@ -10,6 +10,7 @@ A module of tests has one project, in an environment of its own, and the notific
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -19,8 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -83,21 +86,27 @@ class Project:
         [line] = [line for block in blocks for line in block.splitlines() if words in line]
         return shlex.split(line, comments=True)
 
-    def register(self, service: ServiceProcess, server: RestateServer) -> Any:
-        """Run its README's command that registers the service, at this server; return the deployment as Restate has it."""
-        words = [re.sub(rf"^http://\S+:{PORT}$", service.url, word) for word in self.command("durable-fsm register")]
+    def register(self, url: str, server: RestateServer) -> Any:
+        """Run its README's command that registers a service, for this address, at this server.
+
+        Returns the deployment as Restate has it.
+        """
+        words = [re.sub(r"^http://\S+:\d+$", url, word) for word in self.command("durable-fsm register")]
         self.run(*words, "--admin", server.admin_url)
         found = web.get(f"{server.admin_url}/deployments").raise_for_status().json()["deployments"]
-        [deployment] = [one for one in found if one.get("uri") == f"{service.url}/"]
+        [deployment] = [one for one in found if one.get("uri") == f"{url}/"]
         return deployment
 
-    def registered(self, service: ServiceProcess, server: RestateServer, outside: Outside) -> Iterator[Greeted]:
-        """Register the service, and remove everything of it afterwards."""
-        deployment = self.register(service, server)
+    def registered(
+        self, service: ServiceProcess, server: RestateServer, outside: Outside, *, through: str = ""
+    ) -> Iterator[Greeted]:
+        """Register the service, and remove everything of it afterwards. Restate reaches it *through* that address, if given."""
+        url = through or service.url
+        deployment = self.register(url, server)
         names = tuple(one["name"] for one in deployment["services"])
         yield Greeted(self, service, server, outside, deployment)
         FIGURES.count(self.template, server, names)
-        server.clear(Deployment(deployment["id"], service.url, names))
+        server.clear(Deployment(deployment["id"], url, names))
         server.deregister(deployment["id"])
 
     @contextmanager
@@ -136,10 +145,10 @@ class Greeted:
         return f"{self.project.chart}.flow"
 
     def greet(self, name: str) -> Any:
-        answer = web.post(
-            f"{self.server.ingress_url}/{self.flow}/run", json={"name": name}, headers={"idempotency-key": name}
-        )
-        return answer.raise_for_status().json()
+        """Run its README's command that greets Alice, for this person; return the answer."""
+        words = [word.replace("Alice", name) for word in self.project.command(".flow/run --json")]
+        words[1] = self.server.ingress_url + urlsplit(words[1]).path
+        return json.loads(self.project.run(*words, "-sS", "--noproxy", "*", "-H", f"idempotency-key: {name}"))
 
     def timers(self, name: str) -> list[str]:
         """The status of a greeting, once for each timer it has had: the deadline of an activity, the pause, a deadline."""
@@ -149,6 +158,9 @@ class Greeted:
             " AND j.entry_type = 'Command: Sleep'"
         )
         return [str(row["status"]) for row in rows]
+
+    def has_paused(self, name: str) -> bool:
+        return len(self.timers(name)) > 1
 
     def status_in_pause(self, name: str) -> str:
         """Wait until a greeting is in its pause; return the status that it has then."""
@@ -183,7 +195,7 @@ class Greeted:
         for name in names:
             with ThreadPoolExecutor() as caller:
                 asked = caller.submit(self.greet, name)
-                wait_until(lambda name=name: len(self.timers(name)) > 1, PATIENCE, f"the pause of {name}")
+                wait_until(partial(self.has_paused, name), PATIENCE, f"the pause of {name}")
                 end()
                 before = self.messages(name)
                 self.service.start().wait_ready()

@@ -31,10 +31,13 @@ TAKEN = frozenset(
     [
         "activitycontext",
         "basemodel",
+        "durablefsm",
         "failure",
         "field",
         "greeting",
+        "httpx",
         "ids",
+        "invalidpayload",
         "machine",
         "patience",
         "rehearsal",
@@ -46,7 +49,7 @@ TAKEN = frozenset(
         "transitionsconfig",
     ]
 )
-"""Names that the written files use themselves, without underscores."""
+"""Names that the written files use themselves, and packages that they need, without underscores."""
 
 _PURPOSES = "\n".join(f"  {name:12}  {template.purpose}" for name, template in TEMPLATES.items())
 HELP = f"""Write a chart called NAME into DIRECTORY, or into ./NAME.

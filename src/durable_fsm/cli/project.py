@@ -51,19 +51,24 @@ class Template:
 
 GREETER = ("notifications", "greeter")
 """The flow that templates have in common, and a service for it to call."""
+GREET = ("pytest", "python notifications.py &", "durable-fsm dev")
 
 DEFAULT = Template("", ("seats",))
 """The machine that the documentation begins with."""
 
 TEMPLATES: Mapping[str, Template] = {
-    "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", (*GREETER, "plain")),
-    "http1": Template("where there is HTTP/1.1 only, or requests must be short", (*GREETER, "http1")),
+    "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", (*GREETER, "plain"), start=GREET),
+    "http1": Template("where there is HTTP/1.1 only, or requests must be short", (*GREETER, "http1"), start=GREET),
     "single-file": Template(
         "wherever uv is: one script, which names its packages",
         ("notifications", "single-file"),
         flavours=("python-statemachine",),
         chart="app.py",
-        start=("uv run --with-requirements app.py --with pytest pytest", "uv run app.py"),
+        start=(
+            "uv run --with-requirements app.py --with pytest pytest",
+            "uv run notifications.py &",
+            "uv run app.py",
+        ),
     ),
 }
 """By name; the purpose says where such a project runs."""
@@ -111,7 +116,8 @@ def files_of(template: Template, flavour: Flavour, words: Mapping[str, str]) -> 
     for layer in template.layers:
         for directory in (layer, f"{layer}-{flavour}"):
             _read(ROOT / directory, "", found)
-    return {path: _filled(text, words) for path, text in found.items()}
+    in_order = sorted(found, key=lambda path: (path.startswith("."), path.lower()))
+    return {path: _filled(found[path], words) for path in in_order}
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
