@@ -39,8 +39,6 @@ class Typed:
         self._written = partial(self._adapter.serializer.to_python, by_alias=True)
         self._unordered = _mentions(self._adapter.core_schema, UNORDERED)
         self._drawn = drawn_names(self._adapter.core_schema)
-        self._schema = self._json_schema()
-        self._takes_object = _takes_object(self._schema)
 
     @property
     def name(self) -> str:
@@ -130,7 +128,12 @@ class Typed:
     def schema(self) -> dict[str, Json] | None:
         return self._schema
 
-    def _json_schema(self) -> dict[str, Json] | None:
+    @cached_property
+    def _takes_object(self) -> bool:
+        return _takes_object(self._schema)
+
+    @cached_property  # what takes longest of a type, and a service needs it only when it is discovered
+    def _schema(self) -> dict[str, Json] | None:
         try:
             return self._adapter.json_schema()
         except PydanticInvalidForJsonSchema:  # not every type that validates JSON has a JSON schema

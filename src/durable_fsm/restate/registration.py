@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 import restate
@@ -45,7 +45,7 @@ def register(
     retried: bool = False,
     main: bool = False,
     private: bool = False,
-    schema: dict[str, Json] | None = None,
+    schema: Callable[[], dict[str, Json] | None] | None = None,
     doc: str | None = None,
     **options: Any,
 ) -> None:
@@ -61,7 +61,7 @@ def register(
         retried: whether Restate runs the handler again after an unexpected exception. Otherwise that is an answer, 500.
         main: whether it is the main handler of a workflow.
         private: whether the ingress refuses callers.
-        schema: of the request, for discovery.
+        schema: makes that of the request when it is discovered, if it has one; any JSON is allowed otherwise.
         doc: for discovery; the handler's own docstring, if there is none.
         options: of Restate's own decorator.
     """
@@ -113,7 +113,11 @@ def register(
         handler
     )
     if schema is not None:
-        hint = TypeHint[Any](annotation=object, generate_json_schema=lambda: cast("dict[str, Any]", schema))
+
+        def made() -> Any:  # Any: of JSON schema, `true` too
+            return True if (found := schema()) is None else found
+
+        hint = TypeHint[Any](annotation=object, generate_json_schema=made)
         untyped.handlers[name].handler_io.input_type = hint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -55,6 +56,7 @@ def run(
     listener.bound().close()  # one error for all servers; each has its own way to report it
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
+    gc.freeze()  # what has been imported stays, and the collector need not look through it while it serves
     with asyncio.Runner(loop_factory=partial(loop_for, listener.server)) as runner:
         return runner.run(_serve(app, listener, drain=drain, lifespan=lifespan, ready=ready))
 

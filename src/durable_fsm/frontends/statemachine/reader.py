@@ -96,6 +96,7 @@ class ClassReader:
         self.of_any_state = _declared_of_any_state(cls)
         self.events: dict[str, EventType] = {}
         self.timers: dict[str, dict[str, Timer]] = {}
+        self._types: dict[type, ValueType | None] = {}
         self.differences: list[tuple[str, str, Location | None]] = []
 
     def chart(self) -> Chart:
@@ -181,6 +182,14 @@ class ClassReader:
         return self.work.of(id, state)
 
     def _type(self, declared: Any) -> ValueType | None:
+        """The type of data or of a payload; events that declare the same class share it."""
+        if not isinstance(declared, type):
+            return self._read_type(declared)
+        if declared not in self._types:
+            self._types[declared] = self._read_type(declared)
+        return self._types[declared]
+
+    def _read_type(self, declared: Any) -> ValueType | None:
         try:
             return Typed(declared)
         except PydanticUserError as error:

@@ -7,6 +7,7 @@ never done in these handlers; `activities` does it.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import restate
@@ -52,25 +53,25 @@ def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
 
     for handler, event in handlers_of(chart).items():
         declared = next(one.events[event] for one in chart.served if event in one.events)
-        schema = declared.payload.schema() if declared.payload else None
+        schema = declared.payload.schema if declared.payload else None
         add(handler, machine.event(event), schema=schema, doc=declared.doc, takes=event)
-    add(Handler.CREATE, machine.create, schema=chart.data.schema(), takes="create")
-    add(Handler.SEND, machine.send, schema=SEND_SCHEMA, takes="send")
-    add(Handler.DELETE, DeleteHandlers.of(hosted).delete, schema=DELETE_SCHEMA, takes="delete")
-    add(Handler.REPAIR, machine.repair, schema=REPAIR_SCHEMA, takes="repair")
+    add(Handler.CREATE, machine.create, schema=chart.data.schema, takes="create")
+    add(Handler.SEND, machine.send, schema=lambda: SEND_SCHEMA, takes="send")
+    add(Handler.DELETE, DeleteHandlers.of(hosted).delete, schema=lambda: DELETE_SCHEMA, takes="delete")
+    add(Handler.REPAIR, machine.repair, schema=lambda: REPAIR_SCHEMA, takes="repair")
     add(Handler.SNAPSHOT, machine.snapshot, kind="shared")
     add(
         Handler.WAIT_FOR,
         waiting.wait_for,
         kind="shared",
-        schema=wait_schema(chart),
+        schema=partial(wait_schema, chart),
         inactivity_timeout=SUSPENDED_AFTER,
     )
-    add(Handler.HISTORY, machine.history, kind="shared", schema=HISTORY_SCHEMA)
+    add(Handler.HISTORY, machine.history, kind="shared", schema=lambda: HISTORY_SCHEMA)
     for name, query in chart.hosting.queries.items():
         add(name, machine.query(name, query), kind="shared")
     if activities:
-        add(Handler.CANCEL, cancelling.cancel, kind="shared", schema=CANCEL_SCHEMA)
+        add(Handler.CANCEL, cancelling.cancel, kind="shared", schema=lambda: CANCEL_SCHEMA)
         add(Handler.CANCEL_LATER, cancelling.later, kind="shared", private=True)
     add(Handler.WAIT, waiting.wait, private=True)
     add(Handler.UNWAIT, waiting.unwait, private=True)
