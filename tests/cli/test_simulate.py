@@ -80,6 +80,57 @@ def test_data_creates_the_machine() -> None:
     assert started["data"] == {"presses": 40}
 
 
+def test_the_first_line_may_create_the_machine() -> None:
+    _, created, on = states(simulate({"create": {"presses": 40}, "key": "l-1"}, {"event": "press"}))
+
+    assert (created["outcome"], created["data"], on["data"]) == ("created", {"presses": 40}, {"presses": 41})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"create": {}, "kay": "l-1"}, "line 1: 'kay' has no meaning together with 'create'."),
+        ({"create": {}, "key": 5}, "line 1: 'key' must be a string, not 5."),
+    ],
+    ids=["another member", "a key that is not a text"],
+)
+def test_a_first_line_that_cannot_create_the_machine_ends_the_run(line: dict[str, object], message: str) -> None:
+    result = simulate(line)
+
+    assert (result.exit_code, message in result.stderr) == (2, True)
+
+
+def test_a_machine_that_cannot_begin_by_itself_begins_with_the_first_line() -> None:
+    target = "machines.tickets.machine:Checkout"
+
+    (begun,) = states(simulate({"create": {"user": "ada", "seats": []}}, target=target))
+    refused = simulate({"event": "pay"}, target=target)
+
+    assert begun["leaves"] == ["paying"]
+    assert refused.exit_code == 2
+    assert "at $.user." in refused.stderr
+
+
+def test_a_timer_arrives_before_all_others() -> None:
+    *_, on, off = states(simulate({"event": "press"}, {"timer": "go_out"}))
+
+    assert (on["leaves"], off["leaves"]) == (["on"], ["off"])
+
+
+def test_lost_work_and_late_outcomes_are_lines() -> None:
+    lost = simulate({"event": "press"}, {"lost": "on"})
+    late = simulate({"event": "press"}, {"done": "on", "late": True})
+
+    assert "activity 'on' does not hold the machine; none does" in lost.stderr
+    assert "activity 'on' is not running; running: on" in late.stderr
+
+
+def test_an_event_of_a_topic_is_received() -> None:
+    _, on = states(simulate({"receive": "press", "payload": {"by": 3}}))
+
+    assert (on["outcome"], on["data"]) == ("taken", {"presses": 3})
+
+
 def test_pretty_is_for_people() -> None:
     result = simulate({"event": "press"}, options=("--pretty",))
 
@@ -93,10 +144,14 @@ def test_pretty_is_for_people() -> None:
     [
         ("{nope", "line 1: this is not valid JSON"),
         ("[1]", "line 1: expected a JSON object, got [1]."),
-        ('{"x": 1}', "line 1: expected one of 'event', 'advance', 'done', 'error', got {\"x\":1}."),
+        (
+            '{"x": 1}',
+            "line 1: expected one of 'event', 'advance', 'timer', 'done', 'error', 'lost', 'receive', got {\"x\":1}.",
+        ),
         ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
         ('{"event": "press", "playload": {}}', "line 1: 'playload' has no meaning together with 'event'."),
         ('{"event": 5}', "line 1: 'event' must be a string, not 5."),
+        ('{"timer": "go_out", "place": "x"}', "line 1: 'place' must be a number, not \"x\"."),
         ('{"advance": "soon"}', "line 1: 'soon' is not a duration; write 100ms, 30s, 15m, 2h or 1d."),
         ('{"done": "on"}', "line 1: Lamp/simulated: activity 'on' is not running; running: none"),
     ],

@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 import click
 
 from durable_fsm.cli.app_arg import trusted_option
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import (
@@ -23,6 +24,7 @@ from durable_fsm.core.effects import (
     StopActivity,
     StopMachine,
 )
+from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, DurableFSMError
 from durable_fsm.frontends.locate import locate_chart
@@ -66,26 +68,57 @@ def simulate(
     \b
       {"event": "pay", "payload": {"cents": 500}}     send an event
       {"advance": "15m"}                              move the clock: 100ms, 30s, 15m, 2h, 1d
+      {"timer": "expire"}                             a timer arrives now, before all others
       {"done": "charging", "result": "receipt-1"}     an activity succeeds
       {"error": "charging", "message": "declined"}    an activity fails
+      {"lost": "charging"}                            an exclusive activity is killed
+      {"receive": "paid", "payload": {}}              an event comes from a topic or a webhook
+      {"create": {"cents": 500}, "key": "o-1"}        the first line may create the machine
 
-    After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
+    With "late": true, the outcome is that of an activity that was stopped before. After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
     data, the outcome, the effects and the trace; and `errors`, where callbacks failed with `error.execution`. A line that cannot be read ends the run with exit code 2.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
-    session = _Session(Rehearsal(locate_chart(target, trusted=trusted).chart, key="simulated"))
+    chart = locate_chart(target, trusted=trusted).chart
+    session: _Session | None = None
+    refusal = ""
     try:
-        show(session.begin(_parse(data) if data else None))
-        for number, line in enumerate(events, 1):
-            if line.strip():
-                try:
-                    show(session.follow(_parse(line)))
-                except (BadLine, LookupError) as error:
-                    _stop(f"line {number}: {error.args[0]}")
+        session = _begun(chart, {"create": _parse(data) if data else None}, show)
     except BadLine as error:
         _stop(f"--data: {error}")
     except DurableFSMError as error:
-        _stop(str(error))
+        refusal = str(error)  # the first line may create it from other data
+    is_first = not data
+    for number, line in enumerate(events, 1):
+        if not line.strip():
+            continue
+        try:
+            parsed = _parse(line)
+            may_create, is_first = is_first, False
+            if may_create and "create" in parsed:
+                session = _begun(chart, parsed, show)
+            elif session is None:
+                break
+            else:
+                show(session.follow(parsed))
+        except (BadLine, LookupError) as error:
+            _stop(f"line {number}: {error.args[0]}")
+        except DurableFSMError as error:
+            _stop(str(error))
+    if session is None:
+        _stop(refusal)
+
+
+def _begun(chart: Chart, line: dict[str, Json], show: Callable[[dict[str, Json]], None]) -> _Session:
+    """Create the machine as the first line of a story says."""
+    if unknown := sorted(line.keys() - {"create", "key"}):
+        raise BadLine(f"'{unknown[0]}' has no meaning together with 'create'.")
+    key = line.get("key", "simulated")
+    if not isinstance(key, str) or not key:
+        raise BadLine(f"'key' must be a string, not {canonical(key)}.")
+    session = _Session(Rehearsal(chart, key=key))
+    show(session.begin(line["create"]))
+    return session
 
 
 def _stop(message: str) -> None:
@@ -112,8 +145,11 @@ class _Session:
         self.verbs: dict[str, tuple[set[str], Callable[[dict[str, Json]], str]]] = {
             "event": ({"payload"}, self._send),
             "advance": (set(), self._advance),
-            "done": ({"result"}, self._done),
-            "error": ({"message", "type", "code"}, self._error),
+            "timer": ({"place"}, self._ring),
+            "done": ({"result", "late"}, self._done),
+            "error": ({"message", "type", "code", "late"}, self._error),
+            "lost": (set(), self._lose),
+            "receive": ({"payload"}, self._receive),
         }
 
     def begin(self, data: Json) -> dict[str, Json]:
@@ -148,8 +184,20 @@ class _Session:
             raise BadLine(str(error)) from error
         return "advanced"
 
+    def _ring(self, line: dict[str, Json]) -> str:
+        place = line.get("place", 0)
+        if not isinstance(place, int):
+            raise BadLine(f"'place' must be a number, not {canonical(place)}.")
+        return self.machine.ring(str(line["timer"]), place).outcome
+
+    def _lose(self, line: dict[str, Json]) -> str:
+        return self.machine.lose(str(line["lost"])).outcome
+
+    def _receive(self, line: dict[str, Json]) -> str:
+        return self.machine.receive(Incoming(str(line["receive"]), line.get("payload"))).outcome
+
     def _done(self, line: dict[str, Json]) -> str:
-        return self.machine.finish(str(line["done"]), line.get("result")).outcome
+        return self.machine.finish(str(line["done"]), line.get("result"), late=line.get("late") is True).outcome
 
     def _error(self, line: dict[str, Json]) -> str:
         code = line.get("code")
@@ -158,6 +206,7 @@ class _Session:
             str(line.get("message", "")),
             type=str(line.get("type", "TerminalError")),
             code=code if isinstance(code, int) else None,
+            late=line.get("late") is True,
         ).outcome
 
     def _state(self, outcome: str) -> dict[str, Json]:

@@ -127,23 +127,61 @@ class Rehearsal:
         """
         self._machine.world.advance(by)
 
-    def finish(self, activity: str, result: object = None) -> Receipt:
-        """Let a running activity succeed with this result; one that waits for a slot of its limit cannot."""
-        token = self._machine.awaited(activity).token
+    def ring(self, event: str, place: int = 0) -> Receipt:
+        """Deliver a timer now, before all others: after an outage, timers arrive in any order.
+
+        The clock moves to the moment at which it is due, and no other timer is delivered on the way. The deadline of an
+        activity is called `error.invoke.<id>`.
+
+        Args:
+            place: Among several timers of the same event, in the order in which they were armed.
+
+        Raises:
+            LookupError: There is no such timer.
+        """
+        return self._machine.ring_now(event, place)
+
+    def lose(self, activity: str) -> Receipt:
+        """Lose the exclusive activity that holds the machine, as when its invocation is killed.
+
+        Raises:
+            LookupError: No exclusive activity of this id holds the machine.
+        """
+        return self._machine.lose(activity)
+
+    def finish(self, activity: str, result: object = None, *, late: bool = False) -> Receipt:
+        """Let a running activity succeed with this result; one that waits for a slot of its limit cannot.
+
+        Args:
+            activity: Its id, or that of a child machine, which ends with this output wherever it is.
+            result: Its result.
+            late: The activity was stopped before; another run of it may be under way.
+        """
+        if self._machine.runs_child(activity):
+            return self._machine.end_child(activity, f"done.invoke.{activity}", plain(result))
+        token = self._machine.awaited(activity, late=late).token
         if (limit := self._machine.world.slots.awaited(self._machine, token)) is not None:
             place = f"{self.chart.name}/{self.key}"
             raise LookupError(f"{place}: activity '{activity}' waits for a slot of limit '{limit}'")
-        return self._end(activity, f"done.invoke.{activity}", plain(result))
+        return self._end(activity, f"done.invoke.{activity}", plain(result), late=late)
 
     def fail(
-        self, activity: str, message: str = "", *, type: str = "TerminalError", code: int | None = None
+        self,
+        activity: str,
+        message: str = "",
+        *,
+        type: str = "TerminalError",
+        code: int | None = None,
+        late: bool = False,
     ) -> Receipt:
-        """Let a running activity fail, without further attempts."""
+        """Let a running activity, or a child machine, fail without further attempts; *late* as for `finish`."""
         failure = Failure(type, message or f"activity '{activity}' failed", code)
-        return self._end(activity, f"error.invoke.{activity}", failure)
+        if self._machine.runs_child(activity):
+            return self._machine.end_child(activity, f"error.invoke.{activity}", failure)
+        return self._end(activity, f"error.invoke.{activity}", failure, late=late)
 
-    def _end(self, activity: str, name: str, payload: Json | Failure) -> Receipt:
-        token = self._machine.awaited(activity).token
+    def _end(self, activity: str, name: str, payload: Json | Failure, *, late: bool) -> Receipt:
+        token = self._machine.awaited(activity, late=late).token
         return self._machine.end_activity(Event(name, payload, Origin.PLATFORM, token=token))
 
     # ── what a test looks at ──────────────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, St
 from durable_fsm.core.step import end_of_life
 from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
+from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, DurableFSMError, EventRejected, Gone, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.slots import LimitedRun
@@ -146,8 +147,36 @@ class RehearsedMachine:
         if self._held is not None:
             self._waiting.append(partial(self.ring, token, due))
             return
+        self.deliver(self._rung(token, due))
+
+    def ring_now(self, event: str, place: int) -> Receipt:
+        """Deliver a timer before it is its turn; the clock moves to the moment at which it is due."""
+        timers = [timer for timer in self.snapshot.timers if timer.event == event]
+        if not 0 <= place < len(timers):
+            names = ", ".join(timer.event for timer in self.snapshot.timers) or "none"
+            raise LookupError(f"{self.chart.name}/{self.key}: timer '{event}' is not armed; armed: {names}")
+        token = timers[place].token
+        due = self.due.pop(token)[0]
+        self.world.now = max(self.world.now, due)
+        return self.deliver(self._rung(token, due))
+
+    def _rung(self, token: str, due: timedelta) -> Event:
         began, now = self.world.began, self.world.now
-        self.deliver(Event("timer", origin=Origin.PLATFORM, token=token, due=began + due, came=began + now))
+        return Event("timer", origin=Origin.PLATFORM, token=token, due=began + due, came=began + now)
+
+    def lose(self, activity: str) -> Receipt:
+        """Forget the turn that an exclusive activity holds; the next turn finds that it is lost."""
+        if self._held is None or self._held[1].id != activity:
+            holder = f"'{self._held[1].id}' does" if self._held is not None else "none does"
+            place = f"{self.chart.name}/{self.key}"
+            raise LookupError(f"{place}: activity '{activity}' does not hold the machine; {holder}")
+        self._held = None
+
+        def act(turn: Turn) -> str:
+            turn.begin()
+            return "taken"
+
+        return self.turn(f"error.invoke.{activity}", act)
 
     def end_activity(self, event: Event) -> Receipt:
         """Deliver the outcome of an activity; that of the exclusive one lets its turn go on."""
@@ -281,14 +310,14 @@ class RehearsedMachine:
         """The activity whose outcome the test gives. One that undoes runs under a name of its own."""
         return next((one.id for one in self.snapshot.activities if one.token == start.token), start.id)
 
-    def awaited(self, activity: str) -> Running | Stopping:
-        """The run of an activity whose outcome the machine awaits.
+    def awaited(self, activity: str, *, late: bool = False) -> Running | Stopping:
+        """The run of an activity whose outcome the machine awaits; with *late*, one that was stopped.
 
         Raises:
             LookupError: The machine awaits none of this id, or cannot take it yet.
         """
         machine = self.snapshot
-        awaited: list[Running | Stopping] = [*machine.activities, *machine.stopping]
+        awaited: list[Running | Stopping] = [*(() if late else machine.activities), *machine.stopping]
         place = f"{self.chart.name}/{self.key}"
         for running in awaited:
             if running.id == activity:
@@ -322,6 +351,17 @@ class RehearsedMachine:
                 self.deliver(ChildEnd.lost(effect.chart.name, link, type(error).__name__, str(error)).for_receiver())
 
         self.world.post.append(start)
+
+    def runs_child(self, id: str) -> bool:
+        """Whether a child of this id runs."""
+        return self.stored is not None and any(one.id == id and not one.ended for one in self.snapshot.machines)
+
+    def end_child(self, id: str, name: str, outcome: Json | Failure) -> Receipt:
+        """Let a child end, wherever it is."""
+        token = next(one.token for one in self.snapshot.machines if one.id == id and not one.ended)
+        self.children.pop(token).stop()
+        event = Event(name, outcome, Origin.PLATFORM, token=token, invokeid=id)
+        return self.turn(name, lambda turn: str(turn.deliver(event)))
 
     def stop(self) -> None:
         """Remove the machine and its children, and undo their completed work."""
