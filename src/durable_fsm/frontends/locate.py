@@ -133,6 +133,17 @@ def locate_last_chart(path: Path) -> str:
     return f"{path}:{names[-1]}"
 
 
+def locate_module(path: Path) -> ModuleType:
+    """Import a Python file, as a module of its package if it is in one.
+
+    Raises:
+        TargetNotFound: There is no such file.
+        AuthorFailed: It cannot be imported.
+        DefinitionError: A definition in it cannot become a chart.
+    """
+    return _module_of(f"{path}:*", ())
+
+
 def _one_of(target: str, paths: Sequence[Path]) -> str:
     """Name the statecharts that can be had from the module of an application."""
     place = target.rpartition(":")[0]

@@ -1,0 +1,205 @@
+"""The moves of a machine: an event, a timer that is due, the outcome of work, a child's end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
+from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.program import index_of
+from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
+from durable_fsm.core.values import Json
+from durable_fsm.explore.domains import Domains
+from durable_fsm.explore.moment import Moment
+
+ANY_ORDER = "any order"
+IN_ORDER = "in order"
+
+Waited = TypeVar("Waited", Running, Stopping, ChildMachine)
+
+
+class MoveKind(StrEnum):
+    """Kinds of moves, in the words of story files."""
+
+    EVENT = "event"
+    TIMER = "timer"
+    DONE = "done"
+    ERROR = "error"
+    LOST = "lost"
+
+
+class Move(Struct, frozen=True, omit_defaults=True):
+    """One thing that happens to a machine.
+
+    Attributes:
+        name: of the event, or of the timer's event; the id of the activity or the child.
+        payload: of the event; the result, or the failure as JSON.
+        late: whether the work was stopped before.
+        place: among timers of the same event, in the order in which they were armed.
+        source: whether the event comes from a topic or a webhook, because senders may not send it.
+        immediate: whether a timer takes no time.
+    """
+
+    kind: MoveKind
+    name: str
+    payload: Json = None
+    late: bool = False
+    place: int = 0
+    source: bool = False
+    immediate: bool = False
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it needs a sender; timers and outcomes come by themselves."""
+        return self.kind is MoveKind.EVENT
+
+    @property
+    def fails_at_once(self) -> bool:
+        """Whether it is a failure, or a timer of no length: neither makes a pause, and neither is work that was done."""
+        return self.kind in (MoveKind.ERROR, MoveKind.LOST) or (self.kind is MoveKind.TIMER and self.immediate)
+
+    @property
+    def words(self) -> str:
+        """The move for people: `done charging {"receipt":"c"}`."""
+        if self.kind is MoveKind.TIMER and self.name.startswith("error.invoke."):
+            return f"deadline {self.name.removeprefix('error.invoke.')}"
+        late = " late" if self.late else ""
+        kind = "" if self.kind is MoveKind.EVENT else f"{self.kind.value} "
+        shown = "" if self.payload is None or self.kind is MoveKind.ERROR else f" {canonical(self.payload)}"
+        return f"{kind}{self.name}{late}{shown}"
+
+    @property
+    def task(self) -> tuple[str, str]:
+        """The work or the timer that this move ends; other outcomes of the same work have the same."""
+        kind = "timer" if self.kind is MoveKind.TIMER else "work"
+        return kind, self.name
+
+
+class Situation(Struct):
+    """A machine, as far as its next moves depend on it.
+
+    Attributes:
+        held: id of the exclusive activity that holds the machine; empty if none does.
+        due: when each timer is due, by token.
+    """
+
+    snapshot: Snapshot
+    held: str
+    due: dict[str, timedelta]
+
+
+class Moves:
+    """Lists the moves that a chart and its domains allow."""
+
+    def __init__(self, chart: Chart, domains: Domains, timers: str = ANY_ORDER) -> None:
+        self.chart = chart
+        self.domains = domains
+        self.timers = timers
+        hosting = chart.hosting
+        sources = {event for topic in hosting.sources for event in topic.events}
+        sources |= {event for webhook in hosting.webhooks for event in webhook.events}
+        named = {event for event in sources if event in chart.events and not chart.events[event].public}
+        self._events = [(name, False) for name in chart.public_events] + [(name, True) for name in sorted(named)]
+
+    def of(self, at: Situation) -> Iterator[Move]:
+        """Every move of a machine, in an order that is always the same."""
+        snapshot = at.snapshot
+        if at.held:
+            yield from self._outcomes(at.held, late=False, snapshot=snapshot)
+            yield Move(MoveKind.LOST, at.held)
+            return
+        if snapshot.status is Status.RUNNING:
+            yield from self._sent(snapshot)
+            for running in _first_of_each(snapshot.activities):
+                if not (running.failed or running.waiting or running.parked):
+                    yield from self._outcomes(running.id, late=False, snapshot=snapshot)
+            for child in _first_of_each(snapshot.machines):
+                if not (child.ended or child.failed):
+                    yield from self._outcomes(child.id, late=False, snapshot=snapshot)
+        for stopping in _first_of_each(snapshot.stopping):
+            yield from self._outcomes(stopping.id, late=True, snapshot=snapshot)
+        yield from self._timers(at)
+
+    def events(self, snapshot: Snapshot) -> list[str]:
+        """Events that some active state hears; all others are refused or ignored, whatever their payload."""
+        index = index_of(self.chart)
+        heard: list[str] = []
+        for name, _ in self._events:
+            candidates, stances = index.stances[snapshot.configuration, name]
+            if any(candidates) or any(stance.value == "defer" for stance in stances):
+                heard.append(name)
+        return heard
+
+    def _sent(self, snapshot: Snapshot) -> Iterator[Move]:
+        heard = set(self.events(snapshot))
+        for name, source in self._events:
+            if name in heard:
+                for payload in self._made(self.domains.payloads(name), snapshot):
+                    yield Move(MoveKind.EVENT, name, payload, source=source)
+
+    def _outcomes(self, id: str, *, late: bool, snapshot: Snapshot) -> Iterator[Move]:
+        for result in self._made(self.domains.results(id), snapshot):
+            yield Move(MoveKind.DONE, id, result, late)
+        for failure in self.domains.failures(id):
+            yield Move(MoveKind.ERROR, id, failure_to_json(failure), late)
+
+    def _timers(self, at: Situation) -> Iterator[Move]:
+        snapshot = at.snapshot
+        if snapshot.status is Status.DONE:
+            return  # what is left deletes the machine
+        first = min(at.due.values(), default=None)
+        seen: set[object] = set()
+        places = Counter[str]()
+        for timer in snapshot.timers:
+            place = places[timer.event]
+            places[timer.event] += 1
+            alike = (timer.event, timer.activity is None, timer.state, canonical(timer.payload), timer.deferred)
+            if alike in seen or (snapshot.status is Status.FAILED and timer.activity is None):
+                continue
+            if self.timers == IN_ORDER and at.due[timer.token] != first:
+                continue
+            seen.add(alike)
+            yield Move(MoveKind.TIMER, timer.event, place=place, immediate=timer.after_ms == 0 and timer.at is None)
+
+    def _made(self, values: tuple[object, ...], snapshot: Snapshot) -> Iterator[Json]:
+        """The values of a domain; those that depend on the machine are worked out for it."""
+        for value in values:
+            if callable(value):
+                yield plain(value(Moment(self.chart, snapshot)))
+            else:
+                yield plain(value)
+
+
+def _first_of_each(waited: tuple[Waited, ...]) -> Iterator[Waited]:
+    """The oldest work of each id: one that is like another is counted once."""
+    seen: set[Hashable] = set()
+    for one in waited:
+        if one.id not in seen:
+            seen.add(one.id)
+            yield one
+
+
+def timer_of(snapshot: Snapshot, move: Move) -> PendingSend:
+    """The timer that a move delivers."""
+    return [timer for timer in snapshot.timers if timer.event == move.name][move.place]
+
+
+def outcome_of(snapshot: Snapshot, move: Move) -> Event:
+    """The delivery of a move that ends work, or a child."""
+    waited: list[Running | Stopping | ChildMachine] = list(snapshot.stopping)
+    if not move.late:
+        waited = [*snapshot.activities, *snapshot.machines]
+    one = next(one for one in waited if one.id == move.name)
+    payload: object = move.payload
+    if move.kind is MoveKind.ERROR and isinstance(move.payload, dict):
+        payload = failure_from_json(move.payload)
+    invokeid = one.id if isinstance(one, ChildMachine) else ""
+    name = f"{move.kind.value}.invoke.{move.name}"
+    return Event(name, payload, Origin.PLATFORM, token=one.token, invokeid=invokeid)

@@ -1,0 +1,231 @@
+"""Makes one move after the other with the turns that the host runs, and says what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from durable_fsm.core.chart import Chart, Guard, Transition
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.effects import StartActivity
+from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.limits import GRANTED
+from durable_fsm.core.program import index_of
+from durable_fsm.core.questions import UnknownPayload
+from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.turn import Turn
+from durable_fsm.core.values import Json
+from durable_fsm.errors import ActionError, EventError, MachineError
+from durable_fsm.explore.moves import Move, MoveKind, Situation, outcome_of, timer_of
+
+KEY = "explored"
+"""Key of the machine. With its number of turns it seeds the ids that callbacks draw, here as in `Rehearsal`."""
+
+LIFE = "rehearsed"
+BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Held(Struct, frozen=True):
+    """An exclusive activity that holds its machine, and how its turn came there: a turn is made again, not copied."""
+
+    id: str
+    origin: Position
+    first: Move
+    answers: tuple[Move, ...] = ()
+
+
+class Position(Struct, frozen=True):
+    """A machine between two moves.
+
+    Attributes:
+        turns: how many turns it has had.
+        now: its clock.
+        due: when each timer is due, by token.
+        held: the exclusive activity that holds the machine, if one does.
+    """
+
+    snapshot: Snapshot
+    turns: int = 0
+    now: timedelta = timedelta(0)
+    due: dict[str, timedelta] = {}
+    held: Held | None = None
+
+    @property
+    def situation(self) -> Situation:
+        """As far as the next moves depend on it."""
+        return Situation(self.snapshot, self.held.id if self.held is not None else "", self.due)
+
+
+to_bytes = msgspec.msgpack.Encoder().encode
+from_bytes = msgspec.msgpack.Decoder(Position).decode
+
+
+class Played(NamedTuple):
+    """The result of a move.
+
+    Attributes:
+        position: after it; None if it was refused, or failed.
+        transitions: keys of the transitions that were taken.
+        recalled: deferred events that were taken.
+        fault: how the chart's own code failed.
+        refused: whether the machine did not take it.
+    """
+
+    position: Position | None
+    transitions: tuple[str, ...] = ()
+    recalled: tuple[str, ...] = ()
+    fault: str = ""
+    refused: bool = False
+
+
+class GuardAnswers:
+    """How often each guard of each transition has said yes, and no."""
+
+    def __init__(self) -> None:
+        self.said: set[tuple[str, str, bool]] = set()
+
+    def listening(self, chart: Chart) -> Chart:
+        """The chart, with guards whose answers are heard."""
+        edges = tuple(
+            replace(edge, guards=tuple(self._heard(edge, guard) for guard in edge.guards)) if edge.guards else edge
+            for edge in chart.transitions
+        )
+        return replace(chart, transitions=edges)
+
+    def _heard(self, edge: Transition, guard: Guard) -> Guard:
+        call = guard.call
+
+        def answer(scope: Any) -> object:  # Any: a Scope
+            said = call(scope)
+            if not isinstance(scope.event.payload, UnknownPayload):
+                self.said.add((edge.key, guard.label, bool(said) is not guard.negated))
+            return said
+
+        return replace(guard, call=answer)
+
+
+class Player:
+    """Makes moves on machines of one chart."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.answers = GuardAnswers()
+        self.chart = self.answers.listening(chart)
+        self._grants = frozenset(id for id in chart.activities if index_of(chart).hears_grant(id))
+
+    def begin(self, data: Json) -> Played:
+        """Create a machine."""
+        turn = Turn(self.chart, None, seed=f"{KEY}/1", now=self._time(timedelta(0)))
+        text = canonical(data) if data not in (None, {}) else ""
+        first = Move(MoveKind.EVENT, "create", data)
+        nowhere = Position(Snapshot(self.chart.name, "", "", (), None, 0, Status.RUNNING))
+        return self._made(nowhere, turn, first, lambda: turn.create(data, life=LIFE, created_from=text), nowhere.now, 1)
+
+    def play(self, at: Position, move: Move) -> Played:
+        """Make one move."""
+        if at.held is not None and move.kind is not MoveKind.LOST:
+            return self._answered(at.held, move)
+        origin = at if at.held is None else Position(at.snapshot, at.turns + 1, at.now, at.due)
+        turns, now = origin.turns + 1, self._clock(origin, move)
+        turn = Turn(self.chart, at.snapshot, seed=f"{KEY}/{turns}", now=self._time(now))
+        return self._made(origin, turn, move, lambda: self._act(turn, origin, move, now), now, turns)
+
+    def _act(self, turn: Turn, at: Position, move: Move, now: timedelta) -> None:
+        match move.kind:
+            case MoveKind.EVENT if move.name == "create":
+                text = canonical(move.payload) if move.payload not in (None, {}) else ""
+                turn.create(move.payload, life=LIFE, created_from=text)
+            case MoveKind.EVENT:
+                origin = Origin.SOURCE if move.source else Origin.EXTERNAL
+                turn.take(Event(move.name, move.payload, origin))
+            case MoveKind.TIMER:
+                timer = timer_of(at.snapshot, move)
+                due, came = BEGAN + at.due[timer.token], BEGAN + now
+                turn.deliver(Event("timer", origin=Origin.PLATFORM, token=timer.token, due=due, came=came))
+            case MoveKind.LOST:
+                turn.begin()
+            case _:
+                turn.deliver(outcome_of(at.snapshot, move))
+
+    def _answered(self, held: Held, move: Move) -> Played:
+        """Make the turn again up to the activity that holds the machine, and go on with its outcome."""
+        origin = held.origin
+        turns, now = origin.turns + 1, self._clock(origin, held.first)
+        before = origin.snapshot if origin.turns else None
+        turn = Turn(self.chart, before, seed=f"{KEY}/{turns}", now=self._time(now))
+        self._act(turn, origin, held.first, now)
+        for answer in held.answers:
+            turn.next_call()
+            turn.deliver(outcome_of(turn.machine, answer))
+        turn.next_call()
+        turn.take_effects()
+        turn.trace.clear()
+        deliver: Callable[[], object] = lambda: turn.deliver(outcome_of(turn.machine, move))  # noqa: E731
+        return self._made(origin, turn, held.first, deliver, now, turns, (*held.answers, move))
+
+    def _made(
+        self,
+        origin: Position,
+        turn: Turn,
+        first: Move,
+        act: Callable[[], object],
+        now: timedelta,
+        turns: int,
+        answers: tuple[Move, ...] = (),
+    ) -> Played:
+        before = turn.snapshot
+        try:
+            act()
+            call = turn.next_call()
+        except (EventError, MachineError):
+            return Played(None, refused=True)
+        except ActionError as error:
+            return Played(None, fault=str(error))
+        if turn.parked:
+            return Played(None, fault=str(turn.parked[-1].error))
+        after = turn.machine
+        taken = tuple(key for microstep in turn.trace for key in microstep.transitions)
+        recalled = tuple(one.event for one in turn.log if one.token and one.outcome == "taken")
+        if after is before:
+            return Played(None, refused=True)
+        held = None
+        if call is not None:
+            turns -= 1  # the turn is not over
+            held = Held(call.id, origin, first, answers)
+        elif self._grants:
+            starts = [effect for effect in turn.take_effects() if isinstance(effect, StartActivity)]
+            for start in starts:
+                if start.id in self._grants and any(one.token == start.token for one in after.activities):
+                    turns += 1
+                    granted = Turn(self.chart, after, seed=f"{KEY}/{turns}", now=self._time(now))
+                    granted.deliver(Event(f"{GRANTED}{start.id}", origin=Origin.PLATFORM, token=start.token))
+                    granted.next_call()
+                    after = granted.machine
+                    taken += tuple(key for microstep in granted.trace for key in microstep.transitions)
+        return Played(Position(after, turns, now, due_after(after, origin.due, now), held), taken, recalled)
+
+    def _clock(self, at: Position, move: Move) -> timedelta:
+        """The time after a move: a timer is never delivered before it is due."""
+        if move.kind is not MoveKind.TIMER:
+            return at.now
+        return max(at.now, at.due[timer_of(at.snapshot, move).token])
+
+    def _time(self, now: timedelta) -> datetime | None:
+        return BEGAN + now if self.chart.reads_clock else None
+
+
+def due_after(snapshot: Snapshot, before: dict[str, timedelta], now: timedelta) -> dict[str, timedelta]:
+    """When each timer is due: those that are new count from now."""
+    if not snapshot.timers:
+        return {}
+    due: dict[str, timedelta] = {}
+    for timer in snapshot.timers:
+        known = before.get(timer.token)
+        if known is None:
+            known = now + timer.after if timer.at is None else timer.at - BEGAN
+        due[timer.token] = known
+    return due
