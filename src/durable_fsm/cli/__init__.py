@@ -50,6 +50,10 @@ COMMANDS = {
     "import": ("transfer:import_machines", "Import machines that `export` wrote; FILE may be '-'."),
     "openapi": ("openapi:openapi", "Write the OpenAPI document (3.1, JSON) of the chart TARGET."),
     "diagram": ("diagram:diagram", "Draw the charts of TARGETS."),
+    "explore": (
+        "explore:explore",
+        "Explore every state that machines of TARGETS can reach, and look for what must not happen.",
+    ),
     "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, on a clock of its own."),
     "kafka": (
         "kafka:kafka",

@@ -4,6 +4,7 @@
     replaying_server   (session)  the same, replaying every invocation at each await
     fresh_server       (function) a server for one test
     effects            (function) an `EffectLog`; services that `serve` starts find it by themselves
+    explored           (function) `explored(Order)` makes every move of a chart, and fails if something is found
     serve              (function) `serve("shop:app")` starts a process, registers it, returns a `Served`
 
 pytest imports this module in every project that has durable_fsm installed. Until a fixture is used, it must import
@@ -12,19 +13,22 @@ nothing but pytest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
+    from durable_fsm.explore.domains import Domain
+    from durable_fsm.explore.properties import Property
+    from durable_fsm.explore.report import Report
     from durable_fsm.local.process import ServiceProcess
     from durable_fsm.local.server import RestateServer
     from durable_fsm.testing.application import Served
     from durable_fsm.testing.effects import EffectLog
 
-__all__ = ["Serve", "effects", "fresh_server", "replaying_server", "restate_server", "serve"]
+__all__ = ["Explore", "Serve", "effects", "explored", "fresh_server", "replaying_server", "restate_server", "serve"]
 
 _SHARED = pytest.StashKey["list[RestateServer]"]()
 _LOGS = pytest.StashKey["list[_Log]"]()
@@ -50,6 +54,44 @@ class Serve(Protocol):
             http1: Let Restate use HTTP/1.1.
         """
         ...
+
+
+class Explore(Protocol):
+    """The type of the fixture `explored`."""
+
+    def __call__(
+        self,
+        target: object,
+        *,
+        domains: Sequence[Domain] = (),
+        properties: Sequence[Property] = (),
+        view: Mapping[str, Callable[[Any], object]] | None = None,  # Any: a member of the data, as plain JSON
+        k: int = 1,
+        depth: int | None = None,
+        seconds: float | None = None,
+        in_order: bool = False,
+    ) -> Report:
+        """Explore a chart, or the module of a proofs file, and fail the test if something is found.
+
+        Args:
+            target: A definition that `chart_from` reads, or a module with `chart`, `domains`, `properties` and `view`.
+            domains: The values of events and results, in place of those made from their types.
+            properties: Claims about the chart, beside those that hold of every chart.
+            view: How members of the data count, such as `{"items": len}`.
+            k: How often equal things count.
+            depth: The longest path, in moves.
+            seconds: The longest search.
+            in_order: Whether timers arrive in the order in which they are due.
+        """
+        ...
+
+
+@pytest.fixture
+def explored() -> Explore:
+    """Explore a chart: `explored(Order)`, or `explored(proofs.order)`. The report says what was seen."""
+    from durable_fsm.testing.exploring import explore_or_fail
+
+    return explore_or_fail
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,184 @@
+"""`durable-fsm explore`: make every move that a machine can make, and look for what must not happen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from durable_fsm.cli.app_arg import trusted_option
+from durable_fsm.cli.errors import DIFFERS, INTERRUPTED, CommandError
+from durable_fsm.cli.output import json_option, say, show
+from durable_fsm.diagram import NoEngine, to_svg
+from durable_fsm.explore.cover import cover
+from durable_fsm.explore.domains import BadProofs
+from durable_fsm.explore.moves import ANY_ORDER, IN_ORDER
+from durable_fsm.explore.parallel import shared_out
+from durable_fsm.explore.proofs import Proofs, proofs_in, proofs_of
+from durable_fsm.explore.report import Finding, Report, walked
+from durable_fsm.explore.report import explore as explored
+from durable_fsm.explore.search import Bounds
+from durable_fsm.explore.stories import story, suite
+from durable_fsm.frontends.locate import locate, locate_module
+
+WRITTEN = 5
+"""Findings of one chart for which files are written."""
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option(
+    "--k", type=click.IntRange(min=1), default=1, show_default=True, help="Count equal things up to this number."
+)
+@click.option("--depth", type=click.IntRange(min=1), metavar="MOVES", help="Follow no path that is longer.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End the search after this time.")
+@click.option(
+    "--timers",
+    type=click.Choice((ANY_ORDER, IN_ORDER)),
+    default=ANY_ORDER,
+    show_default=True,
+    help="How timers arrive.",
+)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Share the work out.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("explored"),
+    show_default=True,
+    help="Write counterexamples into this folder: a test, a story and a picture of each.",
+)
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write tests that follow paths through the chart.",
+)
+@click.option(
+    "--cover",
+    "goal",
+    type=click.Choice(("transitions",)),
+    default="transitions",
+    show_default=True,
+    help="The goal of the tests of --suite.",
+)
+@json_option
+@trusted_option
+def explore(
+    targets: tuple[str, ...],
+    *,
+    k: int,
+    depth: int | None,
+    seconds: float | None,
+    timers: str,
+    processes: int,
+    output: Path,
+    suite: Path | None,
+    goal: str,
+    as_json: bool,
+    trusted: bool,
+) -> None:
+    """Explore every state that machines of TARGETS can reach, and look for what must not happen.
+
+    TARGET is a proofs file, 'proofs/order.py', which names a chart, its domains and its properties; or a chart or an
+    application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. In the search each
+    public event is sent, timers arrive, and work ends in each of its ways. Without properties it still finds machines
+    that are stuck, that go round without a pause, that never take what they deferred, transitions that are never taken,
+    and code that raises.
+
+    Exits with 1 if something was found, or if the search did not see everything.
+    """
+    del goal  # there is one so far
+    bounds = Bounds(k=k, depth=depth, seconds=seconds, timers=timers)
+    try:
+        everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
+        if suite is not None and len(everything) > 1:
+            raise click.UsageError(f"One file contains one suite: name one chart, not {len(everything)}.")
+        reports = [_explored(proofs, bounds, processes) for proofs in _until_interrupted(everything)]
+    except BadProofs as error:
+        raise CommandError(str(error), code=error.code) from error
+    told = [_told(report, output, suite, as_json=as_json) for report in reports]
+    if as_json:
+        show(told, as_json)
+    if any(report.graph.end == "interrupted" for report in reports):
+        sys.exit(INTERRUPTED)
+    if not all(report.holds for report in reports):
+        sys.exit(DIFFERS)
+
+
+def _proofs_of(target: str, *, trusted: bool) -> Iterator[Proofs]:
+    path = Path(target)
+    if path.suffix == ".py":
+        yield proofs_in(locate_module(path), path)
+        return
+    found = locate(target, trusted=trusted)
+    if not found.charts:
+        raise click.UsageError(f"'{target}' is an application without statecharts; name one: 'module:Name'.")
+    for chart in found.charts:
+        yield proofs_of(chart, target)
+
+
+def _until_interrupted(everything: Sequence[Proofs]) -> Iterator[Proofs]:
+    yield from everything
+
+
+def _explored(proofs: Proofs, bounds: Bounds, processes: int) -> Report:
+    with shared_out(proofs, bounds, processes) as many:
+        return explored(proofs, bounds, many=many)
+
+
+def _told(report: Report, output: Path, suite: Path | None, *, as_json: bool) -> dict[str, Any]:  # Any: JSON
+    """Print a report, and write the files of its findings."""
+    lines = report.lines()
+    if not as_json:
+        for line in lines:
+            say(line)
+    found = report.to_json()
+    for place, finding in enumerate(report.findings[:WRITTEN]):
+        if finding.path:
+            files = _written(report, finding, output)
+            found["findings"][place]["files"] = files
+            if not as_json:
+                say(f"  written   {', '.join(files)}")
+                if report.proofs.target:
+                    story_file = next(name for name in files if name.endswith(".jsonl"))
+                    say(f"  again     durable-fsm simulate {report.proofs.target} --events {story_file}")
+    if suite is not None:
+        found["suite"] = _suite(report, suite, as_json=as_json)
+    return found
+
+
+def _written(report: Report, finding: Finding, output: Path) -> list[str]:
+    """Write a counterexample as a test, a story and a picture."""
+    output.mkdir(parents=True, exist_ok=True)
+    name = f"{report.proofs.chart.name.lower()}_{finding.slug}"
+    files = {
+        f"test_{name}.py": report.test_of(finding).source(),
+        f"{name}.story.jsonl": story(finding.path),
+    }
+    positions, taken = walked(report.proofs.chart, finding.path)
+    active = positions[-1].snapshot.configuration if positions else ()
+    try:
+        files[f"{name}.svg"] = to_svg(report.proofs.chart, active=active, taken=taken)
+    except NoEngine as error:
+        click.echo(f"Without a picture: {error}", err=True)
+    for file, text in files.items():
+        (output / file).write_text(text, encoding="utf-8")
+    return [str(output / file) for file in files]
+
+
+def _suite(report: Report, file: Path, *, as_json: bool) -> dict[str, Any]:  # Any: JSON
+    found = cover(report)
+    file.write_text(suite(report.proofs, found.paths, found.refused), encoding="utf-8")
+    total = len(report.proofs.chart.transitions)
+    lengths = [len(path) - 1 for path, _ in found.paths]
+    if not as_json:
+        paths = "1 path covers" if len(lengths) == 1 else f"{len(lengths)} paths cover"
+        more = f"; {len(found.refused)} more tests send an event that is refused" if found.refused else ""
+        say(
+            f"  suite     {file}: {paths} {len(found.transitions)}/{total} transitions (lengths {', '.join(map(str, lengths))}){more}"
+        )
+    return {"file": str(file), "paths": lengths, "covered": len(found.transitions), "refused": len(found.refused)}

@@ -1,0 +1,40 @@
+"""A small chart for the command: a gate with a timer, and with one mistake in `BrokenGate`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel
+from statemachine import State, StateChart
+
+from durable_fsm import after, event
+
+
+class Coin(BaseModel):
+    cents: int
+
+
+class Gate(StateChart):
+    closed = State(initial=True)
+    open = State()
+    removed = State(final=True)
+    pay = event(closed.to(open, cond="is_enough") | closed.to(closed), Coin)
+    shut = after(timedelta(seconds=10), open.to(closed))
+    remove = closed.to(removed)
+
+    def is_enough(self, payload: Coin) -> bool:
+        return payload.cents >= 1
+
+
+class BrokenGate(StateChart):
+    closed = State(initial=True)
+    open = State()
+    jammed = State()
+    removed = State(final=True)
+    pay = closed.to(open)
+    shut = after(timedelta(seconds=10), open.to(jammed))
+    mend = jammed.to(closed, cond="is_mended")
+    remove = closed.to(removed)
+
+    def is_mended(self) -> bool:
+        return False

@@ -1,0 +1,192 @@
+"""`durable-fsm explore`: the report, the files, and every mistake that a person can make, as they see it.
+
+The mistakes are in refusals.txt; DURABLE_FSM_WRITE_GOLDEN=1 writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from durable_fsm.cli import main
+from durable_fsm.explore import report as reports
+
+HERE = Path(__file__).parent
+GATE = f"{HERE / 'gate.py'}:Gate"
+BROKEN = f"{HERE / 'gate.py'}:BrokenGate"
+GOLDEN = HERE / "refusals.txt"
+
+
+def explore(*args: str) -> Result:
+    return CliRunner().invoke(main, ["explore", *args])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\d+\.\d s", "0.0 s", text)
+
+
+def test_a_chart_in_which_nothing_is_found_exits_with_0() -> None:
+    result = explore(GATE)
+
+    assert without_times(result.output) == (
+        "Gate 1: 3 configurations, 5 steps, closed, 0.0 s.\n"
+        "  within    equal things count once; samples for 1 type\n"
+        "  covered   states 3/3 · transitions 4/4 · timers 1/1 · guards both ways 1/1\n"
+        "  holds     it is never stuck · nothing fails again and again without a pause ·\n"
+        "            a deferred event can be taken later\n"
+    )
+    assert result.exit_code == 0
+
+
+def test_a_finding_is_told_with_its_path_and_exits_with_1(folder: Path) -> None:
+    result = explore(BROKEN)
+
+    assert result.exit_code == 1
+    assert "  violated  it is never stuck, after 2 moves:\n              pay · timer shut\n" in result.output
+    assert "            jammed: nothing moves it on\n" in result.output
+    assert "guard 'is_mended' is never true" in result.output
+    assert sorted(file.name for file in (folder / "explored").iterdir())[:3] == [
+        "brokengate_it_is_never_stuck.story.jsonl",
+        "brokengate_it_is_never_stuck.svg",
+        "brokengate_transition_jammed_mend_1_is_taken.story.jsonl",
+    ]
+
+
+def test_a_story_of_a_finding_can_be_simulated(folder: Path) -> None:
+    explore(BROKEN, "-o", "found")
+
+    result = CliRunner().invoke(
+        main, ["simulate", BROKEN, "--events", str(folder / "found" / "brokengate_it_is_never_stuck.story.jsonl")]
+    )
+
+    states = [json.loads(line)["leaves"] for line in result.stdout.splitlines()]
+    assert states == [["closed"], ["closed"], ["open"], ["jammed"]]
+
+
+def test_the_picture_of_a_finding_has_its_path_on_it(folder: Path) -> None:
+    explore(BROKEN)
+
+    picture = (folder / "explored" / "brokengate_it_is_never_stuck.svg").read_text("utf-8")
+    assert picture.count("is-taken") >= 2
+    assert "is-active" in picture
+
+
+def test_a_written_test_fails_as_long_as_the_finding_is_true(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "gate.py").write_text((HERE / "gate.py").read_text("utf-8"), encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    explore("gate.py:BrokenGate")
+    source = (folder / "explored" / "test_brokengate_it_is_never_stuck.py").read_text("utf-8")
+
+    (test,) = written_in(source)
+    with pytest.raises(AssertionError):
+        test()
+    monkeypatch.delitem(sys.modules, "gate")
+
+
+def test_a_suite_is_written_for_one_chart(folder: Path) -> None:
+    result = explore(GATE, "--suite", "test_gate.py", "--cover", "transitions")
+
+    assert "3 paths cover 4/4 transitions (lengths 2, 1, 1)" in result.output
+    assert (folder / "test_gate.py").read_text("utf-8").count("def test_path_") == 3
+
+
+def test_programs_get_the_same_as_json() -> None:
+    (found,) = json.loads(explore(BROKEN, "--json").output)
+
+    assert (found["closed"], found["configurations"]) == (True, 4)
+    assert {one["name"]: one["verdict"] for one in found["verdicts"]}["it is never stuck"] == "violated"
+    assert found["findings"][0]["story"][-1] == {"timer": "shut"}
+
+
+def test_a_search_that_is_cut_off_says_so_and_exits_with_1() -> None:
+    result = explore(GATE, "--depth", "1")
+
+    assert result.exit_code == 1
+    assert "not closed (depth 1)" in result.output
+
+
+def test_processes_and_other_bounds_are_options() -> None:
+    result = explore(GATE, "--processes", "2", "--k", "2", "--seconds", "60", "--timers", "in order")
+
+    assert result.exit_code == 0
+    assert "equal things count up to 2 times; timers in order" in result.output
+
+
+def test_ctrl_c_reports_what_was_seen_and_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = reports.search
+
+    def interrupted(*args: object, **options: object) -> object:
+        graph = searched(*args, **options)  # type: ignore[arg-type]
+        graph.end = "interrupted"
+        return graph
+
+    monkeypatch.setattr(reports, "search", interrupted)
+
+    result = explore(GATE)
+
+    assert result.exit_code == 130
+    assert "not closed (interrupted)" in result.output
+
+
+def written_in(source: str) -> list[Callable[[], None]]:
+    names: dict[str, object] = {}
+    exec(compile(source, "written tests", "exec"), names)  # noqa: S102 - what we have written ourselves
+    return [value for name, value in names.items() if name.startswith("test_") and callable(value)]
+
+
+PROOFS = "from durable_fsm.explore import always, domain\nfrom tests.explore.gate import Gate\n"
+
+MISTAKES: dict[str, str] = {
+    "nothing.py": "",
+    "another.py": "chart = 5\n",
+    "domains.py": f"{PROOFS}chart = Gate\ndomains = [5]\n",
+    "properties.py": f"{PROOFS}chart = Gate\nproperties = 'always'\n",
+    "twice.py": f"{PROOFS}chart = Gate\nproperties = [always('it works', bool), always('it works', bool)]\n",
+    "view.py": f"{PROOFS}chart = Gate\nview = {{'cents': 'len'}}\n",
+    "event.py": f"{PROOFS}chart = Gate\ndomains = [domain('pya', {{'cents': 1}})]\n",
+    "misfit.py": f"{PROOFS}chart = Gate\ndomains = [domain(Gate.pay, {{'cents': 'one'}})]\n",
+    "member.py": f"{PROOFS}chart = Gate\nproperties = [always('it works', lambda m: m.activ)]\n",
+    "raises.py": f"{PROOFS}chart = Gate\nproperties = [always('it works', lambda m: 1 / 0)]\n",
+    "broken.py": "chart = Nothing\n",
+}
+
+
+def refusals(folder: Path) -> str:
+    """What a person sees after each mistake."""
+    parts: list[str] = []
+    for name, text in MISTAKES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        result = explore(name)
+        parts.append(f"$ durable-fsm explore {name}   # exit {result.exit_code}\n{result.output}")
+    for args in (
+        ["missing.py"],
+        [GATE.replace("Gate", "Gaet")],
+        [],
+        [GATE, "--k", "0"],
+        [GATE, BROKEN, "--suite", "x.py"],
+    ):
+        result = explore(*args)
+        shown = " ".join(args).replace(str(HERE), "tests/explore")
+        parts.append(f"$ durable-fsm explore {shown}   # exit {result.exit_code}\n{result.output}")
+    return without_times("\n".join(parts)).replace(str(HERE), "tests/explore").replace(str(folder), ".")
+
+
+def test_every_mistake_is_told_where_it_is_and_what_to_do(folder: Path) -> None:
+    told = refusals(folder)
+
+    if os.environ.get("DURABLE_FSM_WRITE_GOLDEN"):
+        GOLDEN.write_text(told, encoding="utf-8")
+    assert told == GOLDEN.read_text("utf-8")
