@@ -2,59 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from durable_fsm.local.failures import AdminError, ProcessFailed
-from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess
+from durable_fsm.testing import EffectLog, ServiceProcess
+from tests.identity import Signing
 from tests.server.conftest import Host
 from tests.web import web
 
 pytestmark = pytest.mark.server
 
 HERE = Path(__file__).parent
-PKCS8_OF_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
 SIGNATURE = "x-restate-jwt-v1"
-
-
-class Signing(NamedTuple):
-    """A server that signs, and the public key that it has logged."""
-
-    server: RestateServer
-    public: str
-
-
-def signing_server(directory: Path) -> RestateServer:
-    """A server with a private key of its own."""
-    pem = directory / "identity.pem"
-    body = b64encode(PKCS8_OF_ED25519 + os.urandom(32)).decode()
-    pem.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
-    return RestateServer(env={"RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem)})
-
-
-def public_key(server: RestateServer) -> str:
-    log = (server.base_dir / "restate-server.log").read_text()
-    return next(word.strip('"') for word in log.replace("=", " ").split() if word.strip('"').startswith("publickeyv1_"))
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signing]:
-    with signing_server(tmp_path_factory.mktemp("ours")) as server:
-        yield Signing(server, public_key(server))
+    with Signing.begun(tmp_path_factory.mktemp("ours")) as signing:
+        yield signing
 
 
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signing]:
-    with signing_server(tmp_path_factory.mktemp("another")) as server:
-        yield Signing(server, public_key(server))
+    with Signing.begun(tmp_path_factory.mktemp("another")) as signing:
+        yield signing
 
 
 @pytest.fixture(scope="module")
