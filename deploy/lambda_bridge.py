@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -103,7 +104,8 @@ def main(target: str, port: int) -> None:
     os.environ.setdefault("AWS_LAMBDA_FUNCTION_NAME", name)
     sys.path.insert(0, str(Path.cwd()))
     function = getattr(import_module(module), name)
-    with Bridge(("127.0.0.1", port), function) as bridge:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), Bridge(("127.0.0.1", port), function) as bridge:
         print(f"Calling {target} for every request to http://127.0.0.1:{port}. Ctrl-C ends it.", flush=True)
         bridge.serve_forever()
 
