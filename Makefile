@@ -61,6 +61,10 @@ test: announced $(READY) ## run every check and every test, as CI does; ten minu
 	@+$(together) $(if $(PART),,pyright mypy pages lint) installed
 	@$(step) "The native Restate server"
 	@$(BIN)/python -m durable_fsm.local.native
+ifeq ($(PART),)
+	@$(step) "What the templates lambda and edge need from npm and pip (500 MB on disk, fetched once)"
+	@$(BIN)/python -m tests.templates.packages
+endif
 	@$(step) "pytest, SCALE=$(SCALE)"
 	@$(if $(PART),,$(BIN)/coverage erase)
 	@set -o pipefail; set -f; \

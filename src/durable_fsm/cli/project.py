@@ -70,6 +70,7 @@ TEMPLATES: Mapping[str, Template] = {
             "uv run app.py",
         ),
     ),
+    "edge": Template("behind a Cloudflare Worker, in a container or elsewhere", (*GREETER, "edge")),
     "lambda": Template("on AWS Lambda, deployed with CDK", (*GREETER, "lambda")),
 }
 """By name; the purpose says where such a project runs."""
