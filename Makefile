@@ -56,6 +56,13 @@ demo-kafka: $(READY) ## watch Kafka records reach their packages while the serve
 	@$(step) "Packages on their way (seconds)"
 	@$(BIN)/python -m machines.package_tracker.demo
 
+.PHONY: images
+images: $(READY) ## compose pictures in your browser, each list of steps a chart; STORY=1 plays a minute of it and ends
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.local.native
+	@$(step) "A darkroom: the workflows, the image server and the pages"
+	@$(BIN)/python -m machines.images.demo
+
 .PHONY: test
 test: announced $(READY) ## run every check and every test, as CI does; ten minutes
 	@+$(together) $(if $(PART),,pyright mypy pages lint) installed

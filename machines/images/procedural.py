@@ -15,7 +15,7 @@ Colour = tuple[int, int, int]
 def draw(prompt: str, size: tuple[int, int], before: Image.Image | None) -> Image.Image:
     """Paint a landscape; or paint another picture in the colours of the prompt."""
     chance = Random(hashlib.sha256(prompt.encode()).digest())
-    hue = chance.random()
+    hue = 0.58 + 0.5 * chance.random()  # skies from blue over red to yellow
     return _landscape(chance, hue, size) if before is None else _repainted(chance, hue, before)
 
 

@@ -22,11 +22,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 async def photograph(job: Job) -> str:
     """Open the page in Chromium and take a picture of it."""
-    url = str(Page.model_validate(job.parameters).url)
+    url, program = str(Page.model_validate(job.parameters).url), browser()
+    if program is None:
+        raise TerminalError("There is no Chromium: install it, or name one in CHROMIUM.", code=501)
     await _reach(url)
     with tempfile.TemporaryDirectory() as place:
         picture = Path(place, "screenshot.png")
-        await _run(_browser(), *OPTIONS, f"--user-data-dir={place}", f"--screenshot={picture}", url)
+        await _run(program, *OPTIONS, f"--user-data-dir={place}", f"--screenshot={picture}", url)
         files.write_bytes(await asyncio.to_thread(picture.read_bytes), job.target)
     return f"[Took screenshot of website with url: {url}]"
 
@@ -46,12 +48,10 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def _browser() -> str:
+def browser() -> str | None:
+    """The program of the browser, if there is one; CHROMIUM may name it."""
     named = os.environ.get("CHROMIUM")
-    found = next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
-    if found is None:
-        raise TerminalError("There is no Chromium: install it, or name one in CHROMIUM.", code=501)
-    return found
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
 
 
 async def _run(*command: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
@@ -24,9 +24,12 @@ from machines.images.procedural import draw
 from machines.images.stable_diffusion import StableDiffusion
 from machines.images.steps import ImageData
 from machines.images.transformer import Transformer
-from tests.acceptance.applications import PATIENCE, Application, edges, hosted, rehearsed, serve, world
-from tests.browsing import NO_CHROMIUM, chromium_program
+from tests.acceptance.applications import PATIENCE, ROOT, Application, edges, hosted, rehearsed, serve, world
+from tests.browsing import NO_CHROMIUM, chromium_program, faults, looked_at
 from tests.web import web
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.server
 
@@ -297,6 +300,84 @@ def test_a_picture_outside_the_folder_is_not_read(studio: Studio) -> None:
     answer = studio.run("thief", {**TRANSFORMER, "imgInputPath": "../log"})
 
     assert (answer.status_code, "not in the folder of pictures" in answer.json()["message"]) == (403, True)
+
+
+# ── the pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def site(studio_awake: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    studio = studio_awake
+    env = {
+        "IMAGES_DIR": str(studio.folder),
+        "IMAGE_SERVER_URL": studio.outside.url,
+        "RESTATE_INGRESS_URL": studio.server.ingress_url,
+    }
+    log = tmp_path_factory.mktemp("site") / "log"
+    with ServiceProcess.serving(
+        "machines.images.page:app", log=log, app_dir=ROOT, env=env, fork=True, by="uvicorn"
+    ) as served:
+        yield served.url
+
+
+@browser
+def test_a_person_composes_three_steps_and_sees_each_picture(studio_awake: Studio, site: str, page: Page) -> None:
+    studio_awake.tell("hold")
+    page.goto(site)
+    page.get_by_role("link", name="Landscape").click()
+    for place, action, value in (
+        (1, "Draw", "hills at dawn"),
+        (2, "Rotate by degrees", "90"),
+        (3, "Blur by radius", "5"),
+    ):
+        row = page.get_by_role("group", name=f"Step {place}")
+        row.get_by_label("What").select_option(action)
+        row.get_by_label("Address, prompt, degrees or radius").fill(value)
+    page.get_by_role("button", name="Draw the chart").click()
+    for state in STATES:
+        page.locator(f'[data-state="processing.{state}"]').first.wait_for()
+    assert looked_at(page, "images-compose") == []
+
+    page.get_by_role("button", name="Run it").click()
+    page.locator('.is-active[data-state="processing.drawing_1"]').wait_for()
+    page.locator('.is-active[data-state="awaiting_picture"]').wait_for()
+    assert page.locator("img[alt^='The picture']").count() == 0
+    assert looked_at(page, "images-waiting") == []
+    studio_awake.tell("release")
+    page.locator(".is-active[data-state=finished]").wait_for()
+
+    pictures = page.locator("img[alt^='The picture']")
+    page.wait_for_function("[...document.images].every(one => one.complete && one.naturalWidth)")
+    sizes = pictures.evaluate_all("all => all.map(one => [one.naturalWidth, one.naturalHeight])")
+    assert sizes == [[512, 512]] * 3
+    assert page.get_by_role("status").inner_text().endswith("Finished")
+    assert looked_at(page, "images-finished") == []
+
+
+STATES = ["drawing_1", "rotating_2", "blurring_3"]
+
+
+@browser
+def test_a_list_that_cannot_be_is_explained_on_the_page(studio_awake: Studio, site: str, page: Page) -> None:
+    page.goto(site)
+    page.get_by_role("link", name="A list that is refused").click()
+
+    assert "Step 1 ('rotate') needs a picture" in page.get_by_role("alert").inner_text()
+    assert faults(page) == []
+    refused = web.post(site, data={"action": "sepia", "value": "1"})
+    assert (refused.status_code, "Choose a first step." in refused.text) == (422, True)
+
+
+@browser
+def test_a_failure_is_shown_on_the_page_of_its_workflow(studio_awake: Studio, site: str, page: Page) -> None:
+    studio_awake.tell("trouble", reason="out of memory")
+    studio_awake.run("shown", SOURCE, TRANSFORMER)
+
+    page.goto(f"{site}/workflows/shown")
+
+    assert "out of memory" in page.locator(".notice.bad").inner_text()
+    assert page.locator(".is-active[data-state=failed]").count() == 1
+    assert looked_at(page, "images-failed") == []
 
 
 # ── as for every application ──────────────────────────────────────────────────────────────────────────────────────────
