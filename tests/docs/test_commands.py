@@ -14,6 +14,8 @@ from durable_fsm.cli import COMMANDS, main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "machines").glob("*/README.md"))
+WRITTEN = sorted((ROOT / "src" / "durable_fsm" / "cli" / "templates").glob("*/README.md"))
+"""Pages that `durable-fsm new` writes; the files that they link are beside them only then."""
 FENCE = re.compile(r"^```(?:sh|console)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -30,7 +32,7 @@ def commands_of(page: Path) -> list[list[str]]:
     return found
 
 
-NAMED = [(page, words) for page in PAGES for words in commands_of(page)]
+NAMED = [(page, words) for page in (*PAGES, *WRITTEN) for words in commands_of(page)]
 
 
 def test_some_pages_contain_commands() -> None:
