@@ -141,6 +141,14 @@ def test_a_template_fills_all_its_files_and_overwrites_none(tmp_path: Path, temp
     assert "nothing is overwritten" in again.stderr
 
 
+def test_without_the_extra_for_diagrams_it_says_how_to_draw_the_chart() -> None:
+    project, script = new("order"), new("trip", "--template", "single-file")
+
+    drawn = "No diagram was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram"
+    assert f"{drawn}.\n" in project.stdout
+    assert f"{drawn} app.py:Trip -o app.svg.\n" in script.stdout
+
+
 def test_a_template_in_another_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = replace(TEMPLATES["http1"], flavours=("python-statemachine",))
     monkeypatch.setattr("durable_fsm.cli.project.TEMPLATES", {"http1": narrow})

@@ -108,7 +108,8 @@ def new(name: str, directory: Path | None, template_name: str | None, flavour: F
     if missing:
         click.echo(f"It needs {missing}: pip install '{REQUIREMENTS[flavour]}'")
     elif template.picture not in written:
-        click.echo("No diagram was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram.")
+        target = "" if "pyproject.toml" in files else f" {template.chart}:{chart} -o {template.picture}"
+        click.echo(f"No diagram was drawn: pip install 'durable-fsm[diagrams]', then durable-fsm diagram{target}.")
     click.echo("".join(f"\n  {command}" for command in (f"cd {folder}", *template.start)))
 
 
