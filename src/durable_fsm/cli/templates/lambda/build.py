@@ -30,7 +30,7 @@ PYTHON_ON_ARM64 = [
     "--only-binary=:all:",
 ]
 NOT_NEEDED = {"bin", "__pycache__", "RECORD", "REQUESTED"}
-"""What differs from one installation to the next."""
+"""Files and folders that differ from one installation to the next."""
 
 
 def main() -> None:

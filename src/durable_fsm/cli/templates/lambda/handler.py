@@ -1,4 +1,4 @@
-"""What AWS Lambda calls, as `handler.app`: there, `durable_fsm.app` makes a Lambda handler of the same machine."""
+"""The function for AWS Lambda, `handler.app`: on Lambda, `durable_fsm.app` makes a Lambda handler, of the same machine."""
 
 from service import app
 
