@@ -146,7 +146,7 @@ def test_pretty_is_for_people() -> None:
         ("[1]", "line 1: expected a JSON object, got [1]."),
         (
             '{"x": 1}',
-            "line 1: expected one of 'event', 'advance', 'timer', 'done', 'error', 'lost', 'receive', got {\"x\":1}.",
+            "line 1: expected one of 'event', 'advance', 'timer', 'done', 'error', 'lost', 'returned', 'receive', got {\"x\":1}.",
         ),
         ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
         ('{"event": "press", "playload": {}}', "line 1: 'playload' has no meaning together with 'event'."),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from statemachine import State, StateChart
 
-from durable_fsm import after
+from durable_fsm import Effects, after
 from durable_fsm.testing import Rehearsal
 from tests.testing.rehearsed import MINUTE, Gate, charging
 
@@ -110,3 +110,35 @@ def test_a_child_ends_or_fails_wherever_it_is() -> None:
 
     assert (done.configuration, failed.configuration) == (("closed",), ("burnt",))
     assert dict(done.machines) == {}
+
+
+class Payer(StateChart):
+    new = State(initial=True)
+    sent = State()
+    refused = State(final=True)
+    pay = new.to(sent)
+    error_communication = sent.to(refused)
+
+    def on_pay(self, effects: Effects) -> None:
+        effects.send("deposit", {"cents": 1}, to=("Account", "a-1"))
+        effects.send("thank", to=("Account", "a-1"))
+
+
+def test_a_message_to_a_machine_that_is_not_rehearsed_comes_back() -> None:
+    payer = Rehearsal(Payer, key="p-1")
+    payer.send("pay")
+
+    payer.bounce("deposit")
+
+    assert payer.configuration == ("refused",)
+    assert [post.event for post in payer.posted] == ["thank"]
+
+
+def test_a_message_that_was_not_sent_does_not_come_back() -> None:
+    payer, order = Rehearsal(Payer, key="p-1"), charging()
+    payer.send("pay")
+
+    with pytest.raises(LookupError, match="Payer/p-1: no message 'withdraw' was sent; sent: deposit, thank"):
+        payer.bounce("withdraw")
+    with pytest.raises(LookupError, match="Order/o-1: no message 'deposit' was sent; sent: none"):
+        order.bounce("deposit")

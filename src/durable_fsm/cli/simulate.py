@@ -72,6 +72,7 @@ def simulate(
       {"done": "charging", "result": "receipt-1"}     an activity succeeds
       {"error": "charging", "message": "declined"}    an activity fails
       {"lost": "charging"}                            an exclusive activity is killed
+      {"returned": "deposit"}                         a message to another machine comes back
       {"receive": "paid", "payload": {}}              an event comes from a topic or a webhook
       {"create": {"cents": 500}, "key": "o-1"}        the first line may create the machine
 
@@ -149,6 +150,7 @@ class _Session:
             "done": ({"result", "late"}, self._done),
             "error": ({"message", "type", "code", "late"}, self._error),
             "lost": (set(), self._lose),
+            "returned": ({"place"}, self._bounce),
             "receive": ({"payload"}, self._receive),
         }
 
@@ -185,10 +187,10 @@ class _Session:
         return "advanced"
 
     def _ring(self, line: dict[str, Json]) -> str:
-        place = line.get("place", 0)
-        if not isinstance(place, int):
-            raise BadLine(f"'place' must be a number, not {canonical(place)}.")
-        return self.machine.ring(str(line["timer"]), place).outcome
+        return self.machine.ring(str(line["timer"]), _place(line)).outcome
+
+    def _bounce(self, line: dict[str, Json]) -> str:
+        return self.machine.bounce(str(line["returned"]), _place(line)).outcome
 
     def _lose(self, line: dict[str, Json]) -> str:
         return self.machine.lose(str(line["lost"])).outcome
@@ -225,6 +227,13 @@ class _Session:
             "trace": [plain(microstep._asdict()) for microstep in trace],
             **({"errors": [_caught(error) for error in caught]} if caught else {}),
         }
+
+
+def _place(line: dict[str, Json]) -> int:
+    place = line.get("place", 0)
+    if not isinstance(place, int):
+        raise BadLine(f"'place' must be a number, not {canonical(place)}.")
+    return place
 
 
 def _caught(error: ActionError) -> Json:

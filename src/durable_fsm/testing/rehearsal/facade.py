@@ -149,6 +149,18 @@ class Rehearsal:
         """
         return self._machine.lose(activity)
 
+    def bounce(self, event: str, place: int = 0) -> Receipt:
+        """Let a message come back that was sent to a machine that is not rehearsed: its receiver has refused it.
+
+        Args:
+            event: The event that was sent; see `posted`.
+            place: Among several messages of this event, in the order in which they were sent.
+
+        Raises:
+            LookupError: There is no such message, or the chart does not listen for messages that come back.
+        """
+        return self._machine.bounce(event, place)
+
     def finish(self, activity: str, result: object = None, *, late: bool = False) -> Receipt:
         """Let a running activity succeed with this result; one that waits for a slot of its limit cannot.
 

@@ -411,6 +411,21 @@ class RehearsedMachine:
         if came_back is not None and letter.life == self.life:
             self.world.post.append(partial(self._take_news, came_back))
 
+    def bounce(self, event: str, place: int) -> Receipt:
+        """Hear that a message to a machine that is not rehearsed was refused."""
+        posted = [one for one in self.posted if one.event == event]
+        at = f"{self.chart.name}/{self.key}"
+        if not 0 <= place < len(posted):
+            names = ", ".join(one.event for one in self.posted) or "none"
+            raise LookupError(f"{at}: no message '{event}' was sent; sent: {names}")
+        sent = posted[place]
+        letter = Letter(self.chart.name, self.key, self.life, sent.event, sent.to, sent.sendid)
+        news = Returned.of(letter, "EventRejected", f"event '{event}' was refused.").for_receiver(self.chart)
+        if news is None:
+            raise LookupError(f"{at}: no transition takes a message that comes back; add error_communication")
+        self.posted.remove(sent)
+        return self.turn(news.name, lambda turn: str(turn.deliver(news)))
+
     def _take_news(self, event: Event) -> None:
         """Take the end of a child, or a message that came back; a machine that ended needs neither."""
         if self._held is not None:
