@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import durable_fsm
+import durable_fsm.explore
 
+EXPLORE = ["always", "by_itself", "can_always", "domain", "never", "sometimes"]
 NEEDS_A_HOST = {"JsonFormatter", "app"}
 
 
@@ -25,6 +27,15 @@ def loaded_by(statements: str) -> set[str]:
 
 def test_the_public_names_are_sorted() -> None:
     assert durable_fsm.__all__ == sorted(durable_fsm.__all__)
+
+
+def test_the_names_of_proofs_files_are_these() -> None:
+    assert durable_fsm.explore.__all__ == EXPLORE
+    assert all(callable(getattr(durable_fsm.explore, name)) for name in EXPLORE)
+
+
+def test_a_proofs_file_does_not_load_the_host() -> None:
+    assert "restate" not in loaded_by("import durable_fsm.explore")
 
 
 def test_type_checkers_see_the_public_names_and_no_others() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import after, event
+from durable_fsm import Effects, after, event
 
 
 class Coin(BaseModel):
@@ -38,3 +38,41 @@ class BrokenGate(StateChart):
 
     def is_mended(self) -> bool:
         return False
+
+
+class RandomGate(StateChart):
+    closed = State(initial=True)
+    open = State()
+    pay = closed.to(open, cond="is_lucky") | closed.to(closed)
+    shut = open.to(closed)
+
+    calls = 0
+
+    def is_lucky(self) -> bool:
+        RandomGate.calls += 1
+        return RandomGate.calls % 2 == 0
+
+
+class Names(BaseModel):
+    first: str = ""
+
+
+class SetGate(StateChart[Names]):
+    closed = State(initial=True)
+    open = State()
+    pay = closed.to(open)
+    shut = open.to(closed)
+
+    def on_pay(self, data: Names) -> None:
+        data.first = next(iter({f"name {number}" for number in range(100)}))
+
+
+class Sender(StateChart):
+    new = State(initial=True)
+    sent = State()
+    refused = State(final=True)
+    pay = new.to(sent)
+    error_communication = sent.to(refused)
+
+    def on_pay(self, effects: Effects) -> None:
+        effects.send("deposit", to=("Account", "a-1"))

@@ -190,3 +190,27 @@ def test_every_mistake_is_told_where_it_is_and_what_to_do(folder: Path) -> None:
     if os.environ.get("DURABLE_FSM_WRITE_GOLDEN"):
         GOLDEN.write_text(told, encoding="utf-8")
     assert told == GOLDEN.read_text("utf-8")
+
+
+def test_code_that_decides_by_chance_is_found_with_a_test_that_fails(folder: Path) -> None:
+    result = explore(f"{HERE / 'gate.py'}:RandomGate")
+
+    assert "  violated  its code decides the same twice, after 1 move:\n              pay\n" in result.output
+    source = (folder / "explored" / "test_randomgate_its_code_decides_the_same_twice.py").read_text("utf-8")
+    assert "    assert played() == played()\n" in source
+
+
+def test_code_that_decides_by_the_order_of_a_set_is_found_by_a_second_process() -> None:
+    alone = explore(f"{HERE / 'gate.py'}:SetGate")
+    compared = explore(f"{HERE / 'gate.py'}:SetGate", "--second-process")
+
+    assert alone.exit_code == 0
+    assert compared.exit_code == 1
+    assert "  violated  its code decides the same in another process" in compared.output
+
+
+def test_a_message_that_comes_back_is_a_move() -> None:
+    (found,) = json.loads(explore(f"{HERE / 'gate.py'}:Sender", "--json").output)
+
+    assert found["coverage"]["transitions"] == {"seen": 2, "of": 2}
+    assert found["findings"] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from durable_fsm.explore.report import Finding, Report, walked
 from durable_fsm.explore.report import explore as explored
 from durable_fsm.explore.search import Bounds
 from durable_fsm.explore.stories import story, suite
+from durable_fsm.explore.twin import TwinFailed, difference
 from durable_fsm.frontends.locate import locate, locate_module
 
 WRITTEN = 5
@@ -43,6 +44,11 @@ WRITTEN = 5
     help="How timers arrive.",
 )
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Share the work out.")
+@click.option(
+    "--second-process",
+    is_flag=True,
+    help="Also play the paths of --suite in another process, under another hash seed, and compare the machines.",
+)
 @click.option(
     "-o",
     "--output",
@@ -75,6 +81,7 @@ def explore(
     seconds: float | None,
     timers: str,
     processes: int,
+    second_process: bool,
     output: Path,
     suite: Path | None,
     goal: str,
@@ -97,9 +104,11 @@ def explore(
         everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
         if suite is not None and len(everything) > 1:
             raise click.UsageError(f"One file contains one suite: name one chart, not {len(everything)}.")
-        reports = [_explored(proofs, bounds, processes) for proofs in _until_interrupted(everything)]
+        reports = [_explored(proofs, bounds, processes) for proofs in everything]
     except BadProofs as error:
         raise CommandError(str(error), code=error.code) from error
+    for report in reports if second_process else ():
+        _compare(report, trusted=trusted)
     told = [_told(report, output, suite, as_json=as_json) for report in reports]
     if as_json:
         show(told, as_json)
@@ -121,13 +130,21 @@ def _proofs_of(target: str, *, trusted: bool) -> Iterator[Proofs]:
         yield proofs_of(chart, target)
 
 
-def _until_interrupted(everything: Sequence[Proofs]) -> Iterator[Proofs]:
-    yield from everything
-
-
 def _explored(proofs: Proofs, bounds: Bounds, processes: int) -> Report:
     with shared_out(proofs, bounds, processes) as many:
         return explored(proofs, bounds, many=many)
+
+
+def _compare(report: Report, *, trusted: bool) -> None:
+    """Add a finding if a path leads elsewhere in another process."""
+    paths = [path for path, _ in cover(report).paths]
+    try:
+        place = difference(report.proofs.chart, report.proofs.target, paths, trusted=trusted)
+    except TwinFailed as error:
+        raise CommandError(f"the second process failed: {error}", code=DIFFERS) from error
+    if place is not None:
+        words = "another process comes to another machine. The order of a set may decide: sort it first."
+        report.findings.append(Finding("its code decides the same in another process", "differs", paths[place], words))
 
 
 def _told(report: Report, output: Path, suite: Path | None, *, as_json: bool) -> dict[str, Any]:  # Any: JSON

@@ -73,6 +73,7 @@ class Keys:
             (snapshot.failure.type, snapshot.failure.source) if snapshot.failure is not None else None,
             snapshot.answer,
             *(self._capped(name, things) for name, things in waited_for(snapshot)),
+            self._capped("messages", [(one.to, one.event) for one in at.posted]),
         )
         text = _to_text(state).decode()
         numbers: dict[str, str] = {}

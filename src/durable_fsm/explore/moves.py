@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, failure_from_json, failure_to_json, plain
-from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.effects import Post
+from durable_fsm.core.events import Event, Letter, Origin
+from durable_fsm.core.messages import Returned
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import Json
@@ -33,16 +35,17 @@ class MoveKind(StrEnum):
     DONE = "done"
     ERROR = "error"
     LOST = "lost"
+    RETURNED = "returned"
 
 
 class Move(Struct, frozen=True, omit_defaults=True):
     """One thing that happens to a machine.
 
     Attributes:
-        name: of the event, or of the timer's event; the id of the activity or the child.
+        name: of the event, or of the timer's event; the id of the activity or the child; the event of a message.
         payload: of the event; the result, or the failure as JSON.
         late: whether the work was stopped before.
-        place: among timers of the same event, in the order in which they were armed.
+        place: among timers of the same event, or messages of one, in the order in which they were armed, or sent.
         source: whether the event comes from a topic or a webhook, because senders may not send it.
         immediate: whether a timer takes no time.
     """
@@ -58,7 +61,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     @property
     def is_external(self) -> bool:
         """Whether it needs a sender; timers and outcomes come by themselves."""
-        return self.kind is MoveKind.EVENT
+        return self.kind in (MoveKind.EVENT, MoveKind.RETURNED)
 
     @property
     def fails_at_once(self) -> bool:
@@ -88,11 +91,13 @@ class Situation(Struct):
     Attributes:
         held: id of the exclusive activity that holds the machine; empty if none does.
         due: when each timer is due, by token.
+        posted: messages to other machines that may still come back.
     """
 
     snapshot: Snapshot
     held: str
     due: dict[str, timedelta]
+    posted: tuple[Post, ...] = ()
 
 
 class Moves:
@@ -126,6 +131,10 @@ class Moves:
         for stopping in _first_of_each(snapshot.stopping):
             yield from self._outcomes(stopping.id, late=True, snapshot=snapshot)
         yield from self._timers(at)
+        if snapshot.status is Status.RUNNING:
+            for place, sent in enumerate(at.posted):
+                earlier = sum(other.event == sent.event for other in at.posted[:place])
+                yield Move(MoveKind.RETURNED, sent.event, place=earlier)
 
     def events(self, snapshot: Snapshot) -> list[str]:
         """Events that some active state hears; all others are refused or ignored, whatever their payload."""
@@ -189,6 +198,14 @@ def _first_of_each(waited: tuple[Waited, ...]) -> Iterator[Waited]:
 def timer_of(snapshot: Snapshot, move: Move) -> PendingSend:
     """The timer that a move delivers."""
     return [timer for timer in snapshot.timers if timer.event == move.name][move.place]
+
+
+def returned_of(chart: Chart, snapshot: Snapshot, key: str, sent: Post) -> Event:
+    """The news that a message was refused."""
+    letter = Letter(chart.name, key, snapshot.life, sent.event, sent.to, sent.sendid)
+    event = Returned.of(letter, "EventRejected", f"event '{sent.event}' was refused.").for_receiver(chart)
+    assert event is not None  # only a chart that listens remembers what it has sent
+    return event
 
 
 def outcome_of(snapshot: Snapshot, move: Move) -> Event:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from durable_fsm.core.address import is_address
 from durable_fsm.core.chart import Chart, Guard, Transition
 from durable_fsm.core.codec import canonical
-from durable_fsm.core.effects import StartActivity
-from durable_fsm.core.events import Event, Origin
+from durable_fsm.core.effects import Post, StartActivity
+from durable_fsm.core.events import UNREACHABLE, Event, Origin
 from durable_fsm.core.limits import GRANTED
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import UnknownPayload
@@ -21,7 +22,7 @@ from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, EventError, MachineError
-from durable_fsm.explore.moves import Move, MoveKind, Situation, outcome_of, timer_of
+from durable_fsm.explore.moves import Move, MoveKind, Situation, outcome_of, returned_of, timer_of
 
 KEY = "explored"
 """Key of the machine. With its number of turns it seeds the ids that callbacks draw, here as in `Rehearsal`."""
@@ -47,6 +48,7 @@ class Position(Struct, frozen=True):
         now: its clock.
         due: when each timer is due, by token.
         held: the exclusive activity that holds the machine, if one does.
+        posted: messages to other machines that may still come back; none where the chart does not listen.
     """
 
     snapshot: Snapshot
@@ -54,11 +56,12 @@ class Position(Struct, frozen=True):
     now: timedelta = timedelta(0)
     due: dict[str, timedelta] = {}
     held: Held | None = None
+    posted: tuple[Post, ...] = ()
 
     @property
     def situation(self) -> Situation:
         """As far as the next moves depend on it."""
-        return Situation(self.snapshot, self.held.id if self.held is not None else "", self.due)
+        return Situation(self.snapshot, self.held.id if self.held is not None else "", self.due, self.posted)
 
 
 to_bytes = msgspec.msgpack.Encoder().encode
@@ -115,6 +118,7 @@ class Player:
     def __init__(self, chart: Chart) -> None:
         self.answers = GuardAnswers()
         self.chart = self.answers.listening(chart)
+        self._listens = index_of(chart).knows(UNREACHABLE)
         self._grants = frozenset(id for id in chart.activities if index_of(chart).hears_grant(id))
 
     def begin(self, data: Json) -> Played:
@@ -129,7 +133,7 @@ class Player:
         """Make one move."""
         if at.held is not None and move.kind is not MoveKind.LOST:
             return self._answered(at.held, move)
-        origin = at if at.held is None else Position(at.snapshot, at.turns + 1, at.now, at.due)
+        origin = at if at.held is None else Position(at.snapshot, at.turns + 1, at.now, at.due, posted=at.posted)
         turns, now = origin.turns + 1, self._clock(origin, move)
         turn = Turn(self.chart, at.snapshot, seed=f"{KEY}/{turns}", now=self._time(now))
         return self._made(origin, turn, move, lambda: self._act(turn, origin, move, now), now, turns)
@@ -148,6 +152,8 @@ class Player:
                 turn.deliver(Event("timer", origin=Origin.PLATFORM, token=timer.token, due=due, came=came))
             case MoveKind.LOST:
                 turn.begin()
+            case MoveKind.RETURNED:
+                turn.deliver(returned_of(self.chart, at.snapshot, KEY, sent_by(at.posted, move)))
             case _:
                 turn.deliver(outcome_of(at.snapshot, move))
 
@@ -162,7 +168,6 @@ class Player:
             turn.next_call()
             turn.deliver(outcome_of(turn.machine, answer))
         turn.next_call()
-        turn.take_effects()
         turn.trace.clear()
         deliver: Callable[[], object] = lambda: turn.deliver(outcome_of(turn.machine, move))  # noqa: E731
         return self._made(origin, turn, held.first, deliver, now, turns, (*held.answers, move))
@@ -192,12 +197,18 @@ class Player:
         recalled = tuple(one.event for one in turn.log if one.token and one.outcome == "taken")
         if after is before:
             return Played(None, refused=True)
+        effects = turn.take_effects() if self._listens or self._grants else []
+        posted = origin.posted
+        if self._listens:
+            if first.kind is MoveKind.RETURNED:
+                posted = tuple(one for one in posted if one is not sent_by(posted, first))
+            posted += tuple(one for one in effects if isinstance(one, Post) and is_address(one.to))
         held = None
         if call is not None:
             turns -= 1  # the turn is not over
             held = Held(call.id, origin, first, answers)
         elif self._grants:
-            starts = [effect for effect in turn.take_effects() if isinstance(effect, StartActivity)]
+            starts = [effect for effect in effects if isinstance(effect, StartActivity)]
             for start in starts:
                 if start.id in self._grants and any(one.token == start.token for one in after.activities):
                     turns += 1
@@ -206,7 +217,7 @@ class Player:
                     granted.next_call()
                     after = granted.machine
                     taken += tuple(key for microstep in granted.trace for key in microstep.transitions)
-        return Played(Position(after, turns, now, due_after(after, origin.due, now), held), taken, recalled)
+        return Played(Position(after, turns, now, due_after(after, origin.due, now), held, posted), taken, recalled)
 
     def _clock(self, at: Position, move: Move) -> timedelta:
         """The time after a move: a timer is never delivered before it is due."""
@@ -216,6 +227,11 @@ class Player:
 
     def _time(self, now: timedelta) -> datetime | None:
         return BEGAN + now if self.chart.reads_clock else None
+
+
+def sent_by(posted: tuple[Post, ...], move: Move) -> Post:
+    """The message that comes back."""
+    return [one for one in posted if one.event == move.name][move.place]
 
 
 def due_after(snapshot: Snapshot, before: dict[str, timedelta], now: timedelta) -> dict[str, timedelta]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_fsm.core.chart import ROOT, Chart
-from durable_fsm.core.events import UNREACHABLE
-from durable_fsm.core.index import matches
 from durable_fsm.explore.domains import CREATE, Domains
 from durable_fsm.explore.moves import ANY_ORDER, Move, MoveKind
 from durable_fsm.explore.player import Player, Position
 from durable_fsm.explore.proofs import Proofs
 from durable_fsm.explore.properties import BUILT_IN, Claim, Verdict, judge, watch, where
-from durable_fsm.explore.search import Bounds, Many, StateSpace, search
+from durable_fsm.explore.search import NOT_THE_SAME, Bounds, Many, StateSpace, search
 from durable_fsm.explore.stories import Test, line_of, slug
 
 WIDE = 110
@@ -207,11 +205,12 @@ def explore(proofs: Proofs, bounds: Bounds | None = None, *, many: Many | None =
         if fault.error not in seen:
             seen.add(fault.error)
             path = [*(graph.path(fault.node) if fault.node >= 0 else []), fault.move]
-            report.findings.append(Finding("its code does not fail", "fault", path, fault.error))
+            name, claim = ("its code does not fail", "fault")
+            if fault.error == NOT_THE_SAME:
+                name, claim = ("its code decides the same twice", "differs")
+            report.findings.append(Finding(name, claim, path, fault.error))
     if graph.is_closed:
-        report.findings += [
-            _unreached(report, key) for key in report.never_taken() if _can_be_explored(proofs.chart, key)
-        ]
+        report.findings += [_unreached(report, key) for key in report.never_taken()]
     return report
 
 
@@ -226,14 +225,6 @@ def _violated(graph: StateSpace, verdict: Verdict) -> Finding:
     if verdict.path:
         words += f": {' · '.join(move.words for move in verdict.path)}"
     return Finding(verdict.name, verdict.claim, path, words)
-
-
-def _can_be_explored(chart: Chart, key: str) -> bool:
-    """Whether some move of ours could take a transition; messages that come back are not among them."""
-    edge = next(edge for edge in chart.transitions if edge.key == key)
-    return not edge.events or not all(
-        matches(descriptor, UNREACHABLE) and descriptor.startswith("error.comm") for descriptor in edge.events
-    )
 
 
 def _unreached(report: Report, key: str) -> Finding:

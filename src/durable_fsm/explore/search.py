@@ -20,7 +20,11 @@ from durable_fsm.explore.domains import Domains
 from durable_fsm.explore.keys import Keys, View
 from durable_fsm.explore.moment import Moment
 from durable_fsm.explore.moves import ANY_ORDER, Move, MoveKind, Moves
-from durable_fsm.explore.player import BEGAN, Played, Player, Position, from_bytes
+from durable_fsm.explore.player import BEGAN, Played, Player, Position, from_bytes, to_bytes
+
+NOT_THE_SAME = (
+    "the same move of the same machine has two results. Callbacks may only use their arguments, `event.at` and `ids`."
+)
 
 PIECE = 1_024
 """Machines whose moves are made between two looks at the clock."""
@@ -171,6 +175,7 @@ class Expander:
         self.moves = Moves(self.player.chart, domains, bounds.timers)
         self.keys = keys
         self.events = bounds.events
+        self._repeated: set[tuple[MoveKind, str, tuple[str, ...]]] = set()
 
     def expand(self, at: Position) -> Expanded:
         """Make every move of a machine."""
@@ -178,8 +183,19 @@ class Expander:
         for move in self.moves.of(at.situation):
             if move.is_external and not self.events:
                 continue
-            found.append(self._reached(move, self.player.play(at, move)))
+            found.append(self._reached(move, self._played(at, move)))
         return found
+
+    def _played(self, at: Position, move: Move) -> Played:
+        """The result of a move. The first one of its kind is made twice: both must be the same."""
+        played = self.player.play(at, move)
+        kind = (move.kind, move.name, played.transitions)
+        if played.position is None or kind in self._repeated:
+            return played
+        self._repeated.add(kind)
+        again = self.player.play(at, move)
+        is_same = again.position is not None and to_bytes(again.position) == to_bytes(played.position)
+        return played if is_same else Played(None, fault=NOT_THE_SAME)
 
     def begin(self, data: object) -> Reached:
         """Create a machine."""

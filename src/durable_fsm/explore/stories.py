@@ -42,6 +42,8 @@ def line_of(move: Move, *, is_first: bool = False) -> dict[str, Json]:
             return {"error": move.name, **facts, **late}
         case MoveKind.LOST:
             return {"lost": move.name}
+        case MoveKind.RETURNED:
+            return {"returned": move.name, **({"place": move.place} if move.place else {})}
 
 
 def call_of(move: Move, machine: str, *, is_first: bool = False) -> str:
@@ -69,6 +71,8 @@ def call_of(move: Move, machine: str, *, is_first: bool = False) -> str:
             return f"{machine}.fail({literal(move.name)}{facts}{late})"
         case MoveKind.LOST:
             return f"{machine}.lose({literal(move.name)})"
+        case MoveKind.RETURNED:
+            return f"{machine}.bounce({literal(move.name)}{f', {move.place}' if move.place else ''})"
 
 
 def literal(value: Json) -> str:
@@ -135,6 +139,8 @@ class Test:
             imports["durable_fsm.errors"] = {"EventError", "MachineError"}
         lines += import_lines(imports, proofs, self.path)
         lines += ["", *before, "", ""] if before else ["", ""]
+        if self.claim == "differs":
+            return "\n".join([*lines, *self._twice(), ""])
         lines += [f"def test_{slug(f'{self.claim} {self.name}')}() -> None:"]
         lines += [f"    machine = Rehearsal({proofs.imported.name}, key={literal(KEY)})"]
         lines += [f"    {call_of(self.path[0], 'machine', is_first=True)}", ""]
@@ -147,14 +153,30 @@ class Test:
             lines += [f"    {call}" for call in calls]
         return "\n".join([*lines, "", *after, ""])
 
+    def _twice(self) -> list[str]:
+        """A test that plays the path twice."""
+        calls = [call_of(move, "machine", is_first=place == 0) for place, move in enumerate(self.path)]
+        return [
+            f"def test_{slug(self.name)}() -> None:",
+            "    assert played() == played()",
+            "",
+            "",
+            "def played() -> str | None:",
+            f"    machine = Rehearsal({self.proofs.imported.name}, key={literal(KEY)})",
+            *(f"    {call}" for call in calls),
+            "    return machine.stored",
+        ]
+
     @property
     def _may_end_earlier(self) -> bool:
-        return self.claim != "fault" and len(self.path) > 1
+        return self.claim not in ("fault", "differs") and len(self.path) > 1
 
     def _parts(self) -> tuple[Imports, list[str], list[str]]:
         """The imports, what comes before the test, and what is asserted."""
         if self.claim == "fault":
             return {}, [], ["    assert machine.snapshot.seq > 0  # no move raised"]
+        if self.claim == "differs":
+            return {}, [], []
         given = ", domains" if self.proofs.domains and self.claim not in (Claim.ALWAYS, Claim.NEVER) else ""
         held = [f"    assert PROPERTY.holds(machine{given})"]
         from_proofs = {self.proofs.module: {"domains"}} if given else Imports()
