@@ -11,8 +11,8 @@ The short way runs the same handler on the same state machine, `restate.vm`, in 
 - Nothing is sent before the invocation waits or ends. The commands of a turn leave in one piece, or not at all.
 
 An invocation that waits goes on in the SDK's own code, with the same state machine: suspension, cancellation, steps, and
-whatever arrives later, are never handled here. The SDK also handles the errors of a handler. Both ways run the same
-handlers, so they write the same commands in the same order, and either can replay what the other has begun.
+whatever arrives later, are never handled here, nor are errors. Both ways run the same handlers, so they write the same
+commands in the same order, and either can replay what the other has begun.
 
 All this relies on how the SDK works inside. With any version that is not `TESTED`, the SDK serves every request itself.
 """
@@ -23,8 +23,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
+from functools import partial
 from random import Random
-from typing import Any, Final, cast
+from typing import Any, cast
 
 # The SDK leaves its native core untyped.
 from restate._internal import (  # type: ignore[import-not-found]
@@ -33,6 +34,7 @@ from restate._internal import (  # type: ignore[import-not-found]
 )
 from restate.aws_lambda import is_running_on_lambda
 from restate.context import Request
+from restate.exceptions import SdkInternalBaseException
 from restate.server import X_RESTATE_SERVER
 from restate.server_context import (
     DisconnectedException,
@@ -51,14 +53,14 @@ from durable_fsm.restate.observability import tracing
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 
-TESTED: Final = ("1.3.",)  # beginnings of versions
+TESTED = ("1.3.",)  # beginnings of versions
 
 
 # Any: an ASGI application; on AWS Lambda a function
 def shortened(app: Any, services: Iterable[Service], identity_keys: Iterable[str], *, compares: bool) -> Any:
-    """Let an application of the SDK take the short way, if the version of the SDK is tested; it hosts *services*.
+    """Let an application of the SDK, which hosts *services*, take the short way if the version of the SDK is tested.
 
-    *compares* says whether payloads are compared on replay, which is so without a codec.
+    *compares* says whether it compares payloads on replay.
     """
     version = cast("str", SDK_VERSION)
     if version.startswith(TESTED) and not is_running_on_lambda():
@@ -79,7 +81,6 @@ class ShortWay:
         self._handlers = {f"/invoke/{service}/{name}": handler for service, name, handler in named}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request."""
         context = self._context_of(scope, receive, send) if scope["type"] == "http" else None
         if context is None:
             await self._app(scope, receive, send)
@@ -88,7 +89,7 @@ class ShortWay:
 
     def _context_of(self, scope: Any, receive: Any, send: Any) -> _Context | None:
         """The context of an invocation, of which nothing is read yet; None for whatever the SDK has to answer."""
-        path: str = scope["path"]
+        path = str(scope["path"])
         handler = self._handlers.get(path[path.rfind("/invoke/") :])
         if handler is None:
             return None
@@ -105,23 +106,19 @@ class _Context(ServerInvocationContext):
     """The SDK's context of an invocation; what the SDK makes beforehand is made when it is needed."""
 
     def __init__(self, vm: VMWrapper, handler: Any, headers: list[tuple[str, str]], receive: Any, send: Any) -> None:
-        # Not super().__init__(), which makes everything at once.
-        self.vm = vm
+        self.vm = vm  # without super().__init__(), which makes everything at once
         self.handler = handler
         self.journal_codec = None  # ours changes nothing
         self.run_coros_to_execute = {}
         self.extension_data = {}
-        self.tasks = Tasks()
-        self.request_finished_event = asyncio.Event()
         self.headers, self.incoming, self._outgoing = headers, receive, send
         self._has_begun = self._is_read = self._has_waited = False
 
     def __getattr__(self, name: str) -> Any:
         """Make an attribute of the SDK's when it is first asked for."""
-        make = _MADE_LATER.get(name)
-        if make is None:
+        if name not in _MADE_LATER:
             raise AttributeError(name)
-        vars(self)[name] = made = make(self)
+        vars(self)[name] = made = _MADE_LATER[name](self)
         return made
 
     async def read(self) -> bool:
@@ -154,13 +151,13 @@ class _Context(ServerInvocationContext):
                 way = "long" if self._has_waited else "short"
                 tracing.count(tracing.INVOCATIONS, {"service": self.handler.service_tag.name, "way": way})
         finally:
-            sdk: Any = self
-            sdk.on_attempt_finished()
-            if "receive" in vars(self):
-                await sdk.receive.close()
+            made: Any = vars(self)
+            if "tasks" in made or "request_finished_event" in made:
+                cast("Any", self).on_attempt_finished()
+            if "receive" in made:
+                await made["receive"].close()
 
     async def enter(self) -> None:
-        """Run the handler."""
         vm, handle = cast("tuple[Any, Any]", (self.vm, self.handler.fn))
         update_restate_context_is_replaying(vm)
         token = _restate_context_var.set(self)
@@ -171,31 +168,18 @@ class _Context(ServerInvocationContext):
                     pass
             vm.sys_write_output_success(answer)
             vm.sys_end()
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 - the SDK decides
-            await self._end_with(error)
+        except (Exception, asyncio.CancelledError, SdkInternalBaseException) as error:  # noqa: BLE001 - the SDK decides
+            self.handler = replace(self.handler, fn=partial(_raise, error))
+            await cast("Any", super()).enter()
         finally:
             restate_context_is_replaying.set(False)
             _restate_context_var.reset(token)
 
-    async def _end_with(self, error: BaseException) -> None:
-        """Let the SDK do what it does when a handler raises this."""
-
-        async def raises(*_: object) -> Any:
-            raise error
-
-        self.handler = replace(self.handler, fn=raises)
-        sdk: Any = super()
-        await sdk.enter()
-
     async def leave(self) -> None:
-        """Send what is left, and end."""
         body = b"".join(iter(self.vm.take_output, b""))
         if not self._is_read:
             await self.send({"type": "http.response.body", "body": body, "more_body": True})
-            # Some servers remove a stream that ends on our side first.
-            await self.receive.block_until_http_input_closed()
+            await self.receive.block_until_http_input_closed()  # some servers remove a stream that we end first
             body = b""
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -223,7 +207,11 @@ class _Context(ServerInvocationContext):
         return _Future(self, handle, self._create_fetch_result_coroutine(handle, serde))
 
     def request(self) -> Request:
-        return cast("Request", self.made_request)
+        return cast("Request", _LazyRequest(self))
+
+
+async def _raise(error: BaseException, *_: object) -> Any:
+    raise error
 
 
 class _Future(ServerDurableFuture[Any]):
@@ -231,19 +219,32 @@ class _Future(ServerDurableFuture[Any]):
 
     def __await__(self) -> Generator[Any, Any, Any]:
         lazy: Any = cast("Any", self.future)  # pyright: ignore[reportUnknownMemberType]
-        if lazy.task is None and self.context.vm.is_completed(self.handle):
-            done = asyncio.get_running_loop().create_future()
-            try:
-                done.set_result((yield from lazy.async_def().__await__()))
-            except Exception as error:  # noqa: BLE001 - raised below
-                done.set_exception(error)
-            lazy.task = done
-        return cast("Any", (yield from lazy.__await__()))
+        if lazy.task is not None or not self.context.vm.is_completed(self.handle):
+            return cast("Any", (yield from lazy.__await__()))
+        done = asyncio.get_running_loop().create_future()
+        try:
+            done.set_result((yield from lazy.async_def().__await__()))
+        except Exception as error:  # noqa: BLE001 - the next line raises it
+            done.set_exception(error)
+        lazy.task = done
+        return done.result()
+
+
+class _LazyRequest:
+    """The SDK's request; all but its id is made when it is asked for."""
+
+    def __init__(self, context: _Context) -> None:
+        self.id = context.invocation.invocation_id
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ServerInvocationContext.request(self._context), name)
 
 
 _MADE_LATER: dict[str, Callable[[_Context], Any]] = {
     "attempt_headers": lambda context: dict(context.headers),
-    "made_request": lambda context: super(_Context, context).request(),
     "random_instance": lambda context: Random(context.invocation.random_seed),
     "receive": lambda context: ReceiveChannel(context.incoming),
+    "request_finished_event": lambda _: asyncio.Event(),
+    "tasks": lambda _: Tasks(),
 }
