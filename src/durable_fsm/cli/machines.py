@@ -170,7 +170,10 @@ def _activity(one: Facts) -> str:
     slot: Facts = one.get("slot") or {}
     if one.get("failed"):
         return f"{one['id']} (failed)"
-    return f"{one['id']} (waits for a slot of '{slot['limit']}')" if slot.get("status") == "waiting" else str(one["id"])
+    if slot.get("status") == "waiting":
+        return f"{one['id']} (waits for a slot of '{slot['limit']}')"
+    asked = [f"'{callback['name']}': {callback['id']}" for callback in one.get("callbacks", ())]
+    return f"{one['id']} (waits for {', '.join(asked)})" if asked else str(one["id"])
 
 
 def _timer(one: Facts) -> str:
