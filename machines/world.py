@@ -8,6 +8,7 @@
     POST /hold          {"path"}: requests to that path wait from now on, and are done after POST /release {"path"}
     GET  /held          the requests that wait: {path: [body]}
 
+It can tell what it does in its terminal, a line for each request.
 An application defines the paths and the answers: `serve({"/charges": charge})`. Its activities call `ask`. A request may
 take a while; if its caller hangs up meanwhile, it is not done.
 """
@@ -59,9 +60,12 @@ async def ask(path: str, body: Mapping[str, object], *, key: str) -> Any:  # Any
 class World:
     """The handlers, the ledger, and the requests to refuse. Hold `lock` to call a method."""
 
-    def __init__(self, deeds: Mapping[str, Deed], takes: Mapping[str, Seconds]) -> None:
+    def __init__(
+        self, deeds: Mapping[str, Deed], takes: Mapping[str, Seconds], tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.deeds = deeds
         self.takes = takes
+        self.tell = tell
         self.lock = threading.Lock()
         self.released = threading.Condition(self.lock)
         self.ledger: list[dict[str, Any]] = []
@@ -93,11 +97,20 @@ class World:
             self.ledger.append({"path": path, "key": key, "body": body, "answer": answer})
         return status, answer
 
-    def wait(self, path: str, body: dict[str, Any]) -> None:
+    def wait(self, path: str, key: str, body: dict[str, Any]) -> None:
         """Wait until requests to *path* are not held any longer."""
         if path in self.held:
             self.held[path].append(body)
+            self.tell(f"{path} {key} {json.dumps(body)}: waits")
             self.released.wait_for(lambda: path not in self.held)
+
+    def answer(self, path: str, key: str, body: dict[str, Any]) -> Answer:
+        """Do what a request asks for, once it is not held any longer, and tell it."""
+        self.wait(path, key, body)
+        status, answer = self.take(path, key, body)
+        outcome = {201: "done", 409: "was done before"}.get(status, f"refused, {answer.get('reason')}")
+        self.tell(f"{path} {key} {json.dumps(body)}: {outcome}")
+        return status, answer
 
     def keeps_silent(self, path: str) -> bool:
         """True if the answer to the request just done must be withheld."""
@@ -107,11 +120,19 @@ class World:
         return left == 0
 
 
-def serve(deeds: Mapping[str, Deed], description: str | None, takes: Mapping[str, Seconds] | None = None) -> None:
-    """Serve the handlers on the port of the command line. A path in *takes* does its requests slowly."""
+def serve(
+    deeds: Mapping[str, Deed],
+    description: str | None,
+    takes: Mapping[str, Seconds] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve the handlers on the port of the command line. A path in *takes* does its requests slowly.
+
+    *tell* gets a line for each request.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9090, help="port on the loopback interface; 9090 by default")
-    Gate.world = World(deeds, takes or {})
+    Gate.world = World(deeds, takes or {}, tell)
     Server(("127.0.0.1", parser.parse_args().port), Gate).serve_forever()
 
 
@@ -149,8 +170,7 @@ class Gate(BaseHTTPRequestHandler):
                 self.world.released.notify_all()
                 answer = (201, {})
             else:
-                self.world.wait(self.path, body)
-                answer = self.world.take(self.path, self.headers.get("idempotency-key", ""), body)
+                answer = self.world.answer(self.path, self.headers.get("idempotency-key", ""), body)
                 silent = answer[0] == 201 and self.world.keeps_silent(self.path)
         if silent:
             self.connection.recv(1)  # wait until the caller hangs up: it must not learn that the request was done
