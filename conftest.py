@@ -23,6 +23,8 @@ _FORBIDDEN, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
 pytest_plugins = ["tests.reporting", "tests.measuring", "tests.acceptance.figures"]
 
+collect_ignore_glob = ["docs/tour/*/test_*.py"]  # a reader of the tour runs these: tests/docs/test_tour.py
+
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from machines.world import Answer, World, serve
 
 
@@ -22,4 +24,4 @@ def do(world: World, key: str, body: dict[str, Any]) -> Answer:
 
 
 if __name__ == "__main__":
-    serve({"/payments": pay, "/refunds": do, "/prints": do}, __doc__)
+    serve({"/payments": pay, "/refunds": do, "/prints": do}, __doc__, tell=click.echo)

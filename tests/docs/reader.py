@@ -80,18 +80,24 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
-                timeout=300,
+                timeout=PATIENCE.total_seconds(),
             )
             code, printed = ran.returncode, ran.stdout
         assert code in (0, *refusals(command)), f"{command}\n{printed}"
+        if command.startswith("kill "):  # a person would not be faster than the end of all processes
+            self.wait_end()
         return printed
+
+    def wait_end(self) -> None:
+        """Wait until nothing runs in this directory any more."""
+        wait_until(lambda: not processes_in(self.place), PATIENCE, "the end of what ran here")
 
     def begin(self, command: str) -> None:
         """The command that the first terminal runs from now on."""
         assert command == "durable-fsm dev"
         if self.dev is not None:
             self.dev.wait()
-        wait_until(lambda: not processes_in(self.place), PATIENCE, "the end of what ran here before")
+        self.wait_end()
         flags = [f"--{name}-port={self.ports[usual]}" for name, usual in USUAL.items()]
         self.begun += 1
         with self.screen.open("wb") as screen:
@@ -112,7 +118,7 @@ class Reader:
         if self.dev is not None:
             self.dev.kill()
             self.dev.wait()
-            wait_until(lambda: not processes_in(self.place), PATIENCE, "the end of everything")
+            self.wait_end()
 
 
 def refusals(command: str) -> tuple[int, ...]:
@@ -160,11 +166,13 @@ def forked(arguments: list[str], place: Path, env: Mapping[str, str]) -> tuple[i
     with tempfile.NamedTemporaryFile() as output:
         process = _FORKING.Process(target=_become, args=(arguments, str(place), dict(env), output.name))
         process.start()
-        process.join(300)
+        process.join(PATIENCE.total_seconds())
         code = process.exitcode
-        process.close()
-        assert code is not None, f"durable-fsm {shlex.join(arguments)} does not end"
-        return code, Path(output.name).read_text("utf-8")
+        process.kill()
+        process.join()
+        printed = Path(output.name).read_text("utf-8")
+        assert code is not None, f"durable-fsm {shlex.join(arguments)} does not end: {printed}"
+        return code, printed
 
 
 def _become(arguments: list[str], place: str, env: dict[str, str], output: str) -> None:

@@ -73,8 +73,8 @@ async def ask_outside(path: str, body: dict[str, object], key: str) -> None:
     """Send a request to a service outside. If it has done one with this key before, it answers 409."""
     async with httpx.AsyncClient(base_url="http://localhost:9090") as outside:
         answer = await outside.post(path, json=body, headers={"idempotency-key": key})
-    if answer.status_code != 409:
-        answer.raise_for_status()
+    if answer.status_code not in (201, 409):
+        raise RuntimeError(answer.json()["reason"])
 
 
 class Cart(StateChart[CartData]):
