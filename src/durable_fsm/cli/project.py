@@ -49,12 +49,12 @@ class Template:
         return self.chart.replace(".py", ".svg")
 
 
+DEFAULT = Template("", ("seats",))
+"""The machine that the documentation begins with."""
+
 GREETER = ("notifications", "greeter")
 """The flow that templates have in common, and a service for it to call."""
 GREET = ("pytest", "python notifications.py &", "durable-fsm dev")
-
-DEFAULT = Template("", ("seats",))
-"""The machine that the documentation begins with."""
 
 TEMPLATES: Mapping[str, Template] = {
     "plain": Template("in a container, over HTTP/2: Docker, Kubernetes, Knative", (*GREETER, "plain"), start=GREET),
@@ -70,8 +70,8 @@ TEMPLATES: Mapping[str, Template] = {
             "uv run app.py",
         ),
     ),
-    "edge": Template("behind a Cloudflare Worker, in a container or elsewhere", (*GREETER, "edge")),
-    "lambda": Template("on AWS Lambda, deployed with CDK", (*GREETER, "lambda")),
+    "edge": Template("behind a Cloudflare Worker, in a container or elsewhere", (*GREETER, "edge"), start=GREET),
+    "lambda": Template("on AWS Lambda, deployed with CDK", (*GREETER, "lambda"), start=GREET),
 }
 """By name; the purpose says where such a project runs."""
 
