@@ -14,6 +14,7 @@ from durable_fsm import (
     DefinitionError,
     TransitionsConfig,
     activity,
+    app,
     chart_from,
     compiled,
     cron,
@@ -24,7 +25,8 @@ from durable_fsm.core.upgrade import upgrade
 from durable_fsm.diagram import graph_of
 from durable_fsm.errors import ActionError, InvalidPayload, VersionError
 from durable_fsm.frontends import compiled as module
-from durable_fsm.restate.app import services
+from durable_fsm.frontends.contents import charts_of
+from durable_fsm.restate.app import part_of, services
 from durable_fsm.testing import Rehearsal
 
 
@@ -257,3 +259,15 @@ def test_a_wrong_example_is_refused_at_once(field: str, options: dict[str, Any],
         chart_from(make(lambda steps: sequence(steps, **options)))
 
     assert problem in str(refused.value)
+
+
+def test_another_application_may_serve_the_machines_that_the_charts_run() -> None:
+    apart = app(turns, elsewhere=[Turning])
+
+    here = {service.name for service in services(turns, elsewhere=[Turning])}
+    runners = {chart.name for chart in charts_of(apart)}
+
+    assert ("Turns" in here, "Turning" in here, runners) == (True, False, {"Turns"})
+    assert part_of(apart, "machines")
+    with pytest.raises(ValueError, match="elsewhere= names 'Other', which no chart of this application runs"):
+        app(turns, elsewhere=[Other])

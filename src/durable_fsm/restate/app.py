@@ -43,21 +43,26 @@ Part = Literal["all", "machines", "runners"]
 KEYS = "durable_fsm_identity_keys"
 SETTINGS = "durable_fsm_settings"
 SERVICES = "durable_fsm_services"
-"""Attributes of an application, beside `HOSTED`: the public keys of the servers that may call it, its settings, and what
-its activities work with."""
+ELSEWHERE = "durable_fsm_elsewhere"
+"""Attributes of an application, beside `HOSTED`: the public keys of the servers that may call it, its settings, what its
+activities work with, and the definitions that another application serves."""
 
 IDENTITY_KEYS = "DURABLE_FSM_IDENTITY_KEYS"
 """Environment variable with public keys, separated by commas or spaces, for an application that names none itself."""
 
 
 def services(
-    *definitions: object, settings: Settings | None = None, given: Mapping[str, object] | None = None
+    *definitions: object,
+    settings: Settings | None = None,
+    given: Mapping[str, object] | None = None,
+    elsewhere: Iterable[object] = (),
 ) -> list[Service]:
     """The Restate services of some charts, and of those that they run as children; `names` lists them for one chart.
 
     Args:
         settings: those of the environment, if not given.
         given: what activities ask for by name, see `app`.
+        elsewhere: children that another application serves.
 
     Raises:
         DefinitionError: a definition has problems.
@@ -66,6 +71,7 @@ def services(
     charts = with_children(chart_from(definition) for definition in definitions)
     refuse_differing_limits(charts)
     peers = {chart.name: chart for chart in charts}
+    charts = without(charts, elsewhere)
     settings = settings or Settings.from_environment()
     threads = WorkerThreads(settings.threads)
     found: list[Service] = []
@@ -156,6 +162,19 @@ def with_children(charts: Iterable[Chart]) -> list[Chart]:
     return list(found.values())
 
 
+def without(charts: Iterable[Chart], elsewhere: Iterable[object]) -> list[Chart]:
+    """The charts without those that another application serves.
+
+    Raises:
+        ValueError: one of these is not among the charts.
+    """
+    served = {chart.name: chart for chart in charts}
+    for other in map(chart_from, elsewhere):
+        if served.pop(other.name, None) is None:
+            raise ValueError(f"elsewhere= names '{other.name}', which no chart of this application runs")
+    return [*served.values()]
+
+
 def _children(chart: Chart) -> list[Chart]:
     states = [state for one in chart.served for state in one.states.values()]
     declared = [(state, child) for state in states for child in state.machines]
@@ -181,6 +200,7 @@ def app(
     identity_keys: Sequence[str] | None = None,
     settings: Settings | None = None,
     services: Mapping[str, object] | None = None,
+    elsewhere: Sequence[object] = (),
 ) -> Any:
     """An ASGI application that hosts these charts; on AWS Lambda, a Lambda handler.
 
@@ -192,16 +212,20 @@ def app(
         settings: how it hosts machines; those of the environment, if not given.
         services: clients, sessions and other objects of this process, by name. An activity gets those that it declares as
             arguments given by name only: `async def charge(ctx, data, *, gateway)`. They are never stored.
+        elsewhere: children of these charts that another application serves. Register that one first.
 
     Raises:
         DefinitionError: a definition has problems, or an activity asks for a service that is not given.
-        ValueError: two charts have the same name, or a key is not a public key.
+        ValueError: two charts have the same name, a key is not a public key, or no chart runs what is `elsewhere`.
     """
     keys = keys_of_servers(identity_keys) or None
     settings = settings or Settings.from_environment()
-    hosted = _served(_services(*definitions, settings=settings, given=services), settings, keys, protocol)
+    made = _services(*definitions, settings=settings, given=services, elsewhere=elsewhere)
+    hosted = _served(made, settings, keys, protocol)
+    charts = with_children(chart_from(definition) for definition in definitions)
     with suppress(AttributeError):  # what the SDK makes for Lambda need not take attributes
-        setattr(hosted, HOSTED, tuple(with_children(chart_from(definition) for definition in definitions)))
+        setattr(hosted, HOSTED, tuple(without(charts, elsewhere)))
+        setattr(hosted, ELSEWHERE, tuple(elsewhere))
         setattr(hosted, KEYS, keys)
         setattr(hosted, SETTINGS, settings)
         setattr(hosted, SERVICES, services)
@@ -250,7 +274,9 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     settings: Settings = getattr(hosted, SETTINGS)
     wanted = [
         one
-        for one in services(*charts, settings=settings, given=getattr(hosted, SERVICES))
+        for one in services(
+            *charts, settings=settings, given=getattr(hosted, SERVICES), elsewhere=getattr(hosted, ELSEWHERE)
+        )
         if part == "all" or (one.name in runners) == (part == "runners")
     ]
     if not wanted:
