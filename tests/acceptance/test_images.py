@@ -342,7 +342,7 @@ def test_a_person_composes_three_steps_and_sees_each_picture(studio_awake: Studi
     page.locator('.is-active[data-state="processing.drawing_1"]').wait_for()
     page.locator('.is-active[data-state="awaiting_picture"]').wait_for()
     assert page.locator("img[alt^='The picture']").count() == 0
-    assert looked_at(page, "images-waiting") == []
+    assert faults(page) == []
     studio_awake.tell("release")
     page.locator(".is-active[data-state=finished]").wait_for()
 
@@ -377,7 +377,7 @@ def test_a_failure_is_shown_on_the_page_of_its_workflow(studio_awake: Studio, si
 
     assert "out of memory" in page.locator(".notice.bad").inner_text()
     assert page.locator(".is-active[data-state=failed]").count() == 1
-    assert looked_at(page, "images-failed") == []
+    assert faults(page) == []
 
 
 # ── as for every application ──────────────────────────────────────────────────────────────────────────────────────────
