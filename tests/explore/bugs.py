@@ -243,6 +243,27 @@ def overdrawn(*, mended: bool) -> type:
     return Account
 
 
+class Journal(BaseModel):
+    lines: list[str] = []
+
+
+def endless_log(*, mended: bool) -> type:
+    class Watch(StateChart[Journal]):
+        enable_self_transition_entries = False
+
+        resting = State(initial=True)
+        noting = State()
+        over = State(final=True)
+        tick = after(MINUTE, resting.to(noting, on="note"))
+        tock = after(MINUTE, noting.to(resting))
+        stop = resting.to(over)
+
+        def note(self, data: Journal) -> None:
+            data.lines = [*data.lines, "tick"][-3 if mended else 0 :]
+
+    return Watch
+
+
 class Till(StateChart):
     open = State(initial=True)
     closed = State(final=True)
@@ -269,7 +290,7 @@ def bug(make: Callable[..., type], name: str, story: str, *properties: Property,
     return Bug(make(mended=False), make(mended=True), name, story, properties, domains)
 
 
-NOT_STUCK, NO_HOT_LOOP, RECALLED = (one.name for one in BUILT_IN)
+NOT_STUCK, NO_HOT_LOOP, RECALLED, NOT_GROWING = (one.name for one in BUILT_IN)
 
 
 def bugs() -> dict[str, Bug]:
@@ -322,5 +343,6 @@ def bugs() -> dict[str, Bug]:
             'deposit {"cents":1} · withdraw {"cents":2}',
             always("nothing is overdrawn", lambda m: m.data.balance >= 0),
         ),
+        "endless_log": bug(endless_log, NOT_GROWING, "timer tick · timer tock · timer tick · timer tock"),
         "child_is_gone": bug(child_is_gone, NOT_STUCK, "pause"),
     }

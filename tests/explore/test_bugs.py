@@ -1,4 +1,4 @@
-"""Twelve charts with a mistake each: a shortest path shows it, and the written test fails until it is mended."""
+"""Charts with a mistake each: a shortest path shows it, and the written test fails until it is mended."""
 
 from __future__ import annotations
 

@@ -37,6 +37,14 @@ WRITTEN = 5
 @click.option("--depth", type=click.IntRange(min=1), metavar="MOVES", help="Follow no path that is longer.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End the search after this time.")
 @click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    default=200_000,
+    show_default=True,
+    metavar="CONFIGURATIONS",
+    help="End the search after this many.",
+)
+@click.option(
     "--timers",
     type=click.Choice((ANY_ORDER, IN_ORDER)),
     default=ANY_ORDER,
@@ -79,6 +87,7 @@ def explore(
     k: int,
     depth: int | None,
     seconds: float | None,
+    most: int,
     timers: str,
     processes: int,
     second_process: bool,
@@ -99,7 +108,7 @@ def explore(
     Exits with 1 if something was found, or if the search did not see everything.
     """
     del goal  # there is one so far
-    bounds = Bounds(k=k, depth=depth, seconds=seconds, timers=timers)
+    bounds = Bounds(k=k, depth=depth, seconds=seconds, most=most, timers=timers)
     try:
         everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
         if suite is not None and len(everything) > 1:

@@ -80,9 +80,18 @@ class Domains:
         self._values.setdefault(CREATE, self._inputs())
         for activity in chart.activities.values():
             self._values.setdefault(activity.id, self._results(activity))
+        for child in self._children:
+            output = chart.events.get(f"done.invoke.{child}")
+            if output is not None and output.payload is not None:
+                self._values.setdefault(child, self._sampled(output.payload, child) or (None,))
         messages = {f"activity '{id}' failed" for id in chart.activities}
         explicit = {text for name in self.declared for one in self._values[name] for text in texts_in(one)}
         self.made = frozenset({*self._samples.made, *messages}) - explicit
+
+    @property
+    def _children(self) -> list[str]:
+        """Ids of the child machines that are known beforehand."""
+        return [child.id for state in self.chart.states.values() for child in state.machines if child.id]
 
     def payloads(self, event: str) -> tuple[object, ...]:
         """The payloads of an event; one that declares no type has none."""
@@ -104,8 +113,7 @@ class Domains:
     def _declare(self, one: Domain) -> None:
         name = one.target if isinstance(one.target, str) else str(getattr(one.target, "id", one.target))
         declared = self.chart.events.get(name)
-        children = {child.id for state in self.chart.states.values() for child in state.machines}
-        known = [CREATE, *self.chart.events, *self.chart.activities, *filter(None, children)]
+        known = [CREATE, *self.chart.events, *self.chart.activities, *self._children]
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" It has: {quoted(known)}."
@@ -156,6 +164,7 @@ class Domains:
         if declared is not None and declared.payload is not None:
             return declared.payload
         activity = self.chart.activities.get(id)
+        # Of a child, only a declared event says what its output is.
         return None if activity is None or activity.undoes is not None else type_of_result(activity.run)
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeAlias
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical
 from durable_fsm.core.snapshot import Snapshot, Status
+from durable_fsm.core.values import Json
 from durable_fsm.explore.analysis import can_reach, cycles, is_fair, moves_of, round_trip
 from durable_fsm.explore.domains import BadProofs, Domain, Domains
 from durable_fsm.explore.keys import Keys
@@ -34,6 +37,7 @@ class Claim(StrEnum):
     MOVES_ON = "moves on"
     RESTS = "rests"
     RECALLS = "recalls"
+    BOUNDED = "bounded"
     TAKES = "takes"
 
 
@@ -198,6 +202,8 @@ def _judged(graph: StateSpace, one: Property) -> Verdict:
             return _rests(graph, one)
         case Claim.RECALLS:
             return _recalls(graph, one)
+        case Claim.BOUNDED:
+            return _bounded(graph, one)
         case Claim.TAKES:
             return Verdict(one.name, holds=one.name in graph.taken)
 
@@ -295,6 +301,43 @@ def _recalls(graph: StateSpace, one: Property) -> Verdict:
     return Verdict(one.name, holds=False, node=number, words=words)
 
 
+def _bounded(graph: StateSpace, one: Property) -> Verdict:
+    """Find a cycle of timers and outcomes that makes the machine larger at each round."""
+    for part in cycles(graph, range(len(graph.nodes)), _by_itself_move):
+        way = round_trip(graph, part, _by_itself_move)
+        name = growing(graph, part[0], way)
+        if name:
+            place = where(graph.nodes[part[0]].position.snapshot)
+            words = f"{place}: {name} grows at each round, until the snapshot is too large to be stored"
+            return Verdict(one.name, holds=False, node=part[0], path=tuple(way), words=words)
+    return Verdict(one.name, holds=True)
+
+
+GROWTH = 12
+"""Rounds after which a part that was larger after each of the latest ones counts as one that grows."""
+
+
+def growing(graph: StateSpace, number: int, way: Sequence[Move]) -> str:
+    """The part of a machine that grows at each round of a cycle; empty if there is none."""
+    player = Player(graph.chart)
+    at = graph.nodes[number].position
+    sizes: dict[str, list[int]] = {}
+    for _ in range(GROWTH):
+        for move in way:
+            played = player.play(at, move)
+            if played.position is None:
+                return ""
+            at = played.position
+        snapshot = at.snapshot
+        parts: dict[str, Json] = {"work to be undone": [one.id for one in snapshot.undo]}
+        if isinstance(snapshot.data, dict):
+            parts.update({f"$.{name}": value for name, value in snapshot.data.items()})
+        for name, value in parts.items():
+            sizes.setdefault(name, []).append(len(canonical(value)))
+    latest = {name: found[GROWTH // 2 :] for name, found in sizes.items()}
+    return next((name for name, found in latest.items() if all(a < b for a, b in pairwise(found))), "")
+
+
 def where(machine: Snapshot) -> str:
     """The innermost states of a machine, for people."""
     return " + ".join(machine.configuration)
@@ -308,9 +351,10 @@ def takes(transition: str) -> Property:
 MOVES_ON = Property("it is never stuck", Claim.MOVES_ON, bool)
 RESTS = Property("nothing fails again and again without a pause", Claim.RESTS, bool)
 RECALLS = Property("a deferred event can be taken later", Claim.RECALLS, bool)
-BUILT_IN = (MOVES_ON, RESTS, RECALLS)
+BOUNDED = Property("nothing grows by itself without end", Claim.BOUNDED, bool)
+BUILT_IN = (MOVES_ON, RESTS, RECALLS, BOUNDED)
 
-_WITHOUT_SENDERS = (Claim.BY_ITSELF, Claim.RESTS)
+_WITHOUT_SENDERS = (Claim.BY_ITSELF, Claim.RESTS, Claim.BOUNDED)
 
 
 def _by_itself_move(move: Move) -> bool:
