@@ -87,10 +87,6 @@ def image(project: Project) -> Image:
     return Image.read(project.folder / "Dockerfile")
 
 
-def test_the_project_passes_its_own_tests(project: Project) -> None:
-    assert "3 passed" in project.run("pytest", "-q")
-
-
 def test_restate_knows_the_worker_as_request_and_response_over_http_1(greeted: Greeted, worker: ServiceProcess) -> None:
     assert greeted.deployment["uri"] == f"{worker.url}/"
     assert greeted.deployment["protocol_type"] == "RequestResponse"

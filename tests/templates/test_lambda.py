@@ -84,10 +84,6 @@ def calls(bridge: ServiceProcess, path: str) -> list[str]:
     return [line.split()[0] for line in bridge.log.read_text().splitlines() if line.endswith(f" POST {path}")]
 
 
-def test_the_project_passes_its_own_tests(project: Project) -> None:
-    assert "3 passed" in project.run("pytest", "-q")
-
-
 def test_the_function_describes_itself_as_request_and_response(greeted: Greeted) -> None:
     manifest = web.get(f"{greeted.service.url}/discover", headers={"accept": MANIFEST}).json()
 
