@@ -9,7 +9,7 @@ from typing import assert_type
 from pydantic import BaseModel
 from transitions import Machine
 
-from durable_fsm import Chart, TransitionsConfig, activity, chart_from
+from durable_fsm import Chart, TransitionsConfig, activity, chart_from, compiled
 
 
 class OrderData(BaseModel):
@@ -48,3 +48,22 @@ TransitionsConfig("Order", [], versoin="1")  # type: ignore[call-arg]  # pyright
 TransitionsConfig("Order", [], version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 TransitionsConfig("Order", [], timers={"cart": {"x": 15}})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 by_name.version = "2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Cuts(BaseModel):
+    cuts: list[int] = [1]
+
+
+@compiled("cuts", example=[80, 40])
+def saw(cuts: list[int]) -> TransitionsConfig:
+    return TransitionsConfig("Saw", [f"cut_{cut}" for cut in cuts], initial=f"cut_{cuts[0]}", model=Cuts)
+
+
+def a_compiled_chart_is_called_with_a_value_of_its_field() -> str:
+    saw("80")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return saw([80, 40]).name
+
+
+@compiled("cuts", example="80")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def other(cuts: list[int]) -> TransitionsConfig:
+    return TransitionsConfig("Other", ["cut"], initial="cut", model=Cuts)
