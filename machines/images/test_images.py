@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from durable_fsm import Failure, TerminalError
 from durable_fsm.errors import InvalidPayload
 from durable_fsm.testing import Rehearsal
 from machines.images import files
+from machines.images.image_server import by_diffusers
 from machines.images.machine import image_workflow
 from machines.images.procedural import draw
 from machines.images.stable_diffusion import write
@@ -143,3 +146,31 @@ def test_a_prompt_paints_the_same_picture_again() -> None:
 def test_an_answer_that_is_not_a_picture_is_refused() -> None:
     with pytest.raises(TerminalError, match="sent no picture"):
         write({"images": []}, "one.png")
+
+
+def test_the_diffusers_library_draws_if_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is not installed here: this is what it is called with."""
+    called: list[tuple[str, dict[str, object]]] = []
+
+    def pipeline(kind: str) -> Any:
+        def from_pretrained(model: str) -> Any:
+            def run(**given: object) -> SimpleNamespace:
+                called.append((f"{kind} {model}", given))
+                return SimpleNamespace(images=[Image.new("RGB", (8, 8))])
+
+            return run
+
+        return SimpleNamespace(from_pretrained=from_pretrained)
+
+    library: Any = ModuleType("diffusers")
+    library.AutoPipelineForText2Image, library.AutoPipelineForImage2Image = pipeline("text"), pipeline("image")
+    monkeypatch.setitem(sys.modules, "diffusers", library)
+    draw_ = by_diffusers("turbo")
+
+    first = draw_("a sea", (64, 32), None)
+    draw_("at night", (64, 32), first)
+
+    assert called == [
+        ("text turbo", {"prompt": "a sea", "width": 64, "height": 32}),
+        ("image turbo", {"prompt": "at night", "image": first}),
+    ]
