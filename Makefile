@@ -56,6 +56,13 @@ demo-kafka: $(READY) ## watch Kafka records reach their packages while the serve
 	@$(step) "Packages on their way (seconds)"
 	@$(BIN)/python -m machines.package_tracker.demo
 
+.PHONY: food
+food: $(READY) ## order food in your browser, and follow it to the door; STORY=1 plays a minute of it and ends
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.local.native
+	@$(step) "A restaurant, its drivers and its customers"
+	@$(BIN)/python -m machines.food.demo
+
 .PHONY: images
 images: $(READY) ## compose pictures in your browser, each list of steps a chart; STORY=1 plays a minute of it and ends
 	@$(step) "The native Restate server"

@@ -19,6 +19,9 @@ TICK = timedelta(seconds=float(os.environ.get("FOOD_TICK_SECONDS", "1")))
 STEP = float(os.environ.get("FOOD_STEP_DEGREES", "0.005"))
 """How far a driver comes in this time, in degrees of latitude and of longitude."""
 
+DRIVERS = ("driver-01", "driver-02")
+"""The drivers of the demo."""
+
 CENTRE = (37.3382, -121.8863)
 REACH = 0.0675
 
@@ -59,3 +62,10 @@ def way(start: Place, end: Place) -> Iterator[Place]:
 def _nearer(here: float, there: float) -> float:
     left = there - here
     return there if abs(left) <= STEP else round(here + (STEP if left > 0 else -STEP), 5)
+
+
+def on_map(place: Place, *, width: float, height: float) -> tuple[float, float]:
+    """Where a place is on a map of this size, from its upper left corner; the whole city fits on it, with a margin."""
+    north, west = CENTRE[0] + REACH, CENTRE[1] - REACH
+    across, down = (place.longitude - west) / (2 * REACH), (north - place.latitude) / (2 * REACH)
+    return round(width * (0.08 + 0.84 * across), 1), round(height * (0.08 + 0.8 * down), 1)

@@ -33,7 +33,7 @@ class OrderStatus(StateChart[StatusData]):
             data.statuses.append(payload)
         data.current = payload
         if payload == "DELIVERED" and data.progress is not None:
-            data.progress.eta = 0
+            data.progress.eta, data.progress.driver = 0, data.progress.customer
 
     def on_set_eta(self, data: StatusData, payload: Progress) -> None:
         data.progress = payload

@@ -40,8 +40,10 @@ class Pages:
     Args:
         name: the site's name, in the header and in titles.
         folder: its templates; those of `machines/pages` are found too.
+        assets: its own style sheets and pictures, found below `/own`.
         menu: the links in the header, by path.
         charts: what templates may draw by name: `diagram(Order, states)`.
+        helpers: whatever else templates may use.
     """
 
     def __init__(
@@ -49,9 +51,12 @@ class Pages:
         name: str,
         *,
         folder: Path,
+        assets: Path | None = None,
         menu: Mapping[str, str] | None = None,
         charts: Sequence[type] = (),
+        **helpers: object,
     ) -> None:
+        self._assets = assets
         self._templates = Environment(
             loader=FileSystemLoader([folder, HERE / "templates"]),
             autoescape=True,
@@ -60,7 +65,7 @@ class Pages:
             lstrip_blocks=True,
         )
         charted = {chart.__name__: chart for chart in charts}
-        self._templates.globals |= {"site": name, "menu": menu or {}, "diagram": diagram, **charted}
+        self._templates.globals |= {"site": name, "menu": menu or {}, "diagram": diagram, **charted, **helpers}
 
     def render(self, template: str, **values: object) -> str:
         """Fill in a template."""
@@ -83,11 +88,13 @@ class Pages:
 
     def app(self, routes: Sequence[BaseRoute]) -> ASGIApp:
         """Make the ASGI application of these routes."""
-        ours = [
+        ours: list[BaseRoute] = [
             Route("/health", _health),
             Route("/assets/inter.ttf", _font),
             Mount("/assets", StaticFiles(directory=HERE / "assets"), name="assets"),
         ]
+        if self._assets is not None:
+            ours.append(Mount("/own", StaticFiles(directory=self._assets), name="own"))
         errors: Mapping[Any, Any] = {404: self._not_found}  # Any: as Starlette has it
         return _OnlyThisSite(Starlette(routes=[*routes, *ours], exception_handlers=errors))
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -30,8 +30,12 @@ from machines.food.matcher import Matcher
 from machines.food.phone import DriverApp
 from machines.food.test_food import PIZZA, TO_THE_DOOR, City
 from tests.acceptance.applications import PATIENCE, ROOT, Outside, Stage, edges, hosted, rehearsed, serve, world
+from tests.browsing import looked_at
 from tests.kafka import Brokers
 from tests.web import web
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.server
 
@@ -290,6 +294,78 @@ def test_five_orders_and_two_drivers_survive_the_death_of_every_part(town_awake:
     for driver in DRIVERS:
         jobs = [event for event in town.events("driver-digital-twin", driver) if event in ("assign_job", "hand_over")]
         assert jobs == ["assign_job", "hand_over"] * (len(jobs) // 2), "one job at a time"
+
+
+# ── the pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def shop(town_awake: Town) -> Iterator[str]:
+    """The address of the pages."""
+    env = {**PACE, "RESTATE_INGRESS_URL": town_awake.server.ingress_url}
+    log = town_awake.place / "page"
+    app = "machines.food.page:app"
+    with ServiceProcess.serving(app, log=log, app_dir=ROOT, env=env, fork=True, by="uvicorn") as served:
+        yield served.url
+
+
+def test_a_customer_buys_and_follows_the_order_to_the_door(town_awake: Town, shop: str, page: Page) -> None:
+    page.goto(shop)
+    page.get_by_role("button", name="Add Margherita").click()
+    page.get_by_role("button", name="Add Tiramisù").click()
+    page.get_by_role("button", name="One Margherita more").press("Enter")
+    assert looked_at(page, "food-menu") == []
+
+    page.get_by_label("Your name").fill("Ada <Lovelace>")
+    with town_awake.drivers():
+        page.get_by_role("button", name="Order for €23.60").click()
+        page.wait_for_url("**/orders/*")
+        seen = watched(page, "#headline")
+        page.locator(".map .driver").wait_for()
+        assert looked_at(page, "food-order") == []
+        page.get_by_role("heading", name="Delivered").wait_for()
+
+    order = page.url.rpartition("/")[2]
+    headlines = seen()
+    assert town_awake.statuses(order) == TO_THE_DOOR
+    assert any("to go" in headline for headline in headlines), headlines
+    assert headlines[-1] == "Delivered. Enjoy your meal!"
+    assert page.locator(".steps .done").count() == 7
+    assert page.get_by_text("Ada <Lovelace>’s order").is_visible()
+    assert len(town_awake.outside.done("/charges", order=order)) == 1
+    assert town_awake.outside.done("/charges", order=order)[0]["body"]["cents"] == 2360
+
+
+def watched(page: Page, selector: str) -> Callable[[], list[str]]:
+    """Note all texts of an element from now on; gives a function that returns them."""
+    page.evaluate(
+        """selector => {
+          const read = () => document.querySelector(selector).textContent.trim()
+          window.texts = [read()]
+          new MutationObserver(() => window.texts.at(-1) === read() || window.texts.push(read()))
+            .observe(document.body, {subtree: true, childList: true, characterData: true})
+        }""",
+        selector,
+    )
+    return lambda: list(page.evaluate("window.texts"))
+
+
+def test_operations_see_the_order_in_the_state_that_it_is_in(town_awake: Town, shop: str, page: Page) -> None:
+    town_awake.order("shown", deliveryDelay=3_600_000)
+    town_awake.follow("shown", until="SCHEDULED")
+
+    page.goto(f"{shop}/operations")
+    page.get_by_role("link", name="shown").click()
+    page.locator(".is-active[data-state=scheduled]").wait_for()
+    assert looked_at(page, "food-operations") == []
+    page.goto(f"{shop}/orders/shown")
+    page.get_by_role("button", name="Cancel this order").click()
+    page.get_by_role("heading", name="Your order was cancelled, and refunded").wait_for()
+
+    page.goto(f"{shop}/operations/shown")
+    page.locator(".is-active[data-state=cancelled]").wait_for()
+    assert len(town_awake.outside.done("/refunds", order="shown")) == 1
+    assert web.get(f"{shop}/orders/none").status_code == web.get(f"{shop}/operations/none").status_code == 404
 
 
 # ── the charts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""`make demo` and `make demo-kafka`, as a person runs them."""
+"""`make demo`, `make demo-kafka` and the story of `make food`, as a person runs them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,22 @@ def test_make_demo_kafka_succeeds_and_leaves_no_process_running() -> None:
     assert left == []
 
 
-def played(module: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+@pytest.mark.server
+def test_the_story_of_make_food_ends_well_and_leaves_no_process_running() -> None:
+    soon = {"FOOD_TICK_SECONDS": "0.1", "FOOD_KITCHEN_SECONDS": "1", "RESTAURANT_SECONDS": "0.3"}
+    told, left = played("machines.food.demo", "--story", **soon)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stdout.count("DELIVERED") == 5
+    assert "Every meal was delivered, and paid exactly once." in told.stdout
+    assert left == []
+
+
+def played(module: str, *options: str, **env: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """The output of a demo, and the command lines of its processes that still run."""
     mark = f"THIS_STORY={uuid4()}"
     told = subprocess.run(
-        ["env", mark, sys.executable, "-m", module],
+        ["env", mark, *(f"{name}={value}" for name, value in env.items()), sys.executable, "-m", module, *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

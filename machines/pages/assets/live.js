@@ -19,8 +19,21 @@ function apply(html) {
       piece.scrollIntoView({ block: "nearest" });
     }
   }
+  follow();
 }
 
+// Show the innermost active states of a diagram that is taller than its place.
+function follow() {
+  for (const figure of document.querySelectorAll(".diagram")) {
+    const active = [...figure.querySelectorAll(".is-active")].at(-1);
+    if (!active) continue;
+    const box = active.getBoundingClientRect(), place = figure.getBoundingClientRect();
+    figure.scrollTop += box.top + box.height / 2 - place.top - place.height / 2;
+    figure.scrollLeft += box.left + box.width / 2 - place.left - place.width / 2;
+  }
+}
+
+follow();
 for (const place of document.querySelectorAll("[data-live]")) {
   const events = new EventSource(place.dataset.live);
   events.onmessage = (event) => apply(event.data);
