@@ -66,6 +66,7 @@ def about(data: OrderData) -> dict[str, str]:
     name="order-workflow",
     version="1",
     workflow=True,
+    redact=["card"],
     ignores=["finish_preparation"],
     webhooks=[
         Webhook(

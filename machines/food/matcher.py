@@ -14,29 +14,19 @@ from machines.food.data import MatcherData
 class Matcher(StateChart[MatcherData]):
     """Brings the first delivery and the first driver together. Its key is the region."""
 
-    balanced = State(initial=True)
-    drivers_waiting = State()
-    deliveries_waiting = State()
+    class matching(State.Compound):
+        balanced = State(initial=True)
+        drivers_waiting = State()
+        deliveries_waiting = State()
 
-    balanced.to(drivers_waiting, cond="has_drivers")
-    balanced.to(deliveries_waiting, cond="has_deliveries")
-    drivers_waiting.to(balanced, cond="has_both", on="match")
-    deliveries_waiting.to(balanced, cond="has_both", on="match")
-    offer_driver = event(
-        balanced.to.itself(internal=True)
-        | drivers_waiting.to.itself(internal=True)
-        | deliveries_waiting.to.itself(internal=True)
-    )
-    request_driver = event(
-        balanced.to.itself(internal=True)
-        | drivers_waiting.to.itself(internal=True)
-        | deliveries_waiting.to.itself(internal=True)
-    )
-    error_communication = (
-        balanced.to.itself(internal=True)
-        | drivers_waiting.to.itself(internal=True)
-        | deliveries_waiting.to.itself(internal=True)
-    )
+        balanced.to(drivers_waiting, cond="has_drivers")
+        balanced.to(deliveries_waiting, cond="has_deliveries")
+        drivers_waiting.to(balanced, cond="has_both", on="match")
+        deliveries_waiting.to(balanced, cond="has_both", on="match")
+
+    offer_driver = event(matching.to(matching, internal=True))
+    request_driver = event(matching.to(matching, internal=True))
+    error_communication = matching.to(matching, internal=True)
 
     def has_drivers(self, data: MatcherData) -> bool:
         return bool(data.drivers)
