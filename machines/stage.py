@@ -21,7 +21,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from typing import TypeVar
 
 import httpx
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from durable_fsm.local import native
 from durable_fsm.local.closing import Starting
@@ -102,6 +103,7 @@ def perform(act: Callable[[Stage, Console], int]) -> int:
     """Run a program on a stage of its own; return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
+    console.print("Starting …")
     with tempfile.TemporaryDirectory() as place:
         try:
             with Stage(Path(place), console) as stage:
@@ -113,11 +115,22 @@ def perform(act: Callable[[Stage, Console], int]) -> int:
             return 1
 
 
-def tell(chapters: Iterable[Callable[[T], None]], subject: T, console: Console) -> None:
-    """Play a story, a line for each chapter; a chapter's name is its title."""
-    for chapter in chapters:
-        chapter(subject)
-        console.print(f"  [green]✓[/green] {chapter.__name__.replace('_', ' ')}")
+def tell(chapters: Sequence[Callable[[T], None]], subject: T, console: Console) -> None:
+    """Play a story; a chapter's name is its title. The bar shows the one that is being played."""
+    columns = (
+        BarColumn(20),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(chapters))
+        for chapter in chapters:
+            title = chapter.__name__.replace("_", " ")
+            progress.update(task, description=title)
+            chapter(subject)
+            progress.console.print(f"  [green]✓[/green] {title}")
+            progress.advance(task)
 
 
 def keep(addresses: Mapping[str, str], console: Console) -> int:

@@ -10,23 +10,17 @@ and the Restate server while a timer runs. At the end it asks the bank for its c
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
-import sys
-import tempfile
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from durable_fsm.testing import HarnessError, NotObserved, RestateServer, ServiceProcess, free_port, wait_until
+from durable_fsm.testing import wait_until
+from machines.stage import Stage, keep, perform, tell
 
 HOLD_SECONDS = 6
 PATIENCE = timedelta(seconds=60)
@@ -36,28 +30,11 @@ GOOD, BAD = "5555 1111", "4000 0002"
 class Shop:
     """The three processes, and the requests of a customer."""
 
-    def __init__(self, place: Path) -> None:
-        root = Path(__file__).parents[2]
-        port = free_port()
-        outside = [sys.executable, "-m", "machines.order.outside", "--port", str(port)]
-        self.outside = ServiceProcess(outside, port=port, log=place / "outside.log", cwd=root, name="world outside")
-        self.server = RestateServer()
-        self.service = ServiceProcess.serving(
-            "machines.order.service:app",
-            log=place / "service.log",
-            app_dir=root,
-            env={"OUTSIDE_URL": self.outside.url, "ORDER_HOLD_SECONDS": str(HOLD_SECONDS)},
-        )
-
-    def open(self) -> None:
-        self.outside.start().wait_ready()
-        self.server.start()
-        self.service.start().wait_ready()
-        self.server.register(self.service.url)
-
-    def close(self) -> None:
-        for process in (self.service, self.server, self.outside):
-            process.close()
+    def __init__(self, stage: Stage) -> None:
+        self.server = stage.server
+        self.outside = stage.outside("machines.order.outside")
+        env = {"OUTSIDE_URL": self.outside.url, "ORDER_HOLD_SECONDS": str(HOLD_SECONDS)}
+        self.service = stage.serve("machines.order.service:app", env)
 
     def send(self, key: str, event: str, payload: object = None) -> dict[str, Any]:
         """Send one event over HTTP; return the receipt. The idempotency key makes it safe to repeat after a crash."""
@@ -124,7 +101,7 @@ def the_service_is_killed_in_the_middle_of_a_charge(shop: Shop) -> None:
 
 
 def it_comes_back_and_asks_again(shop: Shop) -> None:
-    shop.service.start().wait_ready()
+    shop.service.restart()
     shop.wait_for("dora", "paid")
 
 
@@ -152,7 +129,6 @@ def a_customer_leaves(shop: Shop) -> None:
 
 
 STORY: tuple[Callable[[Shop], None], ...] = (
-    Shop.open,
     an_order_is_paid_and_shipped,
     an_order_is_paid_called_off_and_undone,
     a_challenged_customer_proves_who_they_are,
@@ -203,24 +179,6 @@ def faults(shop: Shop) -> list[str]:
 # ── telling it ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(shop: Shop, console: Console) -> None:
-    """Play the story. Each chapter prints a line and advances the bar."""
-    columns = (
-        BarColumn(20),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(STORY))
-        for chapter in STORY:
-            title = "the shop opens" if chapter is Shop.open else chapter.__name__.replace("_", " ")
-            progress.update(task, description=title)
-            chapter(shop)
-            progress.console.print(f"  [green]✓[/green] {title}")
-            progress.advance(task)
-
-
 def show(shop: Shop, console: Console) -> None:
     """Print the orders from Restate, with the charges from the bank."""
     ledger = shop.ledger()
@@ -236,56 +194,44 @@ def show(shop: Shop, console: Console) -> None:
     console.print(table)
 
 
-def keep(shop: Shop, console: Console) -> None:
-    """Leave everything running until Ctrl-C or SIGTERM."""
-    ingress, admin = shop.server.ingress_url, shop.server.admin_url
-    console.print(f"\nEverything keeps running.\n  send events to   {ingress}/Order/<key>/<event>")
-    console.print(f"  look at Restate  {admin}/ui/\n  outside world    {shop.outside.url}/ledger\n\nTry:")
-    item = '{"name": "book", "cents": 1200}'
-    console.print(f"  curl {ingress}/Order/you/add_item --json '{item}'", soft_wrap=True)
-    console.print(f"  curl {ingress}/Order/you/snapshot --json null", soft_wrap=True)
-    console.print("\nCtrl-C ends it.")
-    with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
     parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            with contextlib.closing(Shop(Path(place))) as shop:
-                return play(shop, console, kept=options.keep)
-        except KeyboardInterrupt:
-            return 130
-        except (HarnessError, NotObserved, httpx.HTTPError) as error:
-            console.print(str(error), style="red", markup=False)
-            return 1
+    kept = parser.parse_args().keep
+
+    def act(stage: Stage, console: Console) -> int:
+        shop = Shop(stage)
+        code = play(shop, console)
+        if code or not kept:
+            return code
+        ingress = shop.server.ingress_url
+        item = '{"name": "book", "cents": 1200}'
+        return keep(
+            {
+                "send events to": f"{ingress}/Order/<key>/<event>",
+                "Restate": f"{shop.server.admin_url}/ui/",
+                "outside world": f"{shop.outside.url}/ledger",
+                "to try": f"curl {ingress}/Order/you/add_item --json '{item}'",
+                "": f"curl {ingress}/Order/you/snapshot --json null",
+            },
+            console,
+        )
+
+    return perform(act)
 
 
-def play(shop: Shop, console: Console, *, kept: bool) -> int:
+def play(shop: Shop, console: Console) -> int:
     """Play the story; return 0 if it ended as it must."""
-    tell(shop, console)
+    tell(STORY, shop, console)
     show(shop, console)
     found = faults(shop)
     if found:
         console.print("The story did not end as it must:\n  " + "\n  ".join(found), style="red")
         return 1
     console.print("Every order ended as it should, and each card was charged exactly once.")
-    if kept:
-        keep(shop, console)
-    else:
-        console.print("Nothing is left running. 'KEEP=1 make demo' keeps it running; the code is in machines/order.")
+    console.print("'KEEP=1 make demo' leaves everything running; the code is in machines/order.")
     return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the demo on SIGTERM as on Ctrl-C: with everything closed."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
