@@ -9,11 +9,18 @@ from machines.food.city import REGION, Place, anywhere, duration
 from machines.food.data import DeliveryData, Job, Progress, Status, StatusData
 
 
+def seen(data: StatusData | None) -> dict[str, str | float | None]:
+    """The status of an order, and the seconds that its delivery will still take."""
+    progress = data.progress if data else None
+    return {"status": data.current if data else None, "eta": progress.eta if progress else None}
+
+
 @durable(
     name="order-status",
     version="1",
     index=["current"],
     handlers={"setETA": "set_eta"},
+    queries={"get": seen},
     ignores=["set_status", "set_eta"],
 )
 class OrderStatus(StateChart[StatusData]):

@@ -17,10 +17,16 @@ def located(record: Record) -> Incoming:
     return Incoming("locate", Place.model_validate_json(record.value).model_dump())
 
 
+def job_of(data: DriverData | None) -> dict[str, Any] | None:
+    """The driver's job; None if there is none."""
+    return data.job.model_dump() if data and data.job else None
+
+
 @durable(
     name="driver-digital-twin",
     version="1",
     handlers={"setDriverAvailable": "set_available", "assignDeliveryJob": "assign_job"},
+    queries={"getAssignedDelivery": job_of},
     sources=[Kafka(TOPIC, decode=located, events=("locate",))],
 )
 class Driver(StateChart[DriverData]):

@@ -96,7 +96,8 @@ def test_an_order_goes_from_the_cart_to_the_door(city: City) -> None:
     assert etas == sorted(etas, reverse=True)
     assert etas[-1] == 0
     assert (order.leaves, order.output) == (("delivered",), {"status": "DELIVERED"})
-    assert driver.leaves == ("idle", "located")
+    assert city.statuses["o1"].ask("get") == {"status": "DELIVERED", "eta": 0}
+    assert (driver.leaves, driver.ask("getAssignedDelivery")) == (("idle", "located"), None)
 
 
 def test_the_meal_that_is_ready_before_the_restaurant_has_answered_is_not_forgotten(city: City) -> None:

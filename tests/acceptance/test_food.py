@@ -104,8 +104,8 @@ class Town(Stage):
         wait_until(told, PATIENCE, f"{ids} to be {until}: {[self.statuses(id) for id in ids]}")
 
     def eta(self, id: str) -> float | None:
-        progress = self.snapshot("order-status", id).get("data", {}).get("progress")
-        return None if progress is None else progress["eta"]
+        found: float | None = self.server.call("order-status", id, "get")["eta"]
+        return found
 
     def leaves(self, chart: str, key: str) -> list[str]:
         found: list[str] = self.snapshot(chart, key).get("leaves", [])
@@ -445,10 +445,11 @@ def test_the_commands_of_the_readme_do_what_it_says(town: Town) -> None:
     here = {"localhost:9090": town.outside.url, "localhost:5050": town.restaurant.url}
     commands = town.run_readme({name: url.removeprefix("http://") for name, url in here.items()})
     with town.drivers():
-        start, run, output, status, cooked, ledger = commands
+        start, run, output, status, snapshot, cooked, ledger = commands
 
     assert (start["outcome"], run["status"]) == ("ignored", "Accepted")
     assert output == {"status": "DELIVERED"}
-    assert (status["data"]["statuses"], status["data"]["progress"]["eta"]) == (TO_THE_DOOR, 0)
+    assert status == {"status": "DELIVERED", "eta": 0}
+    assert snapshot["data"]["statuses"] == TO_THE_DOOR
     assert [ticket["order"] for ticket in cooked].count("o-1") == 1
     assert [done["path"] for done in ledger if done["body"]["order"] == "o-1"] == ["/charges"]
