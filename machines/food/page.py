@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -197,7 +198,7 @@ async def operations(request: Request) -> Response:
 
 async def follow_operations(request: Request) -> Response:
     id = request.path_params.get("order", "")
-    return pages.live("overview.html", changes(lambda: overview(id)))
+    return pages.live("overview.html", changes(lambda: overview(id), every=timedelta(seconds=1)))
 
 
 app = pages.app(

@@ -45,7 +45,7 @@ WHILE = timedelta(milliseconds=600)
 PACE = {
     "FOOD_TICK_SECONDS": str(TICK),
     "FOOD_STEP_DEGREES": "0.04",
-    "FOOD_KITCHEN_SECONDS": "2",
+    "FOOD_KITCHEN_SECONDS": "4",
     "RESTAURANT_SECONDS": "0.1",
     "RESTAURANT_SECRET": "of-the-test",
 }
