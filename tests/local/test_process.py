@@ -65,6 +65,20 @@ def test_killing_what_has_ended_by_itself_is_an_error(tmp_path: Path) -> None:
     assert "leaving" in raised.value.log_tail
 
 
+def test_a_service_that_was_killed_is_not_killed_again_since_its_pid_may_be_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = web(tmp_path).start().wait_ready()
+    service.kill()
+    hit: list[int] = []
+    monkeypatch.setattr("durable_fsm.local.reaper.kill_session", hit.append)
+
+    code = service.stop()
+    service.close()
+
+    assert (code, hit) == (-9, [])
+
+
 def test_a_service_that_dies_before_it_is_ready_shows_its_log(tmp_path: Path) -> None:
     service = web(tmp_path, "echo no such database; exit 7").start()
 

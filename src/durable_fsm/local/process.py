@@ -75,6 +75,7 @@ class ServiceProcess(Closing):
         self.name = name or Path(self.command[0]).name
         self.starts = 0
         self._child: SessionProcess | None = None
+        self._ended: SessionProcess | None = None
         self._forked_with: tuple[str, ...] | None = None
 
     @classmethod
@@ -240,8 +241,7 @@ class ServiceProcess(Closing):
 
     def close(self) -> None:
         """Kill whatever still runs of it."""
-        if self._child is not None:
-            self._end()
+        self._end()
 
     def __enter__(self) -> Self:
         try:
@@ -251,12 +251,14 @@ class ServiceProcess(Closing):
             raise
 
     def _end(self) -> None:
-        assert self._child is not None
+        if self._child is None or self._child is self._ended:
+            return  # its pid may be another process's by now
         session = self._child.pid
         reaper.kill_session(session)
         self._child.wait()
         wait_until(lambda: not reaper.members(session), _GONE_PATIENCE, f"the end of {self.name}'s processes")
         SESSIONS.ended(session)
+        self._ended = self._child
         _wait_for_silence(self.port, self)
 
     def _failed(self, problem: str) -> ProcessFailed:
