@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from durable_fsm.cli import main
 from durable_fsm.cli.project import DEFAULT, FLAVOURS, ROOT, TEMPLATES
 from tests.cli.terminal import PROGRAM
+from tests.cli.test_first_ten_minutes import WITHOUT
 from tests.prose import of_file
 from tests.test_prose import faults
 
@@ -73,7 +74,7 @@ def test_linters_type_checkers_and_our_own_checks_find_nothing(written: Written)
 @pytest.mark.long
 @pytest.mark.parametrize("name", HOSTED_NOWHERE)
 def test_the_tests_of_a_project_pass(written: Written, name: str) -> None:
-    ran = passes(sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", cwd=written.place / name)
+    ran = passes(sys.executable, "-m", "pytest", "-q", *WITHOUT, cwd=written.place / name)
 
     assert "3 passed" in ran
 
