@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from durable_fsm.core.chart import Chart, Kind
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.interchange import chart_from_json, chart_to_json
 from durable_fsm.diagram import to_svg
 from tests.building import chart, edge
 from tests.diagram.browser import Browser
@@ -56,6 +59,15 @@ def test_the_study_and_every_example_are_drawn_without_a_fault(charts: dict[str,
 
     assert len(found) >= 3 * (len(STUDY) + 1)
     assert {name: seen for name, seen in found.items() if seen} == {}
+
+
+def test_a_chart_that_another_process_has_read_is_drawn_alike(charts: dict[str, Chart]) -> None:
+    made = {**charts, **{f"random {seed}": random_chart(seed) for seed in range(5)}}
+
+    read = {name: chart_from_json(json.loads(canonical(chart_to_json(one)))) for name, one in made.items()}
+
+    assert [name for name, one in made.items() if read[name].digest != one.digest] == []
+    assert [name for name, one in made.items() if to_svg(read[name]) != to_svg(one)] == []
 
 
 @pytest.mark.browser

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from durable_fsm.admin.client import Admin
+from durable_fsm.admin.charts import chart_of
+from durable_fsm.admin.client import Admin, UnknownChart
 from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.admin.readability import CurrentBuilds
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
@@ -59,6 +60,25 @@ def builds(
             return stack.enter_context(hosting.on(server, effect_log, log, "versions_app:application", **env))
 
         yield Builds(chart, begin)
+
+
+def test_the_server_tells_the_chart_of_each_deployment_while_no_service_runs(builds: Builds) -> None:
+    old = builds.begin("first")
+    old.receipt(builds.chart, key := old.key("carried"), "begin", {"name": key})
+    digest = json.loads(old.stored(builds.chart, key)["snapshot"])["digest"]
+    first = old.served.deployment.id
+    new = builds.begin("second")
+    old.served.kill()
+    new.served.kill()
+
+    with Admin(new.server.admin_url) as admin:
+        latest, before = chart_of(admin, builds.chart), chart_of(admin, builds.chart, first)
+        with pytest.raises(UnknownChart, match=f"Did you mean '{builds.chart}'"):
+            chart_of(admin, f"{builds.chart}s")
+
+    assert (latest.version, before.version, before.digest) == ("2", "1", digest)
+    old.served.restart()
+    new.served.restart()
 
 
 def entries(host: Host, chart: str, key: str, event: str) -> list[dict[str, Any]]:

@@ -81,6 +81,10 @@ PROBLEM = "durable_fsm.problem"
 """Name of the metadata of a handler by which a service tells operators that something is wrong with it."""
 
 
+CHART = "durable_fsm.chart"
+"""Name of the metadata of an object that keeps machines: its chart as JSON, see `core.interchange`."""
+
+
 INDEXED = "durable_fsm.indexed"
 """Name of the metadata of an object that lists machines: the fields by which it does, separated by blanks."""
 

@@ -13,6 +13,8 @@ from typing import Any
 import restate
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import canonical
+from durable_fsm.core.interchange import chart_to_json
 from durable_fsm.core.service_names import is_handler_name
 from durable_fsm.restate.http.requests import (
     CANCEL_SCHEMA,
@@ -29,7 +31,7 @@ from durable_fsm.restate.machine.handlers import MachineHandlers
 from durable_fsm.restate.machine.waiting import WaitHandlers
 from durable_fsm.restate.messages.envelope import relay
 from durable_fsm.restate.messages.inbox import ChildHandlers, Inbox
-from durable_fsm.restate.names import BUILT_IN, Handler
+from durable_fsm.restate.names import BUILT_IN, CHART, Handler
 from durable_fsm.restate.registration import SUSPENDED_AFTER, Handle, register
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
@@ -39,7 +41,12 @@ from durable_fsm.restate.sources.kafka import Topics, claim
 def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
     """The object with all its handlers; schemas and docstrings go to discovery, and so into OpenAPI."""
     chart = hosted.chart
-    service = restate.VirtualObject(chart.name, description=chart.doc or None, invocation_retry_policy=FOR_EVER)
+    service = restate.VirtualObject(
+        chart.name,
+        description=chart.doc or None,
+        metadata={CHART: canonical(chart_to_json(chart))},  # for those who look when no service runs
+        invocation_retry_policy=FOR_EVER,
+    )
 
     def add(
         name: str, handle: Handle, *, private: bool = False, remembered: timedelta | None = None, **options: Any

@@ -1,0 +1,33 @@
+"""The charts of a server, as its services have carried them there: also when no service runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from durable_fsm.admin.client import Admin, AdminRefused, UnknownChart
+from durable_fsm.core.chart import Chart
+from durable_fsm.core.interchange import UnknownFormat, chart_from_json
+from durable_fsm.restate.names import CHART
+
+
+def chart_of(admin: Admin, name: str, deployment: str | None = None) -> Chart:
+    """The chart that the server knows by a name, to be drawn and compared; it has no code.
+
+    Args:
+        deployment: id of the one whose chart is meant; without it, the latest that has registered this name.
+
+    Raises:
+        UnknownChart: nothing of this name is registered, or it is not a chart.
+        AdminRefused: the admin API cannot be reached, there is no such deployment, or its chart cannot be read.
+    """
+    path = "/services" if deployment is None else f"/deployments/{deployment}"
+    services = cast("list[dict[str, Any]]", admin.ask("GET", path)["services"])  # Any: JSON of Restate's own
+    told = {service["name"]: service.get("metadata", {}).get(CHART) for service in services}
+    carried = {service: text for service, text in told.items() if text is not None}
+    if name not in carried:
+        raise UnknownChart(admin.url, name, sorted(carried))
+    try:
+        return chart_from_json(json.loads(carried[name]))
+    except UnknownFormat as error:
+        raise AdminRefused(f"The chart '{name}' was registered by another version of durable_fsm: {error}") from error
