@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 DRIVERS = ("driver-01", "driver-02")
-TICK = 0.1
+TICK = 0.2
 WHILE = timedelta(milliseconds=600)
 PACE = {
     "FOOD_TICK_SECONDS": str(TICK),
-    "FOOD_STEP_DEGREES": "0.04",
+    "FOOD_STEP_DEGREES": "0.06",
     "FOOD_KITCHEN_SECONDS": "4",
     "RESTAURANT_SECONDS": "0.1",
     "RESTAURANT_SECRET": "of-the-test",
