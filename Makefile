@@ -70,6 +70,13 @@ images: $(READY) ## compose pictures in your browser, each list of steps a chart
 	@$(step) "A darkroom: the workflows, the image server and the pages"
 	@$(BIN)/python -m machines.images.demo
 
+.PHONY: chat
+chat: $(READY) ## chat in your browser with an assistant that looks after tasks; STORY=1 plays a minute of it and ends
+	@$(step) "The native Restate server"
+	@$(BIN)/python -m durable_fsm.local.native
+	@$(step) "An assistant, and stand-ins for its model, for Slack and for a flight agency"
+	@$(BIN)/python -m machines.chat.demo
+
 .PHONY: test
 test: announced $(READY) ## run every check and every test, as CI does; ten minutes
 	@+$(together) $(if $(PART),,pyright mypy pages lint) installed

@@ -22,6 +22,9 @@ Prompt: TypeAlias = list[dict[str, str]]
 PATIENT = Retry(attempts=8, initial=timedelta(milliseconds=200), maximum=timedelta(seconds=30))
 ATTEMPT = timedelta(seconds=60)
 
+RETRIED = {408, 409, 425, 429}
+"""Statuses of the model, beside 5xx, that another attempt may change; all others are final."""
+
 
 # ── the model ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,9 +46,9 @@ class Model:
                 response_format={"type": "json_object"},
                 extra_headers={"Idempotency-Key": key},
             )
-        except (openai.RateLimitError, openai.ConflictError, openai.InternalServerError):
-            raise  # another attempt may succeed
         except openai.APIStatusError as refused:
+            if refused.status_code in RETRIED or refused.status_code >= 500:
+                raise
             raise TerminalError(f"The model refuses: {refused.message}", code=refused.status_code) from refused
         return answer.choices[0].message.content or "", answer.usage.total_tokens if answer.usage else 0
 

@@ -14,6 +14,10 @@ KEPT = 100
 """Lines of a conversation that a session keeps."""
 
 
+LONGEST = 4_000
+"""Characters of a message."""
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -71,7 +75,7 @@ class Said(BaseModel):
         follow: whether the sender, a machine, wants to hear what the tasks of the session have to say.
     """
 
-    text: str = Field(min_length=1, max_length=4_000)
+    text: str = Field(min_length=1, max_length=LONGEST)
     reference: str = ""
     follow: bool = False
 
@@ -107,7 +111,7 @@ class Task(BaseModel):
     @classmethod
     def of(cls, spec: ReminderSpec | FlightSpec) -> Task:
         if isinstance(spec, ReminderSpec):
-            return cls(type="reminder", about=f"remind of: {spec.description}", due=spec.timestamp)
+            return cls(type="reminder", about=f"reminder: {spec.description}", due=spec.timestamp)
         about = f"watch {spec.origin} to {spec.destination}, at most {spec.max_price}"
         return cls(type="flight_watch", about=about, status="no price yet")
 

@@ -30,7 +30,6 @@ class ChatSession(StateChart[SessionData]):
                 talking = State(initial=True)
                 apologizing = State()
 
-            say = event(idle.to(thinking), Said)
             done_invoke_thinking = event(
                 thinking.to(acting.creating, cond="is_create")
                 | thinking.to(acting.cancelling, cond="is_cancel")
@@ -60,6 +59,7 @@ class ChatSession(StateChart[SessionData]):
             error_invoke_reminder = running.to.itself(internal=True, on="tell_failure")
             error_invoke_flight_watch = running.to.itself(internal=True, on="tell_failure")
 
+    say = event(session.conversation.idle.to(session.conversation.thinking), Said)
     defer(session.conversation.thinking, "say")
 
     def is_create(self, payload: Thought) -> bool:
@@ -104,7 +104,7 @@ class ChatSession(StateChart[SessionData]):
         data.answer(payload.command.message, quote=task.about)
 
     def on_enter_listing(self, data: SessionData, payload: Thought) -> None:
-        listed = [f"{name}: {task.about}" for name, task in data.tasks.items()]
+        listed = [f"{name} ({task.about})" for name, task in data.tasks.items()]
         data.answer(payload.command.message, quote="\n".join(listed) or "no tasks")
 
     def on_enter_reporting(self, data: SessionData, payload: Thought, event: Any) -> None:

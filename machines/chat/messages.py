@@ -8,13 +8,13 @@ from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 from durable_fsm import Effects, Failure, Ids, durable, event, free
-from machines.chat.data import Answer
+from machines.chat.data import LONGEST, Answer
 from machines.chat.machine import ChatSession
 
 
 class MessageData(BaseModel):
-    session: str = Field(default="", min_length=1)
-    text: str = Field(default="", min_length=1, max_length=4_000)
+    session: str = Field(min_length=1)
+    text: str = Field(min_length=1, max_length=LONGEST)
     reference: str = ""
     answer: Answer = Answer(message="")
 

@@ -22,7 +22,7 @@ from durable_fsm import (
     machine,
 )
 from machines.chat.activities import PATIENT, SlackText, post_notice, post_typing, update_message
-from machines.chat.data import Answer
+from machines.chat.data import LONGEST, Answer
 from machines.chat.machine import ChatSession
 
 REMEMBERED = timedelta(hours=24)
@@ -41,10 +41,10 @@ def posted(request: Request) -> Incoming | Response | None:
     if said["type"] == "url_verification":
         return Response({"challenge": said["challenge"]})
     message = said.get("event", {})
-    is_ours = "bot_id" in message or not message.get("user")
-    if said["type"] != "event_callback" or message.get("type") != "message" or "subtype" in message or is_ours:
+    is_message = said["type"] == "event_callback" and message.get("type") == "message" and "subtype" not in message
+    if not is_message or "bot_id" in message or not message.get("user") or not message.get("text"):
         return None
-    heard = SlackMessage(id=said["event_id"], channel=message["channel"], text=message["text"])
+    heard = SlackMessage(id=said["event_id"], channel=message["channel"], text=message["text"][:LONGEST])
     return Incoming("hear", heard, key=heard.channel)
 
 

@@ -46,10 +46,10 @@ def test_a_reminder_rings_and_is_gone() -> None:
     ada = session()
 
     ada.send("say", {"text": "remind me in 3 seconds to drink"})
-    assert said(ada) == ["I will remind you: drink.", "remind of: drink"]
+    assert said(ada) == ["I will remind you: drink.", "reminder: drink"]
     assert ada.leaves == ("idle", "running")
     ada.send("say", {"text": "list"})
-    assert said(ada) == ["You have one task.", "drink: remind of: drink"]
+    assert said(ada) == ["You have one task.", "drink (reminder: drink)"]
     ada.advance(2 * SECOND)
     ada.send("say", {"text": "status drink"})
     assert said(ada) == ["This is how drink is:", "1 s left"]
@@ -221,8 +221,14 @@ def test_the_decoder_takes_what_people_write_and_nothing_else() -> None:
     taken = decode(event())
     assert isinstance(taken, Incoming)
     assert (taken.event, taken.key, taken.id) == ("hear", "C1", None)
-    skipped = [event(bot_id="B1"), event(subtype="message_changed"), event(type="reaction_added"), event(user="")]
-    assert [decode(one) for one in [*skipped, b'{"type": "app_rate_limited"}']] == [None] * 5
+    skipped = [
+        event(bot_id="B1"),
+        event(subtype="message_changed"),
+        event(type="reaction_added"),
+        event(user=""),
+        event(text=""),
+    ]
+    assert [decode(one) for one in [*skipped, b'{"type": "app_rate_limited"}']] == [None] * 6
 
 
 # ── the stand-in for a model ──────────────────────────────────────────────────────────────────────────────────────────

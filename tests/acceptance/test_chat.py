@@ -7,152 +7,40 @@ are processes of their own, too.
 from __future__ import annotations
 
 import itertools
-import json
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import openai
 import pytest
 
-from durable_fsm.testing import Rehearsal, RestateServer, ServiceProcess, wait_until
+from durable_fsm.testing import Rehearsal, ServiceProcess, wait_until
 from machines.chat.data import Command, Thought
 from machines.chat.machine import ChatSession
 from machines.chat.model_server import answer
 from machines.chat.slack import SlackReply
-from machines.chat.slack_server import message_event, signed
+from machines.chat.slack_server import message_event
 from machines.chat.tasks import FlightWatch, Reminder
-from tests.acceptance.applications import PATIENCE, Application, Outside, edges, hosted, rehearsed, serve, world
+from tests.acceptance.applications import PATIENCE, ROOT, edges, hosted, rehearsed
+from tests.acceptance.chatting import Chat, Services, opened, running
+from tests.browsing import looked_at
 from tests.web import web
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.server
 
-SECRET = "slack-secret-of-the-test"
 _numbers = itertools.count(1)
-
-
-@dataclass
-class Services:
-    """The services outside, which all tests share: each test has its own session, channel and route."""
-
-    model: ServiceProcess
-    slack: ServiceProcess
-    agency: Outside
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    place = tmp_path_factory.mktemp("services")
-    with ExitStack() as stack:
-        model, slack, agency = (
-            stack.enter_context(world("chat", place, module, {"SLACK_SIGNING_SECRET": SECRET}))
-            for module in ("model_server", "slack_server", "world")
-        )
-        yield Services(model, slack, Outside(agency))
-
-
-@dataclass
-class Chat(Application):
-    """Sessions on one server, the model, Slack, and the flight agency."""
-
-    outside: Services
-
-    # ── users ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def own(self, name: str) -> str:
-        """A session, a channel or a city of this server alone."""
-        return f"{name}{self.server.ingress_url.rpartition(':')[2]}"
-
-    def say(self, session: str, text: str) -> httpx.Response:
-        """Say something, and wait for the answer."""
-        url = f"{self.server.ingress_url}/chatMessage.workflow/m-{session}-{next(_numbers)}/run"
-        return web.post(url, json={"session": session, "text": text})
-
-    def ask(self, session: str, text: str) -> tuple[str, str]:
-        """Say something; the answer, and what it quotes."""
-        answer = self.say(session, text)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["message"], answer.json()["quote"]
-
-    def session(self, session: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.server.call("chatSession", session, "snapshot")
-        return found
-
-    def lines(self, session: str) -> list[tuple[str, str]]:
-        return [(line["who"], line["text"]) for line in self.session(session)["data"]["history"]]
-
-    def wait_line(self, session: str, text: str) -> dict[str, Any]:
-        """The first line of a conversation that has this text."""
-
-        def found() -> list[dict[str, Any]]:
-            return [line for line in self.session(session)["data"]["history"] if line["text"] == text]
-
-        return wait_until(found, PATIENCE, f"'{text}' in {session}")[0]
-
-    # ── the model ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def requests(self, about: str) -> list[dict[str, Any]]:
-        """What the model was asked, where the last message has this text."""
-        found: list[dict[str, Any]] = web.get(f"{self.outside.model.url}/requests").json()
-        return [one for one in found if about in one["last"]]
-
-    def script(self, about: str, *steps: dict[str, object]) -> None:
-        web.post(f"{self.outside.model.url}/script", json={"about": about, "steps": steps}).raise_for_status()
-
-    def release(self, about: str) -> None:
-        web.post(f"{self.outside.model.url}/release", json={"about": about}).raise_for_status()
-
-    # ── flights ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def prices(self, origin: str, *prices: int) -> None:
-        body = {"origin": origin, "destination": "Oslo", "prices": prices}
-        key = {"idempotency-key": origin}
-        web.post(f"{self.outside.agency.url}/script", json=body, headers=key).raise_for_status()
-
-    def probes(self, origin: str) -> list[int]:
-        """The prices that were asked for, and told."""
-        return [one["answer"]["price"] for one in self.outside.agency.done("/prices", origin=origin)]
-
-    # ── Slack ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def post(self, body: dict[str, Any], *, secret: str = SECRET, age: int = 0) -> httpx.Response:
-        """Post an event as Slack does."""
-        content = json.dumps(body).encode()
-        headers = signed(content, secret, int(time.time()) - age)
-        return web.post(f"{self.server.ingress_url}/slackbot.webhooks/message", content=content, headers=headers)
-
-    def calls(self, channel: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = web.get(f"{self.outside.slack.url}/calls").json()
-        return [call for call in found if call["channel"] == channel]
-
-    def wait_update(self, channel: str) -> dict[str, Any]:
-        """The first update of a message that was done."""
-
-        def done() -> list[dict[str, Any]]:
-            return [call for call in self.calls(channel) if (call["method"], call["status"]) == ("chat.update", 200)]
-
-        return wait_until(done, PATIENCE, f"an answer in {channel}")[0]
-
-
-@contextmanager
-def opened(server: RestateServer, place: Path, services: Services) -> Iterator[Chat]:
-    env = {
-        "OPENAI_BASE_URL": f"{services.model.url}/v1",
-        "OPENAI_API_KEY": "sk-of-the-test",
-        "OPENAI_MODEL": "rules",
-        "SLACK_API_URL": f"{services.slack.url}/api",
-        "SLACK_SIGNING_SECRET": SECRET,
-        "WORLD_URL": services.agency.url,
-        "CHAT_PROBE_SECONDS": "0.1",
-    }
-    with serve("chat", server, place, env) as served:
-        yield Chat("chat", served, server, services)
+    with running(tmp_path_factory.mktemp("services")) as services:
+        yield services
 
 
 chat_awake, chat_replaying, chat = hosted("chat", opened, "services")
@@ -184,8 +72,8 @@ def test_the_library_of_openai_understands_the_stand_in_for_the_model(services: 
 def test_a_reminder_is_listed_and_rings_in_time(chat: Chat) -> None:
     ada = chat.own("ada")
 
-    assert chat.ask(ada, "remind me in 3 seconds to drink") == ("I will remind you: drink.", "remind of: drink")
-    assert chat.ask(ada, "list") == ("You have one task.", "drink: remind of: drink")
+    assert chat.ask(ada, "remind me in 3 seconds to drink") == ("I will remind you: drink.", "reminder: drink")
+    assert chat.ask(ada, "list") == ("You have one task.", "drink (reminder: drink)")
     rang = chat.wait_line(ada, "It is time: drink")
 
     session = chat.session(ada)
@@ -255,37 +143,32 @@ def test_cancelling_a_reminder_cancels_its_timer(chat: Chat) -> None:
 def test_the_model_is_asked_once_although_the_service_is_killed_before_its_answer_is_delivered(
     chat_awake: Chat,
 ) -> None:
-    """Slack refuses the answer, and meanwhile the service is killed; a reminder goes on, too."""
+    """Slack refuses the answer to one message when the service is killed, and the model is answering another one.
+
+    The answer to the first is known to Restate, and the model is not asked again. The second is asked again under its key,
+    by which the model can tell. A reminder goes on, too.
+    """
     chat = chat_awake
-    channel = chat.own("C-kill")
+    channel, eve = chat.own("C-kill"), chat.own("eve")
     trouble = {"channel": channel, "method": "chat.update", "times": 2}
     web.post(f"{chat.outside.slack.url}/trouble", json=trouble).raise_for_status()
-    chat.post(message_event(channel, f"remind me in 2 seconds to survive {channel}"))
-    wait_until(lambda: [call for call in chat.calls(channel) if call["status"] == 503], PATIENCE, "Slack to refuse")
+    chat.script(f"greet {eve}", {"hold": True})
+    with ThreadPoolExecutor(1) as users:
+        second = users.submit(chat.ask, eve, f"greet {eve}")
+        wait_until(lambda: chat.requests(f"greet {eve}"), PATIENCE, "the model to be asked")
+        chat.post(message_event(channel, f"remind me in 2 seconds to survive {channel}"))
+        wait_until(lambda: [call for call in chat.calls(channel) if call["status"] == 503], PATIENCE, "Slack to refuse")
 
-    chat.restart()
+        chat.restart()
 
+        assert second.result()[0].startswith(f"You said: greet {eve}")
+    chat.release(f"greet {eve}")
     typing = next(call for call in chat.calls(channel) if call["method"] == "chat.postMessage")
     update = chat.wait_update(channel)
     assert (update["ts"], update["text"]) == (typing["ts"], f"I will remind you: survive {channel}.")
     rang = f":alarm_clock: It is time: survive {channel}"
     wait_until(lambda: rang in [call["text"] for call in chat.calls(channel)], PATIENCE, "the reminder in Slack")
     assert [one["repeats"] for one in chat.requests(channel)] == [False]
-
-
-def test_a_request_that_was_on_its_way_is_repeated_under_its_key(chat_awake: Chat) -> None:
-    """Killed before Restate knows the answer: the model sees the request again, and can tell by the key."""
-    chat = chat_awake
-    eve = chat.own("eve")
-    chat.script(f"greet {eve}", {"hold": True})
-    with ThreadPoolExecutor(1) as users:
-        answer = users.submit(chat.ask, eve, f"greet {eve}")
-        wait_until(lambda: chat.requests(f"greet {eve}"), PATIENCE, "the model to be asked")
-
-        chat.restart()
-
-        assert answer.result()[0].startswith(f"You said: greet {eve}")
-    chat.release(f"greet {eve}")
     requests = chat.requests(f"greet {eve}")
     assert [one["repeats"] for one in requests] == [False, True]
     assert requests[0]["key"] == requests[1]["key"] != ""
@@ -416,6 +299,83 @@ def test_an_error_becomes_a_block_in_slack(chat: Chat) -> None:
     assert update["ts"] == chat.calls(channel)[0]["ts"]
 
 
+# ── the page and the terminal ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def site(chat_awake: Chat, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    env = {"RESTATE_INGRESS_URL": chat_awake.server.ingress_url, "OPENAI_MODEL": "rules"}
+    log = tmp_path_factory.mktemp("page") / "log"
+    app = "machines.chat.page:app"
+    with ServiceProcess.serving(app, log=log, app_dir=ROOT, env=env, fork=True, by="uvicorn") as served:
+        yield served.url
+
+
+def test_a_reminder_arrives_on_the_page_while_one_looks_at_it(chat_awake: Chat, site: str, page: Page) -> None:
+    oslo = chat_awake.own("Oslo")
+    chat_awake.script("<b>fail</b>", {"status": 401})
+    page.goto(site)
+    page.wait_for_url("**/sessions/*")
+    message = page.get_by_label("Message")
+    message.press_sequentially("hello")
+    page.keyboard.press("Enter")
+    page.get_by_text("Hello! I can remind you").wait_for()
+    page.locator(".is-active[data-state=no_tasks]").wait_for()
+
+    message.fill("remind me in 2 seconds to drink")
+    page.keyboard.press("Enter")
+    page.locator("#tasks").get_by_text("0:0").wait_for()
+    page.locator(".is-active[data-state=running]").wait_for()
+    page.get_by_text("It is time: drink").wait_for()
+    page.locator(".is-active[data-state=no_tasks]").wait_for()
+    page.get_by_text("No task is running").wait_for()
+
+    for text in ("<b>fail</b>", "remind me in 1 hour to eat", f"watch flights from {oslo} to Turin below 50"):
+        message.fill(text)
+        page.get_by_role("button", name="Send").click()
+    page.get_by_text("the script says 401").wait_for()
+    page.locator("#tasks").get_by_text("last price").wait_for()
+    page.locator(".is-active[data-state=idle]").wait_for()
+    assert page.get_by_text("<b>fail</b>").is_visible()
+    with chat_awake.outside.agency.holding("/prices"):
+        assert looked_at(page, "chat") == []
+
+    page.get_by_role("button", name="Cancel eat").click()
+    page.get_by_role("button", name=f"Cancel {oslo.lower()}-turin").click()
+    page.get_by_text("No task is running").wait_for()
+
+
+def test_the_page_works_without_javascript(site: str) -> None:
+    navigation = {"sec-fetch-mode": "navigate", "sec-fetch-site": "same-origin"}
+
+    begun = web.get(site)
+    said = web.post(f"{site}/sessions/plain/messages", data={"text": "hello"}, headers=navigation)
+
+    assert (begun.status_code, begun.headers["location"].startswith("/sessions/")) == (303, True)
+    assert (said.status_code, said.headers["location"]) == (303, "/sessions/plain")
+    shown = wait_until(
+        lambda: "Hello! I can" in web.get(f"{site}/sessions/plain").text, PATIENCE, "the answer on the page"
+    )
+    assert shown
+    assert web.get(f"{site}/sessions/no.session").status_code == 404
+
+
+def test_the_terminal_prints_what_the_session_says(chat_awake: Chat) -> None:
+    command = [sys.executable, "-m", "machines.chat.client", "--session", chat_awake.own("lea")]
+    command += ["--ingress", chat_awake.server.ingress_url]
+
+    told = subprocess.run(
+        command, cwd=ROOT, input="hello\nlist\n", capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert told.stdout.splitlines() == [
+        "> hello",
+        "< Hello! I can remind you of things, and watch the price of a flight.",
+        "> list",
+        "< You have no tasks. [no tasks]",
+    ]
+
+
 # ── the charts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -488,8 +448,8 @@ def test_the_commands_of_the_readme_do_what_it_says(chat_awake: Chat) -> None:
         {**instead, "localhost:9100": addresses.model.url, "localhost:9200": addresses.slack.url}
     )
 
-    assert next(commands) == {"message": "I will remind you: drink.", "quote": "remind of: drink"}
-    assert next(commands) == {"message": "You have one task.", "quote": "drink: remind of: drink"}
+    assert next(commands) == {"message": "I will remind you: drink.", "quote": "reminder: drink"}
+    assert next(commands) == {"message": "You have one task.", "quote": "drink (reminder: drink)"}
     assert next(commands)["message"] == "I have cancelled drink."
     chat.wait_line(chat.own("page"), "(cancelled)")
     assert next(commands)["data"]["history"][-1]["text"] == "(cancelled)"

@@ -1,4 +1,4 @@
-"""`make demo`, `make demo-kafka` and the story of `make food`, as a person runs them."""
+"""`make demo`, `make demo-kafka` and the stories of `make food` and `make chat`, as a person runs them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def test_the_story_of_make_food_ends_well_and_leaves_no_process_running() -> Non
     assert told.returncode == 0, told.stdout + told.stderr
     assert told.stdout.count("DELIVERED") == 5
     assert "Every meal was delivered, and paid exactly once." in told.stdout
+    assert left == []
+
+
+@pytest.mark.server
+def test_the_story_of_make_chat_ends_well_and_leaves_no_process_running() -> None:
+    told, left = played("machines.chat.demo", "--story", CHAT_STORY_SECONDS="2", CHAT_PROBE_SECONDS="1")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "Each message was answered once, and the model was asked once for each answer." in told.stdout
     assert left == []
 
 
