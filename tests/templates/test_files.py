@@ -24,6 +24,7 @@ WRITTEN = [(name, flavour) for name, template in TEMPLATES.items() for flavour i
 WRITTEN += [("seats", flavour) for flavour in FLAVOURS]
 """Templates and flavours; `seats` is the layer of a project that is written without a template."""
 IDS = [f"{template}-{flavour}" for template, flavour in WRITTEN]
+GREETERS = [(name, template) for name, (template, _) in zip(IDS, WRITTEN, strict=True) if template in TEMPLATES]
 HOSTED_NOWHERE = ["seats-transitions", "plain-transitions"]
 """Projects that no other test runs."""
 
@@ -69,6 +70,31 @@ def test_linters_type_checkers_and_our_own_checks_find_nothing(written: Written)
     found = json.loads(passes(*PROGRAM, "check", "--json", *charts, cwd=written.place))
 
     assert [(one["chart"], one["problems"], one["warnings"]) for one in found] == [("BoatTrip", [], [])] * len(charts)
+
+
+EDGES = """
+import json, sys
+from durable_fsm.frontends.locate import locate_chart
+for target in sys.argv[1:]:
+    print(json.dumps([(one.source, *one.events, *one.targets) for one in locate_chart(target).chart.transitions]))
+"""
+
+
+@pytest.mark.long
+def test_every_template_has_the_same_chart_in_either_library(written: Written) -> None:
+    charts = [f"{written.place}/{name}/{TEMPLATES[template].chart}:BoatTrip" for name, template in GREETERS]
+
+    printed = passes(sys.executable, "-c", EDGES, *charts, cwd=written.place)
+
+    edges = [
+        ["notifying", "done.invoke.notifying", "pausing"],
+        ["pausing", "pause_over", "reminding"],
+        ["reminding", "done.invoke.reminding", "greeted"],
+        ["notifying", "error.invoke.notifying", "failed"],
+        ["reminding", "error.invoke.reminding", "failed"],
+    ]
+    found = [sorted(json.loads(line)) for line in printed.splitlines()]
+    assert found == [sorted(edges)] * len(GREETERS)
 
 
 @pytest.mark.long
