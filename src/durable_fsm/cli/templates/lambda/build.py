@@ -35,17 +35,31 @@ NOT_NEEDED = {"bin", "__pycache__", "RECORD", "REQUESTED"}
 
 def main() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
-    install([] if "--upgrade" in sys.argv else LOCK.read_text().split() if LOCK.exists() else [], project["project"])
-    modules = ["handler.py", *project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]]
+    if LOCK.exists() and "--upgrade" not in sys.argv:
+        install("--no-deps", *LOCK.read_text("utf-8").splitlines())
+    else:
+        install(*project["project"]["dependencies"])
+        LOCK.write_text(pip("freeze", f"--path={PACKAGES}"), "utf-8")
+    pack(["handler.py", *project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]])
+
+
+def install(*requirements: str) -> None:
+    """Install packages into `PACKAGES`, and nothing else."""
+    shutil.rmtree(PACKAGES, ignore_errors=True)
+    pip("install", "--quiet", "--no-compile", f"--target={PACKAGES}", *PYTHON_ON_ARM64, *requirements)
+
+
+def pack(modules: list[str]) -> None:
+    """Put modules of this project, and the installed packages, into `ASSET`."""
     files = {name: Path(name) for name in modules}
     for path in PACKAGES.rglob("*"):
         inside = path.relative_to(PACKAGES)
         if path.is_file() and NOT_NEEDED.isdisjoint(inside.parts):
-            files[str(inside)] = path
+            files[inside.as_posix()] = path
     size = sum(path.stat().st_size for path in files.values()) / 2**20
     if size > MOST_MB:
         sys.exit(f"{size:.0f} MB is too much: Lambda takes {MOST_MB} MB. Remove a package from pyproject.toml.")
-    with ZipFile(ASSET, "w", ZIP_DEFLATED) as asset:
+    with ZipFile(ASSET, "w") as asset:
         for name in sorted(files):
             entry = ZipInfo(name)  # dated 1980, whenever the file was written
             entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o644 << 16
@@ -53,19 +67,11 @@ def main() -> None:
     print(f"{ASSET}: {ASSET.stat().st_size / 2**20:.0f} MB, {size:.0f} MB unpacked, {len(files)} files.")
 
 
-def install(locked: list[str], project: dict[str, list[str]]) -> None:
-    """Install the packages into `PACKAGES`; write their versions into `LOCK` if they were not *locked*."""
-    shutil.rmtree(PACKAGES, ignore_errors=True)
-    wanted = ["--no-deps", *locked] if locked else project["dependencies"]
-    pip("install", "--quiet", "--no-compile", f"--target={PACKAGES}", *PYTHON_ON_ARM64, *wanted)
-    if not locked:
-        LOCK.write_text(pip("freeze", f"--path={PACKAGES}"), "utf-8")
-
-
 def pip(*arguments: str) -> str:
+    """Run pip; return what it prints."""
     ran = subprocess.run([sys.executable, "-m", "pip", *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if ran.returncode:
-        sys.exit(f"pip could not do it (exit code {ran.returncode}). Its message is above.")
+        sys.exit(f"pip failed with exit code {ran.returncode}; its message is above.")
     return ran.stdout
 
 
