@@ -56,7 +56,7 @@ def test_a_finding_is_told_with_its_path_and_exits_with_1(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert "  violated  it is never stuck, after 2 moves:\n              pay · timer shut\n" in result.output
-    assert "            jammed: nothing moves it on\n" in result.output
+    assert "            jammed: nothing moves it on; guards refuse 'mend'\n" in result.output
     assert "guard 'is_mended' is never true" in result.output
     assert sorted(file.name for file in (folder / "explored").iterdir())[:3] == [
         "brokengate_it_is_never_stuck.story.jsonl",
@@ -214,3 +214,34 @@ def test_a_message_that_comes_back_is_a_move() -> None:
 
     assert found["coverage"]["transitions"] == {"seen": 2, "of": 2}
     assert found["findings"] == []
+
+
+def test_an_application_is_explored_chart_by_chart_and_each_story_names_its_chart(folder: Path) -> None:
+    text = (HERE / "gate.py").read_text("utf-8")
+    (folder / "an_app.py").write_text(f"{text}\n\nimport durable_fsm\napp = durable_fsm.app(Gate, BrokenGate)\n")
+
+    result = explore("an_app.py:app")
+
+    assert [line.split(":")[0] for line in result.output.splitlines() if "configurations" in line] == [
+        "Gate 1",
+        "BrokenGate 1",
+    ]
+    assert "durable-fsm simulate an_app.py:BrokenGate --events" in result.output
+    assert "from an_app import BrokenGate" in (folder / "explored" / "test_brokengate_it_is_never_stuck.py").read_text(
+        "utf-8"
+    )
+
+
+def test_a_document_is_explored(folder: Path) -> None:
+    (folder / "door.scxml").write_text(
+        '<scxml xmlns="http://www.w3.org/2005/07/scxml" version="1.0" name="Door" initial="open">'
+        '<state id="open"><transition event="shut" target="shut"/></state><state id="shut"/></scxml>'
+    )
+
+    result = explore("door.scxml")
+
+    assert "  violated  it is never stuck, after 1 move:\n              shut\n" in result.output
+    source = (folder / "explored" / "test_door_it_is_never_stuck.py").read_text("utf-8")
+    (test,) = written_in(source)
+    with pytest.raises(AssertionError):
+        test()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 from durable_fsm import Incoming, Kafka, Record, activity, after, chart_from, durable, event
@@ -164,3 +166,46 @@ def test_the_fixture_passes_what_holds_and_returns_the_report(explored: Explore)
 def test_the_fixture_tells_a_mistake_of_the_test(explored: Explore) -> None:
     with pytest.raises(pytest.fail.Exception, match="which a machine does not have\\. Did you mean 'active'"):
         explored(Gate, properties=[can_always("end", lambda m: m.activ)])
+
+
+class Word(BaseModel):
+    word: str = ""
+
+
+async def ask() -> Any: ...
+
+
+class Untyped(StateChart[Word]):
+    asking = State(initial=True, invoke=activity(ask))
+    over = State(final=True)
+    failed = State(final=True)
+    done_invoke_asking = asking.to(over)
+    error_invoke_asking = asking.to(failed)
+
+    def on_done_invoke_asking(self, data: Word, result: Any) -> None:
+        data.word = result
+
+
+class Mail(BaseModel):
+    to: str = Field(pattern="^[A-Z]{4}[0-9]{9}$")
+
+
+class Unsent(StateChart):
+    open = State(initial=True)
+    over = State(final=True)
+    post = event(open.to(over), Mail)
+
+
+def test_a_result_of_an_unknown_type_is_null_and_the_report_says_so() -> None:
+    report = judged(chart_from(Untyped))
+
+    assert "null as the result of 'asking', whose type is unknown" in report.within()
+    (found,) = [finding for finding in report.findings if finding.claim == "fault"]
+    assert found.words.endswith("name values with domain('asking', …).")
+
+
+def test_an_event_without_a_known_payload_is_not_sent_and_the_machine_not_called_stuck() -> None:
+    report = judged(chart_from(Unsent))
+
+    assert "no payload for 'post': name one with domain(…)" in report.within()
+    assert [finding.claim for finding in report.findings] == ["unreached"]

@@ -73,9 +73,21 @@ def test_a_type_that_contains_itself_has_samples() -> None:
     assert {"below": [{}]} in Samples().of(Typed(Tree).schema(), "x")
 
 
-def test_a_text_of_a_pattern_has_no_sample_and_one_of_a_format_has() -> None:
-    assert Samples().of({"type": "string", "format": "uuid"}, "x") != []
-    assert Samples().of({"type": "string", "format": "ipv4"}, "x") == []
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"format": "date"}, ["2000-01-01"]),
+        ({"format": "ipv4"}, []),
+        ({"pattern": r"^[^@\s]+@[^@\s]+$"}, ["ada@example.com"]),
+        ({"pattern": "^[A-Z]{4}[0-9]{9}$"}, []),
+        ({"pattern": r"^\p{L}$"}, []),
+    ],
+    ids=["format", "another format", "pattern", "a pattern that no guess matches", "a pattern of another language"],
+)
+def test_a_text_of_a_format_or_a_pattern_has_a_sample_if_one_is_known(
+    schema: dict[str, str], expected: list[str]
+) -> None:
+    assert Samples().of({"type": "string", **schema}, "x") == expected
 
 
 def test_full_samples_leave_nothing_out() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import click
 from durable_fsm.cli.app_arg import trusted_option
 from durable_fsm.cli.errors import DIFFERS, INTERRUPTED, CommandError
 from durable_fsm.cli.output import json_option, say, show
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
+from durable_fsm.errors import DefinitionError
 from durable_fsm.explore.cover import cover
 from durable_fsm.explore.domains import BadProofs
 from durable_fsm.explore.moves import ANY_ORDER, IN_ORDER
@@ -23,6 +27,8 @@ from durable_fsm.explore.report import explore as explored
 from durable_fsm.explore.search import Bounds
 from durable_fsm.explore.stories import story, suite
 from durable_fsm.explore.twin import TwinFailed, difference
+from durable_fsm.frontends import chart_from
+from durable_fsm.frontends.contents import contents_of
 from durable_fsm.frontends.locate import locate, locate_module
 
 WRITTEN = 5
@@ -136,7 +142,18 @@ def _proofs_of(target: str, *, trusted: bool) -> Iterator[Proofs]:
     if not found.charts:
         raise click.UsageError(f"'{target}' is an application without statecharts; name one: 'module:Name'.")
     for chart in found.charts:
-        yield proofs_of(chart, target)
+        yield proofs_of(chart, _name_of(chart, target) if found.application is not None else target)
+
+
+def _name_of(chart: Chart, application: str) -> str:
+    """The target of one chart of an application, if its module names it; else that of the application."""
+    place = application.rpartition(":")[0]
+    module = locate_module(Path(place)) if place.endswith(".py") else import_module(place)
+    for name, kind in contents_of(module).items():
+        with suppress(DefinitionError):  # of a chart that the application does not host
+            if kind not in ("application", "class") and chart_from(getattr(module, name)).name == chart.name:
+                return f"{place}:{name}"
+    return application
 
 
 def _explored(proofs: Proofs, bounds: Bounds, processes: int) -> Report:

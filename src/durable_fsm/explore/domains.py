@@ -59,7 +59,8 @@ class Domains:
     """The domains of a chart: those that were declared, and samples of the types for the others.
 
     Attributes:
-        unsampled: events for whose payload no sample was found.
+        unsampled: events for whose payload no sample was found; they are not sent.
+        untyped: activities of whose results nothing is known; they return null.
         made: texts of samples, which mean nothing by themselves.
     """
 
@@ -69,6 +70,7 @@ class Domains:
         self._values: dict[str, tuple[object, ...]] = {}
         self._errors: dict[str, tuple[Failure, ...]] = {}
         self.unsampled: list[str] = []
+        self.untyped: list[str] = []
         for one in declared:
             self._declare(one)
         self.declared = frozenset(self._values)
@@ -152,12 +154,14 @@ class Domains:
 
     def _results(self, activity: Activity) -> tuple[Json, ...]:
         type_ = self._result_type(activity.id)
-        if type_ is None:
-            return (None,)
-        found = self._sampled(type_, activity.id)
+        found: tuple[Json, ...] = (None,)
+        if type_ is not None:
+            found = self._sampled(type_, activity.id) or found
+        elif activity.undoes is None and not returns_nothing(activity.run):
+            self.untyped.append(activity.id)
         if activity.each is not None:
-            return tuple(distinct([[one] for one in found[:2]])) or ([],)
-        return found or (None,)
+            return tuple(distinct([one] for one in found[:2]))
+        return found
 
     def _result_type(self, id: str) -> ValueType | None:
         declared = self.chart.events.get(f"done.invoke.{id}")
@@ -184,6 +188,16 @@ def begins_with(type_: ValueType, value: Json) -> bool:
     except Misfit:
         return False
     return True
+
+
+def returns_nothing(function: Callable[..., Any]) -> bool:  # Any: the author's function
+    """Whether a function says that it returns None."""
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        return get_type_hints(function).get("return", Any) in (None, type(None))
+    except (NameError, TypeError):
+        return False
 
 
 def type_of_result(function: Callable[..., Any]) -> Typed | None:  # Any: the author's function

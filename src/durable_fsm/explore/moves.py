@@ -17,7 +17,7 @@ from durable_fsm.core.events import Event, Letter, Origin
 from durable_fsm.core.messages import Returned
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.explore.domains import Domains
 from durable_fsm.explore.moment import Moment
 
@@ -48,6 +48,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
         place: among timers of the same event, or messages of one, in the order in which they were armed, or sent.
         source: whether the event comes from a topic or a webhook, because senders may not send it.
         immediate: whether a timer takes no time.
+        child: whether it is a child machine that ends, which takes its time.
     """
 
     kind: MoveKind
@@ -57,6 +58,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     place: int = 0
     source: bool = False
     immediate: bool = False
+    child: bool = False
 
     @property
     def is_external(self) -> bool:
@@ -66,7 +68,9 @@ class Move(Struct, frozen=True, omit_defaults=True):
     @property
     def fails_at_once(self) -> bool:
         """Whether it is a failure, or a timer of no length: neither makes a pause, and neither is work that was done."""
-        return self.kind in (MoveKind.ERROR, MoveKind.LOST) or (self.kind is MoveKind.TIMER and self.immediate)
+        return (self.kind in (MoveKind.ERROR, MoveKind.LOST) and not self.child) or (
+            self.kind is MoveKind.TIMER and self.immediate
+        )
 
     @property
     def words(self) -> str:
@@ -127,7 +131,8 @@ class Moves:
                     yield from self._outcomes(running.id, late=False, snapshot=snapshot)
             for child in _first_of_each(snapshot.machines):
                 if not (child.ended or child.failed):
-                    yield from self._outcomes(child.id, late=False, snapshot=snapshot)
+                    for move in self._outcomes(child.id, late=False, snapshot=snapshot):
+                        yield changed(move, child=True)
         for stopping in _first_of_each(snapshot.stopping):
             yield from self._outcomes(stopping.id, late=True, snapshot=snapshot)
         yield from self._timers(at)

@@ -13,8 +13,10 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical
+from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Json
+from durable_fsm.errors import quoted
 from durable_fsm.explore.analysis import can_reach, cycles, is_fair, moves_of, round_trip
 from durable_fsm.explore.domains import BadProofs, Domain, Domains
 from durable_fsm.explore.keys import Keys
@@ -233,15 +235,17 @@ def _by_itself(graph: StateSpace, one: Property) -> Verdict:
 
 
 def _moves_on(graph: StateSpace, one: Property) -> Verdict:
+    index = index_of(graph.chart)
     for number, node in enumerate(graph.nodes):
-        is_running = node.position.snapshot.status is Status.RUNNING
-        if node.out is not None and is_running and not node.out:
-            return Verdict(
-                one.name,
-                holds=False,
-                node=number,
-                words=f"{where(graph.nodes[number].position.snapshot)}: nothing moves it on",
-            )
+        machine = node.position.snapshot
+        if node.out is None or node.out or machine.status is not Status.RUNNING:
+            continue
+        if any(any(index.stances[machine.configuration, event][0]) for event in graph.unsent):
+            continue  # an event that was not sent may move it on
+        refused = sorted(event for at, event in graph.refused if at == number)
+        why = f"; guards refuse {quoted(refused)}" if refused else ""
+        words = f"{where(machine)}: nothing moves it on{why}"
+        return Verdict(one.name, holds=False, node=number, words=words)
     return Verdict(one.name, holds=True)
 
 

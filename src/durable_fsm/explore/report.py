@@ -79,7 +79,7 @@ class Report:
             shown = ", ".join(f"{name} ×{count}" for name, count in grows)
             lines += [f"  grows     {shown}: narrow their domains, or give a view"]
         lines += _wrapped("  covered   ", self.coverage(), " · ")
-        holding = [claimed(one) for one in self.verdicts if one.holds and not one.unknown]
+        holding = [f"{claimed(one)}{self._shown_after(one)}" for one in self.verdicts if one.holds and not one.unknown]
         unknown = [claimed(one) for one in self.verdicts if one.unknown]
         lines += _wrapped("  holds     ", holding, " · ")
         lines += _wrapped("  unknown   ", unknown, " · ")
@@ -88,6 +88,10 @@ class Report:
         if len(self.findings) > MOST_SHOWN * 2:
             lines.append(f"  … and {len(self.findings) - MOST_SHOWN * 2} more; --json lists them")
         return lines
+
+    def _shown_after(self, one: Verdict) -> str:
+        """How many moves it takes to see what a property says is seen sometimes."""
+        return "" if one.node is None else f" ({_moves(self.graph.nodes[one.node].depth)})"
 
     def told(self, finding: Finding) -> list[str]:
         """A finding with its path."""
@@ -110,6 +114,8 @@ class Report:
             found.append(f"samples for {count} {'type' if count == 1 else 'types'}")
         found += [f"{name} by sign or size" for name in sorted(graph.keys.coarse)]
         found += [f"{name} as its view shows it" for name in sorted(graph.keys.view)]
+        untyped = [id for id in self.domains.untyped if id not in self.domains.declared]
+        found += [f"null as the result of '{id}', whose type is unknown" for id in untyped]
         found += [f"no payload for '{name}': name one with domain(…)" for name in self.domains.unsampled]
         return found
 
@@ -208,7 +214,10 @@ def explore(proofs: Proofs, bounds: Bounds | None = None, *, many: Many | None =
             name, claim = ("its code does not fail", "fault")
             if fault.error == NOT_THE_SAME:
                 name, claim = ("its code decides the same twice", "differs")
-            report.findings.append(Finding(name, claim, path, fault.error))
+            words = fault.error
+            if fault.move.kind is MoveKind.DONE and fault.move.name in domains.untyped:
+                words += f" The type of this result is unknown: name values with domain('{fault.move.name}', …)."
+            report.findings.append(Finding(name, claim, path, words))
     if graph.is_closed:
         report.findings += [_unreached(report, key) for key in report.never_taken()]
     return report

@@ -7,6 +7,7 @@ that ten members give some twenty values, and not a thousand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
@@ -16,7 +17,28 @@ from durable_fsm.core.values import Json
 Schema: TypeAlias = Mapping[str, Any]  # Any: a JSON schema, whose members differ from type to type
 
 DEEPEST = 4
-"""Levels of a type that contains itself."""
+"""Named types inside each other, so that one that contains itself has an end."""
+
+GUESSES = (
+    *("a", "abc", "A", "ABC", "A-1", "AB-12", "a1", "a-b", "a_b", "a.b", "ada@example.com", "https://example.com/"),
+    *("1" * length for length in range(1, 20)),
+    *(
+        "+4930123456",
+        "2000-01-01",
+        "00:00",
+        "1.0",
+        "1.00",
+        "0x1",
+        "#a1b2c3",
+        "a" * 8,
+        "a" * 16,
+        "a" * 32,
+        "a" * 40,
+        "a" * 64,
+    ),
+    "00000000-0000-4000-8000-000000000001",
+)
+"""Texts that may match a pattern."""
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "date-time": ("2000-01-01T00:00:00Z",),
@@ -66,10 +88,10 @@ class Samples:
             return list(schema["enum"])
         for choice in ("anyOf", "oneOf"):
             if choice in schema:
-                return distinct(one for part in schema[choice] for one in self._of(part, name, definitions, depth + 1))
+                return distinct(one for part in schema[choice] for one in self._of(part, name, definitions, depth))
         if "allOf" in schema:
             merged = {member: value for part in schema["allOf"] for member, value in part.items()}
-            return self._of(merged, name, definitions, depth + 1)
+            return self._of(merged, name, definitions, depth)
         match schema.get("type"):
             case "boolean":
                 return [False, True]
@@ -87,6 +109,8 @@ class Samples:
     def _texts(self, schema: Schema, name: str) -> list[Json]:
         if "format" in schema:
             return list(FORMATS.get(schema["format"], ()))
+        if "pattern" in schema:
+            return guessed(str(schema["pattern"]))
         shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
         texts = [f"{name} {number}".ljust(shortest, "-")[-longest if longest else None :] for number in (1, 2)]
         self.made.update(texts)
@@ -94,9 +118,9 @@ class Samples:
 
     def _lists(self, schema: Schema, name: str, definitions: Schema, depth: int) -> list[Json]:
         if "prefixItems" in schema:
-            columns = [self._of(part, name, definitions, depth + 1) for part in schema["prefixItems"]]
+            columns = [self._of(part, name, definitions, depth) for part in schema["prefixItems"]]
             return [list(found) for found in _varied(columns)]
-        items = self._of(schema.get("items", {}), name, definitions, depth + 1)
+        items = self._of(schema.get("items", {}), name, definitions, depth)
         fewest, most = schema.get("minItems", 0), schema.get("maxItems", 2)
         if not items:
             return [[]]
@@ -114,12 +138,12 @@ class Samples:
             inner = schema.get("additionalProperties")
             if not isinstance(inner, Mapping):
                 return [{}]
-            inside = self._of(cast("Schema", inner), "value", definitions, depth + 1)
+            inside = self._of(cast("Schema", inner), "value", definitions, depth)
             return [{}, *({"key": one} for one in inside[:1])]
         missing: Any = object()  # Any: it is in no value, and in no type
         columns: list[list[Any]] = []  # Any: a value, or the mark of a missing member
         for member, part in members.items():
-            values: list[Any] = self._of(part, member, definitions, depth + 1)
+            values: list[Any] = self._of(part, member, definitions, depth)
             if member not in required:
                 default = canonical(part["default"]) if "default" in part else None
                 others = [one for one in values if canonical(one) != default]
@@ -132,6 +156,15 @@ class Samples:
             {member: one for member, one in zip(names, row, strict=True) if one is not missing}
             for row in _varied(columns)
         ]
+
+
+def guessed(pattern: str) -> list[Json]:
+    """The first two guesses that match a pattern, if any does."""
+    try:
+        found: list[Json] = [guess for guess in GUESSES if re.search(pattern, guess)]
+        return found[:2]
+    except re.error:  # a pattern of another language than Python's
+        return []
 
 
 def distinct(values: Iterable[Json]) -> list[Json]:

@@ -104,14 +104,16 @@ class StateSpace:
     """All configurations that were found, and the moves between them.
 
     Attributes:
+        unsent: events that are not sent, because no payload was found for them.
         recalling: nodes from which a move lets the machine take an event that was deferred.
         sighted: machines that count as known and yet decide a property: its name, a node, and the move from there.
         end: why the search ended: `closed` if every move of every configuration was made.
     """
 
-    def __init__(self, chart: Chart, keys: Keys) -> None:
+    def __init__(self, chart: Chart, keys: Keys, unsent: Iterable[str] = ()) -> None:
         self.chart = chart
         self.keys = keys
+        self.unsent = tuple(unsent)
         self.nodes: list[SpaceNode] = []
         self.numbers: dict[bytes, int] = {}
         self.steps = 0
@@ -238,7 +240,7 @@ def search(
     keys = expander.keys if expander is not None else Keys(chart, k=bounds.k, view=view, made=domains.made)
     expander = expander or Expander(chart, domains, keys, bounds)
     many = many or (lambda _, positions: map(expander.expand, map(unpacked, positions)))
-    graph = StateSpace(chart, keys)
+    graph = StateSpace(chart, keys, domains.unsampled)
     began = monotonic()
     try:
         graph.end = _search(graph, expander, domains, bounds, start, until, many, watch, began)
