@@ -199,26 +199,31 @@ def test_four_right_angles_leave_the_picture_as_it_was(studio: Studio) -> None:
 
 
 def test_a_picture_that_is_drawn_while_the_service_is_down_arrives(studio_awake: Studio) -> None:
-    studio, prompt = studio_awake, "a lake in the mountains"
+    studio, prompt, before = studio_awake, "a lake in the mountains", len(studio_awake.asked("/jobs"))
+
+    def drawn() -> bool:
+        return any(one["body"]["prompt"] == prompt for one in studio.asked("/sdapi/v1/txt2img"))
+
     studio.tell("hold")
     studio.begin(
         "drawn", step("stable-diffusion-generator", prompt=prompt, width=96, height=64), step("rotate", angle=90)
     )
     machine = studio.machine_of_step("drawn")
-    wait_until(lambda: studio.machine_of_step("drawn")["activities"][0].get("callbacks"), PATIENCE, "the callback")
-    jobs = wait_until(lambda: studio.asked("/jobs"), PATIENCE, "the order")
+    wait_until(lambda: len(studio.asked("/jobs")) > before, PATIENCE, "the order")
+    [waiting] = studio.machine_of_step("drawn")["activities"]
 
     studio.served.kill()
     assert not studio.served.process.alive
     studio.tell("release")
-    wait_until(lambda: studio.asked("/sdapi/v1/txt2img"), PATIENCE, "the picture to be drawn")
+    wait_until(drawn, PATIENCE, "the picture to be drawn")
     studio.served.restart()
     status = studio.attach("drawn").json()
 
     assert (machine["chart"], machine["configuration"]) == ("stable-diffusion", ["awaiting_picture"])
     assert status["output"] == [f"[Generated stable diffusion image: {prompt}]", "[Rotated image with angle: 90]"]
     assert studio.picture(status, 1).tobytes() == draw(prompt, (96, 64), None).tobytes()
-    assert len(studio.asked("/jobs")) == len(jobs), "the order was made once"
+    assert [callback["name"] for callback in waiting["callbacks"]] == ["picture"]
+    assert len(studio.asked("/jobs")) == before + 1, "the order was made once"
 
 
 def test_a_picture_is_drawn_from_the_one_before(studio: Studio) -> None:
