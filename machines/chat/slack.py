@@ -16,6 +16,7 @@ from durable_fsm import (
     SlackSignature,
     Webhook,
     activity,
+    after,
     defer,
     durable,
     event,
@@ -27,6 +28,10 @@ from machines.chat.machine import ChatSession
 
 REMEMBERED = timedelta(hours=24)
 """How long a channel knows the events that it has taken: Slack repeats one for some hours."""
+
+
+PATIENCE = timedelta(minutes=30)
+"""How long a message waits for its answer; longer than the model is asked again and again."""
 
 
 class SlackMessage(BaseModel):
@@ -61,6 +66,7 @@ class SlackReply(StateChart[SlackText]):
     done_invoke_typing = event(typing.to(chatting), str)
     error_invoke_typing = typing.to(errored)
     answered = event(chatting.to(replying), Answer, public=False)
+    give_up = after(PATIENCE, chatting.to(replying))
     done_invoke_replying = replying.to(errored, cond="is_error") | replying.to(replied)
     error_invoke_replying = replying.to(errored)
 
@@ -74,6 +80,9 @@ class SlackReply(StateChart[SlackText]):
 
     def on_answered(self, data: SlackText, payload: Answer) -> None:
         data.answer = payload
+
+    def on_give_up(self, data: SlackText) -> None:
+        data.answer = Answer(message="", error="There is no answer.")
 
 
 class ChannelData(BaseModel):

@@ -15,7 +15,7 @@ from machines.chat.data import Command, Thought
 from machines.chat.machine import ChatSession
 from machines.chat.messages import ChatMessage
 from machines.chat.model_server import answer
-from machines.chat.slack import REMEMBERED, SlackChannel, posted
+from machines.chat.slack import PATIENCE, REMEMBERED, SlackChannel, posted
 from machines.chat.tasks import INTERVAL
 
 BEGAN = datetime(2030, 1, 1, 8, tzinfo=UTC)
@@ -204,6 +204,19 @@ def test_an_event_of_slack_is_taken_once_a_day(channel: Rehearsal, posts: list[A
     assert channel.data.taken == []
     channel.receive(heard("Ev1"))
     assert len(posts) == 4
+
+
+def test_a_message_that_is_never_answered_says_so(posts: list[Any]) -> None:
+    def post(given: Any) -> str:
+        posts.append(given)
+        return "ts-1"
+
+    channel = Rehearsal(SlackChannel, key="C1", began=BEGAN, answers={"typing": post, "replying": post})
+    channel.receive(heard("Ev1"))
+
+    channel.advance(PATIENCE)
+
+    assert (posts[-1].ts, posts[-1].answer.error) == ("ts-1", "There is no answer.")
 
 
 def test_a_task_rings_in_its_channel(channel: Rehearsal, posts: list[Any]) -> None:
