@@ -1,7 +1,7 @@
 """The tour, as a reader follows it: every command of its pages is run, and every output is compared as a whole.
 
 `DURABLE_FSM_WRITE_GOLDEN=1 pytest tests/docs/test_tour.py` writes the outputs and the changes into the pages again. Only
-the installation, which `docs/tour.md` shows in a block `sh`, is left out: the test has an environment of its own.
+installations, which are in blocks `sh`, are left out: the test has an environment of its own.
 """
 
 from __future__ import annotations
