@@ -200,7 +200,7 @@ def test_the_pictures_of_other_libraries_are_sharp_and_complete(name: str) -> No
     assert min(width, height) > 600
 
 
-MAIN = ("tutorial", "deploying")
+MAIN = ("tutorial", "tour", "tour/10", "deploying")
 
 SEEN = """(() => {
   const article = document.querySelector("article").getBoundingClientRect();
