@@ -120,7 +120,7 @@ def estimate(rounds: int, seconds: float, few: int) -> float:
     pairs = 2 * len(serving.compared()) * rounds
     ways = 2 * len(serving.WORK) * len(serving.WAYS) * (few + 1)
     others = 11 * (few * len(LOADS) + 2) + len(SHAPES) * (few + 1) + 15 * (few + 1)
-    return pairs * (seconds + 0.05) + (ways + others) * (seconds / 2 + 0.1) + 130
+    return pairs * (seconds + 0.05) + (ways + others) * (seconds / 2 + 0.1) + 150
 
 
 # ── what is measured ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,19 +1,13 @@
 """The short way of an invocation: Restate's SDK without the parts that a turn does not need.
 
 A turn asks for one value, which Restate sends along with the request, and then only writes. The SDK is made for all that a
-handler might do: it starts a task for each request and for each value, and answers in three messages. That costs more
-than the turn.
-
-The short way runs the same handler on the same state machine, `restate.vm`, in the SDK's own context. Only this differs:
-
-- It reads the request until the state machine is ready, and runs the handler in the task of the request.
-- A value that is there already is returned without a task for it.
-- Nothing is sent before the invocation waits or ends. The commands of a turn leave in one piece, or not at all.
+handler might do: it starts a task for each request and for each value, and answers in three messages. The short way runs
+the same handler on the same state machine, `restate.vm`, in the SDK's own context, and makes that only if it is needed.
+Nothing is sent before the invocation waits or ends: the commands of a turn leave in one piece, or not at all.
 
 An invocation that waits goes on in the SDK's own code, with the same state machine: suspension, cancellation, steps, and
 whatever arrives later, are never handled here, nor are errors. Both ways run the same handlers, so they write the same
 commands in the same order, and either can replay what the other has begun.
-
 All this relies on how the SDK works inside. With any version that is not `TESTED`, the SDK serves every request itself.
 """
 
@@ -21,23 +15,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from random import Random
 from typing import Any, cast
 
-# The SDK leaves its native core untyped.
-from restate._internal import (  # type: ignore[import-not-found]
+from restate._internal import (  # type: ignore[import-not-found]  # untyped
     SDK_VERSION,  # pyright: ignore[reportUnknownVariableType]
     PyIdentityVerifier,  # pyright: ignore[reportUnknownVariableType]
 )
 from restate.aws_lambda import is_running_on_lambda
-from restate.context import Request
+from restate.context import Request, SendHandle
 from restate.exceptions import SdkInternalBaseException
 from restate.server import X_RESTATE_SERVER
 from restate.server_context import (
     DisconnectedException,
+    LazyFuture,
     ServerDurableFuture,
     ServerInvocationContext,
     Tasks,
@@ -54,14 +48,12 @@ from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 
 TESTED = ("1.3.",)  # beginnings of versions
+_later = cast("Callable[[Callable[[Any], Any]], Any]", cached_property)
 
 
-# Any: an ASGI application; on AWS Lambda a function
+# Any: applications and messages of ASGI, a function on AWS Lambda, and what the SDK leaves untyped
 def shortened(app: Any, services: Iterable[Service], identity_keys: Iterable[str], *, compares: bool) -> Any:
-    """Let an application of the SDK, which hosts *services*, take the short way if the version of the SDK is tested.
-
-    *compares* says whether it compares payloads on replay.
-    """
+    """Let an application of the SDK take the short way, if its version is tested; *compares*: it compares payloads."""
     version = cast("str", SDK_VERSION)
     if version.startswith(TESTED) and not is_running_on_lambda():
         return ShortWay(app, services, identity_keys, compares=compares)
@@ -72,7 +64,6 @@ def shortened(app: Any, services: Iterable[Service], identity_keys: Iterable[str
 class ShortWay:
     """An ASGI application that runs invocations in the short way, and leaves all other requests to the SDK's."""
 
-    # Any: messages of ASGI, and what the SDK leaves untyped
     def __init__(self, app: Any, services: Iterable[Any], identity_keys: Iterable[str], *, compares: bool) -> None:
         self._app = app
         self._verifier: Any = PyIdentityVerifier(list(identity_keys))
@@ -105,6 +96,12 @@ class ShortWay:
 class _Context(ServerInvocationContext):
     """The SDK's context of an invocation; what the SDK makes beforehand is made when it is needed."""
 
+    attempt_headers: Any = _later(lambda self: dict(self.headers))
+    random_instance: Any = _later(lambda self: Random(self.invocation.random_seed))
+    receive: Any = _later(lambda self: ReceiveChannel(self.incoming))
+    request_finished_event: Any = _later(lambda _: asyncio.Event())
+    tasks: Any = _later(lambda _: Tasks())
+
     def __init__(self, vm: VMWrapper, handler: Any, headers: list[tuple[str, str]], receive: Any, send: Any) -> None:
         self.vm = vm  # without super().__init__(), which makes everything at once
         self.handler = handler
@@ -113,13 +110,6 @@ class _Context(ServerInvocationContext):
         self.extension_data = {}
         self.headers, self.incoming, self._outgoing = headers, receive, send
         self._has_begun = self._is_read = self._has_waited = False
-
-    def __getattr__(self, name: str) -> Any:
-        """Make an attribute of the SDK's when it is first asked for."""
-        if name not in _MADE_LATER:
-            raise AttributeError(name)
-        vars(self)[name] = made = _MADE_LATER[name](self)
-        return made
 
     async def read(self) -> bool:
         """Read until the handler can run; False if Restate disconnects before that."""
@@ -151,11 +141,10 @@ class _Context(ServerInvocationContext):
                 way = "long" if self._has_waited else "short"
                 tracing.count(tracing.INVOCATIONS, {"service": self.handler.service_tag.name, "way": way})
         finally:
-            made: Any = vars(self)
-            if "tasks" in made or "request_finished_event" in made:
+            if "tasks" in vars(self) or "request_finished_event" in vars(self):
                 cast("Any", self).on_attempt_finished()
-            if "receive" in made:
-                await made["receive"].close()
+            if "receive" in vars(self):
+                await self.receive.close()
 
     async def enter(self) -> None:
         vm, handle = cast("tuple[Any, Any]", (self.vm, self.handler.fn))
@@ -163,17 +152,19 @@ class _Context(ServerInvocationContext):
         token = _restate_context_var.set(self)
         try:
             answer: bytes = await handle(self, self.invocation.input_buffer)
-            if self.extension_data:
-                async with auto_close_extension_data(self.extension_data):
-                    pass
             vm.sys_write_output_success(answer)
             vm.sys_end()
-        except (Exception, asyncio.CancelledError, SdkInternalBaseException) as error:  # noqa: BLE001 - the SDK decides
+        except SdkInternalBaseException:
+            pass  # it is suspended, for example
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the SDK decides
             self.handler = replace(self.handler, fn=partial(_raise, error))
             await cast("Any", super()).enter()
         finally:
             restate_context_is_replaying.set(False)
             _restate_context_var.reset(token)
+            if self.extension_data:
+                async with auto_close_extension_data(self.extension_data):
+                    pass
 
     async def leave(self) -> None:
         body = b"".join(iter(self.vm.take_output, b""))
@@ -184,27 +175,38 @@ class _Context(ServerInvocationContext):
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def send(self, message: Any) -> None:
-        """Send a message, and the head of the answer before the first one."""
+        """Send a message, and before the first one the head of the answer; None sends only that."""
         if not self._has_begun:
-            is_all = not message["more_body"]
-            await self._send_head([(b"content-length", b"%d" % len(message["body"]))] if is_all else [])
-        await self._outgoing(message)
-
-    async def _send_head(self, more: list[tuple[bytes, bytes]]) -> None:
-        self._has_begun = True
-        status, head = self.vm.get_response_head()  # 200: a version that is not known was refused before
-        headers = [*header_to_binary(head), *X_RESTATE_SERVER, *more]
-        await self._outgoing({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
+            self._has_begun = True
+            status, head = self.vm.get_response_head()  # 200: a version that is not known was refused before
+            headers = [*header_to_binary(head), *X_RESTATE_SERVER]
+            if message is not None and not message["more_body"]:
+                headers.append((b"content-length", b"%d" % len(message["body"])))
+            await self._outgoing({"type": "http.response.start", "status": status, "headers": headers})
+        if message is not None:
+            await self._outgoing(message)
 
     async def create_poll_or_cancel_coroutine(self, unresolved_future: Any) -> None:
         """Wait: from here on the SDK goes on."""
         self._has_waited = True
-        if not self._has_begun and not self._is_read:
-            await self._send_head([])  # Restate may wait for it
+        if not self._is_read:
+            await self.send(None)  # Restate may wait for the head
         await super().create_poll_or_cancel_coroutine(unresolved_future)
 
-    def create_future(self, handle: int, serde: Any = None) -> _Future:
-        return _Future(self, handle, self._create_fetch_result_coroutine(handle, serde))
+    def is_settled(self, handle: int | None) -> bool:
+        """Whether a value is there, or nothing can come any more, so that the invocation is suspended."""
+        is_over = self._is_read and not self.run_coros_to_execute and "tasks" not in vars(self)
+        return is_over or (handle is not None and self.vm.is_completed(handle))
+
+    def create_future(self, handle: int, serde: Any = None) -> ServerDurableFuture[Any]:
+        made: Any = super().create_future(handle, serde)
+        made.future = _Lazy(self, handle, made.future.async_def)
+        return cast("ServerDurableFuture[Any]", made)
+
+    def generic_send(self, *args: Any, **options: Any) -> SendHandle:
+        made: Any = super().generic_send(*args, **options)
+        made.future = _Lazy(self, None, made.future.async_def)
+        return cast("SendHandle", made)
 
     def request(self) -> Request:
         return cast("Request", _LazyRequest(self))
@@ -214,19 +216,26 @@ async def _raise(error: BaseException, *_: object) -> Any:
     raise error
 
 
-class _Future(ServerDurableFuture[Any]):
-    """A value that was asked for; it takes no task if it is there when it is awaited."""
+class _Lazy(LazyFuture[Any]):
+    """A value that was asked for; to await it takes no task, if that ends at once."""
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        lazy: Any = cast("Any", self.future)  # pyright: ignore[reportUnknownMemberType]
-        if lazy.task is not None or not self.context.vm.is_completed(self.handle):
-            return cast("Any", (yield from lazy.__await__()))
-        done = asyncio.get_running_loop().create_future()
+    def __init__(self, context: _Context, handle: int | None, fetch: Any) -> None:
+        super().__init__(fetch)
+        self._context = context
+        self._handle = handle
+
+    async def get(self) -> Any:
+        if self.task is not None or not self._context.is_settled(self._handle):
+            return await super().get()
+        done: Any = asyncio.get_running_loop().create_future()
+        self.task = done
         try:
-            done.set_result((yield from lazy.async_def().__await__()))
-        except Exception as error:  # noqa: BLE001 - the next line raises it
+            done.set_result(await self.async_def())
+        except Exception as error:  # noqa: BLE001 - the last line raises it
             done.set_exception(error)
-        lazy.task = done
+        except BaseException:
+            done.cancel()
+            raise
         return done.result()
 
 
@@ -239,12 +248,3 @@ class _LazyRequest:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(ServerInvocationContext.request(self._context), name)
-
-
-_MADE_LATER: dict[str, Callable[[_Context], Any]] = {
-    "attempt_headers": lambda context: dict(context.headers),
-    "random_instance": lambda context: Random(context.invocation.random_seed),
-    "receive": lambda context: ReceiveChannel(context.incoming),
-    "request_finished_event": lambda _: asyncio.Event(),
-    "tasks": lambda _: Tasks(),
-}

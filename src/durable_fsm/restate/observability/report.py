@@ -123,10 +123,11 @@ def saved(before: Snapshot | None, taken: Sequence[Taken], after: Snapshot) -> N
         _report(level, one.outcome, message, span=True, counter=tracing.EVENTS, **facts)
         left = one.configuration
     for one in taken:
-        for caught in (*one.caught, one.error):
-            raised(caught)
-        for caught in one.caught:
-            _failed_without_place(caught)
+        if one.caught or one.error is not None:
+            for caught in (*one.caught, one.error):
+                raised(caught)
+            for caught in one.caught:
+                _failed_without_place(caught)
     was_failed = before is not None and before.status is Status.FAILED
     if after.status is Status.FAILED and after.failure is not None and not was_failed:
         within = f" (in {after.failure.machine})" if after.failure.machine else ""
