@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from statemachine import HistoryState, State, StateChart
 
 from durable_fsm import Effects, Failure, activity, after, defer, event, undo_all
-from durable_fsm.explore import always, domain, never
+from durable_fsm.explore import always, by_itself, can_always, domain, never
 from durable_fsm.explore.domains import Domain
 from durable_fsm.explore.properties import BUILT_IN, Property
 
@@ -315,7 +315,18 @@ def bugs() -> dict[str, Bug]:
             always("a payment is taken", lambda m: m.status == "done" or m.accepts("pay")),
         ),
         "dead_end": bug(dead_end, NOT_STUCK, "renew · timer expire"),
+        "cannot_end": bug(dead_end, "end", "renew · timer expire", can_always("end", lambda m: m.status == "done")),
         "hot_loop": bug(hot_loop, NO_HOT_LOOP, "begin"),
+        "never_loaded": bug(
+            hot_loop,
+            "loading comes to an end",
+            "begin",
+            by_itself(
+                "loading comes to an end",
+                when=lambda m: "loading" in m.active,
+                then=lambda m: "loading" not in m.active,
+            ),
+        ),
         "never_true": bug(never_true, "transition 'open--give--1' is taken", ""),
         "reminded_twice": bug(
             reminded_twice,
