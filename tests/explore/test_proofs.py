@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from durable_fsm import chart_from
+from durable_fsm.explore import domain
 from durable_fsm.explore.cover import cover
+from durable_fsm.explore.domains import BadProofs
 from durable_fsm.explore.parallel import shared_out
 from durable_fsm.explore.proofs import Proofs, proofs_in
 from durable_fsm.explore.report import Report, explore
@@ -62,6 +64,27 @@ def test_two_processes_find_what_one_finds(order: Report) -> None:
     ]
     assert [node.out for node in shared.graph.nodes] == [node.out for node in order.graph.nodes]
     assert shared.graph.answers == order.graph.answers
+
+
+def test_several_processes_agree_on_members_that_count_coarsely() -> None:
+    proofs = replace(proofs_of("payments_account"), domains=[domain("deposit", *({"cents": n} for n in (1, 5, 7)))])
+    alone = explore(proofs)
+
+    with shared_out(proofs, Bounds(), 3) as many:
+        shared = explore(proofs, many=many)
+
+    assert alone.graph.keys.coarse == shared.graph.keys.coarse == {"$.balance"}
+    assert [node.out for node in shared.graph.nodes] == [node.out for node in alone.graph.nodes]
+
+
+def test_an_error_of_a_process_is_raised_here() -> None:
+    proofs = replace(proofs_of("signup"), domains=[domain("click", lambda m: m.data.sercet)])
+
+    with (
+        pytest.raises(BadProofs, match="domain\\('click', …\\): its function raised AttributeError"),
+        shared_out(proofs, Bounds(), 2) as many,
+    ):
+        explore(proofs, many=many)
 
 
 def test_an_order_without_its_guard_is_shipped_and_paid_back_after_nine_moves(order: Report) -> None:

@@ -30,6 +30,10 @@ class BadProofs(ValueError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the code when another process raises this."""
+        return type(self), (str(self), self.code)
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -114,26 +118,38 @@ class Domains:
 
     def _declare(self, one: Domain) -> None:
         name = one.target if isinstance(one.target, str) else str(getattr(one.target, "id", one.target))
-        declared = self.chart.events.get(name)
         known = [CREATE, *self.chart.events, *self.chart.activities, *self._children]
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" It has: {quoted(known)}."
             raise BadProofs(f"domain('{name}', …): {self.chart.name} has no event or activity of this name.{hint}")
-        type_ = self.chart.data if name == CREATE else declared.payload if declared is not None else None
-        type_ = type_ or self._result_type(name)
         for value in one.values:
-            if type_ is not None and not callable(value):
-                try:
-                    type_.load(plain(value))
-                except Misfit as error:
-                    found = f"{canonical(plain(value))} does not fit {type_.name}: {error.problem} at {error.path}"
-                    raise BadProofs(f"domain('{name}', …): {found}.") from error
+            if not callable(value):
+                self.check(name, plain(value))
+            elif name == CREATE:
+                raise BadProofs(f"domain('{CREATE}', …): there is no machine yet, so a value cannot be a function.")
         values = one.values or self._values.get(name, ())
         if values:
             self._values[name] = tuple(value if callable(value) else plain(value) for value in values)
         if one.errors:
             self._errors[name] = one.errors
+
+    def check(self, name: str, value: Json) -> None:
+        """Refuse a value that does not fit.
+
+        Raises:
+            BadProofs: It does not; with the path of the misfit.
+        """
+        declared = self.chart.events.get(name)
+        type_ = self.chart.data if name == CREATE else declared.payload if declared is not None else None
+        type_ = type_ or self._result_type(name)
+        if type_ is None:
+            return
+        try:
+            type_.load(value)
+        except Misfit as error:
+            found = f"{canonical(value)} does not fit {type_.name}: {error.problem} at {error.path}"
+            raise BadProofs(f"domain('{name}', …): {found}.") from error
 
     def _sampled(self, type_: ValueType, name: str) -> tuple[Json, ...]:
         """The samples that fit the type; what a schema does not say, the type may still refuse."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from datetime import timedelta
 from enum import StrEnum
+from traceback import format_exception_only
 from typing import TypeVar
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from durable_fsm.core.messages import Returned
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import Json, changed
-from durable_fsm.explore.domains import Domains
+from durable_fsm.explore.domains import BadProofs, Domains
 from durable_fsm.explore.moment import Moment
 
 ANY_ORDER = "any order"
@@ -155,11 +156,11 @@ class Moves:
         heard = set(self.events(snapshot))
         for name, source in self._events:
             if name in heard:
-                for payload in self._made(self.domains.payloads(name), snapshot):
+                for payload in self._made(name, self.domains.payloads(name), snapshot):
                     yield Move(MoveKind.EVENT, name, payload, source=source)
 
     def _outcomes(self, id: str, *, late: bool, snapshot: Snapshot) -> Iterator[Move]:
-        for result in self._made(self.domains.results(id), snapshot):
+        for result in self._made(id, self.domains.results(id), snapshot):
             yield Move(MoveKind.DONE, id, result, late)
         for failure in self.domains.failures(id):
             yield Move(MoveKind.ERROR, id, failure_to_json(failure), late)
@@ -182,13 +183,19 @@ class Moves:
             seen.add(alike)
             yield Move(MoveKind.TIMER, timer.event, place=place, immediate=timer.after_ms == 0 and timer.at is None)
 
-    def _made(self, values: tuple[object, ...], snapshot: Snapshot) -> Iterator[Json]:
+    def _made(self, name: str, values: tuple[object, ...], snapshot: Snapshot) -> Iterator[Json]:
         """The values of a domain; those that depend on the machine are worked out for it."""
         for value in values:
-            if callable(value):
-                yield plain(value(Moment(self.chart, snapshot)))
-            else:
+            if not callable(value):
                 yield plain(value)
+                continue
+            try:
+                made = plain(value(Moment(self.chart, snapshot)))
+            except Exception as error:
+                last = format_exception_only(error)[-1].strip()
+                raise BadProofs(f"domain('{name}', …): its function raised {last}", 3) from error
+            self.domains.check(name, made)
+            yield made
 
 
 def _first_of_each(waited: tuple[Waited, ...]) -> Iterator[Waited]:
