@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from durable_fsm.cli.app_arg import find_app
 from durable_fsm.testing import NotObserved, free_port, wait_until
 from tests.docs.reader import FIRST, PATIENCE, Block, Reader, blocks_of, commands_of, here
 from tests.processes import processes_in
@@ -116,6 +117,16 @@ def test_each_chapter_has_a_picture_of_its_own_code_and_leads_to_the_next_one() 
         text = chapter.with_suffix(".md").read_text("utf-8")
         assert f"```fsm\ndocs/tour/{chapter.name}/theatre.py:" in text
         assert following is None or f"]({following.name}.md)" in text.rstrip().splitlines()[-1]
+
+
+def test_dev_finds_the_application_of_each_chapter_in_its_directory() -> None:
+    found = [Path(find_app(str(chapter)).target).relative_to(TOUR) for chapter in CHAPTERS]
+
+    *before, last = CHAPTERS
+    assert [str(target) for target in found] == [
+        *(f"{chapter.name}/theatre.py:app" for chapter in before),
+        f"{last.name}/service.py:app",
+    ]
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
