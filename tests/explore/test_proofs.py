@@ -100,6 +100,7 @@ def test_an_order_without_its_guard_is_shipped_and_paid_back_after_nine_moves(or
     (found,) = report.findings
     assert (found.claim, len(found.path) - 1) == ("never", 9)
     assert "is shipped and paid back" in found.name
+    assert "ends in cancelled; the last transition, 'done.invoke.cancelling', is at" in found.words
 
 
 def test_a_suite_covers_every_transition_and_passes(order: Report, monkeypatch: pytest.MonkeyPatch) -> None:

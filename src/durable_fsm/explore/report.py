@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from durable_fsm.core.chart import ROOT, Chart
@@ -228,12 +229,24 @@ def _violated(graph: StateSpace, verdict: Verdict) -> Finding:
         words = f"none of {len(graph.nodes):,} configurations is such"
         return Finding(verdict.name, verdict.claim, words=words)
     path = [*graph.path(verdict.node), *verdict.last]
-    words = verdict.words or f"ends in {where(walked(graph.chart, path)[0][-1].snapshot)}"
+    words = verdict.words or _end_of(graph.chart, path)
     if verdict.error:
-        words += f", where the property raises {verdict.error}"
+        words += f"; the property raises {verdict.error}"
     if verdict.path:
         words += f": {' · '.join(move.words for move in verdict.path)}"
     return Finding(verdict.name, verdict.claim, path, words)
+
+
+def _end_of(chart: Chart, path: Sequence[Move]) -> str:
+    """Where a path ends, and where the last transition on it is written."""
+    positions, taken = walked(chart, path)
+    words = f"ends in {where(positions[-1].snapshot)}"
+    edge = next((edge for edge in chart.transitions if taken and edge.key == taken[-1]), None)
+    if edge is None or edge.location is None:
+        return words
+    file = Path(edge.location.file)
+    near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return f"{words}; the last transition, '{' '.join(edge.events) or 'always'}', is at {near}:{edge.location.line}"
 
 
 def _unreached(report: Report, key: str) -> Finding:
