@@ -43,8 +43,8 @@ def hidden_members(chart: Chart, asking: Sequence[Asking], meaning: Iterable[str
     uses = Uses(chart.states.values(), chart.transitions)
     names = {*meaning} - {*OF_OUTCOMES}
     for event in chart.events.values():
-        asked = {item.name for one in asking if uses.runs_for(one, event.name) for item in one.parameters}
-        hidden = sorted(asked & names & (members_of(event.payload) or frozenset()))
+        asked = {item.name for one in asking if uses.runs_for(one, event.name) for item in one.parameters} & names
+        hidden = sorted(asked & (members_of(event.payload) or frozenset())) if asked else []
         if hidden:
             place = next((edge.location for edge in chart.transitions if event.name in edge.events), None)
             what = f"the payload of '{event.name}' has {quoted(hidden)}, and a callback that asks for such a name gets"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import restate
+from restate.handler import ServiceTag
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical
@@ -38,15 +39,27 @@ from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
 from durable_fsm.restate.sources.kafka import Topics, claim
 
 
+class ChartTag(ServiceTag):
+    """Names the object. Its metadata is the chart, for those who look when no service runs; made when it is discovered."""
+
+    def __init__(self, chart: Chart) -> None:
+        super().__init__("object", chart.name, chart.doc or None)
+        self.chart = chart
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {CHART: canonical(chart_to_json(self.chart))}
+
+    @metadata.setter
+    def metadata(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] - it is only read
+        """Do not take what the constructor of the SDK sets."""
+
+
 def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
     """The object with all its handlers; schemas and docstrings go to discovery, and so into OpenAPI."""
     chart = hosted.chart
-    service = restate.VirtualObject(
-        chart.name,
-        description=chart.doc or None,
-        metadata={CHART: canonical(chart_to_json(chart))},  # for those who look when no service runs
-        invocation_retry_policy=FOR_EVER,
-    )
+    service = restate.VirtualObject(chart.name, description=chart.doc or None, invocation_retry_policy=FOR_EVER)
+    service.service_tag = ChartTag(chart)
 
     def add(
         name: str, handle: Handle, *, private: bool = False, remembered: timedelta | None = None, **options: Any
