@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import restate
 
 from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.testing import ServiceProcess, free_port
@@ -166,7 +167,7 @@ def test_the_native_core_of_the_sdk_cannot_be_loaded_inside_a_python_worker(tmp_
     (tmp_path / "node_modules").symlink_to(node_modules("edge"))
 
     ran = subprocess.run(
-        [NODE / "bin" / "node", script, sysconfig.get_path("purelib")],
+        [NODE / "bin" / "node", script, Path(restate.__file__).parents[1]],
         capture_output=True,
         text=True,
         check=True,
