@@ -134,6 +134,7 @@ UNNOTICED = {
     "clock": True,
     "workflow": True,
     "flow": True,
+    "queries": {"getStatus": len},
 }
 
 

@@ -195,7 +195,7 @@ class Transaction:
 
     async def completed(self, event: Event) -> Event:
         """The event, with the defaults of its payload that are to be drawn once."""
-        return await event_with_defaults(self.ctx, self.chart, event)
+        return await event_with_defaults(self.ctx, self.turn.chart, event)
 
     async def initial_data(self, given: Json) -> Json:
         """The data that a machine begins with, unless there is one; with the defaults that are to be drawn once."""
@@ -206,7 +206,9 @@ class Transaction:
     async def run(self, event: str, act: Act, *, autostart: Event | None = None) -> bytes:
         """Act, save, and answer with a receipt."""
         outcome = await self.act(act, autostart=autostart)
-        answer = receipt(self.chart, self.key, self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply)
+        answer = receipt(
+            self.turn.chart, self.key, self.turn.machine, event=event, outcome=outcome, reply=self.turn.reply
+        )
         if outcome in (Outcome.IGNORED, Outcome.STALE):
             report.unchanged(event, str(outcome))
         await self.commit()
@@ -383,7 +385,7 @@ class Transaction:
         at = self.hosted.settings.stamp()
         due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for, indexed=entries)
-        if self.chart.hosting.history is not None:
+        if self.turn.chart.hosting.history is not None:
             tail, pages = stored.history.with_entries(taken, at)
             stored = changed(stored, history=tail)
         text = stored.encode()
