@@ -24,13 +24,16 @@ class Chromium:
 
     browser: Browser
 
-    def ask(self, page: Path, question: str, *, first: str = "", width: int = 1300) -> Any:
+    def ask(self, page: Path, question: str, *, first: str = "", width: int = 1300, output: Path | None = None) -> Any:
         """The value of an expression of JavaScript on the page.
 
         Args:
             first: statements that run before.
+            output: where a PNG of the whole page goes.
         """
         with self._shown(page, first, (width, 1000)) as tab:
+            if output is not None:
+                tab.screenshot(path=output, full_page=True)
             return tab.evaluate(question)
 
     def picture(self, page: Path, output: Path, *, first: str = "", size: tuple[int, int], zoom: float = 1) -> Path:

@@ -82,10 +82,11 @@ def test_pictures_fit_the_page_and_their_texts_fit_their_boxes_in_both_schemes(
 ) -> None:
     file = site / f"{page}.html"
 
-    seen = {scheme: chromium.ask(file, LOOK, first=first, width=1400) for scheme, first in SCHEMES.items()}
+    seen = {
+        scheme: chromium.ask(file, LOOK, first=first, width=1400, output=SCREENSHOTS / f"{page}.{scheme}.png")
+        for scheme, first in SCHEMES.items()
+    }
 
-    for scheme, first in SCHEMES.items():
-        chromium.picture(file, SCREENSHOTS / f"{page}.{scheme}.png", size=(1400, 3600), first=first)
     assert {scheme: faults(look) for scheme, look in seen.items()} == {"light": [], "dark": []}
     assert all(look["texts"] > 15 for look in seen.values())
     assert seen["light"]["ground"] != seen["dark"]["ground"]
@@ -97,9 +98,8 @@ def test_pictures_fit_the_page_and_their_texts_fit_their_boxes_in_both_schemes(
 def test_pictures_become_smaller_on_a_narrow_screen(site: Path, chromium: Chromium, page: str) -> None:
     file = site / f"{page}.html"
 
-    seen = chromium.ask(file, LOOK, width=500)
+    seen = chromium.ask(file, LOOK, width=500, output=SCREENSHOTS / f"{page}.narrow.png")
 
-    chromium.picture(file, SCREENSHOTS / f"{page}.narrow.png", size=(500, 2400))
     assert faults(seen) == []
 
 
@@ -222,10 +222,11 @@ SEEN = """(() => {
 def test_main_pages_are_complete_in_both_schemes(site: Path, chromium: Chromium, page: str) -> None:
     file = site / f"{page}.html"
 
-    seen = {scheme: chromium.ask(file, SEEN, first=first, width=1400) for scheme, first in SCHEMES.items()}
+    seen = {
+        scheme: chromium.ask(file, SEEN, first=first, width=1400, output=SCREENSHOTS / f"{page}.{scheme}.png")
+        for scheme, first in SCHEMES.items()
+    }
 
-    for scheme, first in SCHEMES.items():
-        chromium.picture(file, SCREENSHOTS / f"{page}.{scheme}.png", size=(1400, 1800), first=first)
     for look in seen.values():
         assert (look["scrolls"], look["wide"], look["broken"]) == (False, 0, [])
         assert look["headings"] >= 1

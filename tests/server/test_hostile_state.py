@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-EDITS = 40
+EDITS = 20
 DEEP = b"[" * 5_000 + b"]" * 5_000
 
 NOTHING_OF_OURS = (b"\xff\xfe", b'{"a": "\xff"}', b"", b"null", b"7", b'"x"', b"[]", b"[1]", b"{", DEEP)
