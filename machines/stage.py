@@ -18,6 +18,8 @@ When it ends, by itself or by Ctrl-C, nothing is left running.
 
 from __future__ import annotations
 
+import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -43,7 +45,7 @@ from durable_fsm.testing import (
     free_port,
 )
 
-__all__ = ["Stage", "keep", "perform", "tell"]
+__all__ = ["Stage", "is_asked", "keep", "perform", "tell"]
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
@@ -97,6 +99,17 @@ class Stage(Starting):
     def subscribe(self, broker: KafkaBroker, *definitions: object) -> None:
         """Let Restate read the topics that charts declare. Their application is served already."""
         self._stack.enter_context(broker.subscribed(self.server, *definitions))
+
+
+def is_asked(option: str, meaning: str, description: str | None) -> bool:
+    """Read the command line, which has one option; as an environment variable, in capitals, it may be given too."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    variable = option.upper()
+    is_set = os.environ.get(variable, "") not in ("", "0")
+    parser.add_argument(f"--{option}", dest="asked", action="store_true", default=is_set)
+    parser.epilog = f"--{option}, or {variable}=1, {meaning}."
+    asked: bool = parser.parse_args().asked
+    return asked
 
 
 def perform(act: Callable[[Stage, Console], int]) -> int:

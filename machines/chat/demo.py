@@ -9,7 +9,6 @@ that follows a script. The story kills the application with SIGKILL, and ends wi
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from datetime import timedelta
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from durable_fsm.testing import wait_until
-from machines.stage import Stage, keep, perform, tell
+from machines.stage import Stage, is_asked, keep, perform, tell
 
 SECRET = "local-signing-secret"
 PATIENCE = timedelta(seconds=60)
@@ -187,14 +186,11 @@ def show(bot: Bot, console: Console) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--story", action="store_true", default=os.environ.get("STORY", "") not in ("", "0"))
-    parser.epilog = "--story, or STORY=1, plays the story and ends."
-    options = parser.parse_args()
+    story = is_asked("story", "plays the story and ends", __doc__)
 
     def act(stage: Stage, console: Console) -> int:
-        bot = Bot(stage, scripted=options.story)
-        if options.story:
+        bot = Bot(stage, scripted=story)
+        if story:
             tell(STORY, bot, console)
             return 0 if show(bot, console) else 1
         addresses = {

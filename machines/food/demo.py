@@ -9,7 +9,6 @@ restaurant and the machines' process while orders are on their way, and ends wit
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from datetime import timedelta
@@ -29,7 +28,7 @@ from machines.food.driver import Driver
 from machines.food.machine import Order
 from machines.food.menu import MENU
 from machines.food.phone import DriverApp
-from machines.stage import Stage, keep, perform, tell
+from machines.stage import Stage, is_asked, keep, perform, tell
 
 PATIENCE = timedelta(minutes=2)
 CUSTOMERS = ("ada", "ben", "cem", "dora", "eve")
@@ -163,10 +162,7 @@ def told(shop: Shop, console: Console) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--story", action="store_true", default=os.environ.get("STORY", "") not in ("", "0"))
-    parser.epilog = "--story, or STORY=1, plays the story and ends."
-    story = parser.parse_args().story
+    story = is_asked("story", "plays the story and ends", __doc__)
 
     def act(stage: Stage, console: Console) -> int:
         shop = Shop(stage, faster=story)

@@ -9,8 +9,6 @@ middle of two of them, and ends with a table.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ from durable_fsm import chart_from
 from durable_fsm.testing import wait_until
 from machines.images.machine import Work, image_workflow
 from machines.images.screenshots import browser
-from machines.stage import Stage, keep, perform, tell
+from machines.stage import Stage, is_asked, keep, perform, tell
 
 NAME = "image-processing-workflow"
 PATIENCE = timedelta(seconds=60)
@@ -150,10 +148,7 @@ def summary(room: Darkroom) -> Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--story", action="store_true", default=os.environ.get("STORY", "") not in ("", "0"))
-    parser.epilog = "--story, or STORY=1, plays the story."
-    story = parser.parse_args().story
+    story = is_asked("story", "plays the story", __doc__)
     if browser() is None:
         print(NO_BROWSER, file=sys.stderr)
         return 1

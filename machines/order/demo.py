@@ -9,8 +9,6 @@ and the Restate server while a timer runs. At the end it asks the bank for its c
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -20,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from durable_fsm.testing import wait_until
-from machines.stage import Stage, keep, perform, tell
+from machines.stage import Stage, is_asked, keep, perform, tell
 
 HOLD_SECONDS = 6
 PATIENCE = timedelta(seconds=60)
@@ -195,10 +193,7 @@ def show(shop: Shop, console: Console) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
-    parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
-    kept = parser.parse_args().keep
+    kept = is_asked("keep", "leaves everything running and prints the URLs", __doc__)
 
     def act(stage: Stage, console: Console) -> int:
         shop = Shop(stage)

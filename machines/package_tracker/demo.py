@@ -8,9 +8,7 @@ interface. The demo kills the server with SIGKILL while records arrive. At the e
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +16,7 @@ from rich.console import Console
 
 from durable_fsm.testing import KafkaBroker, RestateServer, wait_until
 from machines.package_tracker.machine import Package
-from machines.stage import Stage, keep, perform
+from machines.stage import Stage, is_asked, keep, perform
 
 TOPIC = "package-location-updates"
 PACKAGES = ("p-1", "p-2", "p-3")
@@ -58,10 +56,7 @@ def tell(server: RestateServer, broker: KafkaBroker, console: Console) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"))
-    parser.epilog = "--keep, or KEEP=1, leaves everything running and prints the URLs."
-    kept = parser.parse_args().keep
+    kept = is_asked("keep", "leaves everything running and prints the URLs", __doc__)
 
     def act(stage: Stage, console: Console) -> int:
         broker = stage.broker()
