@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-REQUESTS = 1_500
+REQUESTS = 900
 """For all three servers together."""
 
 CONNECTIONS = 12
