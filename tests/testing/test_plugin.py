@@ -116,12 +116,16 @@ def test_without_a_server_the_fixture_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.server
 def test_the_files_of_the_page_about_servers_pass(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "testing-on-a-server.md").read_text(encoding="utf-8")
-    files = dict(re.findall(r'```python title="(.+?)"\n(.*?)```', page, flags=re.DOTALL))
+    files: dict[str, str] = {}
+    for name, text in re.findall(r'```python title="(.+?)"\n(.*?)```', page, flags=re.DOTALL):
+        files[name] = f"{files[name]}\n\n{text}" if name in files else text
     (tmp_path / "shop.py").write_text(files["shop.py"])
 
     ran = run_pytest(tmp_path, files["test_shop.py"])
 
+    assert page.count("```python") == page.count("```python title=")
     assert ran.returncode == 0, ran.stdout
+    assert "9 passed" in ran.stdout
 
 
 # ── given ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
