@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.figures import Results, by_contender, comparisons, median, samples, slope, spread, told, verdicts
 from benchmarks.inside import PARTS
 from benchmarks.load import Sample
-from benchmarks.serving import BARE, FLOOR, OURS, ROOT, TYPESCRIPT, XSTATE
+from benchmarks.serving import FLOOR, OURS, ROOT, XSTATE
 from durable_fsm.serving import DEFAULT
 
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
@@ -187,7 +187,7 @@ def inside(results: Results) -> str:
 def in_short(results: Results) -> str:
     """The table of the README: the cost of an event with the default server."""
     many = by_contender(results)
-    names = [f"{kind}, {DEFAULT}" for kind in (OURS, BARE, FLOOR)] + [TYPESCRIPT, XSTATE]
+    names = [f"{kind}, {DEFAULT}" for kind in (OURS, FLOOR)] + [XSTATE]
     rows = [
         (
             name,

@@ -1,10 +1,11 @@
-"""Read `catalogue.toml`, the list of applications, and write the README's table of them.
+"""Read `catalogue.toml`, the list of applications, and write the table of them in machines/README.md.
 
 python -m tests.acceptance.catalogue     writes the table
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PAGE = ROOT / "machines" / "README.md"
 BEGIN, END = "<!-- applications -->\n", "<!-- /applications -->\n"
 
 
@@ -55,20 +57,25 @@ def table() -> str:
     """The applications that are written, as a Markdown table."""
     lines = ["| | application | shows | scenarios |", "|---|---|---|---|"]
     lines += [
-        f"| {row.id} | [{row.name}]({row.folder}) | {row.shows} | [{len(row.scenarios)}]({row.tests}) |"
+        f"| {row.id} | [{row.name}]({_from_page(row.folder)}) | {row.shows}"
+        f" | [{len(row.scenarios)}]({_from_page(row.tests)}) |"
         for row in rows()
         if row.scenarios
     ]
     return "\n".join(lines) + "\n"
 
 
-def in_readme(text: str) -> str:
-    """The README with its table brought up to date."""
+def _from_page(place: str) -> str:
+    """A place below the root as a link on the page."""
+    return os.path.relpath(ROOT / place, PAGE.parent)
+
+
+def in_page(text: str) -> str:
+    """The page with its table brought up to date."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(in_readme(readme.read_text()))
+    PAGE.write_text(in_page(PAGE.read_text()))

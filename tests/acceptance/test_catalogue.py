@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from durable_fsm.cli.project import TEMPLATES
-from tests.acceptance.catalogue import ROOT, Row, in_readme, rows
+from tests.acceptance.catalogue import PAGE, ROOT, Row, in_page, rows
 
 SECRETS = ("STRIPE_SECRET", "RESTAURANT_SECRET", "SLACK_SIGNING_SECRET")
 DELIVERED = [row for row in rows() if row.machine]
@@ -94,7 +96,16 @@ def test_each_chart_file_has_less_than_150_lines(row: Row) -> None:
     assert len((ROOT / "machines" / row.machine / "machine.py").read_text().splitlines()) < 150
 
 
-def test_the_table_in_the_readme_is_up_to_date() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_table_of_all_applications_is_up_to_date() -> None:
+    page = PAGE.read_text()
 
-    assert readme == in_readme(readme), "run: python -m tests.acceptance.catalogue"
+    assert page == in_page(page), "run: python -m tests.acceptance.catalogue"
+
+
+def test_the_readme_names_every_application_once() -> None:
+    _, _, rest = (ROOT / "README.md").read_text().partition("\n## Applications\n")
+    named = re.findall(r"[^,|`()]+(?= \(|[,|`]|\Z)", rest.partition("\n## ")[0])
+
+    counted = Counter(name.strip() for name in named)
+
+    assert {row.name: counted[row.template or row.name] for row in rows()} == {row.name: 1 for row in rows()}

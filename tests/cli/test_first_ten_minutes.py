@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,15 +23,18 @@ from tests.web import web
 
 pytestmark = pytest.mark.server
 
+README = Path(__file__).parents[2] / "README.md"
+
 WITHOUT = [word for name in ("cacheprovider", "schemathesis", "hypothesispytest") for word in ("-p", f"no:{name}")]
 """Options of pytest: a newcomer has none of these plugins, which take a second to import."""
 
 
 @pytest.fixture(scope="module")
 def ticket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `durable-fsm new ticket` writes."""
+    """What `durable-fsm new` writes, called as in the README."""
     folder = tmp_path_factory.mktemp("empty")
-    began = run("new", "ticket", cwd=folder)
+    [line] = [line for line in of_readme("sh").splitlines() if line.startswith("durable-fsm new ")]
+    began = run(*shlex.split(line.partition(" && ")[0])[1:], cwd=folder)
     assert began.returncode == 0, began.stderr
     return folder / "ticket"
 
@@ -41,12 +46,27 @@ def terminal(ticket: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
+def of_readme(language: str) -> str:
+    """The only block of the README in this language."""
+    [block] = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 def post(url: str, body: object = None) -> Any:
     return web.post(url, json=body).raise_for_status().json()
+
+
+def first_event_of_readme(url: str) -> Any:
+    """Run the README's curl command on this server, for a machine of another key; the answer with the README's key."""
+    [line] = [line for line in of_readme("sh").splitlines() if line.startswith("curl ")]
+    command = line.replace("http://127.0.0.1:8080", url).replace("Ticket/one", "Ticket/readme")
+    argv = [*shlex.split(command, comments=True), "-sS", "--noproxy", "*"]
+    answer = subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout
+    return {**json.loads(answer), "key": "one"}
 
 
 def nothing_is_left(terminal: Terminal, folder: Path) -> bool:
@@ -72,6 +92,7 @@ def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
 
     assert f"curl {terminal.url}/Ticket/one/snapshot" in (ticket / "README.md").read_text()
     assert "Invalid HTTP request" not in (ticket / ".durable_fsm" / "service.log").read_text()
+    assert first_event_of_readme(terminal.url) == json.loads(of_readme("json"))
     sent = run("send", "Ticket/one", "request", '{"seats": 2}', "--json", cwd=ticket)
     assert json.loads(sent.stdout)["configuration"] == ["searching"], sent.stderr
     terminal.sees("Ticket/one: 'done.invoke.searching': searching → held")

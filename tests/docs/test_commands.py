@@ -13,7 +13,7 @@ from durable_fsm.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PAGES += sorted((ROOT / "machines").glob("*/README.md"))
+PAGES += [ROOT / "machines" / "README.md", *sorted((ROOT / "machines").glob("*/README.md"))]
 WRITTEN = sorted((ROOT / "src" / "durable_fsm" / "cli" / "templates").glob("*/README.md"))
 """Pages that `durable-fsm new` writes; the files that they link are beside them only then."""
 FENCE = re.compile(r"^```(?:sh|console)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
