@@ -129,7 +129,9 @@ check: $(READY) ## run lint, type checks and the quick tests without the server;
 .PHONY: pages
 pages: $(READY)
 	@$(step) "mkdocs build --strict"
+	@mkdir -p $(BUILD); rm -f $(BUILD)/docs.built; touch $(BUILD)/docs.begun
 	@$(BIN)/mkdocs build --strict --quiet
+	@mv $(BUILD)/docs.begun $(BUILD)/docs.built  # tests read this site, as long as nothing is newer
 
 .PHONY: lint
 lint: $(READY)

@@ -1,12 +1,22 @@
-"""Fixtures: sites to build, and the browser that reads them."""
+"""Fixtures: our site, other sites to build, and the browser that reads them."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "build" / "docs"
+BEGUN = ROOT / "build" / "docs.built"
+"""`make pages` leaves this file; its time is that at which the build began."""
+SOURCES = ("docs", "src", "mkdocs.yml", "pyproject.toml")
 
 SHOP = '''
 """Charts of a site."""
@@ -55,6 +65,31 @@ STREETS = 3
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: needs Chromium")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our documentation as `make docs` builds it; built here, once a run, only if it has changed since `make pages`."""
+    if BEGUN.exists() and all(path.stat().st_mtime < BEGUN.stat().st_mtime for path in sources_of_site()):
+        return BUILT
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    folder, done = place / "site", place / "site.done"
+    with (place / "site.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            patch.setenv("NO_MKDOCS_2_WARNING", "1")
+            build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(folder)))
+            done.touch()
+    return folder
+
+
+def sources_of_site() -> Iterator[Path]:
+    """The files that the site is made of."""
+    for name in SOURCES:
+        files = (ROOT / name).rglob("*") if (ROOT / name).is_dir() else [ROOT / name]
+        yield from (path for path in files if path.is_file() and "__pycache__" not in path.parts)
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from mkdocs.commands.build import build
-from mkdocs.config import load_config
 
 from durable_fsm.docs import show
 from tests.diagram.node import MERMAID
@@ -49,16 +47,6 @@ LOOK = """(() => {
     ink: getComputedStyle(pictures[0].querySelector(".title")).fill,
   };
 })()"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our documentation, built as `make docs` does."""
-    folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_MKDOCS_2_WARNING", "1")
-        build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(folder)))
-    return folder
 
 
 @pytest.fixture(scope="module")
