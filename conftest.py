@@ -27,7 +27,7 @@ collect_ignore_glob = ["docs/tour/*/test_*.py"]  # a reader of the tour runs the
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/reference/*.md"],
     # executed by tests/docs/test_tutorial.py, tests/docs/test_statecharts.py and tests/testing/test_plugin.py
     excludes=["docs/tutorial.md", "docs/statecharts.md", "docs/testing-on-a-server.md"],
 ).pytest()

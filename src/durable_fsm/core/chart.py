@@ -78,9 +78,14 @@ class Guard(Callback):
 class Retry:
     """How often failed work is tried again, and how long to wait in between.
 
-    `attempts` counts the first try; None means until it succeeds. Only failures of the work itself count: outages of
-    the platform, deployments and kills do not use up an attempt. Exceptions of the types `give_up_on` are final;
-    an attempt that takes too long counts as a `TimeoutError`.
+    Only failures of the work itself count: outages of the platform, deployments and kills do not use up an attempt.
+
+    Attributes:
+        attempts: how often at most, with the first try; None means until it succeeds.
+        initial: the wait before the second try.
+        factor: how much longer each wait is than the one before.
+        maximum: the longest wait.
+        give_up_on: types of exceptions that are final. An attempt that takes too long counts as a `TimeoutError`.
     """
 
     attempts: int | None = None

@@ -14,6 +14,8 @@ class TerminalError(DurableFSMError):
     """Raise this in an activity when another attempt would not help; its outcome is then `error.invoke.<id>`.
 
     `code` and `metadata` reach the chart with the error; `metadata` must be plain JSON.
+
+    Remedy: give the state a transition for `error.invoke.<id>`: the chart decides what follows a failure.
     """
 
     chart: str = field(default_factory=str, init=False)  # unknown to an activity, and sent as ""
@@ -32,7 +34,10 @@ class TerminalError(DurableFSMError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CallbackTimeout(TerminalError):
-    """No answer to a callback came in time."""
+    """No answer to a callback came in time.
+
+    Remedy: give the state a transition for `error.invoke.<id>`; or raise `ctx.callback(..., timeout=...)`.
+    """
 
     message: str = field(init=False)
     metadata: Mapping[str, object] = field(init=False)
@@ -46,7 +51,10 @@ class CallbackTimeout(TerminalError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CallbackRejected(TerminalError):
-    """A callback was rejected from outside; `reason` is the text that came with it."""
+    """A callback was rejected from outside; `reason` is the text that came with it.
+
+    Remedy: give the state a transition for `error.invoke.<id>`; the reason is in the error.
+    """
 
     message: str = field(init=False)
     metadata: Mapping[str, object] = field(init=False)
@@ -60,7 +68,10 @@ class CallbackRejected(TerminalError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CallbackUnreadable(TerminalError):
-    """The answer to a callback is not JSON, or is longer than an activity takes."""
+    """The answer to a callback is not JSON, or is longer than an activity takes.
+
+    Remedy: let the other side answer with JSON, and with a reference instead of large content.
+    """
 
     message: str = field(init=False)
     metadata: Mapping[str, object] = field(init=False)

@@ -15,9 +15,11 @@ class CallError(DurableFSMError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NoAnswer(CallError):
-    """No answer came in `attempts` attempts within the client's patience; `waited` is how long it tried.
+    """No answer came within the client's patience: `attempts` is how often it tried, `waited` how long.
 
     A call that only `reads` has changed nothing; nor has one that was never `sent`, because no server could be reached.
+
+    Remedy: start the server, or correct the URL; then repeat the call with the same idempotency key.
     """
 
     url: str
@@ -49,7 +51,10 @@ class NoAnswer(CallError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class UnexpectedAnswer(CallError):
-    """The answer does not come from a machine of ours, or from another version of one; `text` is what it says."""
+    """The answer does not come from a machine of ours, or from another version of one; `text` is what it says.
+
+    Remedy: check that the URL is that of Restate's ingress, and that the service is registered: `durable-fsm doctor`.
+    """
 
     status: int
     text: str

@@ -26,7 +26,10 @@ class Problem:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DefinitionError(DurableFSMError):
-    """A definition cannot become a chart. Raised at import, with every problem found."""
+    """A definition cannot become a chart. Raised at import, with every problem found.
+
+    Remedy: fix each problem that the message lists; `durable-fsm check` shows them all without a server.
+    """
 
     problems: tuple[Problem, ...]
 
@@ -44,7 +47,10 @@ class DefinitionWarning(UserWarning):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotDurable(DefinitionError):
-    """The definition is valid in its own library, but cannot be hosted durably."""
+    """The definition is valid in its own library, but cannot be hosted durably.
+
+    Remedy: replace the construct as the message says: a sleep becomes `after(...)`, outside work an `activity(...)`.
+    """
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -52,6 +58,8 @@ class ActionError(DurableFSMError):
     """A callback raised, and no transition took `error.execution`. The original is `__cause__`.
 
     `configuration` has the states that were active then and have no such transition; it is empty where none would help.
+
+    Remedy: fix the callback and deploy again; or give the state a transition for `error.execution`.
     """
 
     event: str
@@ -71,7 +79,10 @@ class ActionError(DurableFSMError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class UnknownWork(DurableFSMError):
-    """A callback starts work that its chart does not declare."""
+    """A callback starts work that its chart does not declare.
+
+    Remedy: declare the work with `@durable(work=[...])`, or correct the id in `effects.start(...)`.
+    """
 
     work: str
     known: tuple[str, ...]

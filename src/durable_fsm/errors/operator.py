@@ -14,7 +14,10 @@ class MachineError(DurableFSMError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotStarted(MachineError):
-    """No machine has this key."""
+    """No machine has this key.
+
+    Remedy: check the key. `create` starts a machine; so does its first event, unless the chart has `create_first=True`.
+    """
 
     remedy: str = "Start it with 'create'."
 
@@ -25,7 +28,10 @@ class NotStarted(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class AlreadyStarted(MachineError):
-    """`create` met a machine that was created with other data. A machine is never reset."""
+    """`create` met a machine that was created with other data. A machine is never reset.
+
+    Remedy: use another key; or delete the machine first.
+    """
 
     configuration: tuple[str, ...]
 
@@ -40,7 +46,10 @@ class AlreadyStarted(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Finished(MachineError):
-    """The machine has reached its end and takes no more events."""
+    """The machine has reached its end and takes no more events.
+
+    Remedy: use another key for a new machine; or `delete` this one to free its key.
+    """
 
     event: str
     configuration: tuple[str, ...]
@@ -55,7 +64,10 @@ class Finished(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Gone(MachineError):
-    """The machine has ended, and its snapshot is no longer kept."""
+    """The machine has ended, and its snapshot is no longer kept.
+
+    Remedy: use another key for a new machine; or `delete` this one to free its key.
+    """
 
     @property
     def what(self) -> str:
@@ -64,7 +76,10 @@ class Gone(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Paused(MachineError):
-    """An operator has paused the machine: it takes nothing until it is resumed."""
+    """An operator has paused the machine: it takes nothing until it is resumed.
+
+    Remedy: read the reason, and resume the machine with `durable-fsm repair --resume`.
+    """
 
     since: str
     reason: str
@@ -79,7 +94,10 @@ class Paused(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FlowStuck(MachineError):
-    """A flow waits for an event from outside, and a flow cannot receive one."""
+    """A flow waits for an event from outside, and a flow cannot receive one.
+
+    Remedy: run the chart as a workflow, which has a key that events can be sent to: `@durable(workflow=True)`.
+    """
 
     configuration: tuple[str, ...]
 
@@ -93,7 +111,10 @@ class FlowStuck(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotRepairable(MachineError):
-    """A repair asks for something that the machine does not have. It has not moved."""
+    """A repair asks for something that the machine does not have. It has not moved.
+
+    Remedy: read the machine with `durable-fsm show`, and name an activity or a timer that it has.
+    """
 
     problem: str
     known: tuple[str, ...] = ()
@@ -105,7 +126,10 @@ class NotRepairable(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotUndone(MachineError):
-    """Deleting the machine would leave behind work that it has done. It was not deleted."""
+    """Deleting the machine would leave behind work that it has done. It was not deleted.
+
+    Remedy: delete with `{"compensate": true}` to undo the work first, or with `{"abandon": true}` to leave it.
+    """
 
     done: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
@@ -132,7 +156,10 @@ def _have(ids: tuple[str, ...]) -> str:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WaitTimedOut(MachineError):
-    """The condition was not met in time. The machine goes on; an event that came with it may have been taken."""
+    """The condition was not met in time. The machine goes on; an event that came with it may have been taken.
+
+    Remedy: wait again, or read the snapshot. The machine itself goes on.
+    """
 
     condition: str
     after: str
@@ -146,7 +173,10 @@ class WaitTimedOut(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WaitInVain(MachineError):
-    """The condition can no longer be met: the machine has ended, has failed, or was deleted."""
+    """The condition can no longer be met: the machine has ended, has failed, or was deleted.
+
+    Remedy: read the snapshot to learn how the machine ended.
+    """
 
     condition: str
     status: str
@@ -160,7 +190,10 @@ class WaitInVain(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotRunning(MachineError):
-    """`cancel` found nothing that it may stop."""
+    """`cancel` found nothing that it may stop.
+
+    Remedy: read the snapshot for the activities that are running, and name one of them.
+    """
 
     activity: str | None
     running: tuple[str, ...]
@@ -174,7 +207,10 @@ class NotRunning(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class VersionError(MachineError):
-    """The stored snapshot belongs to a version of the chart that this deployment does not serve. It stays as it is."""
+    """The stored snapshot belongs to a version of the chart that this deployment does not serve. It stays as it is.
+
+    Remedy: deploy the build of the stored version beside this one; or add a `migration(...)` from it.
+    """
 
     stored: str
     served: tuple[str, ...]
@@ -191,7 +227,10 @@ class VersionError(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MigrationError(MachineError):
-    """A migration does not produce a valid machine of the chart. The snapshot stays as it is."""
+    """A migration does not produce a valid machine of the chart. The snapshot stays as it is.
+
+    Remedy: correct the migration and deploy again. The machine continues with the next event.
+    """
 
     source: str
     to: str
@@ -212,7 +251,10 @@ class MigrationError(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SnapshotUnreadable(MachineError):
-    """This build cannot read the stored snapshot. It stays as it is."""
+    """This build cannot read the stored snapshot. It stays as it is.
+
+    Remedy: deploy the build that wrote it; or free the key by `delete` with `{"abandon": true}`.
+    """
 
     problem: str
 
@@ -226,7 +268,10 @@ class SnapshotUnreadable(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SecretMissing(MachineError):
-    """A webhook cannot check its requests, so it refuses all of them."""
+    """A webhook cannot check its requests, so it refuses all of them.
+
+    Remedy: set the environment variable where the service runs, and restart the service.
+    """
 
     webhook: str
     variable: str

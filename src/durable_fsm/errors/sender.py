@@ -15,7 +15,11 @@ class EventError(DurableFSMError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MalformedInput(EventError):
-    """The handler cannot read the request: it is not JSON, or not the object that the handler expects."""
+    """The handler cannot read the request: it is not JSON, or not the object that the handler expects.
+
+    Remedy: send a JSON body of the form that the HTTP API lists for this handler, with `content-type:
+    application/json`.
+    """
 
     handler: str
     problem: str
@@ -30,6 +34,8 @@ class Forbidden(EventError):
     """The event belongs to the machine itself (a timer, an outcome) and may not be sent from outside.
 
     `senders` are the topics and webhooks that name it, and so may send it.
+
+    Remedy: send a public event instead; or declare this one `event(..., public=True)`.
     """
 
     event: str
@@ -44,7 +50,10 @@ class Forbidden(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class UnknownEvent(EventError):
-    """The chart declares no such event."""
+    """The chart declares no such event.
+
+    Remedy: correct the name of the event. `durable-fsm events` lists those that the chart has.
+    """
 
     event: str
     known: tuple[str, ...]
@@ -58,7 +67,10 @@ class UnknownEvent(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotIndexed(EventError):
-    """Machines are looked for by a field of their data of which the chart has no index."""
+    """Machines are looked for by a field of their data of which the chart has no index.
+
+    Remedy: search by a field that has an index; or add the field to `@durable(index=(...))` and deploy.
+    """
 
     field: str
     known: tuple[str, ...]
@@ -73,7 +85,11 @@ class NotIndexed(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class EventRejected(EventError):
-    """No transition takes the event where the machine is now."""
+    """No transition takes the event where the machine is now.
+
+    Remedy: send one of the events in `accepted`, or wait until the machine reaches a state that takes this one. To keep
+    early events instead, use `defer(...)`; to drop them, `ignore(...)`.
+    """
 
     event: str
     configuration: tuple[str, ...]
@@ -91,7 +107,10 @@ class EventRejected(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TooLarge(EventError):
-    """The request is longer than the machine takes."""
+    """The request is longer than the machine takes.
+
+    Remedy: store the content elsewhere, and send a reference to it.
+    """
 
     size: int
     limit: int
@@ -103,7 +122,10 @@ class TooLarge(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TooManyDeferred(EventError):
-    """The event would be deferred, but the machine has reached its limit of deferred events."""
+    """The event would be deferred, but the machine has reached its limit of deferred events.
+
+    Remedy: send the event again later, when the machine has taken those that wait.
+    """
 
     event: str
     waiting: int
@@ -118,7 +140,10 @@ class TooManyDeferred(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DeferredTooLong(EventError):
-    """The event was deferred, and its time was over before a state took it. The machine has forgotten it."""
+    """The event was deferred, and its time was over before a state took it. The machine has forgotten it.
+
+    Remedy: send the event again; or raise `@durable(defer_for=...)`.
+    """
 
     event: str
     after: str
@@ -130,7 +155,10 @@ class DeferredTooLong(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TooManyWaiting(EventError):
-    """The limit of callers that wait for one machine is reached, or of those that begin to wait at the same time."""
+    """The limit of callers that wait for one machine is reached, or of those that begin to wait at the same time.
+
+    Remedy: wait again later; or read the snapshot instead of waiting.
+    """
 
     waiting: int
     whom: str = "this machine"
@@ -147,6 +175,8 @@ class InvalidPayload(EventError):
     """A payload or a machine's data does not fit its declared type.
 
     `path` is written as in JSONPath: `$.items[2].price`.
+
+    Remedy: correct the value at `path`. The OpenAPI document has the schema of each payload.
     """
 
     subject: str
@@ -161,7 +191,10 @@ class InvalidPayload(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class KeyReused(EventError):
-    """The idempotency key was used for something else before, so this was not sent; the client finds that out."""
+    """The idempotency key was used for something else before, so this was not sent; the client finds that out.
+
+    Remedy: use a new idempotency key for each request, and the old one only to repeat a request unchanged.
+    """
 
     event: str
     idempotency_key: str
@@ -177,7 +210,10 @@ class KeyReused(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Undecodable(EventError):
-    """A record of a topic, or a request to a webhook, cannot be turned into an event."""
+    """A record of a topic, or a request to a webhook, cannot be turned into an event.
+
+    Remedy: correct the producer, or let the decoder return None for input that it should skip.
+    """
 
     source: str
     problem: str
@@ -189,7 +225,10 @@ class Undecodable(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class BadSignature(EventError):
-    """A request to a webhook does not prove who sent it. Its content was not read."""
+    """A request to a webhook does not prove who sent it. Its content was not read.
+
+    Remedy: check that the provider signs with the secret of this webhook, and that the clocks agree.
+    """
 
     webhook: str
     problem: str

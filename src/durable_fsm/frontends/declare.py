@@ -45,39 +45,41 @@ DAY = timedelta(days=1)
 
 
 def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
-    """Say how a statechart class is hosted. Without it the defaults hold.
+    """Set how the machines of a statechart class are hosted. A class without it has the defaults.
 
     Args:
-        version: changes when snapshots of the old chart cannot be read by the new one.
-        name: of the chart and its virtual object; the class name, if not given.
-        handlers: other public names for events: `{"setUp": "set_up"}`.
-        defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it is told.
-        defer_while_paused: defer events while an operator has paused the machine; otherwise they are refused with 503.
-        create_first: refuse events for a machine that was not created; otherwise the first accepted one creates it.
-        cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
-        defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
-        ignores: events that are dropped wherever nothing takes them; one that no transition takes at all is declared here.
-        history: how many entries of its history each machine keeps, and how long; None keeps none.
-        work: what callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
-        sources: Kafka topics whose records are events of the machine.
-        webhooks: providers that post their events.
-        redact: members of data and payloads that errors, logs and history hide: `"card_number"`, `"customer.email"`.
-        operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
-            reach them.
+        version: the version of the chart. Raise it when this chart cannot continue the machines of the old one.
         migrations: how machines of other versions become machines of this one.
+        versions: definitions of other versions. Their machines continue under them until they end.
+        name: the name of the chart and of its virtual object; the class name, if not given.
+        create_first: refuse events for a machine that was not created; otherwise the first accepted event creates it.
         index: fields of the data, such as `"customer"` or `"address.city"`: `durable-fsm list --where customer=ada` finds
-            machines by them, however many others there are.
-        unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
-            tells its sender, even if the class sets `allow_event_without_transition`.
-        services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They
-            are not stored, and made anew whenever a machine is read; so are loggers, which need no mention.
-        versions: definitions of other versions, under which machines of theirs live on until they end.
-        clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
-            the same; that costs about two milliseconds an event.
-        after_end: what becomes of a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
+            machines by them, however many there are.
+        queries: functions that answer a question from a machine's data: `{"whereIsIt": where}`. Each has a handler.
+        redact: members of data and payloads that errors, logs and history hide: `"card_number"`, `"customer.email"`.
+        history: how many entries of its history each machine keeps, and how long; None keeps none.
+        after_end: what happens to a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
         workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key. The id
             of a state with a final one inside: it lasts until that state is done, and the machine goes on.
         flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
+        work: work that callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
+        sources: Kafka topics whose records are events of the machine.
+        webhooks: providers that post their events.
+        handlers: other public names for events: `{"setUp": "set_up"}`.
+        operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
+            reach them.
+        defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
+        defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it is told.
+        defer_while_paused: defer events while an operator has paused the machine; otherwise they are refused with 503.
+        ignores: events that are dropped wherever nothing takes them. An event that no transition takes at all is declared
+            here.
+        unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
+            tells its sender, even if the class sets `allow_event_without_transition`.
+        clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
+            the same; that costs about two milliseconds an event.
+        services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They
+            are not stored, and made anew whenever a machine is read; so are loggers, which need no mention.
+        cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
     """
     unknown = next((name for name in options if name not in ClassOptions.__annotations__), None)
     if unknown is not None:
@@ -169,6 +171,7 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
     """Declare an event: its transitions, the type of its payload, and whether it may come from outside.
 
     Args:
+        transitions: those that the event takes, such as `cart.to(paid)`; several are joined by `|`, or listed.
         payload: any type that pydantic validates; None takes any JSON.
         public: False keeps the event to the machine itself.
     """
@@ -184,6 +187,8 @@ def after(delay: Delay, transitions: Transitions, *, public: bool = False) -> Ev
     Args:
         delay: fixed, or computed when the state is entered by a function (or the method of this name) that may ask for
             what callbacks may, and returns a timedelta, or None for no timer this time.
+        transitions: those that the timer takes, such as `held.to(expired)`.
+        public: True lets senders take the transitions by themselves, too.
 
     Raises:
         ValueError: *delay* is negative, or longer than any timer can be.

@@ -31,7 +31,7 @@ class Settings:
         threads: how many plain functions of activities run at once in the process.
         compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
             0 then: a replay would stamp another time.
-        short_way: whether invocations take the short way, see `restate.short_way`.
+        short_way: whether handlers run without the tasks that Restate's SDK makes for each invocation, which is faster.
     """
 
     park_first: timedelta = timedelta(seconds=30)
