@@ -146,13 +146,19 @@ def test_pretty_is_for_people() -> None:
         ("[1]", "line 1: expected a JSON object, got [1]."),
         (
             '{"x": 1}',
-            "line 1: expected one of 'event', 'advance', 'timer', 'done', 'error', 'lost', 'returned', 'receive', got {\"x\":1}.",
+            "line 1: expected one of 'event', 'advance', 'timer', 'done', 'error', 'lost', 'returned', 'receive', 'message', 'expect', got {\"x\":1}.",
         ),
         ('{"event": "press", "advance": "1s"}', "line 1: expected one of"),
         ('{"event": "press", "playload": {}}', "line 1: 'playload' has no meaning together with 'event'."),
         ('{"event": 5}', "line 1: 'event' must be a string, not 5."),
         ('{"timer": "go_out", "place": "x"}', "line 1: 'place' must be a number, not \"x\"."),
         ('{"advance": "soon"}', "line 1: 'soon' is not a duration; write 100ms, 30s, 15m, 2h or 1d."),
+        ('{"expect": {}}', "line 1: 'expect' must be an object with some of: leaves, configuration, status, data,"),
+        ('{"expect": {"state": "on"}}', "line 1: 'expect' knows no 'state'. It compares: leaves,"),
+        ('{"expect": {"data": 1}}', "line 1: 'data' of 'expect' must be an object: the members that are compared."),
+        ('{"snapshot": 1}', "line 1: 'snapshot' must be a JSON object, not 1."),
+        ('{"message": "press", "from": "x"}', "line 1: Lamp/simulated: child 'x' is not running; running: none"),
+        ('{"event": "press", "in": "x"}', "line 1: Lamp/simulated: child 'x' is not running; running: none"),
         ('{"done": "on"}', "line 1: Lamp/simulated: activity 'on' is not running; running: none"),
     ],
 )
@@ -191,3 +197,40 @@ def test_help_says_what_a_line_is() -> None:
 
     assert result.exit_code == 0
     assert '{"advance": "15m"}' in result.stdout
+
+
+def test_a_line_may_expect_facts_of_the_machine_and_of_the_line_before() -> None:
+    result = simulate(
+        {"event": "press"},
+        {"expect": {"leaves": ["on"], "data": {"presses": 1}, "status": "running", "outcome": "taken"}},
+        {"event": "smash"},
+        {"expect": {"outcome": "rejected"}},
+    )
+
+    assert [state["outcome"] for state in states(result)] == [
+        "created",
+        "taken",
+        "as expected",
+        "rejected",
+        "as expected",
+    ]
+
+
+def test_what_is_not_as_expected_is_told_and_exits_with_1() -> None:
+    result = simulate(
+        {"event": "press"}, {"expect": {"leaves": ["off"], "data": {"presses": 2, "x": 1}}}, {"event": "press"}
+    )
+
+    assert result.exit_code == 1
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (told[2]["outcome"], told[2]["error"]) == (
+        "unexpected",
+        'leaves is ["on"], expected ["off"]; $.presses is 1, expected 2; $.x is missing, expected 1',
+    )
+    assert told[3]["leaves"] == ["off"]
+
+
+def test_another_machine_may_send_an_event() -> None:
+    result = simulate({"message": "press", "from": "Wall/w-1"}, {"message": "press"})
+
+    assert [state["leaves"] for state in states(result)] == [["off"], ["on"], ["off"]]

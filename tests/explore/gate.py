@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 from statemachine import State, StateChart
 
-from durable_fsm import Effects, after, event
+from durable_fsm import Effects, after, durable, event
+from durable_fsm.core.events import Event
 
 
 class Coin(BaseModel):
@@ -76,3 +77,39 @@ class Sender(StateChart):
 
     def on_pay(self, effects: Effects) -> None:
         effects.send("deposit", to=("Account", "a-1"))
+
+
+class Made(BaseModel):
+    at: datetime | None = None
+
+
+@durable(clock=True)
+class Offer(StateChart[Made]):
+    """It may be taken for an hour."""
+
+    new = State(initial=True)
+    open = State()
+    taken = State(final=True)
+    too_late = State(final=True)
+    publish = new.to(open)
+    take = open.to(taken, unless="is_over") | open.to(too_late)
+
+    def on_publish(self, data: Made, event: Event) -> None:
+        data.at = event.at
+
+    def is_over(self, data: Made, event: Event) -> bool:
+        assert data.at is not None
+        assert event.at is not None
+        return event.at - data.at > timedelta(hours=1)
+
+
+@durable(defers=["ask"])
+class Desk(StateChart):
+    """A closed desk keeps questions until it opens."""
+
+    closed = State(initial=True)
+    open = State()
+    over = State(final=True)
+    unlock = closed.to(open)
+    ask = open.to.itself()
+    close = open.to(over)

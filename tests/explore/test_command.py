@@ -164,6 +164,10 @@ MISTAKES: dict[str, str] = {
     "member.py": f"{PROOFS}chart = Gate\nproperties = [always('it works', lambda m: m.activ)]\n",
     "raises.py": f"{PROOFS}chart = Gate\nproperties = [always('it works', lambda m: 1 / 0)]\n",
     "broken.py": "chart = Nothing\n",
+    "data.py": f"{PROOFS.replace('Gate', 'Offer')}chart = Offer\nproperties = [always('it works', lambda m: m.data.att)]\n",
+    "back.py": f"{PROOFS.replace('Gate', 'Offer')}from datetime import timedelta\nchart = Offer\nclock = [timedelta(-1)]\n",
+    "still.py": f"{PROOFS}from datetime import timedelta\nchart = Gate\nclock = [timedelta(1)]\n",
+    "hours.py": f"{PROOFS.replace('Gate', 'Offer')}chart = Offer\nclock = [1]\n",
 }
 
 
@@ -174,12 +178,27 @@ def refusals(folder: Path) -> str:
         (folder / name).write_text(text, encoding="utf-8")
         result = explore(name)
         parts.append(f"$ durable-fsm explore {name}   # exit {result.exit_code}\n{result.output}")
+    (folder / "empty.jsonl").write_text("", encoding="utf-8")
+    (folder / "code.scxml").write_text(
+        '<scxml xmlns="http://www.w3.org/2005/07/scxml" version="1.0" name="Door" datamodel="python">'
+        '<state id="open"><transition event="shut" cond="__import__(\'os\')" target="shut"/></state>'
+        '<final id="shut"/></scxml>',
+        encoding="utf-8",
+    )
     for args in (
         ["missing.py"],
         [GATE.replace("Gate", "Gaet")],
         [],
         [GATE, "--k", "0"],
         [GATE, BROKEN, "--suite", "x.py"],
+        [GATE, BROKEN, "--save", "x.json"],
+        [GATE, BROKEN, "--from", "g-1"],
+        [GATE, "--from", "nothing.jsonl"],
+        [GATE, "--from", "misfit.py"],
+        [GATE, "--from", "empty.jsonl"],
+        [GATE, "--from", "g-1", "--suite", "x.py"],
+        [GATE, "--from", "g-1", "--admin", "http://127.0.0.1:1"],
+        ["code.scxml"],
     ):
         result = explore(*args)
         shown = " ".join(args).replace(str(HERE), "tests/explore")

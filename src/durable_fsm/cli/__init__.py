@@ -55,6 +55,7 @@ COMMANDS = {
         "Explore every state that machines of TARGETS can reach, and look for what must not happen.",
     ),
     "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, on a clock of its own."),
+    "story": ("story:story", "Print the story in FILE in words, or as a test."),
     "kafka": (
         "kafka:kafka",
         "Create the subscriptions that TARGETS declare, and delete those that are no longer declared.",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,21 @@ import click
 
 from durable_fsm.cli.app_arg import trusted_option
 from durable_fsm.cli.errors import DIFFERS, INTERRUPTED, CommandError
+from durable_fsm.cli.explore_from import begun
+from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, say, show
+from durable_fsm.cli.settings import Connection, connectable
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine, to_svg
 from durable_fsm.errors import DefinitionError
 from durable_fsm.explore.cover import cover
 from durable_fsm.explore.domains import BadProofs
-from durable_fsm.explore.moves import ANY_ORDER, IN_ORDER
+from durable_fsm.explore.moves import ANY_ORDER, IN_ORDER, Move
 from durable_fsm.explore.parallel import shared_out
 from durable_fsm.explore.proofs import Proofs, proofs_in, proofs_of
 from durable_fsm.explore.report import Finding, Report, walked
 from durable_fsm.explore.report import explore as explored
+from durable_fsm.explore.saved import space_to_json, to_itf
 from durable_fsm.explore.search import Bounds
 from durable_fsm.explore.stories import story, suite
 from durable_fsm.explore.twin import TwinFailed, difference
@@ -85,6 +92,31 @@ WRITTEN = 5
     show_default=True,
     help="The goal of the tests of --suite.",
 )
+@click.option(
+    "--from",
+    "begins",
+    metavar="KEY|FILE",
+    help="Begin where this machine is now, or where the machines of an export are.",
+)
+@click.option(
+    "--clock",
+    type=DurationType(),
+    multiple=True,
+    help="Also let the clock move by this much before a move; may be given several times.",
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write all configurations and all moves between them, as JSON.",
+)
+@click.option(
+    "--itf",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the first counterexample in the Informal Trace Format.",
+)
+@connectable
 @json_option
 @trusted_option
 def explore(
@@ -100,6 +132,11 @@ def explore(
     output: Path,
     suite: Path | None,
     goal: str,
+    begins: str | None,
+    clock: tuple[timedelta, ...],
+    save: Path | None,
+    itf: Path | None,
+    connect: Callable[[], Connection],
     as_json: bool,
     trusted: bool,
 ) -> None:
@@ -111,20 +148,33 @@ def explore(
     that are stuck, that go round without a pause, that never take what they deferred, transitions that are never taken,
     and code that raises.
 
+    --from explores what is still possible: for the machine with this KEY, whose snapshot is read from the server, or for
+    the machines of a FILE that `durable-fsm export` wrote.
+
     Exits with 1 if something was found, or if the search did not see everything.
     """
     del goal  # there is one so far
     bounds = Bounds(k=k, depth=depth, seconds=seconds, most=most, timers=timers)
     try:
         everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
-        if suite is not None and len(everything) > 1:
-            raise click.UsageError(f"One file contains one suite: name one chart, not {len(everything)}.")
-        reports = [_explored(proofs, bounds, processes) for proofs in everything]
+        for name, given in (("suite", suite), ("space", save), ("trace", itf), ("machine to begin with", begins)):
+            if given is not None and len(everything) > 1:
+                what = f"One file contains one {name}" if given is not begins else f"A {name} has one chart"
+                raise click.UsageError(f"{what}: name one chart, not {len(everything)}.")
+        if suite is not None and begins is not None:
+            raise click.UsageError("A suite creates its machines: leave out --from or --suite.")
+        if clock:
+            everything = [replace(one, clock=clock) for one in everything]
+        starts: list[Move] = []
+        if begins is not None:
+            everything[0], starts = begun(everything[0], begins, connect)
+        reports = [_explored(proofs, bounds, processes, starts) for proofs in everything]
     except BadProofs as error:
         raise CommandError(str(error), code=error.code) from error
     for report in reports if second_process else ():
         _compare(report, trusted=trusted)
     told = [_told(report, output, suite, as_json=as_json) for report in reports]
+    _write_json(reports[0], save, itf)
     if as_json:
         show(told, as_json)
     if any(report.graph.end == "interrupted" for report in reports):
@@ -156,9 +206,23 @@ def _name_of(chart: Chart, application: str) -> str:
     return application
 
 
-def _explored(proofs: Proofs, bounds: Bounds, processes: int) -> Report:
+def _explored(proofs: Proofs, bounds: Bounds, processes: int, starts: Sequence[Move]) -> Report:
     with shared_out(proofs, bounds, processes) as many:
-        return explored(proofs, bounds, many=many)
+        return explored(proofs, bounds, many=many, starts=starts)
+
+
+def _write_json(report: Report, save: Path | None, itf: Path | None) -> None:
+    """Write the files for other programs."""
+    if save is not None:
+        save.write_text(f"{json.dumps(space_to_json(report), ensure_ascii=False)}\n", encoding="utf-8")
+        click.echo(f"wrote {save}", err=True)
+    if itf is not None:
+        finding = next((one for one in report.findings if one.path), None)
+        if finding is None:
+            click.echo(f"{itf} was not written: there is no counterexample.", err=True)
+        else:
+            itf.write_text(f"{json.dumps(to_itf(report, finding), ensure_ascii=False, indent=1)}\n", encoding="utf-8")
+            click.echo(f"wrote {itf}", err=True)
 
 
 def _compare(report: Report, *, trusted: bool) -> None:
@@ -200,7 +264,7 @@ def _written(report: Report, finding: Finding, output: Path) -> list[str]:
     name = f"{report.proofs.chart.name.lower()}_{finding.slug}"
     files = {
         f"test_{name}.py": report.test_of(finding).source(),
-        f"{name}.story.jsonl": story(finding.path),
+        f"{name}.story.jsonl": story(finding.path, report.proofs.target),
     }
     positions, taken = walked(report.proofs.chart, finding.path)
     active = positions[-1].snapshot.configuration if positions else ()

@@ -91,6 +91,20 @@ def connected(command: Command) -> Command:
     return cast("Command", with_connection)
 
 
+def connectable(command: Command) -> Command:
+    """Add the same options to a command that needs a server only sometimes. It receives `connect`, and calls it then."""
+
+    @wraps(command)
+    def with_connect(*arguments: object, **options: Any) -> object:  # Any: as the command takes them
+        given = {field.name: options.pop(field.name) for field in fields(Connection)}
+        origins = _origins(click.get_current_context())
+        return command(*arguments, connect=lambda: connection(given, origins), **options)
+
+    for decorate in reversed(_OPTIONS):
+        decorate(with_connect)
+    return cast("Command", with_connect)
+
+
 _OPTIONS = (
     click.option(
         "--ingress",

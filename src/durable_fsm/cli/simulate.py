@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import click
 
 from durable_fsm.cli.app_arg import trusted_option
+from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.effects import (
+    PARENT,
     Cancel,
     Effect,
     Post,
@@ -27,24 +29,27 @@ from durable_fsm.core.effects import (
 from durable_fsm.core.sources import Incoming
 from durable_fsm.core.values import Json
 from durable_fsm.errors import ActionError, DurableFSMError
+from durable_fsm.explore.story_lines import (
+    CREATE,
+    EXPECT,
+    REFUSALS,
+    SNAPSHOT,
+    BadLine,
+    StoryLine,
+    beginning_of,
+    inside,
+    parsed,
+    unmet,
+    verb_of,
+)
 from durable_fsm.frontends.locate import locate_chart
 from durable_fsm.testing.rehearsal import Rehearsal
 
-OUTCOMES = {
-    "EventRejected": "rejected",
-    "TooManyDeferred": "full",
-    "UnknownEvent": "unknown",
-    "Forbidden": "forbidden",
-    "InvalidPayload": "invalid",
-    "NotStarted": "not_started",
-    "Finished": "finished",
-    "ActionError": "failed",
-}
+OUTCOMES = {error: outcome for outcome, error in REFUSALS.items()}
 """The outcome of a refused event, by the class of the error."""
 
-
-class BadLine(ValueError):
-    """A line of input that cannot be followed."""
+UNEXPECTED = "unexpected"
+"""The outcome of a line that expects something else."""
 
 
 @click.command()
@@ -63,7 +68,7 @@ def simulate(
     """Run a machine of TARGET in memory, on a clock of its own.
 
     TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
-    application with one. Every input line is a JSON object:
+    application with one. Every input line is a JSON object; a file of them is a story, which `durable-fsm story` writes as a test:
 
     \b
       {"event": "pay", "payload": {"cents": 500}}     send an event
@@ -72,11 +77,15 @@ def simulate(
       {"done": "charging", "result": "receipt-1"}     an activity succeeds
       {"error": "charging", "message": "declined"}    an activity fails
       {"lost": "charging"}                            an exclusive activity is killed
+      {"message": "ready", "from": "Kitchen/k-1"}     another machine sends an event
       {"returned": "deposit"}                         a message to another machine comes back
       {"receive": "paid", "payload": {}}              an event comes from a topic or a webhook
+      {"expect": {"leaves": ["paid"]}}                compare; also: configuration, status, data, output, outcome
       {"create": {"cents": 500}, "key": "o-1"}        the first line may create the machine
+      {"snapshot": {}, "key": "o-1"}                  or begin with the snapshot of one
 
-    With "late": true, the outcome is that of an activity that was stopped before. After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
+    "in" names the child that a line is about, and "from" of a message the sender: the address of a machine, the id of a
+    child, or "#_parent". With "late": true, the outcome is that of an activity that was stopped before. After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
     data, the outcome, the effects and the trace; and `errors`, where callbacks failed with `error.execution`. A line that cannot be read ends the run with exit code 2.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
@@ -84,41 +93,45 @@ def simulate(
     session: _Session | None = None
     refusal = ""
     try:
-        session = _begun(chart, {"create": _parse(data) if data else None}, show)
+        session = _begun(chart, {"create": parsed(data) if data else None}, show)
     except BadLine as error:
         _stop(f"--data: {error}")
     except DurableFSMError as error:
         refusal = str(error)  # the first line may create it from other data
-    is_first = not data
+    is_first, failed = not data, False
     for number, line in enumerate(events, 1):
         if not line.strip():
             continue
         try:
-            parsed = _parse(line)
-            may_create, is_first = is_first, False
-            if may_create and "create" in parsed:
-                session = _begun(chart, parsed, show)
+            read = parsed(line)
+            may_begin, is_first = is_first, False
+            if may_begin and beginning_of(read) is not None:
+                session = _begun(chart, read, show)
             elif session is None:
                 break
             else:
-                show(session.follow(parsed))
+                state = session.follow(read)
+                failed |= state["outcome"] == UNEXPECTED
+                show(state)
         except (BadLine, LookupError) as error:
             _stop(f"line {number}: {error.args[0]}")
         except DurableFSMError as error:
             _stop(str(error))
     if session is None:
         _stop(refusal)
+    if failed:
+        sys.exit(DIFFERS)
 
 
-def _begun(chart: Chart, line: dict[str, Json], show: Callable[[dict[str, Json]], None]) -> _Session:
-    """Create the machine as the first line of a story says."""
-    if unknown := sorted(line.keys() - {"create", "key"}):
-        raise BadLine(f"'{unknown[0]}' has no meaning together with 'create'.")
-    key = line.get("key", "simulated")
-    if not isinstance(key, str) or not key:
-        raise BadLine(f"'key' must be a string, not {canonical(key)}.")
-    session = _Session(Rehearsal(chart, key=key))
-    show(session.begin(line["create"]))
+def _begun(chart: Chart, line: StoryLine, show: Callable[[dict[str, Json]], None]) -> _Session:
+    """Begin the machine as the first line of a story says."""
+    key, snapshot = str(line.get("key", "simulated")), line.get(SNAPSHOT)
+    if isinstance(snapshot, dict):
+        session = _Session(Rehearsal(chart, key=key, snapshot=snapshot))
+        show(session.state("restored"))
+    else:
+        session = _Session(Rehearsal(chart, key=key))
+        show(session.state(session.machine.create(line[CREATE]).outcome))
     return session
 
 
@@ -127,83 +140,95 @@ def _stop(message: str) -> None:
     sys.exit(2)
 
 
-def _parse(text: str) -> dict[str, Json]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise BadLine(f"this is not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise BadLine(f"expected a JSON object, got {text.strip()}.")
-    return cast("dict[str, Json]", value)
-
-
 class _Session:
     """A rehearsal, and how many of its effects, microsteps and errors were shown."""
 
     def __init__(self, machine: Rehearsal) -> None:
         self.machine = machine
         self.shown = (0, 0, 0)
-        self.verbs: dict[str, tuple[set[str], Callable[[dict[str, Json]], str]]] = {
-            "event": ({"payload"}, self._send),
-            "advance": (set(), self._advance),
-            "timer": ({"place"}, self._ring),
-            "done": ({"result", "late"}, self._done),
-            "error": ({"message", "type", "code", "late"}, self._error),
-            "lost": (set(), self._lose),
-            "returned": ({"place"}, self._bounce),
-            "receive": ({"payload"}, self._receive),
+        self.outcome = "created"
+        self.verbs: dict[str, Callable[[StoryLine, Rehearsal], str]] = {
+            "event": self._send,
+            "advance": self._advance,
+            "timer": self._ring,
+            "done": self._done,
+            "error": self._error,
+            "lost": self._lose,
+            "returned": self._bounce,
+            "receive": self._receive,
+            "message": self._hear,
         }
 
-    def begin(self, data: Json) -> dict[str, Json]:
-        return self._state(self.machine.create(data).outcome)
-
-    def follow(self, line: dict[str, Json]) -> dict[str, Json]:
+    def follow(self, line: StoryLine) -> dict[str, Json]:
         """Follow one line of input."""
-        verbs = [verb for verb in self.verbs if verb in line]
-        if len(verbs) != 1:
-            names = ", ".join(f"'{verb}'" for verb in self.verbs)
-            raise BadLine(f"expected one of {names}, got {canonical(line)}.")
-        allowed, act = self.verbs[verbs[0]]
-        if unknown := sorted(line.keys() - allowed - {verbs[0]}):
-            raise BadLine(f"'{unknown[0]}' has no meaning together with '{verbs[0]}'.")
-        if not isinstance(line[verbs[0]], str):
-            raise BadLine(f"'{verbs[0]}' must be a string, not {canonical(line[verbs[0]])}.")
+        verb = verb_of(line)
+        machine = self.machine
+        for id in inside(line):
+            machine = self._child(machine, id)
+        expected = line.get(EXPECT)
+        if isinstance(expected, dict):
+            return self._compared(expected, machine)
         try:
-            return self._state(act(line))
+            return self.state(self.verbs[verb](line, machine))
         except DurableFSMError as error:
             outcome = OUTCOMES.get(type(error).__name__)
             if outcome is None:
                 raise
-            return {**self._state(outcome), "error": str(error)}
+            return {**self.state(outcome), "error": str(error)}
 
-    def _send(self, line: dict[str, Json]) -> str:
-        return self.machine.send(str(line["event"]), line.get("payload")).outcome
+    @staticmethod
+    def _child(machine: Rehearsal, id: str) -> Rehearsal:
+        """A child that runs now."""
+        if id not in machine.machines:
+            names = ", ".join(machine.machines) or "none"
+            raise LookupError(f"{machine.chart.name}/{machine.key}: child '{id}' is not running; running: {names}")
+        return machine.machines[id]
 
-    def _advance(self, line: dict[str, Json]) -> str:
-        try:
-            self.machine.advance(duration_of(str(line["advance"])))
-        except ValueError as error:
-            raise BadLine(str(error)) from error
+    def _compared(self, expected: dict[str, Json], machine: Rehearsal) -> dict[str, Json]:
+        there = {**_facts(machine), "output": machine.output, "outcome": self.outcome}
+        problems = unmet(expected, there)
+        if not problems:
+            return self.state("as expected")
+        return {**self.state(UNEXPECTED), "error": "; ".join(problems)}
+
+    @staticmethod
+    def _send(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.send(str(line["event"]), line.get("payload")).outcome
+
+    @staticmethod
+    def _advance(line: StoryLine, machine: Rehearsal) -> str:
+        machine.advance(duration_of(str(line["advance"])))
         return "advanced"
 
-    def _ring(self, line: dict[str, Json]) -> str:
-        return self.machine.ring(str(line["timer"]), _place(line)).outcome
+    @staticmethod
+    def _ring(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.ring(str(line["timer"]), _place(line)).outcome
 
-    def _bounce(self, line: dict[str, Json]) -> str:
-        return self.machine.bounce(str(line["returned"]), _place(line)).outcome
+    @staticmethod
+    def _bounce(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.bounce(str(line["returned"]), _place(line)).outcome
 
-    def _lose(self, line: dict[str, Json]) -> str:
-        return self.machine.lose(str(line["lost"])).outcome
+    @staticmethod
+    def _lose(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.lose(str(line["lost"])).outcome
 
-    def _receive(self, line: dict[str, Json]) -> str:
-        return self.machine.receive(Incoming(str(line["receive"]), line.get("payload"))).outcome
+    @staticmethod
+    def _receive(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.receive(Incoming(str(line["receive"]), line.get("payload"))).outcome
 
-    def _done(self, line: dict[str, Json]) -> str:
-        return self.machine.finish(str(line["done"]), line.get("result"), late=line.get("late") is True).outcome
+    @staticmethod
+    def _hear(line: StoryLine, machine: Rehearsal) -> str:
+        sender = str(line.get("from", PARENT))
+        return machine.hear(str(line["message"]), line.get("payload"), sender=sender).outcome
 
-    def _error(self, line: dict[str, Json]) -> str:
+    @staticmethod
+    def _done(line: StoryLine, machine: Rehearsal) -> str:
+        return machine.finish(str(line["done"]), line.get("result"), late=line.get("late") is True).outcome
+
+    @staticmethod
+    def _error(line: StoryLine, machine: Rehearsal) -> str:
         code = line.get("code")
-        return self.machine.fail(
+        return machine.fail(
             str(line["error"]),
             str(line.get("message", "")),
             type=str(line.get("type", "TerminalError")),
@@ -211,17 +236,15 @@ class _Session:
             late=line.get("late") is True,
         ).outcome
 
-    def _state(self, outcome: str) -> dict[str, Json]:
+    def state(self, outcome: str) -> dict[str, Json]:
+        """The machine after a line, with what is new since the last one."""
         machine = self.machine
+        self.outcome = outcome
         effects, trace = machine.effects[self.shown[0] :], machine.trace[self.shown[1] :]
         caught = machine.caught[self.shown[2] :]
         self.shown = (len(machine.effects), len(machine.trace), len(machine.caught))
-        snapshot = machine.snapshot
         return {
-            "configuration": list(machine.configuration),
-            "leaves": list(snapshot.configuration),
-            "status": snapshot.status.value,
-            "data": snapshot.data,
+            **_facts(machine),
             "outcome": outcome,
             "effects": [effect_to_json(effect) for effect in effects],
             "trace": [plain(microstep._asdict()) for microstep in trace],
@@ -229,11 +252,19 @@ class _Session:
         }
 
 
-def _place(line: dict[str, Json]) -> int:
+def _facts(machine: Rehearsal) -> dict[str, Json]:
+    snapshot = machine.snapshot
+    return {
+        "configuration": list(machine.configuration),
+        "leaves": list(snapshot.configuration),
+        "status": snapshot.status.value,
+        "data": snapshot.data,
+    }
+
+
+def _place(line: StoryLine) -> int:
     place = line.get("place", 0)
-    if not isinstance(place, int):
-        raise BadLine(f"'place' must be a number, not {canonical(place)}.")
-    return place
+    return place if isinstance(place, int) else 0
 
 
 def _caught(error: ActionError) -> Json:

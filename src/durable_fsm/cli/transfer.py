@@ -82,7 +82,7 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
     """
     from durable_fsm.admin.client import Admin
 
-    lines = list(_lines(source))
+    lines = list(lines_in(source))
     with Admin(connection.admin, connection.http()) as admin:
         refused = {f"{line['chart']}/{line['key']}": why for line in lines if (why := _why_not(admin, line))}
         if refused and not skip:
@@ -97,7 +97,12 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
         say(f"{counted(len(taken), 'machine')} imported, {len(refused)} left out.")
 
 
-def _lines(source: IO[str]) -> Iterator[Line]:
+def lines_in(source: IO[str]) -> Iterator[Line]:
+    """The machines that `export` wrote.
+
+    Raises:
+        click.UsageError: A line is not one of them.
+    """
     for number, text in enumerate(source, 1):
         if text.strip():
             try:

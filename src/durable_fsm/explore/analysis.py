@@ -16,8 +16,8 @@ def moves_of(node: SpaceNode) -> list[tuple[Move, int]]:
     return [(move, to) for move, to in node.out or () if to >= 0]
 
 
-def can_reach(graph: StateSpace, goals: Iterable[int]) -> set[int]:
-    """The nodes from which some path leads to a goal; the goals are among them.
+def can_reach(graph: StateSpace, goals: Iterable[int], keeps: Kept | None = None) -> set[int]:
+    """The nodes from which some path, of the kept moves, leads to a goal; the goals are among them.
 
     A node whose moves were not all made counts as one that may reach it.
     """
@@ -26,8 +26,9 @@ def can_reach(graph: StateSpace, goals: Iterable[int]) -> set[int]:
     for number, node in enumerate(graph.nodes):
         if node.out is None:
             unknown.append(number)
-        for _, to in moves_of(node):
-            sources.setdefault(to, []).append(number)
+        for move, to in moves_of(node):
+            if keeps is None or keeps(move):
+                sources.setdefault(to, []).append(number)
     found = set(goals) | set(unknown)
     pending = deque(found)
     while pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, NotRequired, cast, get_type_hints, is_typeddict
 
@@ -12,7 +13,7 @@ from pydantic import PydanticUserError
 from typing_extensions import TypedDict
 
 from durable_fsm.core.chart import Activity, Chart
-from durable_fsm.core.codec import canonical, plain
+from durable_fsm.core.codec import canonical, milliseconds, plain
 from durable_fsm.core.events import Failure
 from durable_fsm.core.values import Json, Misfit, ValueType
 from durable_fsm.errors import quoted
@@ -66,10 +67,12 @@ class Domains:
         unsampled: events for whose payload no sample was found; they are not sent.
         untyped: activities of whose results nothing is known; they return null.
         made: texts of samples, which mean nothing by themselves.
+        clock_ms: how far the clock may move before a move, beside not at all.
     """
 
-    def __init__(self, chart: Chart, declared: Sequence[Domain] = ()) -> None:
+    def __init__(self, chart: Chart, declared: Sequence[Domain] = (), clock: Sequence[timedelta] = ()) -> None:
         self.chart = chart
+        self.clock_ms = [milliseconds(one) for one in clock if one]
         self._samples = Samples()
         self._values: dict[str, tuple[object, ...]] = {}
         self._errors: dict[str, tuple[Failure, ...]] = {}

@@ -19,6 +19,7 @@ from durable_fsm.core.messages import Returned
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import ChildMachine, PendingSend, Running, Snapshot, Status, Stopping
 from durable_fsm.core.values import Json, changed
+from durable_fsm.diagram.words import duration
 from durable_fsm.explore.domains import BadProofs, Domains
 from durable_fsm.explore.moment import Moment
 
@@ -37,6 +38,7 @@ class MoveKind(StrEnum):
     ERROR = "error"
     LOST = "lost"
     RETURNED = "returned"
+    SNAPSHOT = "snapshot"
 
 
 class Move(Struct, frozen=True, omit_defaults=True):
@@ -50,6 +52,8 @@ class Move(Struct, frozen=True, omit_defaults=True):
         source: whether the event comes from a topic or a webhook, because senders may not send it.
         immediate: whether a timer takes no time.
         child: whether it is a child machine that ends, which takes its time.
+        after_ms: how far the clock moves first.
+        inside: ids of the child machines that lead to the one that moves, separated by slashes.
     """
 
     kind: MoveKind
@@ -60,6 +64,8 @@ class Move(Struct, frozen=True, omit_defaults=True):
     source: bool = False
     immediate: bool = False
     child: bool = False
+    after_ms: int = 0
+    inside: str = ""
 
     @property
     def is_external(self) -> bool:
@@ -76,12 +82,14 @@ class Move(Struct, frozen=True, omit_defaults=True):
     @property
     def words(self) -> str:
         """The move for people: `done charging {"receipt":"c"}`."""
+        before = f"after {duration(timedelta(milliseconds=self.after_ms))}: " if self.after_ms else ""
+        before += f"{self.inside}: " if self.inside else ""
         if self.kind is MoveKind.TIMER and self.name.startswith("error.invoke."):
-            return f"deadline {self.name.removeprefix('error.invoke.')}"
+            return f"{before}deadline {self.name.removeprefix('error.invoke.')}"
         late = " late" if self.late else ""
         kind = "" if self.kind is MoveKind.EVENT else f"{self.kind.value} "
         shown = "" if self.payload is None or self.kind is MoveKind.ERROR else f" {canonical(self.payload)}"
-        return f"{kind}{self.name}{late}{shown}"
+        return f"{before}{kind}{self.name}{late}{shown}"
 
     @property
     def task(self) -> tuple[str, str]:
@@ -97,12 +105,14 @@ class Situation(Struct):
         held: id of the exclusive activity that holds the machine; empty if none does.
         due: when each timer is due, by token.
         posted: messages to other machines that may still come back.
+        now: its clock.
     """
 
     snapshot: Snapshot
     held: str
     due: dict[str, timedelta]
     posted: tuple[Post, ...] = ()
+    now: timedelta = timedelta(0)
 
 
 class Moves:
@@ -125,6 +135,22 @@ class Moves:
             yield from self._outcomes(at.held, late=False, snapshot=snapshot)
             yield Move(MoveKind.LOST, at.held)
             return
+        later = self._later(at)
+        for move in self._at_rest(at):
+            yield move
+            if move.kind is not MoveKind.TIMER:
+                yield from (changed(move, after_ms=after_ms) for after_ms in later)
+
+    def _later(self, at: Situation) -> list[int]:
+        """How far the clock may move before the next move, beside not at all: no timer is due on the way."""
+        if not self.chart.reads_clock:
+            return []
+        first = min(at.due.values(), default=None)
+        return [ms for ms in self.domains.clock_ms if first is None or at.now + timedelta(milliseconds=ms) < first]
+
+    def _at_rest(self, at: Situation) -> Iterator[Move]:
+        """Every move of a machine that nothing holds."""
+        snapshot = at.snapshot
         if snapshot.status is Status.RUNNING:
             yield from self._sent(snapshot)
             for running in _first_of_each(snapshot.activities):

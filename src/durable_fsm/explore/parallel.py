@@ -60,7 +60,7 @@ def shared_out(proofs: Proofs, bounds: Bounds, processes: int) -> Generator[Many
 
 
 def _expander(proofs: Proofs, bounds: Bounds) -> Expander:
-    domains = Domains(proofs.chart, proofs.domains)
+    domains = Domains(proofs.chart, proofs.domains, proofs.clock)
     keys = Keys(proofs.chart, k=bounds.k, view=proofs.view, made=domains.made)
     return Expander(proofs.chart, domains, keys, bounds)
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from durable_fsm.core.address import is_address
 from durable_fsm.core.chart import Chart, Guard, Transition
-from durable_fsm.core.codec import canonical
+from durable_fsm.core.codec import canonical, snapshot_from_json
 from durable_fsm.core.effects import Post, StartActivity
 from durable_fsm.core.events import UNREACHABLE, Event, Origin
 from durable_fsm.core.limits import GRANTED
@@ -20,7 +20,8 @@ from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import UnknownPayload
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.turn import Turn
-from durable_fsm.core.values import Json
+from durable_fsm.core.upgrade import upgrade
+from durable_fsm.core.values import changed
 from durable_fsm.errors import ActionError, EventError, MachineError
 from durable_fsm.explore.moves import Move, MoveKind, Situation, outcome_of, returned_of, timer_of
 
@@ -61,7 +62,8 @@ class Position(Struct, frozen=True):
     @property
     def situation(self) -> Situation:
         """As far as the next moves depend on it."""
-        return Situation(self.snapshot, self.held.id if self.held is not None else "", self.due, self.posted)
+        held = self.held.id if self.held is not None else ""
+        return Situation(self.snapshot, held, self.due, self.posted, self.now)
 
 
 to_bytes = msgspec.msgpack.Encoder().encode
@@ -121,13 +123,30 @@ class Player:
         self._listens = index_of(chart).knows(UNREACHABLE)
         self._grants = frozenset(id for id in chart.activities if index_of(chart).hears_grant(id))
 
-    def begin(self, data: Json) -> Played:
-        """Create a machine."""
+    def begin(self, first: Move) -> Played:
+        """Create a machine, or begin with a snapshot of one, as the first move of a path says.
+
+        Raises:
+            MachineError: The snapshot does not fit the chart.
+        """
+        if first.kind is MoveKind.SNAPSHOT:
+            return self._restored(first)
+        data = first.payload
         turn = Turn(self.chart, None, seed=f"{KEY}/1", now=self._time(timedelta(0)))
         text = canonical(data) if data not in (None, {}) else ""
-        first = Move(MoveKind.EVENT, "create", data)
-        nowhere = Position(Snapshot(self.chart.name, "", "", (), None, 0, Status.RUNNING))
+        nowhere = self._nowhere()
         return self._made(nowhere, turn, first, lambda: turn.create(data, life=LIFE, created_from=text), nowhere.now, 1)
+
+    def _restored(self, first: Move) -> Played:
+        """Begin with a snapshot, as `Rehearsal(snapshot=…)` does: it is migrated, and lost work is found out."""
+        machine = upgrade(self.chart, snapshot_from_json(self.chart, first.payload)).machine
+        turn = Turn(self.chart, machine, seed=f"{KEY}/1", now=self._time(timedelta(0)))
+        began = Position(machine, due=due_after(machine, {}, timedelta(0)))
+        played = self._made(began, turn, first, lambda: self._act(turn, began, first, began.now), began.now, 1)
+        return Played(changed(began, turns=1)) if played.refused else played
+
+    def _nowhere(self) -> Position:
+        return Position(Snapshot(self.chart.name, "", "", (), None, 0, Status.RUNNING))
 
     def play(self, at: Position, move: Move) -> Played:
         """Make one move."""
@@ -140,9 +159,14 @@ class Player:
 
     def _act(self, turn: Turn, at: Position, move: Move, now: timedelta) -> None:
         match move.kind:
-            case MoveKind.EVENT if move.name == "create":
+            case MoveKind.EVENT if is_creation(move):
                 text = canonical(move.payload) if move.payload not in (None, {}) else ""
                 turn.create(move.payload, life=LIFE, created_from=text)
+            case MoveKind.SNAPSHOT:
+                upgraded = upgrade(self.chart, snapshot_from_json(self.chart, move.payload)).upgrade
+                if upgraded is not None:
+                    turn.migrate(upgraded)
+                turn.begin()
             case MoveKind.EVENT:
                 origin = Origin.SOURCE if move.source else Origin.EXTERNAL
                 turn.take(Event(move.name, move.payload, origin))
@@ -161,7 +185,7 @@ class Player:
         """Make the turn again up to the activity that holds the machine, and go on with its outcome."""
         origin = held.origin
         turns, now = origin.turns + 1, self._clock(origin, held.first)
-        before = origin.snapshot if origin.turns else None
+        before = None if is_creation(held.first) else origin.snapshot
         turn = Turn(self.chart, before, seed=f"{KEY}/{turns}", now=self._time(now))
         self._act(turn, origin, held.first, now)
         for answer in held.answers:
@@ -222,11 +246,16 @@ class Player:
     def _clock(self, at: Position, move: Move) -> timedelta:
         """The time after a move: a timer is never delivered before it is due."""
         if move.kind is not MoveKind.TIMER:
-            return at.now
+            return at.now + timedelta(milliseconds=move.after_ms)
         return max(at.now, at.due[timer_of(at.snapshot, move).token])
 
     def _time(self, now: timedelta) -> datetime | None:
         return BEGAN + now if self.chart.reads_clock else None
+
+
+def is_creation(move: Move) -> bool:
+    """Whether a move creates a machine."""
+    return move.kind is MoveKind.EVENT and move.name == "create"
 
 
 def sent_by(posted: tuple[Post, ...], move: Move) -> Post:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, cast
@@ -15,7 +16,7 @@ from durable_fsm.explore.keys import View
 from durable_fsm.explore.properties import Property
 from durable_fsm.frontends import chart_from, reads
 
-MEMBERS = ("chart", "domains", "properties", "view")
+MEMBERS = ("chart", "domains", "properties", "view", "clock")
 """The names that a proofs file may define for the explorer; it may have others of its own."""
 
 
@@ -37,6 +38,7 @@ class Proofs:
         target: as `durable-fsm simulate` takes the chart; empty if it has no name.
         imported: where a generated test finds the chart.
         module: the proofs file, as tests import it.
+        clock: how far the clock may move before an event or an outcome, beside not at all; for charts that read it.
     """
 
     chart: Chart
@@ -46,6 +48,7 @@ class Proofs:
     target: str = ""
     imported: Imported = UNNAMED
     module: str = ""
+    clock: Sequence[timedelta] = ()
 
 
 def proofs_in(module: ModuleType, path: Path) -> Proofs:
@@ -72,16 +75,35 @@ def proofs_in(module: ModuleType, path: Path) -> Proofs:
     view: object = members.get("view", {})
     if not isinstance(view, Mapping) or not all(callable(look) for look in cast("View", view).values()):
         raise BadProofs(f"'{path}': 'view' must map members of the data to functions, like {{'items': len}}.")
+    clock: object = members.get("clock", ())
+    is_list = isinstance(clock, list | tuple)
+    if not is_list or not all(isinstance(one, timedelta) for one in cast("Sequence[object]", clock)):
+        raise BadProofs(f"'{path}': 'clock' must be a list of timedelta(…): how far the clock may move.")
     dotted = module_name(path)
+    chart = chart_from(definition)
     return Proofs(
-        chart_from(definition),
+        chart,
         domains,
         properties,
         cast("View", view),
         target=f"{path}:chart",
         imported=Imported(dotted, "chart"),
         module=dotted,
+        clock=checked_clock(chart, cast("Sequence[timedelta]", clock)),
     )
+
+
+def checked_clock(chart: Chart, clock: Sequence[timedelta]) -> Sequence[timedelta]:
+    """The lengths by which the clock may move.
+
+    Raises:
+        BadProofs: One is negative, or the chart does not read the clock.
+    """
+    if any(one < timedelta(0) for one in clock):
+        raise BadProofs("clock: the clock cannot go back. Name lengths of 0 or more.")
+    if any(clock) and not chart.reads_clock:
+        raise BadProofs(f"clock: {chart.name} does not read the clock, so nothing depends on it. Leave it out.")
+    return clock
 
 
 def _all_of(found: object, kind: type[Any], path: Path, name: str, words: str) -> list[Any]:  # Any: one of two kinds

@@ -224,9 +224,9 @@ def _by_itself(graph: StateSpace, one: Property) -> Verdict:
         elif not any(not move.is_external for move, _ in moves_of(node)):
             stuck.append((number, ()))
             break
-    for part in cycles(graph, inside, _by_itself_move):
-        if is_fair(graph, part, _by_itself_move):
-            stuck.append((part[0], tuple(round_trip(graph, part, _by_itself_move))))
+    for part in cycles(graph, inside, by_itself_move):
+        if is_fair(graph, part, by_itself_move):
+            stuck.append((part[0], tuple(round_trip(graph, part, by_itself_move))))
             break
     if stuck:
         number, path = min(stuck)
@@ -257,11 +257,11 @@ def _rests(graph: StateSpace, one: Property) -> Verdict:
         if goes_on(graph, part[0], way):
             words = f"{where(graph.nodes[part[0]].position.snapshot)}: fails again and again without a pause"
             return Verdict(one.name, holds=False, node=part[0], path=tuple(way), words=words)
-    for part in cycles(graph, everywhere, _by_itself_move):
+    for part in cycles(graph, everywhere, by_itself_move):
         inside = set(part)
         moves = [(move, to) for number in part for move, to in graph.nodes[number].out or ((None, -1),)]
         if all(move is not None and not move.is_external and to in inside for move, to in moves):
-            way = round_trip(graph, part, _by_itself_move)
+            way = round_trip(graph, part, by_itself_move)
             words = f"{where(graph.nodes[part[0]].position.snapshot)}: goes round for ever, and takes no event"
             return Verdict(one.name, holds=False, node=part[0], path=tuple(way), words=words)
     return Verdict(one.name, holds=True)
@@ -307,8 +307,8 @@ def _recalls(graph: StateSpace, one: Property) -> Verdict:
 
 def _bounded(graph: StateSpace, one: Property) -> Verdict:
     """Find a cycle of timers and outcomes that makes the machine larger at each round."""
-    for part in cycles(graph, range(len(graph.nodes)), _by_itself_move):
-        way = round_trip(graph, part, _by_itself_move)
+    for part in cycles(graph, range(len(graph.nodes)), by_itself_move):
+        way = round_trip(graph, part, by_itself_move)
         name = growing(graph, part[0], way)
         if name:
             place = where(graph.nodes[part[0]].position.snapshot)
@@ -352,6 +352,23 @@ def takes(transition: str) -> Property:
     return Property(transition, Claim.TAKES, bool)
 
 
+def may_fill(graph: StateSpace) -> list[tuple[int, str]]:
+    """Deferred events that only an event from outside lets a machine take: senders alone may fill the list until then.
+
+    For each the number of a configuration in which it is so.
+    """
+    found: list[tuple[int, str]] = []
+    for name in sorted({kept.event for node in graph.nodes for kept in node.position.snapshot.deferred}):
+        reaching = can_reach(graph, graph.recalling_alone.get(name, ()), by_itself_move)
+        for number, node in enumerate(graph.nodes):
+            machine = node.position.snapshot
+            waits = any(kept.event == name for kept in machine.deferred)
+            if waits and number not in reaching and machine.status is Status.RUNNING:
+                found.append((number, name))
+                break
+    return found
+
+
 MOVES_ON = Property("it is never stuck", Claim.MOVES_ON, bool)
 RESTS = Property("nothing fails again and again without a pause", Claim.RESTS, bool)
 RECALLS = Property("a deferred event can be taken later", Claim.RECALLS, bool)
@@ -361,7 +378,8 @@ BUILT_IN = (MOVES_ON, RESTS, RECALLS, BOUNDED)
 _WITHOUT_SENDERS = (Claim.BY_ITSELF, Claim.RESTS, Claim.BOUNDED)
 
 
-def _by_itself_move(move: Move) -> bool:
+def by_itself_move(move: Move) -> bool:
+    """Whether a move needs no sender."""
     return not move.is_external
 
 

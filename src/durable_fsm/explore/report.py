@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.step import MOST_DEFERRED
+from durable_fsm.diagram.words import duration
 from durable_fsm.explore.domains import CREATE, Domains
 from durable_fsm.explore.moves import ANY_ORDER, Move, MoveKind
 from durable_fsm.explore.player import Player, Position
-from durable_fsm.explore.proofs import Proofs
-from durable_fsm.explore.properties import BUILT_IN, Claim, Verdict, judge, watch, where
+from durable_fsm.explore.proofs import Proofs, checked_clock
+from durable_fsm.explore.properties import BUILT_IN, Claim, Verdict, judge, may_fill, watch, where
 from durable_fsm.explore.search import NOT_THE_SAME, Bounds, Many, StateSpace, search
-from durable_fsm.explore.stories import Test, line_of, slug
+from durable_fsm.explore.stories import Test, lines_of, slug
 
 WIDE = 110
 """Columns of a line of the report."""
@@ -48,7 +51,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """The result of exploring one chart."""
+    """The result of exploring one chart.
+
+    Attributes:
+        starts: keys of the machines with which it began; none if machines were created.
+    """
 
     proofs: Proofs
     graph: StateSpace
@@ -56,6 +63,7 @@ class Report:
     domains: Domains
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
     findings: list[Finding] = field(default_factory=list[Finding])
+    starts: Sequence[str] = ()
 
     @property
     def holds(self) -> bool:
@@ -84,6 +92,7 @@ class Report:
         unknown = [claimed(one) for one in self.verdicts if one.unknown]
         lines += _wrapped("  holds     ", holding, " · ")
         lines += _wrapped("  unknown   ", unknown, " · ")
+        lines += _wrapped("  note      ", self.notes(), "; ")
         for finding in self.findings[: MOST_SHOWN * 2]:
             lines += self.told(finding)
         if len(self.findings) > MOST_SHOWN * 2:
@@ -106,7 +115,11 @@ class Report:
         """The bounds of the search, each as a phrase."""
         graph, bounds = self.graph, self.bounds
         times = "once" if bounds.k == 1 else f"up to {bounds.k} times"
-        found = [f"equal things count {times}"]
+        found = [f"from {_from(self.starts)}"] if self.starts else []
+        found.append(f"equal things count {times}")
+        if self.domains.clock_ms:
+            lengths = [duration(timedelta(milliseconds=one)) for one in self.domains.clock_ms]
+            found.append(f"the clock moves 0 or {' or '.join(lengths)} before a move, if no timer is due on the way")
         if bounds.timers != ANY_ORDER:
             found.append("timers in order")
         sampled = (CREATE, *self.proofs.chart.events, *self.proofs.chart.activities)
@@ -119,6 +132,15 @@ class Report:
         found += [f"null as the result of '{id}', whose type is unknown" for id in untyped]
         found += [f"no payload for '{name}': name one with domain(…)" for name in self.domains.unsampled]
         return found
+
+    def notes(self) -> list[str]:
+        """Facts that are good to know, each as a phrase; none is a finding."""
+        nodes = self.graph.nodes
+        return [
+            f"in {where(nodes[number].position.snapshot)} only an event from outside lets the machine take '{name}':"
+            f" when {MOST_DEFERRED:,} wait, the next is answered with 429"
+            for number, name in may_fill(self.graph)
+        ]
 
     def growth(self) -> list[tuple[str, int]]:
         """The members that took most values, the most first."""
@@ -175,6 +197,7 @@ class Report:
                 "within": self.within(),
             },
             "growth": dict(self.growth()),
+            "notes": self.notes(),
             "coverage": {name: {"seen": seen, "of": of} for name, seen, of, _ in self._covered()},
             "unreached": self.never_taken(),
             "verdicts": [
@@ -190,20 +213,32 @@ class Report:
                     "name": one.name,
                     "claim": one.claim,
                     "words": one.words,
-                    "story": [line_of(move, is_first=place == 0) for place, move in enumerate(one.path)],
+                    "story": lines_of(one.path),
                 }
                 for one in self.findings
             ],
         }
 
 
-def explore(proofs: Proofs, bounds: Bounds | None = None, *, many: Many | None = None) -> Report:
-    """Explore a chart, and judge its properties and what must hold of every chart."""
+def explore(
+    proofs: Proofs, bounds: Bounds | None = None, *, many: Many | None = None, starts: Sequence[Move] = ()
+) -> Report:
+    """Explore a chart, and judge its properties and what must hold of every chart.
+
+    Args:
+        starts: Moves that begin with the snapshots of machines. Then a transition that is never taken is not a finding,
+            and properties that hold of some configuration are not asked: they are about machines from their beginning.
+
+    Raises:
+        BadProofs: A domain or a property cannot be meant.
+        MachineError: A snapshot does not fit the chart.
+    """
     bounds = bounds or Bounds()
-    domains = Domains(proofs.chart, proofs.domains)
-    graph = search(proofs.chart, domains, bounds=bounds, view=proofs.view, many=many, watch=watch(proofs.properties))
-    report = Report(proofs, graph, bounds, domains)
-    report.verdicts = [judge(graph, one) for one in (*proofs.properties, *BUILT_IN)]
+    domains = Domains(proofs.chart, proofs.domains, checked_clock(proofs.chart, proofs.clock))
+    asked = [one for one in proofs.properties if not (starts and one.claim is Claim.SOMETIMES)]
+    graph = search(proofs.chart, domains, bounds=bounds, view=proofs.view, starts=starts, many=many, watch=watch(asked))
+    report = Report(proofs, graph, bounds, domains, starts=[move.name for move in starts])
+    report.verdicts = [judge(graph, one) for one in (*asked, *BUILT_IN)]
     for verdict in report.verdicts:
         if not verdict.holds and not verdict.unknown:
             report.findings.append(_violated(graph, verdict))
@@ -219,7 +254,7 @@ def explore(proofs: Proofs, bounds: Bounds | None = None, *, many: Many | None =
             if fault.move.kind is MoveKind.DONE and fault.move.name in domains.untyped:
                 words += f" The type of this result is unknown: name values with domain('{fault.move.name}', …)."
             report.findings.append(Finding(name, claim, path, words))
-    if graph.is_closed:
+    if graph.is_closed and not starts:
         report.findings += [_unreached(report, key) for key in report.never_taken()]
     return report
 
@@ -276,12 +311,16 @@ def walked(chart: Chart, path: Sequence[Move]) -> tuple[list[Position], list[str
     positions: list[Position] = []
     taken: list[str] = []
     for place, move in enumerate(path):
-        played = player.begin(move.payload) if place == 0 else player.play(positions[-1], move)
+        played = player.begin(move) if place == 0 else player.play(positions[-1], move)
         taken += played.transitions
         if played.position is None:
             break
         positions.append(played.position)
     return positions, taken
+
+
+def _from(keys: Sequence[str]) -> str:
+    return f"the snapshot of {keys[0]}" if len(keys) == 1 else f"the snapshots of {len(keys)} machines"
 
 
 def _moves(count: int) -> str:

@@ -105,7 +105,9 @@ class StateSpace:
 
     Attributes:
         unsent: events that are not sent, because no payload was found for them.
+        taken_times: how many moves took each transition.
         recalling: nodes from which a move lets the machine take an event that was deferred.
+        recalling_alone: those where a timer or an outcome does so.
         sighted: machines that count as known and yet decide a property: its name, a node, and the move from there.
         end: why the search ended: `closed` if every move of every configuration was made.
     """
@@ -119,10 +121,12 @@ class StateSpace:
         self.steps = 0
         self.refused: dict[tuple[int, str], Move] = {}
         self.taken: dict[str, tuple[int, Move]] = {}
+        self.taken_times: Counter[str] = Counter()
         self.faults: list[MoveFault] = []
         self.answers: set[tuple[str, str, bool]] = set()
         self.moved: Counter[tuple[str, str]] = Counter()
         self.recalling: dict[str, set[int]] = {}
+        self.recalling_alone: dict[str, set[int]] = {}
         self.sighted: dict[str, tuple[int, Move]] = {}
         self.end = ""
         self.seconds = 0.0
@@ -199,10 +203,9 @@ class Expander:
         is_same = again.position is not None and to_bytes(again.position) == to_bytes(played.position)
         return played if is_same else Played(None, fault=NOT_THE_SAME)
 
-    def begin(self, data: object) -> Reached:
-        """Create a machine."""
-        played = self.player.begin(plain(data))
-        return self._reached(Move(MoveKind.EVENT, "create", plain(data)), played)
+    def begin(self, first: Move) -> Reached:
+        """Create a machine, or begin with a snapshot of one."""
+        return self._reached(first, self.player.begin(first))
 
     def _reached(self, move: Move, played: Played) -> Reached:
         key = b"" if played.position is None else self.keys.of(played.position)
@@ -223,6 +226,7 @@ def search(
     bounds: Bounds | None = None,
     view: View | None = None,
     start: Position | None = None,
+    starts: Sequence[Move] = (),
     until: Until | None = None,
     expander: Expander | None = None,
     many: Many | None = None,
@@ -232,6 +236,7 @@ def search(
 
     Args:
         start: A machine to begin with; by default one is created for each input of the domains.
+        starts: Moves that begin machines, in place of the inputs of the domains.
         until: End the search at a node of which this is true; the graph's `end` is then `found`.
         many: Makes the moves of many machines; by default this process does.
         watch: Names the properties that a machine decides. It is asked of machines that count as known already.
@@ -243,7 +248,7 @@ def search(
     graph = StateSpace(chart, keys, domains.unsampled)
     began = monotonic()
     try:
-        graph.end = _search(graph, expander, domains, bounds, start, until, many, watch, began)
+        graph.end = _search(graph, expander, starts or created(domains), bounds, start, until, many, watch, began)
     except KeyboardInterrupt:
         graph.end = "interrupted"
     graph.answers |= expander.player.answers.said
@@ -254,7 +259,7 @@ def search(
 def _search(
     graph: StateSpace,
     expander: Expander,
-    domains: Domains,
+    starts: Sequence[Move],
     bounds: Bounds,
     start: Position | None,
     until: Until | None,
@@ -262,7 +267,7 @@ def _search(
     watch: Watch | None,
     began: float,
 ) -> str:
-    level = list(_beginnings(graph, expander, domains, start))
+    level = list(_beginnings(graph, expander, starts, start))
     depth = 0
     while level:
         if until is not None and any(until(graph, number) for number in level):
@@ -286,17 +291,23 @@ def _search(
     return "closed"
 
 
-def _beginnings(graph: StateSpace, expander: Expander, domains: Domains, start: Position | None) -> Iterator[int]:
+def created(domains: Domains) -> list[Move]:
+    """The moves that create a machine, one for each input of the domains."""
+    return [Move(MoveKind.EVENT, "create", plain(data)) for data in domains.inputs]
+
+
+def _beginnings(graph: StateSpace, expander: Expander, starts: Sequence[Move], start: Position | None) -> Iterator[int]:
     if start is not None:
         yield graph.add(graph.keys.of(start), start, -1, Move(MoveKind.EVENT, "create"))[0]
         return
-    for data in domains.inputs:
-        move, key, position, transitions, _, fault, _ = expander.begin(data)
+    for first in starts:
+        move, key, position, transitions, _, fault, _ = expander.begin(first)
         graph.steps += 1
         if position is None:
             graph.faults.append(MoveFault(-1, move, fault or f"it cannot be created from {move.words}"))
             continue
         number, is_new = graph.add(key, position, -1, move)
+        graph.taken_times.update(transitions)
         for taken in transitions:
             graph.taken.setdefault(taken, (-1, move))
         if is_new:
@@ -315,10 +326,14 @@ def _absorb(graph: StateSpace, number: int, reached: Expanded, watch: Watch | No
             elif move.is_external:
                 graph.refused.setdefault((number, move.name), move)
             continue
+        if transitions:
+            graph.taken_times.update(transitions)
         for taken in transitions:
             graph.taken.setdefault(taken, (number, move))
         for event in recalled:
             graph.recalling.setdefault(event, set()).add(number)
+            if not move.is_external:
+                graph.recalling_alone.setdefault(event, set()).add(number)
         graph.moved[move.kind.value, move.name] += 1
         to, is_new = graph.add(key, position, number, move)
         out.append((move, to))

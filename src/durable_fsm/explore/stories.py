@@ -2,90 +2,87 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from durable_fsm.core.codec import canonical
 from durable_fsm.core.values import Json
 from durable_fsm.explore.moves import Move, MoveKind
 from durable_fsm.explore.player import KEY
-from durable_fsm.explore.proofs import Proofs
+from durable_fsm.explore.proofs import Imported, Proofs
 from durable_fsm.explore.properties import BUILT_IN, Claim
+from durable_fsm.explore.story_lines import (
+    CREATE,
+    EXPECT,
+    REFUSALS,
+    SNAPSHOT,
+    StoryLine,
+    asserted,
+    begun,
+    call_of,
+    inside,
+    literal,
+    texts,
+    verb_of,
+)
 
-MOST = 100
-"""Columns of a line in a generated test."""
+
+def lines_of(path: Sequence[Move], chart: str = "") -> list[StoryLine]:
+    """A path as the lines of a story; the first move begins the machine.
+
+    Args:
+        chart: The target of the chart, for the first line; empty if it has no name.
+    """
+    return [line for place, move in enumerate(path) for line in _lines_of(move, chart, is_first=place == 0)]
 
 
-def story(path: Sequence[Move]) -> str:
-    """The lines of a story file; the first move of a path creates the machine."""
-    return "".join(f"{canonical(line_of(move, is_first=place == 0))}\n" for place, move in enumerate(path))
+def story(path: Sequence[Move], chart: str = "") -> str:
+    """The text of a story file."""
+    return "".join(f"{canonical(line)}\n" for line in lines_of(path, chart))
 
 
-def line_of(move: Move, *, is_first: bool = False) -> dict[str, Json]:
-    """One move as a line of a story."""
-    late: dict[str, Json] = {"late": True} if move.late else {}
-    payload: dict[str, Json] = {} if move.payload is None else {"payload": move.payload}
+def _lines_of(move: Move, chart: str, *, is_first: bool) -> list[StoryLine]:
+    if is_first:
+        named: StoryLine = {"chart": chart} if chart else {}
+        if move.kind is MoveKind.SNAPSHOT:
+            return [{SNAPSHOT: move.payload, "key": move.name, **named}]
+        return [{CREATE: move.payload, "key": KEY, **named}]
+    clock: list[StoryLine] = [{"advance": f"{move.after_ms}ms"}] if move.after_ms else []
+    return [*clock, line_of(move)]
+
+
+def line_of(move: Move) -> StoryLine:
+    """One move that does not begin the machine as a line of a story."""
+    late: StoryLine = {"late": True} if move.late else {}
+    place: StoryLine = {"place": move.place} if move.place else {}
+    payload: StoryLine = {} if move.payload is None else {"payload": move.payload}
+    inside: StoryLine = {"in": move.inside} if move.inside else {}
     match move.kind:
-        case MoveKind.EVENT if is_first:
-            return {"create": move.payload, "key": KEY}
-        case MoveKind.EVENT:
-            return {"receive" if move.source else "event": move.name, **payload}
+        case MoveKind.EVENT | MoveKind.SNAPSHOT:
+            return {"receive" if move.source else "event": move.name, **payload, **inside}
         case MoveKind.TIMER:
-            return {"timer": move.name, **({"place": move.place} if move.place else {})}
+            return {"timer": move.name, **place, **inside}
         case MoveKind.DONE:
-            return {"done": move.name, **({} if move.payload is None else {"result": move.payload}), **late}
+            return {
+                "done": move.name,
+                **({} if move.payload is None else {"result": move.payload}),
+                **late,
+                **inside,
+            }
         case MoveKind.ERROR:
             failure = move.payload if isinstance(move.payload, dict) else {}
             facts = {name: failure[name] for name in ("message", "type", "code") if failure.get(name) is not None}
-            return {"error": move.name, **facts, **late}
+            return {"error": move.name, **facts, **late, **inside}
         case MoveKind.LOST:
-            return {"lost": move.name}
+            return {"lost": move.name, **inside}
         case MoveKind.RETURNED:
-            return {"returned": move.name, **({"place": move.place} if move.place else {})}
+            return {"returned": move.name, **place, **inside}
 
 
-def call_of(move: Move, machine: str, *, is_first: bool = False) -> str:
-    """One move as a line of a test."""
-    late = ", late=True" if move.late else ""
-    payload = "" if move.payload is None else f", {literal(move.payload)}"
-    match move.kind:
-        case MoveKind.EVENT if is_first:
-            return f"{machine}.create({'' if move.payload in (None, {}) else literal(move.payload)})"
-        case MoveKind.EVENT if move.source:
-            return f"{machine}.receive(Incoming({literal(move.name)}{payload}))"
-        case MoveKind.EVENT:
-            return f"{machine}.send({literal(move.name)}{payload})"
-        case MoveKind.TIMER:
-            return f"{machine}.ring({literal(move.name)}{f', {move.place}' if move.place else ''})"
-        case MoveKind.DONE:
-            return f"{machine}.finish({literal(move.name)}{payload}{late})"
-        case MoveKind.ERROR:
-            failure = move.payload if isinstance(move.payload, dict) else {}
-            facts = f", {literal(failure.get('message', ''))}"
-            if failure.get("type", "TerminalError") != "TerminalError":
-                facts += f", type={literal(failure['type'])}"
-            if failure.get("code") is not None:
-                facts += f", code={failure['code']!r}"
-            return f"{machine}.fail({literal(move.name)}{facts}{late})"
-        case MoveKind.LOST:
-            return f"{machine}.lose({literal(move.name)})"
-        case MoveKind.RETURNED:
-            return f"{machine}.bounce({literal(move.name)}{f', {move.place}' if move.place else ''})"
-
-
-def literal(value: Json) -> str:
-    """A plain value as Python, in the quotes of this house."""
-    match value:
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case dict():
-            return "{" + ", ".join(f"{literal(name)}: {literal(member)}" for name, member in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(map(literal, value)) + "]"
-        case _:
-            return repr(value)
+def calls_of(move: Move, machine: str) -> list[str]:
+    """One move that does not begin the machine as lines of a test."""
+    return [call_of(line, machine) for line in _lines_of(move, "", is_first=False)]
 
 
 def slug(words: str) -> str:
@@ -97,13 +94,16 @@ Imports: TypeAlias = dict[str, set[str]]
 """Names to import, by module."""
 
 
-def import_lines(imports: Imports, proofs: Proofs, path: Sequence[Move]) -> list[str]:
+def import_lines(imports: Imports, imported: Imported, lines: Iterable[StoryLine]) -> list[str]:
     """The sorted import lines of a generated test."""
     found: Imports = {"durable_fsm.testing": {"Rehearsal"}}
-    if any(move.source for move in path):
-        found["durable_fsm"] = {"Incoming"}
-    if proofs.imported.module:
-        found.setdefault(proofs.imported.module, set()).add(proofs.imported.name.partition(".")[0])
+    for line in lines:
+        if "receive" in line:
+            found["durable_fsm"] = {"Incoming"}
+        if "advance" in line:
+            found["datetime"] = {"timedelta"}
+    if imported.module:
+        found.setdefault(imported.module, set()).add(imported.name.partition(".")[0])
     for module, names in imports.items():
         found.setdefault(module, set()).update(names)
     return [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(found.items())]
@@ -137,14 +137,14 @@ class Test:
         if self._may_end_earlier:
             lines += ["from contextlib import suppress", ""]
             imports["durable_fsm.errors"] = {"EventError", "MachineError"}
-        lines += import_lines(imports, proofs, self.path)
+        story = lines_of(self.path)
+        lines += import_lines(imports, proofs.imported, story)
         lines += ["", *before, "", ""] if before else ["", ""]
         if self.claim == "differs":
             return "\n".join([*lines, *self._twice(), ""])
         lines += [f"def test_{slug(f'{self.claim} {self.name}')}() -> None:"]
-        lines += [f"    machine = Rehearsal({proofs.imported.name}, key={literal(KEY)})"]
-        lines += [f"    {call_of(self.path[0], 'machine', is_first=True)}", ""]
-        calls = [call_of(move, "machine") for move in self.path[1:]]
+        lines += [*(f"    {line}" for line in begun(story[0], proofs.imported.name, "machine", KEY)), ""]
+        calls = [call_of(line, "machine") for line in story[1:]]
         if self._may_end_earlier and calls:
             lines += ["    # A chart that was mended may refuse a move. Then the story ends there."]
             lines += ["    with suppress(EventError, MachineError, LookupError):"]
@@ -155,14 +155,15 @@ class Test:
 
     def _twice(self) -> list[str]:
         """A test that plays the path twice."""
-        calls = [call_of(move, "machine", is_first=place == 0) for place, move in enumerate(self.path)]
+        story = lines_of(self.path)
+        calls = begun(story[0], self.proofs.imported.name, "machine", KEY)
+        calls += [call_of(line, "machine") for line in story[1:]]
         return [
             f"def test_{slug(self.name)}() -> None:",
             "    assert played() == played()",
             "",
             "",
             "def played() -> str | None:",
-            f"    machine = Rehearsal({self.proofs.imported.name}, key={literal(KEY)})",
             *(f"    {call}" for call in calls),
             "    return machine.stored",
         ]
@@ -191,12 +192,6 @@ class Test:
         return imports, [f"PROPERTY = next(one for one in properties if one.name == {literal(self.name)})"], held
 
 
-def leaves_of(leaves: tuple[str, ...]) -> str:
-    """Leaves as Python writes a tuple."""
-    names = ", ".join(map(literal, leaves))
-    return f"({names},)" if len(leaves) == 1 else f"({names})"
-
-
 def suite(
     proofs: Proofs,
     paths: Iterable[tuple[Sequence[Move], Sequence[tuple[str, ...]]]],
@@ -209,24 +204,76 @@ def suite(
         refused: Paths, each with an event that is refused at its end.
     """
     paths, refused = list(paths), list(refused)
-    chart, every = proofs.imported.name, [move for path, _ in paths for move in path]
+    chart, every = proofs.imported.name, [line for path, _ in paths for line in lines_of(path)]
     more = {"durable_fsm.errors": {"EventRejected"}} if refused else Imports()
     lines = [
         f'"""{proofs.chart.name}, path by path. Written by `durable-fsm explore --suite`; write it again when the chart changes."""',
         "",
     ]
     lines += ["import pytest", ""] if refused else []
-    lines += import_lines(more, proofs, every)
+    lines += import_lines(more, proofs.imported, every)
     for number, (path, leaves) in enumerate(paths, 1):
         lines += ["", "", f"def test_path_{number}_{slug(' '.join(leaves[-1]))}() -> None:"]
-        lines += [f"    machine = Rehearsal({chart}, key={literal(KEY)})", ""]
+        begins = begun(lines_of(path[:1])[0], chart, "machine", KEY)
+        lines += [f"    {begins[0]}", ""]
         for place, move in enumerate(path):
-            lines.append(f"    {call_of(move, 'machine', is_first=place == 0)}")
+            calls = begins[1:] if place == 0 else calls_of(move, "machine")
+            lines += [f"    {call}" for call in calls]
             if place == 0 or leaves[place] != leaves[place - 1] or place == len(path) - 1:
-                lines.append(f"    assert machine.leaves == {leaves_of(leaves[place])}")
+                lines.append(f"    assert machine.leaves == {texts(leaves[place])}")
     for number, (path, event) in enumerate(refused, 1):
         lines += ["", "", f"def test_refusal_{number}_{slug(event.name)}() -> None:"]
-        lines += [f"    machine = Rehearsal({chart}, key={literal(KEY)})"]
-        lines += [f"    {call_of(move, 'machine', is_first=place == 0)}" for place, move in enumerate(path)]
-        lines += ["", "    with pytest.raises(EventRejected):", f"        {call_of(event, 'machine')}"]
+        story = lines_of([*path, event])
+        *calls, last = [*begun(story[0], chart, "machine", KEY), *(call_of(line, "machine") for line in story[1:])]
+        lines += [f"    {call}" for call in calls]
+        lines += ["", "    with pytest.raises(EventRejected):", f"        {last}"]
     return "\n".join([*lines, ""])
+
+
+def test_of_story(name: str, story: Sequence[StoryLine], imported: Imported) -> str:
+    """The text of a test file that follows a story, and asks for what it expects.
+
+    Args:
+        story: Its lines; the first may begin the machine.
+    """
+    imports: Imports = {}
+    begins = bool(story) and (CREATE in story[0] or SNAPSHOT in story[0])
+    body = begun(story[0] if begins else {}, imported.name, "machine", "simulated")
+    rest = list(story[1:] if begins else story)
+    for place, line in enumerate(rest):
+        if verb_of(line) == EXPECT:
+            facts = line[EXPECT]
+            assert isinstance(facts, dict)
+            child = "".join(f".machines[{literal(id)}]" for id in inside(line))
+            body += asserted(facts, f"machine{child}")
+            continue
+        call, outcome = call_of(line, "machine"), _expected_outcome(rest[place + 1 : place + 2])
+        error = REFUSALS.get(outcome)
+        if error is not None:
+            imports.setdefault("durable_fsm.errors", set()).add(error)
+            body += [f"with pytest.raises({error}):", f"    {call}"]
+        else:
+            body.append(f'assert {call}.outcome == "{outcome}"' if outcome not in ("", "advanced") else call)
+    raises = ["import pytest", ""] if imports else []
+    return "\n".join(
+        [
+            f'"""The story {name}, as `durable-fsm story --pytest` wrote it."""',
+            "",
+            *raises,
+            *import_lines(imports, imported, rest),
+            "",
+            "",
+            f"def test_{slug(name)}() -> None:",
+            *(f"    {line}" for line in body),
+            "",
+        ]
+    )
+
+
+def _expected_outcome(following: Sequence[StoryLine]) -> str:
+    """The outcome that the next line expects; empty if it expects none."""
+    facts: Mapping[str, Json] = {}
+    for line in following:
+        found = line.get(EXPECT)
+        facts = found if isinstance(found, dict) else {}
+    return str(facts.get("outcome", ""))

@@ -39,7 +39,7 @@ def machines_along(chart: Chart, path: Sequence[Move]) -> list[str]:
     found: list[str] = []
     at: Position | None = None
     for move in path:
-        played = player.begin(move.payload) if at is None else player.play(at, move)
+        played = player.begin(move) if at is None else player.play(at, move)
         if played.position is None:
             break
         at = played.position

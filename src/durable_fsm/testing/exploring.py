@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ def explore_or_fail(
     depth: int | None = None,
     seconds: float | None = None,
     in_order: bool = False,
+    clock: Sequence[timedelta] = (),
 ) -> Report:
     """Explore a chart; see `durable_fsm.testing.plugin.Explore`."""
     bounds = Bounds(k=k, depth=depth, seconds=seconds, timers=IN_ORDER if in_order else ANY_ORDER)
@@ -35,7 +37,7 @@ def explore_or_fail(
         if isinstance(target, ModuleType):
             proofs = proofs_in(target, Path(target.__file__ or target.__name__))
         else:
-            proofs = Proofs(chart_from(target), domains, properties, view or {})
+            proofs = Proofs(chart_from(target), domains, properties, view or {}, clock=clock)
         report = explore(proofs, bounds)
     except BadProofs as error:
         pytest.fail(str(error), pytrace=False)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from durable_fsm.explore.domains import Domain
     from durable_fsm.explore.properties import Property
     from durable_fsm.explore.report import Report
@@ -70,6 +72,7 @@ class Explore(Protocol):
         depth: int | None = None,
         seconds: float | None = None,
         in_order: bool = False,
+        clock: Sequence[timedelta] = (),
     ) -> Report:
         """Explore a chart, or the module of a proofs file, and fail the test if something is found.
 
@@ -82,6 +85,7 @@ class Explore(Protocol):
             depth: The longest path, in moves.
             seconds: The longest search.
             in_order: Whether timers arrive in the order in which they are due.
+            clock: How far the clock may move before an event or an outcome, beside not at all.
         """
         ...
 

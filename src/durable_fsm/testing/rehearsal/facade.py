@@ -120,6 +120,17 @@ class Rehearsal:
 
         return self._machine.turn(event.name, act)
 
+    def hear(self, event: str, payload: object = None, *, sender: str = "#_parent") -> Receipt:
+        """Take an event that another machine sends; raise the error with which it is refused.
+
+        Args:
+            sender: `#_parent`, the id of a child that runs, or the address of any machine: `Account/a-1`.
+
+        Raises:
+            LookupError: The machine runs no child of this id.
+        """
+        return self._machine.hear(str(event), plain(payload), sender)
+
     def advance(self, by: timedelta) -> None:
         """Move the clock; deliver every timer that falls due, in order.
 

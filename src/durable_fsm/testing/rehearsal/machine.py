@@ -9,10 +9,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from durable_fsm.core.address import child_key, is_address
+from durable_fsm.core.address import child_key, is_address, parted
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.effects import (
+    PARENT,
     Cancel,
     Effect,
     Microstep,
@@ -32,7 +33,7 @@ from durable_fsm.core.snapshot import PendingSend, Running, Snapshot, Status, St
 from durable_fsm.core.step import end_of_life
 from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.core.values import Json
+from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import ActionError, DurableFSMError, EventRejected, Gone, locate, quoted
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.slots import LimitedRun
@@ -404,6 +405,27 @@ class RehearsedMachine:
             self.turn(message.event, act)
         except DurableFSMError as error:
             sender._take_back(message.letter, error)
+
+    def hear(self, event: str, payload: Json, sender: str) -> Receipt:
+        """Take a message of a machine that is not rehearsed, of the parent, or of a child."""
+        message = Message(event, payload, family=not is_address(sender), chart=self.chart.name, key=self.key)
+        if not message.family:
+            chart, key = parted(sender)
+            message = changed(message, chart=chart, key=key)
+        elif sender != PARENT:
+            running = self.snapshot.machines
+            child = next((one for one in running if one.id == sender and not one.ended), None)
+            if child is None:
+                names = ", ".join(one.id for one in running if not one.ended) or "none"
+                raise LookupError(f"{self.chart.name}/{self.key}: child '{sender}' is not running; running: {names}")
+            message = changed(message, token=child.token)
+
+        def act(turn: Turn) -> str:
+            if not message.family:
+                turn.autostart(life=self.life)
+            return turn.take(message.for_receiver()).value
+
+        return self.turn(event, act)
 
     def _take_back(self, letter: Letter, error: DurableFSMError) -> None:
         """Hear that a message of this machine was refused, if its chart listens."""
