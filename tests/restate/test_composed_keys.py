@@ -18,7 +18,7 @@ from durable_fsm.core.activity import stable_id
 from durable_fsm.core.address import address, child_key, is_child_key, parted, relay_key
 from durable_fsm.core.effects import StartActivity
 from durable_fsm.core.snapshot import Undoable
-from durable_fsm.restate.history import page_key
+from durable_fsm.restate.names import page_key
 from durable_fsm.restate.sources.ingestion import LONGEST_ID, idempotency_key
 
 HEX = "0123456789abcdef"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
 
+from durable_fsm.admin.readings import TRIES, Row, passes, rows_in, wait_before
 from durable_fsm.core.values import Json
 from durable_fsm.errors import quoted
 
 PATIENCE_SECONDS = 30.0
 NOT_FOUND = 404
-
-Row = dict[str, Any]  # Any: JSON of a shape that its caller knows
+JSON = {"accept": "application/json"}
 
 
 class AdminRefused(RuntimeError):
@@ -33,11 +35,18 @@ class UnknownChart(LookupError):
 
 
 class Admin:
-    """Restate's admin API at *url*. Closes the *http* client that it is given."""
+    """Restate's admin API at *url*. Closes the *http* client that it is given.
 
-    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+    A request that the server refuses because it is busy, or because a partition is moving, is tried three times, after a
+    wait by *pause*, which is given seconds.
+    """
+
+    def __init__(
+        self, url: str, http: httpx.Client | None = None, pause: Callable[[float], object] = time.sleep
+    ) -> None:
         self.url = url.rstrip("/")
         self._http = http or httpx.Client(timeout=PATIENCE_SECONDS)
+        self._pause = pause
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +77,46 @@ class Admin:
         rows: list[Row] = self.ask("POST", "/query", {"query": sql})["rows"]
         return rows
 
+    def stream(self, sql: str) -> Iterator[Row]:
+        """As `query`, row by row while the answer arrives: for answers that should not be held in memory at once.
+
+        Raises:
+            AdminRefused: as for `ask`; also when the server breaks off in the middle, after some rows.
+        """
+        for attempt in range(1, TRIES + 1):
+            with self._opened(sql) as answer:
+                if answer.is_success:
+                    yield from self._rows(answer)
+                    return
+                answer.read()
+            if attempt == TRIES or not _is_passing(answer):
+                self._read(answer, "POST /query")
+            self._pause(wait_before(attempt, answer.headers.get("retry-after")))
+
+    @contextmanager
+    def _opened(self, sql: str) -> Iterator[httpx.Response]:
+        request = self._http.build_request("POST", f"{self.url}/query", json={"query": sql}, headers=JSON)
+        try:
+            answer = self._http.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    def _rows(self, answer: httpx.Response) -> Iterator[Row]:
+        many = 0
+        try:
+            for row in rows_in(answer.iter_bytes()):
+                many += 1
+                yield row
+        except (httpx.HTTPError, ValueError) as error:
+            problem = (
+                f"The server at {self.url} broke off its answer after {many:,} rows: {error}. Run the command again."
+            )
+            raise AdminRefused(problem) from error
+
     def ask(self, method: str, path: str, body: Json = None) -> Any:  # Any: as for Row
         """Send a request and return the JSON of its answer.
 
@@ -77,11 +126,21 @@ class Admin:
         return self._read(self._send(method, path, body), f"{method} {path}")
 
     def _send(self, method: str, path: str, body: Json) -> httpx.Response:
-        try:
-            return self._http.request(method, f"{self.url}{path}", json=body, headers={"accept": "application/json"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            problem = f"Restate's admin API cannot be reached at {self.url}: {error}. Is `durable-fsm dev` running? Name another with --admin."
-            raise AdminRefused(problem) from error
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = self._http.request(method, f"{self.url}{path}", json=body, headers=JSON)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise self._unreachable(error) from error
+            if attempt == TRIES or answer.is_success or not _is_passing(answer):
+                return answer
+            self._pause(wait_before(attempt, answer.headers.get("retry-after")))
+
+    def _unreachable(self, error: Exception) -> AdminRefused:
+        why = str(error) or type(error).__name__
+        where = f"Restate's admin API cannot be reached at {self.url}: {why}."
+        return AdminRefused(f"{where} Is `durable-fsm dev` running? Name another with --admin.")
 
     def _read(self, answer: httpx.Response, asked: str) -> Any:  # Any: as for Row
         try:
@@ -96,6 +155,10 @@ class Admin:
                 raise AdminRefused(problem)
             raise AdminRefused(f"Restate refuses {asked}: {message or answer.status_code}")
         return content
+
+
+def _is_passing(answer: httpx.Response) -> bool:
+    return answer.is_error and passes(answer.status_code, answer.text)
 
 
 def literal(text: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, cast
 
 import httpx
 
-from durable_fsm.admin.client import Admin, Row
+from durable_fsm.admin.client import Admin
 from durable_fsm.admin.problems import Diagnosis
+from durable_fsm.admin.readings import Row
 from durable_fsm.errors import quoted
 from durable_fsm.restate.names import PROBLEM, Handler
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 
+from durable_fsm.admin.beside import unreadable_values
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.deployments import Services, findings_about, silence_of, unregistered
 from durable_fsm.admin.failing_activities import FailingActivities, Patience
-from durable_fsm.admin.inventory import MachineRow, charts_in, machines_of, unreadable_values
+from durable_fsm.admin.inventory import MachineRow, charts_in, every_machine_of
 from durable_fsm.admin.limits import unreadable_limits
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.admin.readability import CurrentBuilds, Shapes, Unanswered
@@ -65,37 +66,41 @@ def _refusals(chart: str, shapes: Shapes, builds: CurrentBuilds, waiting: dict[s
 
 def _machines(admin: Admin, chart: str, shapes: Shapes, failing: FailingActivities) -> Iterator[Diagnosis]:
     now = datetime.now(UTC)
-    for found in machines_of(admin, chart):
-        failing.take(found)
-        place = f"{chart}/{found.key}"
-        named = quote(place)
-        if found.stored is not None and found.stored.failure is not None and found.status == Status.FAILED:
-            failure = found.stored.failure
-            message = f"{failure.message} That was in {failure.machine}." if failure.machine else failure.message
-            yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
-        if found.stored is not None:
-            shapes.add(found.key, found.stored)
-        if found.problem is not None:
-            yield _unreadable(place, f"its snapshot cannot be read: {found.problem}")
-        if found.stored is not None and found.stored.paused is not None:
-            pause = found.stored.paused.view
-            what = f"{place}: an operator has paused it since {pause['since']}: {pause['reason']}"
-            yield Diagnosis("paused", what, f"durable-fsm repair {named} --resume --reason …")
-        remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
-        for parked in found.waiting[:LISTED]:
-            yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)
-        if (more := found.parked - len(found.waiting[:LISTED])) > 0:
-            yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy)
-        if found.stuck is not None:
-            remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
-            yield Diagnosis("stuck", f"{place}: {found.stuck}", remedy)
-        for event in _overdue(found, now):
-            yield Diagnosis(
-                "overdue", f"{place}: timer '{event}' is overdue.", "is its service running and registered?"
-            )
-
+    found: list[tuple[str, Diagnosis]] = []
+    for machine in every_machine_of(admin, chart):
+        failing.take(machine)
+        if machine.stored is not None:
+            shapes.add(machine.key, machine.stored)
+        found += [(machine.key, problem) for problem in _problems_of(machine, now)]
+    yield from (problem for _, problem in sorted(found, key=lambda one: one[0]))
     for key, name, problem in unreadable_values(admin, chart):
         yield _unreadable(f"{chart}/{key}", f"its '{name}' cannot be read: {problem}")
+
+
+def _problems_of(machine: MachineRow, now: datetime) -> Iterator[Diagnosis]:
+    place = f"{machine.chart}/{machine.key}"
+    named = quote(place)
+    stored = machine.stored
+    if stored is not None and stored.failure is not None and machine.status == Status.FAILED:
+        failure = stored.failure
+        message = f"{failure.message} That was in {failure.machine}." if failure.machine else failure.message
+        yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
+    if machine.problem is not None:
+        yield _unreadable(place, f"its snapshot cannot be read: {machine.problem}")
+    if stored is not None and stored.paused is not None:
+        pause = stored.paused.view
+        what = f"{place}: an operator has paused it since {pause['since']}: {pause['reason']}"
+        yield Diagnosis("paused", what, f"durable-fsm repair {named} --resume --reason …")
+    remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
+    for parked in machine.waiting[:LISTED]:
+        yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)
+    if (more := machine.parked - len(machine.waiting[:LISTED])) > 0:
+        yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy)
+    if machine.stuck is not None:
+        remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
+        yield Diagnosis("stuck", f"{place}: {machine.stuck}", remedy)
+    for event in _overdue(machine, now):
+        yield Diagnosis("overdue", f"{place}: timer '{event}' is overdue.", "is its service running and registered?")
 
 
 def _parked(delivery: ParkedDelivery) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from durable_fsm.admin.client import Admin, Row, literal
+from durable_fsm.admin.client import Admin, literal
+from durable_fsm.admin.readings import Row
 from durable_fsm.core.fields import entry_of
 from durable_fsm.errors import NotIndexed
 from durable_fsm.restate.names import INDEXED, StateKey, index_name, listed_name

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from durable_fsm.admin.client import Admin, AdminRefused, Row
+from durable_fsm.admin.client import Admin, AdminRefused
+from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.sources import Kafka
 from durable_fsm.core.values import Json

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from durable_fsm.admin.client import Admin, Row
-from durable_fsm.admin.inventory import machines_of
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.inventory import every_machine_of
+from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import members_of
 from durable_fsm.core.snapshot import Snapshot
@@ -53,7 +54,7 @@ class Rollout:
 def rollout(admin: Admin, chart: Chart) -> Rollout:
     """Try a chart on every machine that the server has of it; migrations run, and nothing is written."""
     found = Rollout(chart.name)
-    for stored in machines_of(admin, chart.name):
+    for stored in every_machine_of(admin, chart.name):
         if stored.stored is None:
             found.refused[stored.key] = f"its snapshot cannot be read: {stored.problem}"
             continue

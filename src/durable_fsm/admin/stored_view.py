@@ -5,35 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Self, cast
 
+from durable_fsm.admin.client import Admin
+from durable_fsm.admin.histories import histories_of
 from durable_fsm.admin.inventory import MachineRow
+from durable_fsm.admin.limits import slots_of
+from durable_fsm.admin.readings import AsOf, Stopwatch
 from durable_fsm.client.values import Entry, View, as_it_is
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.values import Json
 from durable_fsm.restate.clock import instant
-from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.stored.failing import FailingStep, failing_detached, undoing, with_failing
-from durable_fsm.restate.stored.history import shown
 from durable_fsm.restate.stored.limits import with_slots
 from durable_fsm.restate.stored.snapshot import StoredRecord, shown_deferred
 
 
 class StoredView(NamedTuple):
-    """A machine, and the latest entries of its history: all that can be read without the chart."""
+    """A machine, and the latest entries of its history, as far as they can be read without the chart."""
 
     view: View[Json]
     entries: tuple[Entry, ...]
+    as_of: AsOf
 
     @classmethod
-    def of(cls, machine: MachineRow, stored: StoredRecord, slots: Mapping[str, Json]) -> Self:
-        """The view; *slots* are those of its activities, by token."""
-        tail = stored.log.tail if stored.log is not None else ()
-        records = [shown(loads(bytes(entry))) for entry in tail]
-        entries = (Entry(cast("int", record["n"]), str(record.get("event", "")), record) for record in records)
-        return cls(View.of(_record_of(machine, stored, slots), as_it_is), tuple(entries))
-
-    def history(self, after: int) -> list[Entry]:
-        """The entries after this one."""
-        return [entry for entry in self.entries if entry.n > after]
+    def read(cls, admin: Admin, machine: MachineRow, stored: StoredRecord, *, last: int, watch: Stopwatch) -> Self:
+        """The view, with the *last* entries of the history; *watch* began when the machine was read."""
+        slots = slots_of(admin, machine.chart, machine.key)
+        entries = histories_of(admin, machine.chart, {machine.key: stored}, last)[machine.key] if last else ()
+        return cls(View.of(_record_of(machine, stored, slots), as_it_is), entries, watch.read())
 
 
 def _record_of(machine: MachineRow, stored: StoredRecord, slots: Mapping[str, Json]) -> dict[str, Json]:

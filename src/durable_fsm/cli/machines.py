@@ -137,28 +137,36 @@ def _view_of(connection: Connection, ref: MachineRef) -> View[Any]:
         stored = _stored(connection, ref)
         if stored is None:
             raise
-        stored.view.record["service"] = _silence(error)
+        stored.view.record["service"] = _silence(error, stored)
         return stored.view
 
 
-def _silence(error: CallError) -> str:
-    return f"does not answer: {getattr(error, 'problem', error.what)}. This is what the server itself has stored."
+def _silence(error: CallError, stored: StoredView) -> str:
+    why = getattr(error, "problem", error.what)
+    return f"does not answer: {why}. This is what the server itself has stored, {stored.as_of}."
 
 
-def _stored(connection: Connection, ref: MachineRef) -> StoredView | None:
-    """The machine as the server stores it; None if the server does not answer either, or stores nothing readable."""
+def _stored(connection: Connection, ref: MachineRef, *, last: int = 0, after: int | None = None) -> StoredView | None:
+    """The machine as the server stores it; None if the server does not answer either, or stores nothing readable.
+
+    With the *last* entries of its history, or all *after* one.
+    """
     from durable_fsm.admin.client import Admin, AdminRefused
     from durable_fsm.admin.inventory import machine_in
-    from durable_fsm.admin.limits import slots_of
+    from durable_fsm.admin.readings import Stopwatch
     from durable_fsm.admin.stored_view import StoredView
 
+    watch = Stopwatch()
     try:
         with Admin(connection.admin, connection.http(ADMIN_SECONDS)) as admin:
             found = machine_in(admin, ref.chart, ref.key)
-            slots = slots_of(admin, ref.chart, ref.key)
+            if found is None or found.stored is None:
+                return None
+            log = found.stored.log
+            many = last if after is None or log is None else log.entries - after
+            return StoredView.read(admin, found, found.stored, last=max(many, 0), watch=watch)
     except AdminRefused:
         return None
-    return None if found is None or found.stored is None else StoredView.of(found, found.stored, slots)
 
 
 def _becomes(view: View[Any]) -> str:
@@ -242,11 +250,11 @@ def history(ref: MachineRef, connection: Connection, *, last: int, after: int | 
             found = list(machine.history(last=last) if after is None else machine.history(after=after))
             now = {} if as_json else _failing(machine.snapshot().record)
     except CallError as error:
-        stored = _stored(connection, ref)
+        stored = _stored(connection, ref, last=last, after=after)
         if stored is None:
             raise
-        found, now = stored.history(after or 0)[-last if after is None else 0 :], _failing(stored.view.record)
-        say(f"{_silence(error)} These are the latest entries.", err=True)
+        found, now = list(stored.entries), _failing(stored.view.record)
+        say(_silence(error, stored), err=True)
     if as_json:
         show([entry.record for entry in found], as_json)
     else:

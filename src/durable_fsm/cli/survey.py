@@ -77,6 +77,7 @@ def list_machines(
     """List the machines of CHART by key, or those of all charts, from the server's SQL tables."""
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import Filter, charts_in, ensure_known, machines_of
+    from durable_fsm.admin.readings import Stopwatch
 
     if failed and status not in (None, str(Status.FAILED)):
         raise click.UsageError("--failed and --status contradict each other.")
@@ -94,11 +95,16 @@ def list_machines(
         fields=said.fields,
     )
     definitions = _definitions(target, name, state)
+    watch = Stopwatch()
     with Admin(connection.admin, connection.http()) as admin:
         if name is not None:
             ensure_known(admin, name)
         charts = [name] if name is not None else list(definitions) or charts_in(admin)
-        machines = (one for chart in charts for one in machines_of(admin, chart, wanted, definitions.get(chart)))
+        machines = (
+            one
+            for chart in charts
+            for one in machines_of(admin, chart, wanted, definitions.get(chart), batch=limit + 1)
+        )
         found = list(itertools.islice(machines, limit + 1))
     rows = [({} if name is not None else {"chart": one.chart}) | one.row for one in found[:limit]]
     if not as_json:
@@ -107,6 +113,8 @@ def list_machines(
     show(rows or (rows if as_json else _none(name, state, definitions)), as_json)
     if len(found) > limit:
         click.echo(f"There are more: --limit {limit * 10}", err=True)
+    if not as_json:
+        click.echo(f"{str(watch.read()).capitalize()}.", err=True)
 
 
 def _definitions(target: str | None, name: str | None, state: str | None) -> dict[str, Chart]:
@@ -156,9 +164,11 @@ def doctor(
     from durable_fsm.admin.diagnosis import diagnoses
     from durable_fsm.admin.failing_activities import Patience
     from durable_fsm.admin.readability import CurrentBuilds
+    from durable_fsm.admin.readings import Stopwatch
     from durable_fsm.restate.machine.object import handlers_of
 
     charts = [chart for target in targets for chart in locate_charts(target)]
+    watch = Stopwatch()
     with Admin(connection.admin, connection.http()) as admin, connection.http(PATIENCE_SECONDS) as http:
         builds = CurrentBuilds(connection.ingress, http, admin)
         found = [*_about_servers(admin, connection), *diagnoses(admin, Patience(attempts, failing_for), builds)]
@@ -174,6 +184,8 @@ def doctor(
     for one in () if as_json else found:
         say(f"{one.kind}: {one.what}")
         say(f"    → {one.remedy}")
+    if not as_json:
+        click.echo(f"{str(watch.read()).capitalize()}.", err=True)
     if found:
         sys.exit(DIFFERS)
 

@@ -39,29 +39,34 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
     """Write the machines of CHART, or those with these KEYS, one line of JSON each.
 
     A line contains the snapshot, with the latest entries of the history, as the server stores it. Older pages of the
-    history, and running timers and activities, are not exported.
+    history, and running timers and activities, are not exported. Without KEYS, the lines are in no particular order: they
+    are written while the server sends them, so that a million machines need no memory here.
     """
     from durable_fsm.admin.client import Admin
-    from durable_fsm.admin.inventory import ensure_known, machines_of
+    from durable_fsm.admin.inventory import ensure_known, every_text_of, stored_in, texts_at
+    from durable_fsm.admin.readings import Stopwatch
 
     missing, written, unreadable = set(keys), 0, list[str]()
+    watch = Stopwatch()
     with Admin(connection.admin, connection.http()) as admin:
         ensure_known(admin, chart)
         stream: IO[str] = sys.stdout if output is None else output.open("w", encoding="utf-8")
         try:
-            for found in machines_of(admin, chart):
-                if not keys or found.key in keys:
-                    missing.discard(found.key)
-                    if found.stored is None:
-                        unreadable.append(found.key)
-                        continue
-                    line = {"format": FORMAT, "chart": chart, "key": found.key, "snapshot": json.loads(found.text)}
-                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    written += 1
+            for key, text in texts_at(admin, chart, sorted(missing)) if keys else every_text_of(admin, chart):
+                stored, problem = stored_in(chart, text)
+                if stored is None and problem is None:
+                    continue  # the mark of one that has ended
+                missing.discard(key)
+                if stored is None or text is None:
+                    unreadable.append(key)
+                    continue
+                line = {"format": FORMAT, "chart": chart, "key": key, "snapshot": json.loads(text)}
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+                written += 1
         finally:
             if output is not None:
                 stream.close()
-    say(f"{counted(written, 'machine')} of {chart} written.", err=True)
+    say(f"{counted(written, 'machine')} of {chart} written, {watch.read()}.", err=True)
     if unreadable:
         problem = f"These machines of {chart} cannot be read, and were left out: {', '.join(sorted(unreadable))}."
         raise CommandError(f"{problem} See durable-fsm doctor.", code=DIFFERS)
@@ -128,7 +133,7 @@ def _stored(admin: Admin, line: Line) -> str | None:
 
     rows = admin.query(
         f"SELECT value_utf8 FROM state WHERE service_name = {literal(line['chart'])}"
-        f" AND service_key = {literal(line['key'])} AND key = '{StateKey.SNAPSHOT}'"
+        f" AND service_key = {literal(line['key'])} AND key = '{StateKey.SNAPSHOT}' AND scope IS NULL"
     )
     return rows[0]["value_utf8"] if rows else None
 

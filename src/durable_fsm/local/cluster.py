@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from durable_fsm.admin.client import Row
+from durable_fsm.admin.readings import Row
 from durable_fsm.local.closing import Starting
 from durable_fsm.local.process import HOST, START_PATIENCE, free_port
 from durable_fsm.local.server import Deployment, RestateServer

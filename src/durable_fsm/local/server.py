@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import httpx
 
-from durable_fsm.admin.client import Row, literal
+from durable_fsm.admin.client import literal
+from durable_fsm.admin.readings import Row
 from durable_fsm.local import native
 from durable_fsm.local.closing import Starting
 from durable_fsm.local.failures import AdminError

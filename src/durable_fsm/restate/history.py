@@ -20,7 +20,7 @@ from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
 from durable_fsm.restate.fastjson import dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
-from durable_fsm.restate.names import StateKey, history_name
+from durable_fsm.restate.names import StateKey, history_name, page_key
 from durable_fsm.restate.registration import BYTES, register
 from durable_fsm.restate.stored.history import FullPage, HistoryTail, StoredEntry, page_of, pages_of, shown
 
@@ -71,10 +71,6 @@ class HistoryPages:
         if to is not None and int(number) > to:
             ctx.generic_send(self.name, "drop", body, key=f"{stem}~{int(number) - 1}")
         return b""
-
-
-def page_key(key: str, life: str, number: int) -> str:
-    return f"{key}~{life}~{number}"
 
 
 def spill(ctx: ObjectContext, chart: Chart, life: str, pages: list[FullPage]) -> None:

@@ -176,6 +176,11 @@ def history_name(chart: str) -> str:
     return f"{chart}.history"
 
 
+def page_key(key: str, life: str, number: int) -> str:
+    """The key of the object that keeps a page of the history of a machine."""
+    return f"{key}~{life}~{number}"
+
+
 def index_name(chart: str) -> str:
     return f"{chart}.index"
 

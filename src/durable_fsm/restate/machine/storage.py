@@ -97,6 +97,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         run_by: the machine that runs this one as its child, if any.
         paused: an operator has paused it, if so.
         indexed: the entries under which it is listed; see `restate.field_index`.
+        at: when it last changed, in milliseconds since 1970; for people.
         upgrade: the upgrade from another version that the next transaction is to settle, if any.
     """
 
@@ -108,6 +109,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
     run_by: Parent | None = None
     paused: OperatorPause | None = None
     indexed: tuple[str, ...] = ()
+    at: int | None = None
     upgrade: Upgrade | None = None
 
     @classmethod
@@ -155,6 +157,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
             run_by=record.run_by,
             paused=record.paused,
             indexed=record.indexed,
+            at=record.at,
         )
 
     def refuse_paused(self, by: Caller) -> None:
@@ -176,7 +179,7 @@ class StoredMachine(msgspec.Struct, frozen=True):
         """
         assert self.machine is not None
         log = self.history if self.history.entries else None
-        of_host = (log, self.due, self.waited_for, self.run_by, self.paused, self.indexed)
+        of_host = (log, self.due, self.waited_for, self.run_by, self.paused, self.indexed, self.at)
         record = _record_of(*members_of(self.machine), *of_host)
         text = dumps(record)
         if len(text) > MAX_SNAPSHOT:

@@ -385,6 +385,8 @@ class Transaction:
         at = self.hosted.settings.stamp()
         due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for, indexed=entries)
+        if turn.changed:
+            stored = changed(stored, at=at)
         if self.turn.chart.hosting.history is not None:
             tail, pages = stored.history.with_entries(taken, at)
             stored = changed(stored, history=tail)

@@ -33,7 +33,10 @@ class OperatorPause(msgspec.Struct, frozen=True):
 
 
 class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
-    """The JSON object under the key: the members of the snapshot, and beside them those of the host."""
+    """The JSON object under the key: the members of the snapshot, and beside them those of the host.
+
+    `at` is when the machine last changed, in milliseconds since 1970, for people; an earlier build did not store it.
+    """
 
     log: HistoryTail | None = None
     due: Mapping[str, Due] = {}
@@ -41,6 +44,7 @@ class StoredRecord(Snapshot, frozen=True, omit_defaults=True):
     run_by: Parent | None = None
     paused: OperatorPause | None = None
     indexed: tuple[str, ...] = ()
+    at: Due | None = None
 
 
 _decode = msgspec.json.Decoder(StoredRecord).decode
