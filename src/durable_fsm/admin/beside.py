@@ -1,4 +1,4 @@
-"""What the server knows of a machine beside its snapshot: parked deliveries, a blocked key, activities that fail."""
+"""State of the server about a machine beside its snapshot: parked deliveries, a blocked key, activities that fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = (Handler.SNAPSHOT, Handler.HISTORY, Handler.WAIT_FOR, Handler.CANCEL, H
 
 @dataclass(frozen=True)
 class Beside:
-    """What the server knows of machines beside their snapshots, by key.
+    """State of the server about machines beside their snapshots, by key.
 
     Attributes:
         parked: number of deliveries that wait for a deployment that can take them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, cast
@@ -94,7 +94,7 @@ class Admin:
             self._pause(wait_before(attempt, answer.headers.get("retry-after")))
 
     @contextmanager
-    def _opened(self, sql: str) -> Iterator[httpx.Response]:
+    def _opened(self, sql: str) -> Generator[httpx.Response]:
         request = self._http.build_request("POST", f"{self.url}/query", json={"query": sql}, headers=JSON)
         try:
             answer = self._http.send(request, stream=True)

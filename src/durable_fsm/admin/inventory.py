@@ -238,7 +238,7 @@ def machines_of(
 def every_machine_of(admin: Admin, chart: str, wanted: Filter | None = None) -> Iterator[MachineRow]:
     """All machines of a chart in no particular order, from one scan that is read while the caller iterates.
 
-    That is no snapshot of the whole fleet: machines that move meanwhile are read before or after.
+    The machines are not read at one moment: those that move meanwhile are read before or after.
     """
     wanted = wanted or Filter()
     beside = Beside.of_all(admin, chart)

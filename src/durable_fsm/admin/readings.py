@@ -23,7 +23,7 @@ PASSING = ("Resources exhausted", "doesn't exist on this node", "does not exist 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """When the server was asked, and how long its answer took. What it says may have changed since."""
+    """When the server was asked, and how long its answer took. The machines may have changed since."""
 
     at: datetime
     took: timedelta
