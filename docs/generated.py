@@ -32,9 +32,9 @@ from durable_fsm.cli import settings as cli_settings
 from durable_fsm.cli.errors import BRANCHES, EXIT_CODES, exit_code_of
 from durable_fsm.diagram.words import duration
 from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors.statuses import STATUS
 from durable_fsm.frontends.declare import durable
 from durable_fsm.frontends.options import ClassChartOptions, ClassOptions
-from durable_fsm.restate.http.errors import STATUS
 from durable_fsm.restate.http.openapi import WHY, openapi
 from durable_fsm.restate.settings import Settings
 from machines.order import Order

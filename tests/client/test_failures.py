@@ -9,7 +9,8 @@ import pytest
 
 from durable_fsm import errors
 from durable_fsm.client.failures import error_of
-from durable_fsm.restate.http.errors import STATUS, terminal
+from durable_fsm.errors.statuses import STATUS
+from durable_fsm.restate.http.errors import terminal
 
 WHO = {"chart": "Order", "key": "o-17"}
 RAISED: list[errors.DurableFSMError] = [
@@ -113,3 +114,8 @@ def test_a_fact_that_is_none_is_not_sent_and_arrives_as_none() -> None:
     caught = error_of(sent.status_code, body, chart="Order", key="o-17")
 
     assert (type(caught), str(caught)) == (errors.NotRunning, sent.message)
+
+
+@pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
+def test_a_service_can_pass_an_error_on_with_the_status_of_the_machine(raised: errors.DurableFSMError) -> None:
+    assert errors.http_status(raised) == terminal(raised).status_code

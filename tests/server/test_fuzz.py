@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durable_fsm import errors
-from durable_fsm.restate.http.errors import STATUS
+from durable_fsm.errors.statuses import STATUS
 from durable_fsm.testing import wait_until
 from tests.server.fuzz import KEYS, FuzzedAnswer, FuzzedRequest, Fuzzer, answers_to, request_to
 

@@ -13,7 +13,7 @@ import pytest
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.admin.inventory import machines_of
-from durable_fsm.restate.http.errors import STATUS
+from durable_fsm.errors.statuses import STATUS
 from durable_fsm.testing import wait_until
 
 if TYPE_CHECKING:

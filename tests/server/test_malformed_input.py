@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from durable_fsm.core.codec import MAX_DEPTH
-from durable_fsm.restate.http.errors import STATUS
+from durable_fsm.errors.statuses import STATUS
 from durable_fsm.restate.http.requests import MAX_INPUT
 from tests.server.fuzz import KEYS, NO_JSON, TYPES
 

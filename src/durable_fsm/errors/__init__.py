@@ -45,6 +45,8 @@
 
 `DefinitionWarning` is for the author, too: the definition can run, but probably does not do what its author wants.
 
+`http_status(error)` is the HTTP status of each.
+
 Exceptions are built from keyword facts, keep them as attributes and compose their own message. They can be copied and
 pickled. `key` is not known where most of them are raised: the host adds it, the Rehearsal with `locate`.
 """
@@ -99,6 +101,7 @@ from durable_fsm.errors.sender import (
     Undecodable,
     UnknownEvent,
 )
+from durable_fsm.errors.statuses import http_status
 
 __all__ = [
     "ActionError",
@@ -145,5 +148,6 @@ __all__ = [
     "VersionError",
     "WaitInVain",
     "WaitTimedOut",
+    "http_status",
     "locate",
 ]

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 from durable_fsm.core.condition import fault_in, meets
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.snapshot import Status
-from durable_fsm.errors import DurableFSMError
-from durable_fsm.restate.http.errors import status_of
+from durable_fsm.errors import DurableFSMError, http_status
 from durable_fsm.testing import Rehearsal, wait_until
 
 A_MOMENT = timedelta(milliseconds=5)
@@ -86,7 +85,7 @@ class Rehearsed:
         try:
             return self._ask(handler, body)
         except DurableFSMError as error:
-            return status_of(error)
+            return http_status(error)
 
     def repeat(self, handler: str, body: Any, until: int) -> int:
         while (status := self.request(handler, body)) != until:

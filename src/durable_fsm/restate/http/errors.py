@@ -17,52 +17,10 @@ from restate.vm import VMException  # type: ignore[attr-defined]  # pyright: ign
 
 from durable_fsm import errors
 from durable_fsm.core.codec import canonical, plain
+from durable_fsm.errors.statuses import http_status
 from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.observability.redaction import clean
 from durable_fsm.restate.observability.texts import said, writable
-
-STATUS: dict[type[errors.DurableFSMError], int] = {
-    errors.MalformedInput: 400,
-    errors.Forbidden: 403,
-    errors.UnknownEvent: 404,
-    errors.NotIndexed: 404,
-    errors.NotStarted: 404,
-    errors.AlreadyStarted: 409,
-    errors.EventRejected: 409,
-    errors.NotRepairable: 409,
-    errors.NotUndone: 409,
-    errors.Paused: 503,
-    errors.DeferredTooLong: 408,
-    errors.WaitTimedOut: 408,
-    errors.WaitInVain: 412,
-    errors.NotRunning: 409,
-    errors.Finished: 410,
-    errors.Gone: 410,
-    errors.FlowStuck: 500,
-    errors.TooLarge: 413,
-    errors.TooManyDeferred: 429,
-    errors.TooManyWaiting: 429,
-    errors.InvalidPayload: 422,
-    errors.KeyReused: 409,
-    errors.Undecodable: 422,
-    errors.BadSignature: 400,
-    errors.DefinitionError: 500,
-    errors.NotDurable: 500,
-    errors.VersionError: 500,
-    errors.MigrationError: 500,
-    errors.SnapshotUnreadable: 500,
-    errors.SecretMissing: 500,
-    errors.ActionError: 500,
-    errors.UnknownWork: 500,
-    errors.NoAnswer: 504,
-    errors.UnexpectedAnswer: 502,
-    errors.TerminalError: 500,
-    errors.CallbackTimeout: 500,
-    errors.CallbackRejected: 500,
-    errors.CallbackUnreadable: 500,
-}
-"""HTTP status of every error. A test walks the tree of errors and finds each of them here."""
-
 
 UNMOVED = (
     errors.ActionError,
@@ -150,12 +108,7 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
     texts = {name: said(value) if isinstance(value, str) else canonical(plain(value)) for name, value in facts.items()}
     metadata = {"type": type(error).__name__, **{name: clean(writable(text)) for name, text in texts.items()}}
     message = f"{message_of(error)} {KEPT}" if isinstance(error, UNMOVED) else message_of(error)
-    return RestateTerminalError(message, status_of(error), metadata=metadata)
-
-
-def status_of(error: errors.DurableFSMError) -> int:
-    """HTTP status of an error; 500 for an `InternalError`, which no other package knows."""
-    return STATUS.get(type(error), 500)
+    return RestateTerminalError(message, http_status(error), metadata=metadata)
 
 
 def message_of(error: errors.DurableFSMError) -> str:

@@ -13,9 +13,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.events import Letter
 from durable_fsm.core.messages import Envelope, Parent, Returned
 from durable_fsm.core.values import Json
-from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors import DurableFSMError, http_status
 from durable_fsm.restate.fastjson import WireRecord, dumps
-from durable_fsm.restate.http.errors import message_of, status_of
+from durable_fsm.restate.http.errors import message_of
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import Handler, relay_name
 from durable_fsm.restate.registration import register
@@ -78,7 +78,7 @@ def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope
 
 def send_back(ctx: ObjectContext, hosted: HostedChart, letter: Letter, error: DurableFSMError) -> None:
     """Tell the sender of a message why it was not taken."""
-    status = status_of(error)
+    status = http_status(error)
     code = None if status == 500 else status
     post(ctx, hosted, letter.chart, letter.key, Returned.of(letter, type(error).__name__, message_of(error), code))
 
