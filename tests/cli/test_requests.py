@@ -192,7 +192,9 @@ def test_a_machine_takes_what_is_proposed() -> None:
 def test_describe_lists_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     assert describe([f"{__file__}:app"]) == 0
 
-    [told] = json.loads(capsys.readouterr().out)
+    described = json.loads(capsys.readouterr().out)
+    assert described["mounts"] == [""]
+    [told] = described["charts"]
     assert told["webhooks"] == [{"name": "carrier", "path": "/Parcel.webhooks/carrier", "note": "not signed"}]
 
 

@@ -30,6 +30,23 @@ class Street:
     Door = Door
 """
 
+API = """
+from fastapi import FastAPI
+
+import durable_fsm
+from locate_shop import Door
+
+api = FastAPI()
+api.mount("/machines", durable_fsm.app(Door))
+
+@api.get("/doors")
+def doors() -> list[str]: ...
+
+outer = FastAPI()
+outer.mount("/v1/", api)
+empty = FastAPI()
+"""
+
 GATE = """
 <scxml xmlns="http://www.w3.org/2005/07/scxml" version="1.0" name="Gate" initial="shut">
   <state id="shut"><transition event="open" target="gone"/></state>
@@ -48,6 +65,21 @@ def shop(tmp_path: Path) -> Iterator[Path]:
     for name in set(sys.modules) - known:
         if name.startswith("locate_"):
             del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "charts", "mounts"),
+    [("api", ["Door"], ("/machines",)), ("outer", ["Door"], ("/v1/machines",)), ("empty", [], ("",))],
+)
+def test_charts_that_fastapi_mounts_are_found_with_their_paths(
+    shop: Path, name: str, charts: list[str], mounts: tuple[str, ...]
+) -> None:
+    (shop / "locate_api.py").write_text(API, "utf-8")
+
+    found = locate(f"locate_api:{name}", [shop])
+
+    assert [chart.name for chart in found.charts] == charts
+    assert found.mounts == mounts
 
 
 def test_a_module_a_file_and_a_document_are_found_with_the_file_they_are_written_in(shop: Path) -> None:

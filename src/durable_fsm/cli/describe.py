@@ -24,7 +24,7 @@ from durable_fsm.restate.names import webhooks_name
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a list of charts, or why the application cannot be imported; return the exit code."""
+    """Print the charts and where they are mounted, or why the application cannot be imported; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m durable_fsm.cli.describe")
     parser.add_argument("target")
     options = parser.parse_args(arguments)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         shown = as_shown(error)
         print(f"Error: {shown.message}", file=sys.stderr)
         return shown.exit_code
-    print(json.dumps([_description(chart) for chart in found.charts]))
+    print(json.dumps({"charts": [_description(chart) for chart in found.charts], "mounts": found.mounts}))
     return 0
 
 

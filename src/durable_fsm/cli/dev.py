@@ -28,6 +28,7 @@ from durable_fsm.local.process import HOST, ServiceProcess, free_port, port_answ
 from durable_fsm.local.server import RestateServer
 from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob
+from durable_fsm.serving.drain import READY
 
 POLL_SECONDS = 0.1
 WATCH_MS = 500
@@ -132,7 +133,7 @@ class _Run:
             command,
             port=port,
             log=self.folder.path / f"{name}.log",
-            health=f"http://{HOST}:{port}/health",
+            health=f"http://{HOST}:{port}{READY}",
             env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=self.app.folder,
             name="service",
@@ -152,40 +153,41 @@ class _Run:
         Raises:
             SystemExit: The application cannot be imported. Nothing was started.
         """
-        code, charts = self._describe()
-        if charts is None:
+        code, found = self._describe()
+        if found is None:
             raise SystemExit(code)
         click.echo(f"Starting Restate {native.VERSION} …")
         with self.interrupts.held():
             self.server.process.start()
         self.server.wait_ready()
         self._watching.wait(IMPORT_PATIENCE.total_seconds())  # so that no change after 'Ready' is missed
-        self._serve(charts)
+        self._serve(found)
 
     def reload(self) -> None:
         """Serve the files as they are now. If they cannot be imported, continue with what is served."""
-        _, charts = self._describe()
-        if charts is not None:
-            self._serve(charts)
+        _, found = self._describe()
+        if found is not None:
+            self._serve(found)
         else:
             state = "The previous version is still served" if self._served else "Nothing is served yet"
             click.echo(f"Not loaded. {state}; save a file to try again.", err=True)
 
-    def _serve(self, charts: list[dict[str, Any]]) -> None:  # Any: JSON of `describe`
+    def _serve(self, found: dict[str, Any]) -> None:  # Any: JSON of `describe`
         click.echo(f"Starting {self.app.shown} …")
         try:
             with self.interrupts.held():
                 self.service.stop(GRACE)
                 self.service.start()
             self.service.wait_ready()
-            self._register()
+            self._register(found["mounts"])
         except HarnessError as error:
             click.echo(f"Error: {as_shown(error).message}\nSave a file to try again.", err=True)
             return
+        charts = found["charts"]
         click.echo(f"Reloaded: {_machines(charts)}." if self._served else self._screen(charts))
         self._served = True
 
-    def _describe(self) -> tuple[int, list[dict[str, Any]] | None]:  # Any: JSON of `describe`
+    def _describe(self) -> tuple[int, dict[str, Any] | None]:  # Any: JSON of `describe`
         """Import the application in a process of its own; None after showing why it cannot be imported."""
         importer = self.importer
         importer.log.unlink(missing_ok=True)
@@ -199,19 +201,21 @@ class _Run:
         for line in lines if code == 0 else [*lines, last]:
             click.echo(line, err=True)
         if code == 0:
-            charts: list[dict[str, Any]] = json.loads(last)
-            return code, charts
+            found: dict[str, Any] = json.loads(last)
+            return code, found
         if code is None:
             click.echo(f"'{self.app.shown}' was not imported within {IMPORT_PATIENCE}.", err=True)
         return code if code is not None and code > 0 else exit_code_of(DefinitionError), None
 
-    def _register(self) -> None:
+    def _register(self, mounts: list[str]) -> None:
         """Register the service, under the deployments of earlier runs too: their invocations are pinned to them."""
         before = self.folder.remembered().get("registered")
         if before not in (None, self.service.url):
             for row in self.server.query(f"SELECT id, endpoint FROM sys_deployment WHERE endpoint LIKE '{before}%'"):
-                self.server.readdress(row["id"], self.service.url)
-        self.server.register(self.service.url, force=True)
+                path = row["endpoint"].removeprefix(before).rstrip("/")
+                self.server.readdress(row["id"], f"{self.service.url}{path}")
+        for path in mounts:
+            self.server.register(f"{self.service.url}{path}", force=True)
         self.folder.remember(registered=self.service.url)
 
     def end(self) -> None:

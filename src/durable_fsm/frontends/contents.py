@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
+from typing import Any, NamedTuple, cast
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError
@@ -22,6 +24,30 @@ def charts_of(hosted: object) -> tuple[Chart, ...]:
     """The charts that an application of `durable_fsm.app` hosts; none of any other application."""
     charts: tuple[Chart, ...] = getattr(hosted, HOSTED, ())
     return charts
+
+
+class Mounted(NamedTuple):
+    """An application of `durable_fsm.app`, and its path in the one that serves it: "" if nothing is around it."""
+
+    path: str
+    application: Any  # Any: ASGI
+
+
+def mounted_in(application: object) -> Iterator[Mounted]:
+    """The applications of `durable_fsm.app` in an application: itself, or those that it mounts.
+
+    FastAPI and Starlette list what they mount in `routes`; each mount has a `path` and an `app`.
+    """
+    if charts_of(application):
+        yield Mounted("", application)
+        return
+    routes: object = getattr(application, "routes", ())
+    listed = cast("Iterable[object]", routes) if isinstance(routes, Iterable) else ()
+    for route in listed:
+        path: object = getattr(route, "path", None)
+        if isinstance(path, str):
+            for inner in mounted_in(getattr(route, "app", None)):
+                yield Mounted(path.rstrip("/") + inner.path, inner.application)
 
 
 def is_application(found: object) -> bool:

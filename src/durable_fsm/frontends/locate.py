@@ -17,7 +17,7 @@ from typing import Any, cast
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import DefinitionError, quoted
 from durable_fsm.frontends import chart_from, documents, reads
-from durable_fsm.frontends.contents import charts_in, charts_of, contents_of, is_application, kind_of
+from durable_fsm.frontends.contents import charts_in, charts_of, contents_of, is_application, kind_of, mounted_in
 from durable_fsm.frontends.source_locations import raised_at
 
 FORMS = "Write 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document."
@@ -45,12 +45,14 @@ class LocatedChart:
 class LocatedTarget:
     """The thing that a target names: a chart, or an ASGI application with the charts that it hosts.
 
-    `application` is None for a chart. `file` is that of the module or document, if it has one.
+    `application` is None for a chart. `file` is that of the module or document, if it has one. `mounts` are the paths below
+    which the charts are served: those where FastAPI, or another framework, mounts applications of `durable_fsm.app`.
     """
 
     charts: tuple[Chart, ...]
     application: object | None
     file: Path | None
+    mounts: tuple[str, ...] = ("",)
 
 
 def locate(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) -> LocatedTarget:
@@ -81,7 +83,9 @@ def locate(target: str, paths: Sequence[Path] = (), *, trusted: bool = False) ->
     if reads(found):
         return LocatedTarget((_chart_of(found, target),), None, place)
     if is_application(found):
-        return LocatedTarget(charts_of(found), found, place)
+        mounted = tuple(mounted_in(found))
+        charts = tuple(chart for one in mounted for chart in charts_of(one.application))
+        return LocatedTarget(charts, found, place, tuple(one.path for one in mounted) or ("",))
     what = f"'{target}' is {kind_of(found)}, neither a statechart nor an application."
     raise TargetNotFound(f"{what} {_offer(module, target)}")
 

@@ -24,6 +24,7 @@ from durable_fsm.local.fork_server import SEEDS, ForkRequest
 from durable_fsm.local.sessions import SESSIONS, SessionProcess
 from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob, ServerName
+from durable_fsm.serving.drain import READY
 
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
@@ -111,7 +112,7 @@ class ServiceProcess(Closing):
             serve_command(app, port, by),
             port=port,
             log=log,
-            health=f"http://{HOST}:{port}/health",
+            health=f"http://{HOST}:{port}{READY}",
             env={"PYTHONPATH": os.pathsep.join(places), **(env or {})},
             name=app,
         )

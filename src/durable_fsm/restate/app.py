@@ -269,7 +269,7 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
     """
     charts = charts_of(hosted)
     if not charts:
-        raise ValueError("it was not made by durable_fsm.app.")
+        raise ValueError("it was not made by durable_fsm.app. Name the application that was, if another one mounts it.")
     runners = {activities_name(one) for chart in charts for one in chart.served}
     settings: Settings = getattr(hosted, SETTINGS)
     wanted = [

@@ -68,6 +68,7 @@ class ServeJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             AuthorFailed: Its module cannot be imported.
             DefinitionError: A definition cannot become a chart.
         """
+        from durable_fsm.frontends.contents import charts_of
         from durable_fsm.frontends.locate import TargetNotFound, locate
         from durable_fsm.restate.app import app, part_of
 
@@ -77,7 +78,7 @@ class ServeJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             found = locate(self.target)
             hosted = app(*found.charts) if found.application is None else found.application
         if self.part == "all" and self.protocol == "auto":
-            return hosted, not found.charts
+            return hosted, not charts_of(hosted)
         try:
             return part_of(hosted, self.part, protocol=None if self.protocol == "auto" else self.protocol), False
         except ValueError as error:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from durable_fsm.frontends.contents import mounted_in
 from durable_fsm.serving.drain import Draining
 from durable_fsm.serving.servers import GRACE, SERVERS, Listener, ensure_installed, loop_for
 
@@ -77,7 +78,8 @@ async def _serve(
         log.log(level, "%s: ending; %d invocations are in flight", signal.Signals(number).name, draining.in_flight)
         asked.set()
 
-    await _prime(app)
+    for one in [mounted.application for mounted in mounted_in(app)] or [app]:
+        await _prime(one)
     for number in ENDING:
         loop.add_signal_handler(number, end, number)
     serving = asyncio.ensure_future(SERVERS[listener.server](draining, listener, stop))

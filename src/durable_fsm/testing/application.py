@@ -33,13 +33,18 @@ class Served(Closing):
         app_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
         http1: bool = False,
+        path: str = "",
         by: ServerName = "hypercorn",
     ) -> Self:
-        """Start a process that serves *app* (`"module:attribute"`) *by* this server, and register it with *server*."""
+        """Start a process that serves *app* (`"module:attribute"`) *by* this server, and register it with *server*.
+
+        Args:
+            path: Where *app* mounts the application of `durable_fsm.app`: `"/machines"`.
+        """
         process = ServiceProcess.serving(app, log=log, env=env, app_dir=app_dir, fork=True, by=by)
         try:
             process.start().wait_ready()
-            return cls(process, server, server.register(process.url, http1=http1))
+            return cls(process, server, server.register(f"{process.url}{path}", http1=http1))
         except BaseException:
             process.close()
             raise

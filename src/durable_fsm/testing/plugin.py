@@ -47,6 +47,7 @@ class Serve(Protocol):
         on: RestateServer | None = None,
         env: Mapping[str, str] | None = None,
         http1: bool = False,
+        path: str = "",
     ) -> Served:
         """Serve *app* (`"module:attribute"`, searched beside the test first) in a process, and register it.
 
@@ -54,6 +55,7 @@ class Serve(Protocol):
             on: The server; by default `restate_server`.
             env: Added to the environment of the process.
             http1: Let Restate use HTTP/1.1.
+            path: Where *app* mounts the application of `durable_fsm.app`, if FastAPI or another framework serves it.
         """
         ...
 
@@ -135,7 +137,12 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
     running: list[Served] = []
 
     def start(
-        app: str, *, on: RestateServer | None = None, env: Mapping[str, str] | None = None, http1: bool = False
+        app: str,
+        *,
+        on: RestateServer | None = None,
+        env: Mapping[str, str] | None = None,
+        http1: bool = False,
+        path: str = "",
     ) -> Served:
         server: RestateServer = on or request.getfixturevalue("restate_server")
         found: Mapping[str, str] = request.getfixturevalue("effects").env if "effects" in request.fixturenames else {}
@@ -146,6 +153,7 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
             app_dir=request.path.parent,
             env={**found, **(env or {})},
             http1=http1,
+            path=path,
         )
         running.append(served)
         _watch(request, served.process)
