@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -113,21 +112,6 @@ def test_without_a_server_the_fixture_says_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stdout
 
 
-@pytest.mark.server
-def test_the_files_of_the_page_about_servers_pass(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "testing-on-a-server.md").read_text(encoding="utf-8")
-    files: dict[str, str] = {}
-    for name, text in re.findall(r'```python title="(.+?)"\n(.*?)```', page, flags=re.DOTALL):
-        files[name] = f"{files[name]}\n\n{text}" if name in files else text
-    (tmp_path / "shop.py").write_text(files["shop.py"])
-
-    ran = run_pytest(tmp_path, files["test_shop.py"])
-
-    assert page.count("```python") == page.count("```python title=")
-    assert ran.returncode == 0, ran.stdout
-    assert "9 passed" in ran.stdout
-
-
 # ── given ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -135,12 +119,17 @@ def run_pytest(place: Path, tests: str, *options: str, **env: str) -> subprocess
     """Run *tests* in a project of its own, beside the counter application."""
     (place / "counter_app.py").write_text(APP.read_text())
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
+    return pytest_in(place, *options, "test_inner.py", **env)
+
+
+def pytest_in(place: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest with our plugin, and as few others as possible, in a directory."""
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", PLUGIN]
     without = [word for name in OTHERS for word in ("-p", f"no:{name}")]
     isolated = ["-W", "error", *without, f"--rootdir={place}", "-c", os.devnull]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *plugin, *isolated, *options, "test_inner.py"],
+        [sys.executable, "-m", "pytest", *plugin, *isolated, *arguments],
         cwd=place,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), **env},
         capture_output=True,
