@@ -24,6 +24,14 @@ FIRST = "first terminal"
 USUAL = {"ingress": 8080, "admin": 9070, "service": 9080}
 """The ports that a page names, and those that every reader of a test has instead."""
 
+VARYING = {
+    "<instant>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"),
+    "<time>": re.compile(r"\b\d\d:\d\d:\d\d\b"),
+    "in <duration>": re.compile(r"\bin \d+(\.\d+)? ?m?s\b"),
+    "Restate <version>": re.compile(r"\bRestate \d+\.\d+\.\d+"),
+}
+"""Parts of outputs that differ in every run."""
+
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
     ["durable_fsm.cli.machines", "durable_fsm.cli.sending", "durable_fsm.cli.survey", "durable_fsm.cli.diagram"]
@@ -111,8 +119,14 @@ class Reader:
 
     def sees(self, line: str) -> None:
         """Wait for a line in the first terminal."""
-        wanted = re.compile(pattern(line))
-        wait_until(lambda: wanted.search(self.screen.read_text()), PATIENCE, f"{line!r} in {self.screen.read_text()!r}")
+        wanted = plain(here(line, self.ports))
+        wait_until(
+            lambda: wanted in plain(self.screen.read_text()), PATIENCE, f"{line!r} in {self.screen.read_text()!r}"
+        )
+
+    def shown(self, text: str) -> list[str]:
+        """The lines of an output on a page as this reader gets them, see `plain`."""
+        return plain(here(text, self.ports)).splitlines()
 
     def end(self) -> None:
         if self.dev is not None:
@@ -131,6 +145,13 @@ def here(text: str, ports: Mapping[int, int]) -> str:
     for usual, port in ports.items():
         text = re.sub(rf"\b{usual}\b", str(port), text)
     return text
+
+
+def plain(text: str) -> str:
+    """A text without what differs in every run: times, durations, the version of Restate; blanks and empty lines."""
+    for name, varying in VARYING.items():
+        text = varying.sub(name, text)
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 def pattern(line: str) -> str:
