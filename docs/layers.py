@@ -21,6 +21,7 @@ TASKS = {
     "admin": "what an operator asks Restate",
     "restate": "the host: the only package that imports Restate's SDK",
     "client": "calls to machines, over HTTP",
+    "plan": "a verdict for each machine before a deploy",
     "explore": "every state that a chart can reach",
     "frontends": "definitions in, charts out",
     "diagram": "charts in, pictures out",
