@@ -27,12 +27,12 @@ from durable_fsm.restate.stored.deliveries import ParkedDelivery
 from durable_fsm.restate.stored.waiters import Waiter
 from tests.building import chart, edge
 
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+PAGE = Path(__file__).parents[2] / "docs" / "limits.md"
 ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
 
 
 def test_the_table_of_limits_says_what_holds() -> None:
-    limits = PAGE.read_text().partition("\n## Limits\n")[2].partition("\n## ")[0]
+    limits = PAGE.read_text().partition("\n## Sizes and counts\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|`]+?) \| ([\d,]+(?: \w+)?)[^|]*\| [^|]+ \|$", limits, re.MULTILINE)
     mib, kib = 1024 * 1024, 1024
 
