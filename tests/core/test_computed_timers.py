@@ -125,7 +125,7 @@ def test_a_recurring_timer_ends_with_its_state() -> None:
     assert driven.leaves == ("dark",)
     assert driven.snapshot.timers == ()
     turned = Turn(driven.chart, driven.snapshot, seed="")
-    turned._absorb("timer", driven.last)
+    turned._absorb("timer", driven.last, Event("timer"))
     assert turned.take_effects() == []
 
 

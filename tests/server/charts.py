@@ -319,6 +319,26 @@ class Silent(Diary):
     """Keeps no record."""
 
 
+class Notes(BaseModel):
+    notes: dict[str, str] = {}
+    last: list[str] = []
+
+
+@durable(history=History(record=True))
+class Logbook(StateChart[Notes]):
+    """Keeps a record that has all."""
+
+    writing = State(initial=True)
+    reading = State(final=True)
+
+    note = event(writing.to.itself(internal=True), dict[str, str])
+    close = writing.to(reading)
+
+    def on_note(self, data: Notes, payload: dict[str, str]) -> None:
+        data.notes |= payload
+        data.last = [*data.last[-1:], *payload]
+
+
 class Alarm(BaseModel):
     seconds: float = 0.4
     at: datetime | None = None
@@ -461,7 +481,7 @@ class TimeCard(StateChart[Presence]):
 
 CHARTS = (
     Counter, Ticket, PatientTicket, Delivery, Strict, Review, Talkative, Oven, Cellar, Forgetful, Order, Door, Vault,
-    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Clock, TimeCard,
+    Workshop, Fragile, Babbler, Greedy, Lamp, TURNSTILE, Kettle, Desk, Diary, Fleeting, Silent, Logbook, Clock, TimeCard,
     *OF_DATA, *TICKING, HurriedDesk, Patient,
 )  # fmt: skip
 

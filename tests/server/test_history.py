@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from durable_fsm.admin.past import past
 from durable_fsm.cli import main
+from durable_fsm.core.interchange import chart_from_json
+from durable_fsm.restate.names import CHART
 from durable_fsm.restate.stored.history import PAGE
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
@@ -168,6 +171,33 @@ def test_an_invalid_range_of_the_history_is_refused_with_the_reason(awake: Host,
     answer = awake.post("Silent", diary, "history", wanted)
 
     assert (answer.status_code, answer.json()["metadata"]["type"]) == (400, "MalformedInput")
+
+
+def test_a_recorded_machine_is_found_again_as_it_was_after_each_entry(host: Host) -> None:
+    logbook, saved = host.key("logbook"), list[dict[str, Any]]()
+    for number in range(25):
+        host.receipt("Logbook", logbook, "note", {f"m{number % 5}": f"{number} " * 150})
+        saved.append(host.snapshot("Logbook", logbook))
+    host.receipt("Logbook", logbook, "close")
+    host.settled()
+
+    stored = json.loads(host.stored("Logbook", logbook)["snapshot"])
+    rows = host.server.query(
+        "SELECT service_key, value_utf8 FROM state WHERE service_name = 'Logbook.history'"
+        f" AND service_key LIKE '{logbook}~%' ORDER BY service_key"
+    )
+    entries = [entry for row in rows for entry in json.loads(row["value_utf8"])] + stored["log"]["tail"]
+    service = host.client.get(f"{host.server.admin_url}/services/Logbook").json()
+    chart = chart_from_json(json.loads(service["metadata"][CHART]))
+    for n, view in enumerate(saved, 2):
+        found = past({"1": chart}.get, "1", stored["configuration"], entries, n)
+        assert (found.leaves, found.data, found.problem) == (tuple(view["leaves"]), view["data"], "")
+    assert [entry["n"] for entry in history(host, "Logbook", logbook)["entries"]] == list(range(1, 28))
+    assert all("seed" in entry for entry in entries)
+    assert "seed" not in json.dumps(history(host, "Logbook", logbook))
+    assert sum(len(json.dumps(entry)) for entry in stored["log"]["tail"]) < 10_000
+    host.receipt("Logbook", logbook, "delete")
+    wait_until(lambda: pages(host, "Logbook", logbook) == [], what="the pages to be forgotten")
 
 
 # ── what it costs ─────────────────────────────────────────────────────────────────────────────────────────────────────

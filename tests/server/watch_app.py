@@ -30,6 +30,7 @@ from statemachine import State, StateChart
 
 from durable_fsm import (
     ActivityContext,
+    History,
     Incoming,
     JsonFormatter,
     Kafka,
@@ -227,7 +228,7 @@ def posted(request: Request) -> Incoming:
 SECRETS = ("card_number", "pin", "customer.email")
 
 
-@durable(redact=SECRETS, webhooks=[Webhook("bank", decode=posted, signature=None)])
+@durable(redact=SECRETS, webhooks=[Webhook("bank", decode=posted, signature=None)], history=History(record=True))
 class Wallet(StateChart[Card]):
     """Has secrets, and quotes them wherever it can."""
 

@@ -129,12 +129,13 @@ class _Run:
 
     def _process(self, name: str, command: list[str], port: int) -> ServiceProcess:
         path = os.pathsep.join([str(self.app.folder), *(place for place in sys.path if place)])
+        record = os.environ.get("DURABLE_FSM_RECORD", "1")
         return ServiceProcess(
             command,
             port=port,
             log=self.folder.path / f"{name}.log",
             health=f"http://{HOST}:{port}{READY}",
-            env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "DURABLE_FSM_RECORD": record},
             cwd=self.app.folder,
             name="service",
         )

@@ -45,7 +45,7 @@ class Redaction:
         if not isinstance(value, dict):
             return value
         return {
-            name: REDACTED if self._names((*at, name)) else self._members(member, (*at, name))
+            name: REDACTED if self.names((*at, name)) else self._members(member, (*at, name))
             for name, member in value.items()
         }
 
@@ -60,12 +60,13 @@ class Redaction:
                 yield from self._secrets(item, at)
         elif isinstance(value, dict):
             for name, member in value.items():
-                if self._names((*at, name)):
+                if self.names((*at, name)):
                     yield from _scalars(member)
                 else:
                     yield from self._secrets(member, (*at, name))
 
-    def _names(self, path: Path) -> bool:
+    def names(self, path: Path) -> bool:
+        """Whether a chart names the member at the end of this path."""
         return any(path[-len(wanted) :] == wanted for wanted in self.paths)
 
 

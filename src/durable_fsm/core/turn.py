@@ -59,6 +59,8 @@ class Taken(NamedTuple):
         configuration: the leaves that were active afterwards.
         failure: the outcome that was taken, if it is one.
         caught: exceptions of callbacks that became `error.execution`.
+        took: the event itself; None for a deferred one that was dropped.
+        data: the machine's data afterwards.
     """
 
     seq: int
@@ -72,6 +74,8 @@ class Taken(NamedTuple):
     configuration: tuple[str, ...] = ()
     failure: Failure | None = None
     caught: tuple[ActionError, ...] = ()
+    took: Event | None = None
+    data: Json = None
 
 
 class Parked(NamedTuple):
@@ -159,7 +163,10 @@ class Turn:
     def migrate(self, upgrade: Upgrade) -> None:
         """Settle a machine that was upgraded from another version; raises MigrationError."""
         self.change(
-            "migrated", lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.time), note=upgrade.note
+            "migrated",
+            lambda at: settle(self.chart, at, upgrade, seed=self._seed, now=self.time),
+            note=upgrade.note,
+            payload=upgrade.names,
         )
 
     def begin(self) -> None:
@@ -177,18 +184,16 @@ class Turn:
         """
         if self.snapshot is None:
             self.chart = chart_for(self.chart, data)
-            self._absorb(
-                "create",
-                start(
-                    self.chart,
-                    data=data,
-                    life=life,
-                    seed=self._seed,
-                    now=self.time,
-                    created_from=created_from,
-                    parent=parent,
-                ),
+            begun = start(
+                self.chart,
+                data=data,
+                life=life,
+                seed=self._seed,
+                now=self.time,
+                created_from=created_from,
+                parent=parent,
             )
+            self._absorb("create", begun, Event("create", data, seed=self._seed, at=self.time))
             return True
         if self.snapshot.created_from != created_from:
             raise AlreadyStarted(chart=self.chart.name, configuration=self.snapshot.configuration)
@@ -211,24 +216,26 @@ class Turn:
         if self.chart.hosting.create_first or fault is not None:
             raise not_started(self.chart) from fault
         self.chart = chart_for(self.chart, data)
-        self._absorb("create", start(self.chart, data=data, life=life, seed=self._seed, now=self.time))
+        begun = start(self.chart, data=data, life=life, seed=self._seed, now=self.time)
+        self._absorb("create", begun, Event("create", data, Origin.PLATFORM, self._seed, self.time))
 
     def take(self, event: Event, *, note: Json = None) -> Outcome:
         """Take the caller's event, or keep it if the machine is paused; raises what `step` raises."""
         before = self.machine
         keeps = self.paused and event.origin is Origin.EXTERNAL
-        result = (defer if keeps else step)(self.chart, before, changed(event, seed=self._seed, at=self.time))
+        taken = changed(event, seed=self._seed, at=self.time)
+        result = (defer if keeps else step)(self.chart, before, taken)
         if result.snapshot.undo is not before.undo:
             note = note or undone_between(before, result.snapshot)
         if isinstance(event.payload, Failure) and event.payload.machine:
             note = note or {"machine": event.payload.machine}
         name = event.name if event.token is None else recorded_name(before, event)
-        self._absorb(name, result, note=note, failure=recorded_failure(before, event))
+        self._absorb(name, result, taken, note=note, failure=recorded_failure(before, event))
         return result.outcome
 
-    def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None) -> None:
-        """Change the machine by other means than an event; raises what *act* raises."""
-        self._absorb(name, act(self.machine), note=note)
+    def change(self, name: str, act: Callable[[Snapshot], Step], *, note: Json = None, payload: Json = None) -> None:
+        """Change the machine by other means than an event; raises what *act* raises. The *payload* is for the history."""
+        self._absorb(name, act(self.machine), Event(name, payload, Origin.PLATFORM, self._seed, self.time), note=note)
 
     def deliver(self, event: Event, *, note: Json = None, again: bool = False) -> Outcome | None:
         """Take a timer or an outcome. One that fails is parked, and does not fail the turn: None.
@@ -249,7 +256,8 @@ class Turn:
             if not again:
                 machine = self.machine
                 name, leaves = recorded_name(machine, event), machine.configuration
-                self.log.append(Taken(machine.seq, name, "parked", error=error, note=note, configuration=leaves))
+                told = Taken(machine.seq, name, "parked", error=error, note=note, configuration=leaves)
+                self.log.append(told._replace(took=event, data=machine.data))
                 self.snapshot = changed(machine)  # another value, so that it is saved with its history
             return None
 
@@ -295,13 +303,15 @@ class Turn:
             if Stance.DEFER in stances and not any(candidates):
                 continue
             try:
-                result = recall(self.chart, machine, kept, seed=f"{self._seed}/{kept.token}", now=self.time)
+                seed = f"{self._seed}/{kept.token}"
+                result = recall(self.chart, machine, kept, seed=seed, now=self.time)
             except DurableFSMError as error:
                 self._effects += limits_of(machine, kept)
                 self._drop(kept, error)
                 return True
             if result.outcome is not Outcome.DEFERRED:
-                self._absorb(kept.event, result, token=kept.token)
+                took = Event(kept.event, kept.payload, seed=seed, at=self.time)
+                self._absorb(kept.event, result, took, token=kept.token)
                 return True
         self._asked = machine
         return False
@@ -312,10 +322,16 @@ class Turn:
         if kept.letter is not None:
             self.bounced.append(Bounced(kept.letter, error))
         told = Taken(self.snapshot.seq, kept.event, "rejected", token=kept.token, error=error)
-        self.log.append(told._replace(configuration=self.snapshot.configuration))
+        self.log.append(told._replace(configuration=self.snapshot.configuration, data=self.snapshot.data))
 
     def _absorb(
-        self, event: str, result: Step, token: str = "", note: Json = None, failure: Failure | None = None
+        self,
+        event: str,
+        result: Step,
+        took: Event,
+        token: str = "",
+        note: Json = None,
+        failure: Failure | None = None,
     ) -> None:
         reply: Json = None
         for effect in result.effects:
@@ -329,10 +345,9 @@ class Turn:
                 case _:
                     self._effects.append(effect)
         if result.snapshot is not self.snapshot:
-            outcome, seq = result.outcome.value, result.snapshot.seq
-            leaves = result.snapshot.configuration
-            taken = Taken(seq, event, outcome, result.trace, reply, token, None, note, leaves, failure, result.caught)
-            self.log.append(taken)
+            led_to, outcome = result.snapshot, result.outcome.value
+            told = (led_to.seq, event, outcome, result.trace, reply, token, None, note, led_to.configuration, failure)
+            self.log.append(Taken(*told, result.caught, took, led_to.data))
         self.snapshot = result.snapshot
         self.trace.extend(result.trace)
         self.caught.extend(result.caught)

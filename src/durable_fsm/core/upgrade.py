@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from durable_fsm.core import invocation, saga, timers
@@ -78,6 +79,8 @@ class Upgrade(NamedTuple):
         entered: the active states that were not active before under any name.
         dropped: names of events and histories that the new chart does not know.
         differences: what a chart of the same version begins and ends; empty for another version.
+        was: the active leaves before, by their old names.
+        renames: new names of states by old ones.
     """
 
     path: tuple[str, ...]
@@ -85,6 +88,13 @@ class Upgrade(NamedTuple):
     entered: frozenset[str]
     dropped: tuple[str, ...]
     differences: Differences = Differences()
+    was: tuple[str, ...] = ()
+    renames: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def names(self) -> dict[str, Json]:
+        """The states before and their new names, for a history that records them."""
+        return {"renames": dict(self.renames), "was": list(self.was)}
 
     @property
     def note(self) -> dict[str, Json]:
@@ -189,6 +199,7 @@ class _Translation:
         self.machine = machine
         self.dropped: dict[str, None] = {}
         self.leaves = list(machine.configuration)
+        self.renames: dict[str, str] = {}
         self.finished = {state: list(names) for state, names in machine.finished.items()}
         self.children = {child.token: child for child in machine.machines}
         self.undo, self.stopping = machine.undo, machine.stopping
@@ -221,6 +232,9 @@ class _Translation:
         def pending(name: str, state: str) -> str:
             return events[name] if name in events else work(name, state)
 
+        self.renames = {old: states.get(new, new) for old, new in self.renames.items()} | {
+            id: new for id, new in states.items() if id not in self.renames.values()
+        }
         old.version = migration.source
         old.configuration = [states.get(id, id) for id in old.configuration]
         old.history = {
@@ -312,7 +326,7 @@ class _Translation:
         )
         stayed = index_of(chart).active[tuple(id for id in leaves if id in self.leaves)]
         upgrade = Upgrade(path, ended, active - stayed, tuple(self.dropped))
-        return Upgraded(chart, after, upgrade)
+        return Upgraded(chart, after, upgrade._replace(was=machine.configuration, renames=self.renames))
 
     def configuration(self) -> tuple[str, ...]:
         chart, found = self.chart, list(dict.fromkeys(self.old.configuration))

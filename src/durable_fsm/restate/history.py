@@ -11,18 +11,24 @@ from typing import cast
 
 import msgspec
 import restate
+from msgspec import UNSET
 from restate import ObjectContext, ObjectSharedContext
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.retention import History
+from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.turn import Taken
 from durable_fsm.core.values import Json
 from durable_fsm.errors import SnapshotUnreadable
-from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER, HistoryRequest
 from durable_fsm.restate.names import StateKey, history_name, page_key
+from durable_fsm.restate.observability.redaction import current
+from durable_fsm.restate.observability.report import sender
 from durable_fsm.restate.registration import BYTES, register
 from durable_fsm.restate.stored.history import FullPage, HistoryTail, StoredEntry, page_of, pages_of, shown
+from durable_fsm.restate.stored.recording import Recorder
 
 MOST = 1_000
 """Most entries of one answer."""
@@ -45,7 +51,7 @@ class HistoryPages:
             ingress_private=True,
             invocation_retry_policy=FOR_EVER,
         )
-        for handler in (self.put, self.get, self.drop):
+        for handler in (self.put, self.add, self.get, self.drop):
             register(service, handler.__name__, handler, chart=self.chart, retried=True)
         return service
 
@@ -53,6 +59,17 @@ class HistoryPages:
         """Keep a page, for as long as the chart says."""
         ctx.set(StateKey.ENTRIES, body, serde=BYTES)
         if self.history.age is not None:
+            delay = rounded_up(self.history.age)
+            ctx.generic_send(self.name, "drop", b"{}", key=ctx.key(), send_delay=delay)
+        return b""
+
+    async def add(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Keep a part of a page behind those that came before: `{"entries": […], "ends": true}`."""
+        part = PagePart.decode(body)
+        kept: bytes | None = await ctx.get(StateKey.ENTRIES, serde=BYTES)
+        entries = [*msgspec.json.decode(kept or b"[]", type=list[msgspec.Raw]), *part.entries]
+        ctx.set(StateKey.ENTRIES, msgspec.json.encode(entries), serde=BYTES)
+        if part.ends and self.history.age is not None:
             delay = rounded_up(self.history.age)
             ctx.generic_send(self.name, "drop", b"{}", key=ctx.key(), send_delay=delay)
         return b""
@@ -73,23 +90,43 @@ class HistoryPages:
         return b""
 
 
+class PagePart(WireRecord, frozen=True):
+    """A part of a page, and whether the page is full with it."""
+
+    entries: tuple[msgspec.Raw, ...]
+    ends: bool = False
+
+
+def recorded(
+    ctx: ObjectContext, log: HistoryTail, before: Snapshot | None, taken: list[Taken], at: int
+) -> tuple[HistoryTail, list[FullPage]]:
+    """Add recorded entries to a history, see `stored.recording`; return the pages that leave it, too."""
+    data = UNSET if before is None else before.data
+    return Recorder(log, data, by=sender(), seed=ctx.request().id, seen=current()).with_entries(taken, at)
+
+
 def spill(ctx: ObjectContext, chart: Chart, life: str, pages: list[FullPage]) -> None:
     """Send full pages to their objects, and have the oldest forgotten if there are more than the chart keeps."""
     history = chart.hosting.history
     assert history is not None
     for page in pages:
-        body = b"[%b]" % b",".join(map(bytes, page.entries))
-        ctx.generic_send(history_name(chart.name), "put", body, key=page_key(ctx.key(), life, page.number))
-        if history.entries is not None and (gone := page.number - pages_of(history.entries)) > 0:
+        key = page_key(ctx.key(), life, page.number)
+        if page.begins and page.ends:
+            body = b"[%b]" % b",".join(map(bytes, page.entries))
+            ctx.generic_send(history_name(chart.name), "put", body, key=key)
+        else:
+            ctx.generic_send(history_name(chart.name), "add", PagePart(page.entries, page.ends).encode(), key=key)
+        if page.ends and history.entries is not None and (gone := page.number - pages_of(history.entries)) > 0:
             ctx.generic_send(history_name(chart.name), "drop", b"{}", key=page_key(ctx.key(), life, gone))
 
 
 def forget(ctx: ObjectContext, chart: Chart, life: str, tail: HistoryTail) -> None:
     """Have all pages of a machine forgotten."""
     history = chart.hosting.history
-    if history is not None and tail.pages:
+    last = tail.pages if tail.sent is UNSET else tail.pages + 1
+    if history is not None and last:
         to = page_of(tail.first_kept(history))
-        ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=page_key(ctx.key(), life, tail.pages))
+        ctx.generic_send(history_name(chart.name), "drop", dumps({"to": to}), key=page_key(ctx.key(), life, last))
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ class Settings:
         compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
             0 then: a replay would stamp another time.
         short_way: whether handlers run without the tasks that Restate's SDK makes for each invocation, which is faster.
+        record: whether every chart that keeps a history records, whatever it says itself; see `History`.
     """
 
     park_first: timedelta = timedelta(seconds=30)
@@ -39,10 +40,11 @@ class Settings:
     threads: int = MOST_THREADS
     compare_payloads: bool = False
     short_way: bool = True
+    record: bool = False
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read `DURABLE_FSM_PARK_FIRST_SECONDS`, `…_CHECK_FIRST_SECONDS`, `…_THREADS`, `…_PAYLOAD_CHECKS`, `…_SHORT_WAY`."""
+        """Read the variables `DURABLE_FSM_PARK_FIRST_SECONDS`, `…_CHECK_FIRST_SECONDS`, `…_THREADS`, and so on."""
 
         def seconds(variable: str, default: timedelta) -> timedelta:
             return timedelta(seconds=float(os.environ.get(variable, default.total_seconds())))
@@ -53,6 +55,7 @@ class Settings:
             threads=max(1, int(os.environ.get("DURABLE_FSM_THREADS", MOST_THREADS))),
             compare_payloads=bool(os.environ.get("DURABLE_FSM_PAYLOAD_CHECKS")),
             short_way=os.environ.get("DURABLE_FSM_SHORT_WAY") != "0",
+            record=os.environ.get("DURABLE_FSM_RECORD", "0") != "0",
         )
 
     @cached_property

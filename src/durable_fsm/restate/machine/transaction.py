@@ -69,7 +69,7 @@ from durable_fsm.restate.activities.failures import interrupted, is_cancellation
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.field_index import tell_index
-from durable_fsm.restate.history import spill
+from durable_fsm.restate.history import recorded, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
 from durable_fsm.restate.machine.beginnings import life_of, refuse_childs_key
@@ -324,11 +324,9 @@ class Transaction:
         """Save and perform, without an await in between."""
         turn = self.turn
         effects = turn.take_effects()
-        if again is not None:
-            left = (timer for timer in again.timers if timer in turn.machine.timers)
-            effects += [
-                Send(timer.token, timer.event, timer.after, timer.at or next_tick(self.stored, timer)) for timer in left
-            ]
+        for timer in again.timers if again is not None else ():
+            if timer in turn.machine.timers:
+                effects.append(Send(timer.token, timer.event, timer.after, timer.at or next_tick(self.stored, timer)))
         failed, turn.parked = turn.parked, []
         bounced, turn.bounced = turn.bounced, []
         parked: list[ParkedDelivery] = []
@@ -381,14 +379,16 @@ class Transaction:
             answers = self._waiters.answers(self.chart, self.key, machine, taken)
             is_waited_for = bool(self._waiters.known)
         pages: list[FullPage] = []
-        # A stamp is for people, and no decision depends on it.
-        at = self.hosted.settings.stamp()
+        at = self.hosted.settings.stamp()  # for people: no decision depends on it
         due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for, indexed=entries)
-        if turn.changed:
-            stored = changed(stored, at=at)
-        if self.turn.chart.hosting.history is not None:
-            tail, pages = stored.history.with_entries(taken, at)
+        stored = changed(stored, at=at) if turn.changed else stored
+        history = self.turn.chart.hosting.history
+        if history is not None:
+            if history.record or self.hosted.settings.record:
+                tail, pages = recorded(self.ctx, stored.history, self.machine, taken, at)
+            else:
+                tail, pages = stored.history.with_entries(taken, at)
             stored = changed(stored, history=tail)
         text = stored.encode()
         if any(isinstance(effect, Post | StartMachine) for effect in effects):
@@ -417,8 +417,8 @@ class Transaction:
     def _parent_to_tell(self) -> Parent | None:
         """The parent of a machine that ends with this save."""
         before, after = self.machine, self.turn.machine
-        was_running = before is None or before.status is Status.RUNNING
-        return self.stored.run_by if was_running and after.status is not Status.RUNNING else None
+        ends = (before is None or before.status is Status.RUNNING) and after.status is not Status.RUNNING
+        return self.stored.run_by if ends else None
 
     def _warn_undeliverable(self, taken: list[Taken]) -> None:
         """Log a message to a machine that does not exist, if no transition takes `error.communication`."""

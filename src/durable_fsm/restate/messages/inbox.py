@@ -119,6 +119,7 @@ class Inbox(HostedChart):
     async def _message(self, ctx: ObjectContext, transaction: Transaction, message: Message) -> None:
         """Take a message. One that the machine refuses goes back to its sender."""
         event = await transaction.completed(message.for_receiver())
+        report.sent_by(f"machine:{message.letter.chart}/{message.letter.key}")
 
         def act(turn: Turn) -> Outcome:
             return turn.take(event)

@@ -15,10 +15,19 @@ from durable_fsm.restate.fastjson import loads
 
 @dataclass(slots=True)
 class SeenValues:
-    """Payloads, data and results that texts may quote, and which of their members the chart redacts."""
+    """Payloads, data and results that texts may quote, and which of their members the chart redacts.
+
+    `hidden` are texts that no other may quote, although no member of these values is.
+    """
 
     redaction: Redaction
     values: list[Json] = field(default_factory=list[Json])
+    hidden: list[str] = field(default_factory=list[str])
+
+    def texts(self, *more: Json) -> list[str]:
+        """The texts that no other may quote, the longest first."""
+        texts = self.redaction.texts([*self.values, *more])
+        return sorted({*texts, *self.hidden}, key=lambda text: (-len(text), text)) if self.hidden else texts
 
 
 _current: ContextVar[SeenValues | None] = ContextVar("seen_values", default=None)
@@ -55,7 +64,7 @@ def seen_text(body: bytes) -> None:
 def clean(text: str) -> str:
     """*text* without redacted values."""
     current = _current.get()
-    return text if current is None else without(text, current.redaction.texts(current.values))
+    return text if current is None else without(text, current.texts())
 
 
 def cleaned(value: Json) -> Json:
@@ -63,7 +72,7 @@ def cleaned(value: Json) -> Json:
     current = _current.get()
     if current is None:
         return value
-    secrets = current.redaction.texts([*current.values, value])
+    secrets = current.texts(value)
     return _without_secrets(current.redaction.members(value), secrets)
 
 

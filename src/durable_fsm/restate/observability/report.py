@@ -54,6 +54,7 @@ class Invocation(Struct, eq=False):
     Attributes:
         key: of the machine that it is about.
         event: that the handler takes. If the handler refuses it, that is reported.
+        by: the sender, if it is not a client: `operator:ann`, `kafka:orders`.
         began: in nanoseconds since 1970.
     """
 
@@ -63,6 +64,7 @@ class Invocation(Struct, eq=False):
     handler: str
     event: str | None = None
     is_refused: bool = False
+    by: str = ""
     began: int = field(default_factory=time.time_ns)
 
 
@@ -82,6 +84,19 @@ def about(event: str) -> None:
     invocation = current.get()
     if invocation is not None:
         invocation.event = event
+
+
+def sent_by(sender: str) -> None:
+    """Name the sender of the event, for the log and the history."""
+    invocation = current.get()
+    if invocation is not None:
+        invocation.by = sender
+
+
+def sender() -> str:
+    """The sender of the event; empty for a client."""
+    invocation = current.get()
+    return "" if invocation is None else invocation.by
 
 
 def _harmless(report: Callable[P, None]) -> Callable[P, None]:
@@ -297,6 +312,8 @@ def _report(
         return
     chart = invocation.chart
     facts = {"kind": kind, "chart": chart.name, "key": invocation.key, **facts, "invocation": invocation.id}
+    if invocation.by:
+        facts["by"] = invocation.by
     if log.isEnabledFor(level):
         facts["duration_ms"] = round((time.time_ns() - invocation.began) / 1_000_000, 3)
         text = f"{chart.name}/{invocation.key}: {_bare(invocation, message)}"

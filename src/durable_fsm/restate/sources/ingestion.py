@@ -186,6 +186,7 @@ class EventIngestion:
 
     async def take(self, ctx: ObjectContext, event: IncomingEvent) -> bytes:
         """Let the machine take the event; park or reject it if the machine cannot."""
+        report.sent_by(event.source)
         try:
             with Located(self.chart.name, ctx.key()):
                 return await self._take(ctx, event.event, event.payload, event.origin)

@@ -1,10 +1,15 @@
-"""The entries of a history, and its tail: the latest of them, which the snapshot carries. `restate.history` has the rest."""
+"""The entries of a history, and its tail: the latest of them, which the snapshot carries. `restate.history` has the rest.
+
+A page has twenty entries. If entries are long, because they are recorded (see `recording`), a page leaves in parts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from durable_fsm.core.effects import Microstep, Outcome
 from durable_fsm.core.events import Failure
@@ -19,6 +24,9 @@ from durable_fsm.restate.observability.texts import said
 
 PAGE = 20
 """Entries of a page."""
+
+LONGEST_PART = 8 * 1024
+"""Bytes of recorded entries after which they leave the snapshot, although their page is not full yet."""
 
 LONGEST_MESSAGE = 1_000
 """How many characters of a failure's message an entry quotes."""
@@ -92,8 +100,12 @@ def _step_of(microstep: Microstep, event: str) -> Json:
 
 
 def shown(entry: Any) -> dict[str, Json]:  # Any: as it was stored
-    """An entry for readers: with the outcome `taken`, and with the event in every step that has one."""
+    """An entry for readers: with the outcome `taken`, and with the event in every step that has one.
+
+    Without its seed: that is the id of an invocation, by which its answer can be read.
+    """
     full: dict[str, Any] = {"outcome": TAKEN, **entry}
+    full.pop("seed", None)
     if "steps" in full:
         steps = [{"event": entry["event"], **step} for step in full["steps"]]
         full["steps"] = [{name: value for name, value in step.items() if value is not None} for step in steps]
@@ -101,10 +113,12 @@ def shown(entry: Any) -> dict[str, Json]:  # Any: as it was stored
 
 
 class FullPage(NamedTuple):
-    """A page that has left the tail."""
+    """A page that has left the tail, or a part of one: whether it *begins* the page, and whether it *ends* it."""
 
     number: int
     entries: tuple[msgspec.Raw, ...]
+    begins: bool = True
+    ends: bool = True
 
 
 class HistoryTail(msgspec.Struct, frozen=True):
@@ -114,25 +128,54 @@ class HistoryTail(msgspec.Struct, frozen=True):
         tail: the entries since the last full page, as texts: only a reader decodes them.
         pages: number of full pages that have left.
         entries: number of all entries there ever were.
+        sent: number of entries of the next page that have left already.
     """
 
     tail: tuple[msgspec.Raw, ...] = ()
     pages: int = 0
     entries: int = 0
+    sent: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.pages < 0 or self.entries != self.pages * PAGE + len(self.tail):
+        sent = 0 if self.sent is UNSET else self.sent
+        if self.pages < 0 or self.entries != self.pages * PAGE + sent + len(self.tail):
             raise ValueError("the history lacks entries that its numbers count")
 
     def with_entries(self, taken: list[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
         """Add an entry for each event that was taken; return the pages that are full now, too."""
         entries = [entry_of(one, self.entries + place, at) for place, one in enumerate(taken, 1)]
-        tail = (*self.tail, *(msgspec.Raw(dumps(cast("Json", entry))) for entry in entries))
+        texts = [msgspec.Raw(dumps(cast("Json", entry))) for entry in entries]
+        if self.sent is not UNSET:
+            return self.with_texts(texts)
+        tail = (*self.tail, *texts)
         full: list[FullPage] = []
         while len(tail) > PAGE:
             full.append(FullPage(self.pages + len(full) + 1, tail[:PAGE]))
             tail = tail[PAGE:]
         return HistoryTail(tail, self.pages + len(full), self.entries + len(entries)), full
+
+    def with_texts(self, texts: Iterable[msgspec.Raw]) -> tuple[HistoryTail, list[FullPage]]:
+        """Add entries to a page of which a part may have left."""
+        log, full = self, list[FullPage]()
+        for text in texts:
+            if log.fills_page:
+                log, page = log.without_tail()
+                full.append(page)
+            log = HistoryTail((*log.tail, text), log.pages, log.entries + 1, log.sent)
+        return log, full
+
+    @property
+    def fills_page(self) -> bool:
+        """Whether the next entry begins a new page."""
+        return len(self.tail) + (0 if self.sent is UNSET else self.sent) == PAGE
+
+    def without_tail(self) -> tuple[HistoryTail, FullPage]:
+        """Let the tail leave, as the end of its page or as a part of it."""
+        sent = 0 if self.sent is UNSET else self.sent
+        page = FullPage(self.pages + 1, self.tail, begins=sent == 0, ends=self.fills_page)
+        if page.ends:
+            return HistoryTail((), self.pages + 1, self.entries), page
+        return HistoryTail((), self.pages, self.entries, sent + len(self.tail)), page
 
     @property
     def first(self) -> int:

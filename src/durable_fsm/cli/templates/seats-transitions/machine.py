@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from durable_fsm import ActivityContext, TransitionsConfig, activity
+from durable_fsm import ActivityContext, History, TransitionsConfig, activity
 from pydantic import BaseModel, Field
 
 PATIENCE = timedelta(minutes=15)
@@ -60,4 +60,5 @@ async def look_up_place(seats: int) -> str:
     events={"request": SeatRequest},
     activities={"searching": activity(find_place)},
     timers={"held": {"expire": PATIENCE}},
+    history=History(record=True),
 )

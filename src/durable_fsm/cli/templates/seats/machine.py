@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from durable_fsm import ActivityContext, activity, after, durable, event
+from durable_fsm import ActivityContext, History, activity, after, durable, event
 from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
@@ -34,7 +34,7 @@ async def look_up_place(seats: int) -> str:
     return f"row {seats}"
 
 
-@durable(version="1")
+@durable(version="1", history=History(record=True))
 class {{Name}}(StateChart[{{Name}}Data]):
     """One {{name}}, from the request to the confirmed place."""
 
