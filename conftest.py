@@ -28,8 +28,14 @@ collect_ignore_glob = ["docs/tour/*/test_*.py"]  # a reader of the tour runs the
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md", "docs/reference/*.md"],
-    # executed by tests/docs/test_tutorial.py, test_statecharts.py and test_projects.py
-    excludes=["docs/fastapi.md", "docs/statecharts.md", "docs/testing-on-a-server.md", "docs/tutorial.md"],
+    # executed by tests/docs/test_tutorial.py, test_howto.py, test_statecharts.py and test_projects.py
+    excludes=[
+        "docs/fastapi.md",
+        "docs/howto.md",
+        "docs/statecharts.md",
+        "docs/testing-on-a-server.md",
+        "docs/tutorial.md",
+    ],
 ).pytest()
 
 _pages: dict[Path, list[Any]] = {}  # Any: a snippet, in a class of Sybil

@@ -212,6 +212,7 @@ SERVICE_VARIABLES = {
     "DURABLE_FSM_THREADS": "threads",
     "DURABLE_FSM_PAYLOAD_CHECKS": "compare_payloads",
     "DURABLE_FSM_SHORT_WAY": "short_way",
+    "DURABLE_FSM_RECORD": "record",
 }
 """The environment variables that `Settings` reads, and its fields."""
 
@@ -256,7 +257,7 @@ def variable_text(value: object) -> str:
         case timedelta():
             return f"`{value.total_seconds():g}`"
         case bool():
-            return "on; `0` turns it off" if value else "off; any value turns it on"
+            return "on; `0` turns it off" if value else "off; `1` turns it on"
         case _:
             return f"`{value}`"
 

@@ -32,7 +32,8 @@ class Settings:
         compare_payloads: whether Restate compares what a replay writes with what was written before. All time stamps are
             0 then: a replay would stamp another time.
         short_way: whether handlers run without the tasks that Restate's SDK makes for each invocation, which is faster.
-        record: whether every chart that keeps a history records, whatever it says itself; see `History`.
+        record: whether every chart that keeps a history records, whatever it says itself; see `History`. `durable-fsm dev`
+            turns it on.
     """
 
     park_first: timedelta = timedelta(seconds=30)
