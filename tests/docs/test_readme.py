@@ -12,6 +12,7 @@ from durable_fsm.testing import assert_diagram_fresh
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+HOME = (ROOT / "docs" / "index.md").read_text("utf-8")
 SHOP = ROOT / "docs" / "shop.py"
 MOST_LINKS = 12
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\([^)]+\)|<a\s|(?<![(\w`])https?://(?!127\.0\.0\.1)")
@@ -66,6 +67,7 @@ def test_readme_and_home_page_show_the_code_that_is_drawn() -> None:
     shown = f"```python\n{SHOP.read_text('utf-8')}```\n"
 
     assert shown in README
+    assert shown in HOME
 
 
 def test_the_picture_shows_the_code_beside_it() -> None:
