@@ -67,7 +67,7 @@ ACTORS: dict[str, Sequence[tuple[str, str, Iterable[int]]]] = {
         ("good", "1 charge, key 7f3a", [6]),
     ),
 }
-"""What each of them does: how it looks, in words, and in which scenes."""
+"""The acts of each: how it looks, in words, and in which scenes."""
 
 SECONDS, FADE = 3.5, 0.3
 ROW, GAP, PAD, LINE = 46, 10, 16, 30

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "docs"
 BEGUN = ROOT / "build" / "docs.built"
 """`make pages` leaves this file; its time is that at which the build began."""
-SOURCES = ("docs", "src", "mkdocs.yml", "pyproject.toml")
+SOURCES = ("docs", "machines", "src", "tests/errors", "mkdocs.yml", "pyproject.toml")
 
 SHOP = '''
 """Charts of a site."""
