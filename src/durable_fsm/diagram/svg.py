@@ -28,7 +28,8 @@ from durable_fsm.diagram.layout.sizes import (
     line,
 )
 from durable_fsm.diagram.stamp import link, stamp
-from durable_fsm.diagram.theme import Theme, css
+from durable_fsm.diagram.theme import Theme
+from durable_fsm.diagram.theme import css as style_sheet
 
 MARGIN, HEADING = 18.0, 40.0
 CARDS = (7.0, 3.5)
@@ -54,6 +55,7 @@ def to_svg(
     id_prefix: str = "",
     heat: Mapping[str, float] | None = None,
     source_url: str | None = None,
+    css: bool = True,
 ) -> str:
     """Draw a chart.
 
@@ -68,6 +70,8 @@ def to_svg(
         id_prefix: a prefix of every id, for several pictures on one page.
         heat: the numbers of a heat map, for states by id and transitions by key.
         source_url: the address of the definition, with `{file}` and `{line}` to be filled in.
+        css: whether the picture brings its style sheet. A page that forbids inline styles has `theme.css('vars')` in its
+            own; transitions of a heat map then have a class, `heat-1` to `heat-4`.
 
     Raises:
         ValueError: the theme, the depth or the direction is unknown.
@@ -77,16 +81,19 @@ def to_svg(
         raise ValueError(f"unknown theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
     graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat, condensed=True)
     mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url)
-    return _SvgWriter(lay_out(graph, direction), theme, id_prefix, source_url, mark).svg()
+    return _SvgWriter(lay_out(graph, direction), theme, id_prefix, source_url, mark, css=css).svg()
 
 
 class _SvgWriter:
-    def __init__(self, drawn: Layout, theme: Theme, prefix: str, source_url: str | None, mark: str) -> None:
+    def __init__(
+        self, drawn: Layout, theme: Theme, prefix: str, source_url: str | None, mark: str, *, css: bool = True
+    ) -> None:
         self.drawn = drawn
         self.theme: Theme = theme
         self.prefix = prefix
         self.source_url = source_url
         self.mark = mark
+        self.css = css
         self.hottest = max(
             [state.node.heat or 0 for state in drawn.states] + [edge.edge.heat or 0 for edge in drawn.edges], default=0
         )
@@ -106,7 +113,7 @@ class _SvgWriter:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fsm" {labelled} {size} {machine}>',
             f'<title id="{esc(name)}-t">{esc(graph.title)}</title>',
             f'<desc id="{esc(name)}-d">{esc(graph.description)}</desc>',
-            f"<style>{css(self.theme)}</style>",
+            *([f"<style>{style_sheet(self.theme)}</style>"] if self.css else []),
             f'<rect class="bg" width="{across}" height="{down}"/>',
             text("title", MARGIN, 27, graph.title),
         ]
@@ -257,6 +264,7 @@ class _SvgWriter:
         edge = drawn.edge
         classes = [f"fsm-transition t-{edge.kind.value}", "loop" if edge.is_loop else ""]
         classes += ["is-taken" if edge.taken else "", "is-possible" if edge.possible else ""]
+        classes += ["" if self.css or not self._share(edge) else f"heat-{math.ceil(4 * self._share(edge))}"]
         numbers = " ".join(str(label.number) for label in edge.labels if label.number >= 0)
         keys = " ".join(label.key for label in edge.labels)
         first = numbers.split(" ")[0] or f"default-{edge.source}"
@@ -302,10 +310,14 @@ class _SvgWriter:
     # ── numbers and links ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _heat_width(self, edge: GraphEdge) -> str:
+        share = self._share(edge) if self.css else 0.0
+        return f' style="stroke-width:{num(1.4 + 2.6 * share)}"' if share else ""
+
+    def _share(self, edge: GraphEdge) -> float:
+        """How hot an edge is, from 0 to 1."""
         if not edge.heat or self.hottest <= 0:
-            return ""
-        share = math.log1p(max(edge.heat, 0)) / math.log1p(self.hottest)
-        return f' style="stroke-width:{num(1.4 + 2.6 * share)}"'
+            return 0.0
+        return math.log1p(max(edge.heat, 0)) / math.log1p(self.hottest)
 
     def _badge(self, heat: float | None, box: Rect) -> list[str]:
         """The number of a heat map, at the upper right corner."""
