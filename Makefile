@@ -10,7 +10,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := diagrams,granian,node,testing,transitions
+EXTRAS := console,diagrams,granian,node,testing,transitions
 step = printf '\n── %s\n'
 
 # ONLY (paths, as pytest takes them) and MATCH (an expression, as its -k) choose what make test runs.

@@ -46,6 +46,7 @@ COMMANDS = {
         "survey:doctor",
         "Look for problems of servers, machines, invocations and deployments, and print a remedy for each.",
     ),
+    "console": ("console:console", "Show every machine of a server on live pages, until Ctrl-C."),
     "export": ("transfer:export", "Write the machines of CHART, or those with these KEYS, one line of JSON each."),
     "import": ("transfer:import_machines", "Import machines that `export` wrote; FILE may be '-'."),
     "openapi": ("openapi:openapi", "Write the OpenAPI document (3.1, JSON) of the chart TARGET."),

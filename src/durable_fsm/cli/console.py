@@ -1,0 +1,159 @@
+"""`durable-fsm console`: pages about every machine of a server, until Ctrl-C."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from durable_fsm.cli.errors import USAGE, CommandError
+from durable_fsm.cli.machine_arg import DurationType
+from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.diagram.words import duration
+
+if TYPE_CHECKING:
+    from durable_fsm.console.reading import ServerReader
+
+BIND = "127.0.0.1:9480"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
+
+
+@click.command()
+@click.argument("target", metavar="[APP]", required=False)
+@connected
+@click.option("--bind", default=BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--poll",
+    type=DurationType(),
+    default="200ms",
+    show_default=True,
+    metavar="DURATION",
+    help="How often a machine that is looked at is read, at most.",
+)
+@click.option("--no-data", is_flag=True, help="Show no data, payloads or texts of failures.")
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="Answer to this host name, too; may be given several times."
+)
+@click.option("--root-path", default="", metavar="PATH", help="The path under which a proxy mounts the console.")
+def console(
+    target: str | None,
+    connection: Connection,
+    *,
+    bind: str,
+    poll: timedelta,
+    no_data: bool,
+    allow_host: tuple[str, ...],
+    root_path: str,
+) -> None:
+    """Show every machine of a server on live pages, until Ctrl-C.
+
+    The charts come from the server, so no code is needed, and it works while no service runs. The pages show data, except
+    what charts redact, to everybody who reaches them: only this computer does, unless you say otherwise.
+    """
+    host, port = _address(bind)
+    if not LEAST_POLL <= poll <= MOST_POLL:
+        raise click.UsageError(f"--poll must be between {duration(LEAST_POLL)} and {duration(MOST_POLL)}.")
+    if host not in LOOPBACK:
+        raise CommandError(
+            "other computers could reach it, and it asks for no login."
+            " Name --operators FILE, or --behind-proxy HEADER if a proxy does that.",
+            code=USAGE,
+            kind="OpenToOthers",
+        )
+    ensure_installed()
+    from durable_fsm.console import app
+
+    site = app(
+        admin_url=connection.admin,
+        ingress_url=connection.ingress,
+        token=connection.token,
+        poll=poll,
+        hide_data=no_data,
+        allow_hosts=(*allow_host, host),
+        root_path=_path(root_path),
+        verify=connection.verify,
+    )
+    say_what_there_is(connection, f"http://{f'[{host}]' if ':' in host else host}:{port}{_path(root_path)}")
+    _serve(site, host, port)
+
+
+def ensure_installed() -> None:
+    """Check that the packages of the console are installed.
+
+    Raises:
+        CommandError: They are not; the message says how to install them.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("jinja2", "starlette")):
+        raise CommandError(
+            "the console needs more packages. Run pip install 'durable-fsm[console]'.", code=USAGE, kind="NotInstalled"
+        )
+
+
+def say_what_there_is(connection: Connection, url: str) -> None:
+    """Print where the console is, and the charts with their machines.
+
+    Raises:
+        AdminRefused: The server does not answer.
+    """
+    from durable_fsm.admin.client import Admin
+    from durable_fsm.console.reading import ServerReader
+
+    with Admin(connection.admin, connection.http()) as admin:
+        lines = chart_lines(ServerReader(admin))
+    click.echo(f"Console of {connection.admin} at {url}")
+    for line in lines:
+        click.echo(f"  {line}")
+    click.echo("Read-only.")
+
+
+def chart_lines(reader: ServerReader) -> list[str]:
+    """A line for each chart: `Order     10,001 machines   version 2 (9,001), 1 (1,000)`."""
+    charts = reader.charts()
+    counts = reader.versions()
+    longest = max(map(len, charts), default=0)
+    totals = {name: sum(counts.get(name, {}).values()) for name in charts}
+    across = max((len(f"{total:,}") for total in totals.values()), default=0)
+    lines: list[str] = []
+    for name in charts:
+        versions = sorted(counts.get(name, {}).items(), key=lambda one: -one[1])
+        shown = ", ".join(f"{version} ({many:,})" if len(versions) > 1 else version for version, many in versions)
+        things = "machine " if totals[name] == 1 else "machines"
+        lines.append(f"{name:{longest}}  {totals[name]:>{across},} {things}" + (f"   version {shown}" if shown else ""))
+    return lines or ["No chart is registered yet: durable-fsm register URL"]
+
+
+def _serve(site: object, host: str, port: int) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        site,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - an ASGI application
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,  # streams never end by themselves
+    )
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`, `[HOST]:PORT` or `:PORT`.
+
+    Raises:
+        click.UsageError: It is something else.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise click.UsageError(f"'{text}' is not an address. Write it as in --bind {BIND}.")
+    return host.removeprefix("[").removesuffix("]") or LOOPBACK[0], int(port)
+
+
+def _path(text: str) -> str:
+    return f"/{text.strip('/')}" if text.strip("/") else ""

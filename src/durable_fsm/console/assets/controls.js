@@ -1,0 +1,30 @@
+// Buttons that every page may have: theme, copy, rows that lead somewhere.
+
+export function controls() {
+  const root = document.documentElement;
+  document.getElementById("theme")?.addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    document.cookie = `theme=${root.dataset.theme};path=${document.body.dataset.root || "/"};max-age=31536000;samesite=strict`;
+  });
+  const show = () => document.querySelectorAll("[data-copy][hidden], .tools[hidden]").forEach((one) => (one.hidden = false));
+  show();
+  document.addEventListener("swapped", show);
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const text = button.dataset.copy;
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text.startsWith("/") ? location.origin + text : text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Cannot copy";
+    }
+    setTimeout(() => (button.textContent = before), 1500);
+  });
+  document.addEventListener("change", (event) => {
+    const chosen = event.target.closest?.("select[data-go]");
+    if (chosen) location.href = chosen.value;
+  });
+}

@@ -1,0 +1,100 @@
+// The live stream of a page: it lights up the picture, refreshes panels, and says when the server does not answer.
+
+import { refresh } from "./swap.js";
+import { tick } from "./times.js";
+import { append, isLive, panels } from "./travel.js";
+import { drawings } from "./stage.js";
+
+const SILENCE = 5000; // milliseconds without a sign of life
+
+let stream = null;
+let seen = "";
+let heard = 0;
+let pending = 0;
+
+export function live() {
+  const { live, retry } = document.body.dataset;
+  if (retry !== undefined) return again();
+  if (!live) return;
+  const open = () => {
+    if (stream || document.hidden) return;
+    const address = new URL(live, location.href);
+    if (seen) { address.searchParams.set("seen", seen); address.searchParams.delete("print"); }
+    stream = new EventSource(address);
+    heard = Date.now();
+    for (const [name, react] of Object.entries(REACTIONS)) stream.addEventListener(name, (event) => {
+      if (event.lastEventId) seen = event.lastEventId;
+      heard = Date.now();
+      react(JSON.parse(event.data));
+    });
+    stream.onerror = () => offline("The console does not answer. This page tries again by itself.");
+  };
+  const close = () => { stream?.close(); stream = null; };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  setInterval(() => stream && Date.now() - heard > SILENCE && offline("The console is silent. This page tries again by itself."), 1000);
+  open();
+}
+
+const REACTIONS = {
+  beat: ({ as_of }) => online(as_of),
+  stale: ({ problem }) => offline(`The server does not answer. What you see is old. ${problem}`),
+  moved: (moved) => { append(moved); soon(); document.dispatchEvent(new CustomEvent("moved", { detail: moved })); },
+  changed: () => soon(),
+  life: ({ at }) => news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`),
+  gone: () => news("This machine was deleted. What you see is how it was."),
+  counted: () => refresh(document.body.dataset.panel).then(() => drawings().forEach((one) => { one.take(); one.settle(); })),
+};
+
+/** Refresh the panels once, soon: several steps may come at a time. */
+function soon() {
+  if (!isLive()) return;
+  clearTimeout(pending);
+  pending = setTimeout(panels, 20);
+}
+
+function online(asOf) {
+  const pulse = document.getElementById("pulse");
+  pulse.className = "pulse live";
+  const time = document.createElement("time");
+  time.dataset.age = asOf;
+  pulse.lastElementChild.replaceChildren("live · ", time);
+  tick();
+  const banner = document.getElementById("banner");
+  if (!banner.classList.contains("news")) banner.hidden = true;
+  if (document.body.classList.contains("offline")) {
+    document.body.classList.remove("offline");
+    refresh(document.body.dataset.panel);
+  }
+}
+
+function offline(words) {
+  const banner = document.getElementById("banner");
+  banner.classList.remove("news");
+  banner.textContent = words;
+  banner.hidden = false;
+  document.body.classList.add("offline");
+  const pulse = document.getElementById("pulse");
+  pulse.className = "pulse off";
+  const age = pulse.querySelector("time");
+  if (pulse.lastElementChild.firstChild) pulse.lastElementChild.firstChild.textContent = age ? "as of " : "offline";
+}
+
+function news(words) {
+  const banner = document.getElementById("banner");
+  banner.classList.add("news");
+  banner.textContent = words;
+  banner.hidden = false;
+}
+
+/** A page that could not be read loads itself again when the server answers. */
+function again() {
+  setTimeout(async () => {
+    try {
+      const answer = await fetch(location.href);
+      if (answer.status < 500) return location.reload();
+    } catch { /* not yet */ }
+    again();
+  }, 1500);
+}

@@ -1,0 +1,122 @@
+"""The desk: shared by all pages of one console, which read through it without blocking the event loop."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import httpx
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from durable_fsm.admin.client import Admin, AdminRefused
+from durable_fsm.console.live import LivePoller
+from durable_fsm.console.reading import ServerReader
+from durable_fsm.console.rendering import THEMES, PageFrame, without_addresses
+from durable_fsm.console.wording import now_ms
+
+T = TypeVar("T")
+
+ANSWERS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class ConsoleOptions:
+    """How a console was started.
+
+    Attributes:
+        admin_url: Restate's admin API; it never reaches a browser.
+        ingress_url: Restate's ingress, for acting; None if this console only shows.
+        headers: sent with every request to the server, such as a bearer token.
+        poll: how often a machine that has viewers is read, at most.
+        hide_data: whether data is shown at all.
+        hosts: the names under which browsers may reach it.
+        root_path: the path under which a proxy mounts it.
+    """
+
+    admin_url: str
+    ingress_url: str | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    verify: Any = True  # Any: as httpx has it
+    poll: timedelta = timedelta(milliseconds=200)
+    hide_data: bool = False
+    hosts: frozenset[str] = frozenset()
+    root_path: str = ""
+
+
+@dataclass(frozen=True)
+class ReadAnswer:
+    """A value that was read: when, how long that took, and why it could not be read again since."""
+
+    value: Any  # Any: of the function that read it
+    as_of: int
+    took: float
+    stale: str = ""
+
+
+class Desk:
+    """Shared by the pages.
+
+    Attributes:
+        reader: reads the server; its methods block.
+    """
+
+    def __init__(self, options: ConsoleOptions) -> None:
+        self.options = options
+        http = httpx.Client(headers=options.headers, verify=options.verify, timeout=10.0)
+        self.reader = ServerReader(Admin(options.admin_url, http))
+        self._answers: OrderedDict[str, ReadAnswer] = OrderedDict()
+        self._pollers: dict[str, LivePoller] = {}
+        self.troubles: int | None = None
+
+    async def read(self, name: str, read: Callable[[], T]) -> tuple[T, ReadAnswer]:
+        """Read in a thread; if the server does not answer, give the last answer, if there is one.
+
+        Raises:
+            AdminRefused: the server does not answer, and this was never read.
+        """
+        begun = time.monotonic()
+        try:
+            value = await run_in_threadpool(read)
+        except AdminRefused as error:
+            found = self._answers.get(name)
+            if found is None:
+                raise
+            stale = ReadAnswer(found.value, found.as_of, found.took, without_addresses(str(error)))
+            return cast("T", found.value), stale
+        answer = ReadAnswer(value, now_ms(), time.monotonic() - begun)
+        self._answers[name] = answer
+        self._answers.move_to_end(name)
+        while len(self._answers) > ANSWERS_KEPT:
+            self._answers.popitem(last=False)
+        return value, answer
+
+    def poller(self, name: str, make: Callable[[], LivePoller]) -> LivePoller:
+        """The poller of this name; the first viewer makes it."""
+        if name not in self._pollers:
+            self._pollers[name] = make()
+        return self._pollers[name]
+
+    def frame(self, request: Request, answer: ReadAnswer | None = None) -> PageFrame:
+        """The frame of the page that a request asks for."""
+        theme = request.cookies.get("theme", "")
+        return PageFrame(
+            root=self.root(request),
+            theme=theme if theme in THEMES else "",
+            operator=request.state.operator,
+            acting=request.state.acting,
+            csrf=request.state.csrf,
+            troubles=self.troubles,
+            as_of=now_ms() if answer is None else answer.as_of,
+            took=0.0 if answer is None else answer.took,
+            stale="" if answer is None else answer.stale,
+        )
+
+    def root(self, request: Request) -> str:
+        """The path under which browsers see the console."""
+        mounted: str = request.scope.get("root_path", "")
+        return (self.options.root_path or mounted).rstrip("/")

@@ -1,0 +1,234 @@
+"""Live updates: one query for all machines of a chart that have viewers, however many these are.
+
+A poller per viewer would cost the server cores. So each chart has one, which runs while there are viewers: it reads the
+texts of all watched machines at once, compares them with the last ones, and tells the viewers of those that changed. It
+waits at least ten times as long as the query took, so it takes at most a tenth of a core of the server.
+
+    beat      the server has answered: as of when, and how long it took
+    stale     it has not, and why; the poller tries again, ever more rarely
+    moved     a step of the machine: what is active, which transitions were taken; its id is `<life>.<seq>`
+    changed   something else about the machine: an attempt that failed, a parked delivery
+    life      the key has another machine now, which began at that time
+    gone      the key has no machine any more
+    counted   a fleet has other numbers
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from durable_fsm.admin.client import AdminRefused
+from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.moments import PastMoment, past_of
+from durable_fsm.console.reading import ServerReader, Texts
+from durable_fsm.console.rendering import without_addresses
+from durable_fsm.console.telling import Teller
+from durable_fsm.console.wording import now_ms
+
+AT_ONCE = 50
+"""Machines of one query."""
+
+BEAT = 1.0
+"""Seconds between two signs of life."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries while the server does not answer."""
+
+FLEET_POLL = 2.0
+SHARE, FLEET_SHARE = 10, 20
+"""How many times as long as a query took the poller waits at least."""
+
+MOST_STEPS = 100
+"""Steps that a viewer who comes back is told one by one."""
+
+
+@dataclass(frozen=True)
+class LiveMessage:
+    """One server-sent event."""
+
+    event: str
+    data: dict[str, Any]  # Any: JSON that the page's script knows
+    id: str = ""
+
+    @property
+    def text(self) -> str:
+        head = f"id: {self.id}\n" if self.id else ""
+        return f"{head}event: {self.event}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n"
+
+
+def print_of(texts: Texts) -> str:
+    """Twelve hex digits that change with anything that is stored of a machine."""
+    digest = hashlib.sha256()
+    for name, text in sorted(texts.items()):
+        digest.update("\0".join((*name, text, "")).encode())
+    return digest.hexdigest()[:12]
+
+
+def messages_for(
+    facts: MachineFacts | None, seen: str, teller: Teller, past: tuple[PastMoment, ...] | None = None
+) -> list[LiveMessage]:
+    """The messages for a viewer who has seen `<life>.<seq>`: each step since, or that the machine is another, or gone.
+
+    Args:
+        past: the moments of the machine, if they are known already.
+    """
+    if facts is None or facts.gone or facts.stored is None:
+        return [LiveMessage("gone", {})] if seen else []
+    stored = facts.stored
+    life, _, number = seen.rpartition(".")
+    if past is None:
+        past = past_of(facts.tail, stored.configuration, teller.chart)
+    if life and life != stored.life:
+        began = past[0].at if past and past[0].n == 1 else None
+        return [LiveMessage("life", {"at": began, "mark": facts.mark}, facts.mark)]
+    last = int(number) if number.isdigit() else 0
+    steps = [one for one in past if one.seq > last][-MOST_STEPS:]
+    leaves = teller.leaves(stored.configuration)
+    possible = sorted(teller.possible_edges(leaves)) if stored.status.value == "running" else []
+    found = [LiveMessage("moved", _told(one, life or stored.life, teller), f"{stored.life}.{one.seq}") for one in steps]
+    if not found:
+        return [LiveMessage("changed", {"mark": facts.mark, "possible": possible}, facts.mark)]
+    found[-1].data["possible"] = possible
+    return found
+
+
+def _told(one: PastMoment, life: str, teller: Teller) -> dict[str, Any]:  # Any: JSON
+    return {
+        "seq": one.seq,
+        "n": one.n,
+        "at": one.at,
+        "label": teller.event(one),
+        "active": sorted(one.after),
+        "taken": list(one.taken),
+        "life": life,
+    }
+
+
+def pause_after(failures: int, poll: float) -> float:
+    """Seconds until the server is asked again after so many failures."""
+    return min(poll * 2.0 ** min(failures, 20), LONGEST_PAUSE)
+
+
+@dataclass(eq=False)
+class Viewer:
+    """The viewer of a machine, or of a fleet if there is no key.
+
+    Attributes:
+        seen: the last step that they were told: `<life>.<seq>`.
+        print: identifies the texts that their page was made from.
+    """
+
+    key: str
+    seen: str
+    print: str
+    inbox: asyncio.Queue[LiveMessage] = field(default_factory=asyncio.Queue["LiveMessage"])
+
+
+class LivePoller:
+    """Watches the machines of one chart for all their viewers."""
+
+    def __init__(self, reader: ServerReader, chart: str, poll: timedelta) -> None:
+        self._reader = reader
+        self._chart = chart
+        self._poll = poll.total_seconds()
+        self._viewers: set[Viewer] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._beat = 0.0
+        self._failures = 0
+        self._woken = asyncio.Event()
+
+    async def watch(self, viewer: Viewer) -> AsyncIterator[LiveMessage]:
+        """Every change from now on, until the viewer leaves."""
+        self._viewers.add(viewer)
+        self._woken.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            while True:
+                yield await viewer.inbox.get()
+        finally:
+            self._viewers.discard(viewer)
+
+    async def _run(self) -> None:
+        while self._viewers:
+            self._woken.clear()
+            pause = await self._look()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), pause)
+        self._task = None
+
+    async def _look(self) -> float:
+        """Look once, tell the viewers, and return how long to wait."""
+        begun = time.monotonic()
+        try:
+            texts = await run_in_threadpool(self._texts)
+        except AdminRefused as error:
+            self._failures += 1
+            problem = {"problem": without_addresses(str(error)), "tries": self._failures}
+            self._tell_all(LiveMessage("stale", problem))
+            return pause_after(self._failures, self._poll)
+        took = time.monotonic() - begun
+        if self._failures or begun - self._beat >= BEAT:
+            self._beat, self._failures = begun, 0
+            self._tell_all(LiveMessage("beat", {"as_of": now_ms(), "took": round(took * 1_000)}))
+        self._compare(texts)
+        return max(self._poll, SHARE * took)
+
+    def _texts(self) -> dict[str, Texts]:
+        keys = sorted({viewer.key for viewer in self._viewers})
+        found: dict[str, Texts] = {}
+        for begin in range(0, len(keys), AT_ONCE):
+            found |= self._reader.texts(self._chart, keys[begin : begin + AT_ONCE])
+        return found
+
+    def _compare(self, texts: dict[str, Texts]) -> None:
+        known = self._reader.known(self._chart)
+        teller = Teller(None if known is None else known.chart)
+        for viewer in list(self._viewers):
+            found = texts.get(viewer.key, {})
+            print = print_of(found)
+            if print == viewer.print:
+                continue
+            facts = MachineFacts.of(self._chart, viewer.key, found)
+            for message in messages_for(facts, viewer.seen, teller):
+                viewer.inbox.put_nowait(message)
+            viewer.print, viewer.seen = print, "" if facts is None else facts.mark
+
+    def _tell_all(self, message: LiveMessage) -> None:
+        for viewer in self._viewers:
+            viewer.inbox.put_nowait(message)
+
+
+class FleetPoller(LivePoller):
+    """Watches the numbers of a whole fleet: one grouped query, however many look."""
+
+    def __init__(self, reader: ServerReader, chart: str, count: Callable[[], Awaitable[str]]) -> None:
+        super().__init__(reader, chart, timedelta(seconds=FLEET_POLL))
+        self._count = count
+
+    async def _look(self) -> float:
+        begun = time.monotonic()
+        try:
+            print = await self._count()
+        except AdminRefused as error:
+            self._failures += 1
+            self._tell_all(LiveMessage("stale", {"problem": without_addresses(str(error)), "tries": self._failures}))
+            return pause_after(self._failures, self._poll)
+        took = time.monotonic() - begun
+        self._failures = 0
+        self._tell_all(LiveMessage("beat", {"as_of": now_ms(), "took": round(took * 1_000)}))
+        for viewer in list(self._viewers):
+            if viewer.print != print:
+                viewer.print = print
+                viewer.inbox.put_nowait(LiveMessage("counted", {"print": print}))
+        return max(self._poll, FLEET_SHARE * took)

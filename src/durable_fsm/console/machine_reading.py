@@ -1,0 +1,119 @@
+"""Read all that the page of one machine needs, and make its scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from durable_fsm.console.curtain import Curtain
+from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.live import print_of
+from durable_fsm.console.machine_page import MachineScene, Neighbour
+from durable_fsm.console.moments import EntryRecord
+from durable_fsm.console.reading import KnownChart, ServerReader
+from durable_fsm.console.rendering import PageFrame
+from durable_fsm.console.shown import shown_of
+from durable_fsm.restate.names import page_key
+from durable_fsm.restate.stored.history import shown
+
+PAGES = 100
+"""Pages of history that are read at once: of the latest steps, or of those before the one that is looked at."""
+
+
+class MachineQuery(NamedTuple):
+    """The query in the address of a page of a machine."""
+
+    chart: str
+    key: str
+    n: int | None = None
+    show: str = ""
+    upto: int | None = None
+
+    @classmethod
+    def of(cls, chart: str, query: Mapping[str, str]) -> Self:
+        return cls(
+            chart, query.get("key", ""), _number(query.get("n")), query.get("show", ""), _number(query.get("upto"))
+        )
+
+
+@dataclass(frozen=True)
+class ReadMachine:
+    """The texts and charts that were read, decoded; `facts` is None if there is no machine."""
+
+    known: KnownChart | None
+    facts: MachineFacts | None
+    entries: Sequence[EntryRecord] = ()
+    stuck: str = ""
+    print: str = ""
+    neighbours: Sequence[Neighbour] = ()
+    counts: Sequence[tuple[str, int]] = ()
+    total: int = 0
+
+    def curtain(self, *, hide_data: bool) -> Curtain:
+        return Curtain(self.known, self.facts, hide_data=hide_data)
+
+
+def read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool = True) -> ReadMachine:
+    """Read a machine; with *beside* also what the list beside it shows."""
+    known = reader.chart(query.chart)
+    texts = reader.texts(query.chart, [query.key]).get(query.key, {})
+    facts = MachineFacts.of(query.chart, query.key, texts)
+    if facts is None:
+        return ReadMachine(known, None)
+    return ReadMachine(
+        known,
+        facts,
+        entries=entries_of(reader, facts, query.n),
+        stuck=reader.stuck(query.chart, query.key) or "",
+        print=print_of(texts),
+    )
+
+
+def entries_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) -> list[EntryRecord]:
+    """The entries of a machine, consecutive up to the latest, and back to the one that is looked at, if it is kept."""
+    stored = facts.stored
+    if stored is None or stored.log is None:
+        return []
+    found: list[EntryRecord] = facts.tail
+    number = stored.log.pages
+    while number > 0:
+        keys = [page_key(facts.key, stored.life, page) for page in range(max(1, number - PAGES + 1), number + 1)]
+        pages = reader.pages(facts.chart, keys)
+        for key in reversed(keys):
+            if key not in pages:
+                return found  # it is not kept any more, or is still on its way
+            found = [*(shown(entry) for entry in pages[key]), *found]
+        number -= len(keys)
+        if n is None or (found and int(found[0]["n"]) <= n):
+            break
+    return found
+
+
+def machine_scene(read: ReadMachine, query: MachineQuery, frame: PageFrame, *, hide_data: bool) -> MachineScene:
+    """The scene of a machine that exists."""
+    assert read.facts is not None
+    n = query.n
+    latest = int(read.entries[-1]["n"]) if read.entries else 0
+    machine = shown_of(
+        read.facts,
+        read.entries,
+        read.known,
+        n=None if n is None or not read.entries else max(int(read.entries[0]["n"]), min(n, latest)),
+        hide_data=hide_data,
+        stuck=read.stuck,
+    )
+    return MachineScene(
+        frame,
+        machine,
+        show=query.show,
+        upto=query.upto,
+        neighbours=read.neighbours,
+        counts=read.counts,
+        total=read.total,
+        print=read.print,
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None

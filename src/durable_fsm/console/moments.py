@@ -1,0 +1,147 @@
+"""The past of a machine, moment by moment, from its history: pure, and without the author's code.
+
+The history has no configurations; it has what each microstep left and entered. So the configuration before an entry follows
+from the one after it, from the present backwards:
+
+    before = (after − entered) ∪ exited           for each microstep, the last one first
+
+A chart that was changed in between may have renamed states: the names are those of their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from durable_fsm.core.chart import Chart, Kind
+from durable_fsm.core.program import index_of
+
+EntryRecord = dict[str, Any]  # Any: JSON of an entry, as `restate.stored.history` shows it
+
+OF_THE_HOST = frozenset({"create", "migrated", "repair", "delete", "reconciled"})
+"""Events of entries that the host made; no sender has sent them as events."""
+
+
+class MomentKind(StrEnum):
+    """The kind of event that brought a machine forward."""
+
+    EVENT = "event"
+    TIMER = "after"
+    DONE = "done"
+    ERROR = "error"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class PastMoment:
+    """One entry of a history, with the configurations around it.
+
+    Attributes:
+        at: milliseconds since 1970; None if the entry says none.
+        before, after: ids of the active states; with an unknown chart, as far as the history names them.
+        taken: keys of the transitions, in order.
+        record: the entry itself, of which nothing is redacted yet beyond what the host redacted.
+    """
+
+    n: int
+    seq: int
+    at: int | None
+    event: str
+    kind: MomentKind
+    before: frozenset[str]
+    after: frozenset[str]
+    exited: tuple[str, ...]
+    entered: tuple[str, ...]
+    taken: tuple[str, ...]
+    record: EntryRecord
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong in it: an outcome that is an error, a refused event, a callback that raised."""
+        return self.kind is MomentKind.ERROR or any(name in self.record for name in ("failure", "error", "errors"))
+
+    @property
+    def moved(self) -> bool:
+        return bool(self.exited or self.entered)
+
+
+def past_of(entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart | None) -> tuple[PastMoment, ...]:
+    """The moments of consecutive entries, of which the last led to these leaves."""
+    now = set(leaves)
+    if chart is not None:
+        index = index_of(chart)
+        now = index.with_ancestors([leaf for leaf in now if leaf in chart.states]) | now
+    timers = _timers_of(chart)
+    found: list[PastMoment] = []
+    for entry in reversed(entries):
+        after = frozenset(now)
+        steps = _steps(entry)
+        for step in reversed(steps):
+            now -= set(_names(step, "entered"))
+            now |= set(_names(step, "exited"))
+        found.append(
+            PastMoment(
+                n=int(entry["n"]),
+                seq=int(entry.get("seq", 0)),
+                at=milliseconds_of(entry.get("at")),
+                event=str(entry.get("event", "")),
+                kind=kind_of(str(entry.get("event", "")), timers),
+                before=frozenset(now),
+                after=after,
+                exited=tuple(name for step in steps for name in _names(step, "exited")),
+                entered=tuple(name for step in steps for name in _names(step, "entered")),
+                taken=tuple(name for step in steps for name in _names(step, "transitions")),
+                record=entry,
+            )
+        )
+    return tuple(reversed(found))
+
+
+def kind_of(event: str, timers: frozenset[str] = frozenset()) -> MomentKind:
+    """The kind of an event by its name; *timers* are the events of timers."""
+    if event in timers:
+        return MomentKind.TIMER
+    if event.startswith("done."):
+        return MomentKind.DONE
+    if event.startswith("error."):
+        return MomentKind.ERROR
+    return MomentKind.HOST if event in OF_THE_HOST else MomentKind.EVENT
+
+
+def milliseconds_of(at: object) -> int | None:
+    """The time of an entry; an earlier build wrote it as a text."""
+    if isinstance(at, str):
+        try:
+            return int(datetime.fromisoformat(at).timestamp() * 1_000)
+        except (ValueError, OverflowError):
+            return None
+    return at if isinstance(at, int) else None
+
+
+def leaves_in(chart: Chart | None, active: Iterable[str]) -> tuple[str, ...]:
+    """The innermost of some active states, in document order."""
+    if chart is None:
+        return tuple(active)
+    index = index_of(chart)
+    known = [id for id in active if id in chart.states]
+    parents = {chart.states[id].parent for id in known}
+    kinds = (Kind.ATOMIC, Kind.FINAL)
+    found = [id for id in index.in_order(known) if id not in parents or chart.states[id].kind in kinds]
+    return (*found, *sorted(id for id in active if id not in chart.states))
+
+
+def _timers_of(chart: Chart | None) -> frozenset[str]:
+    states = () if chart is None else chart.states.values()
+    return frozenset(timer.event for state in states for timer in state.timers)
+
+
+def _steps(entry: EntryRecord) -> list[EntryRecord]:
+    return [step for step in entry.get("steps", ()) if isinstance(step, dict)]
+
+
+def _names(step: EntryRecord, name: str) -> list[str]:
+    found = step.get(name)
+    return list(map(str, found)) if isinstance(found, list) else []  # pyright: ignore[reportUnknownArgumentType]

@@ -1,0 +1,216 @@
+"""The console as an ASGI application: its routes, and how each page is read and rendered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from durable_fsm.admin.client import AdminRefused
+from durable_fsm.console import acting
+from durable_fsm.console.defence import LOOPBACK, Defence
+from durable_fsm.console.desk import ConsoleOptions, Desk
+from durable_fsm.console.live import LiveMessage, LivePoller, Viewer
+from durable_fsm.console.machine_page import machine_page, machine_panels
+from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
+from durable_fsm.console.pictures import picture
+from durable_fsm.console.rendering import assets, fingerprint, font, render, without_addresses
+
+FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
+NOT_KEPT = {"cache-control": "no-store"}
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+Handler_ = Callable[[Request], Awaitable[Response]]
+
+
+def app(
+    *,
+    admin_url: str = "http://localhost:9070",
+    ingress_url: str | None = None,
+    token: str | None = None,
+    poll: timedelta = timedelta(milliseconds=200),
+    hide_data: bool = False,
+    allow_hosts: Iterable[str] = (),
+    root_path: str = "",
+    verify: Any = True,  # Any: as httpx has it
+) -> ASGIApp:
+    """Make the console an ASGI application, to be served alone or mounted behind a login of your own.
+
+    It shows everything about every machine of the server to everybody who reaches it, except what charts redact. By default
+    it answers only to the names of this computer.
+
+    Args:
+        admin_url: Restate's admin API.
+        ingress_url: Restate's ingress, for acting.
+        token: sent to both as bearer token.
+        poll: how often a machine that has viewers is read, at most.
+        hide_data: show no data at all.
+        allow_hosts: more names under which browsers may reach it; `*` allows every name.
+        root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
+        verify: as `httpx` has it: whether certificates are checked, and by what.
+    """
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    hosts = frozenset(allow_hosts) | LOOPBACK
+    options = ConsoleOptions(admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path)
+    desk = Desk(options)
+    site = Site(desk)
+    errors: Mapping[Any, Any] = {404: site.not_found, AdminRefused: site.unreachable}  # Any: as Starlette has it
+    return Defence(Starlette(routes=[*site.routes(), *acting.routes(desk)], exception_handlers=errors), hosts)
+
+
+class Site:
+    """The routes of one console."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def routes(self) -> list[BaseRoute]:
+        """Everything that can be asked for without acting."""
+        return [
+            Route("/", self._page(self.home)),
+            Route("/chart/{chart}/machine", self._page(self.machine)),
+            Route("/chart/{chart}/machine.svg", self._page(self.machine_svg)),
+            Route("/chart/{chart}/machine.json", self._page(self.machine_data)),
+            Route("/panel/machine", self._page(self.machine_panel)),
+            Route("/live", self._page(self.live)),
+            Route("/health", self.health),
+            Route("/static/{hash}/{name}", self.asset),
+        ]
+
+    def _page(self, handler: Handler_) -> Handler_:
+        """A route of a page: it knows the operator, and browsers do not keep it."""
+
+        async def answer(request: Request) -> Response:
+            request.state.operator = acting.operator_of(self.desk, request)
+            request.state.acting = False
+            request.state.csrf = ""
+            response = await handler(request)
+            for name, value in NOT_KEPT.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return answer
+
+    # ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def home(self, request: Request) -> Response:
+        return RedirectResponse(f"{self.desk.root(request)}/troubles")
+
+    async def machine(self, request: Request) -> Response:
+        query = MachineQuery.of(request.path_params["chart"], request.query_params)
+        read, answer = await self.desk.read(f"machine {query}", lambda: read_machine(self.desk.reader, query))
+        frame = self.desk.frame(request, answer)
+        if read.facts is None:
+            raise HTTPException(404, f"There is no machine {query.chart}/{query.key}.")
+        scene = machine_scene(read, query, frame, hide_data=self.desk.options.hide_data)
+        return HTMLResponse(machine_page(scene))
+
+    async def machine_panel(self, request: Request) -> Response:
+        query = MachineQuery.of(request.query_params.get("chart", ""), request.query_params)
+        read, answer = await self.desk.read(
+            f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False)
+        )
+        if read.facts is None:
+            return PlainTextResponse("There is no such machine.\n", 404)
+        frame = self.desk.frame(request, answer)
+        return HTMLResponse(machine_panels(machine_scene(read, query, frame, hide_data=self.desk.options.hide_data)))
+
+    async def machine_svg(self, request: Request) -> Response:
+        query = MachineQuery.of(request.path_params["chart"], request.query_params)
+        read, answer = await self.desk.read(
+            f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False)
+        )
+        scene = machine_scene(read, query, self.desk.frame(request, answer), hide_data=True)
+        chart = None if read.known is None else read.known.chart
+        if chart is None or read.facts is None or picture(chart) is None:
+            raise HTTPException(404, "There is no diagram.")
+        from durable_fsm.diagram.svg import to_svg
+
+        drawing = to_svg(chart, theme="auto", active=scene.machine.active, taken=scene.machine.taken)
+        name = "".join(letter if letter.isalnum() else "-" for letter in f"{query.chart}-{query.key}")
+        headers = {"content-disposition": f'attachment; filename="{name}.svg"'}
+        return Response(drawing, media_type="image/svg+xml", headers=headers)
+
+    async def machine_data(self, request: Request) -> Response:
+        query = MachineQuery.of(request.path_params["chart"], request.query_params)
+        read, _ = await self.desk.read(f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False))
+        stored = None if read.facts is None else read.facts.stored
+        curtain = read.curtain(hide_data=self.desk.options.hide_data)
+        if stored is None or not curtain.is_open:
+            raise HTTPException(404, "There is no data that may be shown.")
+        text = json.dumps(curtain.value(stored.data), ensure_ascii=False, indent=2)
+        headers = {"content-disposition": 'attachment; filename="data.json"'}
+        return Response(text, media_type="application/json", headers=headers)
+
+    # ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def live(self, request: Request) -> Response:
+        query = request.query_params
+        chart, key = query.get("chart", ""), query.get("key", "")
+        seen = request.headers.get("last-event-id") or query.get("seen", "")
+        viewer = Viewer(key, seen, "" if request.headers.get("last-event-id") else query.get("print", ""))
+        poller = self.desk.poller(
+            f"machines {chart}", lambda: LivePoller(self.desk.reader, chart, self.desk.options.poll)
+        )
+        return StreamingResponse(
+            _texts(poller.watch(viewer)), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
+
+    # ── the rest ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def health(self, request: Request) -> Response:
+        """Whether the console runs; it says nothing about the server."""
+        return PlainTextResponse("ok\n")
+
+    async def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if request.path_params["hash"] != fingerprint():
+            return PlainTextResponse("This file belongs to another build of the console.\n", 404)
+        if name == "inter.ttf" and font() is not None:
+            return FileResponse(str(font()), media_type="font/ttf", headers=FOR_EVER)
+        content = assets().get(name)
+        if content is None:
+            return PlainTextResponse("There is no such file.\n", 404)
+        return Response(content, media_type=TYPES[Path(name).suffix], headers=FOR_EVER)
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        detail = error.detail if isinstance(error, HTTPException) else ""
+        return await self._problem(request, 404, "There is no such page", "" if detail == "Not Found" else detail)
+
+    async def unreachable(self, request: Request, error: Exception) -> Response:
+        problem = without_addresses(str(error))
+        if request.url.path.endswith(".json") or "/panel/" in request.url.path:
+            return JSONResponse({"problem": problem}, 503, headers=NOT_KEPT)
+        return await self._problem(request, 503, "The server does not answer", problem)
+
+    async def _problem(self, request: Request, status: int, title: str, detail: str) -> Response:
+        async def page(request: Request) -> Response:
+            html = render(
+                "problem.html", self.desk.frame(request), here="", title=title, detail=detail, retry=status == 503
+            )
+            return HTMLResponse(html, status)
+
+        return await self._page(page)(request)
+
+
+async def _texts(messages: AsyncIterator[LiveMessage]) -> AsyncIterator[str]:
+    yield "retry: 1000\n\n"
+    async for message in messages:
+        yield message.text
