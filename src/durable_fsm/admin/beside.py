@@ -49,7 +49,7 @@ class Beside:
         """Of a few machines, without a scan; *listed* are the rows of their parked deliveries."""
         found = listed_in(listed)
         many = {key: len(deliveries) for key, deliveries in found.items()}
-        return cls(many, found, _stuck_at(admin, chart, keys), _failing_at(admin, chart, keys))
+        return cls(many, found, stuck_at(admin, chart, keys), _failing_at(admin, chart, keys))
 
 
 def texts(values: Iterable[str]) -> str:
@@ -113,7 +113,8 @@ def _stuck(admin: Admin, chart: str) -> dict[str, str]:
     return _stuck_in(admin.query(f"{STUCK} AND target_service_name = {literal(chart)}"))
 
 
-def _stuck_at(admin: Admin, chart: str, keys: Collection[str]) -> dict[str, str]:
+def stuck_at(admin: Admin, chart: str, keys: Collection[str]) -> dict[str, str]:
+    """Why the invocation that holds a key is backing off or paused, by key, without a scan."""
     holders = admin.query(
         f"SELECT invocation_id FROM sys_keyed_service_status WHERE service_name = {literal(chart)}"
         f" AND service_key IN {texts(keys)}"

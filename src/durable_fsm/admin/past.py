@@ -58,7 +58,7 @@ def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[
     behind = [entry for entry in entries if entry["n"] > n]
     last = entries[-1]["n"] if entries else 0
     if [entry["n"] for entry in behind] != [*range(n + 1, last + 1)]:
-        return Past(was, None, None, *_data(entries, n))._replace(problem=MISSING)
+        return Past(was, None, None, *data_at(entries, n))._replace(problem=MISSING)
     for entry in reversed(behind):
         for step in reversed(entry.get("steps", ())):
             active = (active - set(step.get("entered", ()))) | set(step.get("exited", ()))
@@ -69,10 +69,10 @@ def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[
         if "was" in entry:
             active = _active(charts(source), entry["was"])
         elif source != was:
-            return Past(source, None, None, *_data(entries, n))._replace(problem=RENAMED)
+            return Past(source, None, None, *data_at(entries, n))._replace(problem=RENAMED)
         was = source
     chart = charts(was)
-    data, problem = _data(entries, n)
+    data, problem = data_at(entries, n)
     return Past(was, _in_order(chart, active), _in_order(chart, _innermost(chart, active)), data, problem)
 
 
@@ -95,7 +95,8 @@ def _in_order(chart: Chart | None, ids: set[str]) -> tuple[str, ...]:
     return tuple(sorted(ids, key=lambda id: (order.get(id, len(order)), id)))
 
 
-def _data(entries: Sequence[Entry], n: int) -> tuple[Known, str]:
+def data_at(entries: Sequence[Entry], n: int) -> tuple[Known, str]:
+    """The data after entry *n*, without redacted members; or UNSET, and why it is not known."""
     known = [recorded_members(entry) for entry in entries if entry["n"] <= n]
     try:
         data = data_after(known)

@@ -13,7 +13,6 @@ from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.stored.deliveries import ParkedDelivery, read_parked
 from durable_fsm.restate.stored.failing import FailingStep
-from durable_fsm.restate.stored.history import shown
 from durable_fsm.restate.stored.snapshot import StoredRecord, read_record, tokens_of
 from durable_fsm.restate.stored.waiters import read_waiters
 
@@ -91,7 +90,7 @@ class MachineFacts:
         found: list[HistoryRecord] = []
         for entry in () if log is None else log.tail:
             with suppress(ValueError, RecursionError, LookupError, TypeError):
-                found.append(shown(loads(bytes(entry))))
+                found.append(loads(bytes(entry)))
         return found
 
 

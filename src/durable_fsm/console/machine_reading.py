@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from msgspec import UNSET
+
 from durable_fsm.console.curtain import Curtain
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.live import print_of
@@ -15,7 +17,6 @@ from durable_fsm.console.reading import KnownChart, ServerReader
 from durable_fsm.console.rendering import PageFrame
 from durable_fsm.console.shown import shown_of
 from durable_fsm.restate.names import page_key
-from durable_fsm.restate.stored.history import shown
 
 PAGES = 100
 """Pages of history that are read at once: of the latest steps, or of those before the one that is looked at."""
@@ -65,7 +66,7 @@ def read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool = Tr
         known,
         facts,
         entries=entries_of(reader, facts, query.n),
-        stuck=reader.stuck(query.chart, query.key) or "",
+        stuck=reader.stuck(query.chart, query.key),
         print=print_of(texts),
     )
 
@@ -76,14 +77,14 @@ def entries_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) 
     if stored is None or stored.log is None:
         return []
     found: list[EntryRecord] = facts.tail
-    number = stored.log.pages
+    number = stored.log.pages + (0 if stored.log.sent is UNSET else 1)  # a part of the next page may have left
     while number > 0:
         keys = [page_key(facts.key, stored.life, page) for page in range(max(1, number - PAGES + 1), number + 1)]
         pages = reader.pages(facts.chart, keys)
         for key in reversed(keys):
             if key not in pages:
                 return found  # it is not kept any more, or is still on its way
-            found = [*(shown(entry) for entry in pages[key]), *found]
+            found = [*pages[key], *found]
         number -= len(keys)
         if n is None or (found and int(found[0]["n"]) <= n):
             break

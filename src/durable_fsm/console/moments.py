@@ -10,7 +10,7 @@ A chart that was changed in between may have renamed states: the names are those
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,14 @@ from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.program import index_of
 
 EntryRecord = dict[str, Any]  # Any: JSON of an entry, as `restate.stored.history` shows it
+
+Charts = Callable[[str], Chart | None]
+
+
+def no_chart(version: str) -> Chart | None:
+    """No chart is known, of whatever version."""
+    return None
+
 
 OF_THE_HOST = frozenset({"create", "migrated", "repair", "delete", "reconciled"})
 """Events of entries that the host made; no sender has sent them as events."""
@@ -68,12 +76,15 @@ class PastMoment:
         return bool(self.exited or self.entered)
 
 
-def past_of(entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart | None) -> tuple[PastMoment, ...]:
-    """The moments of consecutive entries, of which the last led to these leaves."""
-    now = set(leaves)
-    if chart is not None:
-        index = index_of(chart)
-        now = index.with_ancestors([leaf for leaf in now if leaf in chart.states]) | now
+def past_of(
+    entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart | None, charts: Charts = no_chart
+) -> tuple[PastMoment, ...]:
+    """The moments of consecutive entries, of which the last led to these leaves.
+
+    Args:
+        charts: the chart of a version, to find states before a migration.
+    """
+    now = _with_ancestors(chart, leaves)
     timers = _timers_of(chart)
     found: list[PastMoment] = []
     for entry in reversed(entries):
@@ -82,6 +93,8 @@ def past_of(entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart 
         for step in reversed(steps):
             now -= set(_names(step, "entered"))
             now |= set(_names(step, "exited"))
+        if entry.get("event") == "migrated":
+            now = _before_migration(entry, now, charts)
         found.append(
             PastMoment(
                 n=int(entry["n"]),
@@ -98,6 +111,22 @@ def past_of(entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart 
             )
         )
     return tuple(reversed(found))
+
+
+def _before_migration(entry: EntryRecord, now: set[str], charts: Charts) -> set[str]:
+    """The states before a migration, which may have renamed them; none if that was not recorded."""
+    note: EntryRecord = entry.get("note") or {}
+    source = str(note.get("from", ""))
+    if "was" in entry:
+        return _with_ancestors(charts(source), _names(entry, "was"))
+    return now if source == note.get("to") else set()
+
+
+def _with_ancestors(chart: Chart | None, leaves: Iterable[str]) -> set[str]:
+    found = set(leaves)
+    if chart is None:
+        return found
+    return index_of(chart).with_ancestors([leaf for leaf in found if leaf in chart.states]) | found
 
 
 def kind_of(event: str, timers: frozenset[str] = frozenset()) -> MomentKind:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from durable_fsm.admin.client import Admin, AdminRefused, Row, literal
-from durable_fsm.admin.inventory import SHARED
+from durable_fsm.admin.beside import stuck_at
+from durable_fsm.admin.client import Admin, AdminRefused, literal
+from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.interchange import UnknownFormat, chart_from_json
 from durable_fsm.core.redact import Redaction
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import CHART, StateKey, answers_name, history_name
+from durable_fsm.restate.stored.history import PAGE
 
 T = TypeVar("T")
 
@@ -28,7 +31,7 @@ CHARTS_KEPT = 5.0
 """Seconds for which the charts of a server are remembered."""
 
 PAGES_KEPT = 4_096
-"""Pages of history that are remembered; a full page never changes."""
+"""Pages of history that are remembered: full ones, which never change."""
 
 Texts = Mapping[tuple[str, str], str]
 """All that is stored under the key of one machine: texts by service and name of state."""
@@ -55,6 +58,11 @@ class KnownChart:
     @property
     def version(self) -> str:
         return "" if self.chart is None else self.chart.version
+
+    def of(self, version: str) -> Chart | None:
+        """The chart of a version, as far as a deployment has it."""
+        charts = (self.chart, *(one.chart for one in self.deployments))
+        return next((one for one in charts if one is not None and one.version == version), None)
 
 
 @dataclass(frozen=True)
@@ -167,32 +175,26 @@ class ServerReader:
 
     def pages(self, chart: str, keys: list[str]) -> dict[str, list[Any]]:
         """Pages of history by key; one that is not kept, or cannot be read, is missing."""
-        missing = [key for key in keys if (chart, key) not in self._pages]
-        if missing:
-            rows = self.admin.query(
-                f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(history_name(chart))}"
-                f" AND service_key IN ({', '.join(map(literal, missing))}) AND scope IS NULL"
-                f" AND key = '{StateKey.ENTRIES}'"
-            )
-            with self._lock:
-                while len(self._pages) + len(rows) > PAGES_KEPT:
-                    self._pages.pop(next(iter(self._pages)))
-                for row in rows:
-                    try:
-                        self._pages[chart, row["service_key"]] = loads((row.get("value_utf8") or "").encode())
-                    except (ValueError, RecursionError):
-                        continue  # the entries are missing, and the page says so
-        return {key: self._pages[chart, key] for key in keys if (chart, key) in self._pages}
-
-    def stuck(self, chart: str, key: str) -> str | None:
-        """Why the invocation that holds the key of a machine makes no progress; None if there is none such."""
+        found = {key: self._pages[chart, key] for key in keys if (chart, key) in self._pages}
+        missing = [key for key in keys if key not in found]
+        if not missing:
+            return found
         rows = self.admin.query(
-            "SELECT target_handler_name, status, last_failure FROM sys_invocation"
-            f" WHERE target_service_name = {literal(chart)} AND target_service_key = {literal(key)}"
-            f" AND status IN ('backing-off', 'paused') AND target_handler_name NOT IN ({', '.join(map(literal, SHARED))})"
+            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(history_name(chart))}"
+            f" AND service_key IN ({', '.join(map(literal, missing))}) AND scope IS NULL AND key = '{StateKey.ENTRIES}'"
         )
-        found = [f"{row['target_handler_name']} is {row['status']}: {row['last_failure'] or '?'}" for row in rows]
-        return found[0] if found else None
+        for row in rows:
+            with suppress(ValueError, RecursionError):  # the entries are missing, and the page says so
+                found[row["service_key"]] = loads((row.get("value_utf8") or "").encode())
+        with self._lock:
+            while len(self._pages) + len(missing) > PAGES_KEPT:
+                self._pages.pop(next(iter(self._pages)))
+            self._pages |= {(chart, key): found[key] for key in missing if len(found.get(key, ())) == PAGE}
+        return found
+
+    def stuck(self, chart: str, key: str) -> str:
+        """Why the invocation that holds the key of a machine makes no progress; empty if there is none such."""
+        return stuck_at(self.admin, chart, [key]).get(key, "")
 
 
 @lru_cache(maxsize=256)

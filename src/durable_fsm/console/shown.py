@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
+from msgspec import UnsetType
+
+from durable_fsm.admin.past import changed_by, data_at
 from durable_fsm.console.curtain import Curtain, ShownData, compact, data_of
 from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.moments import EntryRecord, PastMoment, past_of
+from durable_fsm.console.moments import EntryRecord, PastMoment, no_chart, past_of
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.telling import CLASS_OF, Teller
 from durable_fsm.core.address import child_key
@@ -216,14 +219,12 @@ def shown_of(
     n: int | None = None,
     hide_data: bool = False,
     stuck: str = "",
-    past_data: tuple[bool, Json] | None = None,
 ) -> ShownMachine:
     """Everything that a page may say about a machine.
 
     Args:
         entries: those of its history, consecutive, up to the latest.
         n: the entry to look at; None for the present.
-        past_data: whether the data after that entry is known, and the data.
     """
     chart = None if known is None else known.chart
     teller, curtain = Teller(chart), Curtain(known, facts, hide_data=hide_data)
@@ -231,11 +232,11 @@ def shown_of(
     stored = facts.stored
     if stored is None:
         return replace(found, status="gone" if facts.gone else "unreadable", size=facts.size, letters=facts.letters)
-    past = past_of(entries, stored.configuration, chart)
+    past = past_of(entries, stored.configuration, chart, no_chart if known is None else known.of)
     moments = tuple(_moment(one, teller, curtain) for one in past)
     active = teller.leaves(stored.configuration)
     looked_at = next((one for one in moments if one.n == n), None)
-    data, why = _data(stored.data, curtain, looked_at or (moments[-1] if moments else None), n, past_data)
+    data, why = _data(stored.data, curtain, looked_at or (moments[-1] if moments else None), n, entries)
     return replace(
         found,
         status=stored.status.value,
@@ -300,15 +301,12 @@ def _moment(one: PastMoment, teller: Teller, curtain: Curtain) -> ShownMoment:
         note=_note(record.get("note"), curtain),
         who=_who(record.get("by")),
         payload=_value(record["in"], curtain) if "in" in record else "",
-        changes=tuple(str(change[0]) for change in record.get("set", ())),
+        changes=tuple(str(change[0]) for change in changed_by(record)),
     )
 
 
 def _who(by: object) -> str:
-    if isinstance(by, dict):
-        found = cast("dict[str, object]", by)
-        return str(found.get("name") or found.get("operator") or next(iter(found.values()), ""))
-    return str(by or "")
+    return str(by or "").removeprefix("operator:")
 
 
 def _note(note: Any, curtain: Curtain) -> str:  # Any: JSON of the host
@@ -343,7 +341,7 @@ def _failure_in(bad: dict[str, Any], curtain: Curtain) -> ShownFailure:  # Any: 
 
 
 def _data(
-    present: Json, curtain: Curtain, moment: ShownMoment | None, n: int | None, past: tuple[bool, Json] | None
+    present: Json, curtain: Curtain, moment: ShownMoment | None, n: int | None, entries: Sequence[EntryRecord]
 ) -> tuple[ShownData | None, str]:
     """The data at the moment that is shown, or why it is not known."""
     if not curtain.is_open:
@@ -351,12 +349,10 @@ def _data(
     changed = () if moment is None else moment.changes
     if n is None:
         return data_of(curtain.value(present), changed), ""
-    if past is None or not past[0]:
-        return (
-            None,
-            "How the data was then is not recorded. From now on it is, with @durable(history=History(record=True)).",
-        )
-    return data_of(curtain.value(past[1]), changed), ""
+    value, problem = data_at(entries, n)
+    if isinstance(value, UnsetType):
+        return None, problem
+    return data_of(curtain.value(value), changed), ""
 
 
 def _timers(facts: MachineFacts, teller: Teller) -> tuple[ShownTimer, ...]:
