@@ -23,6 +23,12 @@ REMEDIES = {
     " or delete the old deployment first.",
 }
 
+MISPLACED = "status code '404'"
+NOT_THERE = (
+    "Another application answers at {url}. If FastAPI or another framework mounts the machines, name their path as well,"
+    " as in {url}/machines."
+)
+
 
 @click.command()
 @click.argument("url")
@@ -46,7 +52,7 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
         try:
             answer = discovered(ask, AdminRefused, http1=http1)
         except AdminRefused as error:
-            raise CommandError(_words(str(error), url), code=SERVER, kind="RegistrationRefused") from error
+            raise CommandError(explained(str(error), url), code=SERVER, kind="RegistrationRefused") from error
     services = sorted(answer["services"], key=lambda service: service["name"])
     charts = [service["name"] for service in services if service["ty"] == "VirtualObject" and service["public"]]
     if as_json:
@@ -58,7 +64,10 @@ def register(url: str, connection: Connection, *, force: bool, http1: bool, as_j
         click.echo(f"  {service['name']} (revision {service['revision']}): {handlers or 'private'}")
 
 
-def _words(refused: str, url: str) -> str:
+def explained(refused: str, url: str) -> str:
+    """Restate's refusal to register *url*, with what to do about it."""
     code = re.search(r"META\d{4}", refused)
     remedy = REMEDIES.get(code.group(), "") if code else ""
-    return f"{refused.rstrip('.')}. {remedy.format(url=url)}".rstrip() if remedy else refused
+    if MISPLACED in refused:
+        remedy = NOT_THERE
+    return f"{refused.rstrip('.')}. {remedy.format(url=url.rstrip('/'))}" if remedy else refused
