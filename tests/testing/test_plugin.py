@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -102,6 +103,31 @@ def test_all_servers_replay_where_it_is_asked_for(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 0, ran.stdout
+
+
+def test_transitions_that_rehearsals_take_are_written_into_a_file(tmp_path: Path) -> None:
+    ran = run_pytest(
+        tmp_path,
+        """
+        from durable_fsm.testing import Rehearsal
+        from statemachine import State, StateChart
+
+        class Door(StateChart):
+            open = State(initial=True)
+            shut = State(final=True)
+            close = open.to(shut)
+            slam = open.to(shut)
+
+        def test_it_shuts():
+            Rehearsal(Door).send("close")
+        """,
+        "--fsm-coverage=here/doors.json",
+    )
+
+    assert "transitions of charts, in here/doors.json: Door 1/2" in ran.stdout
+    door = json.loads((tmp_path / "here/doors.json").read_text("utf-8"))["charts"]["Door"]
+    assert door["transitions"] == {"open--close--1": 1, "open--slam--1": 0}
+    assert door["states"] == {"open": 1, "shut": 1}
 
 
 def test_without_a_server_the_fixture_says_what_to_do(tmp_path: Path) -> None:

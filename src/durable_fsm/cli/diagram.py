@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ import click
 
 from durable_fsm.cli.app_arg import trusted_option
 from durable_fsm.cli.documents import fill
+from durable_fsm.cli.overlays import HELP, overlay_of
+from durable_fsm.cli.settings import Connection, connectable
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram import NoEngine
 from durable_fsm.diagram.files import FORMATS, SUFFIXES, content, is_fresh, report
@@ -36,12 +39,14 @@ class Picture:
     id_prefix: str = ""
     source_url: str | None = None
     font: Path | None = None
+    overlay: str = ""
     trusted: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options, as the renderer takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)[3:] if field.name != "trusted"}
+        """The options, as the renderer takes them; the overlay as it is written."""
+        names = [field.name for field in fields(self)[3:] if field.name != "trusted"]
+        return {name: getattr(self, name) for name in names if name != "overlay" or self.overlay}
 
 
 @click.command()
@@ -68,7 +73,9 @@ class Picture:
 )
 @click.option("--id-prefix", default="", metavar="TEXT", help="Prefix of every id, for several diagrams on one page.")
 @click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
+@click.option("--overlay", default="", metavar="KIND[=FILE]", help=f"Show on the diagram: {HELP}")
 @click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The font file of a PNG.")
+@connectable
 @trusted_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if the format leaves anything out.")
@@ -83,6 +90,8 @@ def diagram(
     id_prefix: str,
     source_url: str | None,
     font: Path | None,
+    overlay: str,
+    connect: Callable[[], Connection],
     trusted: bool,  # noqa: FBT001 - click's way
     check: bool,  # noqa: FBT001
     strict: bool,  # noqa: FBT001
@@ -107,10 +116,16 @@ def diagram(
       <!-- fsm: machines.order.machine:Order table -->
       <!-- /fsm -->
 
+    --overlay population reads the number of machines from the server. The file of coverage is written by
+    `durable-fsm explore --save` or `pytest --fsm-coverage`, that of a plan by `durable-fsm plan`, that of a path by
+    `durable-fsm explore`, or by hand: a story.
+
     Without a file, SVG and text go to standard output. Standard error lists what the format cannot express.
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     if output is not None and len(targets) > 1:
         raise click.UsageError("One file contains one diagram: name one target, or none and a table in pyproject.toml.")
+    if overlay == "population" and check:
+        raise click.UsageError("The population changes all the time: leave out --check.")
     if (output or format_) and any(map(_is_document, targets)):
         raise click.UsageError("A Markdown file is updated in place: leave out -o and --format.")
     pictures = [
@@ -125,11 +140,12 @@ def diagram(
             id_prefix,
             source_url,
             font,
+            overlay,
             trusted,
         )
         for target in targets
     ] or _configured(Path("pyproject.toml"))
-    outcomes = [_make(picture, check=check) for picture in pictures]
+    outcomes = [_make(picture, connect, check=check) for picture in pictures]
     if any(stale for stale, _ in outcomes) or (strict and any(lost for _, lost in outcomes)):
         sys.exit(1)
 
@@ -200,7 +216,7 @@ def _format_of(output: Path | None) -> str:
     return SUFFIXES[output.suffix]
 
 
-def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
+def _make(picture: Picture, connect: Callable[[], Connection], *, check: bool) -> tuple[bool, bool]:
     """Write or compare one diagram; return whether it is stale, and whether anything was left out."""
     if _is_document(picture.target):
         return fill(Path(picture.target), check=check, trusted=picture.trusted)
@@ -210,8 +226,13 @@ def _make(picture: Picture, *, check: bool) -> tuple[bool, bool]:
         raise click.UsageError(
             f"'{picture.target}' has no state '{unknown[0]}'. It has {', '.join(filter(None, chart.states))}."
         )
+    options = picture.options
+    if picture.overlay:
+        if picture.format not in ("svg", "png"):
+            raise click.UsageError(f"An overlay is drawn on a picture: {picture.format} has none. Use .svg or .png.")
+        options["overlay"] = overlay_of(picture.overlay, chart, connect)
     try:
-        made, lost = content(chart, picture.format, **picture.options)
+        made, lost = content(chart, picture.format, **options)
     except (NoEngine, NoFont, ImportError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     for sentence in lost:

@@ -21,14 +21,16 @@ from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.output import json_option, say, show
 from durable_fsm.cli.settings import Connection, connectable
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.step import active_in
 from durable_fsm.diagram import NoEngine, to_svg
+from durable_fsm.diagram.overlay import path as path_overlay
 from durable_fsm.errors import DefinitionError
 from durable_fsm.explore.cover import cover
 from durable_fsm.explore.domains import BadProofs
 from durable_fsm.explore.moves import ANY_ORDER, IN_ORDER, Move
 from durable_fsm.explore.parallel import shared_out
 from durable_fsm.explore.proofs import Proofs, proofs_in, proofs_of
-from durable_fsm.explore.report import Finding, Report, walked
+from durable_fsm.explore.report import Finding, Report, moves_in_words, walked
 from durable_fsm.explore.report import explore as explored
 from durable_fsm.explore.saved import space_to_json, to_itf
 from durable_fsm.explore.search import Bounds
@@ -266,10 +268,15 @@ def _written(report: Report, finding: Finding, output: Path) -> list[str]:
         f"test_{name}.py": report.test_of(finding).source(),
         f"{name}.story.jsonl": story(finding.path, report.proofs.target),
     }
-    positions, taken = walked(report.proofs.chart, finding.path)
+    chart = report.proofs.chart
+    positions, steps = walked(chart, finding.path)
     active = positions[-1].snapshot.configuration if positions else ()
+    visited = [active_in(chart, at.snapshot) for at in positions]
+    shown = path_overlay(visited, steps[1:], title=f"{finding.name}: {moves_in_words(len(finding.path) - 1)}")
     try:
-        files[f"{name}.svg"] = to_svg(report.proofs.chart, active=active, taken=taken)
+        files[f"{name}.svg"] = to_svg(
+            chart, active=active, taken=[key for step in steps for key in step], overlay=shown
+        )
     except NoEngine as error:
         click.echo(f"Without a picture: {error}", err=True)
     for file, text in files.items():

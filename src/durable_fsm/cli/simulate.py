@@ -90,10 +90,10 @@ def simulate(
     """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
     show = _for_people if pretty else _for_programs
     chart = locate_chart(target, trusted=trusted).chart
-    session: _Session | None = None
+    session: Session | None = None
     refusal = ""
     try:
-        session = _begun(chart, {"create": parsed(data) if data else None}, show)
+        session = begun_session(chart, {"create": parsed(data) if data else None}, show)
     except BadLine as error:
         _stop(f"--data: {error}")
     except DurableFSMError as error:
@@ -106,7 +106,7 @@ def simulate(
             read = parsed(line)
             may_begin, is_first = is_first, False
             if may_begin and beginning_of(read) is not None:
-                session = _begun(chart, read, show)
+                session = begun_session(chart, read, show)
             elif session is None:
                 break
             else:
@@ -123,14 +123,14 @@ def simulate(
         sys.exit(DIFFERS)
 
 
-def _begun(chart: Chart, line: StoryLine, show: Callable[[dict[str, Json]], None]) -> _Session:
+def begun_session(chart: Chart, line: StoryLine, show: Callable[[dict[str, Json]], None]) -> Session:
     """Begin the machine as the first line of a story says."""
     key, snapshot = str(line.get("key", "simulated")), line.get(SNAPSHOT)
     if isinstance(snapshot, dict):
-        session = _Session(Rehearsal(chart, key=key, snapshot=snapshot))
+        session = Session(Rehearsal(chart, key=key, snapshot=snapshot))
         show(session.state("restored"))
     else:
-        session = _Session(Rehearsal(chart, key=key))
+        session = Session(Rehearsal(chart, key=key))
         show(session.state(session.machine.create(line[CREATE]).outcome))
     return session
 
@@ -140,7 +140,7 @@ def _stop(message: str) -> None:
     sys.exit(2)
 
 
-class _Session:
+class Session:
     """A rehearsal, and how many of its effects, microsteps and errors were shown."""
 
     def __init__(self, machine: Rehearsal) -> None:

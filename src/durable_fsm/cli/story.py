@@ -28,7 +28,7 @@ def story(file: Path, *, as_test: bool, target: str | None, output: Path | None,
 
     The test imports the chart that the first line names ("chart": "machines.order:Order"), or --chart.
     """
-    lines = _read(file)
+    lines = read_story(file)
     if not as_test:
         if output is not None:
             raise click.UsageError("-o belongs to --pytest.")
@@ -47,8 +47,12 @@ def story(file: Path, *, as_test: bool, target: str | None, output: Path | None,
         click.echo(f"wrote {output}", err=True)
 
 
-def _read(file: Path) -> list[StoryLine]:
-    """The lines of a story, checked."""
+def read_story(file: Path) -> list[StoryLine]:
+    """The lines of a story, checked.
+
+    Raises:
+        click.UsageError: One cannot be followed.
+    """
     found: list[StoryLine] = []
     for number, text in enumerate(file.read_text("utf-8").splitlines(), 1):
         if not text.strip():

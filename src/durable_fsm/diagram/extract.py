@@ -54,6 +54,16 @@ def graph_of(
     return _Extraction(chart, depth, _with_ancestors(chart, active), taken, possible, heat or {}, condensed).graph()
 
 
+def folded_in(chart: Chart, graph: Graph) -> dict[str, list[str]]:
+    """The states that are not drawn, by the one that is drawn in their place."""
+    found: dict[str, list[str]] = {}
+    for id in chart.states:
+        above = next((one for one in index_of(chart).ancestors[id] if one in graph.by_id), None)
+        if id != ROOT and id not in graph.by_id and above is not None:
+            found.setdefault(above, []).append(id)
+    return found
+
+
 @dataclass
 class _Extraction:
     chart: Chart

@@ -11,9 +11,12 @@ import re
 import struct
 import zlib
 from dataclasses import asdict
+from typing import Any
 
 from durable_fsm.core.values import Location
 from durable_fsm.diagram.graph import Graph
+from durable_fsm.diagram.overlay import Overlay
+from durable_fsm.diagram.overlay_drawing import overlay_css
 from durable_fsm.diagram.theme import Theme, css
 
 DRAWING = 2
@@ -25,14 +28,25 @@ _HEADER = 8 + 25
 """Bytes of a PNG before its second chunk: the signature and the chunk IHDR."""
 
 
-def stamp(graph: Graph, *, theme: Theme, direction: str, id_prefix: str, source_url: str | None) -> str:
+def stamp(
+    graph: Graph,
+    *,
+    theme: Theme,
+    direction: str,
+    id_prefix: str,
+    source_url: str | None,
+    overlay: Overlay | None = None,
+) -> str:
     """Hash what a picture of *graph* shows and how, but not where things are: `sha256:…`."""
     content = asdict(graph)
     for item in (*content["nodes"], *(label for edge in content["edges"] for label in edge["labels"])):
         place = item.pop("location")
         if source_url is not None and place is not None:
             item["link"] = link(source_url, Location(**place))
-    how = {"drawing": DRAWING, "style": css(theme), "direction": direction, "id_prefix": id_prefix}
+    how: dict[str, Any] = {"drawing": DRAWING, "style": css(theme), "direction": direction, "id_prefix": id_prefix}
+    if overlay is not None:
+        how["overlay"] = asdict(overlay)
+        how["style"] += overlay_css(theme)
     text = json.dumps([how, content], sort_keys=True, ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

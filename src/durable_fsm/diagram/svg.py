@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.values import Location
-from durable_fsm.diagram.extract import graph_of
+from durable_fsm.diagram.extract import folded_in, graph_of
 from durable_fsm.diagram.fonts import width
 from durable_fsm.diagram.graph import ANYWHERE, EdgeKind, GraphEdge, Part, Role
 from durable_fsm.diagram.layout.assembly import DrawnDot, DrawnEdge, DrawnState, Layout, lay_out
@@ -27,6 +27,9 @@ from durable_fsm.diagram.layout.sizes import (
     chip_width,
     line,
 )
+from durable_fsm.diagram.overlay import Mark, Overlay
+from durable_fsm.diagram.overlay_drawing import Legend, badges, overlay_css, right_corner
+from durable_fsm.diagram.overlay_drawing import classes as marked
 from durable_fsm.diagram.stamp import link, stamp
 from durable_fsm.diagram.theme import Theme
 from durable_fsm.diagram.theme import css as style_sheet
@@ -56,6 +59,7 @@ def to_svg(
     heat: Mapping[str, float] | None = None,
     source_url: str | None = None,
     css: bool = True,
+    overlay: Overlay | None = None,
 ) -> str:
     """Draw a chart.
 
@@ -71,7 +75,9 @@ def to_svg(
         heat: the numbers of a heat map, for states by id and transitions by key.
         source_url: the address of the definition, with `{file}` and `{line}` to be filled in.
         css: whether the picture brings its style sheet. A page that forbids inline styles has `theme.css('vars')` in its
-            own; transitions of a heat map then have a class, `heat-1` to `heat-4`.
+            own; transitions of a heat map then have a class, `heat-1` to `heat-4`. With an overlay, the page also needs
+            `overlay_drawing.overlay_css('vars')`.
+        overlay: marks on states and transitions, with a legend; see `durable_fsm.diagram.overlay`.
 
     Raises:
         ValueError: the theme, the depth or the direction is unknown.
@@ -80,14 +86,27 @@ def to_svg(
     if theme not in ("light", "dark", "auto", "vars"):
         raise ValueError(f"unknown theme {theme!r}; use 'light', 'dark', 'auto' or 'vars'")
     graph = graph_of(chart, depth=depth, active=active, taken=taken, possible=possible, heat=heat, condensed=True)
-    mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url)
-    return _SvgWriter(lay_out(graph, direction), theme, id_prefix, source_url, mark, css=css).svg()
+    mark = stamp(graph, theme=theme, direction=direction, id_prefix=id_prefix, source_url=source_url, overlay=overlay)
+    hidden = folded_in(chart, graph) if overlay is not None else {}
+    drawn = lay_out(graph, direction)
+    return _SvgWriter(drawn, theme, id_prefix, source_url, mark, css=css, overlay=overlay, hidden=hidden).svg()
 
 
 class _SvgWriter:
     def __init__(
-        self, drawn: Layout, theme: Theme, prefix: str, source_url: str | None, mark: str, *, css: bool = True
+        self,
+        drawn: Layout,
+        theme: Theme,
+        prefix: str,
+        source_url: str | None,
+        mark: str,
+        *,
+        css: bool = True,
+        overlay: Overlay | None = None,
+        hidden: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        self.overlay = overlay
+        self.hidden = hidden or {}
         self.drawn = drawn
         self.theme: Theme = theme
         self.prefix = prefix
@@ -103,8 +122,12 @@ class _SvgWriter:
         heading = HEADING + (16 if graph.summary else 0)
         texts = max(width(graph.title, TITLE, bold=True), width(graph.summary, SMALL))
         beside = 6 if self.hottest == 0 else 40  # room for the number of a heat map at the right border
-        across = num(max(self.drawn.bounds.width, texts) + 2 * MARGIN + beside)
-        down = num(self.drawn.bounds.height + heading + MARGIN)
+        legend = Legend.of(self.overlay, max(self.drawn.bounds.width, texts)) if self.overlay is not None else None
+        beside = beside if legend is None else 20
+        least = 0.0 if legend is None else legend.width
+        across = num(max(self.drawn.bounds.width, texts, least) + 2 * MARGIN + beside)
+        below = heading + self.drawn.bounds.height + 8
+        down = num(self.drawn.bounds.height + heading + MARGIN + (0 if legend is None else legend.height))
         name = f"{self.prefix}fsm-{graph.name.lower()}"
         labelled = f'role="img" aria-labelledby="{esc(name)}-t {esc(name)}-d"'
         size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
@@ -112,8 +135,8 @@ class _SvgWriter:
         out = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fsm" {labelled} {size} {machine}>',
             f'<title id="{esc(name)}-t">{esc(graph.title)}</title>',
-            f'<desc id="{esc(name)}-d">{esc(graph.description)}</desc>',
-            *([f"<style>{style_sheet(self.theme)}</style>"] if self.css else []),
+            f'<desc id="{esc(name)}-d">{esc(self._description())}</desc>',
+            *([f"<style>{self._sheet()}</style>"] if self.css else []),
             f'<rect class="bg" width="{across}" height="{down}"/>',
             text("title", MARGIN, 27, graph.title),
         ]
@@ -132,7 +155,28 @@ class _SvgWriter:
             out += self._edge(edge)
         for state in others:
             out += self._state(state)
-        return "\n".join([*out, "</g>", "</svg>", ""])
+        foot = [] if legend is None else legend.drawn(MARGIN, below)
+        return "\n".join([*out, "</g>", *foot, "</svg>", ""])
+
+    def _sheet(self) -> str:
+        sheet = style_sheet(self.theme)
+        return sheet if self.overlay is None else f"{sheet}\n{overlay_css(self.theme)}"
+
+    def _description(self) -> str:
+        told = self.drawn.graph.description
+        return told if self.overlay is None else f"{told} {self.overlay.sentences}"
+
+    def _marks_on(self, state: DrawnState) -> list[Mark]:
+        """The marks of a state, and of those that are folded into it."""
+        if self.overlay is None or state.node.id == ANYWHERE:
+            return []
+        return self.overlay.on((state.node.id, *self.hidden.get(state.node.id, ())), self.overlay.states)
+
+    def _marks_along(self, edge: GraphEdge) -> list[Mark]:
+        """The marks of the transitions of an edge."""
+        if self.overlay is None:
+            return []
+        return self.overlay.on([label.key for label in edge.labels], self.overlay.transitions)
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,11 +185,15 @@ class _SvgWriter:
         kind = "history" if node.kind.is_history else "anywhere" if node.id == ANYWHERE else node.kind.value
         classes = ["fsm-state", kind, "region" if node.region else "", "initial" if node.initial else ""]
         classes += ["is-active" if node.active else ""]
+        marks = self._marks_on(state)
+        classes += marked(marks)
         tooltip = [f"{node.name} ({node.path or node.id})" if node.id != ANYWHERE else node.name]
         tooltip += [" ".join(part.text for part in row) for row in node.rows]
         tooltip += [f"accepts: {', '.join(node.accepts)}"] if node.accepts else []
+        tooltip += [mark.tooltip for mark in marks if mark.shown.strip()]
         title = "\n".join(tooltip)
         body = [f"<title>{esc(title)}</title>", *self._shape(state), *self._badge(node.heat, state.box)]
+        body += badges(marks, *right_corner(state.box))
         yield (
             f'<g id="{esc(self.prefix)}state-{esc(node.id)}" class="{" ".join(filter(None, classes))}"'
             f' data-state="{esc(node.id)}">'
@@ -265,6 +313,8 @@ class _SvgWriter:
         classes = [f"fsm-transition t-{edge.kind.value}", "loop" if edge.is_loop else ""]
         classes += ["is-taken" if edge.taken else "", "is-possible" if edge.possible else ""]
         classes += ["" if self.css or not self._share(edge) else f"heat-{math.ceil(4 * self._share(edge))}"]
+        marks = self._marks_along(edge)
+        classes += marked(marks)
         numbers = " ".join(str(label.number) for label in edge.labels if label.number >= 0)
         keys = " ".join(label.key for label in edge.labels)
         first = numbers.split(" ")[0] or f"default-{edge.source}"
@@ -273,7 +323,8 @@ class _SvgWriter:
             f' data-source="{esc(edge.source)}" data-target="{esc(" ".join(edge.targets))}"'
             f' data-transitions="{numbers}" data-key="{esc(keys)}">'
         )
-        yield f"<title>{esc(chr(10).join(label.tooltip for label in edge.labels))}</title>"
+        words = [*(label.tooltip for label in edge.labels), *(mark.tooltip for mark in marks)]
+        yield f"<title>{esc(chr(10).join(words))}</title>"
         style = ' stroke-dasharray="4 3"' if edge.kind is EdgeKind.DEFAULT else self._heat_width(edge)
         for path in drawn.lines:
             yield f'<path class="edge"{style} d="{path_data(path)}"/>'
@@ -285,6 +336,7 @@ class _SvgWriter:
             body = [] if edge.is_loop else [rect("pill", drawn.pill, 7)]
             yield from self._linked([*body, *self._label(drawn, drawn.pill)], edge.labels[0].location)
             yield from self._badge(edge.heat, drawn.pill)
+            yield from badges(marks, *right_corner(drawn.pill))
         yield "</g>"
 
     def _label(self, drawn: DrawnEdge, pill: Rect) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from durable_fsm.diagram.fonts import FAMILY
@@ -112,21 +113,23 @@ def css(theme: Theme) -> str:
     the light theme as defaults.
     """
     colours = DARK if theme == "dark" else LIGHT
-    rules = [_scoped(rule) for rule in _SHAPES.strip().splitlines()]
+    rules = [scoped(rule) for rule in _SHAPES.strip().splitlines()]
     if theme == "vars":
-        rules += _painted({name: f"var(--fsm-{name},{colour})" for name, colour in LIGHT.items()})
+        rules += painted(_COLOURS, {name: f"var(--fsm-{name},{colour})" for name, colour in LIGHT.items()})
     else:
-        rules += _painted(colours)
-    rules += [_scoped(rule) for rule in _LIT.strip().splitlines()]
+        rules += painted(_COLOURS, colours)
+    rules += [scoped(rule) for rule in _LIT.strip().splitlines()]
     if theme == "auto":
-        rules += ["@media (prefers-color-scheme:dark){", *_painted(DARK), "}"]
+        rules += ["@media (prefers-color-scheme:dark){", *painted(_COLOURS, DARK), "}"]
     return "\n".join(rules)
 
 
-def _painted(colours: dict[str, str]) -> list[str]:
-    return [_scoped(f"{selectors}{{{attribute}:{colours[token]}}}") for selectors, attribute, token in _COLOURS]
+def painted(rules: Iterable[tuple[str, str, str]], colours: Mapping[str, str]) -> list[str]:
+    """Rules of selectors, an attribute and the name of a colour, with the colours of a theme."""
+    return [scoped(f"{selectors}{{{attribute}:{colours[token]}}}") for selectors, attribute, token in rules]
 
 
-def _scoped(rule: str) -> str:
+def scoped(rule: str) -> str:
+    """A rule that applies only under `.fsm`."""
     selectors, brace, body = rule.partition("{")
     return ",".join(f".fsm {selector}" for selector in selectors.split(",")) + brace + body

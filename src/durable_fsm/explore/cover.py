@@ -31,8 +31,9 @@ def cover(report: Report) -> Cover:
     found = Cover([], [], set())
     for key in sorted(ends, key=lambda key: (-len(ends[key]), key)):
         if key in missing:
-            positions, taken = walked(chart, ends[key])
-            missing -= set(taken)
+            positions, steps = walked(chart, ends[key])
+            taken = {key for step in steps for key in step}
+            missing -= taken
             found.transitions.update(taken)
             found.paths.append((ends[key], [at.snapshot.configuration for at in positions]))
     refused: dict[str, tuple[Sequence[Move], Move]] = {}

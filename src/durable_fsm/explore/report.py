@@ -101,12 +101,12 @@ class Report:
 
     def _shown_after(self, one: Verdict) -> str:
         """How many moves it takes to see what a property says is seen sometimes."""
-        return "" if one.node is None else f" ({_moves(self.graph.nodes[one.node].depth)})"
+        return "" if one.node is None else f" ({moves_in_words(self.graph.nodes[one.node].depth)})"
 
     def told(self, finding: Finding) -> list[str]:
         """A finding with its path."""
         moves = [move.words for move in finding.path[1:]]
-        after = f", after {_moves(len(moves))}" if moves else ", at the beginning" if finding.path else ""
+        after = f", after {moves_in_words(len(moves))}" if moves else ", at the beginning" if finding.path else ""
         lines = [f"  violated  {claimed(finding)}{after}{':' if moves else ''}"]
         lines += _wrapped("              ", moves, " · ")
         return [*lines, f"            {finding.words}"] if finding.words else lines
@@ -274,7 +274,8 @@ def _violated(graph: StateSpace, verdict: Verdict) -> Finding:
 
 def _end_of(chart: Chart, path: Sequence[Move]) -> str:
     """Where a path ends, and where the last transition on it is written."""
-    positions, taken = walked(chart, path)
+    positions, steps = walked(chart, path)
+    taken = [key for step in steps for key in step]
     words = f"ends in {where(positions[-1].snapshot)}"
     edge = next((edge for edge in chart.transitions if taken and edge.key == taken[-1]), None)
     if edge is None or edge.location is None:
@@ -305,14 +306,14 @@ def claimed(one: Verdict | Finding) -> str:
     return f"{one.claim}: {one.name}" if one.claim in (Claim.NEVER, Claim.SOMETIMES, Claim.CAN_ALWAYS) else one.name
 
 
-def walked(chart: Chart, path: Sequence[Move]) -> tuple[list[Position], list[str]]:
-    """The positions along a path, and the keys of the transitions that it takes."""
+def walked(chart: Chart, path: Sequence[Move]) -> tuple[list[Position], list[Sequence[str]]]:
+    """The positions along a path, and the keys of the transitions that each of its moves takes."""
     player = Player(chart)
     positions: list[Position] = []
-    taken: list[str] = []
+    taken: list[Sequence[str]] = []
     for place, move in enumerate(path):
         played = player.begin(move) if place == 0 else player.play(positions[-1], move)
-        taken += played.transitions
+        taken.append(played.transitions)
         if played.position is None:
             break
         positions.append(played.position)
@@ -323,7 +324,8 @@ def _from(keys: Sequence[str]) -> str:
     return f"the snapshot of {keys[0]}" if len(keys) == 1 else f"the snapshots of {len(keys)} machines"
 
 
-def _moves(count: int) -> str:
+def moves_in_words(count: int) -> str:
+    """A number of moves."""
     return "1 move" if count == 1 else f"{count} moves"
 
 

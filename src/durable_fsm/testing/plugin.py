@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from durable_fsm.local.process import ServiceProcess
     from durable_fsm.local.server import RestateServer
     from durable_fsm.testing.application import Served
+    from durable_fsm.testing.coverage import TransitionCoverage
     from durable_fsm.testing.effects import EffectLog
 
 __all__ = ["Explore", "Serve", "effects", "explored", "fresh_server", "replaying_server", "restate_server", "serve"]
 
+_COVERAGE: pytest.StashKey[TransitionCoverage] = pytest.StashKey()
+_OUTPUT = "durable_fsm_coverage"
 _SHARED = pytest.StashKey["list[RestateServer]"]()
 _LOGS = pytest.StashKey["list[_Log]"]()
 _SHOWN_LINES = 60
@@ -168,8 +171,14 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--always-replay`."""
-    parser.getgroup("durable_fsm").addoption(
+    """Add `--always-replay` and `--fsm-coverage`."""
+    group = parser.getgroup("durable_fsm")
+    group.addoption(
+        "--fsm-coverage",
+        metavar="FILE",
+        help="write which transitions rehearsals took, for durable-fsm diagram --overlay coverage=FILE",
+    )
+    group.addoption(
         "--always-replay",
         action="store_true",
         help="let restate_server and fresh_server replay every invocation at each await",
@@ -177,9 +186,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker `server`."""
+    """Register the marker `server`, and count transitions if that is wanted."""
     config.stash[_SHARED] = []
+    if config.getoption("--fsm-coverage"):
+        from durable_fsm.testing import coverage
+        from durable_fsm.testing.rehearsal import taken
+
+        found = config.stash[_COVERAGE] = coverage.TransitionCoverage()
+        taken.listeners.append(found.saw)
+        config.add_cleanup(lambda: taken.listeners.remove(found.saw))
     config.addinivalue_line("markers", "server: needs a real Restate server, which is installed if there is none")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # Any: a worker of pytest-xdist, which need not be installed
+    """Add the transitions that a worker has counted."""
+    found: Mapping[str, Any] | None = getattr(node, "workeroutput", {}).get(_OUTPUT)
+    if found is not None and _COVERAGE in node.config.stash:
+        node.config.stash[_COVERAGE].add(found)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on what a worker of pytest-xdist has counted, or write the file."""
+    config = session.config
+    if _COVERAGE not in config.stash:
+        return
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[_OUTPUT] = config.stash[_COVERAGE].to_json()
+    else:
+        _tell(config, config.stash[_COVERAGE].write(Path(str(config.getoption("--fsm-coverage")))))
 
 
 @pytest.hookimpl(trylast=True)

@@ -35,6 +35,7 @@ from durable_fsm.core.turn import Turn, not_started
 from durable_fsm.core.upgrade import upgrade
 from durable_fsm.core.values import Json, changed
 from durable_fsm.errors import ActionError, DurableFSMError, EventRejected, Gone, locate, quoted
+from durable_fsm.testing.rehearsal import taken
 from durable_fsm.testing.rehearsal.answers import AnswerFunction, Answers
 from durable_fsm.testing.rehearsal.slots import LimitedRun
 from durable_fsm.testing.rehearsal.world import World
@@ -225,6 +226,8 @@ class RehearsedMachine:
         self.stored = canonical(snapshot_to_json(turn.machine))
         turn.saved()
         self.trace.extend(turn.trace)
+        if taken.listeners:
+            taken.tell(self.chart, turn.trace)
         turn.trace.clear()
         self.caught.extend(turn.caught)
         turn.caught.clear()
