@@ -58,7 +58,7 @@ def test_a_file_with_one_chart_needs_no_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("", "has no application"), (CHART + CONFIG, "has more than one to serve. Name one: ")],
+    [("", "has no application"), (CHART + CONFIG, "has more than one application or chart. Name one: ")],
     ids=["nothing", "two"],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, problem: str) -> None:

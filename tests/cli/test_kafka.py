@@ -134,7 +134,9 @@ def test_a_changed_declaration_is_held_back_until_it_is_asked_for_and_keeps_its_
     replaced = subscribed.kafka(name, options=("--replace",))
 
     assert held.exit_code == 1
-    assert f"{PRESSES}: {words} (records of the last seconds may be taken twice; do it with --replace)" in held.stderr
+    assert (
+        f"{PRESSES}: {words} (records of the last seconds may be processed twice; do it with --replace)" in held.stderr
+    )
     assert untouched == group
     assert replaced.exit_code == 0, replaced.output
     [(_, sink, kept)] = subscribed.there()

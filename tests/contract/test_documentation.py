@@ -13,7 +13,7 @@ BEGIN, END = "<!-- verdicts -->\n", "\n<!-- /verdicts -->"
 
 NOT_DURABLE = (
     "is a coroutine",
-    "works with the library's own engine",
+    "needs the library's engine",
     "which outside work does not get",
     "draws random",
     "cannot be stored as JSON",

@@ -51,7 +51,9 @@ def raising(kind: type[BaseException]) -> NoReturn:
 def test_an_action_that_raises_anything_has_failed(kind: type[BaseException]) -> None:
     bare = Driven(chart(DOOR, edge("shut", "push", "opened", actions=[action(lambda _: raising(kind), "push it")])))
 
-    with pytest.raises(ActionError, match=f"push it failed while 'push' was taken: {kind.__name__}: no way.") as failed:
+    with pytest.raises(
+        ActionError, match=f"push it failed while processing 'push': {kind.__name__}: no way."
+    ) as failed:
         bare.take("push")
 
     assert isinstance(failed.value.__cause__, kind)
@@ -97,7 +99,7 @@ def test_a_payload_whose_type_fails_is_the_authors_to_mend() -> None:
         machine.take("push", {})
 
     assert str(failed.value) == (
-        "Order: the code of Push failed while 'push' was taken: KeyError: 'x' at $.amount. The machine has not moved."
+        "Order: the code of Push failed while processing 'push': KeyError: 'x' at $.amount. The machine has not changed."
         " Fix it; a ValueError there refuses a value."
     )
 
@@ -105,7 +107,7 @@ def test_a_payload_whose_type_fails_is_the_authors_to_mend() -> None:
 def test_data_whose_type_fails_begin_no_machine() -> None:
     made = chart(DOOR, edge("shut", "push", "opened"), data=Failing(name="Data"))
 
-    with pytest.raises(ActionError, match="the code of Data failed while 'create' was taken"):
+    with pytest.raises(ActionError, match="the code of Data failed while processing 'create'"):
         start(made, life="life")
-    with pytest.raises(ActionError, match="the code of Data failed while 'create' was taken"):
+    with pytest.raises(ActionError, match="the code of Data failed while processing 'create'"):
         Turn(made, None, seed="seed").autostart(life="life")

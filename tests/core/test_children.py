@@ -431,6 +431,6 @@ def test_a_failure_of_a_child_that_nothing_takes_is_found() -> None:
     handled = findings(office(edge("open", "error.invoke.l1", "over"), machines=(replace(child("l1"), id="l1"),)).chart)
 
     assert [one.what for one in found if one.kind == "unhandled"] == [
-        "no transition takes the failure of machine 'l1': this one would fail with it."
+        "no transition handles the failure of machine 'l1': this one would fail with it."
     ]
     assert [one for one in handled if one.kind == "unhandled"] == []

@@ -39,7 +39,7 @@ from durable_fsm.errors import SnapshotUnreadable
 from tests.building import chart
 
 ORDER = chart("cart")
-REMEDY = "It was left as it is. Deploy the build that wrote it, or free the key with 'delete' and {\"abandon\": true}."
+REMEDY = "It has not changed. Deploy the build that wrote it, or free the key with 'delete' and {\"abandon\": true}."
 
 
 class Colour(Enum):

@@ -76,7 +76,7 @@ def test_an_event_is_taken_once_it_is_deferred_no_longer() -> None:
         (TAGGED, {"tag": 1}, "no state has the tag 1. There is 'calm', 'open'."),
         (MADE, {"status": "gone"}, "there is no status 'gone'. There is 'running', 'done', 'failed'."),
         (MADE, {"settled": 1}, "'settled' is true or left out."),
-        (MADE, {"taken": True}, "'taken' waits for an event: send it along."),
+        (MADE, {"taken": True}, "'taken' needs an event in the same request."),
         (MADE, {"any": "a"}, "'any' is a list of 1 to 20 conditions, and none of them is an 'any'."),
         (MADE, {"any": ["a"]}, "a condition is an object."),
         (MADE, {"any": [{"state": "a"}, {"state": "x"}]}, "there is no state 'x'. There is 'inside', 'a', 'b', 'end'."),

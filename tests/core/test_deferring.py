@@ -455,7 +455,7 @@ def test_an_event_is_deferred_for_a_limited_time() -> None:
     assert (later.machine.deferred, later.machine.timers, later.take_effects()) == ((), (), [])
     [told] = later.log
     assert (told.event, told.outcome, told.token) == ("ask", "rejected", "life.3.0")
-    assert str(told.error) == "Order: event 'ask' was deferred for 1:00:00, and no state has taken it. Send it again."
+    assert str(told.error) == "Order: event 'ask' was deferred for 1:00:00, and no state accepted it. Send it again."
     assert later.deliver(Event("timer", token=limit.token)) is Outcome.STALE
 
 

@@ -174,7 +174,7 @@ def test_without_items_and_without_a_listener_nothing_happens() -> None:
 
 
 def test_too_many_items_fail_the_callback() -> None:
-    with pytest.raises(ActionError, match="work 'letters' was not begun: it has 10,001 items"):
+    with pytest.raises(ActionError, match="work 'letters' was not started: it has 10,001 items"):
         writing([0] * 10_001).take("write")
 
 

@@ -96,7 +96,7 @@ def test_too_many_items_are_an_error_of_the_activity() -> None:
     step = machine.take("open")
 
     assert (step.snapshot.configuration, step.effects) == (("tired",), ())
-    message = "activity 'serve' was not begun: it has 10,001 items; at most 10,000 are taken."
+    message = "activity 'serve' was not started: it has 10,001 items; at most 10,000 are allowed."
     assert seen == [Failure("TooManyItems", message, source="serve")]
 
 
@@ -114,7 +114,7 @@ def test_items_must_not_be_too_long_together() -> None:
     long = "x" * (MOST_CHARACTERS // 2)
 
     assert excess((long,)) is None
-    problem = "its items are 2,097,159 characters long; at most 2,097,152 are taken. Let them be references."
+    problem = "its items are 2,097,159 characters long; at most 2,097,152 are allowed. Use references instead."
     assert excess((long, long)) == problem
 
 
@@ -130,7 +130,7 @@ def test_a_failure_to_find_items_that_nothing_takes_moves_nothing() -> None:
     with pytest.raises(ActionError) as raised:
         machine.take("open")
 
-    assert "guests failed while 'open' was taken: TypeError: expected a list of items, got int." in str(raised.value)
+    assert "guests failed while processing 'open': TypeError: expected a list of items, got int." in str(raised.value)
 
 
 # ── how their outcomes are joined ─────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +208,7 @@ def test_fewer_items_than_must_succeed_are_an_error_of_the_activity(
     step = machine.take("open")
 
     assert (step.snapshot.configuration, step.effects) == (("tired",), ())
-    assert seen == [Failure("TooFewItems", f"activity 'serve' was not begun: {message}", source="serve")]
+    assert seen == [Failure("TooFewItems", f"activity 'serve' was not started: {message}", source="serve")]
 
 
 def test_a_fan_out_that_is_to_settle_needs_no_items() -> None:

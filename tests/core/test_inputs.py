@@ -76,7 +76,7 @@ def test_an_input_that_fails_is_an_error_of_the_chart_and_begins_nothing(call: o
 
     assert machine.leaves == ("over",)
     assert (step.effects, machine.snapshot.activities) == ((), ())
-    with pytest.raises(ActionError, match=f"total failed while 'pay' was taken: {type}"):
+    with pytest.raises(ActionError, match=f"total failed while processing 'pay': {type}"):
         begun.take("pay")
 
 

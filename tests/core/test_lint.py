@@ -90,9 +90,9 @@ def test_a_transition_that_one_before_it_forestalls() -> None:
         edge("c", "y", "b", key="9"),
     )
     assert told(made) == [
-        "shadowed: the transition on 'go.far' from 'a' to 'b' is never taken: one before it to 'c' always is.",
-        "shadowed: the transition from 'b' to nowhere is never taken: one before it to 'a' always is.",
-        "shadowed: the transition on 'y' from 'c' to 'b' is never taken: one before it to 'a' always is.",
+        "shadowed: the transition on 'go.far' from 'a' to 'b' never fires: one before it to 'c' always is.",
+        "shadowed: the transition from 'b' to nowhere never fires: one before it to 'a' always is.",
+        "shadowed: the transition on 'y' from 'c' to 'b' never fires: one before it to 'a' always is.",
     ]
 
 
@@ -101,7 +101,7 @@ def test_an_activity_whose_failure_nothing_takes() -> None:
         "hot\n    deep\ncold", edge("hot", "cool", "cold"), edge("cold", "x", "hot"), activities={"hot": [BAKE]}
     )
     assert told(bare) == [
-        "unhandled: no transition takes the failure of activity 'bake': the machine would fail with it."
+        "unhandled: no transition handles the failure of activity 'bake': the machine would fail with it."
     ]
     assert findings(bare)[0].remedy == "Add error_invoke_bake, or error_execution for all."
 

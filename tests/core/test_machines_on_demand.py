@@ -148,7 +148,7 @@ def test_a_name_is_free_again_after_the_end() -> None:
 def test_a_name_that_is_taken_is_refused() -> None:
     machine = writing("Ada")
 
-    with pytest.raises(ActionError, match="one with the name 'Ada' runs already"):
+    with pytest.raises(ActionError, match="one with the name 'Ada' is already running"):
         machine.take(Event("write", "Ada"))
 
 
@@ -165,7 +165,7 @@ def test_too_many_are_refused() -> None:
     child = machine.snapshot.machines[0]
     many = tuple(changed(child, token=f"life.3.{n}", name=str(n)) for n in range(MOST_MACHINES))
 
-    with pytest.raises(ActionError, match="1,000 run already"):
+    with pytest.raises(ActionError, match="1,000 are running already"):
         step(machine.chart, changed(machine.snapshot, machines=many), Event("write", "Ada"))
 
 

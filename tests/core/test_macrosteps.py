@@ -129,8 +129,8 @@ def test_a_raised_payload_that_does_not_fit_is_the_failure_of_the_callback() -> 
         Driven(made).take("go")
 
     assert str(caught.value) == (
-        "Order: raise pay failed while 'go' was taken: InvalidPayload: payload of 'pay' does not fit Payment: expected"
-        " int, got str at $.cents. The machine has not moved. Fix the callback, or give 'idle' a transition for"
+        "Order: raise pay failed while processing 'go': InvalidPayload: payload of 'pay' does not fit Payment: expected"
+        " int, got str at $.cents. The machine has not changed. Fix the callback, or give 'idle' a transition for"
         " 'error.execution'."
     )
 
@@ -144,8 +144,8 @@ def test_a_machine_that_never_comes_to_rest_is_stopped() -> None:
         machine.take("go")
 
     assert str(caught.value) == (
-        "Order: the macrostep failed while 'go' was taken: it did not end after 1000 microsteps; the last took"
-        " second--always. The machine has not moved. Correct the chart."
+        "Order: the macrostep failed while processing 'go': it did not end after 1000 microsteps; the last took"
+        " second--always. The machine has not changed. Correct the chart."
     )
 
 
@@ -205,7 +205,7 @@ def test_a_reply_without_a_form_in_json_is_the_failure_of_its_callback() -> None
     machine = Driven(chart(STEPS, edge("idle", "go", "first", actions=[action(lambda s: object(), "answer")])))
 
     with pytest.raises(
-        ActionError, match="answer failed while 'go' was taken: TypeError: object has no form in JSON\\."
+        ActionError, match="answer failed while processing 'go': TypeError: object has no form in JSON\\."
     ):
         machine.take("go")
 
@@ -353,7 +353,7 @@ def test_an_unhandled_failure_says_which_callback_and_why() -> None:
         Driven(made).take("go")
 
     assert str(caught.value) == (
-        "Order: open_window failed while 'go' was taken: ValueError: no way. The machine has not moved. Fix the"
+        "Order: open_window failed while processing 'go': ValueError: no way. The machine has not changed. Fix the"
         " callback, or give 'first' a transition for 'error.execution'."
     )
     assert repr(caught.value.__cause__) == "ValueError('no way')"
@@ -386,7 +386,7 @@ def test_a_failure_at_the_very_beginning_is_taken_or_refuses_the_start() -> None
     broken = chart(STEPS, edge("idle", "error.execution", "second"), entry={"idle": [fails()]})
 
     assert Driven(broken).leaves == ("second",)
-    with pytest.raises(ActionError, match="stumble failed while 'create' was taken"):
+    with pytest.raises(ActionError, match="stumble failed while processing 'create'"):
         start(chart(STEPS, entry={"idle": [fails()]}))
 
 
@@ -439,7 +439,7 @@ def test_a_guard_that_fails_says_no() -> None:
 def test_a_guard_that_fails_is_a_failure_even_if_nothing_is_taken() -> None:
     divide = guard(lambda s: 1 / 0, "divide")
 
-    with pytest.raises(ActionError, match="divide failed while 'go' was taken: ZeroDivisionError: division by zero"):
+    with pytest.raises(ActionError, match="divide failed while processing 'go': ZeroDivisionError: division by zero"):
         Driven(chart(STEPS, edge("idle", "go", "first", guards=[divide]))).take("go")
     handled = Driven(
         chart(STEPS, edge("idle", "go", "first", guards=[divide]), edge("idle", "error.execution", "third"))
@@ -451,7 +451,7 @@ def test_a_guard_that_fails_is_a_failure_even_if_nothing_is_taken() -> None:
 def test_a_failure_on_the_way_to_the_end_is_not_hidden_by_the_end() -> None:
     made = chart(STEPS, edge("idle", "end", "over", actions=[raises("unheard"), fails()]))
 
-    with pytest.raises(ActionError, match="stumble failed while 'end' was taken: ValueError: no way\\."):
+    with pytest.raises(ActionError, match="stumble failed while processing 'end': ValueError: no way\\."):
         Driven(made).take("end")
 
 
@@ -472,6 +472,6 @@ def test_data_that_no_longer_fits_its_type_is_a_failure_of_the_step() -> None:
         Driven(chart(STEPS, edge("idle", "go", "first", actions=[action(spoil)]))).take("go")
 
     assert str(caught.value) == (
-        "Order: a callback failed while 'go' was taken: it left data that does not fit Members: expected list, got str"
-        " at $.log. The machine has not moved. Correct the chart."
+        "Order: a callback failed while processing 'go': it left data that does not fit Members: expected list, got str"
+        " at $.log. The machine has not changed. Correct the chart."
     )

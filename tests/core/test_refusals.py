@@ -149,7 +149,7 @@ def test_data_that_does_not_fit_says_where() -> None:
 def test_stored_data_that_does_not_fit_is_unreadable_and_stays() -> None:
     assert refused("go", changed(CART, data={"log": 3})) == (
         "SnapshotUnreadable: Order: the stored snapshot cannot be read: its data does not fit Members: expected list, got"
-        " int at $.log. It was left as it is. Deploy the build that wrote it, or free the key with 'delete' and"
+        " int at $.log. It has not changed. Deploy the build that wrote it, or free the key with 'delete' and"
         ' {"abandon": true}.'
     )
 
@@ -158,7 +158,7 @@ def test_a_machine_that_has_ended_takes_nothing() -> None:
     over = changed(CART, status=Status.DONE, configuration=("over",))
 
     assert refused("pay", over) == (
-        "Finished: Order: the machine has ended in 'over' and no longer takes 'pay'. Its snapshot can still be read;"
+        "Finished: Order: the machine has ended in 'over' and no longer accepts 'pay'. Its snapshot can still be read;"
         " 'delete' frees the key."
     )
     assert refused("payed", over).startswith("UnknownEvent")
@@ -227,7 +227,9 @@ def test_a_validator_in_the_middle_of_a_macrostep_is_a_callback_like_any_other()
 
 
 def test_an_event_of_the_machine_itself_has_nobody_to_be_told() -> None:
-    with pytest.raises(errors.ActionError, match="check failed while 'pay' was taken: ValueError: it is not enough\\."):
+    with pytest.raises(
+        errors.ActionError, match="check failed while processing 'pay': ValueError: it is not enough\\."
+    ):
         step(CHECKED, Driven(CHECKED).snapshot, Event("pay", origin=Origin.PLATFORM))
 
 
@@ -277,7 +279,7 @@ PROBLEM = errors.Problem("state 'paid' can never be left.", "Add a transition fr
         ),
         (
             errors.TooLarge(chart="Order", size=9, limit=5),
-            "Order: the input has 9 bytes; at most 5 are taken. Send a reference to it instead.",
+            "Order: the input has 9 bytes; at most 5 are allowed. Send a reference to it instead.",
         ),
         (
             errors.UnknownEvent(chart="Order", event="x", known=[]),

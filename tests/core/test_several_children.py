@@ -166,7 +166,7 @@ def test_no_items_and_too_many_are_over_at_once(letters: object, leaf: str) -> N
     if leaf == "broken":
         reply = machine.last.reply
         assert isinstance(reply, dict)
-        assert reply["message"] == "machine 'all' was not begun: it has 1,001 items; at most 1,000 are taken."
+        assert reply["message"] == "machine 'all' was not started: it has 1,001 items; at most 1,000 are allowed."
 
 
 def test_items_that_cannot_be_found_begin_nothing() -> None:

@@ -77,7 +77,7 @@ def test_a_failing_timer_is_reported_under_its_own_name() -> None:
     machine = oven(edge("hot", "burn", "done", actions=[action(stumble)]), timers={"hot": [Timer("burn", MINUTE)]})
     machine.take("heat")
 
-    with pytest.raises(ActionError, match="stumble failed while 'burn' was taken"):
+    with pytest.raises(ActionError, match="stumble failed while processing 'burn'"):
         arrive(machine, "life.2.1")
 
 

@@ -168,7 +168,7 @@ def test_a_migration_that_is_refused_says_what_to_do() -> None:
 
     assert caught.value.what == (
         "the migration from version '1' to '2' cannot be done: it leads to state 'paid', which the chart does not have."
-        " The snapshot was left as it is. Fix the migration and deploy again."
+        " The snapshot has not changed. Fix the migration and deploy again."
     )
 
 

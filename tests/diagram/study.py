@@ -295,5 +295,5 @@ STUDY: Mapping[str, type[StateChart]] = {"payment": Payment, "order": Order, "dr
 def study(name: str) -> Chart:
     """The chart of one of them. Not every activity's failure is taken: the pictures are older than that advice."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*takes the failure of activity")
+        warnings.filterwarnings("ignore", message=".*handles the failure of activity")
         return chart_from(STUDY[name])

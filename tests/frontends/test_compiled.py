@@ -153,7 +153,7 @@ def test_data_without_a_chart_are_refused() -> None:
 def test_a_mistake_of_the_function_is_the_author_s() -> None:
     with pytest.raises(
         ActionError,
-        match=r"turns failed while 'create' was taken: ZeroDivisionError: .* a ValueError there refuses the data",
+        match=r"turns failed while processing 'create': ZeroDivisionError: .* a ValueError there refuses the data",
     ):
         Rehearsal(turns).create({"steps": [0]})
 

@@ -148,7 +148,7 @@ def test_an_activity_without_an_error_transition_is_warned_of() -> None:
 
     (warning,) = caught
     assert str(warning.message).startswith(
-        "Baking: no transition takes the failure of activity 'hot': the machine would fail with it."
+        "Baking: no transition handles the failure of activity 'hot': the machine would fail with it."
         " Add error_invoke_hot, or error_execution for all. ("
     )
     assert str(warning.message).endswith(f"{line_of('def bake() -> None: ...')})")

@@ -368,7 +368,7 @@ def test_a_failure_that_nothing_takes_is_warned_of() -> None:
         done = State(final=True)
         done_invoke_busy = busy.to(done)
 
-    with pytest.warns(DefinitionWarning, match="no transition takes the failure of machine 'busy'"):
+    with pytest.warns(DefinitionWarning, match="no transition handles the failure of machine 'busy'"):
         chart_from(Careless)
 
 

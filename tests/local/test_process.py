@@ -111,7 +111,7 @@ def test_a_port_of_another_process_is_not_mistaken_for_the_service(tmp_path: Pat
     service = web(tmp_path)
     somebody = socket.create_server(("127.0.0.1", service.port))
 
-    with somebody, pytest.raises(ProcessFailed, match=f"port {service.port} is taken by another process"):
+    with somebody, pytest.raises(ProcessFailed, match=f"port {service.port} is in use by another process"):
         service.start()
 
 

@@ -73,8 +73,8 @@ def test_an_exception_of_a_type_names_the_type_the_field_and_the_remedy_and_chan
 
     assert (told.status_code, (told.metadata or {})["type"]) == (500, "ActionError")
     assert told.message == (
-        "Lamp/one: the code of Count failed while 'press' was taken: RuntimeError: the validator breaks at $.n. The machine"
-        " has not moved. Fix it; a ValueError there refuses a value. With an idempotency key this answer is kept for a day:"
+        "Lamp/one: the code of Count failed while processing 'press': RuntimeError: the validator breaks at $.n. The machine"
+        " has not changed. Fix it; a ValueError there refuses a value. With an idempotency key this answer is kept for a day:"
         " after the correction, send the request with another key."
     )
     assert lamp.state == {}
@@ -89,7 +89,7 @@ def test_a_mistake_of_ours_is_answered_with_500_and_changes_nothing(kind: type[B
     with pytest.raises(TerminalError) as told:
         call()
 
-    wanted = f"Lamp/one: an internal error ({kind.__name__}). The machine has not moved; see the log."
+    wanted = f"Lamp/one: an internal error ({kind.__name__}). The machine has not changed; see the log."
     assert (told.value.status_code, told.value.message) == (500, wanted)
     assert lamp.state == {}
 

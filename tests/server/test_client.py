@@ -299,7 +299,9 @@ def test_an_idempotency_key_that_was_used_for_another_event_is_told_and_sends_no
     seat = client.machine("Seat", shop.key("seat"))
     seat.send("book", MAIN_STREET, idempotency_key="r-1")
 
-    with pytest.raises(errors.KeyReused, match="'use' was not sent: the idempotency key 'r-1' was used for 'book'"):
+    with pytest.raises(
+        errors.KeyReused, match="'use' was not sent: the idempotency key 'r-1' was already used for 'book'"
+    ):
         seat.send("use", idempotency_key="r-1")
     with pytest.raises(errors.KeyReused):
         seat.send("use", idempotency_key="r-1", delay=timedelta(milliseconds=1))

@@ -25,7 +25,7 @@ def test_a_machine_with_completed_work_is_not_deleted(sagas: Host) -> None:
     assert answer.json()["metadata"]["type"] == "NotUndone"
     assert answer.json()["message"] == (
         f"Booking/{trip}: 'flight', 'car', 'paying' are done and not undone."
-        ' Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to leave it behind.'
+        ' Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to keep it.'
     )
     assert sagas.snapshot("Booking", trip)["configuration"] == ["booked"]
 

@@ -99,7 +99,9 @@ def test_a_failure_of_detached_work_without_a_transition_is_logged(fan: Host) ->
 
     fan.receipt("Shop", shop, "note", {"effect": note})
 
-    words = f"Shop/{shop}: work 'send_note' failed, and nothing takes its outcome: EffectRefused: Effect '{note}'"
+    words = (
+        f"Shop/{shop}: work 'send_note' failed, and no transition handles its outcome: EffectRefused: Effect '{note}'"
+    )
     wait_until(lambda: words in fan.served.process.log.read_text(), what="the failure in the log")
     assert fan.effects.arrived(note) == 3
     assert fan.snapshot("Shop", shop)["status"] == "running"

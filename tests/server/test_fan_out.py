@@ -106,7 +106,7 @@ def test_a_fan_out_over_too_many_items_is_an_error(fan: Host) -> None:
     assert receipt["configuration"] == ["failed"]
     error = fan.snapshot("Crowd", crowd)["data"]["error"]
     assert error["type"] == "TooManyItems"
-    assert error["message"] == "activity 'handling' was not begun: it has 10,001 items; at most 10,000 are taken."
+    assert error["message"] == "activity 'handling' was not started: it has 10,001 items; at most 10,000 are allowed."
 
 
 # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -148,7 +148,7 @@ def test_why_a_delivery_is_parked_can_be_seen_everywhere(host: Host) -> None:
             with Admin(host.server.admin_url) as admin:
                 found = [one for one in diagnoses(admin) if f"Fragile/{work}:" in one.what]
             [told] = [one.what for one in found if one.kind == "parked"]
-            assert "'done.invoke.working' cannot be taken since" in told
+            assert "'done.invoke.working' could not be processed since" in told
             assert told.endswith(f"{seen['reason']} ({seen['place']})")
 
             again = [host.receipt("Fragile", work, "repair", RESEND) for _ in range(5)]

@@ -44,7 +44,7 @@ def test_events_are_refused_and_timers_wait_until_the_machine_is_resumed(host: H
 
     assert [answer.status_code for answer in refused] == [503] * 3
     assert (told["metadata"]["type"], told["metadata"]["reason"]) == ("Paused", WHY)
-    assert "'repair' with {\"resume\": true} lets it go on." in told["message"]
+    assert "Resume it by 'repair' with {\"resume\": true}." in told["message"]
     assert (timer["event"], timer["type"]) == ("timer", "Paused")
     assert (machine["configuration"], machine["paused"]["reason"]) == (["waiting"], WHY)
 

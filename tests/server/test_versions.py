@@ -238,7 +238,7 @@ def test_a_machine_that_no_deployment_takes_stays_unchanged_and_readable_until_o
         assert (refused.status_code, refused.json()["metadata"]["type"]) == (500, "MigrationError")
         assert refused.json()["message"] == (
             f"{chart}/{key}: the migration from version '1' to '2' cannot be done: to_second raised ValueError:"
-            " the second build has a mistake. The snapshot was left as it is. Fix the migration and deploy again. With an"
+            " the second build has a mistake. The snapshot has not changed. Fix the migration and deploy again. With an"
             " idempotency key this answer is kept for a day: after the correction, send the request with another key."
         )
         assert new.snapshot(chart, key)["refused"]["type"] == "MigrationError"

@@ -246,7 +246,7 @@ def test_one_of_several_signatures_is_enough(sources: Sources) -> None:
         (b'{"key": "k", "type": "error.execution"}', 422, "Undecodable", "is private"),
         (b'{"key": "k", "payload": {"n": "x"}}', 422, "Undecodable", "payload of 'note' does not fit Entry"),
         (b'{"type": "url_verification"}', 422, "Undecodable", "the response of its decoder cannot be written as JSON"),
-        (b'{"key": "' + b"x" * 1024 * 1024 + b'"}', 413, "TooLarge", "at most 1048576 are taken"),
+        (b'{"key": "' + b"x" * 1024 * 1024 + b'"}', 413, "TooLarge", "at most 1048576 are allowed"),
     ],
 )
 def test_a_request_that_cannot_be_decoded_is_refused(

@@ -118,7 +118,7 @@ def findings_about(
     needed = [waiting[name] for name in deployment.services if name in waiting]
     if deployment.pinned:
         what = f"{deployment.pinned} invocations still belong to the older {deployment.place}."
-        yield Diagnosis("pinned", what, "keep it running until they are over; durable-fsm doctor says when")
+        yield Diagnosis("pinned", what, "keep it running until they have ended; durable-fsm doctor says when")
         yield from _dropped(admin, deployment, services)
     elif needed:
         what = f"The older {deployment.place} has no invocations left, but {'; '.join(needed)}."

@@ -91,7 +91,7 @@ def _problems_of(machine: MachineRow, now: datetime) -> Iterator[Diagnosis]:
         pause = stored.paused.view
         what = f"{place}: an operator has paused it since {pause['since']}: {pause['reason']}"
         yield Diagnosis("paused", what, f"durable-fsm repair {named} --resume --reason …")
-    remedy = f"deploy a build that can take it; then durable-fsm repair {named} --resend --reason …"
+    remedy = f"deploy a build that can process it; then durable-fsm repair {named} --resend --reason …"
     for parked in machine.waiting[:LISTED]:
         yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)
     if (more := machine.parked - len(machine.waiting[:LISTED])) > 0:
@@ -107,7 +107,7 @@ def _parked(delivery: ParkedDelivery) -> str:
     shown = delivery.view
     place = f" ({delivery.place})" if delivery.place else ""
     when = f"{shown['since']}, tried {delivery.tries} times, next at {shown['next']}"
-    return f"'{shown['event']}' cannot be taken since {when}: {delivery.type}: {delivery.reason}{place}"
+    return f"'{shown['event']}' could not be processed since {when}: {delivery.type}: {delivery.reason}{place}"
 
 
 def _unreadable(place: str, what: str) -> Diagnosis:

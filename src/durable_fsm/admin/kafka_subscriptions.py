@@ -172,7 +172,7 @@ def _replace(chart: Chart, source: Kafka, subscription: Row, differs: list[str],
         admin.ask("DELETE", f"/subscriptions/{subscription['id']}")
         create.make(admin)
 
-    held = "" if replace else "records of the last seconds may be taken twice; do it with --replace"
+    held = "" if replace else "records of the last seconds may be processed twice; do it with --replace"
     return Change(f"replace {subscription['id']}, {source_uri(source)}: {'; '.join(differs)}", make, held)
 
 

@@ -48,7 +48,9 @@ class Rollout:
         found = [f"{_machines(self.unchanged)} unchanged."] if self.unchanged else []
         found += [f"{_machines(many)} of version '{version}' will migrate." for version, many in self.migrated.items()]
         found += [f"{_machines(many)}: {_words(differences)}." for differences, many in self.reconciled.items()]
-        return found or [f"No machine of {self.chart} can go on." if self.refused else f"No machine of {self.chart}."]
+        return found or [
+            f"No machine of {self.chart} can continue." if self.refused else f"No machine of {self.chart}."
+        ]
 
 
 def rollout(admin: Admin, chart: Chart) -> Rollout:

@@ -72,7 +72,7 @@ def _only(found: list[str], place: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise click.UsageError(f"'{place}' has more than one to serve. Name one: {', '.join(found)}")
+        raise click.UsageError(f"'{place}' has more than one application or chart. Name one: {', '.join(found)}")
     raise click.UsageError(
         f"'{place}' has no application (app = durable_fsm.app(…)) and no statechart. Name one ('module:Name'), or start with"
         " durable-fsm new NAME."

@@ -123,7 +123,7 @@ def _reserved(chart: Chart) -> Iterator[Problem]:
         what = (
             f"event '{event}' has the name of a built-in handler, so POST /{chart.name}/KEY/{event} is not this event."
         )
-        remedy = f'Rename it, or give it a URL of its own: @durable(handlers={{"{event}_it": "{event}"}}). Until then,'
+        remedy = f'Rename it, or give it another URL: @durable(handlers={{"{event}_it": "{event}"}}). Until then,'
         yield Problem(what, f"{remedy} callers send it through 'send'.", str(place or ""))
 
 

@@ -313,7 +313,7 @@ def _port(name: str, given: int | None, last: int | None) -> int:
         return port
     if port_answers(given):
         raise CommandError(
-            f"port {given} is taken by another process. Name another with --{name}-port, or omit the option.",
+            f"port {given} is in use by another process. Name another with --{name}-port, or omit the option.",
             code=SERVER,
             kind="PortTaken",
         )

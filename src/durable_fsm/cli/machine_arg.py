@@ -159,7 +159,7 @@ def _explain_not_found(connection: Connection, ref: MachineRef, answer: str) -> 
         if answer:
             return  # the chart has machines, and no service any more; or nothing more is known
     raise CommandError(
-        f"{ref}: {connection.ingress} answers, and does not know the chart. Name Restate's ingress with --ingress.",
+        f"{ref}: {connection.ingress} answers, but does not know the chart. Name Restate's ingress with --ingress.",
         code=SERVER,
         kind="NotTheIngress",
     )

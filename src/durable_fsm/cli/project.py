@@ -96,7 +96,7 @@ def template_called(name: str | None, flavour: Flavour) -> Template:
     if flavour not in found.flavours:
         raise NoSuchTemplate(
             f"The template '{name}' is not written with {flavour}, but with {quoted(found.flavours)}."
-            " Leave out --flavour, or take another template."
+            " Leave out --flavour, or choose another template."
         )
     return found
 

@@ -356,7 +356,7 @@ class NamedMachine(Machine):
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
-            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not changed.
         """
         return await self._send(event, payload, idempotency_key, delay)
 
@@ -425,7 +425,7 @@ class TypedMachine(Machine, Generic[D]):
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
-            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not changed.
         """
         return await self._send(cast("Named", event), payload, idempotency_key, delay)
 

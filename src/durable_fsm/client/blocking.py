@@ -355,7 +355,7 @@ class SyncNamedMachine(SyncMachine):
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
-            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not changed.
         """
         return self._send(event, payload, idempotency_key, delay)
 
@@ -424,7 +424,7 @@ class SyncTypedMachine(SyncMachine, Generic[D]):
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
-            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not moved.
+            UnknownEvent, InvalidPayload, EventRejected, …: the machine has not changed.
         """
         return self._send(cast("Named", event), payload, idempotency_key, delay)
 

@@ -40,11 +40,11 @@ BUILT_IN = frozenset({"cancel", "create", "delete", "history", "repair", "run", 
 """Handlers that every machine has; an event of such a name goes through `send`."""
 
 UNMOVED = (ActionError, MigrationError, Paused, SnapshotUnreadable, VersionError)
-"""Answers that the next build may not give; the machine has not moved."""
+"""Answers that the next build may not give; the machine has not changed."""
 
 KEPT = (
     "With this idempotency key the answer stays the same for a day, also when the cause is gone: then send it with another"
-    " key. The machine has not moved."
+    " key. The machine has not changed."
 )
 
 USUAL_WAIT = timedelta(hours=1)

@@ -43,7 +43,7 @@ def fault_in(chart: Chart, condition: Mapping[str, Json], *, with_event: bool, n
         case "any":
             return _fault_in_any(chart, wanted, with_event=with_event, nested=nested)
         case "taken" if not with_event:
-            return "'taken' waits for an event: send it along."
+            return "'taken' needs an event in the same request."
         case _:
             return None if wanted is True else f"'{kind}' is true or left out."
 

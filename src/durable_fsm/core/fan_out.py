@@ -37,10 +37,12 @@ def items_in(found: object) -> tuple[Json, ...]:
 def excess(items: tuple[Json, ...], most: int = MOST_ITEMS) -> str | None:
     """Which limit the items exceed, as a sentence; None if they exceed none."""
     if len(items) > most:
-        return f"it has {len(items):,} items; at most {most:,} are taken."
+        return f"it has {len(items):,} items; at most {most:,} are allowed."
     size = len(canonical(list(items)))
     if size > MOST_CHARACTERS:
-        return f"its items are {size:,} characters long; at most {MOST_CHARACTERS:,} are taken. Let them be references."
+        return (
+            f"its items are {size:,} characters long; at most {MOST_CHARACTERS:,} are allowed. Use references instead."
+        )
     return None
 
 

@@ -146,7 +146,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
     if activity.each is not None:
         items = items_in(activity.each.items(given))
         if problem := excess(items) or shortage(items, activity.each.join):
-            raise ValueError(f"work '{work}' was not begun: {problem}")
+            raise ValueError(f"work '{work}' was not started: {problem}")
         if not items:
             if awaited:
                 machine.enqueue(machine.typed(Event(f"done.invoke.{work}", [], Origin.PLATFORM)))
@@ -201,7 +201,9 @@ def _items(machine: Working, what: str, id: str, each: Each, found_in: object, m
         return None
     many, few = excess(items, most), shortage(items, each.join)
     if many or few:
-        failure = Failure("TooManyItems" if many else "TooFewItems", f"{what} was not begun: {many or few}", source=id)
+        failure = Failure(
+            "TooManyItems" if many else "TooFewItems", f"{what} was not started: {many or few}", source=id
+        )
         machine.enqueue(Event(f"error.invoke.{id}", failure, Origin.PLATFORM))
         return None
     if not items:
@@ -241,12 +243,12 @@ def start_on_demand(machine: Working, id: str, payload: object, name: str) -> No
     declared = ((state, *found) for state in machine.chart.states.values() for found in enumerate(state.machines))
     state, place, child = next(found for found in declared if found[2].on_demand and found[2].id == id)
     if state.id not in machine.active:
-        raise ValueError(f"machine '{id}' was not begun: state '{state.id}', which runs it, is not active")
+        raise ValueError(f"machine '{id}' was not started: state '{state.id}', which runs it, is not active")
     running = [one for one in machine.machines.values() if (one.state, one.place) == (state.id, place)]
     if any(one.name == name for one in running):
-        raise ValueError(f"machine '{id}' was not begun: one with the name '{name}' runs already")
+        raise ValueError(f"machine '{id}' was not started: one with the name '{name}' is already running")
     if len(running) >= MOST_MACHINES:
-        raise ValueError(f"machine '{id}' was not begun: {MOST_MACHINES:,} run already, which is the most")
+        raise ValueError(f"machine '{id}' was not started: {MOST_MACHINES:,} are running already, which is the maximum")
     _begin(machine, state, place, _spawn(child.call(machine.scope)), f"{id}.{name}", plain(payload), name=name)
 
 

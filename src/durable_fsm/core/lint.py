@@ -95,7 +95,7 @@ def _shadowed(chart: Chart) -> Iterator[ChartFinding]:
             earlier = next((other for other in edges[:place] if _forestalls(other, edge)), None)
             if earlier is not None:
                 events = f"on '{' '.join(edge.events)}' " if edge.events else ""
-                what = f"the transition {events}from '{edge.source}' to {_targets(edge)} is never taken: one before it"
+                what = f"the transition {events}from '{edge.source}' to {_targets(edge)} never fires: one before it"
                 what += f" to {_targets(earlier)} always is."
                 yield ChartFinding("shadowed", what, "Give the first a guard, or remove one.", edge.location)
 
@@ -120,7 +120,7 @@ def _unhandled(chart: Chart) -> Iterator[ChartFinding]:
             if not any(
                 _takes(edge, (error, "error.execution")) for id in around for edge in index_of(chart).transitions[id]
             ):
-                what = f"no transition takes the failure of activity '{activity.id}': the machine would fail with it."
+                what = f"no transition handles the failure of activity '{activity.id}': the machine would fail with it."
                 remedy = f"Add error_invoke_{activity.id}, or error_execution for all."
                 yield ChartFinding("unhandled", what, remedy, activity.location)
         for child in state.machines:
@@ -129,7 +129,7 @@ def _unhandled(chart: Chart) -> Iterator[ChartFinding]:
             if child.id and not any(
                 _takes(edge, (error, "error.execution")) for id in around for edge in index_of(chart).transitions[id]
             ):
-                what = f"no transition takes the failure of machine '{child.id}': this one would fail with it."
+                what = f"no transition handles the failure of machine '{child.id}': this one would fail with it."
                 remedy = f"Add error_invoke_{child.id}, or error_execution for all."
                 yield ChartFinding("unhandled", what, remedy, child.location)
 

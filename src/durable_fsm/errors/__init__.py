@@ -3,7 +3,7 @@
     DurableFSMError
     ├── DefinitionError        the author, at import: every problem of a definition, not the first
     │   └── NotDurable             valid in the library it was written for, impossible to host
-    ├── EventError             the sender: the machine has not moved
+    ├── EventError             the sender: the machine has not changed
     │   ├── MalformedInput         the handler cannot read the request
     │   ├── Forbidden              a private event, sent from outside
     │   ├── UnknownEvent           the chart declares no such event
@@ -33,7 +33,7 @@
     │   ├── MigrationError         the snapshot cannot be migrated to this version
     │   ├── SnapshotUnreadable     the stored snapshot is not one of ours
     │   └── SecretMissing          a webhook cannot check its requests: the environment lacks its secret
-    ├── ActionError            the author: a callback raised and nothing handled it; the machine has not moved
+    ├── ActionError            the author: a callback raised and nothing handled it; the machine has not changed
     ├── UnknownWork            the author: a callback starts work that the chart does not declare
     ├── CallError              the caller: no machine has answered the call
     │   ├── NoAnswer               no answer came before the client's patience ended

@@ -45,7 +45,7 @@ class NoAnswer(CallError):
             )
         return (
             f"no answer from {self.url}, {tried}"
-            " Whether the machine has moved is not known: call again with the same idempotency key when the server can be reached."
+            " It is not known whether the machine has changed. Call again with the same idempotency key when the server can be reached."
         )
 
 

@@ -70,7 +70,7 @@ class ActionError(DurableFSMError):
 
     @property
     def what(self) -> str:
-        failed = f"{self.callback} failed while '{self.event}' was taken: {self.problem} The machine has not moved."
+        failed = f"{self.callback} failed while processing '{self.event}': {self.problem} The machine has not changed."
         if self.configuration:
             states = quoted(self.configuration)
             return f"{failed} Fix the callback, or give {states} a transition for 'error.execution'."

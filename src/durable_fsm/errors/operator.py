@@ -57,7 +57,7 @@ class Finished(MachineError):
     @property
     def what(self) -> str:
         return (
-            f"the machine has ended in {quoted(self.configuration)} and no longer takes '{self.event}'."
+            f"the machine has ended in {quoted(self.configuration)} and no longer accepts '{self.event}'."
             " Its snapshot can still be read; 'delete' frees the key."
         )
 
@@ -87,8 +87,8 @@ class Paused(MachineError):
     @property
     def what(self) -> str:
         return (
-            f"an operator has paused the machine since {self.since}: {self.reason} It has not moved. 'repair' with"
-            ' {"resume": true} lets it go on.'
+            f"an operator has paused the machine since {self.since}: {self.reason} It has not changed. Resume it by"
+            """ 'repair' with {"resume": true}."""
         )
 
 
@@ -111,7 +111,7 @@ class FlowStuck(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotRepairable(MachineError):
-    """A repair asks for something that the machine does not have. It has not moved.
+    """A repair asks for something that the machine does not have. It has not changed.
 
     Remedy: read the machine with `durable-fsm show`, and name an activity or a timer that it has.
     """
@@ -142,7 +142,7 @@ class NotUndone(MachineError):
             facts.append(f"{quoted(self.done)} {_are(self.done)} done and not undone.")
         if self.ending:
             facts.append(f"{quoted(self.ending)} {_have(self.ending)} not ended, and may still succeed.")
-        remedy = 'Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to leave it behind.'
+        remedy = 'Delete it with {"compensate": true} to undo that first, or with {"abandon": true} to keep it.'
         return " ".join([*facts, remedy])
 
 
@@ -166,9 +166,7 @@ class WaitTimedOut(MachineError):
 
     @property
     def what(self) -> str:
-        return (
-            f"{self.condition} was not met within {self.after}. The machine goes on: wait again, or read its snapshot."
-        )
+        return f"{self.condition} was not met within {self.after}. The machine continues: wait again, or read its snapshot."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -245,7 +243,7 @@ class MigrationError(MachineError):
             )
         return (
             f"the migration from version '{self.source}' to '{self.to}' cannot be done: {self.problem}"
-            " The snapshot was left as it is. Fix the migration and deploy again."
+            " The snapshot has not changed. Fix the migration and deploy again."
         )
 
 
@@ -261,7 +259,7 @@ class SnapshotUnreadable(MachineError):
     @property
     def what(self) -> str:
         return (
-            f"the stored snapshot cannot be read: {self.problem} It was left as it is. Deploy the build that wrote it, or"
+            f"the stored snapshot cannot be read: {self.problem} It has not changed. Deploy the build that wrote it, or"
             " free the key with 'delete' and {\"abandon\": true}."
         )
 

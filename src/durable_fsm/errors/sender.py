@@ -10,7 +10,7 @@ from durable_fsm.errors.base import DurableFSMError, counted, quoted
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class EventError(DurableFSMError):
-    """The sender can fix this. The machine has not moved."""
+    """The sender can fix this. The machine has not changed."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -117,7 +117,7 @@ class TooLarge(EventError):
 
     @property
     def what(self) -> str:
-        return f"the input has {self.size} bytes; at most {self.limit} are taken. Send a reference to it instead."
+        return f"the input has {self.size} bytes; at most {self.limit} are allowed. Send a reference to it instead."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -150,7 +150,7 @@ class DeferredTooLong(EventError):
 
     @property
     def what(self) -> str:
-        return f"event '{self.event}' was deferred for {self.after}, and no state has taken it. Send it again."
+        return f"event '{self.event}' was deferred for {self.after}, and no state accepted it. Send it again."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -203,8 +203,8 @@ class KeyReused(EventError):
     @property
     def what(self) -> str:
         return (
-            f"'{self.event}' was not sent: the idempotency key {self.idempotency_key!r} was used for '{self.before}', whose"
-            " receipt it gets for a day. Use another key for each request."
+            f"'{self.event}' was not sent: the idempotency key {self.idempotency_key!r} was already used for"
+            f" '{self.before}', and returns that receipt for a day. Use another key for each request."
         )
 
 

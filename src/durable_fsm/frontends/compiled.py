@@ -141,7 +141,7 @@ def _field_problems(base: Chart) -> Iterator[tuple[str, str]]:
     for name, given in (("versions", base.kept), ("migrations", base.hosting.migrations)):
         if given:
             what = f"{name}= of charts that are compiled is not supported."
-            yield what, "Serve the earlier version from a deployment of its own until its machines have ended."
+            yield what, "Serve the earlier version from a separate deployment until its machines have ended."
 
 
 def _problems(base: Chart, chart: Chart) -> Iterator[tuple[str, str]]:

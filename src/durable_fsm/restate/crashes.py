@@ -129,7 +129,7 @@ class CrashRecorder:
             deaths.refused = len(deaths.at)
         return (
             f"this invocation has {ENDED_ITS_PROCESS} {len(deaths.at)} times. It is tried again in {REST}, or when it is"
-            " resumed; other keys go on. Mend the code that crashes, or cancel the invocation."
+            " resumed; other keys continue. Fix the code that crashes, or cancel the invocation."
         )
 
     def _look(self) -> None:

@@ -172,7 +172,7 @@ def callbacks() -> Iterator[tuple[str, Any, str]]:
     yield (
         "on_reserve",
         seets,
-        "problem: Flight.on_reserve asks for 'seets', and event 'reserve' does not bring it. Did you mean 'seats'?",
+        "problem: Flight.on_reserve asks for 'seets', and event 'reserve' does not provide it. Did you mean 'seats'?",
     )
 
     def timer(self: Any, seats: int) -> None: ...
@@ -180,7 +180,7 @@ def callbacks() -> Iterator[tuple[str, Any, str]]:
     yield (
         "on_lapse",
         timer,
-        "problem: Flight.on_lapse asks for 'seats', and event 'lapse' does not bring it. It is a member of the data: ask for data, and read data.seats.",
+        "problem: Flight.on_lapse asks for 'seats', and event 'lapse' does not provide it. It is a member of the data: ask for data, and read data.seats.",
     )
 
     def unknown(self: Any, price: int) -> None: ...
@@ -188,7 +188,7 @@ def callbacks() -> Iterator[tuple[str, Any, str]]:
     yield (
         "before_reserve",
         unknown,
-        "problem: Flight.before_reserve asks for 'price', and event 'reserve' does not bring it. Correct the name, give it a default, or declare it in the type of the payload.",
+        "problem: Flight.before_reserve asks for 'price', and event 'reserve' does not provide it. Correct the name, give it a default, or declare it in the type of the payload.",
     )
 
     def outcome(self: Any, result: object) -> None: ...
@@ -196,7 +196,7 @@ def callbacks() -> Iterator[tuple[str, Any, str]]:
     yield (
         "on_reserve",
         outcome,
-        "problem: Flight.on_reserve asks for 'result', and event 'reserve' does not bring it. Correct the name, give it a default, or declare it in the type of the payload.",
+        "problem: Flight.on_reserve asks for 'result', and event 'reserve' does not provide it. Correct the name, give it a default, or declare it in the type of the payload.",
     )
 
     def evnt(self: Any, evnt: object) -> None: ...
@@ -204,7 +204,7 @@ def callbacks() -> Iterator[tuple[str, Any, str]]:
     yield (
         "on_note",
         evnt,
-        "warning: Flight.on_note asks for 'evnt', which only a payload can bring. Did you mean 'event'?",
+        "warning: Flight.on_note asks for 'evnt', which only a payload can provide. Did you mean 'event'?",
     )
 
 
@@ -251,7 +251,7 @@ class Texts(StateChart[Booking]):
 def test_a_payload_without_members_brings_none() -> None:
     [problem] = told(Texts)
 
-    assert problem.startswith("problem: Texts.on_go asks for 'text', and event 'go' does not bring it.")
+    assert problem.startswith("problem: Texts.on_go asks for 'text', and event 'go' does not provide it.")
 
 
 class Prepared(StateChart[Booking]):
@@ -325,7 +325,7 @@ class OfOutcome(StateChart):
 
 
 def test_data_in_a_chart_without_a_type_names_the_line_to_write() -> None:
-    what = "asks for 'data', and the chart names no type of its data. Write class"
+    what = "asks for 'data', but the chart has no data type. Write class"
 
     assert told(Untyped) == [f"problem: Untyped.on_go {what} Untyped(StateChart[Booking])."]
     assert told(Plain) == [f"warning: Plain.on_go {what} Plain(StateChart[Data])."]
@@ -354,5 +354,5 @@ def test_the_methods_of_a_model_are_checked_too() -> None:
 
     assert told(config) == [
         f"problem: nothing calls Seat.on_enter_heldd: {NO_NAME} Did you mean 'on_enter_held'?",
-        "problem: Seat.reserve_it asks for 'seets', and event 'reserve' does not bring it. Did you mean 'seats'?",
+        "problem: Seat.reserve_it asks for 'seets', and event 'reserve' does not provide it. Did you mean 'seats'?",
     ]

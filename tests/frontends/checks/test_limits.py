@@ -159,7 +159,7 @@ def test_a_chart_may_be_told_that_its_activity_has_a_slot(read: Read) -> None:
     ("work", "problem"),
     [
         (activity(charge), "activity 'charging' has no limit"),
-        (activity(charge, limit=3, exclusive=True), "activity 'charging' is exclusive, and the machine hears nothing"),
+        (activity(charge, limit=3, exclusive=True), "activity 'charging' is exclusive, and the machine gets no event"),
         (activity(charge, limit=3, each="lines"), "each item of activity 'charging' has a slot of its own"),
     ],
     ids=["unlimited", "exclusive", "many"],
@@ -172,7 +172,7 @@ def test_a_slot_of_which_nothing_tells_is_refused(read: Read, work: Any, problem
 
 
 def test_a_flow_and_detached_work_are_not_told(read: Read) -> None:
-    with pytest.raises(DefinitionError, match=r"never happens: a flow hears only how its activities end"):
+    with pytest.raises(DefinitionError, match=r"never happens: a flow gets only the outcomes of its activities"):
         read(activity(charge, limit=3), "granted", flow=True)
 
     class Shop(StateChart[Order]):

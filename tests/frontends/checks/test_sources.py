@@ -122,7 +122,7 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         (Kafka("orders/1", decode), "'orders/1' is not a valid name of a Kafka topic."),
         (
             Kafka("x", decode, cluster="a/b"),
-            "the source of topic 'x' names cluster 'a/b', which Restate does not take.",
+            "the source of topic 'x' names cluster 'a/b', which Restate does not accept.",
         ),
         (Kafka("x", decode, start="now"), "the source of topic 'x' has start='now'. Write 'earliest' or 'latest'."),  # type: ignore[arg-type]
         (Kafka("x", decode, options={"group.id": "g"}), "sets 'group.id' among its options. Use group= instead."),
@@ -133,7 +133,7 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         (Kafka("x", asynchronous), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
         (Kafka("x", Awaited()), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
         (Kafka("x", generator), "the decoder of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
-        (Kafka("x", two_arguments), "the decoder of topic 'x' does not take one argument."),  # type: ignore[arg-type]
+        (Kafka("x", two_arguments), "the decoder of topic 'x' does not accept one argument."),  # type: ignore[arg-type]
         (Kafka("x", "decode"), "the decoder of topic 'x' is 'decode', which cannot be called."),  # type: ignore[arg-type]
         (Kafka("x", decode, key=asynchronous), "the key of topic 'x' is a coroutine or a generator;"),  # type: ignore[arg-type]
     ],

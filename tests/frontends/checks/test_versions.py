@@ -239,7 +239,7 @@ def test_two_charts_of_one_version_are_refused() -> None:
         paid = State(final=True)
         pay = event(cart.to(paid))
 
-    with pytest.raises(DefinitionError, match=r"version '1' is declared 2 times\. Give each of the charts"):
+    with pytest.raises(DefinitionError, match=r"version '1' is declared 2 times\. Give each chart in versions="):
         chart_from(Twice)
 
 

@@ -89,7 +89,7 @@ def test_a_machine_that_is_only_known_when_it_begins_has_no_host(tmp_path: Path)
     text = re.sub("<invoke.*</invoke>", '<invoke id="till" srcexpr="where"/>', SHOP, flags=re.DOTALL)
 
     with pytest.raises(
-        NotDurable, match="state 'paying' runs machine 'till', whose chart is only known when it begins"
+        NotDurable, match="state 'paying' runs machine 'till', whose chart is known only when it begins"
     ):
         services(chart_from(written(tmp_path, "shop.scxml", text)))
 

@@ -178,7 +178,7 @@ def test_an_invoke_that_needs_the_librarys_engine_is_refused() -> None:
         def on_invoke_state(self) -> None: ...
 
     assert problems(Strange) == [
-        "state 'a' invokes Handler, whose run() works with the library's own engine.",
+        "state 'a' invokes Handler, whose run() needs the library's engine.",
         "on_invoke_state would do the same outside work for every state.",
         "state 'b' invokes 'no_such_method', which is not a method of Strange.",
         "on_invoke_state would do the same outside work for every state.",

@@ -162,7 +162,7 @@ def test_an_exception_leaves_the_machine_where_it_was() -> None:
     machine = plain({"trigger": "go", "source": "A", "dest": "B", "after": fail})
     machine.create()
 
-    with pytest.raises(ActionError, match="fail failed while 'go' was taken: ValueError: no"):
+    with pytest.raises(ActionError, match="fail failed while processing 'go': ValueError: no"):
         machine.send("go")
     assert (machine.configuration, machine.data.n) == (("A",), 0)
 

@@ -140,7 +140,7 @@ def test_fields_with_the_names_of_the_library_are_refused() -> None:
 
 def test_states_that_ignore_what_others_reject_are_refused_where_they_are_nested() -> None:
     partly = ["A", {"name": "B", "ignore_invalid_triggers": True, "children": ["C"]}]
-    assert problems(config(states=partly)) == ["only some states ignore what they do not take: 'B'."]
+    assert problems(config(states=partly)) == ["only some states ignore events that they do not accept: 'B'."]
     assert problems(config(states=["A", State("B")], options={"ignore_invalid_triggers": True})) == []
 
 
@@ -256,7 +256,7 @@ def test_problems_say_where_the_configuration_is_written() -> None:
         ({"transitions": [["go", "A", "E"], ["b", "A", "B"]]}, "nothing leaves state 'B', and it is not final"),
         (
             {"transitions": [["b", "A", "B"], ["e", "B", "E"], ["back", "E", "A"]]},
-            "state 'E' is final, and the machine is over there: nothing takes 'back' any more",
+            "state 'E' is final, and the machine ends there: it no longer accepts 'back' any more",
         ),
     ],
 )

@@ -69,7 +69,7 @@ def _why_unheard(chart: Chart, activity: Activity) -> str | None:
     if activity.id in chart.detached:
         return f"no state waits for work '{activity.id}'"
     if activity.exclusive:
-        return f"activity '{activity.id}' is exclusive, and the machine hears nothing before it is over"
+        return f"activity '{activity.id}' is exclusive, and the machine gets no event before it ends"
     if activity.each is not None:
         return f"each item of activity '{activity.id}' has a slot of its own"
-    return "a flow hears only how its activities end" if chart.hosting.flow else None
+    return "a flow gets only the outcomes of its activities" if chart.hosting.flow else None

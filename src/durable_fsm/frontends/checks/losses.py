@@ -81,7 +81,7 @@ def _lost_in(node: SchemaNode) -> Found:
             what = f"field '{field}' of {name} is excluded, and would be lost."
             yield what, "Remove exclude=True. To hide it from errors and logs, name it in redact=.", owner
         elif spec.get("init") is False:
-            what = f"field '{field}' of {name} has init=False, and would begin anew with every event."
+            what = f"field '{field}' of {name} has init=False, and would be reset by every event."
             yield what, "Let __init__ take it, or make it a property.", owner
         elif spec.get("init_only") and spec["schema"].get("type") != "default":
             what = f"'{field}' of {name} is an InitVar, which is not stored, and has no default."

@@ -86,16 +86,16 @@ def _doubt(callback: Asking, parameter: inspect.Parameter, events: list[str], pr
         return  # the library's own name for what an activity returned
     if name == "data" and provided.base is not None:
         type_ = _type_name(parameter)
-        what = f"{callback.name} asks for 'data', and the chart names no type of its data."
+        what = f"{callback.name} asks for 'data', but the chart has no data type."
         remedy = f"Write class {provided.base.replace('…', type_ or 'Data')}."
         yield Doubt(what, remedy, place, certain=not bringing or type_ is not None)
     elif not bringing:
-        brings = f"event '{events[0]}' does not bring it" if len(events) == 1 else "no event brings it"
+        brings = f"event '{events[0]}' does not provide it" if len(events) == 1 else "no event provides it"
         yield Doubt(
             f"{callback.name} asks for '{name}', and {brings}.", _remedy(name, events, provided), place, certain=True
         )
     elif name not in OF_OUTCOMES and (close := _close(name, [*provided.names, *OF_OUTCOMES])) and name != f"{close}s":
-        what = f"{callback.name} asks for '{name}', which only a payload can bring."
+        what = f"{callback.name} asks for '{name}', which only a payload can provide."
         yield Doubt(what, f"Did you mean '{close}'?", place, certain=False)
 
 

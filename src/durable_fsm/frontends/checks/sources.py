@@ -72,7 +72,7 @@ def _kafka_problems(sources: Iterable[Kafka], names: DeclaredEvents) -> Iterator
         else:
             seen.add(source.topic)
         if not _is(CLUSTER, source.cluster):
-            what = f"{called} names cluster {source.cluster!r}, which Restate does not take."
+            what = f"{called} names cluster {source.cluster!r}, which Restate does not accept."
             yield what, "Use letters, digits, dots, dashes and underscores.", place
         if source.start not in ("earliest", "latest"):
             yield f"{called} has start={source.start!r}.", "Write 'earliest' or 'latest'.", place
@@ -145,7 +145,7 @@ def _function_problems(function: object, called: str, *, pure: bool = True) -> I
     try:
         inspect.signature(function).bind(object())
     except TypeError:
-        yield f"{called} does not take one argument.", "Write def decode(record): ...", place
+        yield f"{called} does not accept one argument.", "Write def decode(record): ...", place
     except ValueError:  # a built-in function without a signature
         return
 

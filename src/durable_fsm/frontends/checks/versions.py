@@ -53,7 +53,7 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
     for version, count in kept.items():
         if count > 1:
             what = f"version '{version}' is declared {count} times."
-            yield what, "Give each of the charts in versions= a version of its own, and none that of the chart.", None
+            yield what, "Give each chart in versions= a different version, also different from that of the chart.", None
     sources = Counter(migration.source for migration in chart.hosting.migrations)
     for migration in chart.hosting.migrations:
         place, way = migration.location, f"the migration from '{migration.source}' to '{migration.to}'"

@@ -310,7 +310,7 @@ class ClassReader:
         if len(timed) > 1 or (timed and len(events) != 1) or any(payload != payloads[0] for payload in payloads):
             self.problem(
                 f"the transition from '{source}' on '{' '.join(events)}' is declared more than once.",
-                "Write one transition for each event that has a payload type or a timer of its own.",
+                "Write a separate transition for each event that has a payload type or a timer.",
             )
             return
         public = all(found.public for found in declarations)

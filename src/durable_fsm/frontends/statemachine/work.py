@@ -99,7 +99,7 @@ class InvokeReader:
         if isinstance(handler, InvokeGroup):
             return activity_of(_together(cast("Any", handler)._callables))
         if handler is not None:
-            what = f"state '{state}' invokes {work.__name__}, whose run() works with the library's own engine."
+            what = f"state '{state}' invokes {work.__name__}, whose run() needs the library's engine."
             self.problem(what, "Make it a function of the data: activity(f).", None)
             return None
         if isinstance(work, str):

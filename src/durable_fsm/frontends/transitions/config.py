@@ -64,7 +64,7 @@ class TransitionsConfig(ChartOptions):
         events: types of payloads by event.
         private: events that only the machine itself may trigger.
         separator: between the names of nested states; another one than `_` lets names have underscores.
-        queued: what callbacks trigger waits until the transition is over. It always does.
+        queued: what callbacks trigger waits until the transition has ended. It always does.
 
     The arguments after `separator` are those of `Machine`, by their names. The other options of `durable` are arguments
     too, and mean the same: `version`, `handlers`, `sources` and so on.

@@ -140,7 +140,7 @@ def limits(machine: Any, states: Mapping[str, Any], model: Model) -> Iterator[To
     if isinstance(machine, AsyncMachine):
         yield "an AsyncMachine works with coroutines.", "Use Machine, and make outside work an activity."
     if machine.on_exception:
-        remedy = "Remove it: an event that fails leaves the machine as it was, and its sender is told."
+        remedy = "Remove it: if an event fails, the machine does not change, and the sender gets the error."
         yield "on_exception would carry on after half a transition.", remedy
     for id, state in states.items():
         if isinstance(state, Volatile):
@@ -173,7 +173,7 @@ def _ignoring(machine: Any, states: Mapping[str, Any]) -> Iterator[Told]:
     if isinstance(machine, HierarchicalMachine) and ignoring and len(ignoring) < len(states):
         names = ", ".join(f"'{id}'" for id in states if id in ignoring)
         remedy = "Let all of them do so, or give these states transitions that stay: dest=None."
-        yield f"only some states ignore what they do not take: {names}.", remedy
+        yield f"only some states ignore events that they do not accept: {names}.", remedy
 
 
 def ignores(machine: Any, state: Any) -> bool:

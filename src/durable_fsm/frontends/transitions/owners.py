@@ -38,7 +38,7 @@ def machine_of(definition: object) -> Any:  # Any: the library leaves its machin
         if len(found) == 1:
             return found[0]
         what = f"{len(found) or 'no'} machines drive an instance of {cls.__name__}."
-        remedy = "A chart is one machine: make the others regions of it, or give each a model of its own."
+        remedy = "A chart is one machine: make the others regions of it, or give each a separate model."
         problem = Problem(what, remedy if found else "Let one: Machine(model=self, …).", "")
     except CannotMake as failed:
         what, remedy, place = failed.found

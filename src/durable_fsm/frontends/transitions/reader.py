@@ -232,11 +232,11 @@ class MachineReader:
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(
-                f"state '{state}' is final, and the machine is over there: nothing takes '{event}' any more.",
+                f"state '{state}' is final, and the machine ends there: it no longer accepts '{event}' any more.",
                 "Remove the transition, or let the state not be final.",
             )
         if not self.config.queued:
-            what = "queued=False is not possible: a trigger inside a callback waits until the transition is over."
+            what = "queued=False is not possible: a trigger inside a callback waits until the transition has ended."
             self._warn(what, "Leave it out.")
         if self.auto:
             what = "every state can be reached by 'to_<state>', which is kept as a private event."

@@ -26,7 +26,7 @@ FORMER = {
     "activities": "XState 5 has invoke instead",
     "onEntry": "XState 5 calls it entry",
     "onExit": "XState 5 calls it exit",
-    "onSnapshot": "a machine tells its parent by effects.send(…)",
+    "onSnapshot": "a machine sends to its parent by effects.send(…)",
     "route": "it is not supported",
 }
 """Members that are not read, and what to write instead."""

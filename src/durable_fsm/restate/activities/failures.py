@@ -79,7 +79,7 @@ def sendable(result: object, limit: int) -> Json:
         raise TerminalError(f"the result cannot be written as JSON: {error}.") from error
     if size > limit:
         raise TerminalError(
-            f"the result has {size} bytes; at most {limit} are taken. Return a reference to it instead."
+            f"the result has {size} bytes; at most {limit} are allowed. Return a reference to it instead."
         )
     return value
 

@@ -162,5 +162,9 @@ def log_dropped_failure(chart: Chart, key: str, outcome: Delivery) -> None:
     if outcome.error is not None:
         error = f"{outcome.error.type}: {outcome.error.message}"
         log.error(
-            "%s/%s: work '%s' failed, and nothing takes its outcome: %s", chart.name, key, outcome.activity, error
+            "%s/%s: work '%s' failed, and no transition handles its outcome: %s",
+            chart.name,
+            key,
+            outcome.activity,
+            error,
         )

@@ -67,7 +67,7 @@ class InternalError(errors.DurableFSMError):
 
     @property
     def what(self) -> str:
-        return f"an internal error ({self.exception}). The machine has not moved; see the log."
+        return f"an internal error ({self.exception}). The machine has not changed; see the log."
 
 
 def located(error: BaseException, chart: str, key: str) -> errors.DurableFSMError:

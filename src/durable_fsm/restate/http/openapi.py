@@ -33,10 +33,10 @@ DEFINITIONS = "#/$defs/"
 COMPONENTS = "#/components/schemas/"
 
 WHY = {
-    400: "The handler cannot read the request: `MalformedInput`; or Restate does not take its content type.",
+    400: "The handler cannot read the request: `MalformedInput`; or Restate does not accept its content type.",
     403: "The event is private: `Forbidden`.",
     404: "The event, the machine or the service does not exist: `UnknownEvent`, `NotStarted`.",
-    408: "The machine did not meet the condition in time: `WaitTimedOut`; or did not take a deferred event: `DeferredTooLong`.",
+    408: "The machine did not meet the condition in time: `WaitTimedOut`; or did not process a deferred event: `DeferredTooLong`.",
     409: "The machine does not accept this in its current state: `EventRejected`, `AlreadyStarted`, `NotUndone`, `NotRunning`,"
     " `NotRepairable`; or the invocation was cancelled.",
     410: "The machine has ended: `Finished`, `Gone`.",
@@ -44,7 +44,7 @@ WHY = {
     413: "The request is too long: `TooLarge`.",
     422: "The payload or the data does not fit its type: `InvalidPayload`.",
     429: "Too many events or callers wait already: `TooManyDeferred`, `TooManyWaiting`.",
-    500: "The machine or its code is broken: `ActionError`, `VersionError`, `SnapshotUnreadable`, or a failure of its own.",
+    500: "The machine or its code is broken: `ActionError`, `VersionError`, `SnapshotUnreadable`, or another failure.",
     503: "An operator has paused the machine: `Paused`; or no deployment answers.",
 }
 """Meaning of each status, and the exceptions behind it."""
@@ -58,7 +58,7 @@ RECEIPT: Schema = {
     "properties": {
         "chart": {"type": "string"},
         "key": {"type": "string"},
-        "seq": {"type": "integer", "description": "Macrosteps taken so far."},
+        "seq": {"type": "integer", "description": "The number of macrosteps so far."},
         "event": {"type": "string"},
         "outcome": {"type": "string", "examples": ["taken", "ignored", "deferred", "created", "exists", "deleted"]},
         "configuration": {"type": "array", "items": {"type": "string"}, "description": "All active states."},
@@ -161,7 +161,7 @@ class _Document:
         for handler, event in handlers_of(self.chart).items():
             declared = next(one.events[event] for one in self.chart.served if event in one.events)
             payload = (declared.payload.schema() or {}) if declared.payload else {}
-            doc = declared.doc or f"Sends '{event}' to the machine, and waits until it was taken."
+            doc = declared.doc or f"Sends '{event}' to the machine, and waits until it has been processed."
             needs_payload = declared.payload is not None
             self.add(
                 handler, f"Send '{event}'", doc, payload, EVENT, required=needs_payload, one_way=True, tag="events"

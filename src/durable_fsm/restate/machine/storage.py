@@ -52,7 +52,7 @@ async def load_list(
     try:
         return await load_state(ctx, chart, key, decode, {})
     except errors.SnapshotUnreadable as error:
-        log.warning("%s/%s: %s It is begun anew.", chart.name, ctx.key(), error.problem)
+        log.warning("%s/%s: %s It starts again.", chart.name, ctx.key(), error.problem)
         return {}
 
 

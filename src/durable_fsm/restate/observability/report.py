@@ -246,7 +246,7 @@ def retried(
     activity: Activity, step: str, attempt: int, failure: Failure, pause: timedelta, *, since: int | None
 ) -> None:
     """An attempt of a step has failed, and there will be another after this pause; they fail *since* an instant."""
-    earlier = "" if since is None else f" It fails since {instant(since)}."
+    earlier = "" if since is None else f" It has been failing since {instant(since)}."
     message = (
         f"attempt {attempt} of '{step}' in activity '{activity.id}' failed: {_failed(failure)}."
         f"{earlier} Next in {pause.total_seconds():g} s."

@@ -26,8 +26,8 @@ _counters = {
         EVENTS: "Events, by chart, event and outcome.",
         ACTIVITIES: "Activities that have ended, by chart, activity and outcome.",
         RETRIES: "Attempts of activities that failed and are repeated, by chart and activity.",
-        PARKED: "Deliveries that could not be taken and are sent again later, by chart and event.",
-        INVOCATIONS: "Attempts of invocations that took the short way: to its end, or until they waited.",
+        PARKED: "Deliveries that could not be processed and are sent again later, by chart and event.",
+        INVOCATIONS: "Attempts of invocations that used the short way: to its end, or until they waited.",
     }.items()
 }
 

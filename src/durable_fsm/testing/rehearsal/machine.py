@@ -447,7 +447,7 @@ class RehearsedMachine:
         letter = Letter(self.chart.name, self.key, self.life, sent.event, sent.to, sent.sendid)
         news = Returned.of(letter, "EventRejected", f"event '{event}' was refused.").for_receiver(self.chart)
         if news is None:
-            raise LookupError(f"{at}: no transition takes a message that comes back; add error_communication")
+            raise LookupError(f"{at}: no transition handles a message that comes back; add error_communication")
         self.posted.remove(sent)
         return self.turn(news.name, lambda turn: str(turn.deliver(news)))
 
