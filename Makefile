@@ -10,6 +10,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+RELEASE_READY := .venv/.release-ready
 EXTRAS := console,diagrams,granian,node,testing,transitions
 step = printf '\n── %s\n'
 
@@ -173,11 +174,24 @@ bench: $(READY) ## compare the speed of machines with hand-written objects, XSta
 docs: pages ## build the documentation into build/docs; seconds
 	@echo "Open build/docs/index.html."
 
+.PHONY: changelog
+changelog: $(READY) ## print the changelog of the next release, from the fragments in changes/; seconds
+	@$(BIN)/towncrier build --draft --version next
+
+.PHONY: release-check
+release-check: $(READY) $(RELEASE_READY) ## rehearse a release: changelog, packages, README, licences, bill of materials; seconds
+	@$(step) "The release of the next version, in a copy of this checkout"
+	@$(BIN)/python -m release.check $(VERSION)
+
+.PHONY: release
+release: $(READY) ## set the version and write the changelog, to be committed; VERSION=0.1.0 names one
+	@$(BIN)/python -m release.prepare $(VERSION)
+
 .PHONY: constraints
 constraints: ## resolve all versions again, from pyproject.toml alone; a minute; then run make test
 	@rm -rf build/solved && $(PYTHON) -m venv build/solved
 	@build/solved/bin/pip install -qq --upgrade 'pip>=25.1'
-	@build/solved/bin/pip install -qq --group dev --editable '.[$(EXTRAS)]'
+	@build/solved/bin/pip install -qq --group dev --group release --editable '.[$(EXTRAS)]'
 	@{ echo "# Exact versions of everything in .venv, written by make constraints."; \
 	   build/solved/bin/pip freeze --exclude-editable --exclude durable-fsm; } > constraints.txt
 	@rm -rf build/solved
@@ -207,5 +221,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq 'pip>=25.1' \
 	 && $(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt --group dev \
 	 && $(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]' \
+	 || { echo "$$NEEDS_PACKAGES" >&2; exit 2; }
+	@touch $@
+
+$(RELEASE_READY): $(READY)
+	@$(step) "Installing what a release needs into .venv (seconds; needs network access)"
+	@$(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt --group release \
 	 || { echo "$$NEEDS_PACKAGES" >&2; exit 2; }
 	@touch $@

@@ -92,7 +92,7 @@ def test_no_two_modules_have_a_class_or_type_of_the_same_name() -> None:
     assert SAME_NAME_ON_PURPOSE.keys() <= twice.keys()
 
 
-@pytest.mark.parametrize("room", ["src", "tests", "benchmarks", "machines", "deploy"])
+@pytest.mark.parametrize("room", ["src", "tests", "benchmarks", "machines", "deploy", "release"])
 def test_no_file_is_longer_than_a_reader_can_follow(room: str) -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in (ROOT / room).rglob("*.py")

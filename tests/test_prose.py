@@ -41,10 +41,12 @@ ALLOWED: dict[str, str] = {}
 
 def rooms() -> dict[str, list[Path]]:
     """The files whose texts are read, by room; every package and module of the source is a room of its own."""
-    found = {name: [ROOT / name] for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
-    found["tools"] = [ROOT / name for name in ("Makefile", "pyproject.toml", "mkdocs.yml", "conftest.py")]
-    for name in ("docs", "machines", "deploy", "benchmarks", "changes"):
-        found[name] = [path for path in (ROOT / name).rglob("*") if path.suffix in (".md", ".py", ".yaml")]
+    found = {name: [ROOT / name] for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")}
+    found["tools"] = [
+        ROOT / name for name in ("Makefile", "pyproject.toml", "mkdocs.yml", "conftest.py", "hatch_build.py")
+    ]
+    for name in ("docs", "machines", "deploy", "benchmarks", "changes", "release", ".github"):
+        found[name] = [path for path in (ROOT / name).rglob("*") if path.suffix in (".md", ".py", ".yaml", ".yml")]
     for path in SOURCE.iterdir():
         if path.is_dir() and path.name != "__pycache__":
             found[f"src/{path.name}"] = [one for one in path.rglob("*.py") if not one.is_relative_to(TEMPLATES)]
