@@ -145,3 +145,10 @@ def test_every_link_of_a_page_at_the_root_leads_somewhere(page: str) -> None:
 
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         assert "://" in target or ((ROOT / page).parent / target).exists(), f"{target} is not there"
+
+
+def test_the_image_is_built_from_every_file_that_the_build_reads() -> None:
+    image = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    [copied] = [line.split()[1:-1] for line in image.splitlines() if line.startswith("COPY pyproject.toml ")]
+
+    assert {"pyproject.toml", "hatch_build.py", "README.md", "LICENSE"} <= set(copied)
