@@ -57,7 +57,7 @@ def test_the_link_of_each_term_leads_to_a_heading() -> None:
 
 
 def headings(text: str) -> set[str]:
-    """The anchors of a page."""
+    """The anchors of a page: those that its headings name, as in `## Wait { #waiting }`, and those made of their words."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
-    return {slugify(re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", title), "-") for title in titles}
+    titles = re.findall(r"^#+ (.+?)(?: \{ #([\w.-]+) \})?$", outside, re.MULTILINE)
+    return {anchor or slugify(re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", title), "-") for title, anchor in titles}
