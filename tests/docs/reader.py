@@ -34,7 +34,13 @@ VARYING = {
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    ["durable_fsm.cli.machines", "durable_fsm.cli.sending", "durable_fsm.cli.survey", "durable_fsm.cli.diagram"]
+    [
+        "durable_fsm.cli.machines",
+        "durable_fsm.cli.acting",
+        "durable_fsm.cli.sending",
+        "durable_fsm.cli.survey",
+        "durable_fsm.cli.diagram",
+    ]
 )
 _SHELL = re.compile(r"[$|<>&;`(]")
 

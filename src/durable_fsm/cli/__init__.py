@@ -19,48 +19,30 @@ __all__ = ["main"]
 
 COMMANDS = {
     "new": ("new:new", "Write a chart called NAME into DIRECTORY, or into ./NAME."),
-    "dev": ("dev:dev", "Run Restate and the service of TARGET here, until Ctrl-C."),
-    "serve": ("serve:serve", "Serve TARGET for a Restate server, until SIGTERM or Ctrl-C."),
-    "register": ("register:register", "Register the service at URL with Restate, and print its charts."),
-    "check": ("check:check", "Read the charts of TARGETS, and print every problem and every warning at once."),
-    "events": ("machines:events", "Show which events CHART/KEY accepts now, and why it refuses the others."),
+    "dev": ("dev:dev", "Run Restate and your service here, until Ctrl-C."),
+    "serve": ("serve:serve", "Serve an application in production."),
+    "register": ("register:register", "Tell Restate the address of a service."),
+    "check": ("check:check", "Print every problem and warning of charts."),
+    "events": ("machines:events", "List the events that CHART/KEY accepts now."),
     "send": ("sending:send", "Send EVENT to CHART/KEY and print the answer."),
-    "show": ("machines:show_machine", "Show CHART/KEY: its states, its data, and what it waits for."),
-    "watch": (
-        "machines:watch",
-        "Print each step of CHART/KEY as it happens, until the machine ends or you press Ctrl-C.",
-    ),
-    "list": (
-        "survey:list_machines",
-        "List the machines of CHART by key, or those of all charts, from the server's SQL tables.",
-    ),
+    "show": ("machines:show_machine", "Show the states and data of CHART/KEY."),
+    "watch": ("machines:watch", "Print each step of CHART/KEY as it happens."),
+    "list": ("survey:list_machines", "List the machines of CHART, or those of all charts."),
     "history": ("machines:history", "Show the history of CHART/KEY, oldest first."),
-    "wait": (
-        "machines:wait",
-        "Wait until CHART/KEY meets a condition; exit with 5 if it takes too long or has become impossible.",
-    ),
-    "cancel": ("machines:cancel", "Cancel an activity of CHART/KEY; its outcome is an error of type 'cancelled'."),
-    "delete": ("machines:delete", "Delete CHART/KEY: stop its activities and children, remove its data, free its key."),
-    "repair": ("machines:repair", "Repair CHART/KEY by hand: choose one action, and give a reason."),
-    "doctor": (
-        "survey:doctor",
-        "Look for problems of servers, machines, invocations and deployments, and print a remedy for each.",
-    ),
+    "wait": ("acting:wait", "Wait until CHART/KEY meets a condition."),
+    "cancel": ("acting:cancel", "Cancel an activity of CHART/KEY."),
+    "delete": ("acting:delete", "Delete CHART/KEY and free its key."),
+    "repair": ("acting:repair", "Repair CHART/KEY by hand."),
+    "doctor": ("survey:doctor", "Find problems, and print a remedy for each."),
     "console": ("console:console", "Show every machine of a server on live pages, until Ctrl-C."),
-    "export": ("transfer:export", "Write the machines of CHART, or those with these KEYS, one line of JSON each."),
-    "import": ("transfer:import_machines", "Import machines that `export` wrote; FILE may be '-'."),
-    "openapi": ("openapi:openapi", "Write the OpenAPI document (3.1, JSON) of the chart TARGET."),
+    "export": ("transfer:export", "Write the machines of CHART as lines of JSON."),
+    "import": ("transfer:import_machines", "Copy exported machines to this server."),
+    "openapi": ("openapi:openapi", "Write the OpenAPI document of a chart."),
     "diagram": ("diagram:diagram", "Draw the charts of TARGETS."),
-    "explore": (
-        "explore:explore",
-        "Explore every state that machines of TARGETS can reach, and look for what must not happen.",
-    ),
-    "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, on a clock of its own."),
+    "explore": ("explore:explore", "Find bugs: explore every state that machines can reach."),
+    "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, step by step."),
     "story": ("story:story", "Print the story in FILE in words, or as a test."),
-    "kafka": (
-        "kafka:kafka",
-        "Create the subscriptions that TARGETS declare, and delete those that are no longer declared.",
-    ),
+    "kafka": ("kafka:kafka", "Create the Kafka subscriptions of charts."),
     "completion": ("completion:completion", "Print the completion script of SHELL."),
 }
 """By name: the command function, as `module:function`, and the first sentence of its help.
@@ -141,7 +123,8 @@ def _tell(message: Warning | str, *_where: object, **_more: object) -> None:
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(durable_fsm.__version__, prog_name="durable-fsm")
 def main() -> None:
-    """Statecharts that survive.
+    """Declare a statechart once, and run it durably on Restate.
 
-    A setting comes from its flag, else from the environment, else from [tool.durable_fsm] in the nearest pyproject.toml.
+    A setting comes from its flag, from the environment, or from [tool.durable_fsm] in the nearest pyproject.toml, in
+    this order. Start with `durable-fsm new NAME`.
     """

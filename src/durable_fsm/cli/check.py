@@ -27,16 +27,21 @@ from durable_fsm.restate.names import reserved_in
 @click.option(
     "--against",
     metavar="URL",
-    help="Also try the charts on the machines of this server (Restate's admin API), and say what would happen to them.",
+    help="Also try the charts on the machines of this server (Restate's admin API), and report what would happen to them.",
 )
 @json_option
 @trusted_option
 def check(targets: tuple[str, ...], *, against: str | None, as_json: bool, trusted: bool) -> None:
-    """Read the charts of TARGETS, and print every problem and every warning at once.
+    """Print every problem and warning of charts.
 
-    TARGET is a chart or an application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. The
-    default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem, and with 1 if
-    a chart cannot go on with a machine of the server.
+    TARGET is a chart or an application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml
+    document. The default is the application that `durable-fsm dev` would serve. Exits with 3 if any chart has a problem,
+    and with 1 if a chart cannot continue a machine of the server.
+
+    \b
+    Examples:
+      durable-fsm check shop.orders:Order
+      durable-fsm check shop.orders:Order --against http://localhost:9070
     """
     app = None if targets else find_app(None)
     if app is not None and str(app.folder) not in sys.path:

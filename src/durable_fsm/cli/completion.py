@@ -17,7 +17,7 @@ def completion(shell: str) -> None:
       bash   eval "$(durable-fsm completion bash)"       in ~/.bashrc
       zsh    eval "$(durable-fsm completion zsh)"        in ~/.zshrc
       fish   durable-fsm completion fish | source        in ~/.config/fish/config.fish
-    """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
+    """
     kind = get_completion_class(shell)
     assert kind is not None
     program = click.get_current_context().find_root().command

@@ -51,8 +51,8 @@ def console(
 ) -> None:
     """Show every machine of a server on live pages, until Ctrl-C.
 
-    The charts come from the server, so no code is needed, and it works while no service runs. The pages show data, except
-    what charts redact, to everybody who reaches them: only this computer does, unless you say otherwise.
+    The charts come from the server, so you need no code, and it works even if no service is running. The pages show data,
+    except redacted fields, to anyone who can open them: by default only this computer can.
     """
     host, port = _address(bind)
     if not LEAST_POLL <= poll <= MOST_POLL:

@@ -50,14 +50,19 @@ def dev(
     *,
     reload: bool,
 ) -> None:
-    """Run Restate and the service of TARGET here, until Ctrl-C.
+    """Run Restate and your service here, until Ctrl-C.
 
-    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
-    pyproject.toml, or the only application in this directory.
+    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of
+    [tool.durable_fsm] in the nearest pyproject.toml, or the only application in this directory.
 
     The first run installs the native Restate server. Machines are kept between runs in .durable_fsm/, next to the
     pyproject.toml; delete that directory to start over. If a change cannot be imported, dev shows the error and
     continues to serve the previous version.
+
+    \b
+    Examples:
+      durable-fsm dev
+      durable-fsm dev shop.orders:Order
     """
     app = find_app(target)
     folder, interrupts = DevFolder(app.folder), Interrupts()

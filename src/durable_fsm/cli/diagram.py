@@ -74,7 +74,7 @@ class Picture:
 @click.option("--id-prefix", default="", metavar="TEXT", help="Prefix of every id, for several diagrams on one page.")
 @click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
 @click.option("--overlay", default="", metavar="KIND[=FILE]", help=f"Show on the diagram: {HELP}")
-@click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The font file of a PNG.")
+@click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Draw a PNG with this font.")
 @connectable
 @trusted_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
@@ -121,7 +121,7 @@ def diagram(
     `durable-fsm explore`, or by hand: a story.
 
     Without a file, SVG and text go to standard output. Standard error lists what the format cannot express.
-    """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
+    """
     if output is not None and len(targets) > 1:
         raise click.UsageError("One file contains one diagram: name one target, or none and a table in pyproject.toml.")
     if overlay == "population" and check:

@@ -66,7 +66,13 @@ WRITTEN = 5
     show_default=True,
     help="How timers arrive.",
 )
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Share the work out.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Share the work between this many processes.",
+)
 @click.option(
     "--second-process",
     is_flag=True,
@@ -104,7 +110,7 @@ WRITTEN = 5
     "--clock",
     type=DurationType(),
     multiple=True,
-    help="Also let the clock move by this much before a move; may be given several times.",
+    help="Also move the clock by this much before a move; may be given several times.",
 )
 @click.option(
     "--save",
@@ -142,13 +148,13 @@ def explore(
     as_json: bool,
     trusted: bool,
 ) -> None:
-    """Explore every state that machines of TARGETS can reach, and look for what must not happen.
+    """Find bugs: explore every state that machines can reach.
 
     TARGET is a proofs file, 'proofs/order.py', which names a chart, its domains and its properties; or a chart or an
     application, 'module:Name' or 'file.py:Name', or the path of an .scxml, .json or .yaml document. In the search each
-    public event is sent, timers arrive, and work ends in each of its ways. Without properties it still finds machines
-    that are stuck, that go round without a pause, that never take what they deferred, transitions that are never taken,
-    and code that raises.
+    public event is sent, timers arrive, and work ends in every possible way. Without properties it still finds machines
+    that are stuck or loop without a pause, deferred events that are never processed, transitions that never fire, and
+    code that raises.
 
     --from explores what is still possible: for the machine with this KEY, whose snapshot is read from the server, or for
     the machines of a FILE that `durable-fsm export` wrote.

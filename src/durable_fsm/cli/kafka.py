@@ -16,13 +16,13 @@ from durable_fsm.frontends.locate import locate_charts
 
 @click.command()
 @click.argument("targets", nargs=-1, required=True)
-@connected
 @click.option(
     "--brokers", multiple=True, metavar="NAME=HOST:PORT,…", help="Addresses of a cluster; may be given several times."
 )
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if anything differs.")
 @click.option("--replace", is_flag=True, help="Replace subscriptions whose declaration changed.")
 @click.option("--poison", "list_poison", is_flag=True, help="List the records and requests that no machine accepted.")
+@connected
 def kafka(
     targets: tuple[str, ...],
     connection: Connection,
@@ -32,9 +32,15 @@ def kafka(
     replace: bool,
     list_poison: bool,
 ) -> None:
-    """Create the subscriptions that TARGETS declare, and delete those that are no longer declared.
+    """Create the Kafka subscriptions of charts.
 
-    TARGET is a chart or an application: 'module:Name' or 'file.py:Name'. Subscriptions of other charts stay. Running it again changes nothing.
+    TARGET is a chart or an application: 'module:Name' or 'file.py:Name'. Subscriptions that TARGETS no longer declare are
+    deleted; subscriptions of other charts stay. A second run changes nothing.
+
+    \b
+    Examples:
+      durable-fsm kafka shop.orders:Order --brokers default=kafka:9092
+      durable-fsm kafka shop.orders:Order --poison
     """
     charts = [chart for target in targets for chart in locate_charts(target)]
     addresses = dict(map(_address, brokers))

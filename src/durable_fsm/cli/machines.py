@@ -1,18 +1,16 @@
-"""Commands about one machine: look at it, wait for it, and change it."""
+"""Commands that show one machine, and watch it."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import time
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from durable_fsm.cli.errors import DIFFERS, CommandError
-from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached, read
+from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, read
 from durable_fsm.cli.output import json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.durations import instant_of
@@ -22,24 +20,28 @@ from durable_fsm.frontends.locate import locate_chart
 
 if TYPE_CHECKING:
     from durable_fsm.admin.stored_view import StoredView
-    from durable_fsm.client import Entry, Receipt, View
+    from durable_fsm.client import Entry, View
     from durable_fsm.errors import CallError
 
 Facts = dict[str, Any]  # Any: JSON of an answer
 
 
-# ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @click.command("events")
 @MACHINE
-@connected
 @click.option(
     "--chart", "target", metavar="TARGET", help="The definition, to show which states accept the other events."
 )
+@connected
 @json_option
 def events(ref: MachineRef, connection: Connection, *, target: str | None, as_json: bool) -> None:
-    """Show which events CHART/KEY accepts now, and why it refuses the others."""
+    """List the events that CHART/KEY accepts now.
+
+    It also says why the machine does not accept the other events.
+
+    \b
+    Example:
+      durable-fsm events Order/o-17
+    """
     with read(connection, ref) as machine:
         view = machine.snapshot()
     takers = _takers(target, ref.chart)
@@ -82,7 +84,14 @@ def _title(schema: Json) -> str | None:
 @connected
 @json_option
 def show_machine(ref: MachineRef, connection: Connection, *, as_json: bool) -> None:
-    """Show CHART/KEY: its states, its data, and what it waits for."""
+    """Show the states and data of CHART/KEY.
+
+    It also shows timers, activities, failures and everything else that the machine waits for.
+
+    \b
+    Example:
+      durable-fsm show Order/o-17
+    """
     view = _view_of(connection, ref)
     if as_json:
         show(view.record, as_json)
@@ -235,14 +244,19 @@ def _parked(one: Facts) -> str:
 
 @click.command("history")
 @MACHINE
-@connected
 @click.option(
     "--last", type=click.IntRange(min=1), default=20, show_default=True, help="Show this many of the latest entries."
 )
 @click.option("--after", type=click.IntRange(min=0), help="Show all entries after this one instead.")
+@connected
 @json_option
 def history(ref: MachineRef, connection: Connection, *, last: int, after: int | None, as_json: bool) -> None:
-    """Show the history of CHART/KEY, oldest first."""
+    """Show the history of CHART/KEY, oldest first.
+
+    \b
+    Example:
+      durable-fsm history Order/o-17 --last 50
+    """
     from durable_fsm.errors import CallError
 
     try:
@@ -297,13 +311,17 @@ def _instant(milliseconds: int) -> str:
 
 @click.command("watch")
 @MACHINE
+@click.option("--interval", type=DurationType(), default="500ms", show_default=True, help="Time between two polls.")
 @connected
-@click.option("--interval", type=DurationType(), default="500ms", show_default=True, help="Time between two looks.")
 @json_option
 def watch(ref: MachineRef, connection: Connection, *, interval: timedelta, as_json: bool) -> None:
-    """Print each step of CHART/KEY as it happens, until the machine ends or you press Ctrl-C.
+    """Print each step of CHART/KEY as it happens.
 
-    With --json each entry is one line.
+    It ends when the machine ends, or when you press Ctrl-C. With --json each entry is one line.
+
+    \b
+    Example:
+      durable-fsm watch Order/o-17
     """
     with read(connection, ref) as machine:
         seen = max((entry.n for entry in machine.history(last=1)), default=0)
@@ -330,144 +348,3 @@ def _line(entry: Entry) -> str:
     row = _row(entry)
     way = f"  {words(row['left'])} → {words(row['entered'])}" if row["left"] or row["entered"] else ""
     return f"{row['at']}  {row['event']}  {row['outcome']}{way}"
-
-
-# ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@click.command("wait")
-@MACHINE
-@connected
-@click.option("--state", help="Wait for this state.")
-@click.option("--tag", help="Wait for a state with this tag.")
-@click.option("--status", type=click.Choice([str(status) for status in Status]), help="Wait for this status.")
-@click.option("--settled", is_flag=True, help="Until nothing of it is under way.")
-@click.option("--event", help="Send this event first; only what comes after it counts.")
-@click.option("--payload", type=PayloadType(), help="Of that event: JSON, '-' or '@file'.")
-@click.option("--timeout", type=DurationType(), default="1h", show_default=True, help="How long to wait.")
-@json_option
-def wait(
-    ref: MachineRef,
-    connection: Connection,
-    *,
-    state: str | None,
-    tag: str | None,
-    status: str | None,
-    settled: bool,
-    event: str | None,
-    payload: object,
-    timeout: timedelta,
-    as_json: bool,
-) -> None:
-    """Wait until CHART/KEY meets a condition; exit with 5 if it takes too long or has become impossible."""
-    if [state, tag, status, settled or None].count(None) != 3:
-        raise click.UsageError("Name one condition: --state, --tag, --status or --settled.")
-    with reached(connection, ref) as machine:
-        receipt = machine.wait_for(
-            state=state, tag=tag, status=status, settled=settled, event=event, payload=payload, timeout=timeout
-        )
-    show_receipt(receipt, as_json=as_json)
-
-
-@click.command("cancel")
-@MACHINE
-@connected
-@click.option("--activity", metavar="ID", help="The activity to cancel; default: the exclusive one that runs.")
-@json_option
-def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, as_json: bool) -> None:
-    """Cancel an activity of CHART/KEY; its outcome is an error of type 'cancelled'."""
-    with reached(connection, ref) as machine:
-        cancelled = machine.cancel(activity)
-    show({"cancelled": list(cancelled)} if as_json else f"{ref}: cancelled {words(list(cancelled))}", as_json)
-
-
-@click.command("delete")
-@MACHINE
-@connected
-@click.option("--compensate", is_flag=True, help="First undo the completed work of its activities.")
-@click.option("--abandon", is_flag=True, help="Keep the completed work of its activities.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@json_option
-def delete(
-    ref: MachineRef, connection: Connection, *, compensate: bool, abandon: bool, yes: bool, as_json: bool
-) -> None:
-    """Delete CHART/KEY: stop its activities and children, remove its data, free its key."""
-    if compensate and abandon:
-        raise click.UsageError("Choose one: --compensate undoes the completed work, --abandon keeps it.")
-    if not yes:
-        click.confirm(f"Delete {ref}?", abort=True, err=True)
-    with reached(connection, ref) as machine:
-        receipt = machine.delete(compensate=compensate, abandon=abandon)
-    show_receipt(receipt, as_json=as_json)
-
-
-@click.command("repair")
-@MACHINE
-@connected
-@click.option("--reason", required=True, help="The reason; kept in the machine's history.")
-@click.option("--retry", metavar="ACTIVITY", help="Start a failed or parked activity again.")
-@click.option("--skip", metavar="ACTIVITY", help="Treat an activity as done, with --result.")
-@click.option("--result", type=PayloadType(), help="Result of the skipped activity: JSON, '-' or '@file'.")
-@click.option(
-    "--move",
-    metavar="STATE",
-    multiple=True,
-    help="Move the machine to this state; may be given several times, for parallel regions.",
-)
-@click.option("--resend", is_flag=True, help="Deliver parked events again.")
-@click.option("--migrate", is_flag=True, help="Migrate the machine to the deployed version now.")
-@click.option(
-    "--pause", is_flag=True, help="Let the machine take nothing until it is resumed: events get 503, or wait."
-)
-@click.option("--resume", is_flag=True, help="Let a paused machine go on.")
-@click.option("--timer", metavar="NAME", help="Let this pending timer (its event or id) be due now, or --after a time.")
-@click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")
-@json_option
-def repair(
-    ref: MachineRef,
-    connection: Connection,
-    *,
-    reason: str,
-    retry: str | None,
-    skip: str | None,
-    result: object,
-    move: tuple[str, ...],
-    resend: bool,
-    migrate: bool,
-    pause: bool,
-    resume: bool,
-    timer: str | None,
-    after: timedelta | None,
-    as_json: bool,
-) -> None:
-    """Repair CHART/KEY by hand: choose one action, and give a reason."""
-    if [bool(one) for one in (retry, skip, move, resend, migrate, pause, resume, timer)].count(True) != 1:
-        verbs = "--retry, --skip, --move, --resend, --migrate, --pause, --resume or --timer"
-        raise click.UsageError(f"Choose one action: {verbs}.")
-    if after is not None and timer is None:
-        raise click.UsageError("--after belongs to --timer.")
-    with reached(connection, ref) as machine:
-        receipt = machine.repair(
-            reason=reason,
-            retry=retry,
-            skip=skip,
-            result=result,
-            move=move or None,
-            resend=resend,
-            migrate=migrate,
-            pause=pause,
-            resume=resume,
-            timer=timer,
-            after=after,
-        )
-    show_receipt(receipt, as_json=as_json)
-    if receipt.outcome == "parked":
-        raise CommandError(
-            "Not everything could be delivered: see 'reply'. The rest is tried again later.", code=DIFFERS
-        )
-
-
-def show_receipt(receipt: Receipt, *, as_json: bool) -> None:
-    """Print the answer to a request."""
-    facts = {name: value for name, value in asdict(receipt).items() if as_json or value is not None}
-    show({**facts, "configuration": list(receipt.configuration), "status": str(receipt.status)}, as_json)

@@ -19,11 +19,15 @@ from durable_fsm.frontends.locate import locate_chart
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; default: standard output.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file differs.")
 def openapi(target: str, *, server: str, api_version: str | None, output: Path | None, check: bool) -> None:
-    """Write the OpenAPI document (3.1, JSON) of the chart TARGET.
+    """Write the OpenAPI document of a chart.
 
     TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
-    application with one. The document
-    has every public event with its payload, and every answer with its status; client generators and viewers read it.
+    application with one. The document (OpenAPI 3.1, JSON) has every public event with its payload, and every answer with
+    its status, for client generators and viewers.
+
+    \b
+    Example:
+      durable-fsm openapi shop.orders:Order -o order.json
     """
     from durable_fsm.restate.http.openapi import openapi as document
 

@@ -32,15 +32,20 @@ NOT_THERE = (
 
 @click.command()
 @click.argument("url")
+@click.option("--force", is_flag=True, help="Read an address again that is already registered.")
+@click.option("--http1", is_flag=True, help="Use HTTP/1.1, even if the service supports HTTP/2.")
 @connected
-@click.option("--force", is_flag=True, help="Register again an address that is registered already.")
-@click.option("--http1", is_flag=True, help="Use HTTP/1.1, even if the service can speak HTTP/2.")
 @json_option
 def register(url: str, connection: Connection, *, force: bool, http1: bool, as_json: bool) -> None:
-    """Register the service at URL with Restate, and print its charts.
+    """Tell Restate the address of a service.
 
-    URL is the address at which Restate reaches the service, such as http://localhost:9080. Restate uses HTTP/2 if the
-    service speaks it, else HTTP/1.1. Registering the same address again changes nothing, except with --force.
+    URL is the address at which Restate reaches the service. The command prints the charts of the service. Restate uses
+    HTTP/2 if the service supports it, otherwise HTTP/1.1. Registering the same address again changes nothing, except
+    with --force.
+
+    \b
+    Example:
+      durable-fsm register http://localhost:9080
     """
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"'{url}' is not the address of a service. Write it as in http://localhost:9080.")

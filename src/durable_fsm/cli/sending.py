@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import click
 
+from durable_fsm.cli.acting import show_receipt
 from durable_fsm.cli.errors import DIFFERS
 from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType, PayloadType, calling, reached
-from durable_fsm.cli.machines import show_receipt
 from durable_fsm.cli.output import console, json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.where import filter_of
@@ -35,11 +35,10 @@ SHOWN = 20
 @click.argument("ref", metavar="CHART/KEY", type=MachineRefType(keyless=True))
 @click.argument("event")
 @click.argument("payload", type=PayloadType(), required=False)
-@connected
 @click.option(
     "--idempotency-key",
     metavar="TEXT",
-    help="The same key, sent again within a day, gets the same answer, also if that is a failure.",
+    help="The same key, sent again within a day, gets the same answer, even a failure.",
 )
 @click.option("--delay", type=DurationType(), help="Deliver it after this time: 30s, 2h, 1d.")
 @click.option("--one-way", is_flag=True, help="Do not wait for the answer.")
@@ -49,8 +48,9 @@ SHOWN = 20
     metavar="NAME=VALUE",
     help="Send to all machines of CHART with this state, status, version or indexed field; may be given several times.",
 )
-@click.option("--yes", is_flag=True, help="With --where: send. Without --yes the machines are only listed.")
+@click.option("--yes", is_flag=True, help="With --where: send the event instead of only listing the machines.")
 @click.option("--run", metavar="ID", help="With --where: continue this run; no machine gets the event twice.")
+@connected
 @json_option
 def send(
     ref: MachineRef,
@@ -70,8 +70,14 @@ def send(
 
     PAYLOAD is JSON; '-' reads it from standard input, '@file' from a file.
 
-    With --where, give CHART alone. EVENT then goes to all its machines that match: the command lists them, and with
-    --yes it sends. --run ID and the same conditions continue a run that was interrupted.
+    With --where, give CHART alone. EVENT then goes to all matching machines: the command lists them, and with --yes it
+    sends. To continue an interrupted run, add --run ID to the same conditions.
+
+    \b
+    Examples:
+      durable-fsm send Order/o-17 checkout '{"total_cents": 500}'
+      durable-fsm send Order/o-17 checkout @order.json --idempotency-key r-1
+      durable-fsm send Order cancel --where state=on_hold --yes
     """
     if where:
         if ref.key or idempotency_key or delay or one_way:

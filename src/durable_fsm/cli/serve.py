@@ -60,16 +60,16 @@ def _address(_ctx: click.Context, param: click.Parameter, value: str | None) -> 
     type=click.Choice(PROTOCOLS),
     default="auto",
     show_default=True,
-    help="How Restate talks to it; auto: both ways at once (bidi) over HTTP/2, request by request over HTTP/1.1.",
+    help="How Restate talks to the server; auto: both ways at once (bidi) over HTTP/2, request by request over HTTP/1.1.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that listen.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="The number of processes.")
 @click.option(
     "--drain",
     metavar="DURATION",
     type=DurationType(),
     default="30s",
     show_default=True,
-    help="How long requests in flight may take to end.",
+    help="How long running work may take to finish on SIGTERM.",
 )
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TLS certificate (PEM).")
 @click.option(
@@ -96,9 +96,15 @@ def _address(_ctx: click.Context, param: click.Parameter, value: str | None) -> 
     callback=_address,
     help="Serve the activities here, in separate processes.",
 )
-@click.option("--runner-server", type=click.Choice(list(SERVERS)), help="The ASGI server for them; default: --server.")
+@click.option(
+    "--runner-server", type=click.Choice(list(SERVERS)), help="The ASGI server for the activities; default: --server."
+)
 @click.option("--runner-protocol", type=click.Choice(PROTOCOLS), help="How Restate talks to them; default: --protocol.")
-@click.option("--runner-workers", type=click.IntRange(1, 256), help="How many processes; default: --workers.")
+@click.option(
+    "--runner-workers",
+    type=click.IntRange(1, 256),
+    help="The number of processes for the activities; default: --workers.",
+)
 def serve(
     target: str | None,
     bind: tuple[str, int],
@@ -115,14 +121,20 @@ def serve(
     runner_protocol: ServedProtocol | None,
     runner_workers: int | None,
 ) -> None:
-    """Serve TARGET for a Restate server, until SIGTERM or Ctrl-C.
+    """Serve an application in production.
 
-    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of [tool.durable_fsm] in the nearest
-    pyproject.toml, or the only application in this directory. Register the address with `durable-fsm register`.
+    TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of
+    [tool.durable_fsm] in the nearest pyproject.toml, or the only application in this directory. Register the address with
+    `durable-fsm register`.
 
-    On SIGTERM serve drains: it accepts no new invocations (/ready answers 503), suspends those that wait, and lets a
-    running step end. Then it exits with 0. When --drain is over, the rest is cut off, and the next process does it
-    again. A second signal ends serve at once.
+    On SIGTERM or Ctrl-C serve drains: it accepts no new invocations (/ready answers 503), suspends those that wait, and
+    lets a running step finish. Then it exits with 0. When --drain is over, it cuts off the rest, which the next process
+    repeats. A second signal ends serve at once.
+
+    \b
+    Examples:
+      durable-fsm serve shop.service:app --bind 0.0.0.0:9080
+      durable-fsm serve shop.service:app --workers 4 --drain 60s
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")

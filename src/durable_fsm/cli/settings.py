@@ -121,7 +121,11 @@ _OPTIONS = (
         help=f"Restate's admin API; default: {ADMIN}.",
     ),
     click.option(
-        "--token", envvar="DURABLE_FSM_TOKEN", show_envvar=True, metavar="TEXT", help="Bearer token for both of them."
+        "--token",
+        envvar="DURABLE_FSM_TOKEN",
+        show_envvar=True,
+        metavar="TEXT",
+        help="Bearer token for ingress and admin API.",
     ),
     click.option(
         "--ca",

@@ -65,7 +65,7 @@ def simulate(
     trusted: bool,  # noqa: FBT001 - click's way
     pretty: bool,  # noqa: FBT001
 ) -> None:
-    """Run a machine of TARGET in memory, on a clock of its own.
+    """Run a machine of TARGET in memory, step by step.
 
     TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
     application with one. Every input line is a JSON object; a file of them is a story, which `durable-fsm story` writes as a test:
@@ -87,7 +87,7 @@ def simulate(
     "in" names the child that a line is about, and "from" of a message the sender: the address of a machine, the id of a
     child, or "#_parent". With "late": true, the outcome is that of an activity that was stopped before. After the start and after each line, one line of JSON is printed: the configuration, its leaves, the status, the
     data, the outcome, the effects and the trace; and `errors`, where callbacks failed with `error.execution`. A line that cannot be read ends the run with exit code 2.
-    """  # noqa: D301 - click's mark for "do not rewrap" is a backspace character
+    """
     show = _for_people if pretty else _for_programs
     chart = locate_chart(target, trusted=trusted).chart
     session: Session | None = None

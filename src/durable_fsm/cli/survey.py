@@ -35,27 +35,27 @@ PATIENCE_SECONDS = 2
 
 @click.command("list")
 @click.argument("name", metavar="[CHART]", required=False)
-@connected
 @click.option("--state", help="Only machines in this state; with --chart also a state that contains others.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only machines with this status.")
 @click.option("--version", help="Only machines of this version of their chart.")
 @click.option(
-    "--older-than", type=DurationType(), metavar="DURATION", help="Only machines that did nothing for this time."
+    "--older-than", type=DurationType(), metavar="DURATION", help="Only machines without an event for this time."
 )
 @click.option("--failed", is_flag=True, help="Only machines that failed.")
 @click.option("--parked", is_flag=True, help="Only machines with deliveries that no deployment could process.")
 @click.option(
     "--stuck", is_flag=True, help="Only machines whose key is blocked by an invocation that makes no progress."
 )
-@click.option("--failing", is_flag=True, help="Only machines with an activity that fails and is tried again.")
+@click.option("--failing", is_flag=True, help="Only machines with an activity that fails and is retried.")
 @click.option(
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
     help="Only machines of CHART with this value of an indexed field; may be given several times.",
 )
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many machines.")
 @click.option("--chart", "target", metavar="TARGET", help="The definition, to know which states contain others.")
+@connected
 @json_option
 def list_machines(
     name: str | None,
@@ -74,7 +74,16 @@ def list_machines(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """List the machines of CHART by key, or those of all charts, from the server's SQL tables."""
+    """List the machines of CHART, or those of all charts.
+
+    They come from the server's SQL tables, sorted by key.
+
+    \b
+    Examples:
+      durable-fsm list Order --state on_hold --older-than 1d
+      durable-fsm list Order --where customer=ada
+      durable-fsm list --failed
+    """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import Filter, charts_in, ensure_known, machines_of
     from durable_fsm.admin.readings import Stopwatch
@@ -139,25 +148,31 @@ def _none(name: str | None, state: str | None, definitions: Mapping[str, Chart])
 
 @click.command("doctor")
 @click.argument("targets", nargs=-1)
-@connected
 @click.option(
     "--attempts",
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Report an activity after so many failed attempts, …",
+    help="Report an activity after this many failed attempts, …",
 )
 @click.option(
     "--failing-for", type=DurationType(), default="1m", show_default=True, help="… or when it has failed for this time."
 )
+@connected
 @json_option
 def doctor(
     targets: tuple[str, ...], connection: Connection, *, attempts: int, failing_for: timedelta, as_json: bool
 ) -> None:
-    """Look for problems of servers, machines, invocations and deployments, and print a remedy for each.
+    """Find problems, and print a remedy for each.
 
-    With TARGETS (charts or applications, 'module:Name' or 'file.py:Name') also check the subscriptions that these charts
-    declare. Exits with 1 if there is a problem.
+    It checks servers, machines, timers, activities, invocations and deployments. With TARGETS (charts or applications,
+    'module:Name' or 'file.py:Name') it also checks the subscriptions that these charts declare. Exits with 1 if there is
+    a problem.
+
+    \b
+    Examples:
+      durable-fsm doctor
+      durable-fsm doctor shop.service:app
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.deployments import Services, missing_handlers

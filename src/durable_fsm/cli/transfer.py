@@ -33,14 +33,19 @@ Line = dict[str, Any]  # Any: JSON
 @click.command("export")
 @click.argument("chart")
 @click.argument("keys", nargs=-1)
-@connected
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file; default: standard output.")
+@connected
 def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output: Path | None) -> None:
-    """Write the machines of CHART, or those with these KEYS, one line of JSON each.
+    """Write the machines of CHART as lines of JSON.
 
-    A line contains the snapshot, with the latest entries of the history, as the server stores it. Older pages of the
-    history, and running timers and activities, are not exported. Without KEYS, the lines are in no particular order: they
-    are written while the server sends them, so that a million machines need no memory here.
+    With KEYS, it writes only these machines. A line contains the snapshot, with the latest entries of the history, as the
+    server stores it. Older pages of the history, and running timers and activities, are not exported. Without KEYS, the
+    lines are in no particular order: they are written as they arrive from the server, so a million machines need no
+    memory here.
+
+    \b
+    Example:
+      durable-fsm export Order -o orders.jsonl
     """
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.inventory import ensure_known, every_text_of, stored_in, texts_at
@@ -76,14 +81,19 @@ def export(chart: str, keys: tuple[str, ...], connection: Connection, *, output:
 
 @click.command("import")
 @click.argument("source", metavar="FILE", type=click.File("r", encoding="utf-8"))
-@connected
 @click.option("--skip", is_flag=True, help="Leave out machines that cannot be imported, and import the others.")
+@connected
 @json_option
 def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_json: bool) -> None:
-    """Import machines that `export` wrote; FILE may be '-'.
+    """Copy exported machines to this server.
 
-    A machine is refused if it exists at this server, or if its timers or activities still run: this server would not
-    know them. Wait until such machines are settled, and export them then. Nothing is written before every line was read.
+    FILE was written by `durable-fsm export`; '-' reads standard input. A machine is refused if it exists on this server,
+    or if its timers or activities are still running: this server would not know them. Wait until such machines are
+    settled, and export them again. Nothing is written until every line has been read.
+
+    \b
+    Example:
+      durable-fsm import orders.jsonl
     """
     from durable_fsm.admin.client import Admin
 
