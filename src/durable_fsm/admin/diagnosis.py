@@ -59,7 +59,7 @@ def _refusals(chart: str, shapes: Shapes, builds: CurrentBuilds, waiting: dict[s
         waiting[chart] = f"the current build of {chart} does not say which machines it can read: {error}"
         return
     for key, reason in sorted(refused.items()):
-        yield _refused(f"{chart}/{key}", reason)
+        yield _refused(chart, key, reason)
     if refused:
         waiting[chart] = f"the current build of {chart} cannot read {_machines_words(len(refused))}"
 
@@ -74,33 +74,37 @@ def _machines(admin: Admin, chart: str, shapes: Shapes, failing: FailingActiviti
         found += [(machine.key, problem) for problem in _problems_of(machine, now)]
     yield from (problem for _, problem in sorted(found, key=lambda one: one[0]))
     for key, name, problem in unreadable_values(admin, chart):
-        yield _unreadable(f"{chart}/{key}", f"its '{name}' cannot be read: {problem}")
+        yield _unreadable(chart, key, f"its '{name}' cannot be read: {problem}")
 
 
 def _problems_of(machine: MachineRow, now: datetime) -> Iterator[Diagnosis]:
-    place = f"{machine.chart}/{machine.key}"
+    chart, key = machine.chart, machine.key
+    place = f"{chart}/{key}"
     named = quote(place)
     stored = machine.stored
     if stored is not None and stored.failure is not None and machine.status == Status.FAILED:
         failure = stored.failure
         message = f"{failure.message} That was in {failure.machine}." if failure.machine else failure.message
-        yield Diagnosis("failed", f"{place} has failed: {message}", f"durable-fsm repair {named} --help")
+        remedy = f"durable-fsm repair {named} --help"
+        yield Diagnosis("failed", f"{place} has failed: {message}", remedy, chart, key, stored.at)
     if machine.problem is not None:
-        yield _unreadable(place, f"its snapshot cannot be read: {machine.problem}")
+        yield _unreadable(chart, key, f"its snapshot cannot be read: {machine.problem}")
     if stored is not None and stored.paused is not None:
         pause = stored.paused.view
         what = f"{place}: an operator has paused it since {pause['since']}: {pause['reason']}"
-        yield Diagnosis("paused", what, f"durable-fsm repair {named} --resume --reason …")
+        remedy = f"durable-fsm repair {named} --resume --reason …"
+        yield Diagnosis("paused", what, remedy, chart, key, stored.paused.since)
     remedy = f"deploy a build that can process it; then durable-fsm repair {named} --resend --reason …"
     for parked in machine.waiting[:LISTED]:
-        yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy)
+        yield Diagnosis("parked", f"{place}: {_parked(parked)}", remedy, chart, key, parked.since or None)
     if (more := machine.parked - len(machine.waiting[:LISTED])) > 0:
-        yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy)
+        yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy, chart, key)
     if machine.stuck is not None:
         remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
-        yield Diagnosis("stuck", f"{place}: {machine.stuck}", remedy)
-    for event in _overdue(machine, now):
-        yield Diagnosis("overdue", f"{place}: timer '{event}' is overdue.", "is its service running and registered?")
+        yield Diagnosis("stuck", f"{place}: {machine.stuck}", remedy, chart, key)
+    for event, due in _overdue(machine, now):
+        remedy = "is its service running and registered?"
+        yield Diagnosis("overdue", f"{place}: timer '{event}' is overdue.", remedy, chart, key, due)
 
 
 def _parked(delivery: ParkedDelivery) -> str:
@@ -110,29 +114,30 @@ def _parked(delivery: ParkedDelivery) -> str:
     return f"'{shown['event']}' could not be processed since {when}: {delivery.type}: {delivery.reason}{place}"
 
 
-def _unreadable(place: str, what: str) -> Diagnosis:
+def _unreadable(chart: str, key: str, what: str) -> Diagnosis:
+    place = f"{chart}/{key}"
     remedy = f"deploy the build that wrote it; or free the key: durable-fsm delete {quote(place)} --abandon"
-    return Diagnosis("unreadable", f"{place}: {what}", remedy)
+    return Diagnosis("unreadable", f"{place}: {what}", remedy, chart, key)
 
 
-def _refused(place: str, reason: str) -> Diagnosis:
+def _refused(chart: str, key: str, reason: str) -> Diagnosis:
     remedy = (
         "add a migration, keep its version with versions=, or deploy a build that reads it; keep the older deployment"
     )
-    return Diagnosis("unreadable", f"{place}: {reason}", remedy)
+    return Diagnosis("unreadable", f"{chart}/{key}: {reason}", remedy, chart, key)
 
 
 def _machines_words(many: int) -> str:
     return "1 machine" if many == 1 else f"{many} machines"
 
 
-def _overdue(machine: MachineRow, now: datetime) -> list[str]:
-    """Events of timers that were due more than a minute ago."""
+def _overdue(machine: MachineRow, now: datetime) -> list[tuple[str, int]]:
+    """Events of timers that were due more than a minute ago, and when that was."""
     if machine.stored is None:
         return []
     due = machine.stored.due
-    late = {token for token, at in due.items() if now - instant_of(at) > OVERDUE}
-    return [timer.event for timer in machine.stored.timers if timer.token in late]
+    late = {token: at for token, at in due.items() if now - instant_of(at) > OVERDUE}
+    return [(timer.event, late[timer.token]) for timer in machine.stored.timers if timer.token in late]
 
 
 def _invocations(admin: Admin) -> Iterator[Diagnosis]:

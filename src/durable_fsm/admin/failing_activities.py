@@ -68,7 +68,8 @@ class FailingActivities:
 def _diagnosis(admin: Admin, chart: str, cause: Cause, found: list[tuple[str, FailingStep]]) -> Diagnosis:
     keys = {key for key, _ in found}
     key, worst = max(found, key=lambda one: one[1].attempt)
-    since = min(_instant(step.since) for _, step in found).isoformat(timespec="seconds")
+    began = min(step.since for _, step in found)
+    since = _instant(began).isoformat(timespec="seconds")
     work = f"{'the undo of ' if cause.undo else ''}activity '{cause.activity}'"
     machines = "1 machine" if len(keys) == 1 else f"{len(keys)} machines"
     what = f"{chart}: {work} of {machines} fails: {worst.type}: {worst.message}"
@@ -78,7 +79,7 @@ def _diagnosis(admin: Admin, chart: str, cause: Cause, found: list[tuple[str, Fa
     older = _older_deployment(admin, worst)
     if older is not None:
         remedy += f": its attempts run on the older deployment at {older}"
-    return Diagnosis("failing", what, remedy)
+    return Diagnosis("failing", what, remedy, chart, key, began)
 
 
 def _older_deployment(admin: Admin, step: FailingStep) -> str | None:

@@ -25,4 +25,5 @@ def waiting_letters(admin: Admin) -> Iterator[Diagnosis]:
         place = f"{row['service_name']}/{row['service_key']}"
         many = f"{row['letters']} messages ({row['bytes']:,} bytes)"
         remedy = f"deploy a build that can read it; durable-fsm show {quote(place)} says why"
-        yield Diagnosis("letters", f"{place}: {many} wait, because no deployment can read the machine.", remedy)
+        what = f"{place}: {many} wait, because no deployment can read the machine."
+        yield Diagnosis("letters", what, remedy, row["service_name"], row["service_key"])
