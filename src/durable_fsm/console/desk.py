@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -36,6 +36,7 @@ class ConsoleOptions:
         hide_data: whether data is shown at all.
         hosts: the names under which browsers may reach it.
         root_path: the path under which a proxy mounts it.
+        covered: keys of the transitions that tests take, by name of the chart.
     """
 
     admin_url: str
@@ -46,6 +47,7 @@ class ConsoleOptions:
     hide_data: bool = False
     hosts: frozenset[str] = frozenset()
     root_path: str = ""
+    covered: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
 
 
 @dataclass(frozen=True)

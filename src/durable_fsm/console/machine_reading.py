@@ -8,6 +8,8 @@ from typing import NamedTuple, Self
 
 from msgspec import UNSET
 
+from durable_fsm.admin.fleet import Counts
+from durable_fsm.console import fleet_reading
 from durable_fsm.console.curtain import Curtain
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.live import print_of
@@ -62,13 +64,27 @@ def read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool = Tr
     facts = MachineFacts.of(query.chart, query.key, texts)
     if facts is None:
         return ReadMachine(known, None)
+    numbers = fleet_reading.counts(reader, query.chart) if beside else None
+    population = {} if numbers is None else leaves_of(numbers)
     return ReadMachine(
         known,
         facts,
+        neighbours=fleet_reading.neighbours(reader, known, query.chart, query.key) if beside else (),
+        counts=sorted(population.items(), key=lambda one: (-one[1], one[0]))[:8],
+        total=0 if numbers is None else numbers.machines,
         entries=entries_of(reader, facts, query.n),
         stuck=reader.stuck(query.chart, query.key),
         print=print_of(texts),
     )
+
+
+def leaves_of(numbers: Counts) -> dict[str, int]:
+    """How many machines are in each innermost state."""
+    found: dict[str, int] = {}
+    for group in numbers.groups:
+        for leaf in group.configuration:
+            found[leaf] = found.get(leaf, 0) + group.machines
+    return found
 
 
 def entries_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) -> list[EntryRecord]:

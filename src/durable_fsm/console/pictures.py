@@ -15,7 +15,7 @@ from durable_fsm.diagram.fonts import width
 from durable_fsm.diagram.layout.engine import NoEngine
 from durable_fsm.diagram.svg import to_svg
 
-FOLDED_ABOVE = 25
+FOLDED_ABOVE = 12
 """A card shows a chart of more states with its compound states folded."""
 
 REMEMBERED = 256
@@ -117,12 +117,12 @@ def _badged(text: str, badges: Mapping[str, tuple[str, int]]) -> str:
         if badge is None or box is None:
             continue
         label, heat = badge
-        across = width(label, 10.5, bold=True) + 13
-        left, top = float(box[1]) + float(box[3]) - min(14.0, float(box[3]) / 2), float(box[2]) - 9
+        across = width(label, 14, bold=True) + 15
+        left, top = float(box[1]) + float(box[3]) - min(16.0, float(box[3]) / 2), float(box[2]) - 13
         out.append(
             f'<g class="badge heat-{heat}" data-badge="{match[2]}">'
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{across:.1f}" height="17" rx="8.5"/>'
-            f'<text x="{left + across / 2:.1f}" y="{top + 12:.1f}" text-anchor="middle">{escape(label)}</text></g>'
+            f'<rect x="{left:.1f}" y="{top:.1f}" width="{across:.1f}" height="21" rx="10.5"/>'
+            f'<text x="{left + across / 2:.1f}" y="{top + 15.4:.1f}" text-anchor="middle">{escape(label)}</text></g>'
         )
     if not out:
         return text

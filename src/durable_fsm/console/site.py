@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
@@ -24,14 +27,43 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from durable_fsm.admin.client import AdminRefused
-from durable_fsm.console import acting
+from durable_fsm.admin.fleet import Counts, Page
+from durable_fsm.admin.inventory import Filter
+from durable_fsm.console import acting, fleet_reading
 from durable_fsm.console.defence import LOOPBACK, Defence
 from durable_fsm.console.desk import ConsoleOptions, Desk
-from durable_fsm.console.live import LiveMessage, LivePoller, Viewer
+from durable_fsm.console.fleet_page import (
+    OVERLAYS,
+    USES_TRAFFIC,
+    WINDOWS,
+    FleetScene,
+    fleet_page,
+    fleet_panels,
+    fleet_print,
+)
+from durable_fsm.console.list_page import (
+    ChartCard,
+    ListQuery,
+    MachinesScene,
+    TroubleGroup,
+    charts_page,
+    csv_lines,
+    grave,
+    groups_of_troubles,
+    machines_page,
+    today,
+    troubles_page,
+)
+from durable_fsm.console.live import FleetPoller, LiveMessage, LivePoller, Viewer
 from durable_fsm.console.machine_page import machine_page, machine_panels
 from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
 from durable_fsm.console.pictures import picture
-from durable_fsm.console.rendering import assets, fingerprint, font, render, without_addresses
+from durable_fsm.console.reading import KnownChart
+from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
+from durable_fsm.console.traffic import FleetTraffic
+from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
+from durable_fsm.diagram.svg import to_svg
+from durable_fsm.errors import NotIndexed, quoted
 
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 NOT_KEPT = {"cache-control": "no-store"}
@@ -49,6 +81,7 @@ def app(
     hide_data: bool = False,
     allow_hosts: Iterable[str] = (),
     root_path: str = "",
+    covered: Mapping[str, frozenset[str]] | None = None,
     verify: Any = True,  # Any: as httpx has it
 ) -> ASGIApp:
     """Make the console an ASGI application, to be served alone or mounted behind a login of your own.
@@ -64,11 +97,12 @@ def app(
         hide_data: show no data at all.
         allow_hosts: more names under which browsers may reach it; `*` allows every name.
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
+        covered: keys of the transitions that tests take, by name of the chart.
         verify: as `httpx` has it: whether certificates are checked, and by what.
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     hosts = frozenset(allow_hosts) | LOOPBACK
-    options = ConsoleOptions(admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path)
+    options = ConsoleOptions(admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path, covered or {})
     desk = Desk(options)
     site = Site(desk)
     errors: Mapping[Any, Any] = {404: site.not_found, AdminRefused: site.unreachable}  # Any: as Starlette has it
@@ -85,6 +119,14 @@ class Site:
         """Everything that can be asked for without acting."""
         return [
             Route("/", self._page(self.home)),
+            Route("/troubles", self._page(self.troubles)),
+            Route("/panel/troubles", self._page(self.troubles_panel)),
+            Route("/charts", self._page(self.charts)),
+            Route("/chart/{chart}", self._page(self.fleet)),
+            Route("/panel/fleet", self._page(self.fleet_panel)),
+            Route("/chart/{chart}/machines", self._page(self.machines)),
+            Route("/chart/{chart}/machines.csv", self._page(self.machines_csv)),
+            Route("/chart/{chart}/versions", self._page(self.versions)),
             Route("/chart/{chart}/machine", self._page(self.machine)),
             Route("/chart/{chart}/machine.svg", self._page(self.machine_svg)),
             Route("/chart/{chart}/machine.json", self._page(self.machine_data)),
@@ -112,6 +154,100 @@ class Site:
 
     async def home(self, request: Request) -> Response:
         return RedirectResponse(f"{self.desk.root(request)}/troubles")
+
+    async def troubles(self, request: Request) -> Response:
+        return HTMLResponse(troubles_page(*await self._troubles(request)))
+
+    async def troubles_panel(self, request: Request) -> Response:
+        frame, groups = await self._troubles(request)
+        return HTMLResponse(render("troubles_list.html", frame, groups=groups, total=sum(one.many for one in groups)))
+
+    async def _troubles(self, request: Request) -> tuple[PageFrame, list[TroubleGroup]]:
+        found, answer = await self.desk.read("troubles", lambda: fleet_reading.troubles(self.desk.reader))
+        self.desk.troubles = grave(found)
+        return self.desk.frame(request, answer), groups_of_troubles(found)
+
+    async def charts(self, request: Request) -> Response:
+        reader = self.desk.reader
+
+        def read() -> list[ChartCard]:
+            return [ChartCard(known, fleet_reading.counts(reader, name)) for name, known in reader.charts().items()]
+
+        cards, answer = await self.desk.read("charts", read)
+        return HTMLResponse(charts_page(self.desk.frame(request, answer), cards))
+
+    async def known(self, name: str) -> KnownChart:
+        """A chart that the server knows.
+
+        Raises:
+            HTTPException: there is none, 404.
+        """
+        charts, _ = await self.desk.read("known", self.desk.reader.charts)
+        if name not in charts:
+            raise HTTPException(404, unknown_chart(name, charts))
+        return charts[name]
+
+    async def fleet(self, request: Request) -> Response:
+        name: str = request.path_params["chart"]
+        return HTMLResponse(fleet_page(await self._fleet(request, await self.known(name))))
+
+    async def fleet_panel(self, request: Request) -> Response:
+        return HTMLResponse(
+            fleet_panels(await self._fleet(request, await self.known(request.query_params.get("chart", ""))))
+        )
+
+    async def _fleet(self, request: Request, known: KnownChart) -> FleetScene:
+        query, reader = request.query_params, self.desk.reader
+        overlay, window = query.get("overlay", "population"), query.get("window", "24h")
+        overlay = overlay if overlay in OVERLAYS else "population"
+        window = window if window in WINDOWS else "24h"
+        state, version = query.get("state", ""), query.get("version", "")
+        wanted = Filter(state=state, version=version or None)
+
+        def read() -> tuple[Counts, FleetTraffic | None, Page | None]:
+            counts = fleet_reading.counts(reader, known.name)
+            traffic = fleet_reading.traffic(reader, known.name, WINDOWS[window]) if overlay in USES_TRAFFIC else None
+            return counts, traffic, fleet_reading.page(reader, known, wanted, size=12) if state else None
+
+        (counts, traffic, some), answer = await self.desk.read(f"fleet {known.name} {request.query_params}", read)
+        rows = () if some is None else tuple(fleet_reading.neighbour_of(row, known.chart) for row in some.machines)
+        covered = self.desk.options.covered.get(known.name)
+        frame, print = self.desk.frame(request, answer), fleet_print(counts)
+        return FleetScene(frame, known, counts, overlay, window, state, version, rows, traffic, covered, print)
+
+    async def machines(self, request: Request) -> Response:
+        known = await self.known(request.path_params["chart"])
+        query, reader = ListQuery.of(request.query_params), self.desk.reader
+
+        def read() -> tuple[Page | None, Counts, str]:
+            counts = fleet_reading.counts(reader, known.name)
+            try:
+                found = fleet_reading.page(reader, known, query.wanted, prefix=query.prefix, after=query.after)
+            except NotIndexed as error:
+                return None, counts, error.what
+            return found, counts, ""
+
+        (found, counts, problem), answer = await self.desk.read(f"list {known.name} {request.query_params}", read)
+        frame = self.desk.frame(request, answer)
+        rows, after = ((), None) if found is None else (found.machines, found.next)
+        scene = MachinesScene(frame, known, replace(query, problem=problem or query.problem), rows, after, counts)
+        return HTMLResponse(machines_page(scene))
+
+    async def machines_csv(self, request: Request) -> Response:
+        known = await self.known(request.path_params["chart"])
+        query = ListQuery.of(request.query_params)
+        lines = csv_lines(fleet_reading.every(self.desk.reader, known, query.wanted, query.prefix))
+        headers = {"content-disposition": f'attachment; filename="{known.name}-{today()}.csv"'}
+        return StreamingResponse(iterate_in_threadpool(lines), media_type="text/csv", headers=headers)
+
+    async def versions(self, request: Request) -> Response:
+        known = await self.known(request.path_params["chart"])
+        query = request.query_params
+        counts, answer = await self.desk.read(
+            f"counts {known.name}", lambda: fleet_reading.counts(self.desk.reader, known.name)
+        )
+        old, new = chosen(known, query.get("from", ""), query.get("to", ""))
+        return HTMLResponse(versions_page(VersionsScene(self.desk.frame(request, answer), known, counts, old, new)))
 
     async def machine(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -141,8 +277,6 @@ class Site:
         chart = None if read.known is None else read.known.chart
         if chart is None or read.facts is None or picture(chart) is None:
             raise HTTPException(404, "There is no diagram.")
-        from durable_fsm.diagram.svg import to_svg
-
         drawing = to_svg(chart, theme="auto", active=scene.machine.active, taken=scene.machine.taken)
         name = "".join(letter if letter.isalnum() else "-" for letter in f"{query.chart}-{query.key}")
         headers = {"content-disposition": f'attachment; filename="{name}.svg"'}
@@ -164,14 +298,23 @@ class Site:
     async def live(self, request: Request) -> Response:
         query = request.query_params
         chart, key = query.get("chart", ""), query.get("key", "")
+        if not key:
+            return self._live_fleet(chart, query.get("print", ""))
         seen = request.headers.get("last-event-id") or query.get("seen", "")
         viewer = Viewer(key, seen, "" if request.headers.get("last-event-id") else query.get("print", ""))
         poller = self.desk.poller(
             f"machines {chart}", lambda: LivePoller(self.desk.reader, chart, self.desk.options.poll)
         )
-        return StreamingResponse(
-            _texts(poller.watch(viewer)), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-        )
+        return _stream(poller.watch(viewer))
+
+    def _live_fleet(self, chart: str, print: str) -> Response:
+        reader = self.desk.reader
+
+        async def count() -> str:
+            return fleet_print(await run_in_threadpool(fleet_reading.counts, reader, chart))
+
+        poller = self.desk.poller(f"fleet {chart}", lambda: FleetPoller(reader, chart, count))
+        return _stream(poller.watch(Viewer("", "", print)))
 
     # ── the rest ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,6 +351,20 @@ class Site:
             return HTMLResponse(html, status)
 
         return await self._page(page)(request)
+
+
+def unknown_chart(name: str, known: Iterable[str]) -> str:
+    """Say that there is no chart of a name, and the nearest."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = (
+        f" Did you mean '{close[0]}'?" if close else f" There are {quoted(names)}." if names else " There are none yet."
+    )
+    return f"There is no chart '{name}'.{hint}"
+
+
+def _stream(messages: AsyncIterator[LiveMessage]) -> Response:
+    return StreamingResponse(_texts(messages), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
 async def _texts(messages: AsyncIterator[LiveMessage]) -> AsyncIterator[str]:

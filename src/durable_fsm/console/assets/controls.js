@@ -23,6 +23,13 @@ export function controls() {
     }
     setTimeout(() => (button.textContent = before), 1500);
   });
+  const places = document.getElementById("places");
+  const addresses = places && JSON.parse(places.textContent);
+  if (addresses) document.querySelector(".pickable")?.addEventListener("click", (event) => {
+    const state = event.target.closest?.(".fsm-state, .badge");
+    const address = state && addresses[state.dataset.state ?? state.dataset.badge];
+    if (address) location.href = address;
+  });
   document.addEventListener("change", (event) => {
     const chosen = event.target.closest?.("select[data-go]");
     if (chosen) location.href = chosen.value;

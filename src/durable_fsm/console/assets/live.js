@@ -3,9 +3,9 @@
 import { refresh } from "./swap.js";
 import { tick } from "./times.js";
 import { append, isLive, panels } from "./travel.js";
-import { drawings } from "./stage.js";
 
 const SILENCE = 5000; // milliseconds without a sign of life
+const LOST = "The console does not answer. This page tries again by itself.";
 
 let stream = null;
 let seen = "";
@@ -13,8 +13,9 @@ let heard = 0;
 let pending = 0;
 
 export function live() {
-  const { live, retry } = document.body.dataset;
+  const { live, retry, again: every, panel } = document.body.dataset;
   if (retry !== undefined) return again();
+  if (every) setInterval(() => document.hidden || refresh(panel).then((well) => (well ? online(Date.now()) : offline(LOST))), Number(every));
   if (!live) return;
   const open = () => {
     if (stream || document.hidden) return;
@@ -27,7 +28,7 @@ export function live() {
       heard = Date.now();
       react(JSON.parse(event.data));
     });
-    stream.onerror = () => offline("The console does not answer. This page tries again by itself.");
+    stream.onerror = () => offline(LOST);
   };
   const close = () => { stream?.close(); stream = null; };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
@@ -44,7 +45,7 @@ const REACTIONS = {
   changed: () => soon(),
   life: ({ at }) => news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`),
   gone: () => news("This machine was deleted. What you see is how it was."),
-  counted: () => refresh(document.body.dataset.panel).then(() => drawings().forEach((one) => { one.take(); one.settle(); })),
+  counted: () => refresh(document.body.dataset.panel),
 };
 
 /** Refresh the panels once, soon: several steps may come at a time. */
@@ -65,7 +66,7 @@ function online(asOf) {
   if (!banner.classList.contains("news")) banner.hidden = true;
   if (document.body.classList.contains("offline")) {
     document.body.classList.remove("offline");
-    refresh(document.body.dataset.panel);
+    document.getElementById("story") ? panels() : refresh(document.body.dataset.panel);
   }
 }
 

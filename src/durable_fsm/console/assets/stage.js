@@ -8,8 +8,9 @@ const all = [];
 
 export function stages() {
   for (const place of document.querySelectorAll(".stage")) {
-    if (place.querySelector(".view > svg")) all.push(new Stage(place));
+    if (place.querySelector(".view svg")) all.push(new Stage(place));
   }
+  document.addEventListener("swapped", () => all.forEach((one) => one.svg.isConnected || one.again()));
 }
 
 /** The diagrams of this page. */
@@ -29,6 +30,14 @@ class Stage {
     this.settle();
     requestAnimationFrame(() => requestAnimationFrame(() => place.classList.remove("dragged")));
     this.listen();
+  }
+
+  /** Go on with another picture in the same place. */
+  again() {
+    if (!this.view.querySelector("svg")) return;
+    this.place.classList.add("dragged");
+    this.take();
+    this.settle();
   }
 
   /** Take the picture that is there now: a fragment may have replaced it. */

@@ -28,6 +28,8 @@ export function travel() {
     const stage = { f: "fit", o: "follow", "+": "in", "-": "out" }[event.key];
     if (stage) drawings().forEach((one) => one.act(stage));
   });
+  document.querySelector("#p-history tr.sel")?.scrollIntoView({ block: "nearest" });
+  document.addEventListener("swapped", () => at !== null && document.querySelector("#p-history tr.sel")?.scrollIntoView({ block: "nearest" }));
   addEventListener("popstate", () => go(Number(new URLSearchParams(location.search).get("n")) || null, false));
 }
 
