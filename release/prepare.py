@@ -14,6 +14,11 @@ from hatch_build import VERSION
 
 ROOT = Path(__file__).parents[1]
 INIT = Path("src/durable_fsm/__init__.py")
+BEFORE_THE_FIRST = {
+    "CHANGELOG.md": re.compile(r" Nothing is released yet: [^.]*\."),
+    "changes/README.md": re.compile(r"Nothing is released yet, .*?\n\n", re.DOTALL),
+}
+"""Sentences that the first release makes untrue."""
 
 
 class Unready(Exception):
@@ -37,6 +42,16 @@ def prepare(root: Path, version: str) -> None:
         raise Unready(f"'{version}' is not a version such as 0.1.0 or 0.2.0rc1.")
     if f"\n## {version} (" in (root / "CHANGELOG.md").read_text("utf-8"):
         raise Unready(f"CHANGELOG.md has an entry for {version} already. Choose the next version.")
+    if "\n## " not in (root / "CHANGELOG.md").read_text("utf-8"):
+        begun = [path.name for path in sorted((root / "changes").glob("*.*.md")) if not path.stem.endswith(".added")]
+        if begun:
+            raise Unready(
+                f"{version} is the first release, and these fragments tell of changes: {', '.join(begun)}. "
+                "Say what is new in the fragment of its topic instead."
+            )
+    for name, words in BEFORE_THE_FIRST.items():
+        page = root / name
+        page.write_text(words.sub("", page.read_text("utf-8")), "utf-8")
     path = root / INIT
     path.write_text(VERSION.sub(f'__version__ = "{version}"', path.read_text("utf-8")), "utf-8")
     run("-m", "towncrier", "build", "--yes", "--version", version, cwd=root)

@@ -116,6 +116,15 @@ def test_a_version_is_released_once(tmp_path: Path) -> None:
         prepare(tmp_path, "0.1.0")
 
 
+def test_a_first_release_has_changed_nothing(tmp_path: Path) -> None:
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n", "utf-8")
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "changes" / "clock.fixed.md").write_text("The clock no longer stops.\n", "utf-8")
+
+    with pytest.raises(Unready, match=r"these fragments tell of changes: clock\.fixed\.md\."):
+        prepare(tmp_path, "0.1.0")
+
+
 # ── what strangers read ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
