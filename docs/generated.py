@@ -213,6 +213,7 @@ SERVICE_VARIABLES = {
     "DURABLE_FSM_PAYLOAD_CHECKS": "compare_payloads",
     "DURABLE_FSM_SHORT_WAY": "short_way",
     "DURABLE_FSM_RECORD": "record",
+    "DURABLE_FSM_OPERATOR_SECRETS": "operator_secrets",
 }
 """The environment variables that `Settings` reads, and its fields."""
 
@@ -256,6 +257,8 @@ def variable_text(value: object) -> str:
     match value:
         case timedelta():
             return f"`{value.total_seconds():g}`"
+        case ():
+            return "none"
         case bool():
             return "on; `0` turns it off" if value else "off; `1` turns it on"
         case _:

@@ -51,6 +51,7 @@ def test_flags_win_over_the_environment_over_the_project_over_defaults(folder: P
         "token": "env",
         "ca": str(folder / "certs/ca.pem"),
         "insecure": False,
+        "operator": None,
     }
 
 

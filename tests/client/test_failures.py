@@ -16,6 +16,8 @@ WHO = {"chart": "Order", "key": "o-17"}
 RAISED: list[errors.DurableFSMError] = [
     errors.MalformedInput(**WHO, handler="send", problem="it is not UTF-8."),
     errors.Forbidden(**WHO, event="expire"),
+    errors.NotOperator(**WHO, handler="repair", problem="it is not signed by an operator."),
+    errors.Moved(**WHO, expected=7, seq=9, configuration=("paid",)),
     errors.UnknownEvent(**WHO, event="payed", known=("cancel", "pay")),
     errors.NotIndexed(**WHO, field="custmer", known=("customer",)),
     errors.EventRejected(**WHO, event="7", configuration=("cart",), accepted=(), reason="not now"),

@@ -23,6 +23,8 @@ SAMPLES: tuple[DurableFSMError, ...] = (
     ),
     errors.MalformedInput(**HERE, handler="send", problem="it is not valid JSON."),
     errors.Forbidden(**HERE, event="expire"),
+    errors.NotOperator(**HERE, handler="repair", problem="it is not signed by an operator."),
+    errors.Moved(**HERE, expected=7, seq=9, configuration=("paid",)),
     errors.UnknownEvent(**HERE, event="payed", known=("cancel", "pay")),
     errors.NotIndexed(**HERE, field="custmer", known=("customer", "address.city")),
     errors.EventRejected(**HERE, event="pay", configuration=("cart",), accepted=("checkout",)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from durable_fsm.cli.errors import DIFFERS, CommandError
-from durable_fsm.cli.machine_arg import MACHINE, DurationType, MachineRef, PayloadType, reached
+from durable_fsm.cli.machine_arg import IF_SEQ, MACHINE, DurationType, MachineRef, PayloadType, reached
 from durable_fsm.cli.output import json_option, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.snapshot import Status
@@ -64,8 +64,9 @@ def wait(
 @MACHINE
 @click.option("--activity", metavar="ID", help="The activity to cancel; default: the exclusive one that is running.")
 @connected
+@IF_SEQ
 @json_option
-def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, as_json: bool) -> None:
+def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, if_seq: int | None, as_json: bool) -> None:
     """Cancel an activity of CHART/KEY.
 
     Its outcome is an error of type 'cancelled'.
@@ -74,7 +75,7 @@ def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, as_
     Example:
       durable-fsm cancel Order/o-17 --activity charging
     """
-    with reached(connection, ref) as machine:
+    with reached(connection, ref, if_seq=if_seq) as machine:
         cancelled = machine.cancel(activity)
     show({"cancelled": list(cancelled)} if as_json else f"{ref}: cancelled {words(list(cancelled))}", as_json)
 
@@ -85,9 +86,17 @@ def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, as_
 @click.option("--abandon", is_flag=True, help="Keep the completed work of its activities.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connected
+@IF_SEQ
 @json_option
 def delete(
-    ref: MachineRef, connection: Connection, *, compensate: bool, abandon: bool, yes: bool, as_json: bool
+    ref: MachineRef,
+    connection: Connection,
+    *,
+    compensate: bool,
+    abandon: bool,
+    yes: bool,
+    if_seq: int | None,
+    as_json: bool,
 ) -> None:
     """Delete CHART/KEY and free its key.
 
@@ -101,7 +110,7 @@ def delete(
         raise click.UsageError("Choose one: --compensate undoes the completed work, --abandon keeps it.")
     if not yes:
         click.confirm(f"Delete {ref}?", abort=True, err=True)
-    with reached(connection, ref) as machine:
+    with reached(connection, ref, if_seq=if_seq) as machine:
         receipt = machine.delete(compensate=compensate, abandon=abandon)
     show_receipt(receipt, as_json=as_json)
 
@@ -125,6 +134,7 @@ def delete(
 @click.option("--timer", metavar="NAME", help="Make this pending timer (its event or id) due now, or --after a time.")
 @click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")
 @connected
+@IF_SEQ
 @json_option
 def repair(
     ref: MachineRef,
@@ -141,6 +151,7 @@ def repair(
     resume: bool,
     timer: str | None,
     after: timedelta | None,
+    if_seq: int | None,
     as_json: bool,
 ) -> None:
     """Repair CHART/KEY by hand.
@@ -158,7 +169,7 @@ def repair(
         raise click.UsageError(f"Choose one action: {verbs}.")
     if after is not None and timer is None:
         raise click.UsageError("--after belongs to --timer.")
-    with reached(connection, ref) as machine:
+    with reached(connection, ref, if_seq=if_seq) as machine:
         receipt = machine.repair(
             reason=reason,
             retry=retry,

@@ -95,6 +95,13 @@ class PayloadType(_Payloads):
 
 MACHINE = click.argument("ref", metavar="CHART/KEY", type=MachineRefType())
 
+IF_SEQ = click.option(
+    "--if-seq",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only if the machine is still at this step ('events taken' of show); 0 if it must not exist yet.",
+)
+
 
 @contextmanager
 def calling(
@@ -113,7 +120,7 @@ def calling(
         timeout=timeout,
         patience=PATIENCE if patience is None else patience,
     ) as client:
-        yield client
+        yield client if connection.operator is None else client.as_operator(connection.operator, connection.secret)
 
 
 @contextmanager
@@ -123,13 +130,15 @@ def reached(
     *,
     timeout: timedelta = timedelta(seconds=TIMEOUT_SECONDS),
     patience: timedelta | None = None,
+    if_seq: int | None = None,
 ) -> Generator[SyncNamedMachine]:
-    """Open a client for one machine."""
+    """Open a client for one machine; with *if_seq*, for calls that count only if it is still at this step."""
     from durable_fsm.errors import UnexpectedAnswer
 
     try:
         with calling(connection, timeout=timeout, patience=patience) as client:
-            yield client.machine(ref.chart, ref.key)
+            machine = client.machine(ref.chart, ref.key)
+            yield machine if if_seq is None else machine.if_seq(if_seq)
     except UnexpectedAnswer as error:
         if error.status == NOT_FOUND:
             _explain_not_found(connection, ref, error.text)

@@ -279,9 +279,10 @@ def history(ref: MachineRef, connection: Connection, *, last: int, after: int | 
 
 def _rows(entries: list[Entry]) -> list[Facts]:
     rows = [_row(entry) for entry in entries]
-    if all(row["failure"] is None for row in rows):
-        for row in rows:
-            del row["failure"]
+    for column in ("failure", "by"):
+        if all(row[column] is None for row in rows):
+            for row in rows:
+                del row[column]
     return rows
 
 
@@ -293,6 +294,7 @@ def _row(entry: Entry) -> Facts:
         "at": record["at"] if isinstance(record["at"], str) else _instant(record["at"]),
         "event": entry.event,
         "outcome": record.get("outcome"),
+        "by": by if ":" in (by := record.get("by", "")) else None,  # the event tells what follows by itself
         "left": [state for step in steps for state in step.get("exited", ())],
         "entered": [state for step in steps for state in step.get("entered", ())],
         "failure": _why(why) if (why := record.get("failure") or record.get("error")) else _raised(record),

@@ -14,7 +14,7 @@ import click
 
 from durable_fsm.cli.acting import show_receipt
 from durable_fsm.cli.errors import DIFFERS
-from durable_fsm.cli.machine_arg import DurationType, MachineRef, MachineRefType, PayloadType, calling, reached
+from durable_fsm.cli.machine_arg import IF_SEQ, DurationType, MachineRef, MachineRefType, PayloadType, calling, reached
 from durable_fsm.cli.output import console, json_option, say, show, words
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.cli.where import filter_of
@@ -50,6 +50,7 @@ SHOWN = 20
 )
 @click.option("--yes", is_flag=True, help="With --where: send the event instead of only listing the machines.")
 @click.option("--run", metavar="ID", help="With --where: continue this run; no machine gets the event twice.")
+@IF_SEQ
 @connected
 @json_option
 def send(
@@ -64,6 +65,7 @@ def send(
     where: tuple[str, ...],
     yes: bool,
     run: str | None,
+    if_seq: int | None,
     as_json: bool,
 ) -> None:
     """Send EVENT to CHART/KEY and print the answer.
@@ -80,9 +82,9 @@ def send(
       durable-fsm send Order cancel --where state=on_hold --yes
     """
     if where:
-        if ref.key or idempotency_key or delay or one_way:
+        if ref.key or idempotency_key or delay or one_way or if_seq is not None:
             raise click.UsageError(
-                "With --where, name the CHART alone, without --idempotency-key, --delay or --one-way."
+                "With --where, name the CHART alone, without --idempotency-key, --delay, --one-way or --if-seq."
             )
         _send_to_many(ref.chart, event, payload, connection, filter_of(where), yes=yes, run=run, as_json=as_json)
         return
@@ -92,7 +94,7 @@ def send(
         )
     if yes or run:
         raise click.UsageError("--yes and --run belong to --where.")
-    with reached(connection, ref) as machine:
+    with reached(connection, ref, if_seq=if_seq) as machine:
         if one_way:
             sent = machine.tell(event, payload, idempotency_key=idempotency_key, delay=delay)
             show({"invocation": sent.id} if as_json else f"{ref}: '{event}' is on its way as {sent.id}", as_json)

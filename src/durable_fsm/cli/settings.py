@@ -5,6 +5,7 @@ By flags, else the environment, else `[tool.durable_fsm]`, else the server of `d
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import tomllib
@@ -20,6 +21,7 @@ from click.core import ParameterSource
 from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import SERVER, CommandError
 from durable_fsm.cli.output import AS_JSON
+from durable_fsm.core.operators import secrets_in
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +36,9 @@ SERVERS = ("ingress", "admin")
 OWN_TABLES = frozenset({"app", "diagrams"})
 """Entries of the table that other commands read."""
 
+SECRETS = "DURABLE_FSM_OPERATOR_SECRETS"
+"""Environment variable with the secrets of operators, which a service has, too."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: a click command takes what its options say
 
 
@@ -42,7 +47,7 @@ class Connection:
     """How to reach Restate.
 
     `token` is sent as bearer token to the ingress and to the admin API. `ca` is a PEM file of authorities that are
-    trusted instead of the system's; `insecure` checks no certificate.
+    trusted instead of the system's; `insecure` checks no certificate. An `operator` signs each call to a machine.
     """
 
     ingress: str = INGRESS
@@ -50,6 +55,19 @@ class Connection:
     token: str | None = None
     ca: Path | None = None
     insecure: bool = False
+    operator: str | None = None
+
+    @property
+    def secret(self) -> str:
+        """The secret with which the operator signs.
+
+        Raises:
+            click.UsageError: The environment has none, or one that is too short.
+        """
+        try:
+            return secrets_in(os.environ.get(SECRETS, ""), SECRETS)[0]
+        except ValueError as error:
+            raise click.UsageError(f"An operator signs with the first secret of {SECRETS}. {error}") from error
 
     @property
     def headers(self) -> dict[str, str]:
@@ -141,6 +159,13 @@ _OPTIONS = (
         show_envvar=True,
         default=None,
         help="Do not check certificates.",
+    ),
+    click.option(
+        "--operator",
+        envvar="DURABLE_FSM_OPERATOR",
+        show_envvar=True,
+        metavar="NAME",
+        help=f"Sign calls to machines with this name, and with the first secret of {SECRETS}.",
     ),
 )
 

@@ -6,7 +6,8 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
@@ -17,6 +18,7 @@ from durable_fsm.client.protocol import Answer, Exchange, HttpRequest, HttpRespo
 from durable_fsm.client.transport import lost
 from durable_fsm.client.values import Entry, View
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.operators import VALID_SECONDS
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json
 
@@ -65,6 +67,7 @@ class Client:
         self._timeout = timeout
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._own = http is None
+        self._operator: tuple[str, str] | None = None
         # Reading the certificates takes longer than most calls.
         self._http = http or httpx.AsyncClient(verify=verify if url.startswith("https:") else False)
 
@@ -78,6 +81,17 @@ class Client:
         """Close the connections, unless the caller passed the httpx client."""
         if self._own:
             await self._http.aclose()
+
+    def as_operator(self, name: str, secret: str) -> Self:
+        """The same client, whose calls are signed by an operator; see `DURABLE_FSM_OPERATOR_SECRETS` of the service.
+
+        A signed call that changes a machine names the step at which it was seen; the client reads that before, unless
+        `Machine.if_seq` says it.
+        """
+        signing = copy(self)
+        signing._own, signing._operator = False, (name, secret)
+        signing._ingress = replace(self._ingress, signed=True)
+        return signing
 
     @overload
     def machine(self, definition: type[StateChart[D]], key: str) -> TypedMachine[D]: ...
@@ -126,12 +140,15 @@ class Client:
 
     async def _ask(self, wanted: HttpRequest) -> HttpResponse | Lost:
         timeout = httpx.Timeout(self._timeout.total_seconds(), read=(self._timeout + wanted.lasts).total_seconds())
+        headers = {**wanted.headers, **self._headers}
+        if wanted.signs is not None and self._operator is not None:
+            headers |= wanted.signs.signed(*self._operator, until=int(time.time()) + VALID_SECONDS)
         try:
             answer = await self._http.request(
                 wanted.method,
                 self._ingress.url + wanted.path,
                 content=wanted.body,
-                headers={**wanted.headers, **self._headers},
+                headers=headers,
                 timeout=timeout,
             )
         except httpx.TransportError as error:
@@ -194,6 +211,13 @@ class Machine:
 
     async def _take(self, exchange: Exchange[T]) -> T:
         return await self._client._take(exchange)  # pyright: ignore[reportPrivateUsage]
+
+    def if_seq(self, seq: int) -> Self:
+        """The same machine, for calls that count only if it is still at this step (`View.seq`, `Receipt.seq`).
+
+        They raise `Moved` if it is not; 0 means that it must not exist yet.
+        """
+        return type(self)(self._client, replace(self._calls, if_seq=seq))
 
     async def create(self, data: object = None, *, idempotency_key: str | None = None) -> Receipt:
         """Create the machine with this data; `outcome` is `created`, or `exists` if the same data was given before."""

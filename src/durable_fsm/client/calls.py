@@ -16,6 +16,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.durations import LONGEST_DELAY
 from durable_fsm.core.fields import entry_of, text_of
+from durable_fsm.core.operators import IF_SEQ, SignedRequest
 from durable_fsm.core.program import index_of
 from durable_fsm.core.receipt import Receipt
 from durable_fsm.core.values import Json, Misfit
@@ -25,6 +26,7 @@ from durable_fsm.errors import (
     KeyReused,
     MigrationError,
     NotIndexed,
+    NotStarted,
     Paused,
     SnapshotUnreadable,
     UnexpectedAnswer,
@@ -107,12 +109,16 @@ class SentCall:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls to one machine; with its definition, mistakes in names are found before anything is sent."""
+    """Calls to one machine; with its definition, mistakes in names are found before anything is sent.
+
+    With `if_seq` they are only taken if the machine is still at this step.
+    """
 
     ingress: Ingress
     chart: str
     key: str
     definition: Chart | None = None
+    if_seq: int | None = None
 
     @classmethod
     def to(cls, ingress: Ingress, definition: object, key: str) -> Calls:
@@ -405,8 +411,22 @@ class Calls:
             headers["content-type"] = "application/json"
         content = None if body is None else canonical(body).encode()
         path = f"/{quote(self.chart, safe='')}/{segment(self.key)}/{handler}"
-        request = HttpRequest("POST", path, content, headers, lasts=lasts, reads=reads)
-        return ask(self.ingress, request, chart=self.chart, key=self.key)
+        changes = not reads and handler != "wait_for"
+        seq = self.if_seq if changes else None
+        if seq is None and changes and self.ingress.signed:
+            seq = yield from self._seq()
+        signs = SignedRequest(self.chart, handler.partition("/")[0], self.key, content or b"", seq)
+        if seq is not None:
+            headers[IF_SEQ] = str(seq)
+        request = HttpRequest("POST", path, content, headers, lasts=lasts, reads=reads, signs=signs)
+        return (yield from ask(self.ingress, request, chart=self.chart, key=self.key))
+
+    def _seq(self) -> Exchange[int]:
+        """The step at which the machine is; 0 if there is none."""
+        try:
+            return (yield from self.snapshot()).seq
+        except NotStarted:
+            return 0
 
 
 def _condition(wanted: Mapping[str, object]) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypeAlias, TypeVar
 
 from durable_fsm.client.failures import error_of
+from durable_fsm.core.operators import SignedRequest
 from durable_fsm.errors import NoAnswer, UnexpectedAnswer
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class HttpRequest:
         repeatable: sending it twice has the same effect as sending it once.
         lasts: how long its answer may take beyond the client's timeout.
         reads: whether it changes nothing. It is then not sent again if no answer came in time.
+        signs: what an operator signs: it is signed when it is sent.
     """
 
     method: str
@@ -39,6 +41,7 @@ class HttpRequest:
     repeatable: bool = True
     lasts: timedelta = timedelta(0)
     reads: bool = False
+    signs: SignedRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,11 @@ Exchange: TypeAlias = Generator[HttpRequest | Pause, Answer, T]
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """Restate's ingress, and how long calls are repeated while it does not answer."""
+    """Restate's ingress, and how long calls are repeated while it does not answer; whether an operator calls, who signs."""
 
     url: str
     patience: timedelta
+    signed: bool = False
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):

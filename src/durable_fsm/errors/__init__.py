@@ -6,6 +6,8 @@
     ├── EventError             the sender: the machine has not changed
     │   ├── MalformedInput         the handler cannot read the request
     │   ├── Forbidden              a private event, sent from outside
+    │   ├── NotOperator            a handler for operators only, and no operator has signed the request
+    │   ├── Moved                  the machine is not where the sender saw it any more
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── NotIndexed             machines are looked for by a field that has no index
     │   ├── EventRejected          declared, but not accepted where the machine is now
@@ -94,7 +96,9 @@ from durable_fsm.errors.sender import (
     InvalidPayload,
     KeyReused,
     MalformedInput,
+    Moved,
     NotIndexed,
+    NotOperator,
     TooLarge,
     TooManyDeferred,
     TooManyWaiting,
@@ -126,9 +130,11 @@ __all__ = [
     "MachineError",
     "MalformedInput",
     "MigrationError",
+    "Moved",
     "NoAnswer",
     "NotDurable",
     "NotIndexed",
+    "NotOperator",
     "NotRepairable",
     "NotRunning",
     "NotStarted",

@@ -49,6 +49,41 @@ class Forbidden(EventError):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class NotOperator(EventError):
+    """The handler is open to operators only, and no operator has signed the request; or the signature is wrong.
+
+    Remedy: sign it with a secret of the service, as `client.as_operator(...)`, `durable-fsm --operator` and the console do.
+    """
+
+    handler: str
+    problem: str
+
+    @property
+    def what(self) -> str:
+        return f"'{self.handler}' is refused: {self.problem}"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Moved(EventError):
+    """The request was made for an earlier state of the machine (`if_seq`), and the machine has moved since.
+
+    Remedy: look at the machine again; then send the request with the new `seq`, or not at all.
+    """
+
+    expected: int
+    seq: int
+    configuration: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        seen = f"at step {self.expected}" if self.expected else "before it existed"
+        now = (
+            f"it is at step {self.seq} now, in {quoted(self.configuration)}" if self.seq else "it is not there any more"
+        )
+        return f"the machine has moved. The request was made {seen}; {now}. Look at it again."
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class UnknownEvent(EventError):
     """The chart declares no such event.
 

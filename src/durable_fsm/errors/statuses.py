@@ -31,7 +31,9 @@ from durable_fsm.errors.sender import (
     InvalidPayload,
     KeyReused,
     MalformedInput,
+    Moved,
     NotIndexed,
+    NotOperator,
     TooLarge,
     TooManyDeferred,
     TooManyWaiting,
@@ -42,6 +44,8 @@ from durable_fsm.errors.sender import (
 STATUS: dict[type[DurableFSMError], int] = {
     MalformedInput: 400,
     Forbidden: 403,
+    NotOperator: 403,
+    Moved: 409,
     UnknownEvent: 404,
     NotIndexed: 404,
     NotStarted: 404,

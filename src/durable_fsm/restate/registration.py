@@ -17,12 +17,14 @@ from restate.serde import BytesSerde
 
 from durable_fsm.core.address import LONGEST_KEY, fault_in_key
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.operators import HEADERS
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError, MalformedInput
 from durable_fsm.restate.crashes import REST, recorded, recorder
 from durable_fsm.restate.http.errors import ENDS_ATTEMPT, PLATFORM_ERRORS, located, terminal
 from durable_fsm.restate.observability import redaction, report
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.operators import SignatureGuard
 
 BYTES = BytesSerde()
 
@@ -53,6 +55,7 @@ def register(
     retried: bool = False,
     main: bool = False,
     private: bool = False,
+    guard: SignatureGuard | None = None,
     schema: Callable[[], dict[str, Json] | None] | None = None,
     doc: str | None = None,
     **options: Any,
@@ -69,6 +72,7 @@ def register(
         retried: whether Restate runs the handler again after an unexpected exception. Otherwise that is an answer, 500.
         main: whether it is the main handler of a workflow.
         private: whether the ingress refuses callers.
+        guard: judges what a request says in headers of ours.
         schema: makes that of the request when it is discovered, if it has one; any JSON is allowed otherwise.
         doc: for discovery; the handler's own docstring, if there is none.
         options: of Restate's own decorator.
@@ -76,7 +80,8 @@ def register(
     place, redacts = where or chart.name, bool(chart.hosting.redact)
 
     async def handler(ctx: Any, body: bytes) -> bytes:
-        invocation = report.Invocation(chart, ctx.key(), ctx.request().id, name, takes)
+        request = ctx.request()
+        invocation = report.Invocation(chart, ctx.key(), request.id, name, takes)
         outer = report.current.get()
         report.current.set(invocation)
         outer_redaction = redaction.begin(chart) if redacts else None
@@ -87,6 +92,10 @@ def register(
                 raise RetryableError(f"{place}/{ctx.key()}: {refusal}", retry_after=REST)
             if not private and len(ctx.key()) > LONGEST_KEY // 4:  # no shorter text has too many bytes
                 _refuse_long_key(place, name, ctx.key())
+            if guard is not None:
+                headers = request.headers
+                if guard.demands or not HEADERS.isdisjoint(headers):
+                    await guard.judge(ctx, invocation, headers, body)
             if crashes is None:
                 return await handle(ctx, body)
             return await recorded(handle(ctx, body), crashes, invocation.id)

@@ -13,9 +13,13 @@ from restate.entry_codec import JournalValueCodec
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import Backoff
+from durable_fsm.core.operators import secrets_in
 from durable_fsm.restate.clock import now
 
 MOST_THREADS = 64
+
+SECRETS = "DURABLE_FSM_OPERATOR_SECRETS"
+"""Environment variable with the secrets of operators: two, while one takes the place of the other."""
 
 LONGEST = timedelta(hours=1)
 """The longest wait between two tries, or two checks."""
@@ -34,6 +38,7 @@ class Settings:
         short_way: whether handlers run without the tasks that Restate's SDK makes for each invocation, which is faster.
         record: whether every chart that keeps a history records, whatever it says itself; see `History`. `durable-fsm dev`
             turns it on.
+        operator_secrets: with which operators sign; then handlers for operators only are open to what they sign.
     """
 
     park_first: timedelta = timedelta(seconds=30)
@@ -42,6 +47,7 @@ class Settings:
     compare_payloads: bool = False
     short_way: bool = True
     record: bool = False
+    operator_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -56,6 +62,7 @@ class Settings:
             threads=max(1, int(os.environ.get("DURABLE_FSM_THREADS", MOST_THREADS))),
             compare_payloads=bool(os.environ.get("DURABLE_FSM_PAYLOAD_CHECKS")),
             short_way=os.environ.get("DURABLE_FSM_SHORT_WAY") != "0",
+            operator_secrets=secrets_in(os.environ[SECRETS], SECRETS) if SECRETS in os.environ else (),
             record=os.environ.get("DURABLE_FSM_RECORD", "0") != "0",
         )
 

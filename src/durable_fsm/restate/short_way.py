@@ -240,11 +240,15 @@ class _Lazy(LazyFuture[Any]):
 
 
 class _LazyRequest:
-    """The SDK's request; all but its id is made when it is asked for."""
+    """The SDK's request; all but its id and its headers is made when it is asked for."""
 
     def __init__(self, context: _Context) -> None:
         self.id = context.invocation.invocation_id
         self._context = context
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self._context.invocation.headers)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(ServerInvocationContext.request(self._context), name)

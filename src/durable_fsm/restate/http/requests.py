@@ -115,11 +115,8 @@ def _value_in(body: bytes) -> Json:
 
 
 def _is_deeper(value: Json, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels == 0 or any(_is_deeper(member, levels - 1) for member in value.values())
-    if isinstance(value, list):
-        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
-    return False
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (levels == 0 or any(_is_deeper(item, levels - 1) for item in inside))
 
 
 def _no_number(name: str) -> float:
@@ -179,6 +176,7 @@ def _schema(kind: type[RequestStruct], **more: Json) -> dict[str, Json]:
 class SendRequest(RequestStruct, frozen=True):
     event: Name
     payload: Json = None
+    if_seq: Count | UnsetType = UNSET
 
     @classmethod
     def decode(cls, chart: str, body: bytes) -> SendRequest:
@@ -229,6 +227,7 @@ DELETE_SHAPE = '{}, {"compensate": true} or {"abandon": true}'
 class DeleteRequest(RequestStruct, frozen=True):
     compensate: IsTrue | UnsetType = UNSET
     abandon: IsTrue | UnsetType = UNSET
+    if_seq: Count | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if False in (self.compensate, self.abandon) or self.compensate is self.abandon is True:
@@ -263,6 +262,7 @@ class RepairRequest(RequestStruct, frozen=True):
     migrate: IsTrue | UnsetType = UNSET
     pause: IsTrue | UnsetType = UNSET
     resume: IsTrue | UnsetType = UNSET
+    if_seq: Count | UnsetType = UNSET
     timer: str | UnsetType = UNSET
     after: Annotated[str, Meta(extra_json_schema={"pattern": DURATION})] | Annotated[float, Meta(ge=0)] | UnsetType = (
         UNSET
@@ -315,7 +315,7 @@ class RepairRequest(RequestStruct, frozen=True):
 SEND_SCHEMA = _schema(SendRequest)
 HISTORY_SCHEMA = _schema(HistoryRequest, dependentSchemas={"last": {"maxProperties": 1}})
 CANCEL_SCHEMA = _schema(CancelRequest)
-DELETE_SCHEMA = _schema(DeleteRequest, maxProperties=1)
+DELETE_SCHEMA = _schema(DeleteRequest, dependentSchemas={"abandon": {"properties": {"compensate": False}}})
 REPAIR_SCHEMA = _schema(
     RepairRequest,
     required=["reason"],

@@ -36,6 +36,7 @@ class CancelHandlers(HostedChart):
         """Cancel the running exclusive activity, or `{"activity": id}`; its outcome is an error of type `cancelled`."""
         request = CancelRequest.decode(self.name, body)
         stored, machine = await load_to_read(ctx, self.chart)
+        stored.refuse_moved()
         wanted = request.activity if isinstance(request.activity, str) else None
         running = _running(self.name, stored.chart, machine, wanted)
         await _cancel(ctx, self, running.token, tries=0)

@@ -38,7 +38,9 @@ class DeleteHandlers(HostedChart):
 
         Completed work is undone first with `{"compensate": true}`, and stays as it is with `{"abandon": true}`.
         """
-        mode = DeleteRequest.decode(self.name, body).mode
+        request = DeleteRequest.decode(self.name, body)
+        report.only_if(request.if_seq)
+        mode = request.mode
         undone: list[Json] | None = None
         if mode is DeleteMode.COMPENSATE:
             transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
@@ -57,6 +59,7 @@ class DeleteHandlers(HostedChart):
                 for invocation in (await load_handles(ctx, self.chart)).values():
                     ctx.cancel_invocation(invocation)
                 return self._cleared(ctx)
+            stored.refuse_moved()
             if mode is DeleteMode.CLEAN and stored.machine is not None:
                 _refuse_unclean(self.chart.of(stored.machine.version), stored.machine)
             waiters = await self._waiters(ctx, stored, mode)

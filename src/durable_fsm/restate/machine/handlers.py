@@ -79,6 +79,7 @@ class MachineHandlers(HostedChart):
         """Send any public event: `{"event": name, "payload": …}`; answers with a receipt."""
         request = SendRequest.decode(self.name, body)
         report.about(request.event)
+        report.only_if(request.if_seq)
         return await self.take(ctx, request.event, request.payload)
 
     async def take(self, ctx: ObjectContext, name: str, payload: Json, origin: Origin = Origin.EXTERNAL) -> bytes:
@@ -106,6 +107,7 @@ class MachineHandlers(HostedChart):
     async def repair(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Change the machine by hand, as one of the verbs says; always with a reason."""
         request = RepairRequest.decode(self.name, body)
+        report.only_if(request.if_seq)
         transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
         transaction.stored = paused_by(request, transaction.stored, self.settings.stamp())
         transaction.turn.paused = transaction.stored.paused is not None

@@ -33,6 +33,7 @@ from durable_fsm.restate.machine.waiting import WaitHandlers
 from durable_fsm.restate.messages.envelope import relay
 from durable_fsm.restate.messages.inbox import ChildHandlers, Inbox
 from durable_fsm.restate.names import BUILT_IN, CHART, Handler
+from durable_fsm.restate.operators import READING, SignatureGuard
 from durable_fsm.restate.registration import SUSPENDED_AFTER, Handle, register
 from durable_fsm.restate.settings import HostedChart
 from durable_fsm.restate.sources.ingestion import REMEMBERED, EventIngestion
@@ -60,12 +61,19 @@ def virtual_object(hosted: HostedChart) -> restate.VirtualObject:
     chart = hosted.chart
     service = restate.VirtualObject(chart.name, description=chart.doc or None, invocation_retry_policy=FOR_EVER)
     service.service_tag = ChartTag(chart)
+    secrets = hosted.settings.operator_secrets
 
     def add(
         name: str, handle: Handle, *, private: bool = False, remembered: timedelta | None = None, **options: Any
     ) -> None:
-        private = private or name in chart.hosting.operators_only
-        register(service, name, handle, chart=chart, private=private, idempotency_retention=remembered, **options)
+        is_closed = name in chart.hosting.operators_only
+        guard = None
+        if not private:
+            reads = name in READING or name in chart.hosting.queries
+            guard = SignatureGuard(chart.name, name, secrets, demands=is_closed and bool(secrets), changes=not reads)
+        private = private or (is_closed and not secrets)
+        options |= {"private": private, "guard": guard, "idempotency_retention": remembered}
+        register(service, name, handle, chart=chart, **options)
 
     machine, waiting, child = MachineHandlers.of(hosted), WaitHandlers.of(hosted), ChildHandlers.of(hosted)
     cancelling = CancelHandlers.of(hosted)

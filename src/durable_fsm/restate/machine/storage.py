@@ -15,6 +15,7 @@ from durable_fsm.core.codec import members_of
 from durable_fsm.core.compatibility import incompatibility
 from durable_fsm.core.messages import Parent
 from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.step import active_in
 from durable_fsm.core.turn import not_started
 from durable_fsm.core.upgrade import Upgrade, upgrade
 from durable_fsm.core.values import changed
@@ -24,6 +25,7 @@ from durable_fsm.restate.http.requests import BYTES, MAX_SNAPSHOT
 from durable_fsm.restate.names import StateKey
 from durable_fsm.restate.observability import redaction
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.report import current
 from durable_fsm.restate.stored.history import HistoryTail
 from durable_fsm.restate.stored.snapshot import OperatorPause, StoredRecord, read_handles, read_record
 
@@ -161,15 +163,35 @@ class StoredMachine(msgspec.Struct, frozen=True):
         )
 
     def refuse_paused(self, by: Caller) -> None:
-        """Refuse a change of a machine that an operator has paused.
+        """Refuse a change of a machine that an operator has paused, or that is not where the sender saw it.
 
         Raises:
             Paused: it is, and this caller has to wait.
+            Moved, NotOperator: see `refuse_moved`.
         """
+        self.refuse_moved()
         may_enter = by is Caller.OPERATOR or (by is Caller.SENDER and self.chart.hosting.defer_while_paused)
         if self.paused is not None and not may_enter:
             since, reason = instant(self.paused.since), self.paused.reason
             raise errors.Paused(chart=self.chart.name, since=since, reason=reason)
+
+    def refuse_moved(self) -> None:
+        """Refuse a request that was made for an earlier state of the machine.
+
+        Raises:
+            Moved: it was.
+            NotOperator: an operator has signed it, and does not say for which state: it could be sent again.
+        """
+        invocation = current.get()
+        if invocation is None or (invocation.if_seq is None and not invocation.must_say_seq):
+            return
+        if invocation.if_seq is None:
+            problem = "it is signed, and must say at which step the machine was seen: if_seq."
+            raise errors.NotOperator(chart=self.chart.name, handler=invocation.handler, problem=problem)
+        seq = 0 if self.machine is None else self.machine.seq
+        if seq != invocation.if_seq:
+            active = () if self.machine is None else active_in(self.chart, self.machine)
+            raise errors.Moved(chart=self.chart.name, expected=invocation.if_seq, seq=seq, configuration=active)
 
     def encode(self) -> bytes:
         """The text to store.

@@ -330,9 +330,10 @@ class Transaction:
         failed, turn.parked = turn.parked, []
         bounced, turn.bounced = turn.bounced, []
         parked: list[ParkedDelivery] = []
-        is_changed = turn.changed or (self._waiters is not None and self._waiters.changed)
+        moved = turn.changed
+        is_changed = moved or (self._waiters is not None and self._waiters.changed)
         entries = self._entries() if turn.snapshot is not None else ()
-        save = self._prepare(effects, entries) if is_changed or entries != self.stored.indexed else None
+        save = self._prepare(effects, entries, moved=moved) if is_changed or entries != self.stored.indexed else None
         sent: dict[str, Handle] = {}
         with ALL_OR_RETRY:
             if save is not None:
@@ -369,12 +370,11 @@ class Transaction:
         fields = self.hosted.chart.hosting.index
         return entries_of(fields, self.turn.machine.data) if fields else self.stored.indexed
 
-    def _prepare(self, effects: list[Effect], entries: tuple[str, ...]) -> Save:
+    def _prepare(self, effects: list[Effect], entries: tuple[str, ...], *, moved: bool) -> Save:
         """Compute all that is to be written; what cannot be stored or sent is refused here, before the first write."""
-        turn, machine = self.turn, self.turn.machine
-        taken = turn.log[self._logged :]
-        answers: dict[str, WaiterAnswer] = {}
-        is_waited_for = False
+        machine = self.turn.machine
+        taken = self.turn.log[self._logged :]
+        answers, is_waited_for = dict[str, WaiterAnswer](), False
         if self._waiters is not None:
             answers = self._waiters.answers(self.chart, self.key, machine, taken)
             is_waited_for = bool(self._waiters.known)
@@ -382,7 +382,7 @@ class Transaction:
         at = self.hosted.settings.stamp()  # for people: no decision depends on it
         due = due_of(self.stored, machine, effects, at, self._began) if machine.timers else {}
         stored = changed(self.stored, machine=machine, upgrade=None, due=due, waited_for=is_waited_for, indexed=entries)
-        stored = changed(stored, at=at) if turn.changed else stored
+        stored = changed(stored, at=at) if moved else stored
         history = self.turn.chart.hosting.history
         if history is not None:
             if history.record or self.hosted.settings.record:

@@ -75,6 +75,9 @@ class WaitHandlers(HostedChart):
         request = WaitRequest.decode(self.chart, body)
         if request.event in self.private_spellings:
             raise forbidden(self.chart, request.event)
+        if request.event is not None and report.says_seq():
+            problem = "'if_seq' does not go with an event to wait for, and so no signature does. Use 'send' first."
+            raise errors.MalformedInput(chart=self.name, handler=Handler.WAIT_FOR, problem=problem)
         if request.event is None:
             stored, machine = await load_to_read(ctx, self.chart)
             if meets(stored.chart, machine, request.until):

@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, ParamSpec
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.author_code import ANYTHING
@@ -55,6 +55,8 @@ class Invocation(Struct, eq=False):
         key: of the machine that it is about.
         event: that the handler takes. If the handler refuses it, that is reported.
         by: the sender, if it is not a client: `operator:ann`, `kafka:orders`.
+        if_seq: the step at which the machine must still be, if the sender says so.
+        must_say_seq: whether an operator has signed, who has to say so.
         began: in nanoseconds since 1970.
     """
 
@@ -65,6 +67,8 @@ class Invocation(Struct, eq=False):
     event: str | None = None
     is_refused: bool = False
     by: str = ""
+    if_seq: int | None = None
+    must_say_seq: bool = False
     began: int = field(default_factory=time.time_ns)
 
 
@@ -91,6 +95,19 @@ def sent_by(sender: str) -> None:
     invocation = current.get()
     if invocation is not None:
         invocation.by = sender
+
+
+def only_if(seq: int | UnsetType) -> None:
+    """Note the step at which the machine must still be, if the request says so."""
+    invocation = current.get()
+    if invocation is not None and seq is not UNSET:
+        invocation.if_seq = seq
+
+
+def says_seq() -> bool:
+    """Whether the request says at which step the machine must still be, or has to."""
+    invocation = current.get()
+    return invocation is not None and (invocation.must_say_seq or invocation.if_seq is not None)
 
 
 def sender() -> str:
