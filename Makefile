@@ -37,7 +37,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## list the commands, and how long each takes
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 22
 	@echo
 	@echo "make test ONLY=tests/server          runs the tests of these paths, as pytest takes them."
 	@echo "make test MATCH='timer and not kill' runs the tests whose names match, as pytest -k takes them."
