@@ -37,6 +37,7 @@ COMMANDS = {
     "console": ("console:console", "Show every machine of a server on live pages, until Ctrl-C."),
     "export": ("transfer:export", "Write the machines of CHART as lines of JSON."),
     "import": ("transfer:import_machines", "Copy exported machines to this server."),
+    "plan": ("plan:plan", "Say what a build would do with each stored machine."),
     "migrate": ("migrate:migrate", "Migrate the machines of CHART as a plan says."),
     "openapi": ("openapi:openapi", "Write the OpenAPI document of a chart."),
     "diagram": ("diagram:diagram", "Draw the charts of TARGETS."),
