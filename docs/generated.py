@@ -12,6 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from datetime import timedelta
 from functools import cache
 from html import escape
@@ -80,6 +81,8 @@ def shown(value: object) -> str:
             return f"`{duration(value)}`"
         case type() | None | () | {}:
             return "none"
+        case _ if is_dataclass(value) and value == type(value)():
+            return f"`{type(value).__name__}()`"
         case _:
             return f"`{value!r}`"
 
@@ -318,9 +321,14 @@ def document() -> Mapping[str, Any]:
 def http_api() -> str:
     """The OpenAPI document, operation by operation."""
     schemas = document()["components"]["schemas"]
-    return "\n".join(
-        part for path, item in document()["paths"].items() for part in operation(path, item["post"], schemas)
-    )
+    life = [event for edge in durable_fsm.chart_from(Order).transitions for event in edge.events]
+
+    def place(path: str) -> int:
+        name = path.split("/")[3]
+        return life.index(name) if name in life else len(life)
+
+    paths = sorted(document()["paths"].items(), key=lambda entry: place(entry[0]))
+    return "\n".join(part for path, item in paths for part in operation(path, item["post"], schemas))
 
 
 def operation(path: str, item: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:

@@ -186,37 +186,3 @@ def test_the_pictures_of_other_libraries_are_sharp_and_complete(name: str) -> No
     width, height = struct.unpack(">II", data[16:24])
 
     assert min(width, height) > 600
-
-
-MAIN = ("tutorial", "tour", "tour/10", "deploying")
-
-SEEN = """(() => {
-  const article = document.querySelector("article").getBoundingClientRect();
-  const brightness = it => { const [r, g, b] = it.match(/[0-9.]+/g).map(Number); return (r + g + b) / 3; };
-  return {
-    scrolls: document.documentElement.scrollWidth > innerWidth,
-    wide: [...document.querySelectorAll("article img")]
-      .filter(it => it.getBoundingClientRect().right > article.right + 1).length,
-    broken: [...document.images].filter(it => it.complete && it.naturalWidth === 0).map(it => it.src),
-    headings: document.querySelectorAll("article h1, article h2").length,
-    ink: brightness(getComputedStyle(document.querySelector("article p, article td")).color),
-    ground: brightness(getComputedStyle(document.body).backgroundColor),
-  };
-})()"""
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("page", MAIN)
-def test_main_pages_are_complete_in_both_schemes(site: Path, chromium: Chromium, page: str) -> None:
-    file = site / f"{page}.html"
-
-    seen = {
-        scheme: chromium.ask(file, SEEN, first=first, width=1400, output=SCREENSHOTS / f"{page}.{scheme}.png")
-        for scheme, first in SCHEMES.items()
-    }
-
-    for look in seen.values():
-        assert (look["scrolls"], look["wide"], look["broken"]) == (False, 0, [])
-        assert look["headings"] >= 1
-    assert seen["light"]["ground"] > 200 > 100 > seen["dark"]["ground"]
-    assert seen["light"]["ink"] < 200

@@ -77,22 +77,6 @@ class SyncClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the connections, unless the caller passed the httpx client."""
-        if self._own:
-            self._http.close()
-
-    def as_operator(self, name: str, secret: str) -> Self:
-        """The same client, whose calls are signed by an operator; see `DURABLE_FSM_OPERATOR_SECRETS` of the service.
-
-        A signed call that changes a machine names the step at which it was seen; the client reads that before, unless
-        `SyncMachine.if_seq` says it.
-        """
-        signing = copy(self)
-        signing._own, signing._operator = False, (name, secret)
-        signing._ingress = replace(self._ingress, signed=True)
-        return signing
-
     @overload
     def machine(self, definition: type[StateChart[D]], key: str) -> SyncTypedMachine[D]: ...
 
@@ -127,6 +111,22 @@ class SyncClient:
     def invocation(self, chart: str, key: str, id: str) -> SyncSent:
         """An event that was sent one-way, by the id of its invocation."""
         return SyncSent(self, SentCall(id, self._ingress, chart, key))
+
+    def as_operator(self, name: str, secret: str) -> Self:
+        """The same client, whose calls are signed by an operator; see `DURABLE_FSM_OPERATOR_SECRETS` of the service.
+
+        A signed call that changes a machine names the step at which it was seen; the client reads that before, unless
+        `SyncMachine.if_seq` says it.
+        """
+        signing = copy(self)
+        signing._own, signing._operator = False, (name, secret)
+        signing._ingress = replace(self._ingress, signed=True)
+        return signing
+
+    def close(self) -> None:
+        """Close the connections, unless the caller passed the httpx client."""
+        if self._own:
+            self._http.close()
 
     def _take(self, exchange: Exchange[T]) -> T:
         """Send and wait as *exchange* asks, until it has a result."""

@@ -9,12 +9,12 @@
     │   ├── NotOperator            a handler for operators only, and no operator has signed the request
     │   ├── Moved                  the machine is not where the sender saw it any more
     │   ├── UnknownEvent           the chart declares no such event
-    │   ├── NotIndexed             machines are looked for by a field that has no index
+    │   ├── NotIndexed             the search names a field that has no index
     │   ├── EventRejected          declared, but not accepted where the machine is now
     │   ├── DeferredTooLong        the event was deferred, and its time was over before a state took it
     │   ├── TooManyDeferred        the event would be deferred, and too many are deferred already
     │   ├── TooManyWaiting         the limit of callers that wait for one machine is reached
-    │   ├── TooLarge               longer than the machine takes
+    │   ├── TooLarge               longer than a machine accepts
     │   ├── InvalidPayload         the payload or the data does not fit its declared type
     │   ├── KeyReused              an idempotency key was used for another event before
     │   ├── Undecodable            a record or a webhook request cannot be turned into an event

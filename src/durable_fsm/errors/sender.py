@@ -102,7 +102,7 @@ class UnknownEvent(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NotIndexed(EventError):
-    """Machines are looked for by a field of their data of which the chart has no index.
+    """The search names a field of the data that has no index.
 
     Remedy: search by a field that has an index; or add the field to `@durable(index=(...))` and deploy.
     """
@@ -142,7 +142,7 @@ class EventRejected(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TooLarge(EventError):
-    """The request is longer than the machine takes.
+    """The request is longer than a machine accepts.
 
     Remedy: store the content elsewhere, and send a reference to it.
     """
