@@ -2,7 +2,7 @@
 
 Pictures and links in the README are relative to the repository. A package index shows the text elsewhere, so they become
 absolute: below the address `Source` of `project.urls` in pyproject.toml, at the tag of the version. Without that address
-pictures are left out, and links become plain text.
+pictures are left out, and links become plain text. And readers there install the package, not a checkout.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ PICTURE = re.compile(
 )
 LINK = re.compile(rf"(?<!!)\[(?P<text>[^\]]*)\]\({PLACE}\)")
 CLONE = "<this repository>"
+FROM_CHECKOUT = re.compile(r"pip install (?P<quote>'?)\.(?=\[| )")
 
 
 class ReadmeHook(MetadataHookInterface):
@@ -51,4 +52,5 @@ def described(text: str, source: str, version: str) -> str:
 
     source = source.rstrip("/")
     text = LINK.sub(link, PICTURE.sub(picture, text))
+    text = FROM_CHECKOUT.sub(r"pip install \g<quote>durable-fsm", text)
     return text.replace(CLONE, source) if source else text
