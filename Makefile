@@ -209,7 +209,7 @@ endef
 define NEEDS_PACKAGES
 pip could not install what .venv needs; its reason is above. This step needs network access to a Python package index.
 Behind a proxy, or with a mirror or a folder of wheels of your own, tell pip in its usual variables (PIP_PROXY,
-PIP_INDEX_URL, PIP_FIND_LINKS) and run make again: it goes on from here.
+PIP_INDEX_URL, PIP_FIND_LINKS) and run make again: it continues from here.
 endef
 
 export NEEDS_PYTHON NEEDS_PACKAGES

@@ -1,7 +1,7 @@
 """Snippets of README.md and docs/ are executed, so that a wrong page fails like any test. And bytecode is kept.
 
 Without bytecode pytest would rewrite every test module in every run, which costs each worker ten seconds, and each of the
-many processes that tests start would compile durable_fsm anew. An environment may forbid it by PYTHONDONTWRITEBYTECODE;
+many processes that tests start would compile durable_fsm again. An environment may forbid it by PYTHONDONTWRITEBYTECODE;
 here it is kept all the same for what this repository holds and not for what a test writes: a module that changes twice
 within a second must not be taken from its bytecode.
 """

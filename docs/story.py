@@ -48,7 +48,7 @@ ACTIVE = {"cart": (0, 1.3), "charging": (1.3, 6), "paid": (6, 7)}
 
 ACTORS: dict[str, Sequence[tuple[str, str, Iterable[int]]]] = {
     "Your service": (
-        ("good", "takes the event", [1]),
+        ("good", "processes the event", [1]),
         ("good", "runs charge()", [2]),
         ("bad", "killed", [3]),
         ("idle", "starts again", [4]),

@@ -79,7 +79,7 @@ def main(version: str) -> int:
     except Unready as problem:
         print(f"Not ready: {problem}", file=sys.stderr)
         return 1
-    print(f"The version is {version}, and CHANGELOG.md is complete. CONTRIBUTING.md says how to go on.")
+    print(f"The version is {version}, and CHANGELOG.md is complete. CONTRIBUTING.md says how to continue.")
     return 0
 
 

@@ -32,6 +32,16 @@ HABITS = {
     "say 'continued', 'passed on' or 'drains'": re.compile(
         r"\b(?:taken up|takes? up(?! to)|took up|hand(?:s|ed)? on|com(?:es?|ing) to rest|came to rest|at rest)\b"
     ),
+    "say 'continues'": re.compile(r"\b(?:[Gg]oes|[Gg]o|[Ww]ent) on\b(?! (?:to|hold)\b)"),
+    "say 'learns', 'gets an error' or 'is distinguished'": re.compile(r"\b(?:is|are|was|were|be|been|being) told\b"),
+    "say 'again'": re.compile(r"\banew\b"),
+    "say what the result is": re.compile(r"\bc(?:omes?|ame) of (?:it|that|them|this|each|what)\b"),
+    "a transition is taken; an event is accepted, processed, handled or received": re.compile(
+        r"\b(?:[Nn]othing|[Nn]o transition|[Nn]o state) takes\b"
+        r"|\b[Tt]akes? (?:(?:the|an?|no|this|its|any|each|every|more) )?(?:event|message|record|outcome|failure)s?\b"
+        r"|\b(?:event|message|record|outcome)s? (?:that )?(?:is|are|was|were|has been|have been|can(?:not)? be|may be)"
+        r" (?:not |never )?taken\b"
+    ),
 }
 """What to do instead, and what it is found by; each is matched against one sentence."""
 
@@ -90,7 +100,7 @@ def test_the_help_of_a_command_is_plain_english(name: str) -> None:
     "sentence",
     [
         "Nobody takes it.",
-        "It is told to whoever asks.",
+        "It answers whoever asks.",
         "It is no JSON.",
         "`x` is no state.",
         "What is parked is in the snapshot.",
@@ -102,6 +112,13 @@ def test_the_help_of_a_command_is_plain_english(name: str) -> None:
         "The service comes to rest.",
         "It is taken up by the next process.",
         "The id is handed on.",
+        "The machine goes on.",
+        "The sender is told why.",
+        "The timer starts anew.",
+        "A list of what came of it.",
+        "Ignore an event that nothing takes.",
+        "The machine takes the event.",
+        "An event that is not taken.",
     ],
 )
 def test_a_habit_is_found(sentence: str) -> None:
@@ -116,6 +133,8 @@ def test_a_habit_is_found(sentence: str) -> None:
         "It may take up to a minute.",
         "A stand-in for a standalone bank; fakes stand in for it.",
         "What is parked?",
+        "The order goes on hold, and that takes an hour.",
+        "The transition is taken.",
         "Say what is parked, and who did it.",
         "`nobody` and ```What stands```.",
         "The body is at the end.",

@@ -44,7 +44,7 @@ class Terminal:
         return "idle" in view.configuration
 
     def run(self) -> None:
-        """Go on until the input ends, and all of it has been answered."""
+        """Continue until the input ends, and all of it has been answered."""
         while True:
             if select.select([sys.stdin], [], [], OFTEN)[0]:
                 text = sys.stdin.readline()

@@ -163,7 +163,7 @@ def show(bot: Bot, console: Console) -> bool:
         (
             "answers that are not a command",
             sum(line["who"] == "error" for line in lines),
-            "an error, and the chat went on",
+            "an error, and the chat continued",
         ),
         ("messages in Slack", len(done), "one typing message, and its replacement"),
         ("probes of the price", len(probes), ", ".join(map(str, probes))),

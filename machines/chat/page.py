@@ -121,7 +121,7 @@ async def say(request: Request) -> Response:
         await restate().machine(ChatSession, session).send(ChatSession.say, Said(text=text))
     if request.headers.get("sec-fetch-mode") == "navigate":
         return RedirectResponse(f"/sessions/{session}", 303)
-    # Only lines: whatever else the page was told meanwhile is newer than this answer.
+    # Only lines: whatever else the page received meanwhile is newer than this answer.
     return pages.show("live.html", known=0, new=(), **await seen(session))
 
 

@@ -99,7 +99,7 @@ class ChannelData(BaseModel):
     ],
 )
 class SlackChannel(StateChart[ChannelData]):
-    """A channel. It takes each event of Slack once, and hears what the tasks of its session have to say."""
+    """A channel. It processes each event of Slack once, and receives what the tasks of its session have to say."""
 
     listening = State(initial=True, invoke=machine(SlackReply, id="reply", on_demand=True))
 

@@ -32,7 +32,7 @@ async def create_bucket(ctx: ActivityContext) -> str:
 
 
 async def upload_text(ctx: ActivityContext, data: UploadData) -> str:
-    """Upload the text, which may take long; return its URL. A retry goes on under the same key."""
+    """Upload the text, which may take long; return its URL. A retry continues under the same key."""
     answer = await ctx.run("upload", ask, "/uploads", {"bucket": data.bucket, "text": data.text}, key=ctx.stable_id)
     return str(answer["url"])
 

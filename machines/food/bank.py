@@ -1,4 +1,4 @@
-"""The payment service, in a process of its own: it takes each payment once, and gives it back once.
+"""The payment service, in a process of its own: it accepts each payment once, and refunds it once.
 
 `python -m machines.food.bank` serves it. Cards that begin with 4000 are declined.
 """

@@ -19,7 +19,7 @@ Status = Literal[
     "REJECTED",
     "CANCELLED",
 ]
-"""An order's status, as its customer is told."""
+"""An order's status, as its customer sees it."""
 
 
 class Item(BaseModel):

@@ -42,7 +42,7 @@ STATUSES: dict[str, Status] = {
     "rejected": "REJECTED",
     "cancelled": "CANCELLED",
 }
-"""The status that the customer is told when an order enters a state."""
+"""The status that the customer sees when an order enters a state."""
 
 
 class Prepared(BaseModel):

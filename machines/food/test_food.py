@@ -61,7 +61,7 @@ class City:
         return driver
 
     def told(self, id: str = "o1") -> list[str]:
-        """The statuses that the customer of an order was told."""
+        """The statuses that the customer of an order has seen."""
         statuses: list[str] = self.statuses[id].data.statuses
         return statuses
 

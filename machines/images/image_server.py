@@ -6,7 +6,7 @@
                              and answers the callback with it, or with what went wrong
     GET  /                   a page to take pictures of
     GET  /ledger             everything that it was asked for, in order: [{"path", "body" or "by"}]
-    POST /hold, /release     jobs wait from now on; they go on
+    POST /hold, /release     jobs wait from now on; they continue
     POST /trouble            {"reason"}: the next picture is not drawn
 
 The pictures are not drawn by a diffusion model. The backend `procedural` paints hills from a hash of the prompt: the same

@@ -32,7 +32,7 @@ async def draw(ctx: ActivityContext, data: Job) -> str:
 
 
 async def order(job: Job, callback: str) -> None:
-    """Hand the job to the image server, which takes each callback once."""
+    """Hand the job to the image server, which accepts each callback once."""
     parameters = dict(job.parameters)
     if job.source is not None:
         picture = files.place_of(job.source).read_bytes()

@@ -7,7 +7,7 @@
     POST /promise/dispose    {"promiseId": "p-1"}                          200 with null
 
 Serve it with `hypercorn machines.promises.desk:app`; `RESTATE_INGRESS_URL` is the URL of the machines. A refusal is a 4xx
-with a message: asking again does not help. An `idempotency-key` lets a caller go on waiting after a lost connection.
+with a message: asking again does not help. An `idempotency-key` lets a caller continue waiting after a lost connection.
 """
 
 from __future__ import annotations

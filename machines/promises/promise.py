@@ -36,7 +36,7 @@ class DurablePromise:
     url: str
 
     async def get(self, *, timeout: timedelta = YEAR, key: str | None = None) -> Any:
-        """Wait for it. Two calls of one *key* are one: a process that was killed goes on waiting."""
+        """Wait for it. Two calls of one *key* are one: a process that was killed continues waiting."""
         async with Client(self.url) as client:
             machine = client.machine("promises", self.id)
             try:
@@ -61,7 +61,7 @@ class DurablePromise:
         return value_in(await self._send("reject", {"error": error}))
 
     async def dispose(self) -> None:
-        """Forget its result. Those who await it are told that."""
+        """Forget its result. Those who await it get an error."""
         await self._send("dispose")
 
     async def _send(self, event: str, payload: Any = None) -> Any:

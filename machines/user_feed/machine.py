@@ -16,7 +16,7 @@ PAUSE = timedelta(seconds=float(os.environ.get("FEED_PAUSE_SECONDS", "5")))
 
 
 def posted(record: Record) -> Incoming:
-    """Turn a record into a post; its key is the user. A post with an id is taken once."""
+    """Turn a record into a post; its key is the user. A post with an id is processed once."""
     post = Post.model_validate_json(record.value)
     return Incoming("post", post.model_dump(), id=post.id)
 

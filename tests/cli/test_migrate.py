@@ -86,7 +86,9 @@ def test_machines_that_need_you_are_named_and_no_server_is_asked() -> None:
     result = migrate()
 
     assert result.exit_code == 1
-    assert "Error: 22 machines of Order cannot go on under this build: o-0 (blocked), o-1 (blocked), " in result.output
+    assert (
+        "Error: 22 machines of Order cannot continue under this build: o-0 (blocked), o-1 (blocked), " in result.output
+    )
     assert "o-19 (blocked), and 2 more. Nothing was moved." in result.output
 
 

@@ -94,7 +94,7 @@ def test_a_plan_shows_each_verdict_and_the_worst_one_decides_the_colour() -> Non
 
     assert texts_of(svg, "charging")[-2:] == ["11 blocked", "1,204 moves"]
     assert {"o-red"} <= set(classes_of(svg, "charging"))
-    assert legend_of(svg) == ["Plan", "11 blocked", "cannot go on", "1,204 moves", "migrate"]
+    assert legend_of(svg) == ["Plan", "11 blocked", "cannot continue", "1,204 moves", "migrate"]
 
 
 def test_a_path_numbers_its_steps() -> None:

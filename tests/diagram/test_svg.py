@@ -109,7 +109,7 @@ def test_the_description_for_screen_readers_has_size_initial_and_final_states(or
 def test_the_description_of_a_chart_says_that_it_ignores_unexpected_events(order: Chart) -> None:
     ignoring = replace(order, policies=replace(order.policies, unexpected=Unexpected.IGNORE))
 
-    assert "Ignores events that nothing takes." in to_svg(ignoring, theme="light")
+    assert "Ignores events that no transition accepts." in to_svg(ignoring, theme="light")
 
 
 def test_states_and_labels_have_tooltips_with_the_whole_text(order: Chart) -> None:

@@ -57,7 +57,7 @@ def test_deferred_events_are_listed_in_their_state() -> None:
     inside = [" ".join(part.text for part in row) for row in graph.by_id["lent"].rows]
 
     assert {"defers reserve, note", "ignores lend"} <= set(inside)
-    assert "Defers audit wherever nothing takes it." in graph.description
+    assert "Defers audit wherever no transition accepts it." in graph.description
     assert "| lent | defers reserve, note |" in to_markdown(chart_from(Book)).text
 
 

@@ -86,7 +86,7 @@ def _choices(chart: Chart, snapshot: Snapshot, random: Random) -> list[Happening
 
 
 def _possible(chart: Chart, snapshot: Snapshot) -> Iterator[Happening]:
-    """Events that may be sent, also those that nothing takes; timers of active states; outcomes that are taken."""
+    """Events that may be sent, also those that no transition accepts; timers of active states; outcomes that are taken."""
     active = active_in(chart, snapshot)
     for event in chart.public_events:
         yield Happening(event)

@@ -46,7 +46,7 @@ def test_a_chart_in_which_nothing_is_found_exits_with_0() -> None:
         "  within    equal things count once; samples for 1 type\n"
         "  covered   states 3/3 · transitions 4/4 · timers 1/1 · guards both ways 1/1\n"
         "  holds     it is never stuck · nothing fails again and again without a pause ·\n"
-        "            a deferred event can be taken later · nothing grows by itself without end\n"
+        "            a deferred event can be processed later · nothing grows by itself without end\n"
     )
     assert result.exit_code == 0
 

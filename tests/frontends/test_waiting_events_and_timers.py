@@ -189,7 +189,7 @@ def test_events_that_cannot_wait_are_problems_of_a_class() -> None:
         go = one.to(two)
 
     assert problems(Wrong) == [
-        "state 'one' defers 'nothing', and no transition takes it.",
+        "state 'one' defers 'nothing', and no transition accepts it.",
         "state 'one' defers 'done.invoke.x', which comes from the machine itself.",
     ]
 
@@ -206,8 +206,8 @@ def test_events_that_cannot_wait_are_problems_of_a_configuration() -> None:
 
     assert problems(wrong) == [
         "'three' defers events, and is not a state.",
-        "the chart ignores 'nobody.*', and no transition takes it.",
-        "state 'one' defers 'nothing', and no transition takes it.",
+        "the chart ignores 'nobody.*', and no transition accepts it.",
+        "state 'one' defers 'nothing', and no transition accepts it.",
     ]
 
 
@@ -219,7 +219,7 @@ def test_an_ignored_event_that_is_almost_the_name_of_another_is_a_problem() -> N
         checkout = open.to(closed)
 
     with pytest.raises(
-        DefinitionError, match=r"ignores .checkot., and no transition takes it\. Did you mean .checkout."
+        DefinitionError, match=r"ignores .checkot., and no transition accepts it\. Did you mean .checkout."
     ):
         chart_from(Cart)
 

@@ -25,7 +25,7 @@ class Beside:
 
     Attributes:
         parked: number of deliveries that wait for a deployment that can take them.
-        listed: those of them that machines list, with the reason of each; some may have been taken since.
+        listed: those of them that machines list, with the reason of each; some may have been processed since.
         stuck: why the invocation that holds a key is backing off or paused.
         failing: steps of activities that fail; those of machines that have ended may still be among them.
     """

@@ -21,7 +21,7 @@ from durable_fsm.restate.names import ENDED_ITS_PROCESS
 from durable_fsm.restate.stored.deliveries import ParkedDelivery
 
 LISTED = 5
-"""Parked deliveries of one machine that are told in full."""
+"""Parked deliveries of one machine that are reported in full."""
 
 OVERDUE = timedelta(minutes=1)
 

@@ -39,10 +39,10 @@ class Past(NamedTuple):
 
 
 NOT_RECORDED = "The data was not recorded: History(record=True) lets a machine keep it."
-TOO_LONG = "The data cannot be told from here on: a change, or the whole of it, was too long to be recorded."
+TOO_LONG = "The data is unknown from here on: a change, or all of it, was too long to be recorded."
 GONE = "The entries from which the data follows are not kept any more."
-RENAMED = "States before a migration can only be told if it was recorded: History(record=True)."
-MISSING = "Entries behind this one are not kept any more, so its states cannot be told."
+RENAMED = "States before a migration are known only if it was recorded: History(record=True)."
+MISSING = "Older entries are no longer kept, so the states of this one are unknown."
 
 
 def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[Entry], n: int) -> Past:

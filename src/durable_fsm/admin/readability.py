@@ -69,7 +69,7 @@ class CurrentBuilds:
         return f"{self.url}/{chart}/{quote(key, safe='')}/snapshot"
 
     def refusal(self, chart: str, key: str) -> str | None:
-        """Why the current build cannot go on with a machine, as a sentence; None if it can.
+        """Why the current build cannot continue a machine, as a sentence; None if it can.
 
         Raises:
             Unanswered: there is no answer of a build.
@@ -100,7 +100,7 @@ class Shapes:
         self.many += 1
 
     def refused(self, builds: CurrentBuilds) -> dict[str, str]:
-        """Why the current build cannot go on with a machine, by key.
+        """Why the current build cannot continue a machine, by key.
 
         Raises:
             Unanswered: it does not answer.

@@ -19,10 +19,10 @@ class Rollout:
     """The machines of one chart under a build that is not deployed yet.
 
     Attributes:
-        unchanged: number of machines that go on as they are.
+        unchanged: number of machines that continue as they are.
         migrated: number of machines that migrate, by their version.
         reconciled: number of machines in which a changed chart begins or ends something, by that.
-        refused: why the build cannot go on with a machine, by key.
+        refused: why the build cannot continue a machine, by key.
     """
 
     chart: str

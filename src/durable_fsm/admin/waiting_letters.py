@@ -10,7 +10,7 @@ from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.restate.names import StateKey
 
 LISTED = 100
-"""Machines that are told, at most."""
+"""The most machines that are reported."""
 
 
 def waiting_letters(admin: Admin) -> Iterator[Diagnosis]:

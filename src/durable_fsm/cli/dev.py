@@ -314,7 +314,7 @@ def _port(name: str, given: int | None, last: int | None) -> int:
     if given is None:
         port = ports.chosen(name, last)
         if port not in (ports.USUAL[name], last):
-            click.echo(f"Port {ports.USUAL[name]} is taken: {name} is at {port}.")
+            click.echo(f"Port {ports.USUAL[name]} is in use: {name} is at {port}.")
         return port
     if port_answers(given):
         raise CommandError(

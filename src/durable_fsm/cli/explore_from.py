@@ -21,7 +21,7 @@ from durable_fsm.explore.proofs import Proofs
 
 
 def begun(proofs: Proofs, begins: str, connect: Callable[[], Connection]) -> tuple[Proofs, list[Move]]:
-    """The moves that begin with the snapshots, and the chart under which those machines go on.
+    """The moves that begin with the snapshots, and the chart under which those machines continue.
 
     Raises:
         MachineError: There is no such machine, or a snapshot does not fit the chart.
@@ -47,7 +47,7 @@ def begun(proofs: Proofs, begins: str, connect: Callable[[], Connection]) -> tup
     if len(charts) > 1:
         versions = ", ".join(sorted(charts))
         raise click.UsageError(
-            f"The machines of '{begins}' go on under several versions ({versions}): name one of them."
+            f"The machines of '{begins}' continue under several versions ({versions}): name one of them."
         )
     return replace(proofs, chart=charts.popitem()[1]), starts
 

@@ -235,7 +235,7 @@ def _paused(pause: Facts | None) -> str | None:
 
 
 def _parked(one: Facts) -> str:
-    """A delivery that could not be taken, and why; an earlier build kept no reason."""
+    """A delivery that could not be processed, and why; an earlier build kept no reason."""
     if not one.get("reason"):
         return str(one["event"])
     place = f" ({one['place']})" if one.get("place") else ""

@@ -1,4 +1,4 @@
-"""`durable-fsm migrate`: let the machines of a plan go on under the deployed build, a few first, and then the others."""
+"""`durable-fsm migrate`: let the machines of a plan continue under the deployed build, a few first, and then the others."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RateType(_Rates):
     help="The plan that durable-fsm plan has written.",
 )
 @click.option(
-    "--canary", type=click.IntRange(min=1), metavar="N", help="Move N machines first, and go on if all is well."
+    "--canary", type=click.IntRange(min=1), metavar="N", help="Move N machines first, and continue if all is well."
 )
 @click.option(
     "--canary-wait",
@@ -103,7 +103,7 @@ class RateType(_Rates):
     "--only",
     type=click.Choice([verdict.value for verdict in CAN_MOVE]),
     multiple=True,
-    help="Move the machines with this verdict, although others cannot go on.",
+    help="Move the machines with this verdict, although others cannot continue.",
 )
 @click.option("--reason", default="durable-fsm migrate", show_default=True, help="Kept in the history of each machine.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
@@ -129,7 +129,7 @@ def migrate(
     made is left as it is, and named. The service itself migrates a machine, in one step: a machine is always the old one
     or the new one, also if this command is killed. The same command then does the rest.
 
-    --canary N moves a few machines of each kind first. It goes on if none of them has failed, is stuck or has deliveries
+    --canary N moves a few machines of each kind first. It continues if none of them has failed, is stuck or has deliveries
     that wait for another build, and otherwise says what it saw and stops.
 
     There is no way back for a machine that was migrated. --backup keeps all of them as they were.
@@ -185,7 +185,7 @@ def _plan(file: Path, chart: str) -> tuple[SavedPlan, PlannedChart]:
 
 
 def _refuse_those_who_need_you(plan: SavedPlan, chart: str, counts: Counter[PlanVerdict]) -> None:
-    """Refuse a plan in which machines cannot go on, and name some of them."""
+    """Refuse a plan in which machines cannot continue, and name some of them."""
     many = sum(counts[verdict] for verdict in NEED_YOU)
     if not many:
         return
@@ -197,7 +197,7 @@ def _refuse_those_who_need_you(plan: SavedPlan, chart: str, counts: Counter[Plan
                 break
     more = f", and {many - len(named)} more" if many > len(named) else ""
     raise CommandError(
-        f"{counted(many, 'machine')} of {chart} cannot go on under this build: {', '.join(named)}{more}."
+        f"{counted(many, 'machine')} of {chart} cannot continue under this build: {', '.join(named)}{more}."
         " Nothing was moved. Change the build and plan again, or move the others with --only moves.",
         code=DIFFERS,
         kind="NeedsYou",

@@ -249,7 +249,7 @@ def looked_at(
 
 
 def problems_of(found: Mapping[str, MachineRow], machines: Iterable[PlannedMachine]) -> list[str]:
-    """The reasons not to go on after the canaries, a line for each."""
+    """The reasons not to continue after the canaries, a line for each."""
     told: list[str] = []
     for machine in machines:
         row = found.get(machine.key)

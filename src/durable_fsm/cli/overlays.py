@@ -82,7 +82,7 @@ def _coverage(chart: Chart, file: Path) -> Overlay:
 
 
 def _plan(chart: Chart, file: Path) -> Overlay:
-    """The verdicts of a plan: where machines will be under this chart, or where they are if they cannot go on."""
+    """The verdicts of a plan: where machines will be under this chart, or where they are if they cannot continue."""
     try:
         plan = read_plan(file)
     except NotAPlan as error:

@@ -372,7 +372,7 @@ class NamedMachine(Machine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event and wait until the machine has taken it.
+        """Send an event and wait until the machine has processed it.
 
         Args:
             idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
@@ -441,7 +441,7 @@ class TypedMachine(Machine, Generic[D]):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event and wait until the machine has taken it.
+        """Send an event and wait until the machine has processed it.
 
         Args:
             idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if

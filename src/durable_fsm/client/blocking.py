@@ -371,7 +371,7 @@ class SyncNamedMachine(SyncMachine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event and wait until the machine has taken it.
+        """Send an event and wait until the machine has processed it.
 
         Args:
             idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
@@ -440,7 +440,7 @@ class SyncTypedMachine(SyncMachine, Generic[D]):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Receipt:
-        """Send an event and wait until the machine has taken it.
+        """Send an event and wait until the machine has processed it.
 
         Args:
             idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if

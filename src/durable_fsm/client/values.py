@@ -40,7 +40,7 @@ def receipt_in(record: Json) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """Whether a machine takes an event now, `yes`, `no`, `depends on payload`, `deferred` or `ignored`.
+    """Whether a machine accepts an event now, `yes`, `no`, `depends on payload`, `deferred` or `ignored`.
 
     `payload` is the JSON schema of its payload.
     """

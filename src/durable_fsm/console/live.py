@@ -49,7 +49,7 @@ SHARE, FLEET_SHARE = 10, 20
 """How many times as long as a query took the poller waits at least."""
 
 MOST_STEPS = 100
-"""Steps that a viewer who comes back is told one by one."""
+"""Steps that a viewer who comes back gets one by one."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Viewer:
     """The viewer of a machine, or of a fleet if there is no key.
 
     Attributes:
-        seen: the last step that they were told: `<life>.<seq>`.
+        seen: the last step that they were sent: `<life>.<seq>`.
         print: identifies the texts that their page was made from.
     """
 

@@ -394,7 +394,7 @@ def _activities(facts: MachineFacts, curtain: Curtain, moments: Sequence[ShownMo
 
 def _activity(
     run: Any, status: str, begun: dict[int, int | None], steps: list[FailingStep], curtain: Curtain
-) -> ShownActivity:  # Any: a run that goes on, or stops
+) -> ShownActivity:  # Any: a run that continues, or stops
     shown = tuple(_step(step, curtain) for step in steps)
     return ShownActivity(run.id, run.state or "", status, begun.get(run.entry), shown)
 

@@ -1,4 +1,4 @@
-"""Exceptions of an author's code, and how they are told.
+"""Exceptions of an author's code, and how they are reported.
 
 A callback, a guard, a migration, a decoder or a validator of a data type may raise anything, and not only an `Exception`:
 `sys.exit()` raises `SystemExit`, an extension that panics a `BaseException` of its own. None of them may get past the call

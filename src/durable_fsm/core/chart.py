@@ -219,7 +219,7 @@ class Child(Callback):
 class Missed(StrEnum):
     """How to treat ticks of a recurring timer that were due while the machine could not take them.
 
-    SKIP: none of them is taken. ONCE: one is taken for all of them. ALL: each is taken, one after the other.
+    SKIP: none of them is processed. ONCE: one is processed for all of them. ALL: each is processed, one after the other.
     """
 
     SKIP = "skip"
@@ -312,7 +312,7 @@ class EventType:
 
 
 class Unexpected(StrEnum):
-    """How an event that nothing takes is answered."""
+    """How an event that no transition accepts is answered."""
 
     REJECT = "reject"
     IGNORE = "ignore"
@@ -323,7 +323,7 @@ class Policies:
     """How the algorithm runs this chart.
 
     `catch_errors`: an exception of a callback becomes `error.execution` (SCXML); otherwise it fails the step at once.
-    `scxml`: follow SCXML to the letter where durable machines are stricter: an error event that nothing takes is dropped,
+    `scxml`: follow SCXML to the letter where durable machines are stricter: an error event that no transition handles is dropped,
     a machine that ends runs the exit actions of its last states, and the end of a child arrives even if it was left.
     """
 
@@ -390,7 +390,7 @@ class Hosting(HostedBehaviour):
 class Chart:
     """An immutable definition, from which the host, the diagram, the API and the proofs are made.
 
-    `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are told apart by
+    `states` maps ids to states in document order, the root (id `""`) first. Builds of a chart are distinguished by
     `version`, which the author chooses, and by `digest`, which follows from everything that shows. `work` is what
     callbacks may start, apart from any state. `kept` are charts of other versions under which machines live on; with a
     `compiler` each machine has a chart of its own, like this one.

@@ -1,4 +1,4 @@
-"""Whether a chart can go on with a stored snapshot of its own version."""
+"""Whether a chart can continue with a stored snapshot of its own version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from durable_fsm.core.snapshot import ChildMachine, Snapshot, Status
 
 
 def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
-    """Why this chart cannot go on with a snapshot of its version, as a sentence; None if it can.
+    """Why this chart cannot continue with a snapshot of its version, as a sentence; None if it can.
 
     Every state, history, timer and activity that the snapshot names must still exist with the same kind. States that
     the chart has gained since do no harm.

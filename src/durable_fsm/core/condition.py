@@ -4,7 +4,7 @@
 {"tag": "open"}                            a state with this tag is active
 {"status": "done"}                         the machine has this status
 {"settled": true}                          no activity is under way and no event is deferred
-{"taken": true}                            the event that came with it has been taken
+{"taken": true}                            the event that came with it has been processed
 {"any": [{"state": "paid"}, ...]}          one of several
 """
 

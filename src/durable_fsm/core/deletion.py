@@ -29,7 +29,7 @@ def unfinished_work(chart: Chart, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def stop_everything(chart: Chart, snapshot: Snapshot) -> Step:
-    """Stop everything that the machine runs. One that is still running fails, so that it takes no more events."""
+    """Stop everything that the machine runs. One that is still running fails, so that it accepts no more events."""
     run = Macrostep.resume(chart, snapshot, Event("delete", origin=Origin.PLATFORM))
     if run.status is Status.RUNNING:
         run.status, run.failure = Status.FAILED, DELETING

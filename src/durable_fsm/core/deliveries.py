@@ -68,13 +68,13 @@ class UndoEnded(Struct, frozen=True):
 
 
 class StoppedWorkEnded(Struct, frozen=True):
-    """The outcome of work that was told to stop. No transition sees it."""
+    """The outcome of work that was asked to stop. No transition sees it."""
 
     stopping: Stopping
 
 
 class StoppedWorkOverdue(Struct, frozen=True):
-    """Work that was told to stop has not ended in time. No transition sees it."""
+    """Work that was asked to stop has not ended in time. No transition sees it."""
 
     stopping: Stopping
     timer: PendingSend

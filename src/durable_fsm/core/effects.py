@@ -52,7 +52,7 @@ class StartActivity(Struct, frozen=True):
 
 
 class StopActivity(Struct, frozen=True):
-    """Stop the activity with this token; no transition takes its outcome any more."""
+    """Stop the activity with this token; no transition handles its outcome any more."""
 
     token: str
 
@@ -108,7 +108,7 @@ class Microstep(NamedTuple):
 
 
 class Outcome(StrEnum):
-    """An event is taken by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
+    """An event is processed by a transition, deferred or ignored by declaration, or stale (its cause is gone)."""
 
     TAKEN = "taken"
     DEFERRED = "deferred"

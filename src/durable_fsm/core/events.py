@@ -14,7 +14,7 @@ ERROR = "error.execution"
 """The machine tells itself that a callback failed, or that a failure was not handled."""
 
 UNREACHABLE = "error.communication"
-"""The sender of a message learns that it was not taken."""
+"""The sender of a message learns that it was not accepted."""
 
 PLATFORM_NAMES = ("done.state.", "done.invoke.", "error.", GRANTED)
 """Names that only the machine and its platform may send, whatever a wildcard would take."""
@@ -38,7 +38,7 @@ FROM_OUTSIDE = (Origin.EXTERNAL, Origin.SOURCE)
 
 
 class Letter(Struct, frozen=True, omit_defaults=True):
-    """A message without its payload: who has sent it, and what to tell that machine if it is not taken.
+    """A message without its payload: who has sent it, and what to tell that machine if it is not accepted.
 
     `life` is that of the sender; `to` is the receiver, as the sender wrote it.
     """

@@ -186,15 +186,15 @@ class Index:
         return path, stance
 
     def ignores(self, leaves: Leaves, event: str) -> bool:
-        """Whether a machine that takes nothing any more ignores *event*."""
+        """Whether a machine that accepts no more events ignores *event*."""
         return Stance.IGNORE in self.stances[leaves, event][1]
 
     def knows(self, event: str) -> bool:
-        """Whether any transition of the chart could ever take *event*."""
+        """Whether any transition of the chart could ever accept *event*."""
         return event in self._declared or any(matches(descriptor, event) for descriptor in self.descriptors)
 
     def hears_grant(self, activity: str) -> bool:
-        """Whether a transition asks to be told when this activity gets its slot; a wildcard does not ask."""
+        """Whether a transition asks for an event when this activity gets its slot; a wildcard does not ask."""
         granted = f"{GRANTED}{activity}"
         return any(descriptor.startswith(GRANTED) and matches(descriptor, granted) for descriptor in self.descriptors)
 

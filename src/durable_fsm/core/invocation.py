@@ -57,7 +57,7 @@ def resume_work(machine: Working, *, machines_of: Collection[str] | None = None)
 
 
 def end_of(machine: Working, id: str) -> None:
-    """A state is left: nothing that began with it goes on."""
+    """A state is left: nothing that began with it continues."""
     machine.to_invoke.discard(id)
     if id in machine.finished:
         machine.finished = {other: names for other, names in machine.finished.items() if other != id}
@@ -162,7 +162,7 @@ def start_detached(machine: Working, work: str, payload: object) -> None:
 
 
 def stop_activity(machine: Working, running: Running) -> None:
-    """No transition takes the outcome any more; for an undo it may still matter whether the work succeeded."""
+    """No transition handles the outcome any more; for an undo it may still matter whether the work succeeded."""
     stopping = saga.stopped(machine, running)
     timers.forget(machine, running)
     if not (stopping or running.waiting):

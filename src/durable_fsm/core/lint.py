@@ -28,7 +28,7 @@ def findings(chart: Chart) -> list[ChartFinding]:
 
     `unreachable` states that nothing leads to; `dead-end` states that are not final and that nothing leaves;
     `left-final` states that are final and yet left; `shadowed` transitions, which an earlier one of the same state always forestalls; `unhandled` activities, whose
-    failure no transition takes.
+    failure no transition handles.
     """
     return [*_unreachable(chart), *_dead_ends(chart), *_left_after_end(chart), *_shadowed(chart), *_unhandled(chart)]
 
@@ -85,7 +85,7 @@ def _left_after_end(chart: Chart) -> Iterator[ChartFinding]:
 
 
 def _beside_others(chart: Chart, state: State) -> bool:
-    """Whether it lies in a region: the other regions may go on."""
+    """Whether it lies in a region: the other regions may continue."""
     return any(chart.states[id].kind is Kind.PARALLEL for id in index_of(chart).ancestors[state.id])
 
 

@@ -22,8 +22,8 @@ and machines of the states that were entered and are *still* active begin (`invo
 why a state which is only passed through starts nothing. The machine ends when a final child of the root is entered, or
 all regions of a parallel state at the top are final.
 
-An exception of a callback becomes the event `error.execution`, and so does a failure that nothing takes. If nothing takes
-that event either, the whole macrostep fails and is discarded; a failure of outside work, which cannot be discarded, makes
+An exception of a callback becomes the event `error.execution`, and so does a failure that no transition handles. If no
+transition accepts that event either, the whole macrostep fails and is discarded; a failure of outside work, which cannot be discarded, makes
 the machine `failed`. A macrostep that has not come to an end after `MICROSTEPS` microsteps never will, and fails.
 
 The functions are named after the procedures of the algorithm: https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation
@@ -52,7 +52,7 @@ MICROSTEPS = 1_000
 """Microsteps of one macrostep."""
 
 OTHERS = (Origin.EXTERNAL, Origin.SOURCE, Origin.MACHINE)
-"""Senders that are told if nothing takes their event."""
+"""Senders that get an error if no transition accepts their event."""
 
 NONE: frozenset[Stance] = frozenset()
 
@@ -82,7 +82,7 @@ class Macrostep(Working):
     # ── macrosteps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self) -> Outcome | None:
-        """Run the macrostep of the event; None if nothing takes it, and the chart does not say what then.
+        """Run the macrostep of the event; None if no transition accepts it, and the chart does not say what then.
 
         Raises:
             Refused: a validator does not let it in.
@@ -189,7 +189,7 @@ class Macrostep(Working):
         return True
 
     def unhandled(self, event: Event) -> None:
-        """An event that nothing takes is dropped, except where that would hide a failure.
+        """An event that no transition accepts is dropped, except where that would hide a failure.
 
         An undelivered message is not a failure of this machine.
         """

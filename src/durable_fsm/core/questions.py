@@ -20,7 +20,7 @@ from durable_fsm.core.values import Misfit
 
 
 class Acceptance(StrEnum):
-    """Whether an event would be taken now."""
+    """Whether an event would be accepted now."""
 
     YES = "yes"
     NO = "no"

@@ -1,7 +1,7 @@
 """Repairs by an operator: run failed work again, give its result by hand, or move the machine to other states.
 
 Each is one macrostep, like that of an event. A machine that had failed runs again afterwards, with everything its active
-states wait for begun anew.
+states wait for started again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def retime(
         known = tuple(dict.fromkeys(timer.event for timer in snapshot.timers))
         raise NotRepairable(chart=chart.name, problem=f"no timer '{name}' is pending.", known=known)
     run = Macrostep.resume(chart, snapshot, Event("repair.timer", origin=Origin.PLATFORM, seed=seed, at=now))
-    # The end of a machine's life is for the host: what is due at once would be taken by this very turn.
+    # The end of a machine's life is for the host: what is due at once would be processed by this very turn.
     delay = max(milliseconds(after), 1 if snapshot.status is Status.DONE else 0)
     for timer in found:
         timers.disarm(run, timer)

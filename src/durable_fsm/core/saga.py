@@ -1,6 +1,6 @@
 """Sagas: completed work is kept on a stack, and undone from its top when the chart enters a state that undoes.
 
-Only the chart decides that; failures and retries undo nothing. Work that was told to stop may have succeeded before the
+Only the chart decides that; failures and retries undo nothing. Work that was asked to stop may have succeeded before the
 stop reached it. Until its outcome is known it is *stopping*, and nothing in the same scope is undone.
 """
 
@@ -47,7 +47,7 @@ def _push(machine: Working, done: Undoable) -> None:
 def stopped(machine: Working, running: Running) -> bool:
     """Note work as *stopping*, if its outcome still decides what is to be undone; False if it does not.
 
-    Its deadline goes on. Work that was stopped by its deadline gets the same time again.
+    Its deadline continues. Work that was stopped by its deadline gets the same time again.
     """
     activity = machine.chart.activities[running.id]
     if running.state is None or running.waiting or (activity.undo is None and activity.undoes is None):
@@ -113,7 +113,7 @@ def advance(machine: Working, running: Running, outcome: Event) -> bool:
 
 
 def resume(machine: Working) -> None:
-    """Let activities that undo go on, if they waited for what changed now."""
+    """Let activities that undo continue, if they waited for what changed now."""
     for running in [running for running in machine.activities.values() if running.waiting]:
         go_on(machine, running)
 
@@ -124,7 +124,7 @@ def progress(machine: Working, running: Running) -> dict[str, Json]:
 
 
 def go_on(machine: Working, running: Running) -> None:
-    """Let an activity that undoes go on, at its start or after waiting. With nothing left, it is done."""
+    """Let an activity that undoes continue, at its start or after waiting. With nothing left, it is done."""
     if _next(machine, running):
         timers.disarm_deadline(machine, running.token)
         del machine.activities[running.token]

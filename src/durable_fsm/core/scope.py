@@ -81,7 +81,7 @@ class Effects:
         self._asked.renew(name)
 
     def refuse(self, event: str, reason: str) -> None:
-        """Turn away what has been deferred until now: a caller who waits for it is told the reason.
+        """Turn away what has been deferred until now: a caller who waits for it gets the reason.
 
         Args:
             event: its name, or a descriptor such as `note.*`.
@@ -89,7 +89,7 @@ class Effects:
         self._asked.refuse(event, reason)
 
     def raise_(self, event: str, payload: object = None) -> None:
-        """Put an event on the internal queue: it is taken in this same macrostep."""
+        """Put an event on the internal queue: it is processed in this same macrostep."""
         self._asked.raise_(event, payload)
 
     def start(self, work: str, payload: object = None, *, name: str | None = None) -> None:

@@ -66,7 +66,7 @@ class PendingSend(Struct, frozen=True, omit_defaults=True):
 class Running(Struct, frozen=True, omit_defaults=True):
     """An activity whose outcome is awaited. `entry` is the macrostep that entered its state.
 
-    `parked` means that the outcome of an exclusive activity arrived but could not be taken yet; `failed` that it failed,
+    `parked` means that the outcome of an exclusive activity arrived but could not be processed yet; `failed` that it failed,
     and the machine with it: an operator may run it again. Detached work has no `state`, and its `entry` is the macrostep
     that started it.
 
@@ -100,7 +100,7 @@ class Undoable(Struct, frozen=True, omit_defaults=True):
 
 
 class Stopping(Struct, frozen=True, omit_defaults=True):
-    """A run that was told to stop. It may have succeeded before: its outcome decides whether it is to be undone.
+    """A run that was asked to stop. It may have succeeded before: its outcome decides whether it is to be undone.
 
     It is `overdue` when its deadline has passed and it is not waited for any longer. Its outcome still counts if it comes.
     """
@@ -146,7 +146,7 @@ class ChildMachine(Struct, frozen=True, omit_defaults=True):
 
 
 class WorkflowAnswer(Struct, frozen=True, omit_defaults=True):
-    """The answer of a workflow whose machine goes on: an output, or the failure with which the run fails."""
+    """The answer of a workflow whose machine continues: an output, or the failure with which the run fails."""
 
     output: Json = None
     failure: Failure | None = None

@@ -50,8 +50,8 @@ class Incoming:
         event: name of a public event.
         payload: plain JSON, or what `plain` makes so.
         key: of the machine; None leaves it to the source. A webhook has nothing else to tell the key.
-        id: what the producer calls this event; a second one of the same id, machine and topic or webhook is not taken.
-            Without it each request is an event, and each record, which is taken once in any case.
+        id: what the producer calls this event; a second one of the same id, machine and topic or webhook is not processed.
+            Without it each request is an event, and each record, which is processed once in any case.
     """
 
     event: str

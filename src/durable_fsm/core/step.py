@@ -153,7 +153,7 @@ def defer(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Keep an event from outside for later, whether or not a transition takes it now. One that has ended keeps nothing.
 
     Raises:
-        EventError: no machine of the chart takes it, or as many events are deferred as may be.
+        EventError: no machine of the chart accepts it, or as many events are deferred as may be.
         Finished: the machine has ended, and does not ignore the event.
     """
     if snapshot.status is not Status.RUNNING:
@@ -163,7 +163,7 @@ def defer(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
 
 
 def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
-    """Take an event that may be taken; what an active state defers is kept."""
+    """Process an event that is allowed; what an active state defers is kept."""
     if snapshot.status is Status.DONE:
         if event.origin in OTHERS and index_of(chart).ignores(snapshot.configuration, event.name):
             return Step(snapshot, outcome=Outcome.IGNORED)
@@ -184,7 +184,7 @@ def _dispatch(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
 
 
 def _refuse_unexpected(run: Macrostep, outcome: Outcome | None, event: Event) -> None:
-    """Tell a sender that nothing has taken the event, unless the chart declares that it does not matter."""
+    """Tell a sender that no transition accepted the event, unless the chart declares that it does not matter."""
     if outcome is None and event.origin in OTHERS and run.chart.policies.unexpected is Unexpected.REJECT:
         raise _rejected(run.chart, run.before, event, reason=_said_no(run.refusals))
 
@@ -200,14 +200,14 @@ def _deferring(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     after = changed(snapshot, version=chart.version, digest=chart.digest, deferred=deferred, seq=snapshot.seq + 1)
     if chart.hosting.defer_for is None:
         return Step(after, outcome=Outcome.DEFERRED)
-    delay = max(milliseconds(chart.hosting.defer_for), 1)  # what is due at once would be taken by this very turn
+    delay = max(milliseconds(chart.hosting.defer_for), 1)  # what is due at once would be processed by this very turn
     limit = PendingSend(f"{after.life}.{after.seq}.1", event.name, delay, deferred=kept.token)
     send = Send(limit.token, limit.event, limit.after)
     return Step(changed(after, timers=(*after.timers, limit)), (send,), outcome=Outcome.DEFERRED)
 
 
 def recall(chart: Chart, snapshot: Snapshot, kept: Deferred, *, seed: str, now: datetime | None = None) -> Step:
-    """Take an event that was deferred; the outcome `deferred` leaves the machine as it was.
+    """Process an event that was deferred; the outcome `deferred` leaves the machine as it was.
 
     Raises what `step` raises. The event is then still among the deferred ones: see `dropped`.
     """
@@ -288,7 +288,7 @@ def _admit(chart: Chart, event: Event) -> None:
 
 
 def admit(chart: Chart, event: Event) -> None:
-    """Refuse an event from outside that no machine of the chart takes, in whatever state; runs no callback.
+    """Refuse an event from outside that no machine of the chart accepts, in whatever state; runs no callback.
 
     Raises:
         Forbidden: the event is private.

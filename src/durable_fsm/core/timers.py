@@ -43,10 +43,10 @@ def start(machine: Working, state: str, timer: Timer) -> None:
 
 
 def _start_again(machine: Working, state: str, timer: Timer) -> bool:
-    """Arm the next tick of a recurring timer that was due; whether this one is to be taken.
+    """Arm the next tick of a recurring timer that was due; whether this one is to be processed.
 
     It is counted from the moment at which this one was due, so a late tick does not delay those after it. Ticks that are
-    over already are left out, unless all of them are to be taken.
+    over already are left out, unless all of them are to be processed.
     """
     due, now = machine.event.due, machine.event.came
     computed = _computed(machine, state, timer)
@@ -146,7 +146,7 @@ def due(machine: Working, timer: PendingSend) -> bool:
 
 
 def deliver(machine: Working, timer: PendingSend, payload: object) -> None:
-    """Let the macrostep take the event of a timer, with this payload."""
+    """Let the macrostep process the event of a timer, with this payload."""
     machine.event = changed(
         machine.event,
         name=timer.event,
@@ -167,7 +167,7 @@ def post(machine: Working, timer: PendingSend) -> None:
 def arm_end(machine: Working) -> None:
     """Let a machine that has ended be deleted in time, if its chart says so. It has no other timer.
 
-    The delay is a millisecond at least: what is due at once would be taken by this very turn, and not by the host.
+    The delay is a millisecond at least: what is due at once would be processed by this very turn, and not by the host.
     """
     end = machine.chart.hosting.after_end
     if machine.status is Status.DONE and end is not None and not machine.timers:

@@ -1,7 +1,7 @@
 """A turn: the decisions of one exclusive invocation. The host acts on them.
 
 The turn takes the caller's event first. Then it drains what follows: outcomes of exclusive activities and events that the
-machine sent itself without delay, in order, and then deferred events that can be taken now. Each is a macrostep of its
+machine sent itself without delay, in order, and then deferred events that can be processed now. Each is a macrostep of its
 own. The host drives the turn: it calls the exclusive activity that `next_call` returns, saves `snapshot`, performs
 `take_effects()`, and answers the caller.
 """
@@ -51,13 +51,13 @@ class Taken(NamedTuple):
 
     Attributes:
         seq: of the snapshot that it led to.
-        outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be taken after all,
+        outcome: `deferred` where the event was kept, `rejected` where a deferred one could not be processed after all,
             `parked` where a delivery failed.
-        token: of the deferred event that was taken or dropped; empty for others.
+        token: of the deferred event that was processed or dropped; empty for others.
         error: why it was dropped or parked.
         note: other facts: who repaired the machine, and why.
         configuration: the leaves that were active afterwards.
-        failure: the outcome that was taken, if it is one.
+        failure: the outcome that was processed, if it is one.
         caught: exceptions of callbacks that became `error.execution`.
         took: the event itself; None for a deferred one that was dropped.
         data: the machine's data afterwards.
@@ -79,7 +79,7 @@ class Taken(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A delivery that could not be taken, and why."""
+    """A delivery that could not be processed, and why."""
 
     event: Event
     error: DurableFSMError
@@ -105,7 +105,7 @@ class Turn:
         parked: deliveries that failed, and that the host must send again later: a new deployment may take them.
         paused: whether an operator has paused the machine: then it keeps events for later, and asks for none of them.
         bounced: deferred messages that were dropped, and whose senders the host must tell.
-        time: what callbacks find in `event.at`; the host sets it anew after each wait. None without `clock=True`.
+        time: what callbacks find in `event.at`; the host sets it again after each wait. None without `clock=True`.
     """
 
     def __init__(self, chart: Chart, snapshot: Snapshot | None, *, seed: str, now: datetime | None = None) -> None:
@@ -293,7 +293,7 @@ class Turn:
     def _recall(self) -> bool:
         """Take the first deferred event that need not wait any longer; False if there is none.
 
-        One that cannot be taken any more is dropped: its own sender is told, and the turn goes on.
+        One that cannot be processed any more is dropped: its sender gets an error, and the turn continues.
         """
         machine = self.snapshot
         if machine is None or machine is self._asked or machine.status is Status.FAILED:
@@ -317,7 +317,7 @@ class Turn:
         return False
 
     def _drop(self, kept: Deferred, error: DurableFSMError) -> None:
-        """Forget a deferred event; its own sender is told why."""
+        """Forget a deferred event; its sender learns why."""
         self.snapshot = dropped(self.machine, kept)
         if kept.letter is not None:
             self.bounced.append(Bounced(kept.letter, error))

@@ -1,4 +1,4 @@
-"""Upgrades of stored machines: find the chart that a machine goes on under, and translate the machine for it.
+"""Upgrades of stored machines: find the chart that a machine continues under, and translate the machine for it.
 
 `upgrade` applies the migrations, which only rename and change data. `settle` then makes timers and work agree with the
 states that are active: a macrostep of its own, in the turn that uses the machine first.
@@ -104,7 +104,7 @@ class Upgrade(NamedTuple):
 
 
 class Upgraded(NamedTuple):
-    """A stored machine and the chart under which it goes on; with the upgrade, if that is another version."""
+    """A stored machine and the chart under which it continues; with the upgrade, if that is another version."""
 
     chart: Chart
     machine: Snapshot
@@ -275,7 +275,7 @@ class _Translation:
             name = getattr(migration.change, "__name__", "the migration")
             raise self.refusal(f"{name} raised {named(error)}.") from error
 
-    # ── what comes of it ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── results ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def result(self, path: tuple[str, ...]) -> Upgraded:
         """The machine as its new chart has it, checked; raises MigrationError."""
@@ -389,7 +389,7 @@ class _Translation:
         return (*self.stopping, *stopped)
 
     def matters(self, stopped: Running) -> bool:
-        """Whether the end of work that is stopped will be told, and is of interest: it can be undone, or undoes."""
+        """Whether the end of work that is stopped will be reported, and is of interest: it can be undone, or undoes."""
         activity = self.chart.activities.get(stopped.id)
         if activity is None or stopped.failed or stopped.waiting:
             return False
@@ -397,7 +397,7 @@ class _Translation:
         return ends and (activity.undo is not None or activity.undoes is not None)
 
     def still_to_be_undone(self, jobs: Mapping[str, Running | Stopping]) -> tuple[Undoable, ...]:
-        """The stack of completed work: none of it may be lost. Work whose undo does not run any more is undone anew."""
+        """The stack of completed work: none of it may be lost. Work whose undo does not run any more is undone again."""
         for done in self.undo:
             activity = self.chart.activities.get(done.id)
             if activity is None or activity.undo is None or done.state not in self.chart.states:

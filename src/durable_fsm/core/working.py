@@ -42,7 +42,7 @@ class Working:
         scope: what callbacks see.
         leaves, active: the active leaves in document order; all active states.
         timers, activities, machines, stopping: what the machine waits for, by token.
-        queue: events that were raised and are still to be taken.
+        queue: events that were raised and are still to be processed.
         to_invoke: states that were entered, and whose activities and machines begin when the macrostep ends.
         held: messages to machines that begin when the macrostep ends.
         raised: names of the events that were raised since the last microstep.

@@ -261,10 +261,10 @@ class _Extraction:
         sentences.append(f"Starts in {self._names(self.chart.states[id] for id in start)}.")
         sentences.append(f"Ends in {self._names(ends)}." if ends else "Has no end.")
         if self.chart.policies.unexpected is Unexpected.IGNORE:
-            sentences.append("Ignores events that nothing takes.")
+            sentences.append("Ignores events that no transition accepts.")
         for verb, descriptors in (("Defers", self.chart.root.defers), ("Ignores", self.chart.root.ignores)):
             if descriptors:
-                sentences.append(f"{verb} {', '.join(descriptors)} wherever nothing takes it.")
+                sentences.append(f"{verb} {', '.join(descriptors)} wherever no transition accepts it.")
         return " ".join(sentences)
 
     @staticmethod

@@ -21,12 +21,12 @@ SHADES: tuple[Tone, ...] = ("pop1", "pop2", "pop3")
 
 VERDICTS: Mapping[str, tuple[Tone, str]] = {
     "unreadable": ("red", "cannot be read"),
-    "blocked": ("red", "cannot go on"),
+    "blocked": ("red", "cannot continue"),
     "stranded": ("violet", "can never end"),
     "held": ("blue", "move when their work is over"),
-    "changes": ("amber", "go on, and do something else"),
+    "changes": ("amber", "continue with other behaviour"),
     "moves": ("green", "migrate"),
-    "stays": ("grey", "go on as they are"),
+    "stays": ("grey", "continue unchanged"),
     "over": ("grey", "have ended"),
 }
 """The verdicts of a plan, the worst first: the tone, and what it means for machines."""

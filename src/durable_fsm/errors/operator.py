@@ -46,7 +46,7 @@ class AlreadyStarted(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Finished(MachineError):
-    """The machine has reached its end and takes no more events.
+    """The machine has reached its end and accepts no more events.
 
     Remedy: use another key for a new machine; or `delete` this one to free its key.
     """
@@ -76,7 +76,7 @@ class Gone(MachineError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Paused(MachineError):
-    """An operator has paused the machine: it takes nothing until it is resumed.
+    """An operator has paused the machine: it processes nothing until it is resumed.
 
     Remedy: read the reason, and resume the machine with `durable-fsm repair --resume`.
     """
@@ -156,9 +156,9 @@ def _have(ids: tuple[str, ...]) -> str:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WaitTimedOut(MachineError):
-    """The condition was not met in time. The machine goes on; an event that came with it may have been taken.
+    """The condition was not met in time. The machine continues; an event that came with it may have been processed.
 
-    Remedy: wait again, or read the snapshot. The machine itself goes on.
+    Remedy: wait again, or read the snapshot. The machine itself continues.
     """
 
     condition: str

@@ -120,9 +120,9 @@ class NotIndexed(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class EventRejected(EventError):
-    """No transition takes the event where the machine is now.
+    """No transition accepts the event where the machine is now.
 
-    Remedy: send one of the events in `accepted`, or wait until the machine reaches a state that takes this one. To keep
+    Remedy: send one of the events in `accepted`, or wait until the machine reaches a state that accepts this one. To keep
     early events instead, use `defer(...)`; to drop them, `ignore(...)`.
     """
 
@@ -159,7 +159,7 @@ class TooLarge(EventError):
 class TooManyDeferred(EventError):
     """The event would be deferred, but the machine has reached its limit of deferred events.
 
-    Remedy: send the event again later, when the machine has taken those that wait.
+    Remedy: send the event again later, when the machine has processed those that wait.
     """
 
     event: str

@@ -2,7 +2,7 @@
 
 Two machines are the same if they have the same active states, the same data as far as its views show it, and wait for the
 same things, where equal things count at most *k* times. Tokens, ids that callbacks draw, and texts made up as samples are
-numbered in the order in which they appear: only whether two of them are equal matters. The search goes on from the one that was found first: each violation really happens,
+numbered in the order in which they appear: only whether two of them are equal matters. The search continues from the one that was found first: each violation really happens,
 and a run without one is as good as its bounds.
 """
 
@@ -24,7 +24,7 @@ from durable_fsm.explore.domains import BadProofs
 from durable_fsm.explore.player import LIFE, Position
 
 MOST_EXACT = 8
-"""Values of a member that are told apart; with more of them, only its sign or its size counts."""
+"""Values of a member that are distinguished; with more of them, only its sign or its size counts."""
 
 UUID_TEXT = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -41,7 +41,7 @@ class Keys:
     Attributes:
         coarse: members of the data of which only the sign or the size counts, because they took too many values.
         is_exact: whether the last key tells its machine from all others, so that nothing was counted or viewed away.
-        seen: the values that each member and each list of things has shown, at most some more than are told apart.
+        seen: the values that each member and each list of things has shown, at most some more than are distinguished.
     """
 
     def __init__(self, chart: Chart, *, k: int = 1, view: View | None = None, made: Iterable[str] = ()) -> None:

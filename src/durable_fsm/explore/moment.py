@@ -73,7 +73,7 @@ class Moment:
         return tuple(one.event for one in self.snapshot.deferred)
 
     def accepts(self, event: object) -> bool:
-        """Whether the machine would take this event, or keep it for later; with some payload, if that decides."""
+        """Whether the machine would accept this event, or keep it for later; with some payload, if that decides."""
         name = event if isinstance(event, str) else str(getattr(event, "id", event))
         answer = acceptance_of(self._chart, self.snapshot, now=self._now).get(name, Acceptance.NO)
         return answer in (Acceptance.YES, Acceptance.DEPENDS, Acceptance.DEFERRED)

@@ -1,4 +1,4 @@
-"""Makes one move after the other with the turns that the host runs, and says what came of each."""
+"""Makes one move after the other with the turns that the host runs, and reports the result of each."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Played(NamedTuple):
     Attributes:
         position: after it; None if it was refused, or failed.
         transitions: keys of the transitions that were taken.
-        recalled: deferred events that were taken.
+        recalled: deferred events that were processed.
         fault: how the chart's own code failed.
         refused: whether the machine did not take it.
     """
@@ -182,7 +182,7 @@ class Player:
                 turn.deliver(outcome_of(at.snapshot, move))
 
     def _answered(self, held: Held, move: Move) -> Played:
-        """Make the turn again up to the activity that holds the machine, and go on with its outcome."""
+        """Make the turn again up to the activity that holds the machine, and continue with its outcome."""
         origin = held.origin
         turns, now = origin.turns + 1, self._clock(origin, held.first)
         before = None if is_creation(held.first) else origin.snapshot

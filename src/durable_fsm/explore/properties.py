@@ -262,7 +262,7 @@ def _rests(graph: StateSpace, one: Property) -> Verdict:
         moves = [(move, to) for number in part for move, to in graph.nodes[number].out or ((None, -1),)]
         if all(move is not None and not move.is_external and to in inside for move, to in moves):
             way = round_trip(graph, part, by_itself_move)
-            words = f"{where(graph.nodes[part[0]].position.snapshot)}: goes round for ever, and takes no event"
+            words = f"{where(graph.nodes[part[0]].position.snapshot)}: loops for ever without an event"
             return Verdict(one.name, holds=False, node=part[0], path=tuple(way), words=words)
     return Verdict(one.name, holds=True)
 
@@ -291,7 +291,7 @@ def goes_on(graph: StateSpace, number: int, way: Sequence[Move]) -> bool:
 
 
 def _recalls(graph: StateSpace, one: Property) -> Verdict:
-    """Find a deferred event that is never taken, whatever happens."""
+    """Find a deferred event that is never processed, whatever happens."""
     names = sorted({kept.event for node in graph.nodes for kept in node.position.snapshot.deferred})
     found: list[tuple[int, str]] = []
     for name in names:
@@ -371,7 +371,7 @@ def may_fill(graph: StateSpace) -> list[tuple[int, str]]:
 
 MOVES_ON = Property("it is never stuck", Claim.MOVES_ON, bool)
 RESTS = Property("nothing fails again and again without a pause", Claim.RESTS, bool)
-RECALLS = Property("a deferred event can be taken later", Claim.RECALLS, bool)
+RECALLS = Property("a deferred event can be processed later", Claim.RECALLS, bool)
 BOUNDED = Property("nothing grows by itself without end", Claim.BOUNDED, bool)
 BUILT_IN = (MOVES_ON, RESTS, RECALLS, BOUNDED)
 

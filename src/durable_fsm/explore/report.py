@@ -296,7 +296,7 @@ def _unreached(report: Report, key: str) -> Finding:
     guards = [guard.label for guard in edge.guards if (key, guard.label, True) not in graph.answers]
     asked = [label for label in guards if (key, label, False) in graph.answers]
     words = f"in {where(graph.nodes[node].position.snapshot)}: " + (
-        f"guard '{asked[0]}' is never true" if asked else "nothing takes it"
+        f"guard '{asked[0]}' is never true" if asked else "no transition accepts it"
     )
     return Finding(name, "unreached", graph.path(node), words, key)
 

@@ -106,7 +106,7 @@ class StateSpace:
     Attributes:
         unsent: events that are not sent, because no payload was found for them.
         taken_times: how many moves took each transition.
-        recalling: nodes from which a move lets the machine take an event that was deferred.
+        recalling: nodes from which a move lets the machine process an event that was deferred.
         recalling_alone: those where a timer or an outcome does so.
         sighted: machines that count as known and yet decide a property: its name, a node, and the move from there.
         end: why the search ended: `closed` if every move of every configuration was made.
@@ -167,7 +167,7 @@ class StateSpace:
         return number, True
 
     def renumber(self) -> None:
-        """Make the keys anew after a view has changed; the first of the machines that are the same now is kept."""
+        """Make the keys again after a view has changed; the first of the machines that are the same now is kept."""
         self.numbers = {}
         for number, node in enumerate(self.nodes):
             self.numbers.setdefault(self.keys.of(node.position), number)

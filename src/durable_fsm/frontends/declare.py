@@ -60,7 +60,7 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         history: how many entries of its history each machine keeps, and how long; None keeps none.
         after_end: what happens to a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
         workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key. The id
-            of a state with a final one inside: it lasts until that state is done, and the machine goes on.
+            of a state with a final one inside: it lasts until that state is done, and the machine continues.
         flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
         work: work that callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
@@ -68,17 +68,17 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
         handlers: other public names for events: `{"setUp": "set_up"}`.
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
-        defers: events that wait wherever nothing takes them: `"cancel"`, `"note.*"`, `"*"`.
-        defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it is told.
+        defers: events that wait wherever no transition accepts them: `"cancel"`, `"note.*"`, `"*"`.
+        defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it gets an error.
         defer_while_paused: defer events while an operator has paused the machine; otherwise they are refused with 503.
-        ignores: events that are dropped wherever nothing takes them. An event that no transition takes at all is declared
+        ignores: events that are dropped wherever no transition accepts them. An event that no transition accepts at all is declared
             here.
-        unexpected: `"ignore"` drops every event that nothing takes, also one that the chart does not know; `"reject"`
+        unexpected: `"ignore"` drops every event that no transition accepts, also one that the chart does not know; `"reject"`
             tells its sender, even if the class sets `allow_event_without_transition`.
         clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
             the same; that costs about two milliseconds an event.
         services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They
-            are not stored, and made anew whenever a machine is read; so are loggers, which need no mention.
+            are not stored, and made again whenever a machine is read; so are loggers, which need no mention.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
     """
     unknown = next((name for name in options if name not in ClassOptions.__annotations__), None)
@@ -245,7 +245,7 @@ def _timer(declaration: Declaration, transitions: Transitions) -> EventOf[None]:
 def defer(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
     """Keep these events for later while *state* is active: `defer(charging, "cancel")`, in the body of the class.
 
-    They are taken, in order, as soon as no active state defers them. A transition of *state* or inside it comes first.
+    They are processed, in order, as soon as no active state defers them. A transition of *state* or inside it comes first.
 
     Args:
         events: names, or descriptors such as `note.*` and `*`.
@@ -254,7 +254,7 @@ def defer(state: State | type[State.Compound | State.Parallel], *events: str) ->
 
 
 def ignore(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
-    """Drop these events while *state* is active and nothing takes them: `ignore(paid, "checkout")`.
+    """Drop these events while *state* is active and no transition accepts them: `ignore(paid, "checkout")`.
 
     Events for a final state are dropped after the end, too.
     """

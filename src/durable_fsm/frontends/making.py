@@ -64,7 +64,7 @@ def unstorable(attributes: Mapping[str, object], services: str) -> Iterator[tupl
 
 
 def why_not_data(cls: type, services: Collection[str], remedy: str) -> list[FoundProblem]:
-    """Why instances of a plain class cannot be the data of a chart; empty if that cannot be told."""
+    """Why instances of a plain class cannot be the data of a chart; empty if that is unknown."""
     try:
         instance = made(cls)
         attributes = data_of(instance, services)

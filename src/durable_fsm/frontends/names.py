@@ -82,11 +82,11 @@ def stance_problems(state: State, transitions: Iterable[Transition]) -> Iterator
                 close = get_close_matches(descriptor, taken, n=1, cutoff=0.8)
                 if verb == "defers" or close or "*" in descriptor:
                     remedy = f"Did you mean '{close[0]}'?" if close else "Correct the name, or remove it."
-                    yield f"{who} {verb} '{descriptor}', and no transition takes it.", remedy
+                    yield f"{who} {verb} '{descriptor}', and no transition accepts it.", remedy
 
 
 def ignored_events(states: Iterable[State], taken: Collection[str]) -> list[str]:
-    """The events that a chart ignores and that no transition takes: senders may use them, and they have no effect."""
+    """The events that a chart ignores and that no transition accepts: senders may use them, and they have no effect."""
     named = dict.fromkeys(descriptor for state in states for descriptor in state.ignores if "*" not in descriptor)
     return [name for name in named if not any(matches(name, event) or matches(event, name) for event in taken)]
 

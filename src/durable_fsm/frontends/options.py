@@ -60,7 +60,7 @@ OPTION_TYPES: Mapping[str, Any] = get_type_hints(ClassOptions)
 class ChartOptions(Hosting):
     """Everything that an author says of a chart beside its states and events.
 
-    `unexpected` is how an event that nothing takes is answered; None lets the library's own setting decide. `services`
+    `unexpected` is how an event that no transition accepts is answered; None lets the library's own setting decide. `services`
     names attributes of plain instances that are not data.
     """
 
@@ -95,7 +95,7 @@ class ClassChartOptions(ChartOptions):
 
 
 def unexpected_of(options: ChartOptions, *, ignores: bool) -> Unexpected:
-    """How the chart answers an event that nothing takes; *ignores* is the library's own setting."""
+    """How the chart answers an event that no transition accepts; *ignores* is the library's own setting."""
     if options.unexpected is not None:
         return Unexpected(options.unexpected)
     return Unexpected.IGNORE if ignores else Unexpected.REJECT

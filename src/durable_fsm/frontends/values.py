@@ -212,7 +212,7 @@ def is_service(name: str, value: object, services: Collection[str]) -> bool:
 
 
 def shared_by_copies(value: object, type_: ValueType) -> dict[int, object]:
-    """The services among the attributes of data, in the form in which `deepcopy` is told not to copy them."""
+    """The services among the attributes of data, in the form that keeps `deepcopy` from copying them."""
     inner = getattr(type_, "type", type_)  # of a type that hides secrets
     if not isinstance(inner, Plain):
         return {}

@@ -60,7 +60,7 @@ class Judge:
     Args:
         chart: the chart of the build.
         earlier: charts of builds that are or were deployed, as far as they are known; they may have no code. Only what
-            such a chart declares otherwise can be told as a change.
+            such a chart declares otherwise can be reported as a change.
         others: the other charts of the build, which may raise private events of this one.
     """
 
@@ -259,7 +259,7 @@ def _length(timer: PendingSend) -> str:
 
 
 def _deferred_in_vain(chart: Chart, machine: Snapshot) -> Iterator[str]:
-    """Deferred events that cannot be taken any more; paths and expected types are told, not the values."""
+    """Deferred events that cannot be processed any more; paths and expected types are reported, not the values."""
     for kept in machine.deferred:
         try:
             typed(chart, Event(kept.event, kept.payload, Origin.EXTERNAL))

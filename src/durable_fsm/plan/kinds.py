@@ -11,7 +11,7 @@ from durable_fsm.plan.fates import Fate
 from durable_fsm.plan.saved import PlannedKind, PlanVerdict
 
 MOST = 1_000
-"""Kinds that are told apart; a message that quotes values may make a kind of each machine."""
+"""Kinds that are distinguished; a message that quotes values may make a kind of each machine."""
 
 EXAMPLES = 20
 """Kinds of which a snapshot is kept, for tests."""

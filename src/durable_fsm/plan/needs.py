@@ -20,7 +20,7 @@ class Needs:
     """The needs of the machines of one version, with the number of machines for each.
 
     Attributes:
-        machines: how many machines have this version; `blocked` of them cannot go on.
+        machines: how many machines have this version; `blocked` of them cannot continue.
         states: leaves that the chart does not have as leaves.
         ended: leaves that are final in the chart, while the machine runs.
         regions: regions that nothing inside is active in.

@@ -13,7 +13,7 @@ from durable_fsm.plan.saved import PlanVerdict
 from durable_fsm.plan.senders import SenderFact
 
 MOST_KINDS = 10
-"""Kinds of each verdict that are told apart."""
+"""Kinds of each verdict that are distinguished."""
 
 QUIET = (PlanVerdict.OVER, PlanVerdict.STAYS)
 

@@ -27,9 +27,9 @@ FORMAT = 1
 class PlanVerdict(StrEnum):
     """The effect of a build on one machine.
 
-    OVER: it has ended, and the build can read it. STAYS: it goes on as it is. MOVES: it migrates to another version.
-    CHANGES: it goes on, and will do something else. BLOCKED: the build cannot go on with it; events would be answered 500.
-    STRANDED: it would go on, and could never end. HELD: exclusive work holds it; it follows when that is over.
+    OVER: it has ended, and the build can read it. STAYS: it continues as it is. MOVES: it migrates to another version.
+    CHANGES: it continues, and will do something else. BLOCKED: the build cannot continue it; events would be answered 500.
+    STRANDED: it would continue, and could never end. HELD: exclusive work holds it; it follows when that is over.
     UNREADABLE: this program cannot read it.
     """
 

@@ -1,4 +1,4 @@
-"""The migration that machines of one version need, and its tests: written as far as that can be told from charts.
+"""The migration that machines of one version need, and its tests: written as far as the charts show it.
 
 A new name is only a proposal, in a file that a person reviews and commits. A question that no chart answers is a hole: a line
 that raises until a person puts an answer there.
@@ -111,10 +111,10 @@ def _holes(chart: Chart, needs: Needs, renames: Iterable[Rename]) -> Iterator[st
     for leaf, many in needs.states.most_common():
         if leaf not in named:
             yield f"if {_text(leaf)} in old.configuration:  # {_of(many, needs)}"
-            yield f"    raise hole({_text(f'Where does a machine in {leaf} go on? The chart has no such state.')})"
+            yield f"    raise hole({_text(f'Where does a machine in {leaf} continue? The chart has no such state.')})"
     for leaf, many in needs.ended.most_common():
         yield f"if {_text(leaf)} in old.configuration:  # {_of(many, needs)}"
-        yield f"    raise hole({_text(f'Where does a machine in {leaf} go on? It is final now, and a migration ends none.')})"
+        yield f"    raise hole({_text(f'Where does a machine in {leaf} continue? It is final now, and a migration ends none.')})"
     for (path, problem), many in needs.data.most_common():
         member = _member(path, problem)
         if member is not None:
@@ -184,7 +184,7 @@ def _texts(values: Iterable[str]) -> str:
 
 
 def test_of(chart: Chart, target: str, migration: WrittenMigration, kinds: Mapping[str, Snapshot]) -> str:
-    """Write the test of a migration: each kind of machine, with its values taken out, goes on under the chart."""
+    """Write the test of a migration: each kind of machine, with its values taken out, continues under the chart."""
     records = {name: snapshot_to_json(machine) for name, machine in kinds.items()}
     table = pformat(records, width=WIDTH, sort_dicts=False)
     return f'''"""Each kind of machine of {chart.name} that is stored today continues after {migration.name}.

@@ -7,7 +7,7 @@ in the event loop at this moment, the others those whose plain functions run in 
 waits, so an idle process that is killed blames nothing. Another process finds the file later, because its lock is free.
 
 An invocation that was running when `DEADLY` processes died within `WINDOW_SECONDS` is *refused*: it is tried again after
-`REST`, or when an operator resumes it, and each refusal allows one more try. Its key waits; all other keys go on.
+`REST`, or when an operator resumes it, and each refusal allows one more try. Its key waits; all other keys continue.
 
 The files are in one directory of the machine on which the processes run. Where that does not survive a restart, as in a
 container without a volume, only processes that serve beside the dead one count.
@@ -87,7 +87,7 @@ class CrashRecorder:
     # ── what runs ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, name: bytes) -> None:
-        """The code of this invocation goes on in the event loop, up to its next await."""
+        """The code of this invocation continues in the event loop, up to its next await."""
         self._running[:WIDTH] = name
 
     def wait(self) -> None:

@@ -40,7 +40,7 @@ async def _handler(ctx: Any, body: bytes) -> bytes: ...  # type: ignore[empty-bo
 
 
 SIGNATURE = inspect.signature(_handler, eval_str=True)
-"""That of every handler. The SDK would read the annotations of each anew, which is a fifth of the start of a service."""
+"""That of every handler. The SDK would read the annotations of each again, which is a fifth of the start of a service."""
 
 
 def register(
@@ -111,7 +111,7 @@ def register(
             elif retried and not isinstance(error, Exception):
                 raise RuntimeError(f"unexpected {type(error).__name__}") from error
             elif retried or (private and isinstance(error, msgspec.DecodeError)):
-                # A private handler takes records of our own. One that it cannot read was written by another build:
+                # A private handler accepts records of our own. One that it cannot read was written by another build:
                 # Restate retries until a deployment can read it.
                 raise
             report.raised(error)

@@ -5,7 +5,7 @@ handler might do: it starts a task for each request and for each value, and answ
 the same handler on the same state machine, `restate.vm`, in the SDK's own context, and makes that only if it is needed.
 Nothing is sent before the invocation waits or ends: the commands of a turn leave in one piece, or not at all.
 
-An invocation that waits goes on in the SDK's own code, with the same state machine: suspension, cancellation, steps, and
+An invocation that waits continues in the SDK's own code, with the same state machine: suspension, cancellation, steps, and
 whatever arrives later, are never handled here, nor are errors. Both ways run the same handlers, so they write the same
 commands in the same order, and either can replay what the other has begun.
 All this relies on how the SDK works inside. With any version that is not `TESTED`, the SDK serves every request itself.
@@ -187,7 +187,7 @@ class _Context(ServerInvocationContext):
             await self._outgoing(message)
 
     async def create_poll_or_cancel_coroutine(self, unresolved_future: Any) -> None:
-        """Wait: from here on the SDK goes on."""
+        """Wait: from here on the SDK continues."""
         self._has_waited = True
         if not self._is_read:
             await self.send(None)  # Restate may wait for the head

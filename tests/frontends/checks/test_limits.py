@@ -160,7 +160,7 @@ def test_a_chart_may_be_told_that_its_activity_has_a_slot(read: Read) -> None:
     [
         (activity(charge), "activity 'charging' has no limit"),
         (activity(charge, limit=3, exclusive=True), "activity 'charging' is exclusive, and the machine gets no event"),
-        (activity(charge, limit=3, each="lines"), "each item of activity 'charging' has a slot of its own"),
+        (activity(charge, limit=3, each="lines"), "each item of activity 'charging' has a separate slot"),
     ],
     ids=["unlimited", "exclusive", "many"],
 )

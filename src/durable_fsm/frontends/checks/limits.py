@@ -1,4 +1,4 @@
-"""Read and check limits: their priorities, their names, and who asks to be told about a slot."""
+"""Read and check limits: their priorities, their names, and which transitions wait for a slot."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def differing(activities: Iterable[Activity]) -> Iterator[tuple[Limit, Limit]]:
 
 
 def _why_unheard(chart: Chart, activity: Activity) -> str | None:
-    """Why nothing is told when this activity gets a slot; None if the machine is told."""
+    """Why there is no event when this activity gets a slot; None if there is one."""
     if activity.limit is None:
         return f"activity '{activity.id}' has no limit"
     if activity.id in chart.detached:
@@ -71,5 +71,5 @@ def _why_unheard(chart: Chart, activity: Activity) -> str | None:
     if activity.exclusive:
         return f"activity '{activity.id}' is exclusive, and the machine gets no event before it ends"
     if activity.each is not None:
-        return f"each item of activity '{activity.id}' has a slot of its own"
+        return f"each item of activity '{activity.id}' has a separate slot"
     return "a flow gets only the outcomes of its activities" if chart.hosting.flow else None

@@ -29,7 +29,7 @@ OWN_OPTIONS = {"auto.offset.reset": "start", "group.id": "group", "bootstrap.ser
 
 @dataclass(frozen=True)
 class DeclaredEvents:
-    """The events that a chart takes: by name, and by descriptor."""
+    """The events that a chart accepts: by name, and by descriptor."""
 
     events: Mapping[str, EventType]
     descriptors: frozenset[str]

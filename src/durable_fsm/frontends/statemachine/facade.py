@@ -187,7 +187,7 @@ class Facade(StateChart[Any]):
             send_beside(self._scope.effects, name, payload, after=delay, id=trigger_data.send_id)
 
     def _processing_loop(self, caller_future: Any = None) -> None:
-        """Do nothing: the step takes the event when this callback has returned."""
+        """Do nothing: the step processes the event when this callback has returned."""
 
     def cancel_event(self, send_id: str) -> None:
         self._scope.effects.cancel(send_id)

@@ -58,8 +58,8 @@ class TransitionsConfig(ChartOptions):
         every: as `timers`, for events that come again and again; also at instants of a calendar, `cron(...)`.
         missed: by event of `every`, what to do with ticks that are too late: `{"remind": "skip"}`; see `every`.
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
-        ignores: events by state that are dropped while nothing takes them; `"*"` as the state means the whole chart. An
-            event that no transition takes at all is declared here.
+        ignores: events by state that are dropped while no transition accepts them; `"*"` as the state means the whole chart. An
+            event that no transition accepts at all is declared here.
         dead_ends: states that nothing leaves, on purpose; without it you are warned of them.
         events: types of payloads by event.
         private: events that only the machine itself may trigger.

@@ -131,7 +131,7 @@ def _may(event: str) -> Callable[..., bool]:
 
 
 def _may_any(_: object, event: str, *args: Any, **kwargs: Any) -> bool:
-    """True if a transition would take the event now. Unlike the library's method, this changes nothing."""
+    """True if a transition would process the event now. Unlike the library's method, this changes nothing."""
     here = now()
     index = index_of(here.scope.chart)
     scope = copy(here.scope)

@@ -48,7 +48,7 @@ class XStateConfig(ChartOptions):
         events: types of payloads by event.
         private: events that only the machine itself may raise.
         defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
-        ignores: events by state that are dropped while nothing takes them.
+        ignores: events by state that are dropped while no transition accepts them.
 
     The other options of `durable` are arguments too, and mean the same.
     """

@@ -31,7 +31,7 @@ from durable_fsm.restate.observability import report
 from durable_fsm.restate.observability.places import place_in
 
 CLEANUP = timedelta(seconds=10)
-"""How long a stopped step may clean up before its activity goes on without waiting for it."""
+"""How long a stopped step may clean up before its activity continues without waiting for it."""
 
 T = TypeVar("T")
 

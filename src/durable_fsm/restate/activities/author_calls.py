@@ -56,8 +56,7 @@ async def call_undo(context: JobContext, chart: Chart, undo: Undo, job: Activity
 def contained(work: Awaitable[T]) -> Generator[Any, Any, T]:  # Any: whatever an event loop and its futures pass
     """Await an author's coroutine. A GeneratorExit that it raises is a RuntimeError, as Python itself does it for StopIteration.
 
-    When the platform closes an unfinished handler, a GeneratorExit passes through it too. The two can only be told apart
-    here: that one is thrown in where we wait.
+    When the platform closes an unfinished handler, a GeneratorExit passes through it too. The two can be distinguished only here: that one is thrown in where we wait.
     """
     running = work.__await__()
     resume: Callable[[], Any] = partial(next, running)

@@ -106,7 +106,7 @@ class JobContext:
             raise cancellation()
 
     async def _interrupt(self, future: restate.RestateDurableFuture[T]) -> T:
-        """Wait; if the job is cancelled meanwhile, end the step that is running before the cancellation goes on."""
+        """Wait; if the job is cancelled meanwhile, end the step that is running before the cancellation continues."""
         try:
             return await future
         except RestateTerminalError as error:

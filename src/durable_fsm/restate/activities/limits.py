@@ -72,14 +72,14 @@ class LimitAddress(NamedTuple):
 
 
 class AdmittedRun(NamedTuple):
-    """A run that may go on now, and the place at which it waited, if it did."""
+    """A run that may continue now, and the place at which it waited, if it did."""
 
     queued: QueuedRun
     place: Place | None = None
 
 
 async def admission(ctx: restate.Context, limit: LimitAddress, machine: str, activity: str, priority: int) -> None:
-    """Wait until this invocation may go on; it counts from then on, until its end.
+    """Wait until this invocation may continue; it counts from then on, until its end.
 
     Raises:
         restate.TerminalError: cancelled meanwhile; its place in the queue is given up.

@@ -29,7 +29,7 @@ UNMOVED = (
     errors.VersionError,
     errors.Paused,
 )
-"""Errors after which the same request may be taken: by a corrected build, or when the machine is resumed."""
+"""Errors after which the same request may be accepted: by a corrected build, or when the machine is resumed."""
 
 KEPT = "With an idempotency key this answer is kept for a day: after the correction, send the request with another key."
 
@@ -112,5 +112,5 @@ def terminal(error: errors.DurableFSMError) -> RestateTerminalError:
 
 
 def message_of(error: errors.DurableFSMError) -> str:
-    """The message of an error, as it may be told."""
+    """The message of an error, as it may be shown."""
     return said(str(error))

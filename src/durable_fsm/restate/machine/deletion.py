@@ -144,7 +144,7 @@ def _refuse_unclean(chart: Chart, machine: Snapshot) -> None:
 async def compensate(transaction: Transaction) -> list[Json]:
     """Stop the machine, and undo its completed work, the last first; return the ids of what was undone, in that order.
 
-    Every undo is saved when it is done. If this invocation ends early, the next one goes on with the rest.
+    Every undo is saved when it is done. If this invocation ends early, the next one continues with the rest.
 
     Raises:
         NotUndone: an undo failed for good, or work has not ended. The machine is stopped and keeps what is left.

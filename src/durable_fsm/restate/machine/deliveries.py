@@ -1,4 +1,4 @@
-"""Parking: a delivery that cannot be taken is sent again later, and listed for operators until then."""
+"""Parking: a delivery that cannot be processed is sent again later, and listed for operators until then."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class MachineHandlers(HostedChart):
         return await self.take(ctx, request.event, request.payload)
 
     async def take(self, ctx: ObjectContext, name: str, payload: Json, origin: Origin = Origin.EXTERNAL) -> bytes:
-        """Take an event that came from outside."""
+        """Process an event that came from outside."""
         if origin is Origin.EXTERNAL and name in self.private_spellings:
             raise forbidden(self.chart, name)
         transaction = await Transaction.load(self, ctx, by=Caller.SENDER)
@@ -130,7 +130,7 @@ class MachineHandlers(HostedChart):
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def deliver(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take a timer or an outcome. It is parked if it cannot be taken now, and never lost."""
+        """Take a timer or an outcome. It is parked if it cannot be processed now, and never lost."""
         delivery = Delivery.decode(body)
         seen(delivery.result)
         try:

@@ -50,7 +50,7 @@ async def load_state(
 async def load_list(
     ctx: ObjectContext | ObjectSharedContext, chart: Chart, key: str, decode: Callable[[bytes], dict[str, T]]
 ) -> dict[str, T]:
-    """As `load_state`, for what the machine can go on without: if it cannot be read, it is empty, and written anew."""
+    """As `load_state`, for what the machine can continue without: if it cannot be read, it is empty, and written again."""
     try:
         return await load_state(ctx, chart, key, decode, {})
     except errors.SnapshotUnreadable as error:

@@ -6,7 +6,7 @@ again from its beginning, and answers from the journal what the context is asked
 same again, in the same order:
 
     load      one `ctx.get` of the snapshot. Restate sends the state along with the request.
-    turn      pure. `Turn` takes the event and what follows from it, and collects effects as values. No clock, no random
+    turn      pure. `Turn` processes the event and what follows from it, and collects effects as values. No clock, no random
               number: ids derive from the invocation's own id, so that a replay finds the same ones.
     save      one `ctx.set` of the whole snapshot.
     perform   one-way sends, one for each effect. Outside work is never done here, but in a service of its own.
@@ -25,7 +25,7 @@ On a replay Restate compares the commands with the journal: their kind, their or
 compares contents too, unless the endpoint has a codec, because time stamps differ (see `Settings.compare_payloads`).
 
 An exclusive activity is the exception to the plan: it holds the key until it is done. The transaction saves, calls the
-activity, awaits its outcome, and goes on with the turn. If the invocation is killed meanwhile, the snapshot says that the
+activity, awaits its outcome, and continues with the turn. If the invocation is killed meanwhile, the snapshot says that the
 activity runs; the next transaction finds it there, and tells the machine that it was lost.
 """
 
@@ -189,7 +189,7 @@ class Transaction:
     # ── turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def take(self, event: Event) -> bytes:
-        """Take an event of a sender, which starts a machine that does not exist yet; answer with a receipt."""
+        """Process an event of a sender, which starts a machine that does not exist yet; answer with a receipt."""
         taken = await self.completed(event)
         return await self.run(event.name, lambda turn: turn.take(taken), autostart=taken)
 
@@ -230,7 +230,7 @@ class Transaction:
             turn.autostart(life=life_of(self.ctx), data=await self.initial_data(None))
             call = turn.next_call()
             if call is not None:
-                # The call saves the new machine first. An event that no state takes must not start one.
+                # The call saves the new machine first. An event that no state accepts must not start one.
                 admit(self.chart, autostart)
                 await self._drain(call)
         outcome = act(turn)
@@ -311,7 +311,7 @@ class Transaction:
         await self._look_at_the_clock()
         changes = self._save(again=again)
         if any(changes) or self._tries:
-            # If this invocation is cancelled here, the event was taken all the same, and its sender must hear that.
+            # If this invocation is cancelled here, the event was processed all the same, and its sender must hear that.
             with suppress(RestateTerminalError), ALL_OR_RETRY:
                 await self._keep_handles(changes)
 
@@ -421,7 +421,7 @@ class Transaction:
         return self.stored.run_by if ends else None
 
     def _warn_undeliverable(self, taken: list[Taken]) -> None:
-        """Log a message to a machine that does not exist, if no transition takes `error.communication`."""
+        """Log a message to a machine that does not exist, if no transition accepts `error.communication`."""
         for one in taken:
             raised = [name for microstep in one.trace for name in microstep.raised]
             if UNREACHABLE in raised and not any(microstep.event == UNREACHABLE for microstep in one.trace):

@@ -39,7 +39,7 @@ MOST_BYTES = 4 * 1024 * 1024
 
 
 def judge(waiter: Waiter, chart: Chart, key: str, machine: Snapshot, log: Iterable[Taken] = ()) -> tuple[Waiter, Json]:
-    """The waiter after what was taken, and its answer; None while it has to wait."""
+    """The waiter after what was processed, and its answer; None while it has to wait."""
     later = waiter
     for taken in log:
         if waiter.token and taken.token == waiter.token:

@@ -93,7 +93,7 @@ class WaitHandlers(HostedChart):
                 self._stop_waiting(ctx)
             raise
         if who == "clock":
-            # As long as `_wait` has not begun, its event is not taken.
+            # As long as `_wait` has not begun, its event is not processed.
             await asked.cancel_invocation()
             self._stop_waiting(ctx)
             until = canonical(request.until)
@@ -104,7 +104,7 @@ class WaitHandlers(HostedChart):
         ctx.generic_send(self.name, Handler.UNWAIT, ctx.request().id.encode(), key=ctx.key())
 
     async def wait(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take the event that came with a request, and register the waiter; answers it at once if it need not wait."""
+        """Process the event that came with a request, and register the waiter; answers it at once if it need not wait."""
         order = WaitOrder.decode(body)
         event = Event(order.event, order.payload) if order.event is not None else None
         if event is not None:

@@ -77,7 +77,7 @@ def post(ctx: ObjectContext, hosted: HostedChart, chart: str, key: str, envelope
 
 
 def send_back(ctx: ObjectContext, hosted: HostedChart, letter: Letter, error: DurableFSMError) -> None:
-    """Tell the sender of a message why it was not taken."""
+    """Tell the sender of a message why it was not accepted."""
     status = http_status(error)
     code = None if status == 500 else status
     post(ctx, hosted, letter.chart, letter.key, Returned.of(letter, type(error).__name__, message_of(error), code))

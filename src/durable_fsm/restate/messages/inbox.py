@@ -1,6 +1,6 @@
 """The private handlers that take what other machines send.
 
-`Inbox` takes messages, ends of children, and messages that come back, in the order in which they were sent. If this
+`Inbox` processes messages, ends of children, and messages that come back, in the order in which they were sent. If this
 deployment cannot read the machine, they wait in that order for another deployment, and hold no key meanwhile.
 
 `ChildHandlers` takes the orders of a parent: begin, report, end.
@@ -117,7 +117,7 @@ class Inbox(HostedChart):
         return True
 
     async def _message(self, ctx: ObjectContext, transaction: Transaction, message: Message) -> None:
-        """Take a message. One that the machine refuses goes back to its sender."""
+        """Process a message. One that the machine refuses goes back to its sender."""
         event = await transaction.completed(message.for_receiver())
         report.sent_by(f"machine:{message.letter.chart}/{message.letter.key}")
 
@@ -136,7 +136,7 @@ class Inbox(HostedChart):
             send_back(ctx, self, message.letter, error)
 
     def _runs(self, transaction: Transaction, message: Message) -> bool:
-        """True if the machine still runs the child that sends. A child that it does not run is told again to end."""
+        """True if the machine still runs the child that sends. A child that it does not run is asked again to end."""
         children = transaction.machine.machines if transaction.machine is not None else ()
         if any(child.token == message.token for child in children):
             return True

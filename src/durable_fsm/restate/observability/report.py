@@ -134,7 +134,7 @@ def _harmless(report: Callable[P, None]) -> Callable[P, None]:
 
 @_harmless
 def saved(before: Snapshot | None, taken: Sequence[Taken], after: Snapshot) -> None:
-    """A machine is about to be saved after it has taken some events."""
+    """A machine is about to be saved after it has processed some events."""
     if current.get() is None or is_replaying():
         return
     left = before.configuration if before is not None else ()
@@ -175,7 +175,7 @@ def unchanged(event: str, outcome: str) -> None:
 
 @_harmless
 def rejected(event: str, message: str, status: int, *, unheard: bool = False, **facts: Any) -> None:
-    """An event was not taken. If it is *unheard*, no sender waits for the answer, and operators are warned."""
+    """An event was not processed. If it is *unheard*, no sender waits for the answer, and operators are warned."""
     invocation = current.get()
     if invocation is None:
         return
@@ -201,7 +201,7 @@ def refused(invocation: Invocation, error: RestateTerminalError) -> None:
 
 @_harmless
 def parked(event: str, reason: str, tries: int, place: str = "") -> None:
-    """A delivery could not be taken, and will be sent again later; *place* is where the author's code raised."""
+    """A delivery could not be processed, and will be sent again later; *place* is where the author's code raised."""
     where = f" ({place})" if place else ""
     message = f"'{event}' is tried again later: {reason}{where}"
     _report(logging.WARNING, PARKED, message, counter=tracing.PARKED, event=event, tries=tries, place=place)

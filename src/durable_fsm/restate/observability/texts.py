@@ -1,4 +1,4 @@
-"""Texts that may quote anything, in a form that may be told and stored."""
+"""Texts that may quote anything, in a form that may be shown and stored."""
 
 from __future__ import annotations
 

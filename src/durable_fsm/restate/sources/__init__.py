@@ -1,1 +1,1 @@
-"""Events from Kafka topics and webhooks: from the bytes that arrive to the machine that takes them."""
+"""Events from Kafka topics and webhooks: from the bytes that arrive to the machine that processes them."""

@@ -1,6 +1,6 @@
-"""Events whose sender does not wait for an answer: from a record or a request to the machine that takes it.
+"""Events whose sender does not wait for an answer: from a record or a request to the machine that processes it.
 
-`SourcePosition` decodes what arrived; `EventIngestion` lets the machine take the event. An event that another deployment
+`SourcePosition` decodes what arrived; `EventIngestion` lets the machine process the event. An event that another deployment
 may be able to take is parked: sent again later. Any other failure rejects the event: its invocation ends with the
 reason, operators see it in the log, and a dead letter keeps it.
 """
@@ -124,7 +124,7 @@ class SourcePosition:
 
         Raises:
             Undecodable: it is not an `Incoming` of texts and JSON, or not an allowed event.
-            TooLarge: its payload is longer than a machine takes.
+            TooLarge: its payload is longer than a machine accepts.
         """
         if not isinstance(decoded, Incoming):
             raise self.undecodable(f"its decoder returned {type(decoded).__name__}, not Incoming(...) or None.")
@@ -139,7 +139,7 @@ class SourcePosition:
         try:
             payload = read(self.service, event, text)
         except errors.MalformedInput as error:
-            raise self.undecodable(f"the payload of '{event}' cannot be taken: {error.problem}") from error
+            raise self.undecodable(f"the payload of '{event}' cannot be processed: {error.problem}") from error
         facts = dict(self.facts)
         return IncomingEvent(event, payload, self.source, self.place, facts, is_named=event in allowed), decoded
 
@@ -171,7 +171,7 @@ def idempotency_key(source: str, id: str) -> str:
 
 
 class EventIngestion:
-    """Lets the machines of one chart take events; *take* is how a machine takes an event of any sender."""
+    """Lets the machines of one chart process events; *take* is how a machine processes an event of any sender."""
 
     def __init__(self, hosted: HostedChart, take: Take) -> None:
         self.chart = hosted.chart
@@ -179,13 +179,13 @@ class EventIngestion:
         self._take = take
 
     async def incoming(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take an event of a topic or a webhook."""
+        """Process an event of a topic or a webhook."""
         event = IncomingEvent.decode(body)
         seen(event.payload)
         return await self.take(ctx, event)
 
     async def take(self, ctx: ObjectContext, event: IncomingEvent) -> bytes:
-        """Let the machine take the event; park or reject it if the machine cannot."""
+        """Let the machine process the event; park or reject it if the machine cannot."""
         report.sent_by(event.source)
         try:
             with Located(self.chart.name, ctx.key()):

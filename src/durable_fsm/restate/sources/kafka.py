@@ -69,7 +69,7 @@ class Topics:
         return service
 
     async def record(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Take a record whose key is the machine's."""
+        """Process a record whose key is the machine's."""
         return await self._read(ctx, body, self.chart.name)
 
     async def _read(self, ctx: ObjectContext, body: bytes, service: str) -> bytes:
@@ -94,7 +94,7 @@ class Topics:
         return dumps({"outcome": "forwarded", "key": key})
 
     async def _call(self, ctx: ObjectContext, event: IncomingEvent, key: str) -> bytes:
-        """Let the machine take the event, as soon as it has room; return its answer."""
+        """Let the machine process the event, as soon as it has room; return its answer."""
         tries = 0
         while True:
             sent = msgspec.structs.replace(event, in_order=True, tries=tries)

@@ -1,7 +1,7 @@
 """Webhooks: a public service for each chart, with a handler for each provider that posts events.
 
 A handler checks the signature before anything else, on the bytes as they arrived. It answers the provider when the event
-is on its way; the machine takes the event afterwards. Restate drops a second event with the same id.
+is on its way; the machine processes the event afterwards. Restate drops a second event with the same id.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Webhooks:
     def service(self) -> restate.Service:
         service = restate.Service(
             self.name,
-            description=f"Takes events that providers post for {self.chart.name}.",
+            description=f"Receives events that providers post for {self.chart.name}.",
             invocation_retry_policy=FOR_EVER,
         )
         for webhook in self.chart.hosting.webhooks:
@@ -88,7 +88,7 @@ class Webhooks:
             ctx.generic_send(self.chart.name, Handler.INCOMING, event.encode(), key=key, idempotency_key=id)
             return dumps({"outcome": "accepted", "chart": self.chart.name, "key": key, "event": event.event})
 
-        take.__doc__ = f"Take an event of {webhook.name}."
+        take.__doc__ = f"Receive an event of {webhook.name}."
         return take
 
     # ── the signature ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +166,7 @@ class Webhooks:
         return event, incoming.key, idempotency_key(webhook.name, incoming.id)
 
     def _refusal(self, event: IncomingEvent) -> str | None:
-        """Why no machine of the chart could ever take the event, as far as the chart alone can tell."""
+        """Why no machine of the chart could ever process the event, as far as the chart alone can tell."""
         chart, name = self.chart, event.event
         declared = chart.events.get(name)
         private = [one.name.replace(".", "_") for one in chart.events.values() if not one.public]

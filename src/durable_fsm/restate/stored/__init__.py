@@ -3,7 +3,7 @@
 snapshot   the machine as one readable JSON text, with the latest entries of its history; see `snapshot`, `history`
 handles    ids of invocations that can be cancelled, by token; see `snapshot`
 waiters    those who wait for the machine; see `waiters`
-parked     deliveries that could not be taken, by token; see `deliveries`
+parked     deliveries that could not be processed, by token; see `deliveries`
 letters    messages that this deployment cannot take, in order; see `letters`
 failing    a step whose attempts fail, under the companion's key; see `failing`
 

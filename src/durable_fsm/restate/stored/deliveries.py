@@ -1,4 +1,4 @@
-"""Deliveries: timers and outcomes on their way to their machine, and the list of those that could not be taken."""
+"""Deliveries: timers and outcomes on their way to their machine, and the list of those that could not be processed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Delivery(WireRecord, frozen=True):
 
 
 class ParkedDelivery(Delivery, frozen=True):
-    """A delivery that could not be taken, as operators see it.
+    """A delivery that could not be processed, as operators see it.
 
     Attributes:
         type: of the error, as `reason` and `place` are; that is where the author's code raised it.

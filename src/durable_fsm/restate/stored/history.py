@@ -142,7 +142,7 @@ class HistoryTail(msgspec.Struct, frozen=True):
             raise ValueError("the history lacks entries that its numbers count")
 
     def with_entries(self, taken: list[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
-        """Add an entry for each event that was taken; return the pages that are full now, too."""
+        """Add an entry for each event that was processed; return the pages that are full now, too."""
         entries = [entry_of(one, self.entries + place, at) for place, one in enumerate(taken, 1)]
         texts = [msgspec.Raw(dumps(cast("Json", entry))) for entry in entries]
         if self.sent is not UNSET:

@@ -116,7 +116,7 @@ class Recorder:
             return UNSET
 
     def with_entries(self, changed: Iterable[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
-        """Add an entry for each event that was taken; return the pages, or parts of them, that leave the snapshot."""
+        """Add an entry for each event that was processed; return the pages, or parts of them, that leave the snapshot."""
         log, left = self.log, list[FullPage]()
         taken = [(one, None if one.took is None else _payload_of(one.took)) for one in changed]
         if self._form is not None:
@@ -209,7 +209,7 @@ class _Form:
         self._texts = seen.texts()
 
     def hide(self, value: Json, more: Iterable[str] = ()) -> None:
-        """Hide the redacted members of a value from now on, and *more* texts; errors that are told do not quote them, too."""
+        """Hide the redacted members of a value from now on, and *more* texts; errors that are shown do not quote them, too."""
         self._seen.values.append(value)
         self._seen.hidden += more
         self._texts = self._seen.texts()

@@ -102,7 +102,7 @@ class Rehearsal:
         return answer_of(chart, query, chart.hosting.queries[query], machine)
 
     def receive(self, incoming: Incoming) -> Receipt:
-        """Take an event as its decoder made it of a record or a request; raise the error with which it is rejected.
+        """Process an event as its decoder made it of a record or a request; raise the error with which it is rejected.
 
         The key that the decoder names is not looked at: this is its machine.
         """
@@ -121,7 +121,7 @@ class Rehearsal:
         return self._machine.turn(event.name, act)
 
     def hear(self, event: str, payload: object = None, *, sender: str = "#_parent") -> Receipt:
-        """Take an event that another machine sends; raise the error with which it is refused.
+        """Process an event that another machine sends; raise the error with which it is refused.
 
         Args:
             sender: `#_parent`, the id of a child that runs, or the address of any machine: `Account/a-1`.

@@ -181,7 +181,7 @@ class RehearsedMachine:
         return self.turn(f"error.invoke.{activity}", act)
 
     def end_activity(self, event: Event) -> Receipt:
-        """Deliver the outcome of an activity; that of the exclusive one lets its turn go on."""
+        """Deliver the outcome of an activity; that of the exclusive one lets its turn continue."""
         if self._held is None or self._held[1].token != event.token:
             return self.deliver(event)
         turn, self._held = self._held[0], None
@@ -392,7 +392,7 @@ class RehearsedMachine:
             self.posted.append(effect)
 
     def _take_message(self, message: Message, sender: RehearsedMachine) -> None:
-        """Take a message from another machine; if it is refused, tell the sender."""
+        """Process a message from another machine; if it is refused, tell the sender."""
         if self._held is not None:
             self._waiting.append(partial(self._take_message, message, sender))
             return
@@ -410,7 +410,7 @@ class RehearsedMachine:
             sender._take_back(message.letter, error)
 
     def hear(self, event: str, payload: Json, sender: str) -> Receipt:
-        """Take a message of a machine that is not rehearsed, of the parent, or of a child."""
+        """Process a message of a machine that is not rehearsed, of the parent, or of a child."""
         message = Message(event, payload, family=not is_address(sender), chart=self.chart.name, key=self.key)
         if not message.family:
             chart, key = parted(sender)
