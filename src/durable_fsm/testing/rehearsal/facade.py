@@ -271,7 +271,7 @@ class Rehearsal:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Ids of those that wait for a slot of their limit. Rehearsals beside each other share the slots."""
+        """Ids of the activities that wait for a slot of their limit. Rehearsals beside each other share the slots."""
         slots, machine = self._machine.world.slots, self._machine
         return tuple(one.id for one in self.snapshot.activities if slots.awaited(machine, one.token) is not None)
 
