@@ -83,7 +83,7 @@ def test_dev_keeps_the_readme_up_to_date_and_touches_nothing_else(tmp_path: Path
 
     text = readme.read_text("utf-8")
     assert changed
-    assert "- ingress: http://127.0.0.1:1 takes events, as in `curl http://127.0.0.1:1/Ticket/one/snapshot`" in text
+    assert "- ingress: http://127.0.0.1:1 accepts events, as in `curl http://127.0.0.1:1/Ticket/one/snapshot`" in text
     assert "- admin: http://127.0.0.1:2/ui/" in text
     assert "- service: http://127.0.0.1:3 " in text
     assert text.endswith(mine)
