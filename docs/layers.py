@@ -14,6 +14,7 @@ PICTURE = ROOT / "docs" / "pictures" / "layers.svg"
 
 TASKS = {
     "cli": "the command durable-fsm",
+    "console": "live pages of every machine",
     "docs": "charts in web pages and notebooks",
     "testing": "Rehearsal, and fixtures for pytest",
     "local": "servers and processes on this machine",
