@@ -137,6 +137,7 @@ SAID = {
     "payload narrowed": ["refund needs $.reason"],
     "handler removed": ["refund is gone"],
     "redaction shrunk": ["card_number is no longer redacted"],
+    "data member required": ["the first event no longer begins a machine: create it first, which needs $.currency"],
     "last way made private": ["approve may no longer be sent"],
     "deferred payload narrowed": ["note needs at most 3 characters at $.text"],
 }
@@ -152,7 +153,7 @@ def test_senders_are_told_what_they_would_send_in_vain(how: str) -> None:
     ("how", "words"),
     [
         ("retries limited", "work charging is tried 3 times at most, and was without end"),
-        ("data member required", "create needs $.currency"),
+        ("type narrowed", "create needs less than 9 at $.weight"),
         ("timeout added", "work charging has a timeout of an attempt of 1 min"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -84,9 +84,10 @@ def plan(
 ) -> None:
     """Say what a build would do with each stored machine.
 
-    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the functions that the build itself runs when it first meets a machine: migrations, the check
-    of the data, reconciling. Nothing is sent: the server is only read. Writes the plan, and a migration with its tests for
-    machines that need one; a migration that exists is not overwritten.
+    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the functions that the
+    build itself runs when it first meets a machine: migrations, the check of the data, reconciling. Nothing is sent: the
+    server is only read. Writes the plan, and a migration with its tests for machines that need one; a migration that
+    exists is not overwritten.
 
     Exits with 1 if a machine or a sender needs your decision, or if there was nothing to check.
     """
@@ -258,10 +259,12 @@ def _plan(
             plans.append(planning)
             first += len(planning.census.kinds())
         file.finish([kind for planning in plans for kind in planning.census.planned()])
-    written = [str(output), *(text for planning in plans for text in _written(planning, build.target))]
+    files = [file for planning in plans for file in _written(planning, build.target)]
+    written = [str(output), *(file for each in files for file in each.files)]
+    proposed = [rename for each in files for rename in each.proposed]
     total = sum(report.census.machines + report.census.gone for report in reports)
     if as_json:
-        show({"charts": [report.row for report in reports], "written": written}, as_json)
+        show({"charts": [report.row for report in reports], "written": written, "proposed": proposed}, as_json)
     else:
         for report in reports:
             for line in report.lines():
@@ -269,6 +272,8 @@ def _plan(
         if total:
             say(conclusion(reports))
         say(f"Written: {' · '.join(written)}")
+        if proposed:
+            say(f"Proposed there: {' · '.join(proposed)}. Review it.")
     if not total and not allow_empty:
         raise CommandError("nothing was checked: there is no machine. --allow-empty accepts that.", code=DIFFERS)
     changes = sum(report.census.by_verdict[PlanVerdict.CHANGES] for report in reports)
@@ -322,21 +327,31 @@ def _report(
     return report
 
 
-def _written(planning: Planning, target: str) -> Iterator[str]:
+class _Files(NamedTuple):
+    """The files of one migration, in words, and the new names that it proposes."""
+
+    files: list[str]
+    proposed: list[str]
+
+
+def _written(planning: Planning, target: str) -> Iterator[_Files]:
     """Write the migrations that are needed, and their tests; say which."""
     for migration, needs in planning.migrations():
         test, kinds = planning.test_of(target, migration, needs.version)
+        files: list[str] = []
         holes = f" ({counted(migration.holes, 'hole')})" if migration.holes else ""
         for file, text, more in (
             (MIGRATIONS / f"{migration.name}.py", migration.text, holes),
             (TESTS / f"test_{migration.name}.py", test, f" ({counted(kinds, 'kind')} of machine, values made up)"),
         ):
             if file.exists():
-                yield f"{file} exists, and was left as it is"
+                files.append(f"{file} exists, and was left as it is")
                 continue
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-            yield f"{file}{more}"
+            files.append(f"{file}{more}")
+        renames = (*migration.states, *migration.activities)
+        yield _Files(files, [f"{one.old} → {one.new} ({one.why}: {one.score:.2f})" for one in renames])
 
 
 # ── one machine ───────────────────────────────────────────────────────────────────────────────────────────────────────

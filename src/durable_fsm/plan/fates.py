@@ -330,7 +330,8 @@ def _edges_differ(
     old: Chart, chart: Chart, before: tuple[str, ...], after: tuple[str, ...], path: tuple[Migration, ...]
 ) -> Iterator[str]:
     """Events that led on from these states and do not any more, or lead elsewhere. New ones do no harm."""
-    if any(leaf not in old.states for leaf in before):
+    stays = {_renamed(leaf, (migration.states for migration in path)) for leaf in before} == {*after}
+    if not stays or any(leaf not in old.states for leaf in before):
         return
     here, there = _edges_from(old, before), _edges_from(chart, after)
     for name, targets in here.items():

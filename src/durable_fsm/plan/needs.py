@@ -65,7 +65,7 @@ class Needs:
             declared = state.machines[child.place : child.place + 1] if state is not None else ()
             if not declared or (declared[0].chart is not None and declared[0].chart.name != child.chart):
                 self.children[child.id] += 1
-        if is_running:
+        if is_running or machine.version != chart.version:  # a migration checks the data of those that have ended, too
             self.data.update(set(_misfits(chart, machine)))
 
 

@@ -29,8 +29,7 @@ def sender_facts(old: Chart, new: Chart) -> list[SenderFact]:
 
 
 def _events(old: Chart, new: Chart) -> Iterator[SenderFact]:
-    if new.hosting.create_first and not old.hosting.create_first:
-        yield SenderFact("a machine must be created before its first event")
+    yield from _creating(old, new)
     for name in old.public_events:
         now = new.events.get(name)
         if now is None:
@@ -44,9 +43,20 @@ def _events(old: Chart, new: Chart) -> Iterator[SenderFact]:
     for path, event in old.hosting.handlers.items():
         if event in new.events and path not in new.hosting.handlers:
             yield SenderFact(f"handler {path} of {event} is gone", event)
-    if old.data.schema() != new.data.schema() and old.name == new.name:
-        for words in narrowed(_schema(old.data), _schema(new.data)):
-            yield SenderFact(f"create {words}", "create", warning=True)
+
+
+def _creating(old: Chart, new: Chart) -> Iterator[SenderFact]:
+    """The beginning of a machine: its first event, if its data have defaults, or `create`."""
+    before, now = _schema(old.data) or {}, _schema(new.data) or {}
+    needed = [f"$.{name}" for name in now.get("required", ())]
+    began = not old.hosting.create_first and not before.get("required")
+    begins = not new.hosting.create_first and not needed
+    if began and not begins:
+        needs = f", which needs {', '.join(needed)}" if needed else ""
+        yield SenderFact(f"the first event no longer begins a machine: create it first{needs}", "create")
+        return
+    for words in narrowed(before, now):
+        yield SenderFact(f"create {words}", "create", warning=not words.startswith("needs $"))
 
 
 def _operators(old: Chart, new: Chart) -> Iterator[SenderFact]:

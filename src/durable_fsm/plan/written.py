@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pprint import pformat
 from typing import NamedTuple
 
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot
+from durable_fsm.core.values import Json
 from durable_fsm.plan.needs import Needs
 from durable_fsm.plan.renames import Rename, renamed_activities, renamed_states
 
-WIDTH = 110
+WIDTH = 100
+"""Characters of the longest record of a test that is written on one line."""
 
 
 class WrittenMigration(NamedTuple):
@@ -176,6 +177,33 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _python(value: Json, indent: str = "") -> str:
+    """JSON as Python that a person can read and edit."""
+    short = _literal(value)
+    if not isinstance(value, dict | list) or len(short) + len(indent) <= WIDTH:
+        return short
+    deeper = f"{indent}    "
+    if isinstance(value, dict):
+        parts = [f"{_text(name)}: {_python(member, deeper)}" for name, member in value.items()]
+    else:
+        parts = [_python(item, deeper) for item in value]
+    body = "".join(f"{deeper}{part},\n" for part in parts)
+    opens, closes = "{}" if isinstance(value, dict) else "[]"
+    return f"{opens}\n{body}{indent}{closes}"
+
+
+def _literal(value: Json) -> str:
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{_text(name)}: {_literal(member)}' for name, member in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_literal, value))}]"
+        case str():
+            return _text(value)
+        case _:
+            return repr(value)
+
+
 def _texts(values: Iterable[str]) -> str:
     return f"{{{', '.join(map(_text, values))}}}"
 
@@ -185,8 +213,8 @@ def _texts(values: Iterable[str]) -> str:
 
 def test_of(chart: Chart, target: str, migration: WrittenMigration, kinds: Mapping[str, Snapshot]) -> str:
     """Write the test of a migration: each kind of machine, with its values taken out, continues under the chart."""
-    records = {name: snapshot_to_json(machine) for name, machine in kinds.items()}
-    table = pformat(records, width=WIDTH, sort_dicts=False)
+    records: dict[str, Json] = {name: snapshot_to_json(machine) for name, machine in kinds.items()}
+    table = _python(records)
     return f'''"""Each kind of machine of {chart.name} that is stored today continues after {migration.name}.
 
 Written by durable-fsm plan. Values of the data are made up.
