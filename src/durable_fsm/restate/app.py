@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import restate
+from restate.aws_lambda import is_running_on_lambda
 
 from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.limits import Limit
@@ -33,6 +34,7 @@ from durable_fsm.restate.observability.logging import log
 from durable_fsm.restate.registration import Service
 from durable_fsm.restate.settings import HostedChart, Settings
 from durable_fsm.restate.short_way import shortened
+from durable_fsm.restate.signals import SignalsPassedOn
 from durable_fsm.restate.sources.dead_letters import rejected_object
 from durable_fsm.restate.sources.kafka import Topics
 from durable_fsm.restate.sources.webhooks import Webhooks
@@ -287,6 +289,8 @@ def part_of(hosted: Any, part: Part, *, protocol: Protocol | None = None) -> Any
 # Any: as `app`
 def _served(services: list[Service], settings: Settings, keys: list[str] | None, protocol: Protocol | None) -> Any:
     made = restate.app(services, protocol=protocol, identity_keys=keys, journal_value_codec=settings.journal_codec)
+    if not is_running_on_lambda():
+        made = SignalsPassedOn(made)
     if not settings.short_way:
         return made
     return shortened(made, services, keys or (), compares=settings.compare_payloads)
