@@ -197,6 +197,7 @@ def refusals(folder: Path) -> str:
         [GATE, "--from", "misfit.py"],
         [GATE, "--from", "empty.jsonl"],
         [GATE, "--from", "g-1", "--suite", "x.py"],
+        [GATE, "--from", "g-1", "--with-children"],
         [GATE, "--from", "g-1", "--admin", "http://127.0.0.1:1"],
         ["code.scxml"],
     ):

@@ -74,6 +74,11 @@ WRITTEN = 5
     help="Share the work between this many processes.",
 )
 @click.option(
+    "--with-children",
+    is_flag=True,
+    help="Explore the machines that run inside too; without it, each ends in some way at some time.",
+)
+@click.option(
     "--second-process",
     is_flag=True,
     help="Also play the paths of --suite in another process, under another hash seed, and compare the machines.",
@@ -136,6 +141,7 @@ def explore(
     most: int,
     timers: str,
     processes: int,
+    with_children: bool,
     second_process: bool,
     output: Path,
     suite: Path | None,
@@ -162,7 +168,7 @@ def explore(
     Exits with 1 if something was found, or if the search did not see everything.
     """
     del goal  # there is one so far
-    bounds = Bounds(k=k, depth=depth, seconds=seconds, most=most, timers=timers)
+    bounds = Bounds(k=k, depth=depth, seconds=seconds, most=most, timers=timers, with_children=with_children)
     try:
         everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
         for name, given in (("suite", suite), ("space", save), ("trace", itf), ("machine to begin with", begins)):
@@ -171,6 +177,10 @@ def explore(
                 raise click.UsageError(f"{what}: name one chart, not {len(everything)}.")
         if suite is not None and begins is not None:
             raise click.UsageError("A suite creates its machines: leave out --from or --suite.")
+        if with_children and begins is not None:
+            raise click.UsageError(
+                "A snapshot does not contain the machines inside: leave out --from or --with-children."
+            )
         if clock:
             everything = [replace(one, clock=clock) for one in everything]
         starts: list[Move] = []
@@ -237,7 +247,13 @@ def _compare(report: Report, *, trusted: bool) -> None:
     """Add a finding if a path leads elsewhere in another process."""
     paths = [path for path, _ in cover(report).paths]
     try:
-        place = difference(report.proofs.chart, report.proofs.target, paths, trusted=trusted)
+        place = difference(
+            report.proofs.chart,
+            report.proofs.target,
+            paths,
+            trusted=trusted,
+            with_children=report.bounds.with_children,
+        )
     except TwinFailed as error:
         raise CommandError(f"the second process failed: {error}", code=DIFFERS) from error
     if place is not None:
@@ -275,7 +291,7 @@ def _written(report: Report, finding: Finding, output: Path) -> list[str]:
         f"{name}.story.jsonl": story(finding.path, report.proofs.target),
     }
     chart = report.proofs.chart
-    positions, steps = walked(chart, finding.path)
+    positions, steps = walked(chart, finding.path, with_children=report.bounds.with_children)
     active = positions[-1].snapshot.configuration if positions else ()
     visited = [active_in(chart, at.snapshot) for at in positions]
     shown = path_overlay(visited, steps[1:], title=f"{finding.name}: {moves_in_words(len(finding.path) - 1)}")

@@ -31,7 +31,7 @@ def cover(report: Report) -> Cover:
     found = Cover([], [], set())
     for key in sorted(ends, key=lambda key: (-len(ends[key]), key)):
         if key in missing:
-            positions, steps = walked(chart, ends[key])
+            positions, steps = walked(chart, ends[key], with_children=graph.with_children)
             taken = {key for step in steps for key in step}
             missing -= taken
             found.transitions.update(taken)

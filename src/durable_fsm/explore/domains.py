@@ -78,8 +78,10 @@ class Domains:
         self._errors: dict[str, tuple[Failure, ...]] = {}
         self.unsampled: list[str] = []
         self.untyped: list[str] = []
+        self._all = list(declared)
         for one in declared:
-            self._declare(one)
+            if knows(chart, one.target) or not any(knows(inner, one.target) for inner in charts_inside(chart)):
+                self._declare(one)
         self.declared = frozenset(self._values)
         for name, event in chart.events.items():
             if name not in self._values and event.payload is not None and not name.startswith(("done.", "error.")):
@@ -101,6 +103,10 @@ class Domains:
     def _children(self) -> list[str]:
         """Ids of the child machines that are known beforehand."""
         return [child.id for state in self.chart.states.values() for child in state.machines if child.id]
+
+    def inside(self, chart: Chart) -> Domains:
+        """The domains of a chart whose machines run inside: those that were declared for something of it."""
+        return Domains(chart, [one for one in self._all if knows(chart, one.target)])
 
     def payloads(self, event: str) -> tuple[object, ...]:
         """The payloads of an event; one that declares no type has none."""
@@ -189,6 +195,26 @@ class Domains:
         activity = self.chart.activities.get(id)
         # Of a child, only a declared event says what its output is.
         return None if activity is None or activity.undoes is not None else type_of_result(activity.run)
+
+
+def charts_inside(chart: Chart) -> list[Chart]:
+    """The charts of the machines that run inside, as far as they are known beforehand."""
+    found: dict[str, Chart] = {}
+    pending = [chart]
+    while pending:
+        for state in pending.pop().states.values():
+            for child in state.machines:
+                if child.chart is not None and child.chart.name not in found:
+                    found[child.chart.name] = child.chart
+                    pending.append(child.chart)
+    return list(found.values())
+
+
+def knows(chart: Chart, target: object) -> bool:
+    """Whether a domain can be about something of this chart, other than its input."""
+    name = target if isinstance(target, str) else str(getattr(target, "id", target))
+    children = {child.id for state in chart.states.values() for child in state.machines}
+    return name in chart.events or name in chart.activities or name in children
 
 
 def fits(type_: ValueType, value: Json) -> bool:

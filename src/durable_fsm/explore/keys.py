@@ -21,7 +21,7 @@ from durable_fsm.core.codec import canonical, plain
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import Json
 from durable_fsm.explore.domains import BadProofs
-from durable_fsm.explore.player import LIFE, Position
+from durable_fsm.explore.player import LIFE, Position, move_of
 
 MOST_EXACT = 8
 """Values of a member that are distinguished; with more of them, only its sign or its size counts."""
@@ -52,7 +52,7 @@ class Keys:
         self.seen: dict[str, set[str]] = {}
         self._members: dict[bytes, Json] = {}
         texts = "|".join(re.escape(canonical(text)[1:-1]) for text in sorted(made, key=len, reverse=True))
-        pattern = rf'\\?"({UUID_TEXT}|{re.escape(LIFE)}\.\d+\.\d+|{LATE}{"|" if texts else ""}{texts})\\?"'
+        pattern = rf'\\?"({UUID_TEXT}|{re.escape(LIFE)}(?:\.\d+)+|{LATE}{"|" if texts else ""}{texts})\\?"'
         self._names = re.compile(pattern)
         known = (chart.data.schema() or {}).get("properties")
         for name in self.view:
@@ -61,12 +61,31 @@ class Keys:
 
     def of(self, at: Position) -> bytes:
         """The key of a machine."""
-        snapshot = at.snapshot
         self.is_exact = not (self.coarse or self.view)
-        state = (
+        state: tuple[Any, ...] = self._state(at, self._viewed)
+        if at.members:
+            inside = [(one.path, one.chart, self._state(one.at, self._seen_inside)) for one in at.members]
+            state = (state, inside, self._capped("deliveries", [(one.to, move_of(one.news).words) for one in at.post]))
+        text = _to_text(state).decode()
+        numbers: dict[str, str] = {}
+
+        def number(found: re.Match[str]) -> str:
+            return numbers.setdefault(found[1], f'"#{len(numbers)}"')
+
+        return blake2b(self._names.sub(number, text).encode(), digest_size=16).digest()
+
+    @staticmethod
+    def _seen_inside(data: Json) -> Json:
+        """The data of a machine that runs inside: all of it."""
+        return data
+
+    def _state(self, at: Position, viewed: Callable[[Json], Json]) -> tuple[Any, ...]:
+        """The parts of one machine that count."""
+        snapshot = at.snapshot
+        return (
             snapshot.configuration,
             snapshot.status,
-            self._viewed(snapshot.data),
+            viewed(snapshot.data),
             snapshot.history,
             snapshot.finished,
             at.held.id if at.held is not None else None,
@@ -75,13 +94,6 @@ class Keys:
             *(self._capped(name, things) for name, things in waited_for(snapshot)),
             self._capped("messages", [(one.to, one.event) for one in at.posted]),
         )
-        text = _to_text(state).decode()
-        numbers: dict[str, str] = {}
-
-        def number(found: re.Match[str]) -> str:
-            return numbers.setdefault(found[1], f'"#{len(numbers)}"')
-
-        return blake2b(self._names.sub(number, text).encode(), digest_size=16).digest()
 
     def coarser(self) -> bool:
         """Let the members count by sign or size that took too many values; whether there are new ones."""

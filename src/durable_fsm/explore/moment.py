@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -19,9 +20,18 @@ class Moment:
     Attributes:
         snapshot: all that is stored of it.
         status: `running`, `done` or `failed`.
+        machines: those that run inside it, by the ids that lead to each: `m.machines["shipping"]`. Empty where they are not
+            explored with it.
     """
 
-    def __init__(self, chart: Chart, snapshot: Snapshot, now: datetime | None = None) -> None:
+    def __init__(
+        self,
+        chart: Chart,
+        snapshot: Snapshot,
+        now: datetime | None = None,
+        machines: Mapping[str, Moment] | None = None,
+    ) -> None:
+        self.machines: Mapping[str, Moment] = machines or {}
         self._chart = chart
         self._now = now
         self.snapshot = snapshot

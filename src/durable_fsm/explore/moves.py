@@ -30,7 +30,7 @@ Waited = TypeVar("Waited", Running, Stopping, ChildMachine)
 
 
 class MoveKind(StrEnum):
-    """Kinds of moves, in the words of story files."""
+    """Kinds of moves, in the words of story files. NEWS between machines travels with other moves, and is in no story."""
 
     EVENT = "event"
     TIMER = "timer"
@@ -39,6 +39,7 @@ class MoveKind(StrEnum):
     LOST = "lost"
     RETURNED = "returned"
     SNAPSHOT = "snapshot"
+    NEWS = "news"
 
 
 class Move(Struct, frozen=True, omit_defaults=True):
@@ -95,7 +96,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     def task(self) -> tuple[str, str]:
         """The work or the timer that this move ends; other outcomes of the same work have the same."""
         kind = "timer" if self.kind is MoveKind.TIMER else "work"
-        return kind, self.name
+        return kind, f"{self.inside}:{self.name}" if self.inside else self.name
 
 
 class Situation(Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -13,16 +13,17 @@ from msgspec import Struct
 from durable_fsm.core.address import is_address
 from durable_fsm.core.chart import Chart, Guard, Transition
 from durable_fsm.core.codec import canonical, snapshot_from_json
-from durable_fsm.core.effects import Post, StartActivity
+from durable_fsm.core.effects import Effect, Post, StartActivity
 from durable_fsm.core.events import UNREACHABLE, Event, Origin
 from durable_fsm.core.limits import GRANTED
+from durable_fsm.core.messages import ChildEnd, Message, Parent, Returned
 from durable_fsm.core.program import index_of
 from durable_fsm.core.questions import UnknownPayload
 from durable_fsm.core.snapshot import Snapshot, Status
-from durable_fsm.core.turn import Turn
+from durable_fsm.core.turn import Bounced, Turn
 from durable_fsm.core.upgrade import upgrade
-from durable_fsm.core.values import changed
-from durable_fsm.errors import ActionError, EventError, MachineError
+from durable_fsm.core.values import Json, changed
+from durable_fsm.errors import ActionError, DurableFSMError, EventError, MachineError
 from durable_fsm.explore.moves import Move, MoveKind, Situation, outcome_of, returned_of, timer_of
 
 KEY = "explored"
@@ -50,6 +51,9 @@ class Position(Struct, frozen=True):
         due: when each timer is due, by token.
         held: the exclusive activity that holds the machine, if one does.
         posted: messages to other machines that may still come back; none where the chart does not listen.
+        key, life, parent: of the machine, and the session of the one that runs it as its child.
+        members: the machines that run inside this one, where these are explored too; see `family.py`.
+        post: deliveries between them that wait until an exclusive activity of their receiver has ended.
     """
 
     snapshot: Snapshot
@@ -58,12 +62,44 @@ class Position(Struct, frozen=True):
     due: dict[str, timedelta] = {}
     held: Held | None = None
     posted: tuple[Post, ...] = ()
+    key: str = KEY
+    life: str = LIFE
+    parent: str = ""
+    members: tuple[FamilyMember, ...] = ()
+    post: tuple[FamilyPost, ...] = ()
 
     @property
     def situation(self) -> Situation:
         """As far as the next moves depend on it."""
         held = self.held.id if self.held is not None else ""
         return Situation(self.snapshot, held, self.due, self.posted, self.now)
+
+
+class FamilyMember(Struct, frozen=True):
+    """A machine that runs inside another one.
+
+    Attributes:
+        path: the ids that lead to it from the outermost machine, separated by slashes.
+        link: the machine that runs it, as messages find it.
+    """
+
+    path: str
+    chart: str
+    link: Parent
+    at: Position
+
+
+class Birth(Struct, frozen=True, tag="birth", tag_field="kind"):
+    """The news that a machine begins, with this data."""
+
+    data: Json = None
+
+
+class FamilyPost(Struct, frozen=True):
+    """Something on its way to the machine with this key."""
+
+    to: str
+    news: Birth | Message | ChildEnd | Returned
 
 
 to_bytes = msgspec.msgpack.Encoder().encode
@@ -79,6 +115,9 @@ class Played(NamedTuple):
         recalled: deferred events that were processed.
         fault: how the chart's own code failed.
         refused: whether the machine did not take it.
+        error: with which it refused.
+        effects: what it asks of other machines.
+        bounced: letters of messages that it had deferred, and drops, each with the error.
     """
 
     position: Position | None
@@ -86,6 +125,9 @@ class Played(NamedTuple):
     recalled: tuple[str, ...] = ()
     fault: str = ""
     refused: bool = False
+    error: DurableFSMError | None = None
+    effects: tuple[Effect, ...] = ()
+    bounced: tuple[Bounced, ...] = ()
 
 
 class GuardAnswers:
@@ -115,9 +157,14 @@ class GuardAnswers:
 
 
 class Player:
-    """Makes moves on machines of one chart."""
+    """Makes moves on machines of one chart.
 
-    def __init__(self, chart: Chart) -> None:
+    Args:
+        tells: Whether the effects for other machines are wanted.
+    """
+
+    def __init__(self, chart: Chart, *, tells: bool = False) -> None:
+        self._tells = tells
         self.answers = GuardAnswers()
         self.chart = self.answers.listening(chart)
         self._listens = index_of(chart).knows(UNREACHABLE)
@@ -131,11 +178,12 @@ class Player:
         """
         if first.kind is MoveKind.SNAPSHOT:
             return self._restored(first)
-        data = first.payload
-        turn = Turn(self.chart, None, seed=f"{KEY}/1", now=self._time(timedelta(0)))
-        text = canonical(data) if data not in (None, {}) else ""
-        nowhere = self._nowhere()
-        return self._made(nowhere, turn, first, lambda: turn.create(data, life=LIFE, created_from=text), nowhere.now, 1)
+        return self.create(nowhere(self.chart), first)
+
+    def create(self, at: Position, first: Move) -> Played:
+        """Create a machine that does not exist yet."""
+        turn = Turn(self.chart, None, seed=f"{at.key}/1", now=self._time(at.now))
+        return self._made(at, turn, first, lambda: self._act(turn, at, first, at.now), at.now, 1)
 
     def _restored(self, first: Move) -> Played:
         """Begin with a snapshot, as `Rehearsal(snapshot=…)` does: it is migrated, and lost work is found out."""
@@ -145,23 +193,20 @@ class Player:
         played = self._made(began, turn, first, lambda: self._act(turn, began, first, began.now), began.now, 1)
         return Played(changed(began, turns=1)) if played.refused else played
 
-    def _nowhere(self) -> Position:
-        return Position(Snapshot(self.chart.name, "", "", (), None, 0, Status.RUNNING))
-
     def play(self, at: Position, move: Move) -> Played:
         """Make one move."""
         if at.held is not None and move.kind is not MoveKind.LOST:
-            return self._answered(at.held, move)
-        origin = at if at.held is None else Position(at.snapshot, at.turns + 1, at.now, at.due, posted=at.posted)
+            return self._answered(at.held, move, at.now)
+        origin = changed(at, held=None, turns=at.turns + (at.held is not None), members=(), post=())
         turns, now = origin.turns + 1, self._clock(origin, move)
-        turn = Turn(self.chart, at.snapshot, seed=f"{KEY}/{turns}", now=self._time(now))
+        turn = Turn(self.chart, at.snapshot, seed=f"{at.key}/{turns}", now=self._time(now))
         return self._made(origin, turn, move, lambda: self._act(turn, origin, move, now), now, turns)
 
     def _act(self, turn: Turn, at: Position, move: Move, now: timedelta) -> None:
         match move.kind:
             case MoveKind.EVENT if is_creation(move):
                 text = canonical(move.payload) if move.payload not in (None, {}) else ""
-                turn.create(move.payload, life=LIFE, created_from=text)
+                turn.create(move.payload, life=at.life, created_from=text, parent=at.parent)
             case MoveKind.SNAPSHOT:
                 upgraded = upgrade(self.chart, snapshot_from_json(self.chart, move.payload)).upgrade
                 if upgraded is not None:
@@ -176,25 +221,46 @@ class Player:
                 turn.deliver(Event("timer", origin=Origin.PLATFORM, token=timer.token, due=due, came=came))
             case MoveKind.LOST:
                 turn.begin()
+            case MoveKind.NEWS:
+                self._hear(turn, at, _news_of(move))
             case MoveKind.RETURNED:
-                turn.deliver(returned_of(self.chart, at.snapshot, KEY, sent_by(at.posted, move)))
+                turn.deliver(returned_of(self.chart, at.snapshot, at.key, sent_by(at.posted, move)))
             case _:
                 turn.deliver(outcome_of(at.snapshot, move))
 
-    def _answered(self, held: Held, move: Move) -> Played:
+    def _hear(self, turn: Turn, at: Position, news: Birth | Message | ChildEnd | Returned) -> None:
+        match news:
+            case Birth():
+                turn.create(news.data, life=at.life, created_from="", parent=at.parent)
+            case Message():
+                if not news.family:
+                    turn.autostart(life=at.life)
+                turn.take(news.for_receiver())
+            case ChildEnd():
+                turn.deliver(news.for_receiver())
+            case Returned():
+                event = news.for_receiver(self.chart)
+                if event is not None:
+                    turn.deliver(event)
+
+    def _answered(self, held: Held, move: Move, later: timedelta) -> Played:
         """Make the turn again up to the activity that holds the machine, and continue with its outcome."""
         origin = held.origin
         turns, now = origin.turns + 1, self._clock(origin, held.first)
         before = None if is_creation(held.first) else origin.snapshot
-        turn = Turn(self.chart, before, seed=f"{KEY}/{turns}", now=self._time(now))
+        turn = Turn(self.chart, before, seed=f"{origin.key}/{turns}", now=self._time(now))
         self._act(turn, origin, held.first, now)
         for answer in held.answers:
             turn.next_call()
             turn.deliver(outcome_of(turn.machine, answer))
         turn.next_call()
         turn.trace.clear()
+        earlier = turn.take_effects()  # performed when the activity began
+        turn.bounced.clear()
+        if later > now:
+            now, turn.time = later, self._time(later)  # machines inside this one have moved meanwhile
         deliver: Callable[[], object] = lambda: turn.deliver(outcome_of(turn.machine, move))  # noqa: E731
-        return self._made(origin, turn, held.first, deliver, now, turns, (*held.answers, move))
+        return self._made(origin, turn, held.first, deliver, now, turns, (*held.answers, move), earlier)
 
     def _made(
         self,
@@ -205,13 +271,14 @@ class Player:
         now: timedelta,
         turns: int,
         answers: tuple[Move, ...] = (),
+        earlier: Sequence[Effect] = (),
     ) -> Played:
         before = turn.snapshot
         try:
             act()
             call = turn.next_call()
-        except (EventError, MachineError):
-            return Played(None, refused=True)
+        except (EventError, MachineError) as error:
+            return Played(None, refused=True, error=error)
         except ActionError as error:
             return Played(None, fault=str(error))
         if turn.parked:
@@ -221,12 +288,12 @@ class Player:
         recalled = tuple(one.event for one in turn.log if one.token and one.outcome == "taken")
         if after is before:
             return Played(None, refused=True)
-        effects = turn.take_effects() if self._listens or self._grants else []
+        effects = turn.take_effects() if self._listens or self._grants or self._tells else []
         posted = origin.posted
         if self._listens:
             if first.kind is MoveKind.RETURNED:
                 posted = tuple(one for one in posted if one is not sent_by(posted, first))
-            posted += tuple(one for one in effects if isinstance(one, Post) and is_address(one.to))
+            posted += tuple(one for one in (*earlier, *effects) if isinstance(one, Post) and is_address(one.to))
         held = None
         if call is not None:
             turns -= 1  # the turn is not over
@@ -236,12 +303,14 @@ class Player:
             for start in starts:
                 if start.id in self._grants and any(one.token == start.token for one in after.activities):
                     turns += 1
-                    granted = Turn(self.chart, after, seed=f"{KEY}/{turns}", now=self._time(now))
+                    granted = Turn(self.chart, after, seed=f"{origin.key}/{turns}", now=self._time(now))
                     granted.deliver(Event(f"{GRANTED}{start.id}", origin=Origin.PLATFORM, token=start.token))
                     granted.next_call()
                     after = granted.machine
                     taken += tuple(key for microstep in granted.trace for key in microstep.transitions)
-        return Played(Position(after, turns, now, due_after(after, origin.due, now), held, posted), taken, recalled)
+        due = due_after(after, origin.due, now)
+        position = Position(after, turns, now, due, held, posted, origin.key, origin.life, origin.parent)
+        return Played(position, taken, recalled, effects=tuple(effects), bounced=tuple(turn.bounced))
 
     def _clock(self, at: Position, move: Move) -> timedelta:
         """The time after a move: a timer is never delivered before it is due."""
@@ -253,9 +322,26 @@ class Player:
         return BEGAN + now if self.chart.reads_clock else None
 
 
+def nowhere(chart: Chart) -> Position:
+    """A machine that does not exist yet."""
+    return Position(Snapshot(chart.name, "", "", (), None, 0, Status.RUNNING))
+
+
+def _news_of(move: Move) -> Birth | Message | ChildEnd | Returned:
+    """The delivery of a move; it is kept as JSON, since a held machine remembers its moves."""
+    found: Birth | Message | ChildEnd | Returned = msgspec.convert(move.payload, Birth | Message | ChildEnd | Returned)
+    return found
+
+
+def move_of(news: Birth | Message | ChildEnd | Returned) -> Move:
+    """The move that delivers something."""
+    name = news.event if isinstance(news, Message) else type(news).__name__
+    return Move(MoveKind.NEWS, name, msgspec.to_builtins(news))
+
+
 def is_creation(move: Move) -> bool:
     """Whether a move creates a machine."""
-    return move.kind is MoveKind.EVENT and move.name == "create"
+    return (move.kind, move.name) in ((MoveKind.EVENT, "create"), (MoveKind.NEWS, Birth.__name__))
 
 
 def sent_by(posted: tuple[Post, ...], move: Move) -> Post:

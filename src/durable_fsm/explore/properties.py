@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeAlias
 
+from durable_fsm.core.address import as_part
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical
+from durable_fsm.core.messages import Parent
 from durable_fsm.core.program import index_of
 from durable_fsm.core.snapshot import Snapshot, Status
 from durable_fsm.core.values import Json
@@ -22,7 +24,7 @@ from durable_fsm.explore.domains import BadProofs, Domain, Domains
 from durable_fsm.explore.keys import Keys
 from durable_fsm.explore.moment import Moment
 from durable_fsm.explore.moves import Move
-from durable_fsm.explore.player import Player, Position, due_after
+from durable_fsm.explore.player import FamilyMember, Position, due_after
 from durable_fsm.explore.search import Bounds, StateSpace, Watch, search
 
 Question: TypeAlias = Callable[[Moment], object]
@@ -59,8 +61,13 @@ class Property:
             domains: As in a proofs file.
         """
         chart = machine.chart
-        start = Position(machine.snapshot, 1, due=due_after(machine.snapshot, {}, timedelta(0)))
         at_once = self.claim in (Claim.ALWAYS, Claim.NEVER)
+        start = Position(
+            machine.snapshot,
+            1,
+            due=due_after(machine.snapshot, {}, timedelta(0)),
+            members=tuple(_inside(machine)) if at_once else (),
+        )
         graph = search(
             chart,
             Domains(chart, domains),
@@ -118,6 +125,17 @@ class Explored(Protocol):
 
     @property
     def snapshot(self) -> Snapshot: ...
+
+
+def _inside(machine: Explored, path: str = "") -> Iterator[FamilyMember]:
+    """The machines that run inside a rehearsal, as properties see them."""
+    inside: Mapping[str, Explored] = getattr(machine, "machines", {})
+    for id, inner in inside.items():
+        if getattr(inner, "stored", None) is not None:
+            name = f"{path}/{as_part(id)}" if path else as_part(id)
+            link = Parent(machine.chart.name, "", inner.snapshot.life, id)
+            yield FamilyMember(name, inner.chart.name, link, Position(inner.snapshot, 1))
+            yield from _inside(inner, name)
 
 
 class Verdict(NamedTuple):
@@ -273,7 +291,7 @@ ROUNDS = 100
 
 def goes_on(graph: StateSpace, number: int, way: Sequence[Move]) -> bool:
     """Whether a real machine goes round in the cycle again and again; a counter may end what looks like one."""
-    player = Player(graph.chart)
+    player = graph.player()
     exact = Keys(graph.chart, k=ROUNDS)
     at = graph.nodes[number].position
     seen = {exact.of(at)}
@@ -323,7 +341,7 @@ GROWTH = 12
 
 def growing(graph: StateSpace, number: int, way: Sequence[Move]) -> str:
     """The part of a machine that grows at each round of a cycle; empty if there is none."""
-    player = Player(graph.chart)
+    player = graph.player()
     at = graph.nodes[number].position
     sizes: dict[str, list[int]] = {}
     for _ in range(GROWTH):

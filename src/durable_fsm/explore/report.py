@@ -12,8 +12,9 @@ from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.step import MOST_DEFERRED
 from durable_fsm.diagram.words import duration
 from durable_fsm.explore.domains import CREATE, Domains
+from durable_fsm.explore.family import player_for
 from durable_fsm.explore.moves import ANY_ORDER, Move, MoveKind
-from durable_fsm.explore.player import Player, Position
+from durable_fsm.explore.player import Position
 from durable_fsm.explore.proofs import Proofs, checked_clock
 from durable_fsm.explore.properties import BUILT_IN, Claim, Verdict, judge, may_fill, watch, where
 from durable_fsm.explore.search import NOT_THE_SAME, Bounds, Many, StateSpace, search
@@ -117,6 +118,8 @@ class Report:
         times = "once" if bounds.k == 1 else f"up to {bounds.k} times"
         found = [f"from {_from(self.starts)}"] if self.starts else []
         found.append(f"equal things count {times}")
+        if bounds.with_children:
+            found.append("children take part, and messages between them arrive at once")
         if self.domains.clock_ms:
             lengths = [duration(timedelta(milliseconds=one)) for one in self.domains.clock_ms]
             found.append(f"the clock moves 0 or {' or '.join(lengths)} before a move, if no timer is due on the way")
@@ -264,7 +267,7 @@ def _violated(graph: StateSpace, verdict: Verdict) -> Finding:
         words = f"none of {len(graph.nodes):,} configurations is such"
         return Finding(verdict.name, verdict.claim, words=words)
     path = [*graph.path(verdict.node), *verdict.last]
-    words = verdict.words or _end_of(graph.chart, path)
+    words = verdict.words or _end_of(graph.chart, path, with_children=graph.with_children)
     if verdict.error:
         words += f"; the property raises {verdict.error}"
     if verdict.path:
@@ -272,9 +275,9 @@ def _violated(graph: StateSpace, verdict: Verdict) -> Finding:
     return Finding(verdict.name, verdict.claim, path, words)
 
 
-def _end_of(chart: Chart, path: Sequence[Move]) -> str:
+def _end_of(chart: Chart, path: Sequence[Move], *, with_children: bool) -> str:
     """Where a path ends, and where the last transition on it is written."""
-    positions, steps = walked(chart, path)
+    positions, steps = walked(chart, path, with_children=with_children)
     taken = [key for step in steps for key in step]
     words = f"ends in {where(positions[-1].snapshot)}"
     edge = next((edge for edge in chart.transitions if taken and edge.key == taken[-1]), None)
@@ -306,9 +309,11 @@ def claimed(one: Verdict | Finding) -> str:
     return f"{one.claim}: {one.name}" if one.claim in (Claim.NEVER, Claim.SOMETIMES, Claim.CAN_ALWAYS) else one.name
 
 
-def walked(chart: Chart, path: Sequence[Move]) -> tuple[list[Position], list[Sequence[str]]]:
+def walked(
+    chart: Chart, path: Sequence[Move], *, with_children: bool = False
+) -> tuple[list[Position], list[Sequence[str]]]:
     """The positions along a path, and the keys of the transitions that each of its moves takes."""
-    player = Player(chart)
+    player = player_for(chart, with_children=with_children)
     positions: list[Position] = []
     taken: list[Sequence[str]] = []
     for place, move in enumerate(path):

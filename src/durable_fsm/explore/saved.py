@@ -78,7 +78,7 @@ def _seen(snapshot: Snapshot) -> dict[str, Json]:
 
 def to_itf(report: Report, finding: Finding) -> dict[str, Json]:
     """The path of a finding as a trace."""
-    positions, _ = walked(report.proofs.chart, finding.path)
+    positions, _ = walked(report.proofs.chart, finding.path, with_children=report.bounds.with_children)
     seen = [(at.snapshot, move) for at, move in zip(positions, finding.path, strict=False)]
     return {
         "#meta": {

@@ -16,11 +16,13 @@ from msgspec import Struct
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import plain
 from durable_fsm.core.program import index_of
+from durable_fsm.core.values import changed
 from durable_fsm.explore.domains import Domains
+from durable_fsm.explore.family import FamilyPlayer, moment_of, player_for, positions_inside
 from durable_fsm.explore.keys import Keys, View
 from durable_fsm.explore.moment import Moment
 from durable_fsm.explore.moves import ANY_ORDER, Move, MoveKind, Moves
-from durable_fsm.explore.player import BEGAN, Played, Player, Position, from_bytes, to_bytes
+from durable_fsm.explore.player import Played, Player, Position, from_bytes, to_bytes
 
 NOT_THE_SAME = (
     "the same move of the same machine has two results. Callbacks may only use their arguments, `event.at` and `ids`."
@@ -40,6 +42,7 @@ class Bounds(Struct, frozen=True):
         most: configurations after which the search ends.
         timers: whether timers arrive in any order, as after an outage, or only the earliest.
         events: whether events are sent; without them, timers and outcomes alone move the machine.
+        with_children: whether the machines that run inside take part, instead of ending in some way at some time.
     """
 
     k: int = 1
@@ -48,6 +51,7 @@ class Bounds(Struct, frozen=True):
     most: int = 1_000_000
     timers: str = ANY_ORDER
     events: bool = True
+    with_children: bool = False
 
 
 class Reached(NamedTuple):
@@ -112,8 +116,9 @@ class StateSpace:
         end: why the search ended: `closed` if every move of every configuration was made.
     """
 
-    def __init__(self, chart: Chart, keys: Keys, unsent: Iterable[str] = ()) -> None:
+    def __init__(self, chart: Chart, keys: Keys, unsent: Iterable[str] = (), *, with_children: bool = False) -> None:
         self.chart = chart
+        self.with_children = with_children
         self.keys = keys
         self.unsent = tuple(unsent)
         self.nodes: list[SpaceNode] = []
@@ -141,7 +146,11 @@ class StateSpace:
 
     def moment_of(self, at: Position) -> Moment:
         """A machine, as properties see it."""
-        return Moment(self.chart, at.snapshot, BEGAN + at.now if self.chart.reads_clock else None)
+        return moment_of(self.chart, at)
+
+    def player(self) -> Player:
+        """A player that makes the moves of this search."""
+        return player_for(self.chart, with_children=self.with_children)
 
     def moment_states(self, node: SpaceNode) -> frozenset[str]:
         """All active states of a node."""
@@ -177,8 +186,11 @@ class Expander:
     """Makes all moves of some machines; the part of the search that several processes share."""
 
     def __init__(self, chart: Chart, domains: Domains, keys: Keys, bounds: Bounds) -> None:
-        self.player = Player(chart)
+        self.player = player_for(chart, with_children=bounds.with_children)
         self.moves = Moves(self.player.chart, domains, bounds.timers)
+        self._domains = domains
+        self._timers = bounds.timers
+        self._inside: dict[str, Moves] = {}
         self.keys = keys
         self.events = bounds.events
         self._repeated: set[tuple[MoveKind, str, tuple[str, ...]]] = set()
@@ -186,16 +198,31 @@ class Expander:
     def expand(self, at: Position) -> Expanded:
         """Make every move of a machine."""
         found: Expanded = []
-        for move in self.moves.of(at.situation):
+        for move in self._moves(at):
             if move.is_external and not self.events:
                 continue
             found.append(self._reached(move, self._played(at, move)))
         return found
 
+    def _moves(self, at: Position) -> Iterator[Move]:
+        """The moves of a machine, and of those that run inside it."""
+        player = self.player
+        if not isinstance(player, FamilyPlayer):
+            yield from self.moves.of(at.situation)
+            return
+        yield from (move for move in self.moves.of(at.situation) if not move.child)
+        for member, inner in positions_inside(at):
+            if member.chart not in self._inside:
+                chart = player.player_of(member.chart).chart
+                self._inside[member.chart] = Moves(chart, self._domains.inside(chart), self._timers)
+            for move in self._inside[member.chart].of(inner.situation):
+                if not move.child:
+                    yield changed(move, inside=member.path)
+
     def _played(self, at: Position, move: Move) -> Played:
         """The result of a move. The first one of its kind is made twice: both must be the same."""
         played = self.player.play(at, move)
-        kind = (move.kind, move.name, played.transitions)
+        kind = (move.kind, f"{move.inside}:{move.name}", played.transitions)
         if played.position is None or kind in self._repeated:
             return played
         self._repeated.add(kind)
@@ -245,7 +272,7 @@ def search(
     keys = expander.keys if expander is not None else Keys(chart, k=bounds.k, view=view, made=domains.made)
     expander = expander or Expander(chart, domains, keys, bounds)
     many = many or (lambda _, positions: map(expander.expand, map(unpacked, positions)))
-    graph = StateSpace(chart, keys, domains.unsampled)
+    graph = StateSpace(chart, keys, domains.unsampled, with_children=bounds.with_children)
     began = monotonic()
     try:
         graph.end = _search(graph, expander, starts or created(domains), bounds, start, until, many, watch, began)
@@ -323,7 +350,7 @@ def _absorb(graph: StateSpace, number: int, reached: Expanded, watch: Watch | No
             if fault:
                 graph.faults.append(MoveFault(number, move, fault))
                 out.append((move, -1))
-            elif move.is_external:
+            elif move.is_external and not move.inside:
                 graph.refused.setdefault((number, move.name), move)
             continue
         if transitions:
@@ -334,7 +361,8 @@ def _absorb(graph: StateSpace, number: int, reached: Expanded, watch: Watch | No
             graph.recalling.setdefault(event, set()).add(number)
             if not move.is_external:
                 graph.recalling_alone.setdefault(event, set()).add(number)
-        graph.moved[move.kind.value, move.name] += 1
+        if not move.inside:
+            graph.moved[move.kind.value, move.name] += 1
         to, is_new = graph.add(key, position, number, move)
         out.append((move, to))
         if is_new:

@@ -76,7 +76,7 @@ def line_of(move: Move) -> StoryLine:
             return {"error": move.name, **facts, **late, **inside}
         case MoveKind.LOST:
             return {"lost": move.name, **inside}
-        case MoveKind.RETURNED:
+        case MoveKind.RETURNED | MoveKind.NEWS:
             return {"returned": move.name, **place, **inside}
 
 

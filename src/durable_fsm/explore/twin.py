@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import msgspec
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.explore.family import player_for
 from durable_fsm.explore.moves import Move
-from durable_fsm.explore.player import Player, Position
+from durable_fsm.explore.player import Position
 from durable_fsm.frontends.locate import locate
 
 MOST_SECONDS = 300
@@ -27,15 +28,16 @@ class Errand(msgspec.Struct):
     chart: str
     trusted: bool
     paths: list[list[Move]]
+    with_children: bool = False
 
 
 class TwinFailed(Exception):
     """The second process did not come to its end; the message says why."""
 
 
-def machines_along(chart: Chart, path: Sequence[Move]) -> list[str]:
+def machines_along(chart: Chart, path: Sequence[Move], *, with_children: bool) -> list[str]:
     """The machine after each move of a path, as JSON."""
-    player = Player(chart)
+    player = player_for(chart, with_children=with_children)
     found: list[str] = []
     at: Position | None = None
     for move in path:
@@ -47,7 +49,9 @@ def machines_along(chart: Chart, path: Sequence[Move]) -> list[str]:
     return found
 
 
-def difference(chart: Chart, target: str, paths: Sequence[Sequence[Move]], *, trusted: bool) -> int | None:
+def difference(
+    chart: Chart, target: str, paths: Sequence[Sequence[Move]], *, trusted: bool, with_children: bool = False
+) -> int | None:
     """The number of the first path that leads elsewhere in another process; None if there is none.
 
     Raises:
@@ -56,7 +60,7 @@ def difference(chart: Chart, target: str, paths: Sequence[Sequence[Move]], *, tr
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     ran = subprocess.run(
         [sys.executable, "-m", "durable_fsm.explore.twin"],
-        input=msgspec.json.encode(Errand(target, chart.name, trusted, [list(path) for path in paths])),
+        input=msgspec.json.encode(Errand(target, chart.name, trusted, [list(path) for path in paths], with_children)),
         capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": seed},
         timeout=MOST_SECONDS,
@@ -65,7 +69,7 @@ def difference(chart: Chart, target: str, paths: Sequence[Sequence[Move]], *, tr
     if ran.returncode:
         raise TwinFailed(ran.stderr.decode(errors="replace").strip().splitlines()[-1])
     theirs = msgspec.json.decode(ran.stdout, type=list[list[str]])
-    ours = [machines_along(chart, path) for path in paths]
+    ours = [machines_along(chart, path, with_children=with_children) for path in paths]
     return next((place for place, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other), None)
 
 
@@ -74,7 +78,9 @@ def main() -> None:
     errand = msgspec.json.decode(sys.stdin.buffer.read(), type=Errand)
     charts = locate(errand.target, trusted=errand.trusted).charts
     chart = next(chart for chart in charts if chart.name == errand.chart)
-    sys.stdout.buffer.write(msgspec.json.encode([machines_along(chart, path) for path in errand.paths]))
+    sys.stdout.buffer.write(
+        msgspec.json.encode([machines_along(chart, path, with_children=errand.with_children) for path in errand.paths])
+    )
 
 
 if __name__ == "__main__":

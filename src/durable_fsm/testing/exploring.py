@@ -30,9 +30,11 @@ def explore_or_fail(
     seconds: float | None = None,
     in_order: bool = False,
     clock: Sequence[timedelta] = (),
+    with_children: bool = False,
 ) -> Report:
     """Explore a chart; see `durable_fsm.testing.plugin.Explore`."""
-    bounds = Bounds(k=k, depth=depth, seconds=seconds, timers=IN_ORDER if in_order else ANY_ORDER)
+    timers = IN_ORDER if in_order else ANY_ORDER
+    bounds = Bounds(k=k, depth=depth, seconds=seconds, timers=timers, with_children=with_children)
     try:
         if isinstance(target, ModuleType):
             proofs = proofs_in(target, Path(target.__file__ or target.__name__))

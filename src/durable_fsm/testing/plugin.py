@@ -78,6 +78,7 @@ class Explore(Protocol):
         seconds: float | None = None,
         in_order: bool = False,
         clock: Sequence[timedelta] = (),
+        with_children: bool = False,
     ) -> Report:
         """Explore a chart, or the module of a proofs file, and fail the test if something is found.
 
@@ -91,6 +92,7 @@ class Explore(Protocol):
             seconds: The longest search.
             in_order: Whether timers arrive in the order in which they are due.
             clock: How far the clock may move before an event or an outcome, beside not at all.
+            with_children: Whether the machines that run inside take part.
         """
         ...
 
