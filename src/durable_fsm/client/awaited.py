@@ -36,8 +36,9 @@ T = TypeVar("T")
 class Client:
     """Calls machines through Restate's ingress, with asyncio.
 
-    Every call that changes something has an idempotency key, so it can be repeated without being done twice. Calls are
-    repeated on connection errors, on 502, 503 and 504, and while a server that has just started does not know the service.
+    Every call that changes something has an idempotency key, so a repeated call has no second effect. The client
+    repeats calls on connection errors, on 502, 503 and 504, and while a server that has just started does not know the
+    service.
     """
 
     def __init__(
@@ -55,10 +56,10 @@ class Client:
         Args:
             url: of Restate's ingress.
             token: sent as `Authorization: Bearer …`.
-            verify: whether, or how, the server's certificate is checked.
-            timeout: of one attempt, unless the call itself waits longer.
-            patience: how long a call is repeated while no server answers.
-            http: an httpx client to use instead of an own one; `verify` is then ignored, and the caller closes the client.
+            verify: False does not check the server's certificate; an SSLContext says how.
+            timeout: the limit for one attempt, unless the call itself waits longer.
+            patience: how long to repeat a call while no server answers.
+            http: your own httpx client; `verify` is then ignored, and you close the client.
 
         Raises:
             ValueError: the URL has no scheme.
@@ -100,7 +101,7 @@ class Client:
     async def find(self, definition: object, where: Mapping[str, str | float]) -> list[str]:
         """The keys of the machines whose indexed fields have these values, sorted: `{"customer": "ada"}`.
 
-        A machine is listed, or no longer listed, a moment after its value has changed: who acts on it reads its snapshot.
+        The list follows a change of a value with a short delay. Read the snapshot of a machine before you act on it.
 
         Raises:
             NotIndexed: the chart has no index of one of the fields.
@@ -113,10 +114,10 @@ class Client:
         return Sent(self, SentCall(id, self._ingress, chart, key))
 
     def as_operator(self, name: str, secret: str) -> Self:
-        """The same client, whose calls are signed by an operator; see `DURABLE_FSM_OPERATOR_SECRETS` of the service.
+        """Return the same client with calls signed by an operator; see `DURABLE_FSM_OPERATOR_SECRETS` of the service.
 
-        A signed call that changes a machine names the step at which it was seen; the client reads that before, unless
-        `Machine.if_seq` says it.
+        A signed call that changes a machine names the step at which the machine was seen. The client reads that step
+        first, unless `Machine.if_seq` gives it.
         """
         signing = copy(self)
         signing._own, signing._operator = False, (name, secret)
@@ -176,7 +177,7 @@ class Sent:
         """Wait for the receipt.
 
         Args:
-            timeout: how long it may take beyond the client's own patience.
+            timeout: how long to wait beyond the client's patience.
 
         Raises:
             EventError, MachineError: the machine refused the event.
@@ -190,7 +191,7 @@ class Sent:
 
 
 class Machine:
-    """A handle on one machine with the calls that every machine takes; made by `Client.machine`.
+    """A handle on one machine, with the calls that every machine supports; made by `Client.machine`.
 
     Every call raises the exception of `durable_fsm.errors` that the machine raised, with its attributes, or `CallError` if
     no machine answered.
@@ -213,7 +214,7 @@ class Machine:
         return await self._client._take(exchange)  # pyright: ignore[reportPrivateUsage]
 
     def if_seq(self, seq: int) -> Self:
-        """The same machine, for calls that count only if it is still at this step (`View.seq`, `Receipt.seq`).
+        """Return the same machine, for calls that are accepted only at this step (`View.seq`, `Receipt.seq`).
 
         They raise `Moved` if it is not; 0 means that it must not exist yet.
         """
@@ -224,7 +225,7 @@ class Machine:
         return await self._take(self._calls.create(data, idempotency_key=idempotency_key))
 
     async def snapshot(self) -> View[Any]:
-        """Read where the machine is, its data, what it accepts, its timers and activities."""
+        """Read the machine's states, its data, the events it accepts, its timers and activities."""
         return await self._take(self._calls.snapshot())
 
     async def wait_for(
@@ -241,13 +242,13 @@ class Machine:
         timeout: timedelta | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Wait until the machine is in a state, has a tag or a status, or has settled; exactly one is given.
+        """Wait until the machine is in a state, has a tag or a status, or has settled. Pass exactly one condition.
 
         Args:
-            taken: wait until *event* has been processed, which may have been deferred; the receipt has its reply.
-            any_of: several conditions, one of which is enough: `[{"state": "paid"}, {"status": "failed"}]`.
-            event: sent first, with its payload; the condition must be met after it.
-            timeout: one hour, unless given.
+            taken: wait until *event* has been processed, even if it is deferred first; the receipt has its reply.
+            any_of: wait for one of several conditions: `[{"state": "paid"}, {"status": "failed"}]`.
+            event: send this event first, with *payload*; only states after it count.
+            timeout: how long to wait; one hour by default.
 
         Raises:
             WaitTimedOut, WaitInVain: the condition was not met.
@@ -311,11 +312,11 @@ class Machine:
         timer: str | Named | None = None,
         after: timedelta | None = None,
     ) -> Receipt:
-        """Repair the machine: retry or skip an activity, move it, resend what is parked, migrate, pause or resume it.
+        """Repair the machine by one action: retry, skip, move, resend, migrate, pause, resume or timer.
 
         Args:
-            result: of the skipped activity.
-            timer: the event or the id of a pending timer, which is due *after* this time from now; at once without it.
+            result: the result of the skipped activity.
+            timer: the event or the id of a pending timer. It becomes due now, or *after* this time from now.
             reason: kept in the machine's history.
         """
         repair = self._calls.repair(
@@ -337,12 +338,12 @@ class Machine:
         """Run the machine as a workflow, or join the run of its key; returns its output when it ends.
 
         Args:
-            timeout: how long the run may take beyond the client's own patience; one hour, unless given.
+            timeout: how long to wait beyond the client's patience; one hour by default.
         """
         return await self._take(self._calls.run(data, timeout))
 
     async def submit(self, data: object = None) -> None:
-        """Start the machine as a workflow, unless a run of its key was started before; `output` waits for its output."""
+        """Start the machine as a workflow, unless its key has a run already. Wait for the result with `output`."""
         await self._take(self._calls.submit(data))
 
     async def output(self, *, timeout: timedelta | None = None) -> Json:
@@ -375,8 +376,8 @@ class NamedMachine(Machine):
         """Send an event and wait until the machine has processed it.
 
         Args:
-            idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
-                none is given.
+            idempotency_key: the same key within a day gets the same receipt, and the event is not sent again. By default
+                each call has a fresh key.
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
@@ -392,12 +393,12 @@ class NamedMachine(Machine):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Sent:
-        """Send an event one-way and wait until the server has stored it; `Sent.attach` raises what `send` would raise."""
+        """Send an event without waiting for its receipt; `Sent.attach` waits for it, and raises what `send` would."""
         return await self._tell(event, payload, idempotency_key, delay)
 
 
 class TypedMachine(Machine, Generic[D]):
-    """A machine of a class: type checkers compare payloads with what its events declare, and know its data."""
+    """A machine of a class: type checkers check payloads against its events, and know the type of its data."""
 
     async def snapshot(self) -> View[D]:
         """Read the machine, whether it runs, has ended or has failed; its data is a value of its declared type.
@@ -444,8 +445,8 @@ class TypedMachine(Machine, Generic[D]):
         """Send an event and wait until the machine has processed it.
 
         Args:
-            idempotency_key: the same key within a day gets the same receipt without sending the event again; a fresh key if
-                none is given.
+            idempotency_key: the same key within a day gets the same receipt, and the event is not sent again. By default
+                each call has a fresh key.
             delay: how long the server keeps the event before delivery; the call lasts that much longer.
 
         Raises:
@@ -486,5 +487,5 @@ class TypedMachine(Machine, Generic[D]):
         idempotency_key: str | None = None,
         delay: timedelta | None = None,
     ) -> Sent:
-        """Send an event one-way and wait until the server has stored it; `Sent.attach` raises what `send` would raise."""
+        """Send an event without waiting for its receipt; `Sent.attach` waits for it, and raises what `send` would."""
         return await self._tell(cast("Named", event), payload, idempotency_key, delay)

@@ -51,8 +51,8 @@ class ActivityContext(Protocol):
     Attributes:
         machine: name of the chart.
         key: the machine's key.
-        stable_id: the same for every attempt of this run of the activity, another one when its state is entered again;
-            made to be an idempotency key: `Order/o-17/<life>/charging/2`.
+        stable_id: an idempotency key for outside services, such as `Order/o-17/<life>/charging/2`. It is the same for
+            every attempt of this run of the activity, and differs when its state is entered again.
     """
 
     @property
@@ -72,15 +72,15 @@ class ActivityContext(Protocol):
     async def run(self, name: str, step: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
 
     async def run(self, name: str, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Run one step of outside work; once it has succeeded it is never run again.
+        """Run one step of outside work. Once it has succeeded, it never runs again.
 
-        A step that raises, or takes longer than the activity's `timeout`, is tried again as its `Retry` says;
-        TerminalError is not. The result must be plain JSON, or something that `plain` makes so; it is stored in that form,
-        and comes back as the type that the function's annotation names. When the activity is cancelled, the step is cancelled too and its clean-up runs before this raises; a step
-        that is not a coroutine runs on in its thread, and its outcome is dropped.
+        If the step raises, or takes longer than the activity's `timeout`, it is retried as its `Retry` says; a
+        TerminalError is not retried. The result is stored as plain JSON and comes back in the type of the function's
+        return annotation. When the activity is cancelled, the step is cancelled too, and its clean-up runs before this
+        raises. A step that is not a coroutine keeps running in its thread, and its outcome is dropped.
 
         Raises:
-            TerminalError: the step failed for good.
+            TerminalError: the step failed permanently.
         """
         ...
 
@@ -91,7 +91,7 @@ class ActivityContext(Protocol):
     def callback(self, name: str, *, timeout: timedelta | None = None) -> PendingAnswer:
         """Wait for an answer from outside: `await ctx.callback("signature", timeout=timedelta(days=3))`.
 
-        It can be given over HTTP from now on; the machine's snapshot shows its id.
+        The answer can be given over HTTP from now on; the machine's snapshot shows the id.
 
         Args:
             timeout: counts from now; None waits for ever.

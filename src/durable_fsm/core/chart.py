@@ -76,14 +76,14 @@ class Guard(Callback):
 @checked_type
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often failed work is tried again, and how long to wait in between.
+    """How often a failed step is retried, and how long to wait in between.
 
     Only failures of the work itself count: outages of the platform, deployments and kills do not use up an attempt.
 
     Attributes:
-        attempts: how often at most, with the first try; None means until it succeeds.
+        attempts: the number of tries, including the first; None means until it succeeds.
         initial: the wait before the second try.
-        factor: how much longer each wait is than the one before.
+        factor: each wait is this many times as long as the one before.
         maximum: the longest wait.
         give_up_on: types of exceptions that are final. An attempt that takes too long counts as a `TimeoutError`.
     """

@@ -45,7 +45,7 @@ class Asked(Protocol):
 
 
 class Effects:
-    """Requests of a callback to the world; nothing happens before the step has succeeded."""
+    """Requests of a callback to the outside; nothing happens before the step has succeeded."""
 
     __slots__ = ("_asked",)
 
@@ -61,27 +61,27 @@ class Effects:
         id: str | None = None,
         to: Receiver | None = None,
     ) -> None:
-        """Send an event, *after* the end of the step. *id* lets `cancel` find it.
+        """Send an event, *after* this time from the end of the step. *id* lets `cancel` find it.
 
-        It replaces what was sent under the same id and has not arrived, except in an SCXML document.
+        It replaces a pending send with the same id, except in an SCXML document.
 
         Args:
-            to: None for this machine itself; any machine by its definition, or the name of that, and its key:
-                `(Parcel, "p-1")`; `#_parent`, or `#_` and the id of a child; the `event.sender` of a message. If that
+            to: None for this machine itself; any machine by its definition (or the name of its chart) and its key:
+                `(Parcel, "p-1")`; `#_parent`; `#_` and the id of a child; the `event.sender` of a message. If that
                 machine refuses the event or does not exist, it comes back as `error.communication`.
         """
         self._asked.send(event, payload, after, id, to, replaces=True)
 
     def cancel(self, id: str) -> None:
-        """Forget every send with this id that has not arrived."""
+        """Cancel every send with this id that has not arrived."""
         self._asked.cancel(id)
 
     def renew(self, name: str) -> None:
-        """Start again from now what is pending: every send with this id, and every state's timer for this event."""
+        """Restart from now every pending send with this id, and every state's timer for this event."""
         self._asked.renew(name)
 
     def refuse(self, event: str, reason: str) -> None:
-        """Turn away what has been deferred until now: a caller who waits for it gets the reason.
+        """Reject the events that have been deferred until now; a caller who waits for one gets the reason.
 
         Args:
             event: its name, or a descriptor such as `note.*`.
@@ -93,25 +93,25 @@ class Effects:
         self._asked.raise_(event, payload)
 
     def start(self, work: str, payload: object = None, *, name: str | None = None) -> None:
-        """Start work that the chart declares with `work=`; no state waits for it, and none stops it.
+        """Start work that the chart declares with `work=`. No state waits for it or stops it.
 
         With a *name*, start a machine that an active state declares with `machine(..., on_demand=True)`; the payload is
         its data. Its address is `#_<work>.<name>`.
 
         Raises:
             UnknownWork: the chart does not declare it.
-            ValueError: its state is not active, a machine of this name runs already, or too many run.
+            ValueError: its state is not active, a machine of this name is already running, or too many are running.
         """
         self._asked.start(work, payload, name)
 
     def stop(self, machine: str, *, name: str) -> None:
-        """Stop a machine that was started by this name, without an event. It may have ended already."""
+        """Stop a machine that was started with this name, without an event. It may have ended already."""
         self._asked.stop(machine, name)
 
     def reply(self, value: object) -> None:
-        """Answer the sender of the event with this, as the last transition action does with what it returns.
+        """Reply to the sender of the event, like the return value of the last transition action.
 
-        The last reply counts. A callback whose result is not a reply has no other way.
+        The last reply counts. Use it in callbacks whose return value is not a reply.
         """
         self._asked.reply(value)
 
@@ -122,7 +122,7 @@ def send_beside(effects: Effects, event: str, payload: object, *, after: timedel
 
 
 class Ids:
-    """Ids and random numbers that stay the same however often the step is run again."""
+    """Ids and random numbers that stay the same however often the step is repeated."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed

@@ -17,8 +17,8 @@ from durable_fsm.core.scope import Scope
 def cron(schedule: str, *, tz: str = "UTC") -> Calendar:
     """Return the instants of a cron expression: `every(cron("0 9 * * mon-fri", tz="Europe/Berlin"), …)`.
 
-    Where the clocks go forward, an instant that does not exist comes as soon as they have; where they go back, an instant
-    that exists twice comes once. Expressions that run several times an hour follow the time that passes.
+    When the clocks go forward, an instant that does not exist fires right after the change. When they go back, an
+    instant that exists twice fires once. Expressions that fire several times an hour follow elapsed time.
 
     Args:
         schedule: minute, hour, day of the month, month and day of the week, as for cron on Debian; `mon-fri`, `*/15` and

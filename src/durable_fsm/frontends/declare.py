@@ -48,37 +48,37 @@ def durable(**options: Unpack[ClassOptions]) -> Callable[[C], C]:
     """Set how the machines of a statechart class are hosted. A class without it has the defaults.
 
     Args:
-        version: the version of the chart. Raise it when this chart cannot continue the machines of the old one.
+        version: the version of the chart. Change it when this chart cannot continue the machines of the old one.
         migrations: how machines of other versions become machines of this one.
         versions: definitions of other versions. Their machines continue under them until they end.
         name: the name of the chart and of its virtual object; the class name, if not given.
-        create_first: refuse events for a machine that was not created; otherwise the first accepted event creates it.
+        create_first: reject events until `create` has made the machine; by default the first event creates it.
         index: fields of the data, such as `"customer"` or `"address.city"`: `durable-fsm list --where customer=ada` finds
             machines by them, however many there are.
-        queries: functions that answer a question from a machine's data: `{"whereIsIt": where}`. Each has a handler.
+        queries: functions that answer a question from a machine's data, as handlers: `{"whereIsIt": where}`.
         redact: members of data and payloads that errors, logs and history hide: `"card_number"`, `"customer.email"`.
         history: how many entries of its history each machine keeps, and how long; None keeps none.
         after_end: what happens to a machine that has ended: `keep()`, `free(ttl)` or `gone(ttl)`.
-        workflow: host a workflow `<name>.workflow` beside it, whose `run` lasts as long as the machine of its key. The id
-            of a state with a final one inside: it lasts until that state is done, and the machine continues.
-        flow: host a service `<name>.flow` beside it, whose `run` takes a machine without a key from beginning to end.
+        workflow: also host a workflow `<name>.workflow`, whose `run` lasts as long as the machine of its key, or, with
+            the id of a state, until a final state inside it is entered.
+        flow: also host a service `<name>.flow`, whose `run` runs a machine without a key from beginning to end.
         work: work that callbacks may start by `effects.start(id, payload)`: `[activity(send_mail)]`. No state waits for it.
         sources: Kafka topics whose records are events of the machine.
         webhooks: providers that post their events.
         handlers: other public names for events: `{"setUp": "set_up"}`.
         operators_only: handlers that the ingress does not serve, such as `"repair"` and `"delete"`: only other services
             reach them.
-        defers: events that wait wherever no transition accepts them: `"cancel"`, `"note.*"`, `"*"`.
-        defer_for: how long an event is deferred at most. Then it is dropped, and a caller that waits for it gets an error.
-        defer_while_paused: defer events while an operator has paused the machine; otherwise they are refused with 503.
-        ignores: events that are dropped wherever no transition accepts them. An event that no transition accepts at all is declared
-            here.
-        unexpected: `"ignore"` drops every event that no transition accepts, also one that the chart does not know; `"reject"`
-            tells its sender, even if the class sets `allow_event_without_transition`.
-        clock: tell callbacks the time as `event.at`. Restate stores each reading, so that a step which runs again reads
-            the same; that costs about two milliseconds an event.
-        services: attributes of a class without a data type that are not data, such as a client that `__init__` makes. They
-            are not stored, and made again whenever a machine is read; so are loggers, which need no mention.
+        defers: events that are kept for later in every state that does not accept them: `"cancel"`, `"note.*"`, `"*"`.
+        defer_for: the longest time for which an event is deferred; then it is dropped, and a waiting caller gets an
+            error.
+        defer_while_paused: defer events while an operator has paused the machine. By default they get 503.
+        ignores: events that are dropped in every state that does not accept them; they need no transition.
+        unexpected: `"ignore"` drops every event that no transition accepts, including unknown events. `"reject"`
+            returns an error to the sender, even if the class sets `allow_event_without_transition`.
+        clock: give callbacks the time as `event.at`. Restate stores each reading, so a step that runs again reads the
+            same time. This costs about two milliseconds per event.
+        services: attributes that are not data, in a class without a data type, such as a client that `__init__`
+            creates. They are not stored; `__init__` creates them again for each read. You need not list loggers.
         cancel_timers_over: cancel timers of at least this length at the platform; shorter ones are dropped on arrival.
     """
     unknown = next((name for name in options if name not in ClassOptions.__annotations__), None)
@@ -102,7 +102,7 @@ def keep() -> None:
 
 @checked
 def free(ttl: timedelta) -> AfterEnd:
-    """Delete a machine *ttl* after its end; its key is free for a new life.
+    """Delete a machine *ttl* after its end, and free its key for a new machine.
 
     Raises:
         ValueError: *ttl* is negative, or longer than any timer can be.
@@ -112,7 +112,7 @@ def free(ttl: timedelta) -> AfterEnd:
 
 @checked
 def gone(ttl: timedelta) -> AfterEnd:
-    """Delete a machine *ttl* after its end; a mark is left, and its key answers everything with 410 from then on.
+    """Delete a machine *ttl* after its end, except for a mark: its key answers everything with 410 from then on.
 
     Raises:
         ValueError: *ttl* is negative, or longer than any timer can be.
@@ -171,9 +171,9 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
     """Declare an event: its transitions, the type of its payload, and whether it may come from outside.
 
     Args:
-        transitions: those that the event takes, such as `cart.to(paid)`; several are joined by `|`, or listed.
-        payload: any type that pydantic validates; None takes any JSON.
-        public: False keeps the event to the machine itself.
+        transitions: the transitions of the event, such as `cart.to(paid)`. Join several with `|`, or pass a list.
+        payload: any type that pydantic validates; None accepts any JSON.
+        public: with False, only the machine itself can send the event.
     """
     return _declare(transitions, Declaration(payload=payload, public=public))
 
@@ -182,13 +182,14 @@ def event(transitions: Any, payload: Any = None, *, public: bool = True) -> Any:
 def after(delay: Delay, transitions: Transitions, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* when their source state has been active for *delay*.
 
-    The timer is durable, starts with the state and ends with it. Its event is private unless *public* is set.
+    The timer is durable. It starts when the state is entered and is cancelled when the state is left. Its event is
+    private unless *public* is set.
 
     Args:
-        delay: fixed, or computed when the state is entered by a function (or the method of this name) that may ask for
-            what callbacks may, and returns a timedelta, or None for no timer this time.
-        transitions: those that the timer takes, such as `held.to(expired)`.
-        public: True lets senders take the transitions by themselves, too.
+        delay: a timedelta, or a function (or the name of a method) that computes it when the state is entered, with
+            the arguments of a callback. None means no timer this time.
+        transitions: the transitions of the timer, such as `held.to(expired)`.
+        public: with True, senders can send the event, too.
 
     Raises:
         ValueError: *delay* is negative, or longer than any timer can be.
@@ -200,8 +201,8 @@ def after(delay: Delay, transitions: Transitions, *, public: bool = False) -> Ev
 def at(instant: str | TimerFunction | Calendar, transitions: Transitions, *, public: bool = False) -> EventOf[None]:
     """Take *transitions* at an instant: `at(lambda data: data.due, waiting.to(overdue))`.
 
-    Works as `after`, except that *instant* returns a datetime with a time zone. A time in the past fires at once.
-    With `cron(...)` it is the next instant of that calendar.
+    Works like `after`, except that *instant* returns a datetime with a time zone. A time in the past fires at once.
+    With `cron(...)`, the timer fires at the next instant of that calendar.
     """
     return _timer(Declaration(after=instant, public=public, instant=True), transitions)
 
@@ -214,16 +215,16 @@ def every(
     missed: Literal["skip", "once", "all"] = "once",
     public: bool = False,
 ) -> EventOf[None]:
-    """Take *transitions* again and again, as long as their source state stays active.
+    """Take *transitions* at regular intervals, as long as their source state stays active.
 
-    Works as `after`. The first tick is *delay* after the entry of the state, and each other one *delay* after the moment
-    at which the one before was due, however late that was. A computed delay is computed again for each tick.
+    Works like `after`. The first tick is due *delay* after the entry of the state. Each next one is due *delay* after
+    the due time of the one before, however late that was. A computed delay is computed again for each tick.
 
     Args:
-        delay: as that of `after`, or instants of a calendar: `cron("0 9 * * mon-fri", tz="Europe/Berlin")`.
-        missed: what to do if a tick is so late that the next one is due already, because the service was down, or an
-            activity held the machine. `skip` takes none of the missed ticks, `once` takes one for all of them, and `all`
-            takes each, one after the other. In any case the next one is not moved.
+        delay: as for `after`, or instants of a calendar: `cron("0 9 * * mon-fri", tz="Europe/Berlin")`.
+        missed: what to do if a tick is so late that the next one is already due, because the service was down, or an
+            activity held the machine. `skip` delivers none of the missed ticks, `once` delivers one for all of them,
+            and `all` delivers each, one after the other. The schedule never shifts.
 
     Raises:
         ValueError: *delay* is not positive, or longer than any timer can be.
@@ -245,7 +246,7 @@ def _timer(declaration: Declaration, transitions: Transitions) -> EventOf[None]:
 def defer(state: State | type[State.Compound | State.Parallel], *events: str) -> None:
     """Keep these events for later while *state* is active: `defer(charging, "cancel")`, in the body of the class.
 
-    They are processed, in order, as soon as no active state defers them. A transition of *state* or inside it comes first.
+    They are processed, in order, as soon as no active state defers them. A transition in *state* takes precedence.
 
     Args:
         events: names, or descriptors such as `note.*` and `*`.
@@ -368,34 +369,37 @@ def activity(
     Its outcome arrives as the event `done_invoke_<id>` or `error_invoke_<id>`.
 
     Args:
-        run: `async def f(ctx, data)`, each `ctx.run` step of which runs once; or `f(data)`, async or not, which is one
-            step and is retried as a whole.
+        run: `async def f(ctx, data)`, which consists of `ctx.run` steps that each run once; or `f(data)`, async or
+            not, which is one step and is retried as a whole.
         id: the state's own id, if not given.
-        exclusive: hold the machine until the work is over: other events wait. Otherwise the machine stays responsive,
-            and the work is stopped when its state is left.
-        retry: how often failed work is tried again.
-        deadline: for background work, from the entry of the state; then the outcome is an error of type `deadline`.
+        exclusive: hold the machine until the work has ended; other events wait. Otherwise the machine stays
+            responsive, and the work is stopped when its state is left.
+        retry: how often, and how fast, a failed step is retried. By default it is retried for ever.
+        deadline: the limit for all attempts of background work, counted from the entry of the state. When it expires,
+            the outcome is an error of type `deadline`.
         input: the part of the data that the work receives: a field (`"total_cents"`), several fields as a dict
-            (`("total_cents", "currency")`), or a plain function of the data. It is computed when the work starts,
-            reduced to plain JSON, and is the same for every attempt. Without it the work receives the data.
-        timeout: the limit for one attempt: for each step, or for the whole function if that is one step. An attempt that
-            takes longer is cancelled, and has failed with type `timeout`.
+            (`("total_cents", "currency")`), or a plain function of the data. It is computed when the work starts, as
+            plain JSON, and is the same for every attempt. By default the work receives all data.
+        timeout: the limit for one attempt: for each step, or for the whole function if it is a single step. An attempt
+            that takes longer is cancelled, and fails with type `timeout`.
         limit: how many runs may be active at once, over all machines of the chart; others wait. `Limit("bank", 20)` is
-            shared by all activities that name it, of any chart.
-        priority: which waiting run comes next: that with the lowest number, and among equals the first. A number, a field
-            of the data, or a plain function of the data. It is computed when the work starts.
-        each: run the work once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`; the result
-            is the list of their results. Name a list in what the work receives, or give a pure function of that.
-        at_once: how many items of one fan-out may be active at once.
-        join: when the items of a fan-out are done. With `"all"` each must succeed, and the first failure stops the others.
-            With `"any"` one must: the first to succeed stops the others, and its result is that of the activity. With
-            `"majority"`, or a number, so many must; the result is the list of theirs. With `"settle"` every item runs to
-            its end; the result is a list of `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
-        undo: a function that undoes the work when the chart enters a state with `undo_all`. It asks for its arguments by
+            shared by all activities that name it, in any chart.
+        priority: which waiting run comes next: the one with the lowest number, and among equals the one that has
+            waited longest. A number, a field of the data, or a plain function of the data. It is computed when the
+            work starts.
+        each: run the work once for each of these items, as `f(item)`, `f(ctx, item)` or `f(ctx, item, data)`. The
+            result is the list of their results. Pass the name of a list in the input of the work, or a pure function
+            of that input.
+        at_once: how many items of a fan-out may run at the same time.
+        join: how many items of a fan-out must succeed. `"all"`: each; the first failure stops the others. `"any"`:
+            one; the first to succeed stops the others, and its result is that of the activity. `"majority"`, or a
+            number: so many; the result is the list of their results. `"settle"`: every item runs to its end; the
+            result is a list of `{"status": "done", "result": …}` and `{"status": "failed", "error": {…}}`.
+        undo: a function that undoes the work when the chart enters a state with `undo_all`. It requests arguments by
             name: `ctx`, `data`, the `result` of the work, and `original`, the stable id of the work.
-        undo_first: undo the work even if it failed or was stopped. Use it where a failure may hide a success, and the
+        undo_first: undo the work even if it failed or was stopped. Use it if a failure may hide a success, and the
             other system knows the work by its stable id. There is no `result` then.
-        undo_retry: how often a failed undo is tried again; by default until it succeeds.
+        undo_retry: how often a failed undo is retried; by default until it succeeds.
 
     Raises:
         TypeError: an argument has the wrong type, as in `retry=5`.
@@ -441,18 +445,19 @@ def activity_of(work: Callable[..., Any]) -> ActivityOf:
 def undo_all(
     state: State | str = ROOT, *, id: str | None = None, exclusive: bool = False, deadline: timedelta | None = DAY
 ) -> Any:
-    """Declare that a state undoes what was done: `undoing = State(invoke=undo_all("booking"))`.
+    """Declare that a state undoes completed work: `undoing = State(invoke=undo_all("booking"))`.
 
-    Every activity with an `undo=` that was completed in *state* is undone once, the latest first. The outcome is an event
+    Every activity with an `undo=` that was completed in *state* is undone once, latest first. The outcome is an event
     like that of any activity: `done_invoke_<id>` with the ids of the activities that were undone, in order; or
-    `error_invoke_<id>` as soon as an undo has failed for good. The rest is undone when the state is entered
-    again. Undoing begins when all activities of *state* have stopped.
+    `error_invoke_<id>` as soon as an undo has failed permanently. The rest is undone when the state is entered again.
+    Undoing begins when all activities of *state* have stopped.
 
     Args:
         state: undo the work of this state and of all states inside it; without it, all work of the machine.
         id: the state's own id, if not given.
-        exclusive: hold the machine while something is undone.
-        deadline: for all of it, from the entry of the state; then the outcome is an error of type `deadline`.
+        exclusive: hold the machine while work is undone.
+        deadline: the limit for all undo functions together, counted from the entry of the state. When it expires, the
+            outcome is an error of type `deadline`.
     """
     if deadline is not None:
         bounded(deadline, "deadline")

@@ -65,20 +65,20 @@ def machine(
 ) -> Any:
     """Declare a machine that a state runs: `shipping = State(invoke=machine(Parcel, input="parcel"))`.
 
-    It begins with the state and is stopped when that is left. Its end arrives as the event `done_invoke_<id>`, with its
-    output as `result`, or `error_invoke_<id>`.
+    It starts with the state and is stopped when the state is left. Its end arrives as the event `done_invoke_<id>`,
+    with its output as `result`, or `error_invoke_<id>`.
 
     Args:
         definition: a definition that `chart_from` reads.
-        id: the state's own id, if not given. Messages to it are addressed to `#_<id>`.
-        input: the data it begins with: a field of this machine's (`"parcel"`), several as an object
-            (`("parcel", "address")`), or a plain function of the data. Without it, it begins with its defaults.
-        each: run one for each of these items, which is its data: the name of a field that is a list, or a plain function of
-            the data. All begin together, and are called `<id>.0`, `<id>.1`, …; the result is the list of their outputs,
-            in order.
+        id: by default the id of the state. Messages to the machine are addressed to `#_<id>`.
+        input: the data of the new machine: a field of the parent's data (`"parcel"`), several as an object
+            (`("parcel", "address")`), or a plain function of the data. By default it starts with its own defaults.
+        each: run one machine for each of these items, with the item as its data: the name of a list field, or a plain
+            function of the data. All start together, and are called `<id>.0`, `<id>.1`, …; the result is the list of
+            their outputs, in order.
         join: when they are done, as for `activity`: `"all"`, `"any"`, `"majority"`, a number, or `"settle"`.
-        on_demand: begin none with the state. Callbacks start them, each with its own data and name:
-            `effects.start(id, data, name="p-1")`. The end of each is an event of its own, and `event.child` is its name.
+        on_demand: start none with the state. Callbacks start them, each with data and a name: `effects.start(id, data,
+            name="p-1")`. The end of each is a separate event, and `event.child` is its name.
 
     Raises:
         ValueError: *on_demand* is given together with *input* or *each*; *input* and *each* are both given, *join* is given without *each*, or asks for less than one machine.

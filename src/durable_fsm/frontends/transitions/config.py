@@ -48,26 +48,26 @@ class TransitionsConfig(ChartOptions):
         )
 
     Args:
-        states, transitions, initial: what `Machine` takes; nested and parallel states, enums, tags and timeouts, too.
+        states, transitions, initial: as for `Machine`; nested and parallel states, enums, tags and timeouts, too.
         model: the type of the data: a pydantic model, a dataclass, or a class whose attributes are the data. Its methods
             are the callbacks.
         activities: outside work by state.
-        machines: machines by state that it runs, each a definition or `machine(definition, ...)`.
-        timers: events by state that come when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
+        machines: child machines by state, each a definition or `machine(definition, ...)`.
+        timers: events by state that arrive when the state has been active for a time: `{"on_hold": {"expire": HOLD}}`.
             The time may also be a function, or the name of a method, that computes a timedelta or an instant.
-        every: as `timers`, for events that come again and again; also at instants of a calendar, `cron(...)`.
-        missed: by event of `every`, what to do with ticks that are too late: `{"remind": "skip"}`; see `every`.
-        defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
-        ignores: events by state that are dropped while no transition accepts them; `"*"` as the state means the whole chart. An
-            event that no transition accepts at all is declared here.
-        dead_ends: states that nothing leaves, on purpose; without it you are warned of them.
+        every: like `timers`, for events that arrive at regular intervals, or at instants of a calendar, `cron(...)`.
+        missed: by event of `every`, what to do with late ticks: `{"remind": "skip"}`; see `every`.
+        defers: events by state that are kept while it is active; `"*"` as the state means the whole chart.
+        ignores: events by state that are dropped while no transition accepts them; `"*"` as the state means the whole
+            chart. These events need no transition.
+        dead_ends: states without a way out that are intended; other ones cause a warning.
         events: types of payloads by event.
-        private: events that only the machine itself may trigger.
-        separator: between the names of nested states; another one than `_` lets names have underscores.
-        queued: what callbacks trigger waits until the transition has ended. It always does.
+        private: events that outside callers cannot send.
+        separator: between the names of nested states; with one other than `_`, names may have underscores.
+        queued: events that callbacks trigger wait until the transition has ended; False is not possible.
 
-    The arguments after `separator` are those of `Machine`, by their names. The other options of `durable` are arguments
-    too, and mean the same: `version`, `handlers`, `sources` and so on.
+    The arguments after `separator` are those of `Machine`. The other options of `durable` are arguments, too:
+    `version`, `handlers`, `sources` and so on.
     """
 
     name: str

@@ -17,7 +17,7 @@ from durable_fsm.frontends.options import ChartOptions
 
 @dataclass(frozen=True, eq=False)
 class XStateConfig(ChartOptions):
-    """A state machine from XState, version 5: the JSON that `createMachine` takes.
+    """A state machine from XState, version 5: the JSON that `createMachine` accepts.
 
         Payment = XStateConfig(
             "payment.json",
@@ -28,29 +28,29 @@ class XStateConfig(ChartOptions):
             delays={"approval": timedelta(hours=1)},
         )
 
-    Functions ask for their arguments by name: `data`, `payload` and its members, `event`, `effects`, `ids`, `result`,
+    Functions request arguments by name: `data`, `payload` and its members, `event`, `effects`, `ids`, `result`,
     `error`, and `params` of `{"type": "note", "params": …}`.
 
     Args:
         config: the configuration as a dict, or the path of a JSON file.
         name: of the chart and its virtual object; the machine's `id`, if not given.
-        data: the type of the data. Without it the data is a JSON object. A machine begins with the members of `context`
-            and with what its creator passes.
+        data: the type of the data; a JSON object by default. A machine starts with the members of `context` and the
+            data passed to `create`.
         guards, actions: functions by name.
         actors: the work behind each `src`: a function, `activity(...)`, a definition to run as a machine, or
             `machine(...)`.
-        inputs: what an actor receives, by the `id` of its invocation, which is that of its state if it has none: fields of
-            the data, or a plain function of the data, as `input=` of `activity`. A constant may be in the configuration.
+        inputs: the input of an actor, by the `id` of its invocation (by default that of its state): fields of the
+            data, or a plain function of the data, as `input=` of `activity`. A constant may be in the configuration.
         outputs: functions that compute the output of a final state, by state; `"*"` means every end of the machine. A
             constant may be in the configuration.
         delays: by name: a timedelta, or a function that computes a timedelta or an instant. Numbers in the
             configuration are milliseconds.
         events: types of payloads by event.
-        private: events that only the machine itself may raise.
-        defers: events by state that wait while it is active; `"*"` as the state means the whole chart.
+        private: events that outside callers cannot send.
+        defers: events by state that are kept while it is active; `"*"` as the state means the whole chart.
         ignores: events by state that are dropped while no transition accepts them.
 
-    The other options of `durable` are arguments too, and mean the same.
+    The other options of `durable` are arguments, too.
     """
 
     config: Mapping[str, Any] | str | Path

@@ -47,11 +47,11 @@ class Rehearsal:
         answers: Results of activities by id, as functions of the activity's argument: the data, its `input`, or the
             payload that detached work was started with. An activity with an answer ends as soon as it starts. An error
             that the function raises is the activity's error. The items of a fan-out are answered one by one, in order,
-            until their outcomes decide. Every other activity waits for `finish` or `fail`.
-            A function that undoes an activity is answered by its own name. Its argument is the result of the activity,
-            or the activity's stable id if there is no result yet.
-        services: Fakes of the services that activities ask for by name, see `app`. Activities that ask for some, all of
-            which are given, are run themselves unless they have an answer: each step once, and without waiting.
+            until their outcomes decide. Every other activity waits for `finish` or `fail`. An undo function is
+            answered by its name. Its argument is the result of the activity, or the activity's stable id if there is
+            no result yet.
+        services: Fakes of the services that activities request by name, see `app`. If all services of an activity are
+            given, and it has no answer, the rehearsal runs the activity itself: each step once, without waiting.
         beside: Another rehearsal. The two share a clock, and their machines exchange messages.
     """
 
@@ -104,7 +104,7 @@ class Rehearsal:
     def receive(self, incoming: Incoming) -> Receipt:
         """Process an event as its decoder made it of a record or a request; raise the error with which it is rejected.
 
-        The key that the decoder names is not looked at: this is its machine.
+        The key that the decoder returned is ignored: this is its machine.
         """
         hosting = self._machine.chart.hosting
         named = (*(topic.events for topic in hosting.sources), *(webhook.events for webhook in hosting.webhooks))
@@ -134,18 +134,18 @@ class Rehearsal:
     def advance(self, by: timedelta) -> None:
         """Move the clock; deliver every timer that falls due, in order.
 
-        Timers that a delivery arms count too, if they fall due before the deadline. Never waits in real time.
+        Timers that start meanwhile count too, if they fall due before the end. Never waits in real time.
         """
         self._machine.world.advance(by)
 
     def ring(self, event: str, place: int = 0) -> Receipt:
         """Deliver a timer now, before all others: after an outage, timers arrive in any order.
 
-        The clock moves to the moment at which it is due, and no other timer is delivered on the way. The deadline of an
+        The clock moves to the time at which it is due, and no other timer is delivered meanwhile. The deadline of an
         activity is called `error.invoke.<id>`.
 
         Args:
-            place: Among several timers of the same event, in the order in which they were armed.
+            place: Which of several timers of the same event, in the order in which they started.
 
         Raises:
             LookupError: There is no such timer.
@@ -161,14 +161,14 @@ class Rehearsal:
         return self._machine.lose(activity)
 
     def bounce(self, event: str, place: int = 0) -> Receipt:
-        """Let a message come back that was sent to a machine that is not rehearsed: its receiver has refused it.
+        """Return a message that was sent to a machine that is not rehearsed, as if its receiver had refused it.
 
         Args:
             event: The event that was sent; see `posted`.
-            place: Among several messages of this event, in the order in which they were sent.
+            place: Which of several messages of this event, in the order in which they were sent.
 
         Raises:
-            LookupError: There is no such message, or the chart does not listen for messages that come back.
+            LookupError: There is no such message, or the chart has no transition for messages that come back.
         """
         return self._machine.bounce(event, place)
 
@@ -231,7 +231,7 @@ class Rehearsal:
 
     @property
     def stored(self) -> str | None:
-        """The JSON that a deployment would store, and that `snapshot=` takes; None before the machine exists."""
+        """The JSON that a deployment would store, and that `snapshot=` accepts; None before the machine exists."""
         return self._machine.stored
 
     @property
@@ -303,7 +303,7 @@ class Rehearsal:
 
     @property
     def caught(self) -> list[ActionError]:
-        """Every exception of a callback that became `error.execution` so far, whether a transition took it or not."""
+        """Every exception of a callback that became `error.execution` so far, handled or not."""
         return self._machine.caught
 
     @property
