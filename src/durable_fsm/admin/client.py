@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -84,7 +85,7 @@ class Admin:
             AdminRefused: as for `ask`; also when the server breaks off in the middle, after some rows.
         """
         for attempt in range(1, TRIES + 1):
-            with self._opened(sql) as answer:
+            with self._opened("POST", "/query", {"query": sql}) as answer:
                 if answer.is_success:
                     yield from self._rows(answer)
                     return
@@ -94,13 +95,15 @@ class Admin:
             self._pause(wait_before(attempt, answer.headers.get("retry-after")))
 
     @contextmanager
-    def _opened(self, sql: str) -> Generator[httpx.Response]:
-        request = self._http.build_request("POST", f"{self.url}/query", json={"query": sql}, headers=JSON)
+    def _opened(self, method: str, path: str, body: Json) -> Generator[httpx.Response]:
+        """Send a request; the answer is not read yet, only its head."""
         try:
+            request = self._http.build_request(method, f"{self.url}{path}", json=body, headers=JSON)
             answer = self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         try:
+            _acknowledge(answer)
             yield answer
         finally:
             answer.close()
@@ -129,10 +132,11 @@ class Admin:
         attempt = 0
         while True:
             attempt += 1
-            try:
-                answer = self._http.request(method, f"{self.url}{path}", json=body, headers=JSON)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise self._unreachable(error) from error
+            with self._opened(method, path, body) as answer:
+                try:
+                    answer.read()
+                except httpx.HTTPError as error:
+                    raise self._unreachable(error) from error
             if attempt == TRIES or answer.is_success or not _is_passing(answer):
                 return answer
             self._pause(wait_before(attempt, answer.headers.get("retry-after")))
@@ -155,6 +159,19 @@ class Admin:
                 raise AdminRefused(problem)
             raise AdminRefused(f"Restate refuses {asked}: {message or answer.status_code}")
         return content
+
+
+def _acknowledge(answer: httpx.Response) -> None:
+    """Acknowledge the head of an answer at once, where the system can do that.
+
+    Restate sends an answer in several small pieces, and each only when the one before is acknowledged; the system would
+    wait 40 ms before that. A point read takes 1 ms instead of 45 (measured: Linux, server 1.7.12).
+    """
+    stream = answer.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream is not None else None
+    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):  # a socket of another kind
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _is_passing(answer: httpx.Response) -> bool:
