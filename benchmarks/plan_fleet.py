@@ -88,7 +88,7 @@ def seed(server: RestateServer, many: int, notes: int) -> None:
 
 
 def survey(admin: Admin, many: int) -> None:
-    """What the rows of the design's table take."""
+    """Time each way to read machines."""
     middle = sorted(f"{KINDS[n % len(KINDS)]}-{n:06}" for n in range(many))[many // 2]
     fifty = [f"{KINDS[n % len(KINDS)]}-{n:06}" for n in range(0, many, max(1, many // 50))][:50]
     timed("counts by configuration, status, version", lambda: counts_of(admin, "Parcel"))
