@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +41,13 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
 @click.option(
     "--allow-host", multiple=True, metavar="NAME", help="Answer to this host name, too; may be given several times."
 )
+@click.option(
+    "--coverage",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A report of `durable-fsm explore --json`: the pages show which transitions it took; may be given several times.",
+)
 @click.option("--root-path", default="", metavar="PATH", help="The path under which a proxy mounts the console.")
 def console(
     target: str | None,
@@ -47,6 +57,7 @@ def console(
     poll: timedelta,
     no_data: bool,
     allow_host: tuple[str, ...],
+    coverage: tuple[Path, ...],
     root_path: str,
 ) -> None:
     """Show every machine of a server on live pages, until Ctrl-C.
@@ -75,6 +86,7 @@ def console(
         hide_data=no_data,
         allow_hosts=(*allow_host, host),
         root_path=_path(root_path),
+        unreached=dict(pair for path in coverage for pair in unreached_in(path)),
         verify=connection.verify,
     )
     say_what_there_is(connection, f"http://{f'[{host}]' if ':' in host else host}:{port}{_path(root_path)}")
@@ -124,6 +136,22 @@ def chart_lines(reader: ServerReader) -> list[str]:
         things = "machine " if totals[name] == 1 else "machines"
         lines.append(f"{name:{longest}}  {totals[name]:>{across},} {things}" + (f"   version {shown}" if shown else ""))
     return lines or ["No chart is registered yet: durable-fsm register URL"]
+
+
+def unreached_in(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
+    """Names of charts, and keys of the transitions that an exploration did not take, from its report.
+
+    Raises:
+        click.UsageError: The file is not such a report.
+    """
+    try:
+        found: Any = json.loads(path.read_text("utf-8"))  # Any: JSON of a report
+        reports: list[dict[str, Any]] = found if isinstance(found, list) else [found]
+        for report in reports:
+            names: list[str] = report["unreached"]
+            yield str(report["chart"]), frozenset(names)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise click.UsageError(f"'{path}' is not a report of durable-fsm explore --json: {error}.") from error
 
 
 def _serve(site: object, host: str, port: int) -> None:

@@ -36,7 +36,7 @@ class ConsoleOptions:
         hide_data: whether data is shown at all.
         hosts: the names under which browsers may reach it.
         root_path: the path under which a proxy mounts it.
-        covered: keys of the transitions that tests take, by name of the chart.
+        unreached: keys of the transitions that no test takes, by name of the chart.
     """
 
     admin_url: str
@@ -47,7 +47,7 @@ class ConsoleOptions:
     hide_data: bool = False
     hosts: frozenset[str] = frozenset()
     root_path: str = ""
-    covered: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
+    unreached: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,15 @@ class Desk:
 
     def __init__(self, options: ConsoleOptions) -> None:
         self.options = options
-        http = httpx.Client(headers=options.headers, verify=options.verify, timeout=10.0)
-        self.reader = ServerReader(Admin(options.admin_url, http))
+        self._http = httpx.Client(headers=options.headers, verify=options.verify, timeout=10.0)
+        self.reader = ServerReader(Admin(options.admin_url, self._http))
         self._answers: OrderedDict[str, ReadAnswer] = OrderedDict()
         self._pollers: dict[str, LivePoller] = {}
         self.troubles: int | None = None
+
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self._http.close()
 
     async def read(self, name: str, read: Callable[[], T]) -> tuple[T, ReadAnswer]:
         """Read in a thread; if the server does not answer, give the last answer, if there is one.

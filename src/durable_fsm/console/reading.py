@@ -22,7 +22,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.interchange import UnknownFormat, chart_from_json
 from durable_fsm.core.redact import Redaction
 from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.names import CHART, StateKey, answers_name, history_name
+from durable_fsm.restate.names import CHART, Handler, StateKey, answers_name, history_name
 from durable_fsm.restate.stored.history import PAGE
 
 T = TypeVar("T")
@@ -119,12 +119,9 @@ class ServerReader:
 
     def _read_charts(self) -> dict[str, KnownChart]:
         services = cast("list[Row]", self.admin.ask("GET", "/services")["services"])
-        objects = {one["name"]: one for one in services if one["ty"] == "VirtualObject"}
-        companions = {name.removesuffix(answers_name("")) for name in objects if name.endswith(answers_name(""))}
-        deployed = self._deployed(companions)
-        return {
-            name: _known(name, objects[name], deployed.get(name, [])) for name in sorted(companions & objects.keys())
-        }
+        charts = {one["name"]: one for one in services if _keeps_machines(one)}
+        deployed = self._deployed(set(charts))
+        return {name: _known(name, charts[name], deployed.get(name, [])) for name in sorted(charts)}
 
     def _deployed(self, names: set[str]) -> dict[str, list[DeployedChart]]:
         found: dict[str, list[DeployedChart]] = {}
@@ -195,6 +192,13 @@ class ServerReader:
     def stuck(self, chart: str, key: str) -> str:
         """Why the invocation that holds the key of a machine makes no progress; empty if there is none such."""
         return stuck_at(self.admin, chart, [key]).get(key, "")
+
+
+def _keeps_machines(service: Row) -> bool:
+    """Whether a service is a chart's own, also one of a build that does not carry its chart."""
+    metadata: Row = service.get("metadata") or {}
+    handlers = {one["name"] for one in service.get("handlers", ())}
+    return CHART in metadata or {Handler.SNAPSHOT, Handler.DELIVER, Handler.CREATE} <= handlers
 
 
 @lru_cache(maxsize=256)

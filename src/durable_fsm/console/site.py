@@ -81,7 +81,7 @@ def app(
     hide_data: bool = False,
     allow_hosts: Iterable[str] = (),
     root_path: str = "",
-    covered: Mapping[str, frozenset[str]] | None = None,
+    unreached: Mapping[str, frozenset[str]] | None = None,
     verify: Any = True,  # Any: as httpx has it
 ) -> ASGIApp:
     """Make the console an ASGI application, to be served alone or mounted behind a login of your own.
@@ -97,14 +97,21 @@ def app(
         hide_data: show no data at all.
         allow_hosts: more names under which browsers may reach it; `*` allows every name.
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
-        covered: keys of the transitions that tests take, by name of the chart.
+        unreached: keys of the transitions that no test takes, by name of the chart; for charts that have a report about it.
         verify: as `httpx` has it: whether certificates are checked, and by what.
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     hosts = frozenset(allow_hosts) | LOOPBACK
-    options = ConsoleOptions(admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path, covered or {})
-    desk = Desk(options)
+    options = ConsoleOptions(
+        admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path, unreached or {}
+    )
+    return site_of(Desk(options))
+
+
+def site_of(desk: Desk) -> ASGIApp:
+    """The application of a desk."""
     site = Site(desk)
+    hosts = desk.options.hosts
     errors: Mapping[Any, Any] = {404: site.not_found, AdminRefused: site.unreachable}  # Any: as Starlette has it
     return Defence(Starlette(routes=[*site.routes(), *acting.routes(desk)], exception_handlers=errors), hosts)
 
@@ -211,7 +218,7 @@ class Site:
 
         (counts, traffic, some), answer = await self.desk.read(f"fleet {known.name} {request.query_params}", read)
         rows = () if some is None else tuple(fleet_reading.neighbour_of(row, known.chart) for row in some.machines)
-        covered = self.desk.options.covered.get(known.name)
+        covered = covered_by(known, self.desk.options.unreached)
         frame, print = self.desk.frame(request, answer), fleet_print(counts)
         return FleetScene(frame, known, counts, overlay, window, state, version, rows, traffic, covered, print)
 
@@ -351,6 +358,13 @@ class Site:
             return HTMLResponse(html, status)
 
         return await self._page(page)(request)
+
+
+def covered_by(known: KnownChart, unreached: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
+    """Keys of the transitions that tests take; None if there is no report about the chart."""
+    if known.chart is None or known.name not in unreached:
+        return None
+    return frozenset(edge.key for edge in known.chart.transitions) - unreached[known.name]
 
 
 def unknown_chart(name: str, known: Iterable[str]) -> str:

@@ -28,8 +28,8 @@ export function travel() {
     const stage = { f: "fit", o: "follow", "+": "in", "-": "out" }[event.key];
     if (stage) drawings().forEach((one) => one.act(stage));
   });
-  document.querySelector("#p-history tr.sel")?.scrollIntoView({ block: "nearest" });
-  document.addEventListener("swapped", () => at !== null && document.querySelector("#p-history tr.sel")?.scrollIntoView({ block: "nearest" }));
+  reveal();
+  document.addEventListener("swapped", () => at !== null && reveal());
   addEventListener("popstate", () => go(Number(new URLSearchParams(location.search).get("n")) || null, false));
 }
 
@@ -80,8 +80,17 @@ function show([n, when, label, active, taken], isLive) {
     const number = Number(row.dataset.n);
     row.classList.toggle("future", number > n);
     row.classList.toggle("sel", number === n);
-    if (number === n) row.scrollIntoView({ block: "nearest" });
   }
+  reveal();
+}
+
+/** Scroll the history, and nothing else, to the step that is looked at. */
+function reveal() {
+  const row = document.querySelector("#p-history tr.sel"), place = row?.closest(".scroll");
+  if (!place) return;
+  const head = place.querySelector("thead").offsetHeight, top = row.offsetTop - head, bottom = row.offsetTop + row.offsetHeight;
+  if (top < place.scrollTop) place.scrollTop = top;
+  else if (bottom > place.scrollTop + place.clientHeight) place.scrollTop = bottom - place.clientHeight;
 }
 
 function text(id, words) {

@@ -1,0 +1,56 @@
+"""`durable-fsm console`: where it listens, and when it refuses to."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from durable_fsm.cli import main
+from durable_fsm.cli.console import chart_lines
+from durable_fsm.console.reading import ServerReader
+
+NOWHERE = ["--admin", "http://127.0.0.1:9", "--ingress", "http://127.0.0.1:9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--bind", "0.0.0.0:9480"], 2, "Name --operators FILE, or --behind-proxy HEADER"),
+        (["--bind", "10.0.0.7:80"], 2, "it asks for no login"),
+        (["--bind", "9480"], 2, "is not an address"),
+        (["--bind", "localhost:99999"], 2, "is not an address"),
+        (["--poll", "1ms"], 2, "between 50 ms and 1 min"),
+        (["--poll", "often"], 2, "often"),
+        (["--coverage", "nowhere.json"], 2, "nowhere.json"),
+        ([], 7, "cannot be reached"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_console_that_cannot_start_says_why(options: list[str], code: int, words: str) -> None:
+    ran = CliRunner().invoke(main, ["console", *NOWHERE, *options])
+
+    assert (ran.exit_code, words in ran.output) == (code, True), ran.output
+
+
+class Told(ServerReader):
+    """Knows its charts without a server."""
+
+    def __init__(self, found: dict[str, dict[str, int]]) -> None:
+        self.found = found
+
+    def charts(self):  # type: ignore[no-untyped-def]
+        return dict.fromkeys(self.found)
+
+    def versions(self) -> dict[str, dict[str, int]]:
+        return self.found
+
+
+def test_the_charts_are_listed_with_their_machines_and_versions() -> None:
+    found = {"Order": {"2": 9_001, "1": 1_000}, "Payment": {"1": 1}, "Cart": {}}
+
+    assert chart_lines(Told(found)) == [
+        "Order    10,001 machines   version 2 (9,001), 1 (1,000)",
+        "Payment       1 machine    version 1",
+        "Cart          0 machines",
+    ]
+    assert chart_lines(Told({})) == ["No chart is registered yet: durable-fsm register URL"]
