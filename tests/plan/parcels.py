@@ -107,10 +107,10 @@ DATA: Mapping[str, type[ParcelData]] = {
 }
 
 
-def parcel(how: str = "") -> type[StateChart[Any]]:
+def parcel(how: str = "", version: str = "2") -> type[StateChart[Any]]:
     """The chart with one change."""
     data = DATA.get(how, ParcelData)
-    options: dict[str, Any] = {"version": "2", "redact": ["card_number"], "name": "Parcel"}
+    options: dict[str, Any] = {"version": version, "redact": ["card_number"], "name": "Parcel"}
     if how in ("version without a way", "migration that raises", "renamed with a migration", "version with a way"):
         options["version"] = "3"
     if how == "migration that raises":
@@ -150,7 +150,7 @@ def parcel(how: str = "") -> type[StateChart[Any]]:
 
         elif how == "state made final":
             review = State(final=True)
-        elif how == "renamed with a migration":
+        elif how in ("renamed with a migration", "state renamed"):
             inspection = State()
         else:
             review = State()
@@ -183,9 +183,7 @@ def parcel(how: str = "") -> type[StateChart[Any]]:
 
         waiting = State()
         work = "paying" if how == "activity renamed" else "charging"
-        if how == "activity removed":
-            charging = State()
-        elif how == "exclusive work":
+        if how == "exclusive work":
             charging = State(invoke=activity(charge, exclusive=True, undo=pay_back))
         elif how == "undo removed":
             charging = State(invoke=activity(charge))
@@ -197,11 +195,9 @@ def parcel(how: str = "") -> type[StateChart[Any]]:
             charging = State(invoke=activity(charge, undo=pay_back, retry=Retry(attempts=3)))
         else:
             charging = State(invoke=activity(charge, undo=pay_back, id=work))
+        weighing = State() if how == "activity removed" else State(invoke=activity(other_work))
         paid = State()
-        if how in ("activity removed", "undo removed"):
-            undoing = State(invoke=activity(other_work))
-        else:
-            undoing = State(invoke=undo_all("charging"))
+        undoing = State(invoke=activity(other_work)) if how == "undo removed" else State(invoke=undo_all("charging"))
 
         class desk(State.Compound):
             reading = State(initial=True)
@@ -218,9 +214,9 @@ def parcel(how: str = "") -> type[StateChart[Any]]:
         if how != "order of states":
             over = State(final=True)
 
-        if how == "renamed with a migration":
+        if how in ("renamed with a migration", "state renamed"):
             submit = event(cart.to(inspection))
-            approve = event(inspection.to(paid))
+            approve = event(inspection.to(paid, cond="is_fine"))
         elif how == "state removed":
             submit = event(cart.to(paid))
         else:
@@ -242,9 +238,13 @@ def parcel(how: str = "") -> type[StateChart[Any]]:
             length = timedelta(hours=2) if how == "timer lengthened" else timedelta(hours=1)
             expire = after(length, waiting.to(over))
         pay = event(cart.to(charging))
+        weigh = event(cart.to(weighing))
         if how == "activity removed":
-            charged = event(charging.to(paid))
-        elif how == "activity renamed":
+            weighed = event(weighing.to(cart))
+        else:
+            done_invoke_weighing = weighing.to(cart)
+            error_invoke_weighing = weighing.to(cart)
+        if how == "activity renamed":
             done_invoke_paying = charging.to(paid)
             error_invoke_paying = charging.to(cart)
         else:
@@ -319,6 +319,7 @@ STEPS: Mapping[str, tuple[object, ...]] = {
     "shipping": ("ship", "book"),
     "waiting": ("wait",),
     "charging": ("pay",),
+    "weighing": ("weigh",),
     "paid": ("pay", ("charging", "receipt")),
     "pause": ("sit", "write", "rest"),
     "busy": ("work_hard", ("note", {"text": "hi"})),
@@ -362,7 +363,7 @@ BREAKS: Mapping[str, tuple[str, str]] = {
     "history removed": ("blocked", "pause over"),
     "timer event removed": ("blocked", "waiting"),
     "activity renamed": ("blocked", "charging paid"),
-    "activity removed": ("blocked", "charging paid"),
+    "activity removed": ("blocked", "weighing"),
     "exclusive work": ("changes", "charging"),
     "deferred event removed": ("blocked", "busy wordy"),
     "deferred payload narrowed": ("changes", "wordy"),

@@ -58,9 +58,9 @@ def test_the_report_says_what_becomes_of_the_machines(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert result.stdout == (
-        "Parcel 2 (deployed) → 2 (here). 39 machines, from parcels.jsonl.\n"
+        "Parcel 2 (deployed) → 2 (here). 42 machines, from parcels.jsonl.\n"
         "  over             3  have ended; nothing is done with them\n"
-        "  stays           27  continue unchanged\n"
+        "  stays           30  continue unchanged\n"
         "  changes          6  continue, and will do something else\n"
         "                   6  cart  submit leads to paid, and not to review\n"
         "  blocked          3  cannot continue: events would be answered 500, timers and outcomes parked\n"
@@ -70,12 +70,12 @@ def test_the_report_says_what_becomes_of_the_machines(folder: Path) -> None:
         "version before you add one.\n"
         "Look 1 (deployed) → 1 (here). No machine: nothing was checked, from parcels.jsonl.\n"
         "Needs you: 3 machines and 1 fact about senders. Every machine has a verdict.\n"
-        "Written: plan.json · migrations/parcel_2_3.py (1 hole) · tests/test_parcel_2_3.py (11 kinds of machine, values "
+        "Written: plan.json · migrations/parcel_2_3.py (1 hole) · tests/test_parcel_2_3.py (12 kinds of machine, values "
         "made up)\n"
     )
     saved = read_plan(folder / "plan.json")
     verdicts = {one.key: one.verdict for one in saved.machines()}
-    assert len(verdicts) == 39
+    assert len(verdicts) == 42
     assert {key for key, verdict in verdicts.items() if verdict is PlanVerdict.BLOCKED} == {
         f"review-{n}" for n in range(3)
     }
@@ -86,7 +86,7 @@ def test_a_build_under_which_every_machine_moves_exits_with_0(folder: Path) -> N
     result = plan("moving", "--from", "parcels.jsonl", "--old", "tests.plan.builds:app")
 
     assert result.exit_code == 0
-    assert "  moves           36  migrate 2 → 3\n" in result.stdout
+    assert "  moves           39  migrate 2 → 3\n" in result.stdout
     assert "                   3  review → inspection\n" in result.stdout
     assert "                   3  waiting              timer expire keeps its time\n" in result.stdout
     assert result.stdout.endswith("Nothing needs you. Every machine has a verdict.\nWritten: plan.json\n")
@@ -111,8 +111,8 @@ def test_the_report_as_json_has_all_kinds() -> None:
 
     chart, child = json.loads(result.stdout)["charts"]
     assert child["machines"] == 0
-    assert (chart["verdicts"]["blocked"], chart["verdicts"]["over"], chart["needs_you"]["machines"]) == (36, 3, 36)
-    assert sum(kind["machines"] for kind in chart["kinds"]) == 39
+    assert (chart["verdicts"]["blocked"], chart["verdicts"]["over"], chart["needs_you"]["machines"]) == (39, 3, 39)
+    assert sum(kind["machines"] for kind in chart["kinds"]) == 42
     assert {"verdict", "machines", "version", "states", "becomes", "what", "example"} == set(chart["kinds"][0])
 
 

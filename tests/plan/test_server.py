@@ -81,7 +81,7 @@ def test_each_machine_of_the_server_gets_its_verdict_and_nothing_is_sent(
 
     assert result.exit_code == 1, result.output
     shown = re.sub(r"as of [\d:]+, read in .*?\.\n", "as of 14:06:28.\n", re.sub(r"dp_\w+", "dp_1", result.stdout))
-    assert shown.startswith("Parcel 2 (deployed, dp_1) → 2 (here). 39 machines, as of 14:06:28.\n")
+    assert shown.startswith("Parcel 2 (deployed, dp_1) → 2 (here). 42 machines, as of 14:06:28.\n")
     assert "Senders: approve is gone.\n" in shown
     verdicts = {one.key: one.verdict.value for one in read_plan(folder / "plan.json").machines()}
     verdict, broken = BREAKS["state removed"]
@@ -125,7 +125,7 @@ def test_a_machine_that_cannot_be_read_is_counted(depot: Depot) -> None:
     result = depot.plan("app", "--json")
 
     parcel = json.loads(result.stdout)["charts"][0]
-    assert (parcel["verdicts"]["unreadable"], parcel["verdicts"]["stays"], result.exit_code) == (1, 36, 1)
+    assert (parcel["verdicts"]["unreadable"], parcel["verdicts"]["stays"], result.exit_code) == (1, 39, 1)
     with Admin(depot.server.admin_url) as admin:
         admin.ask("POST", "/services/Parcel/state", {"object_key": "odd", "new_state": {}})
     depot.wait_for(EACH * len(machines()))
