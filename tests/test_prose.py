@@ -34,6 +34,7 @@ HABITS = {
     ),
     "say 'continues'": re.compile(r"\b(?:[Gg]oes|[Gg]o|[Ww]ent) on\b(?! (?:to|hold)\b)"),
     "say 'learns', 'gets an error' or 'is distinguished'": re.compile(r"\b(?:is|are|was|were|be|been|being) told\b"),
+    "say 'fixes' or 'repairs'": re.compile(r"\b[Mm]end(?:s|ed|ing)?\b"),
     "say 'again'": re.compile(r"\banew\b"),
     "say what the result is": re.compile(r"\bc(?:omes?|ame) of (?:it|that|them|this|each|what)\b"),
     "a transition is taken; an event is accepted, processed, handled or received": re.compile(
@@ -115,6 +116,7 @@ def test_the_help_of_a_command_is_plain_english(name: str) -> None:
         "The machine goes on.",
         "The sender is told why.",
         "The timer starts anew.",
+        "The next build mends it.",
         "A list of what came of it.",
         "Ignore an event that nothing takes.",
         "The machine takes the event.",

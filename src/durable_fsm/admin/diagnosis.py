@@ -100,7 +100,7 @@ def _problems_of(machine: MachineRow, now: datetime) -> Iterator[Diagnosis]:
     if (more := machine.parked - len(machine.waiting[:LISTED])) > 0:
         yield Diagnosis("parked", f"{place}: {more} more deliveries are parked.", remedy, chart, key)
     if machine.stuck is not None:
-        remedy = f"mend or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
+        remedy = f"fix or start its service; durable-fsm doctor again. Paused: durable-fsm show {named}"
         yield Diagnosis("stuck", f"{place}: {machine.stuck}", remedy, chart, key)
     for event, due in _overdue(machine, now):
         remedy = "is its service running and registered?"

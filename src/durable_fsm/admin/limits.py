@@ -14,7 +14,7 @@ from durable_fsm.restate.stored.snapshot import read_handles
 
 OURS = f"service_name LIKE '%{LIMITS}'"
 
-REMEDY = "it is mended by itself when a run of the limit begins, ends or asks again, within an hour"
+REMEDY = "nothing: the next run of the limit that begins, ends or asks again restores it, within an hour"
 
 
 def unreadable_limits(admin: Admin) -> Iterator[Diagnosis]:

@@ -137,7 +137,7 @@ def step(chart: Chart, snapshot: Snapshot, event: Event) -> Step:
     """Take one event.
 
     Raises:
-        EventError: the sender can mend it; the machine has not changed.
+        EventError: the sender can fix it; the machine has not changed.
         Finished: the machine has ended, and does not ignore the event.
         ActionError: a callback raised and nothing handled it.
         SnapshotUnreadable: the stored data does not fit the chart's data type.

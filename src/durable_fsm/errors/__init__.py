@@ -11,7 +11,7 @@
     │   ├── UnknownEvent           the chart declares no such event
     │   ├── NotIndexed             the search names a field that has no index
     │   ├── EventRejected          declared, but not accepted where the machine is now
-    │   ├── DeferredTooLong        the event was deferred, and its time was over before a state accepted it
+    │   ├── DeferredTooLong        the event was deferred, and no state accepted it in time
     │   ├── TooManyDeferred        the event would be deferred, and too many are deferred already
     │   ├── TooManyWaiting         the limit of callers that wait for one machine is reached
     │   ├── TooLarge               longer than a machine accepts

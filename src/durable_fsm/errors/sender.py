@@ -175,7 +175,7 @@ class TooManyDeferred(EventError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DeferredTooLong(EventError):
-    """The event was deferred, and its time was over before a state took it. The machine has forgotten it.
+    """The event was deferred, and no state accepted it in time. The machine has forgotten it.
 
     Remedy: send the event again; or raise `@durable(defer_for=...)`.
     """

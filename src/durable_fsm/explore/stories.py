@@ -146,7 +146,7 @@ class Test:
         lines += [*(f"    {line}" for line in begun(story[0], proofs.imported.name, "machine", KEY)), ""]
         calls = [call_of(line, "machine") for line in story[1:]]
         if self._may_end_earlier and calls:
-            lines += ["    # A chart that was mended may refuse a move. Then the story ends there."]
+            lines += ["    # A fixed chart may refuse a move. Then the story ends there."]
             lines += ["    with suppress(EventError, MachineError, LookupError):"]
             lines += [f"        {call}" for call in calls]
         else:

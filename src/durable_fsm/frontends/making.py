@@ -45,7 +45,7 @@ def why(thing: Any, error: BaseException, remedy: str = "Give every argument a d
     place = own[-1] if own else written(thing)
     return (
         f"{name}() fails: {named(error)}.",
-        "Mend that line: it runs for every machine.",
+        "Fix that line: it runs for every machine.",
         place,
     )
 

@@ -318,7 +318,7 @@ def test_a_constructor_that_fails_is_shown_where_it_does(init: Any, base: Any, w
     found = problem(chart(init, base))
 
     assert what in found.what
-    assert found.remedy == "Mend that line: it runs for every machine."
+    assert found.remedy == "Fix that line: it runs for every machine."
     file, _, line = found.place.rpartition(":")
     lines = {number for _, _, number in init.__code__.co_lines()}
     assert (file, int(line) in lines) == (str(Path(__file__)), True)

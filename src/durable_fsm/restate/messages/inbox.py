@@ -41,7 +41,7 @@ from durable_fsm.restate.stored.deliveries import Delivery
 from durable_fsm.restate.stored.letters import read, read_all
 
 UNREADABLE = (errors.VersionError, errors.MigrationError, errors.SnapshotUnreadable, errors.Paused)
-"""Errors that another deployment or an operator mends: the message waits for that."""
+"""Errors that another deployment or an operator can fix: the message waits for that."""
 
 MOST_LETTERS = 1_000
 """How many messages may wait for a machine that this deployment cannot read."""

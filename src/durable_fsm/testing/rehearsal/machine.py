@@ -219,7 +219,7 @@ class RehearsedMachine:
         self._save(turn)
         if turn.parked:
             names = quoted(parked.event.name for parked in turn.parked)
-            raise AssertionError(f"{names} would be parked until a deployment mends this: {turn.parked[-1].error}")
+            raise AssertionError(f"{names} would be parked until a deployment fixes this: {turn.parked[-1].error}")
         self._tell_parent()
 
     def _save(self, turn: Turn) -> None:
