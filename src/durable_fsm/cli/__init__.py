@@ -34,6 +34,7 @@ COMMANDS = {
     "delete": ("acting:delete", "Delete CHART/KEY and free its key."),
     "repair": ("acting:repair", "Repair CHART/KEY by hand."),
     "doctor": ("survey:doctor", "Find problems, and print a remedy for each."),
+    "hash-password": ("hash_password:hash_password", "Print the hash of a password, for the operators of the console."),
     "console": ("console:console", "Show every machine of a server on live pages, until Ctrl-C."),
     "export": ("transfer:export", "Write the machines of CHART as lines of JSON."),
     "import": ("transfer:import_machines", "Copy exported machines to this server."),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+import logging
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +17,19 @@ import click
 from durable_fsm.cli.errors import USAGE, CommandError
 from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.settings import Connection, connected
+from durable_fsm.core.chart import Chart
 from durable_fsm.diagram.words import duration
+from durable_fsm.frontends.locate import locate_charts
 
 if TYPE_CHECKING:
+    from durable_fsm.console import ActingOptions
     from durable_fsm.console.reading import ServerReader
 
 BIND = "127.0.0.1:9480"
+
+INVITATION = "DURABLE_FSM_CONSOLE_INVITATION"
+"""Environment variable with a token: its first bearer may do everything. `dev` sets it."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
 
@@ -49,6 +58,18 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     help="A report of `durable-fsm explore --json`: the pages show which transitions it took; may be given several times.",
 )
 @click.option("--root-path", default="", metavar="PATH", help="The path under which a proxy mounts the console.")
+@click.option(
+    "--operators",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Let the people that this TOML file names log in, and act; see 'durable-fsm hash-password'.",
+)
+@click.option(
+    "--behind-proxy",
+    default="",
+    metavar="HEADER",
+    help="Let those act whom a proxy names in this header, after they have logged in there.",
+)
 def console(
     target: str | None,
     connection: Connection,
@@ -59,16 +80,22 @@ def console(
     allow_host: tuple[str, ...],
     coverage: tuple[Path, ...],
     root_path: str,
+    operators: Path | None,
+    behind_proxy: str,
 ) -> None:
     """Show every machine of a server on live pages, until Ctrl-C.
 
     The charts come from the server, so you need no code, and it works even if no service is running. The pages show data,
     except redacted fields, to anyone who can open them: by default only this computer can.
+
+    With --operators or --behind-proxy, named people can act: requests are signed with the first secret of
+    DURABLE_FSM_OPERATOR_SECRETS, which the service has, too. With APP, the code of the charts is here, and the console says
+    exactly what an event would do.
     """
     host, port = _address(bind)
     if not LEAST_POLL <= poll <= MOST_POLL:
         raise click.UsageError(f"--poll must be between {duration(LEAST_POLL)} and {duration(MOST_POLL)}.")
-    if host not in LOOPBACK:
+    if host not in LOOPBACK and operators is None and not behind_proxy:
         raise CommandError(
             "other computers could reach it, and it asks for no login."
             " Name --operators FILE, or --behind-proxy HEADER if a proxy does that.",
@@ -78,6 +105,10 @@ def console(
     ensure_installed()
     from durable_fsm.console import app
 
+    charts = {} if target is None else {chart.name: chart for chart in locate_charts(target)}
+    acting = _acting(connection, operators, behind_proxy, charts)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     site = app(
         admin_url=connection.admin,
         ingress_url=connection.ingress,
@@ -87,10 +118,37 @@ def console(
         allow_hosts=(*allow_host, host),
         root_path=_path(root_path),
         unreached=dict(pair for path in coverage for pair in unreached_in(path)),
+        acting=acting,
         verify=connection.verify,
     )
-    say_what_there_is(connection, f"http://{f'[{host}]' if ':' in host else host}:{port}{_path(root_path)}")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}{_path(root_path)}"
+    say_what_there_is(connection, url, acts=acting is not None)
     _serve(site, host, port)
+
+
+def _acting(
+    connection: Connection, operators: Path | None, proxy_header: str, charts: Mapping[str, Chart]
+) -> ActingOptions | None:
+    """The people who may act, and how; None for a console that only shows.
+
+    Raises:
+        click.UsageError: The file of operators, or the secret to sign with, cannot be used.
+    """
+    from durable_fsm.console import ActingOptions, OperatorBook
+
+    invitation = os.environ.get(INVITATION, "")
+    if operators is None and not proxy_header and not invitation:
+        return None
+    try:
+        book = None if operators is None else OperatorBook.read(operators)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return ActingOptions(connection.secret, book, proxy_header, invitation, charts, asks_why=not invitation)
+
+
+def is_installed() -> bool:
+    """Whether the packages of the console are there."""
+    return all(importlib.util.find_spec(name) is not None for name in ("jinja2", "starlette"))
 
 
 def ensure_installed() -> None:
@@ -99,13 +157,13 @@ def ensure_installed() -> None:
     Raises:
         CommandError: They are not; the message says how to install them.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("jinja2", "starlette")):
+    if not is_installed():
         raise CommandError(
             "the console needs more packages. Run pip install 'durable-fsm[console]'.", code=USAGE, kind="NotInstalled"
         )
 
 
-def say_what_there_is(connection: Connection, url: str) -> None:
+def say_what_there_is(connection: Connection, url: str, *, acts: bool) -> None:
     """Print where the console is, and the charts with their machines.
 
     Raises:
@@ -119,7 +177,7 @@ def say_what_there_is(connection: Connection, url: str) -> None:
     click.echo(f"Console of {connection.admin} at {url}")
     for line in lines:
         click.echo(f"  {line}")
-    click.echo("Read-only.")
+    click.echo("Operators may act." if acts else "Read-only. --operators FILE lets named people act.")
 
 
 def chart_lines(reader: ServerReader) -> list[str]:

@@ -18,6 +18,7 @@ import click
 
 from durable_fsm.cli import ports
 from durable_fsm.cli.app_arg import AppTarget, find_app
+from durable_fsm.cli.dev_console import SECRETS, DevConsole
 from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import INTERRUPTED, LOG_LINES, SERVER, CommandError, as_shown, exit_code_of
 from durable_fsm.cli.interrupts import Interrupted, Interrupts
@@ -131,6 +132,8 @@ class _Run:
         self._watching.set()
         self._shown = 0
         self._served = False
+        self.console = DevConsole()
+        self.service.env[SECRETS] = self.console.secrets
 
     def _process(self, name: str, command: list[str], port: int) -> ServiceProcess:
         path = os.pathsep.join([str(self.app.folder), *(place for place in sys.path if place)])
@@ -144,6 +147,11 @@ class _Run:
             cwd=self.app.folder,
             name="service",
         )
+
+    def _console_process(self, command: list[str], port: int, env: dict[str, str]) -> ServiceProcess:
+        process = self._process("console", command, port)
+        process.health, process.env, process.name = f"{process.url}/health", {**process.env, **env}, "console"
+        return process
 
     # ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -167,6 +175,7 @@ class _Run:
             self.server.process.start()
         self.server.wait_ready()
         self._watching.wait(IMPORT_PATIENCE.total_seconds())  # so that no change after 'Ready' is missed
+        self.console.listen()
         self._serve(found)
 
     def reload(self) -> None:
@@ -226,8 +235,10 @@ class _Run:
 
     def end(self) -> None:
         """Stop the processes: by SIGTERM, and after a while by SIGKILL."""
-        for process in (self.importer, self.service, self.server.process):
-            process.stop(GRACE)
+        self.console.close()
+        for process in (self.console.process, self.importer, self.service, self.server.process):
+            if process is not None:
+                process.stop(GRACE)
         self.server.close()
 
     # ── in between ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,6 +258,9 @@ class _Run:
             while not self._changed.empty():
                 names.add(self._changed.get())
             self._show_log()
+            if self.console.is_wanted:
+                with self.interrupts.held():
+                    self.console.start(self._console_process, self.server, self.app.target)
             if names:
                 click.echo(f"Changed: {', '.join(sorted(names))}")
                 self.reload()
@@ -275,6 +289,7 @@ class _Run:
             f"  ingress  {ingress}",
             f"  admin    {admin}  (Restate's own pages: {admin}/ui/)",
             f"  service  {self.service.url}  {self.app.shown}",
+            f"  console  {self.console.link}",
             "  kept in  .durable_fsm/",
             "",
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from durable_fsm.local.process import HOST, free_port, port_answers
 
-USUAL = {"ingress": 8080, "admin": 9070, "service": 9080}
+USUAL = {"ingress": 8080, "admin": 9070, "service": 9080, "console": 9480}
 
 BLOCK = re.compile(r"(<!-- durable-fsm dev -->\n)(.*?)(<!-- /durable-fsm dev -->)", re.DOTALL)
 """The part of a README that names the ports: `new` writes it, and `dev` keeps it up to date."""

@@ -9,11 +9,15 @@ A request is answered in four steps, each a module of its own:
 
 Beside them `moments` works out the past of a machine from its history, `telling` has the words, `pictures` lights up
 diagrams, `live` watches for all viewers at once, and `defence` keeps other sites out.
+
+Operators act by `acting` and `bulk`: the `doorkeeper` knows who they are, `forms` asks them for payloads, and `previews`
+says what would happen.
 """
 
 from __future__ import annotations
 
-from durable_fsm.console.operators import Operator
+from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.operators import Operator, OperatorBook
 from durable_fsm.console.site import app
 
-__all__ = ["Operator", "app"]
+__all__ = ["ActingOptions", "Operator", "OperatorBook", "app"]

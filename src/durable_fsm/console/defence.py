@@ -66,8 +66,13 @@ class Defence:
         await self._app(scope, receive, with_headers)
 
     def _is_ours(self, host: str) -> bool:
-        found = _HOST.match(host.strip().lower())
-        return "*" in self._hosts or (found is not None and found[1] in self._hosts)
+        return "*" in self._hosts or host_of(host) in self._hosts
+
+
+def host_of(header: str) -> str:
+    """The name in a header `Host`, without its port; empty if there is none."""
+    found = _HOST.match(header.strip().lower())
+    return "" if found is None else found[1]
 
 
 def _same_site(headers: dict[bytes, str]) -> bool:

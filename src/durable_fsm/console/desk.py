@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from durable_fsm.admin.client import Admin, AdminRefused
+from durable_fsm.client import Client
+from durable_fsm.console.doorkeeper import ActingOptions, Doorkeeper
 from durable_fsm.console.live import LivePoller
 from durable_fsm.console.reading import ServerReader
 from durable_fsm.console.rendering import THEMES, PageFrame, without_addresses
@@ -22,6 +24,9 @@ from durable_fsm.console.wording import now_ms
 T = TypeVar("T")
 
 ANSWERS_KEPT = 200
+
+PATIENCE = timedelta(seconds=3)
+"""How long a request of an operator is repeated while the server does not answer."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class ConsoleOptions:
         hosts: the names under which browsers may reach it.
         root_path: the path under which a proxy mounts it.
         unreached: keys of the transitions that no test takes, by name of the chart.
+        acting: who may act, and how; None for a console that only shows.
     """
 
     admin_url: str
@@ -48,6 +54,7 @@ class ConsoleOptions:
     hosts: frozenset[str] = frozenset()
     root_path: str = ""
     unreached: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
+    acting: ActingOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,16 @@ class Desk:
         self._answers: OrderedDict[str, ReadAnswer] = OrderedDict()
         self._pollers: dict[str, LivePoller] = {}
         self.troubles: int | None = None
+        self.doorkeeper = Doorkeeper(options.acting)
+        self._client: Client | None = None
+
+    def client(self) -> Client:
+        """A client for the machines of the server, which signs nothing."""
+        if self._client is None:
+            headers, verify, url = self.options.headers, self.options.verify, self.options.ingress_url
+            http = httpx.AsyncClient(headers=headers, verify=verify)
+            self._client = Client(url or "http://localhost:8080", http=http, patience=PATIENCE)
+        return self._client
 
     def close(self) -> None:
         """Close the connections to the server."""

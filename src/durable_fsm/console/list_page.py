@@ -125,6 +125,7 @@ def machines_page(scene: MachinesScene) -> str:
         next_url=here_url(after=scene.next) if scene.next else "",
         first_url=here_url() if scene.query.after else "",
         csv_url=scene.frame.url(f"{place}.csv", **raw),
+        bulk_url=scene.frame.url("/act/bulk", chart=scene.known.name, **raw),
         here_url=here_url,
         population=top,
         total=0 if scene.counts is None else scene.counts.machines,

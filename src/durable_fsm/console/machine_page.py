@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from durable_fsm.console.pictures import lit_machine, picture
+from durable_fsm.console.previews import why_not
 from durable_fsm.console.rendering import PageFrame, markup, render
 from durable_fsm.console.shown import ShownMachine, ShownMoment
 
@@ -119,12 +120,30 @@ def _values(scene: MachineScene) -> dict[str, Any]:  # Any: what the templates u
         "has_payload": any(one.payload for one in listed),
         "public": () if chart is None else chart.public_events,
         "sendable": sendable,
+        "reasons": {}
+        if chart is None
+        else {event: why_not(chart, machine.leaves_now, event) for event in chart.public_events},
+        "send_urls": script_json(_send_urls(scene, may)),
         "story": story_of(machine, may),
         "neighbours": scene.neighbours,
         "counts": scene.counts,
         "total": scene.total,
         **scene.more,
     }
+
+
+def _send_urls(scene: MachineScene, possible: Collection[str]) -> dict[str, str]:
+    """Where a click on a transition leads an operator: to the form of its event."""
+    machine, operator = scene.machine, scene.frame.operator
+    chart = None if machine.known is None else machine.known.chart
+    if chart is None or operator is None or not operator.may("send", machine.chart) or not machine.is_live:
+        return {}
+    found: dict[str, str] = {}
+    for edge in chart.transitions:
+        event = next((name for name in edge.events if name in chart.public_events), None)
+        if event is not None and edge.key in possible:
+            found[edge.key] = scene.frame.url("/act/send", chart=machine.chart, key=machine.key, event=event)
+    return found
 
 
 def _step_url(scene: MachineScene, n: int) -> str:

@@ -29,9 +29,12 @@ from starlette.types import ASGIApp
 from durable_fsm.admin.client import AdminRefused
 from durable_fsm.admin.fleet import Counts, Page
 from durable_fsm.admin.inventory import Filter
-from durable_fsm.console import acting, fleet_reading
+from durable_fsm.console import fleet_reading
+from durable_fsm.console.acting import introduce
+from durable_fsm.console.bulk import routes as acting_routes
 from durable_fsm.console.defence import LOOPBACK, Defence
 from durable_fsm.console.desk import ConsoleOptions, Desk
+from durable_fsm.console.doorkeeper import ActingOptions
 from durable_fsm.console.fleet_page import (
     OVERLAYS,
     USES_TRAFFIC,
@@ -82,6 +85,7 @@ def app(
     allow_hosts: Iterable[str] = (),
     root_path: str = "",
     unreached: Mapping[str, frozenset[str]] | None = None,
+    acting: ActingOptions | None = None,
     verify: Any = True,  # Any: as httpx has it
 ) -> ASGIApp:
     """Make the console an ASGI application, to be served alone or mounted behind a login of your own.
@@ -98,22 +102,37 @@ def app(
         allow_hosts: more names under which browsers may reach it; `*` allows every name.
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
         unreached: keys of the transitions that no test takes, by name of the chart; for charts that have a report about it.
+        acting: the people who may act, and how; a console without them only shows.
         verify: as `httpx` has it: whether certificates are checked, and by what.
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     hosts = frozenset(allow_hosts) | LOOPBACK
     options = ConsoleOptions(
-        admin_url, ingress_url, headers, verify, poll, hide_data, hosts, root_path, unreached or {}
+        admin_url,
+        ingress_url,
+        headers,
+        verify,
+        poll,
+        hide_data,
+        hosts,
+        root_path,
+        unreached=unreached or {},
+        acting=acting,
     )
     return site_of(Desk(options))
 
 
 def site_of(desk: Desk) -> ASGIApp:
-    """The application of a desk."""
+    """The application of a desk, behind its defence."""
     site = Site(desk)
-    hosts = desk.options.hosts
-    errors: Mapping[Any, Any] = {404: site.not_found, AdminRefused: site.unreachable}  # Any: as Starlette has it
-    return Defence(Starlette(routes=[*site.routes(), *acting.routes(desk)], exception_handlers=errors), hosts)
+    errors: Mapping[Any, Any] = {
+        404: site.not_found,
+        HTTPException: site.refused,
+        AdminRefused: site.unreachable,
+    }  # Any: as Starlette has it
+    return Defence(
+        Starlette(routes=[*site.routes(), *acting_routes(desk)], exception_handlers=errors), desk.options.hosts
+    )
 
 
 class Site:
@@ -147,9 +166,7 @@ class Site:
         """A route of a page: it knows the operator, and browsers do not keep it."""
 
         async def answer(request: Request) -> Response:
-            request.state.operator = acting.operator_of(self.desk, request)
-            request.state.acting = False
-            request.state.csrf = ""
+            introduce(self.desk, request)
             response = await handler(request)
             for name, value in NOT_KEPT.items():
                 response.headers.setdefault(name, value)
@@ -343,6 +360,15 @@ class Site:
     async def not_found(self, request: Request, error: Exception) -> Response:
         detail = error.detail if isinstance(error, HTTPException) else ""
         return await self._problem(request, 404, "There is no such page", "" if detail == "Not Found" else detail)
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Refuse an operator, or a visitor who has not logged in."""
+        status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+        if status == 401 and request.method == "GET" and self.desk.doorkeeper.has_login:
+            to = f"{self.desk.root(request)}{request.url.path.removeprefix(self.desk.root(request))}"
+            to = f"{to}?{request.url.query}" if request.url.query else to
+            return RedirectResponse(PageFrame(root=self.desk.root(request)).url("/login", to=to), 303, headers=NOT_KEPT)
+        return await self._problem(request, status, "That was refused", detail)
 
     async def unreachable(self, request: Request, error: Exception) -> Response:
         problem = without_addresses(str(error))

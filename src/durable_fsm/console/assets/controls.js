@@ -25,10 +25,11 @@ export function controls() {
   });
   const places = document.getElementById("places");
   const addresses = places && JSON.parse(places.textContent);
-  if (addresses) document.querySelector(".pickable")?.addEventListener("click", (event) => {
-    const state = event.target.closest?.(".fsm-state, .badge");
-    const address = state && addresses[state.dataset.state ?? state.dataset.badge];
-    if (address) location.href = address;
+  if (addresses) document.querySelector(".stage")?.addEventListener("click", (event) => {
+    const part = event.target.closest?.(".fsm-transition, .fsm-state, .badge");
+    const address = part && addresses[part.dataset.key ?? part.dataset.state ?? part.dataset.badge];
+    const possible = part && (!part.dataset.key || part.classList.contains("is-possible"));
+    if (address && possible) location.href = address;
   });
   document.addEventListener("change", (event) => {
     const chosen = event.target.closest?.("select[data-go]");

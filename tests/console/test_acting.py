@@ -1,0 +1,240 @@
+"""Acting in the console: forms, previews, repairs, and events for many machines."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from html import unescape
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from durable_fsm.console.acting import Acting
+from durable_fsm.console.bulk import BulkActing, BulkRun, Seen
+from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.operators import Operator
+from durable_fsm.console.previews import exact
+from durable_fsm.console.site import site_of
+from durable_fsm.core.codec import snapshot_from_json
+from durable_fsm.errors import EventRejected, Moved, NotOperator
+from tests.console.kitchen import (
+    BOOK,
+    BREWING,
+    BULK,
+    CARD,
+    CODE,
+    ORDER,
+    REPAIR,
+    SECRET,
+    Kitchen,
+    order,
+    stored,
+)
+
+# ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_is_sent_by_a_form_made_of_its_schema(kitchen: Kitchen) -> None:
+    kitchen.log_in()
+    page = kitchen.ask("GET", ORDER).text
+    assert all(
+        name in page for name in ('name="f.sugar"', 'name="f.kind"', 'type="checkbox" name="f.milk"', "spoons, ≥ 0")
+    )
+
+    sent = order(kitchen)
+
+    assert (sent.status_code, sent.headers["location"]) == (303, "/chart/Teapot/machine?key=t-1")
+    payload = {"sugar": 2, "kind": "green", "milk": False}
+    assert kitchen.calls == [("ann", "t-1", 3, "order", payload, {})]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"f.sugar": "two"}, "expected a number"),
+        ({"f.sugar": "true"}, "expected a number"),
+        ({"reason": "  "}, "Give a reason"),
+        ({"if_seq": "x"}, "does not say at which step"),
+    ],
+    ids=str,
+)
+def test_a_form_that_lacks_something_is_shown_again(kitchen: Kitchen, fields: dict[str, str], problem: str) -> None:
+    kitchen.log_in()
+
+    answer = order(kitchen, **fields)
+
+    assert (answer.status_code, problem in answer.text, kitchen.calls) == (422, True, [])
+
+
+def test_an_event_that_comes_too_late_keeps_its_form_and_shows_where_the_machine_is(kitchen: Kitchen) -> None:
+    kitchen.log_in()
+    fields = {**kitchen.hidden(ORDER), "f.sugar": "7", "f.kind": "oolong", "do": "send", "reason": "by phone"}
+    kitchen.machines["t-1"] = stored(seq=9, **BREWING)
+    kitchen.refusal = Moved(chart="Teapot", key="t-1", expected=3, seq=9, configuration=("brewing",))
+
+    answer = kitchen.ask("POST", ORDER, fields)
+
+    assert answer.status_code == 409
+    assert "The request was made at step 3; it is at step 9 now, in &#39;brewing&#39;" in answer.text
+    for kept in ('value="7"', 'value="oolong"', 'value="by phone"', 'name="if_seq" value="9"'):
+        assert kept in answer.text
+    assert 'is in <span class="pill">Brewing</span>' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (EventRejected(chart="Teapot", key="t-1", event="order", configuration=("ready",), accepted=()), 409),
+        (NotOperator(chart="Teapot", key="t-1", handler="send", problem="its signature is wrong."), 403),
+    ],
+    ids=["rejected", "not an operator"],
+)
+def test_a_refusal_of_the_machine_is_told(kitchen: Kitchen, refusal: Exception, status: int) -> None:
+    kitchen.log_in()
+    kitchen.refusal = refusal
+
+    answer = order(kitchen)
+
+    assert (answer.status_code, str(refusal).partition(": ")[2][:20] in unescape(answer.text)) == (status, True)
+
+
+# ── previews ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_preview_is_exact_where_the_code_is_and_shows_no_secret(kitchen: Kitchen) -> None:
+    kitchen.log_in()
+
+    shown = order(kitchen, do="preview", **{"f.card": "5555-6666"}).text.split('aria-label="Preview"')[1]
+
+    assert "exactly" in shown
+    for words in ("Brewing", "begins brewing", "<code>/sugar</code>", "<code>2</code>"):
+        assert words in shown
+    assert "5555" not in shown
+    assert CARD not in shown
+    assert kitchen.calls == []
+
+
+def test_a_preview_by_another_build_or_without_code_is_by_the_chart(kitchen: Kitchen) -> None:
+    kitchen.machines["t-1"] = stored(**BREWING)
+    without = Kitchen(kitchen.machines, ActingOptions(SECRET, BOOK))
+    without.log_in()
+
+    stop = without.ask("GET", "/act/send?chart=Teapot&key=t-1&event=stop").text.split('aria-label="Preview"')[1]
+    refused = without.ask("GET", ORDER).text.split('aria-label="Preview"')[1]
+
+    assert "by the chart" in stop
+    assert '→ <span class="pill">Empty</span>' in stop
+    assert "It would be refused: not accepted in brewing; accepted in empty." in refused
+
+
+def test_an_exact_preview_is_what_the_turn_does() -> None:
+    machine = snapshot_from_json(CODE, stored(**BREWING))
+
+    stop, after_it = exact(CODE, machine, "stop", None, now=None)  # type: ignore[arg-type]
+    refused, same = exact(CODE, machine, "order", {"sugar": -1}, now=None)  # type: ignore[arg-type]
+
+    assert (stop.leaves, stop.lines, after_it.configuration) == (("empty",), ("stops brewing",), ("empty",))
+    assert ("at $.sugar" in refused.refused, same) == (True, machine)
+
+
+# ── repairs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"verb": "retry", "about.retry": "brewing"},
+            ("repair", {"reason": "the kettle is mended", "retry": "brewing"}),
+        ),
+        (
+            {"verb": "skip", "about.skip": "brewing", "result": '"cold"'},
+            ("repair", {"reason": "the kettle is mended", "skip": "brewing", "result": "cold"}),
+        ),
+        ({"verb": "move", "about.move": "ready"}, ("repair", {"reason": "the kettle is mended", "move": ["ready"]})),
+        ({"verb": "pause"}, ("repair", {"reason": "the kettle is mended", "pause": True})),
+        ({"verb": "cancel", "about.cancel": "brewing"}, ("cancel", "brewing", {})),
+        ({"verb": "delete", "about.delete": "abandon"}, ("delete", {"compensate": False, "abandon": True})),
+    ],
+    ids=lambda one: one["verb"] if isinstance(one, dict) else "",
+)
+def test_a_machine_is_repaired_with_a_reason(
+    kitchen: Kitchen, fields: dict[str, str], expected: tuple[Any, ...]
+) -> None:
+    kitchen.log_in()
+    kitchen.machines["t-1"] = stored(**BREWING)
+    hidden = kitchen.hidden(REPAIR)
+
+    without = kitchen.ask("POST", REPAIR, {**hidden, **fields})
+    done = kitchen.ask("POST", REPAIR, {**hidden, **fields, "reason": "the kettle is mended"})
+
+    assert (without.status_code, done.status_code) == (422, 303)
+    assert kitchen.calls == [("ann", "t-1", 3, *expected)]
+
+
+def test_a_repair_that_makes_no_sense_is_refused(kitchen: Kitchen) -> None:
+    kitchen.log_in()
+    hidden = {**kitchen.hidden(REPAIR), "reason": "so"}
+
+    for fields in ({"verb": "explode"}, {}, {"verb": "skip", "about.skip": "brewing", "result": "{"}):
+        assert kitchen.ask("POST", REPAIR, {**hidden, **fields}).status_code == 422
+    assert kitchen.ask("GET", "/act/repair?chart=Teapot&key=nothing").status_code == 404
+    assert kitchen.calls == []
+
+
+# ── many machines ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def many(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+    kitchen.machines = {f"t-{number}": stored(**(BREWING if number % 3 else {})) for number in range(60)}
+    rows = [SimpleNamespace(key=key) for key in kitchen.machines]
+    monkeypatch.setattr("durable_fsm.console.bulk.every", lambda *_: iter(rows))
+    kitchen.log_in()
+    return kitchen
+
+
+def test_an_event_for_many_is_looked_at_first_then_run_and_reported(many: Kitchen) -> None:
+    assert "<option selected>stop</option>" in many.ask("GET", BULK).text
+    hidden = many.hidden(BULK)
+    looked = many.ask("POST", BULK, {**hidden, "do": "preview"}).text
+    groups = re.findall(r"<tr><td(?: class=.bad.)?>(.*?)</td><td class=.num.>(\d+)</td></tr>", looked)
+    assert groups == [("→ empty", "40"), ("refused in empty", "20")]
+    assert many.calls == []
+
+    without = many.ask("POST", BULK, {**hidden, "do": "run", "count": "60"})
+    other = many.ask("POST", BULK, {**hidden, "do": "run", "count": "59", "reason": "the cook is ill"})
+    assert (without.status_code, other.status_code) == (422, 422)
+    assert "Now 60 machines match, and you saw 59." in other.text
+
+    async def run_it() -> list[str]:
+        transport = httpx.ASGITransport(site_of(many.desk))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=many.cookies) as client:
+            headers = {"sec-fetch-site": "same-origin"}
+            form = {**hidden, "do": "run", "count": "60", "reason": "the cook is ill"}
+            begun = await client.post(BULK, data=form, headers=headers)
+            assert begun.status_code == 303, begun.text
+            page = (await client.get(begun.headers["location"])).text
+            panel = begun.headers["location"].replace("/act/run", "/panel/run")
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            await asyncio.gather(*tasks)
+            report = (await client.get(panel)).text
+            return [page, report]
+
+    page, report = asyncio.run(run_it())
+
+    assert "Send stop to many" in page
+    assert "60 of 60 machines: it is over." in report
+    assert len(many.calls) == 60
+    assert {(call[0], call[2], call[3]) for call in many.calls} == {("ann", 3, "stop")}
+
+
+def test_a_run_reports_who_refused_and_why(many: Kitchen) -> None:
+    run = BulkRun("r1", "ann", "Teapot", "stop", tuple(Seen(f"t-{n}", 3, "", refused=False) for n in range(3)), "/")
+    many.refusal = EventRejected(chart="Teapot", key="t-1", event="stop", configuration=("empty",), accepted=())
+
+    asyncio.run(BulkActing(Acting(many.desk, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
+
+    assert (run.taken, run.done, run.is_over, [len(keys) for _, keys in run.reasons]) == (0, 3, True, [2, 1])
