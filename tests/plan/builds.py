@@ -10,6 +10,7 @@ from tests.plan.parcels import Look, parcel
 
 Parcel = parcel()
 app = durable_fsm.app(Parcel)
+guarded = durable_fsm.app(parcel("guard never true"))
 same = durable_fsm.app(parcel())
 broken = durable_fsm.app(parcel("state removed"))
 bumped = durable_fsm.app(parcel("version without a way"))

@@ -288,7 +288,7 @@ def parcel(how: str = "", version: str = "2") -> type[StateChart[Any]]:
             again = event(pause.to(over, cond="is_fine"))
 
         def is_fine(self) -> bool:
-            return True
+            return how != "guard never true"
 
         def is_well(self) -> bool:
             return True

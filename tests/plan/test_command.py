@@ -106,6 +106,23 @@ def test_a_sender_who_would_be_refused_is_enough_to_exit_with_1() -> None:
     assert (result.exit_code, "Senders: refund needs $.reason.\n" in result.stdout) == (1, True)
 
 
+def test_with_explore_guards_are_asked_whether_a_machine_can_still_end(folder: Path) -> None:
+    exported(folder / "few.jsonl", ["review", "paid"])
+
+    result = plan("guarded", "--from", "few.jsonl", "--explore")
+
+    assert result.exit_code == 1
+    assert "  stays            6  continue unchanged\n" in result.stdout
+    assert "Future of review (3 machines, e.g. review-0):\n" in result.stdout
+    assert "guards refuse 'approve'" in result.stdout
+    assert "Futures: 2 kinds explored, 1 with findings.\n" in result.stdout
+    told = json.loads(plan("app", "--from", "few.jsonl", "--explore", "--json").stdout)
+    assert [(one["example"], one["closed"], one["found"]) for one in told["futures"]] == [
+        ("review-0", True, []),
+        ("paid-0", True, []),
+    ]
+
+
 def test_the_report_as_json_has_all_kinds() -> None:
     result = plan("unfit", "--from", "parcels.jsonl", "--json")
 

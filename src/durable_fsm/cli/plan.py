@@ -22,12 +22,13 @@ from durable_fsm.errors import counted
 from durable_fsm.frontends.locate import locate_charts
 from durable_fsm.plan.fates import Judge
 from durable_fsm.plan.planning import Judged, Planning, Stored
-from durable_fsm.plan.report import ChartReport, conclusion
+from durable_fsm.plan.report import ChartReport, conclusion, futures_told
 from durable_fsm.plan.saved import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan, read_plan
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
     from durable_fsm.admin.readings import Stopwatch
+    from durable_fsm.plan.futures import Future
 
 MIGRATIONS, TESTS = Path("migrations"), Path("tests")
 
@@ -56,6 +57,7 @@ EVERY_SECONDS = 1.0
 @click.option(
     "--old", metavar="TARGET", help="The chart that is deployed; default: as the server's deployments carry it."
 )
+@click.option("--explore", is_flag=True, help="Also explore the futures of each kind of machine, with its guards.")
 @click.option("--fail-on", type=click.Choice(["changes"]), help="Exit with 1 also if machines will do something else.")
 @click.option("--allow-empty", is_flag=True, help="Exit with 0 even if there is no machine to check.")
 @click.option(
@@ -76,6 +78,7 @@ def plan(
     checked: Path | None,
     exported: Path | None,
     old: str | None,
+    explore: bool,
     fail_on: str | None,
     allow_empty: bool,
     output: Path,
@@ -108,7 +111,7 @@ def plan(
         elif saved is not None:
             _check(build, source, saved, as_json=as_json)
         else:
-            _plan(build, source, output, fail_on=fail_on, allow_empty=allow_empty, as_json=as_json)
+            _plan(build, source, output, explore=explore, fail_on=fail_on, allow_empty=allow_empty, as_json=as_json)
 
 
 def _admin(connection: Connection) -> Admin:
@@ -233,7 +236,14 @@ class _Source:
 
 
 def _plan(
-    build: _Build, source: _Source, output: Path, *, fail_on: str | None, allow_empty: bool, as_json: bool
+    build: _Build,
+    source: _Source,
+    output: Path,
+    *,
+    explore: bool,
+    fail_on: str | None,
+    allow_empty: bool,
+    as_json: bool,
 ) -> None:
     deployed = {chart.name: build.deployed(chart, source) for chart in build.charts}
     head = PlanHead(
@@ -262,13 +272,17 @@ def _plan(
     files = [file for planning in plans for file in _written(planning, build.target)]
     written = [str(output), *(file for each in files for file in each.files)]
     proposed = [rename for each in files for rename in each.proposed]
+    futures = [future for planning in plans for future in _futures(planning)] if explore else []
     total = sum(report.census.machines + report.census.gone for report in reports)
     if as_json:
-        show({"charts": [report.row for report in reports], "written": written, "proposed": proposed}, as_json)
+        more = {"futures": [future.row for future in futures]} if explore else {}
+        show({"charts": [report.row for report in reports], "written": written, "proposed": proposed, **more}, as_json)
     else:
         for report in reports:
             for line in report.lines():
                 say(line)
+        for line in futures_told(futures) if explore else ():
+            say(line)
         if total:
             say(conclusion(reports))
         say(f"Written: {' · '.join(written)}")
@@ -276,9 +290,19 @@ def _plan(
             say(f"Proposed there: {' · '.join(proposed)}. Review it.")
     if not total and not allow_empty:
         raise CommandError("nothing was checked: there is no machine. --allow-empty accepts that.", code=DIFFERS)
+    if any(future.found for future in futures):
+        sys.exit(DIFFERS)
     changes = sum(report.census.by_verdict[PlanVerdict.CHANGES] for report in reports)
     if any(report.needs_you or report.needed_facts for report in reports) or (fail_on is not None and changes):
         sys.exit(DIFFERS)
+
+
+def _futures(planning: Planning) -> Iterator[Future]:
+    from durable_fsm.plan.futures import future_of
+
+    for kind in planning.census.kinds():
+        if (future := future_of(planning.judge, kind)) is not None:
+            yield future
 
 
 def _watched(chart: str, machines: Iterator[Judged], *, as_json: bool) -> Iterator[Judged]:

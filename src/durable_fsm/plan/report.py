@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import counted
 from durable_fsm.plan.kinds import Census, KindCount
 from durable_fsm.plan.saved import PlanVerdict
 from durable_fsm.plan.senders import SenderFact
+
+if TYPE_CHECKING:
+    from durable_fsm.plan.futures import Future
 
 MOST_KINDS = 10
 """Kinds of each verdict that are distinguished."""
@@ -139,6 +142,20 @@ def _row(kind: KindCount) -> dict[str, Any]:  # Any: JSON
         "what": list(fate.words),
         "example": kind.example,
     }
+
+
+def futures_told(futures: Sequence[Future]) -> Iterator[str]:
+    """The findings of each kind, and how many kinds were explored."""
+    bad = [future for future in futures if future.found]
+    for future in bad:
+        kind = future.kind
+        yield f"Future of {kind.place} ({_machines(kind.machines)}, e.g. {kind.example}):"
+        yield from (f"  {words}" for words in future.found)
+    parts = [f"Futures: {counted(len(futures), 'kind')} explored"]
+    parts += [f"{len(bad)} with findings" if bad else "nothing found"]
+    if seen := [future for future in futures if not future.closed]:
+        parts.append(f"{len(seen)} not to the end: durable-fsm explore --from goes further")
+    yield f"{', '.join(parts)}."
 
 
 def conclusion(reports: Iterable[ChartReport]) -> str:
