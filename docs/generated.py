@@ -122,10 +122,10 @@ def told(kind: type[DurableFSMError]) -> tuple[str, str]:
 def errors_overview() -> str:
     """One row for each error."""
     rows = [
-        [f"[`{kind.__name__}`](#{anchor(kind)})", str(STATUS[kind]), str(exit_code_of(kind)), first_line(kind)]
+        [f"[`{kind.__name__}`](#{anchor(kind)})", f"{STATUS[kind]} / {exit_code_of(kind)}", first_line(kind)]
         for kind in sorted(public_errors(), key=lambda kind: (STATUS[kind], kind.__name__))
     ]
-    return table(["error", "HTTP status", "exit code", "cause"], rows)
+    return table(["error", "status / exit", "cause"], rows)
 
 
 def first_line(kind: type[DurableFSMError]) -> str:
