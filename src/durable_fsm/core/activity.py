@@ -46,7 +46,7 @@ class PendingAnswer(Awaitable[Any], Protocol):  # Any: the JSON that was sent
 
 
 class ActivityContext(Protocol):
-    """The durable surroundings of one activity.
+    """The `ctx` of an activity: steps, sleeps and callbacks that survive a restart.
 
     Attributes:
         machine: name of the chart.

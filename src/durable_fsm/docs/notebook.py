@@ -25,7 +25,7 @@ def load_ipython_extension(shell: Any) -> None:  # Any: IPython's, which need no
 
 
 def unload_ipython_extension(shell: Any) -> None:  # Any: as above
-    """Display them as before."""
+    """Display charts, classes and instances as before."""
     formatters = shell.display_formatter.formatters
     for kind in SHOWN:
         formatters["image/svg+xml"].pop(kind, None)

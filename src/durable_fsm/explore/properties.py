@@ -90,27 +90,27 @@ class Property:
 
 
 def always(name: str, holds: Question) -> Property:
-    """Claim that something is true of every configuration."""
+    """Claim that *holds* is true in every configuration that the chart can reach."""
     return Property(name, Claim.ALWAYS, holds)
 
 
 def never(name: str, holds: Question) -> Property:
-    """Claim that something is true of no configuration."""
+    """Claim that *holds* is false in every configuration that the chart can reach."""
     return Property(name, Claim.NEVER, holds)
 
 
 def sometimes(name: str, holds: Question) -> Property:
-    """Claim that some configuration is reached of which something is true."""
+    """Claim that *holds* is true in at least one configuration that the chart can reach."""
     return Property(name, Claim.SOMETIMES, holds)
 
 
 def can_always(name: str, then: Question) -> Property:
-    """Claim that from every configuration some path leads to one of which something is true."""
+    """Claim that every configuration has a path to one in which *then* is true."""
     return Property(name, Claim.CAN_ALWAYS, then)
 
 
 def by_itself(name: str, *, when: Question, then: Question) -> Property:
-    """Claim that timers and outcomes alone lead from each configuration of one kind to one of another kind.
+    """Claim that from each configuration in which *when* is true, timers and outcomes alone lead to one in which *then* is.
 
     No event needs to be sent. Work that runs ends at some time, in any of its ways, and timers ring.
     """
