@@ -231,6 +231,11 @@ OTHER_VARIABLES = {
         "a directory of this service in the system's directory for temporary files",
         "Where processes note what they run: an activity that kills its process again and again is refused. Empty: no notes.",
     ),
+    "DURABLE_FSM_CONSOLE_INVITATION": (
+        "`console`",
+        "set by `dev`",
+        "A token: the first person who comes with it may do everything in the console.",
+    ),
     "DURABLE_FSM_DOT": (
         "diagrams",
         "graphviz-pure, else `dot` on the PATH",
@@ -306,7 +311,7 @@ def flag_default(option: click.Option) -> str:
     if option.is_flag:
         return f"`{option.opts[0]}`" if default is True else "off"
     simple = isinstance(default, str | int | float) and not isinstance(default, bool)
-    return f"`{default}`" if simple else "none"
+    return f"`{default}`" if simple and default != "" else "none"
 
 
 # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -455,6 +460,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "connection": connection_settings,
     "serve-flags": lambda: flags_of("serve"),
     "dev-flags": lambda: flags_of("dev"),
+    "console-flags": lambda: flags_of("console"),
     "http-api": http_api,
     "http-schemas": http_schemas,
     "names": names,
