@@ -43,6 +43,7 @@ class ConsoleOptions:
         root_path: the path under which a proxy mounts it.
         unreached: keys of the transitions that no test takes, by name of the chart.
         acting: who may act, and how; None for a console that only shows.
+        imports: where exported tests find charts: module and name, by name of the chart.
     """
 
     admin_url: str
@@ -55,6 +56,7 @@ class ConsoleOptions:
     root_path: str = ""
     unreached: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
     acting: ActingOptions | None = None
+    imports: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
 
 @dataclass(frozen=True)

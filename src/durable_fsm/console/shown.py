@@ -127,6 +127,7 @@ class ShownMachine:
 
     Attributes:
         n: the entry that a time traveller looks at; None for the present.
+        recorded: whether its history tells what came in and what that changed.
         first: number of the earliest moment here; `kept` is that of the earliest that is kept at all.
     """
 
@@ -162,6 +163,7 @@ class ShownMachine:
     parent: tuple[str, str] = NOWHERE
     waiters: int = 0
     letters: int = 0
+    recorded: bool = False
     n: int | None = None
 
     @cached_property
@@ -264,6 +266,7 @@ def shown_of(
         parent=NOWHERE if stored.run_by is None else (stored.run_by.chart, stored.run_by.key),
         waiters=facts.waiters,
         letters=facts.letters,
+        recorded=bool(entries) and "seed" in entries[-1],
         n=n,
     )
 

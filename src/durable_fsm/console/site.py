@@ -60,13 +60,16 @@ from durable_fsm.console.list_page import (
 from durable_fsm.console.live import FleetPoller, LiveMessage, LivePoller, Viewer
 from durable_fsm.console.machine_page import machine_page, machine_panels
 from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
+from durable_fsm.console.moments import no_chart, past_of
 from durable_fsm.console.pictures import picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
+from durable_fsm.console.stories import Story, story_of
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
 from durable_fsm.diagram.svg import to_svg
 from durable_fsm.errors import NotIndexed, quoted
+from durable_fsm.explore.proofs import Imported
 
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 NOT_KEPT = {"cache-control": "no-store"}
@@ -86,6 +89,7 @@ def app(
     root_path: str = "",
     unreached: Mapping[str, frozenset[str]] | None = None,
     acting: ActingOptions | None = None,
+    imports: Mapping[str, tuple[str, str]] | None = None,
     verify: Any = True,  # Any: as httpx has it
 ) -> ASGIApp:
     """Make the console an ASGI application, to be served alone or mounted behind a login of your own.
@@ -103,6 +107,7 @@ def app(
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
         unreached: keys of the transitions that no test takes, by name of the chart; for charts that have a report about it.
         acting: the people who may act, and how; a console without them only shows.
+        imports: where exported tests find charts: module and name, by name of the chart.
         verify: as `httpx` has it: whether certificates are checked, and by what.
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -118,6 +123,7 @@ def app(
         root_path,
         unreached=unreached or {},
         acting=acting,
+        imports=imports or {},
     )
     return site_of(Desk(options))
 
@@ -156,6 +162,8 @@ class Site:
             Route("/chart/{chart}/machine", self._page(self.machine)),
             Route("/chart/{chart}/machine.svg", self._page(self.machine_svg)),
             Route("/chart/{chart}/machine.json", self._page(self.machine_data)),
+            Route("/chart/{chart}/machine.story.jsonl", self._page(self.machine_story)),
+            Route("/chart/{chart}/machine.test.py", self._page(self.machine_test)),
             Route("/panel/machine", self._page(self.machine_panel)),
             Route("/live", self._page(self.live)),
             Route("/health", self.health),
@@ -317,6 +325,31 @@ class Site:
         headers = {"content-disposition": 'attachment; filename="data.json"'}
         return Response(text, media_type="application/json", headers=headers)
 
+    async def _story(self, request: Request) -> tuple[MachineQuery, Story]:
+        """The story of a machine, from its beginning to the moment that is looked at."""
+        query = MachineQuery.of(request.path_params["chart"], request.query_params)
+        whole = query._replace(n=1)
+        read, _ = await self.desk.read(f"panel {whole}", lambda: read_machine(self.desk.reader, whole, beside=False))
+        stored, known = None if read.facts is None else read.facts.stored, read.known
+        if stored is None or not read.curtain(hide_data=self.desk.options.hide_data).is_open:
+            raise HTTPException(404, "There is no history that may be shown.")
+        chart = None if known is None else known.of(stored.version) or known.chart
+        past = past_of(read.entries, stored.configuration, chart, no_chart if known is None else known.of)
+        story = story_of(past, chart, query.key, status=stored.status.value, upto=query.n)
+        if story.problem:
+            raise HTTPException(404, story.problem)
+        return query, story
+
+    async def machine_story(self, request: Request) -> Response:
+        query, story = await self._story(request)
+        return _download(story.text, f"{_slug(query)}.story.jsonl", "application/jsonl")
+
+    async def machine_test(self, request: Request) -> Response:
+        query, story = await self._story(request)
+        imported = self.desk.options.imports.get(query.chart)
+        text = story.as_test(query.chart, query.key, None if imported is None else Imported(*imported))
+        return _download(text, f"test_{_slug(query).lower().replace('-', '_')}.py", "text/x-python")
+
     # ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def live(self, request: Request) -> Response:
@@ -405,6 +438,14 @@ def unknown_chart(name: str, known: Iterable[str]) -> str:
 
 def _stream(messages: AsyncIterator[LiveMessage]) -> Response:
     return StreamingResponse(_texts(messages), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+def _slug(query: MachineQuery) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in f"{query.chart}-{query.key}")
+
+
+def _download(text: str, name: str, kind: str) -> Response:
+    return Response(text, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 async def _texts(messages: AsyncIterator[LiveMessage]) -> AsyncIterator[str]:
