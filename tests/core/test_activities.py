@@ -136,7 +136,7 @@ def test_background_work_that_takes_too_long_is_stopped_and_has_failed() -> None
 
     result = arrive(machine, "life.2.2")
 
-    assert seen == [Failure("deadline", "activity 'bake' was not over after 0:01:00.")]
+    assert seen == [Failure("deadline", "activity 'bake' did not end within 0:01:00.")]
     assert result.effects == (StopActivity("life.2.1"),)
     assert machine.leaves == ("cold",)
 

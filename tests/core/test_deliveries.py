@@ -127,7 +127,7 @@ def test_the_history_names_a_delivery_by_what_it_brings(event: Event, name: str)
 
 
 KEYERROR = Failure("KeyError", "'total'", place="shop.py:24 in charge", attempts=4)
-TOO_LATE = Failure("deadline", "activity 'charge' was not over after 0:00:00.005000.")
+TOO_LATE = Failure("deadline", "activity 'charge' did not end within 0:00:00.005000.")
 BECAUSE = Failure(
     "deadline", f"{TOO_LATE.message} Its last attempt failed: KeyError: 'total'", place=KEYERROR.place, attempts=4
 )

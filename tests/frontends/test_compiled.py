@@ -246,7 +246,7 @@ def test_another_name_than_that_of_the_example_is_refused() -> None:
 @pytest.mark.parametrize(
     ("field", "options", "problem"),
     [
-        ("step", {}, "@compiled names 'step', which the data is not stored with. Name one of 'said', 'steps'."),
+        ("step", {}, "@compiled names 'step', which is not a stored field of the data. Name one of 'said', 'steps'."),
         ("steps", {"version": "2", "versions": [Other]}, "versions= of charts that are compiled"),
         ("steps", {"version": "2", "migrations": [migration("1", to="2")]}, "migrations= of charts that are compiled"),
     ],

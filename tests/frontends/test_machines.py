@@ -207,8 +207,8 @@ async def later(data: DeskData) -> list[str]:
             "machine 'letter' begins without data, and a Letter needs some: field required at $.to.",
         ),
         (machine(Letter, id="letter", input="cents"), "input of machine 'letter' is 'cents', which is not a field"),
-        (machine(Letter, id="letter", each="all"), "machine 'letter' finds its items in 'all', which is not a field"),
-        (machine(Letter, id="letter", each=later), "machine 'letter' finds its items in a coroutine"),
+        (machine(Letter, id="letter", each="all"), "machine 'letter' takes its items from 'all', which is not a field"),
+        (machine(Letter, id="letter", each=later), "machine 'letter' computes its items in a coroutine"),
         (machine(Letter, id="letter", input=later), "input of machine 'letter' is a coroutine"),
         (
             machine(Letter, id="letter", input=lambda data: {"to": time.time()}),

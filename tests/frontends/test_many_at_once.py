@@ -126,16 +126,16 @@ def test_items_are_found_in_what_the_activity_receives(
     [
         (
             {"each": "lime"},
-            "activity 'packing' finds its items in 'lime', which is not a field of what it receives. It has: lines, owner.",
+            "activity 'packing' takes its items from 'lime', which is not a field of its input. It has: lines, owner.",
         ),
         (
             {"each": "lines", "input": ("owner",)},
-            "activity 'packing' finds its items in 'lines', which is not a field of what it receives. It has: owner.",
+            "activity 'packing' takes its items from 'lines', which is not a field of its input. It has: owner.",
         ),
         (
             {"each": asked},
             (
-                "activity 'packing' finds its items in a coroutine; they are found at once, in the step."
+                "activity 'packing' computes its items in a coroutine; they must be computed at once, in the step."
                 " Make it a plain function of the data."
             ),
         ),
@@ -230,7 +230,7 @@ def test_work_that_no_state_waits_for_has_no_deadline_unless_it_says_so(read: Re
         (
             activity(mail, each=asked),
             (
-                "activity 'mail' finds its items in a coroutine; they are found at once, in the step."
+                "activity 'mail' computes its items in a coroutine; they must be computed at once, in the step."
                 " Make it a plain function of the data."
             ),
         ),

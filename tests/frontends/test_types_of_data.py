@@ -326,7 +326,7 @@ Outward = create_model("Outward", name=(str, Field("", serialization_alias="Name
             "computed field 'total' of Computing is stored with the fields, which does not go with extra='forbid'.",
         ),
         (WithSecret, "field 'code' of WithSecret is a secret type, which is written as asterisks."),
-        (Rounding, "its defaults would not come back as they are: it would come back as another value at $.amount."),
+        (Rounding, "its defaults would change when they are stored: it would come back as another value at $.amount."),
         (NoInit, "field 'total' of NoInit has init=False, and would be reset by every event."),
         (NeedsMore, "'seed' of NeedsMore is an InitVar, which is not stored, and has no default."),
         (Swapped, "fields 'one' and 'two' of Swapped share the name 'one'."),

@@ -200,7 +200,7 @@ def test_a_file_that_exists_is_left_as_it_is(folder: Path) -> None:
 
     result = plan("bumped", "--from", "parcels.jsonl")
 
-    assert "migrations/parcel_2_3.py exists, and was left as it is" in result.stdout
+    assert "migrations/parcel_2_3.py exists, and was not changed" in result.stdout
     assert mine.read_text("utf-8") == "mine\n"
 
 

@@ -103,7 +103,7 @@ def test_the_end_of_the_platforms_attempt_ends_the_step() -> None:
 
 def test_a_step_that_takes_too_long_has_failed_when_it_has_cleaned_up() -> None:
     async def story(bench: Bench) -> None:
-        late = Failure("timeout", "step 'step' was not over after 0:00:00.050000.", place=place_in(bench.hang))
+        late = Failure("timeout", "step 'step' did not end within 0:00:00.050000.", place=place_in(bench.hang))
         assert await bench.attempt(bench.hang, timeout=MOMENT) == Attempt(error=late)
         assert bench.log == ["cleaning", "clean"]
         final = await bench.attempt(bench.hang, timeout=MOMENT, retry=Retry(give_up_on=(TimeoutError,)))

@@ -64,7 +64,9 @@ def test_functions_that_hang_are_replaced_as_soon_as_their_time_is_over(caplog: 
         late = await asyncio.gather(*(work.attempt(work.hang, MOMENT) for _ in range(4)))
         assert {one.error.type for one in late if one.error} == {"timeout"}
         await work.until(ThreadCounts(given_up=4))
-        assert work.threads.metadata == {PROBLEM: "Threads that were given up run on: 4, such as step 'step'."}
+        assert work.threads.metadata == {
+            PROBLEM: "Threads that were given up are still running: 4, such as step 'step'."
+        }
         assert await work.attempt(lambda: 7) == Attempt(result=7)
 
     run(2, story)

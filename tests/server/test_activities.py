@@ -114,7 +114,7 @@ def test_an_activity_that_exceeds_its_deadline_is_stopped_and_has_failed(host: H
     machine = host.wait_in("Workshop", order, "finished")
 
     assert time.monotonic() - began >= 0.4
-    assert machine["data"]["error"].startswith("deadline: activity 'late' was not over after 0:00:00.4")
+    assert machine["data"]["error"].startswith("deadline: activity 'late' did not end within 0:00:00.4")
     [job] = host.jobs("Workshop", order)
     wait_until(lambda: host.server.status(job["id"]) == "completed", what="the end of the work")
     assert len(host.effects_of(order)) == 1

@@ -18,7 +18,7 @@ def test_an_attempt_that_exceeds_its_timeout_is_cancelled_and_retried(bench: Hos
     bench.receipt("Given", work, "try_slow", {"effect": work})
 
     error = bench.wait_in("Given", work, "failed")["data"]["error"]
-    assert (error["type"], error["message"]) == ("timeout", "step 'slow' was not over after 0:00:00.400000.")
+    assert (error["type"], error["message"]) == ("timeout", "step 'slow' did not end within 0:00:00.400000.")
     assert len(bench.effects_of(work)) == len(bench.effects_of(f"{work}-cleaned")) == 3
 
 

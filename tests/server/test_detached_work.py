@@ -172,7 +172,7 @@ def test_detached_work_may_have_a_deadline(fan: Host) -> None:
 
     fan.receipt("Shop", shop, "dawdle", {"effect": mail})
 
-    when(fan, shop, error="deadline: work 'linger' was not over after 0:00:00.400000.")
+    when(fan, shop, error="deadline: work 'linger' did not end within 0:00:00.400000.")
     fan.settled()
     assert len(keys_of(fan, mail)) == 1
 

@@ -175,7 +175,7 @@ def test_the_history_says_why_an_activity_missed_its_deadline(bench: Host, books
     failure = bench.receipt("Adding", key, "history")["entries"][-1]["failure"]
     assert failure["type"] == "deadline"
     why = "Its last attempt failed: KeyError: 'total'"
-    assert failure["message"] == f"activity 'late' was not over after 0:00:01. {why}"
+    assert failure["message"] == f"activity 'late' did not end within 0:00:01. {why}"
     assert failure["place"].endswith(PLACE)
     assert failure["attempts"] >= 1
 

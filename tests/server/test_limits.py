@@ -195,7 +195,7 @@ def test_a_deadline_runs_while_the_activity_waits_for_its_limit(fan: Host) -> No
         send(fan, other, name, "hurry")
         late = fan.wait_in("Narrow", other, "failed", PATIENCE)
 
-    assert late["data"]["error"]["message"] == "activity 'hurrying' was not over after 0:00:00.400000."
+    assert late["data"]["error"]["message"] == "activity 'hurrying' did not end within 0:00:00.400000."
     fan.settled()
     assert keys_of(fan, f"{name}-in") == [holder]
     assert fan.stored("Narrow.limits", "hurrying") == {}

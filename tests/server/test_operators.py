@@ -168,7 +168,7 @@ def test_the_command_line_signs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert (refused.exit_code, "has no secret" in refused.output) == (2, True)
     assert (repaired.exit_code, again.exit_code) == (0, 4), (repaired.output, again.output)
-    assert "it is at step 3 now, in 'shut'. Look at it again." in again.output
+    assert "it is at step 3 now, in 'shut'. Read it again." in again.output
     assert "operator:bob" in history.output
 
 

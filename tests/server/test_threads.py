@@ -36,5 +36,5 @@ def test_functions_that_hang_stop_no_others(raising: Host) -> None:
     assert errors_of(raising, hanging, "hang") == ["timeout"] * 6
     servers = ["--admin", raising.server.admin_url, "--ingress", raising.server.ingress_url]
     told = CliRunner().invoke(main, ["doctor", *servers]).output
-    assert "Threads that were given up run on: " in told, told
+    assert "Threads that were given up are still running: " in told, told
     assert errors_of(raising, [raising.key("pausing")], "pause") == [""]

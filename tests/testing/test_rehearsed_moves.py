@@ -48,7 +48,7 @@ def test_the_deadline_of_an_activity_rings_under_the_name_of_its_failure() -> No
 
     order.ring("error.invoke.charging")
 
-    assert order.data.trouble == "deadline/None: activity 'charging' was not over after 1 day, 0:00:00."
+    assert order.data.trouble == "deadline/None: activity 'charging' did not end within 1 day, 0:00:00."
     assert order.now == timedelta(days=1)
 
 

@@ -40,7 +40,7 @@ class Past(NamedTuple):
 
 NOT_RECORDED = "The data was not recorded: History(record=True) lets a machine keep it."
 TOO_LONG = "The data is unknown from here on: a change, or all of it, was too long to be recorded."
-GONE = "The entries from which the data follows are not kept any more."
+GONE = "The entries that the data is computed from are no longer kept."
 RENAMED = "States before a migration are known only if it was recorded: History(record=True)."
 MISSING = "Older entries are no longer kept, so the states of this one are unknown."
 

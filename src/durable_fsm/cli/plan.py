@@ -369,7 +369,7 @@ def _written(planning: Planning, target: str) -> Iterator[_Files]:
             (TESTS / f"test_{migration.name}.py", test, f" ({counted(kinds, 'kind')} of machine, values made up)"),
         ):
             if file.exists():
-                files.append(f"{file} exists, and was left as it is")
+                files.append(f"{file} exists, and was not changed")
                 continue
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")

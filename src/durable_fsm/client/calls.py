@@ -45,7 +45,7 @@ UNMOVED = (ActionError, MigrationError, Paused, SnapshotUnreadable, VersionError
 """Answers that the next build may not give; the machine has not changed."""
 
 KEPT = (
-    "With this idempotency key the answer stays the same for a day, also when the cause is gone: then send it with another"
+    "With this idempotency key the answer stays the same for a day, even after the cause is fixed: then send it with another"
     " key. The machine has not changed."
 )
 

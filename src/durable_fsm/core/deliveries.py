@@ -170,7 +170,7 @@ def recorded_failure(machine: Snapshot, event: Event) -> Failure | None:
 
 def too_late(running: Running, timer: PendingSend, last: object) -> Failure:
     """The failure of an activity that missed its deadline; says how its *last* attempt failed, if that is known."""
-    message = f"activity '{running.id}' was not over after {timer.after}."
+    message = f"activity '{running.id}' did not end within {timer.after}."
     if not isinstance(last, Failure):
         return Failure("deadline", message)
     message = f"{message} Its last attempt failed: {last.type}: {last.message}"

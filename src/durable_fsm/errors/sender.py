@@ -80,7 +80,7 @@ class Moved(EventError):
         now = (
             f"it is at step {self.seq} now, in {quoted(self.configuration)}" if self.seq else "it is not there any more"
         )
-        return f"the machine has moved. The request was made {seen}; {now}. Look at it again."
+        return f"the machine has moved. The request was made {seen}; {now}. Read it again."
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

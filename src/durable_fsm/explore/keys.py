@@ -28,7 +28,7 @@ MOST_EXACT = 8
 
 UUID_TEXT = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-LATE = r"activity '[^'\"]+' was not over after [^\"\\]*"
+LATE = r"activity '[^'\"]+' did not end within [^\"\\]*"
 
 View = Mapping[str, Callable[[Any], object]]  # Any: a member of the data, as plain JSON
 

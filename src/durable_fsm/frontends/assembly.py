@@ -79,7 +79,7 @@ def assemble(parts: Parts, options: ChartOptions, problem: Problems, read: ReadC
     undo.refuse_nothing(parts.states, problem)
     for state in parts.states.values():
         if state.kind is Kind.FINAL and state.parent == ROOT and (state.activities or state.machines):
-            what = f"state '{state.id}' ends the machine, and what it invokes would never begin."
+            what = f"state '{state.id}' ends the machine, so its activities would never start."
             problem(what, "Invoke it in a state before, which leads here with done_invoke_….", state.location)
     known = sources.DeclaredEvents.of(parts.events, parts.transitions)
     for what, remedy, place in sources.problems_in(options.sources, options.webhooks, known):

@@ -136,7 +136,7 @@ def _field_problems(base: Chart) -> Iterator[tuple[str, str]]:
     assert base.compiler is not None
     members = (base.data.schema() or {}).get("properties")
     if isinstance(members, dict) and base.compiler.field not in members:
-        what = f"@compiled names '{base.compiler.field}', which the data is not stored with."
+        what = f"@compiled names '{base.compiler.field}', which is not a stored field of the data."
         yield what, f"Name one of {quoted(sorted(members))}."
     for name, given in (("versions", base.kept), ("migrations", base.hosting.migrations)):
         if given:

@@ -157,7 +157,7 @@ def _platform_name() -> str:
         served = ", ".join(sorted(set(_PACKAGES.values())))
         raise NativeServerError(
             f"There is no native Restate server for {here[0]} on {here[1]}: it is published for {served}."
-            " Run the tests on one of these (WSL 2 counts as linux), or set RESTATE_SERVER to a binary of your own."
+            " Run the tests on one of these (WSL 2 counts as linux), or set RESTATE_SERVER to your own binary."
         )
     return _PACKAGES[here]
 

@@ -47,7 +47,7 @@ def test_a_flow_that_needs_somebody_outside_is_refused(definition: Any) -> None:
 
     waits, starts = [str(problem) for problem in caught.value.problems]
     assert waits.startswith(
-        "a flow would wait in state 'asking' for ever: only an event from outside leads on from there."
+        "a flow would wait in state 'asking' for ever: only an event from outside leaves it."
         " Give it an activity, a timer or a transition without event; or run it as a workflow."
     )
     assert "a flow cannot start work 'mail' that no state waits for." in starts

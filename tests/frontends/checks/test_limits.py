@@ -97,7 +97,7 @@ def test_a_priority_is_a_number_a_field_or_a_function_of_the_data(read: Read, sa
             "priority of activity 'charging' is 'hurry', which is not a field of the data. It has: lines, urgency.",
         ),
         (drawn, "activity 'charging' draws random numbers to find its priority: random.randrange"),
-        (asked, "activity 'charging' finds its priority in a coroutine; it is found at once, in the step."),
+        (asked, "activity 'charging' computes its priority in a coroutine; it must be computed at once, in the step."),
     ],
     ids=["unknown", "random", "coroutine"],
 )

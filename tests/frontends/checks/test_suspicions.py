@@ -126,7 +126,7 @@ class Parcel(StateChart):
     go = a.to(b)
 
 
-NEVER = "state 'end' ends the machine, and what it invokes would never begin."
+NEVER = "state 'end' ends the machine, so its activities would never start."
 
 
 @pytest.mark.parametrize("work", [activity(mail), mail, machine(Parcel)], ids=("activity", "function", "machine"))

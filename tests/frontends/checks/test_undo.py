@@ -204,7 +204,7 @@ def test_work_that_no_state_waits_for_is_not_undone(read: Read) -> None:
         read(work=[activity(pack, id="mail", undo=unpack), undo_all(id="all")])
 
     assert "work 'mail' has an undo, and belongs to no state in which it could be undone." in str(refused.value)
-    assert "work 'all' undoes, and no state waits for it." in str(refused.value)
+    assert "work 'all' undoes other work, but no state waits for it." in str(refused.value)
 
 
 @both
@@ -213,7 +213,7 @@ def test_items_are_undone_by_their_ids_or_not_at_all(read: Read) -> None:
         read(activity(pack, each="lines", undo=unpack), undo_all())
     chart = read(activity(pack, each="lines", undo=by_id, undo_first=True), undo_all())
 
-    assert "activity 'packing' has items and an undo, and does not tell which items were done" in str(refused.value)
+    assert "activity 'packing' has items and an undo, but if one item fails, it is not known" in str(refused.value)
     assert chart.activities["packing"].undo is not None
 
 

@@ -153,11 +153,11 @@ def throw_dice(old: OldMachine) -> None:
         ([migration("1", to="2"), migration("1", to="3")], "2 migrations lead from version '1'. Keep one."),
         (
             [migration("1", to="2")],
-            "the migration from '1' to '2' does not lead to version '3'. Add migrations that lead on from '2'.",
+            "the migration from '1' to '2' does not lead to version '3'. Add migrations from '2'.",
         ),
         (
             [migration("1", to="2"), migration("2", to="1")],
-            "the migration from '2' to '1' does not lead to version '3'. Add migrations that lead on from '1'.",
+            "the migration from '2' to '1' does not lead to version '3'. Add migrations from '1'.",
         ),
         (
             [migration("3", to="4")],
@@ -166,19 +166,19 @@ def throw_dice(old: OldMachine) -> None:
         ([migration("0", to="3")], "the migration from '0' to '3' is for a version that versions= keeps."),
         (
             [migration("1", to="3", states={"a": "payd"})],
-            "the migration from '1' calls one of the states 'payd', which the chart does not have. There is 'cart', 'paid'.",
+            "the migration from '1' maps one of the states to 'payd', which the chart does not have. There is 'cart', 'paid'.",
         ),
         (
             [migration("1", to="2", states={"a": "b"}), migration("2", to="3", states={"b": "c"})],
-            "the migration from '2' calls one of the states 'c', which the chart does not have.",
+            "the migration from '2' maps one of the states to 'c', which the chart does not have.",
         ),
         (
             [migration("1", to="3", activities={"a": "b"})],
-            "one of the activities 'b', which the chart does not have. The chart has no activities.",
+            "one of the activities to 'b', which the chart does not have. The chart has no activities.",
         ),
         (
             [migration("1", to="3", events={"a": "b"})],
-            "the migration from '1' calls one of the events 'b', which the chart does not have. There is 'pay'.",
+            "the migration from '1' maps one of the events to 'b', which the chart does not have. There is 'pay'.",
         ),
         ([migration("1", wait, to="3")], "migration wait is a coroutine. Make it a plain function of the old machine."),
         (

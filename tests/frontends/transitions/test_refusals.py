@@ -256,7 +256,7 @@ def test_problems_say_where_the_configuration_is_written() -> None:
         ({"transitions": [["go", "A", "E"], ["b", "A", "B"]]}, "nothing leaves state 'B', and it is not final"),
         (
             {"transitions": [["b", "A", "B"], ["e", "B", "E"], ["back", "E", "A"]]},
-            "state 'E' is final, and the machine ends there: it no longer accepts 'back' any more",
+            "state 'E' is final, and the machine ends there: it no longer accepts 'back'",
         ),
     ],
 )

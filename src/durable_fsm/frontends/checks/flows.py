@@ -14,7 +14,7 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
     if not chart.hosting.flow:
         return
     for state in waiting_states(chart):
-        what = f"a flow would wait in state '{state.id}' for ever: only an event from outside leads on from there."
+        what = f"a flow would wait in state '{state.id}' for ever: only an event from outside leaves it."
         yield (
             what,
             "Give it an activity, a timer or a transition without event; or run it as a workflow.",

@@ -45,7 +45,7 @@ def refuse_impure_items(id: str, each: Items | None, problem: Report, *, kind: s
     if not callable(each):
         return
     if inspect.iscoroutinefunction(each):
-        what = f"{kind} '{id}' finds its items in a coroutine; they are found at once, in the step."
+        what = f"{kind} '{id}' computes its items in a coroutine; they must be computed at once, in the step."
         problem(what, "Make it a plain function of the data.", written(each))
     for fault, call in faults(each):
         problem(f"{kind} '{id}' {fault} to find its items: {call}.", REMEDIES[fault], written(each))
@@ -73,7 +73,7 @@ def refuse_unknown(declared: Mapping[str, Declared], data: ValueType | None, pro
             problem(what, _has(known), None)
         received = _received(one.input, known)
         if isinstance(one.each, str) and received is not None and one.each not in received:
-            what = f"{one.kind} '{id}' finds its items in '{one.each}', which is not a field of what it receives."
+            what = f"{one.kind} '{id}' takes its items from '{one.each}', which is not a field of its input."
             problem(what, _has(received), None)
 
 

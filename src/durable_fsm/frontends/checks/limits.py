@@ -31,7 +31,7 @@ def refuse_impure_priority(id: str, declared: Priority, problem: Report) -> None
         return
     place = written(declared)
     if inspect.iscoroutinefunction(declared):
-        what = f"activity '{id}' finds its priority in a coroutine; it is found at once, in the step."
+        what = f"activity '{id}' computes its priority in a coroutine; it must be computed at once, in the step."
         problem(what, "Make it a plain function of the data.", place)
     for fault, call in faults(declared):
         problem(f"activity '{id}' {fault} to find its priority: {call}.", REMEDIES[fault], place)

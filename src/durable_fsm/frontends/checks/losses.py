@@ -46,7 +46,7 @@ def refuse_losses(what: str, type_: ValueType | None, problem: Callable[..., Non
             problem(f"{what}: {lost}", remedy, place_of(owner))
     if is_data and not found and (loss := _lost_default(type_)) is not None:
         remedy = "Its serializers must write what its validators read. Correct them, or declare another type."
-        problem(f"{what}: its defaults would not come back as they are: {loss}.", remedy)
+        problem(f"{what}: its defaults would change when they are stored: {loss}.", remedy)
 
 
 def names_of_fields(type_: ValueType | None) -> Iterator[frozenset[str]]:

@@ -17,7 +17,7 @@ ASKABLE = ("ctx", "data", "result", "original")
 def refuse_unfit(activity: Activity, problem: Report, *, detached: bool) -> None:
     """Report an undo that does not fit its activity, or asks for a name that it does not get."""
     if activity.undoes is not None and detached:
-        what = f"work '{activity.id}' undoes, and no state waits for it."
+        what = f"work '{activity.id}' undoes other work, but no state waits for it."
         problem(what, "Make it the activity of a state: State(invoke=undo_all(...)).", None)
     undo = activity.undo
     if undo is None:
@@ -27,7 +27,7 @@ def refuse_unfit(activity: Activity, problem: Report, *, detached: bool) -> None
         what = f"work '{activity.id}' has an undo, and belongs to no state in which it could be undone."
         problem(what, "Make it the activity of a state, or leave undo= out.", place)
     if activity.each is not None and not undo.first:
-        what = f"activity '{activity.id}' has items and an undo, and does not tell which items were done if one fails."
+        what = f"activity '{activity.id}' has items and an undo, but if one item fails, it is not known which others were done."
         remedy = "Use undo_first=True, and undo the items by their ids: f'{original}/{index}'."
         problem(what, remedy, place)
     for what, remedy in _misfits(undo.run, first=undo.first):

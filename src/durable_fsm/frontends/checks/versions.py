@@ -65,7 +65,7 @@ def problems_in(chart: Chart) -> Iterator[FoundProblem]:
             yield f"{way} is for a version that versions= keeps.", "Keep it, or migrate it.", place
         elif path_from(migration.source, chart.version, chart.hosting.migrations) is None:
             what = f"{way} does not lead to version '{chart.version}'."
-            yield what, f"Add migrations that lead on from '{migration.to}'.", place
+            yield what, f"Add migrations from '{migration.to}'.", place
         else:
             yield from _unknown_in(chart, migration)
         yield from _unfit(migration)
@@ -93,7 +93,7 @@ def _unknown_in(chart: Chart, migration: Migration) -> Iterator[FoundProblem]:
 
 
 def _unknown(migration: Migration, kind: str, name: str, known: Iterable[str]) -> FoundProblem:
-    what = f"the migration from '{migration.source}' calls one of the {kind} '{name}', which the chart does not have."
+    what = f"the migration from '{migration.source}' maps one of the {kind} to '{name}', which the chart does not have."
     there = quoted(known)
     return what, f"There is {there}." if there else f"The chart has no {kind}.", migration.location
 

@@ -351,7 +351,7 @@ class ClassReader:
         if armed != timer:
             self.problem(
                 f"state '{source}' has two timers for '{timer.event}'.",
-                "Give them events of their own.",
+                "Give each a different event.",
             )
 
     # ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────

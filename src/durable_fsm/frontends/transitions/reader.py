@@ -232,7 +232,7 @@ class MachineReader:
             self._warn(finding.what, finding.remedy)
         for state, event in self._ways_back(chart):
             self._warn(
-                f"state '{state}' is final, and the machine ends there: it no longer accepts '{event}' any more.",
+                f"state '{state}' is final, and the machine ends there: it no longer accepts '{event}'.",
                 "Remove the transition, or let the state not be final.",
             )
         if not self.config.queued:

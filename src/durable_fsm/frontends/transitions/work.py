@@ -93,7 +93,7 @@ class ConfiguredWork:
                     self.problem(what, f"Use {LONGEST_DELAY.days} days or less.", None)
             twice = timers.keys() & self.config.timers.get(state, {}).keys() if recurring else ()
             for event in sorted(twice):
-                self.problem(f"state '{state}' has two timers for '{event}'.", "Give them events of their own.", None)
+                self.problem(f"state '{state}' has two timers for '{event}'.", "Give each a different event.", None)
 
     def activities(self, id: str) -> Iterator[Activity]:
         """The outside work of a state."""

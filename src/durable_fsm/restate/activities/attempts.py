@@ -109,7 +109,7 @@ class RunningAttempts:
             raise
         if not task.done():
             await _ended({task})
-            late = Failure("timeout", f"step '{name}' was not over after {timeout}.", place=place_in(step))
+            late = Failure("timeout", f"step '{name}' did not end within {timeout}.", place=place_in(step))
             return Attempt(error=late, terminal=retry.gives_up(TimeoutError()))
         if not task.cancelled():
             return task.result()

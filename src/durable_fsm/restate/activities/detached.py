@@ -84,7 +84,7 @@ async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelt
     else:
         ended, _ = await restate.wait_completed(end, ctx.sleep(rounded_up(deadline)))
         if end not in ended:
-            return Failure("deadline", f"work '{run.activity}' was not over after {deadline}.")
+            return Failure("deadline", f"work '{run.activity}' did not end within {deadline}.")
     try:
         await end
     except RestateTerminalError as error:

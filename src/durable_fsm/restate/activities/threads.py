@@ -119,7 +119,9 @@ class WorkerThreads:
         given_up = [call for call in self._calls if call.is_given_up]
         problems: list[str] = []
         if given_up:
-            problems.append(f"Threads that were given up run on: {len(given_up)}, such as {given_up[0].name}.")
+            problems.append(
+                f"Threads that were given up are still running: {len(given_up)}, such as {given_up[0].name}."
+            )
         if self._waiting:
             problems.append(f"All {self.most} threads of plain functions are busy, and {self._waiting} calls wait.")
         self.metadata.clear()
@@ -156,7 +158,7 @@ class WorkerThreads:
         if given_up <= MOST_GIVEN_UP:
             call.holds_slot = False
             self._slots.release()
-        words = "%s was given up after %d s; its thread runs on. %d threads of this process do, and end with it."
+        words = "%s was given up after %d s; its thread keeps running. %d such threads run in this process, and end with it."
         log.warning(words, call.name, call.seconds, given_up)
 
 
