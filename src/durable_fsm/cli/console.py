@@ -47,7 +47,7 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     default="200ms",
     show_default=True,
     metavar="DURATION",
-    help="How often a machine that is looked at is read, at most.",
+    help="The shortest time between two reads of a machine on a page.",
 )
 @click.option("--no-data", is_flag=True, help="Show no data, payloads or texts of failures.")
 @click.option(
@@ -65,13 +65,13 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     "--operators",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Let the people that this TOML file names log in, and act; see 'durable-fsm hash-password'.",
+    help="Let the people in this TOML file log in and act; see 'durable-fsm hash-password'.",
 )
 @click.option(
     "--behind-proxy",
     default="",
     metavar="HEADER",
-    help="Let those act whom a proxy names in this header, after they have logged in there.",
+    help="Let people act who have logged in at a proxy; it names them in this header.",
 )
 def console(
     target: str | None,
@@ -92,7 +92,7 @@ def console(
     except redacted fields, to anyone who can open them: by default only this computer can.
 
     With --operators or --behind-proxy, named people can act: requests are signed with the first secret of
-    DURABLE_FSM_OPERATOR_SECRETS, which the service has, too. With APP, the code of the charts is here, and the console says
+    DURABLE_FSM_OPERATOR_SECRETS, which the service needs, too. With APP, the code of the charts is here, and the console says
     exactly what an event would do.
     """
     host, port = _address(bind)
