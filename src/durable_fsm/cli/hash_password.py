@@ -8,7 +8,9 @@ import click
 @click.command("hash-password")
 @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for, if not given.")
 def hash_password(password: str) -> None:
-    """Print the scrypt hash of a password, for the file that 'durable-fsm console --operators' reads.
+    """Print the hash of a password, for the operators of the console.
+
+    Put the line into the file that `durable-fsm console --operators` reads. The hash is scrypt.
 
     A password on the command line is seen by other users of the computer: leave it out, and the command asks for it.
     """

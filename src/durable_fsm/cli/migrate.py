@@ -86,9 +86,9 @@ class RateType(_Rates):
     type=DurationType(),
     default="5s",
     show_default=True,
-    help="Look at the canaries after this time.",
+    help="Check the canaries after this time.",
 )
-@click.option("--rate", type=RateType(), help="Move at most so many: 50/s, 600/m.")
+@click.option("--rate", type=RateType(), help="Move at most this many: 50/s, 600/m.")
 @click.option(
     "--backup", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Export the machines first."
 )
@@ -97,16 +97,16 @@ class RateType(_Rates):
     "run_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Remember in this file what was done. The same command continues there.",
+    help="Record progress in this file. The same command continues from there.",
 )
 @click.option(
     "--only",
     type=click.Choice([verdict.value for verdict in CAN_MOVE]),
     multiple=True,
-    help="Move the machines with this verdict, although others cannot continue.",
+    help="Move the machines with this verdict, even if others cannot continue.",
 )
 @click.option("--reason", default="durable-fsm migrate", show_default=True, help="Kept in the history of each machine.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done.")
 @json_option
 def migrate(
     chart: str,
@@ -125,14 +125,14 @@ def migrate(
 ) -> None:
     """Migrate the machines of CHART as a plan says.
 
-    The build of the plan must be deployed. Each machine is looked at right before: one that has moved since the plan was
-    made is left as it is, and named. The service itself migrates a machine, in one step: a machine is always the old one
-    or the new one, also if this command is killed. The same command then does the rest.
+    The build of the plan must be deployed. The command reads each machine right before it moves it, and skips
+    and names one that has changed since the plan was made. The service migrates a machine in one step: even if this
+    command is killed, each machine is either old or new. The same command then does the rest.
 
     --canary N moves a few machines of each kind first. It continues if none of them has failed, is stuck or has deliveries
-    that wait for another build, and otherwise says what it saw and stops.
+    that wait for another build, and otherwise reports what it saw and stops.
 
-    There is no way back for a machine that was migrated. --backup keeps all of them as they were.
+    There is no way back for a migrated machine. --backup saves all of them first.
 
     Exits with 1 if machines are left that did not move.
     """

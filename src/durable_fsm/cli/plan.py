@@ -45,20 +45,20 @@ EVERY_SECONDS = 1.0
     "checked",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Look again at the machines that have changed since this plan, and at new ones.",
+    help="Check machines that are new, or have changed since this plan.",
 )
 @click.option(
     "--from",
     "exported",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Read the machines from a file that `export` wrote, and ask no server.",
+    help="Read the machines from a file that `export` wrote, not from a server.",
 )
 @click.option(
     "--old", metavar="TARGET", help="The chart that is deployed; default: as the server's deployments carry it."
 )
 @click.option("--explore", is_flag=True, help="Also explore the futures of each kind of machine, with its guards.")
-@click.option("--fail-on", type=click.Choice(["changes"]), help="Exit with 1 also if machines will do something else.")
+@click.option("--fail-on", type=click.Choice(["changes"]), help="Exit with 1 even if machines only do something else.")
 @click.option("--allow-empty", is_flag=True, help="Exit with 0 even if there is no machine to check.")
 @click.option(
     "-o",
@@ -87,9 +87,9 @@ def plan(
 ) -> None:
     """Say what a build would do with each stored machine.
 
-    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the functions that the
-    build itself runs when it first meets a machine: migrations, the check of the data, reconciling. Nothing is sent: the
-    server is only read. Writes the plan, and a migration with its tests for machines that need one; a migration that
+    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the
+    functions that the build runs when it first reads a machine: migrations, the check of the data, reconciling. The
+    command only reads from the server. Writes the plan, and a migration with its tests for machines that need one; a migration that
     exists is not overwritten.
 
     Exits with 1 if a machine or a sender needs your decision, or if there was nothing to check.
