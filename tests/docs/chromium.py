@@ -31,19 +31,20 @@ class Chromium:
             first: statements that run before.
             output: where a PNG of the whole page goes.
         """
-        with self._shown(page, first, (width, 1000)) as tab:
+        with self.shown(page, first, (width, 1000)) as tab:
             if output is not None:
                 tab.screenshot(path=output, full_page=True)
             return tab.evaluate(question)
 
     def picture(self, page: Path, output: Path, *, first: str = "", size: tuple[int, int], zoom: float = 1) -> Path:
         """A PNG of the page, as many pixels a point as *zoom* says."""
-        with self._shown(page, first, size, zoom) as tab:
+        with self.shown(page, first, size, zoom) as tab:
             tab.screenshot(path=output)
         return output
 
     @contextmanager
-    def _shown(self, page: Path, first: str, size: tuple[int, int], zoom: float = 1) -> Iterator[Page]:
+    def shown(self, page: Path, first: str, size: tuple[int, int], zoom: float = 1) -> Iterator[Page]:
+        """A tab with the page, to be asked more than once; it is closed at the end of the block."""
         across, down = size
         with self.browser.new_context(
             viewport={"width": across, "height": down}, device_scale_factor=zoom, reduced_motion="reduce"

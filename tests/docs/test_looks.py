@@ -5,7 +5,6 @@ The pictures are written to build/screenshots, to be looked at.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,10 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.browsing import GRAVE, NARROW, PATIENCE_MS, WIDE, too_wide
 from tests.docs.test_mkdocs import SWITCH
-from tests.docs.test_pages import SCREENSHOTS
+from tests.docs.test_pages import EVERYTHING, SCREENSHOTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-EVERYTHING = int(os.environ.get("SCALE", "1")) >= 10
 
 MAIN = ("index", "tutorial", "timers", "reference/callbacks", "tour", "tour/10", "deploying")
 LONG = ("howto", "reference/declaring", "reference/errors")
