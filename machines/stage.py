@@ -92,6 +92,10 @@ class Stage(Starting):
         served = ServiceProcess.serving(app, log=log, app_dir=ROOT, env=env, fork=True, by="uvicorn")
         return self._stack.enter_context(served)
 
+    def console(self) -> str:
+        """Serve pages about every machine of the server; return their address."""
+        return self.page("machines.console:app", {"RESTATE_ADMIN_URL": self.server.admin_url}).url
+
     def broker(self) -> KafkaBroker:
         """Start a Kafka broker."""
         return self._stack.enter_context(KafkaBroker(log=self._place / "broker.log"))

@@ -31,7 +31,11 @@ class Shop:
     def __init__(self, stage: Stage) -> None:
         self.server = stage.server
         self.outside = stage.outside("machines.order.outside")
-        env = {"OUTSIDE_URL": self.outside.url, "ORDER_HOLD_SECONDS": str(HOLD_SECONDS)}
+        env = {
+            "OUTSIDE_URL": self.outside.url,
+            "ORDER_HOLD_SECONDS": str(HOLD_SECONDS),
+            "DURABLE_FSM_RECORD": "1",  # the console then shows how the data was at each step
+        }
         self.service = stage.serve("machines.order.service:app", env)
 
     def send(self, key: str, event: str, payload: object = None) -> dict[str, Any]:
@@ -205,6 +209,7 @@ def main() -> int:
         return keep(
             {
                 "send events to": f"{ingress}/Order/<key>/<event>",
+                "console": f"{stage.console()}/chart/Order",
                 "Restate": f"{shop.server.admin_url}/ui/",
                 "outside world": f"{shop.outside.url}/ledger",
                 "to try": f"curl {ingress}/Order/you/add_item --json '{item}'",

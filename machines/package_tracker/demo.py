@@ -70,6 +70,7 @@ def main() -> int:
         return keep(
             {
                 "brokers": broker.bootstrap_servers,
+                "console": f"{stage.console()}/charts",
                 "Restate": f"{stage.server.admin_url}/ui/",
                 "to try": f"""curl {url}/registerPackage --json '{{"destination": "Oslo"}}'""",
                 "": f"curl {url}/snapshot --json null",
