@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from durable_fsm.console import Operator, app
-from durable_fsm.console.live import messages_for, pause_after, print_of
+from durable_fsm.console.live import lacks_steps, messages_for, pause_after, print_of
 from durable_fsm.console.rendering import fingerprint
 from durable_fsm.console.site import unknown_chart
 from durable_fsm.console.telling import Teller
@@ -125,6 +125,16 @@ def test_a_viewer_is_told_that_the_machine_is_gone_or_another_one() -> None:
     assert messages_for(None, "", Teller(KETTLE)) == []
     other = messages_for(facts(life="def", entries=began, seq=1), "abc.9", Teller(KETTLE))
     assert [(one.event, one.data["at"]) for one in other] == [("life", 77)]
+
+
+def test_steps_that_have_left_the_snapshot_are_read_from_their_page() -> None:
+    assert not lacks_steps(facts(), "abc.0")
+    assert lacks_steps(
+        facts(entries=ENTRIES[2:], log={"tail": ENTRIES[2:], "pages": 0, "entries": 4, "sent": 2}), "abc.1"
+    )
+    assert not lacks_steps(facts(), "other.0")
+    told = messages_for(facts(), "abc.1", Teller(KETTLE), ENTRIES)
+    assert [one.id for one in told] == ["abc.2", "abc.3", "abc.4"]
 
 
 def test_a_change_without_a_step_refreshes_the_panels() -> None:

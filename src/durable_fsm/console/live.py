@@ -19,7 +19,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,7 +29,8 @@ from starlette.concurrency import run_in_threadpool
 
 from durable_fsm.admin.client import AdminRefused
 from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.moments import PastMoment, past_of
+from durable_fsm.console.history_reading import entries_of
+from durable_fsm.console.moments import EntryRecord, PastMoment, past_of
 from durable_fsm.console.reading import ServerReader, Texts
 from durable_fsm.console.rendering import without_addresses
 from durable_fsm.console.telling import Teller
@@ -75,19 +76,18 @@ def print_of(texts: Texts) -> str:
 
 
 def messages_for(
-    facts: MachineFacts | None, seen: str, teller: Teller, past: tuple[PastMoment, ...] | None = None
+    facts: MachineFacts | None, seen: str, teller: Teller, entries: Sequence[EntryRecord] | None = None
 ) -> list[LiveMessage]:
     """The messages for a viewer who has seen `<life>.<seq>`: each step since, or that the machine is another, or gone.
 
     Args:
-        past: the moments of the machine, if they are known already.
+        entries: those of its history; by default those that its snapshot carries.
     """
     if facts is None or facts.gone or facts.stored is None:
         return [LiveMessage("gone", {})] if seen else []
     stored = facts.stored
     life, _, number = seen.rpartition(".")
-    if past is None:
-        past = past_of(facts.tail, stored.configuration, teller.chart)
+    past = past_of(facts.tail if entries is None else entries, stored.configuration, teller.chart)
     if life and life != stored.life:
         began = past[0].at if past and past[0].n == 1 else None
         return [LiveMessage("life", {"at": began, "mark": facts.mark}, facts.mark)]
@@ -100,6 +100,15 @@ def messages_for(
         return [LiveMessage("changed", {"mark": facts.mark, "possible": possible}, facts.mark)]
     found[-1].data["possible"] = possible
     return found
+
+
+def lacks_steps(facts: MachineFacts, seen: str) -> bool:
+    """Whether steps since the one that was seen have left the snapshot already, with a full page."""
+    life, _, number = seen.rpartition(".")
+    stored, tail = facts.stored, facts.tail
+    if stored is None or stored.life != life or not number.isdigit():
+        return False
+    return (int(tail[0].get("seq", 0)) if tail else stored.seq + 1) > int(number) + 1
 
 
 def _told(one: PastMoment, life: str, teller: Teller) -> dict[str, Any]:  # Any: JSON
@@ -181,7 +190,7 @@ class LivePoller:
         if self._failures or begun - self._beat >= BEAT:
             self._beat, self._failures = begun, 0
             self._tell_all(LiveMessage("beat", {"as_of": now_ms(), "took": round(took * 1_000)}))
-        self._compare(texts)
+        await self._compare(texts)
         return max(self._poll, SHARE * took)
 
     def _texts(self) -> dict[str, Texts]:
@@ -191,7 +200,7 @@ class LivePoller:
             found |= self._reader.texts(self._chart, keys[begin : begin + AT_ONCE])
         return found
 
-    def _compare(self, texts: dict[str, Texts]) -> None:
+    async def _compare(self, texts: dict[str, Texts]) -> None:
         known = self._reader.known(self._chart)
         teller = Teller(None if known is None else known.chart)
         for viewer in list(self._viewers):
@@ -200,7 +209,11 @@ class LivePoller:
             if print == viewer.print:
                 continue
             facts = MachineFacts.of(self._chart, viewer.key, found)
-            for message in messages_for(facts, viewer.seen, teller):
+            entries = [] if facts is None else facts.tail
+            if facts is not None and lacks_steps(facts, viewer.seen):
+                with suppress(AdminRefused):
+                    entries = await run_in_threadpool(entries_of, self._reader, facts)
+            for message in messages_for(facts, viewer.seen, teller, entries):
                 viewer.inbox.put_nowait(message)
             viewer.print, viewer.seen = print, "" if facts is None else facts.mark
 

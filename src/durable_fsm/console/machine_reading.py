@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from msgspec import UNSET
-
 from durable_fsm.admin.fleet import Counts
 from durable_fsm.console import fleet_reading
 from durable_fsm.console.curtain import Curtain
 from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.history_reading import entries_of
 from durable_fsm.console.live import print_of
 from durable_fsm.console.machine_page import MachineScene, Neighbour
 from durable_fsm.console.moments import EntryRecord
 from durable_fsm.console.reading import KnownChart, ServerReader
 from durable_fsm.console.rendering import PageFrame
 from durable_fsm.console.shown import shown_of
-from durable_fsm.restate.names import page_key
 
-PAGES = 100
-"""Pages of history that are read at once: of the latest steps, or of those before the one that is looked at."""
+TOGETHER = 0.05
+"""Seconds for which what was read of a machine serves all who ask."""
 
 
 class MachineQuery(NamedTuple):
@@ -58,7 +56,14 @@ class ReadMachine:
 
 
 def read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool = True) -> ReadMachine:
-    """Read a machine; with *beside* also what the list beside it shows."""
+    """Read a machine; with *beside* also what the list beside it shows.
+
+    Its viewers ask at the same moment, when it has moved: they share what one of them has read.
+    """
+    return reader.remembered(f"{query} {beside}", TOGETHER, lambda: _read_machine(reader, query, beside=beside))
+
+
+def _read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool) -> ReadMachine:
     known = reader.chart(query.chart)
     texts = reader.texts(query.chart, [query.key]).get(query.key, {})
     facts = MachineFacts.of(query.chart, query.key, texts)
@@ -84,26 +89,6 @@ def leaves_of(numbers: Counts) -> dict[str, int]:
     for group in numbers.groups:
         for leaf in group.configuration:
             found[leaf] = found.get(leaf, 0) + group.machines
-    return found
-
-
-def entries_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) -> list[EntryRecord]:
-    """The entries of a machine, consecutive up to the latest, and back to the one that is looked at, if it is kept."""
-    stored = facts.stored
-    if stored is None or stored.log is None:
-        return []
-    found: list[EntryRecord] = facts.tail
-    number = stored.log.pages + (0 if stored.log.sent is UNSET else 1)  # a part of the next page may have left
-    while number > 0:
-        keys = [page_key(facts.key, stored.life, page) for page in range(max(1, number - PAGES + 1), number + 1)]
-        pages = reader.pages(facts.chart, keys)
-        for key in reversed(keys):
-            if key not in pages:
-                return found  # it is not kept any more, or is still on its way
-            found = [*pages[key], *found]
-        number -= len(keys)
-        if n is None or (found and int(found[0]["n"]) <= n):
-            break
     return found
 
 

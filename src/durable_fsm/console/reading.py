@@ -30,6 +30,8 @@ T = TypeVar("T")
 CHARTS_KEPT = 5.0
 """Seconds for which the charts of a server are remembered."""
 
+VALUES_KEPT = 512
+
 PAGES_KEPT = 4_096
 """Pages of history that are remembered: full ones, which never change."""
 
@@ -98,6 +100,8 @@ class ServerReader:
         if found is None or time.monotonic() - found.at > seconds:
             found = Cached(time.monotonic(), read())
             with self._lock:
+                while len(self._cache) >= VALUES_KEPT:
+                    self._cache.pop(next(iter(self._cache)))
                 self._cache[name] = found
         return cast("T", found.value)
 

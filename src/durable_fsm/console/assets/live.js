@@ -5,12 +5,14 @@ import { tick } from "./times.js";
 import { append, isLive, panels } from "./travel.js";
 
 const SILENCE = 5000; // milliseconds without a sign of life
+const PAUSE = 400; // milliseconds between two refreshes
 const LOST = "The console does not answer. This page tries again by itself.";
 
 let stream = null;
 let seen = "";
 let heard = 0;
 let pending = 0;
+let refreshed = 0;
 
 export function live() {
   const { live, retry, again: every, panel } = document.body.dataset;
@@ -48,11 +50,15 @@ const REACTIONS = {
   counted: () => refresh(document.body.dataset.panel),
 };
 
-/** Refresh the panels once, soon: several steps may come at a time. */
+/** Refresh the panels soon, but not more often than they can be read: several steps may come at a time. */
 function soon() {
-  if (!isLive()) return;
-  clearTimeout(pending);
-  pending = setTimeout(panels, 20);
+  if (pending || !isLive()) return;
+  const wait = Math.max(20, PAUSE - (Date.now() - refreshed));
+  pending = setTimeout(async () => {
+    if (isLive()) await panels();
+    refreshed = Date.now();
+    pending = 0;
+  }, wait);
 }
 
 function online(asOf) {
