@@ -12,7 +12,7 @@ import pytest
 from durable_fsm.console import Operator, app
 from durable_fsm.console.live import lacks_steps, messages_for, pause_after, print_of
 from durable_fsm.console.rendering import fingerprint
-from durable_fsm.console.site import unknown_chart
+from durable_fsm.console.site import unknown_chart, unknown_key
 from durable_fsm.console.telling import Teller
 from durable_fsm.local.process import free_port
 from tests.console.machines import ENTRIES, KETTLE, facts
@@ -103,6 +103,7 @@ def test_an_unknown_chart_is_told_with_the_nearest() -> None:
     assert unknown_chart("Ketle", ["Kettle", "Cup"]).endswith("Did you mean 'Kettle'?")
     assert "'Cup', 'Kettle'" in unknown_chart("Moon", ["Kettle", "Cup"])
     assert "none yet" in unknown_chart("Moon", [])
+    assert unknown_key("Cup", "k-17", ["k-1"]) == "There is no machine Cup/k-17. Did you mean 'k-1'?"
 
 
 # ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from durable_fsm.admin.beside import stuck_at
 from durable_fsm.admin.client import Admin, AdminRefused, literal
+from durable_fsm.admin.inventory import charts_in
 from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.interchange import UnknownFormat, chart_from_json
@@ -31,6 +32,8 @@ CHARTS_KEPT = 5.0
 """Seconds for which the charts of a server are remembered."""
 
 VALUES_KEPT = 512
+
+UNREGISTERED = "no deployment has this chart any more"
 
 PAGES_KEPT = 4_096
 """Pages of history that are remembered: full ones, which never change."""
@@ -125,7 +128,9 @@ class ServerReader:
         services = cast("list[Row]", self.admin.ask("GET", "/services")["services"])
         charts = {one["name"]: one for one in services if _keeps_machines(one)}
         deployed = self._deployed(set(charts))
-        return {name: _known(name, charts[name], deployed.get(name, [])) for name in sorted(charts)}
+        found = {name: _known(name, one, deployed.get(name, [])) for name, one in charts.items()}
+        found |= {name: KnownChart(name, None, UNREGISTERED) for name in charts_in(self.admin) if name not in charts}
+        return dict(sorted(found.items()))
 
     def _deployed(self, names: set[str]) -> dict[str, list[DeployedChart]]:
         found: dict[str, list[DeployedChart]] = {}

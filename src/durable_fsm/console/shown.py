@@ -303,7 +303,7 @@ def _moment(one: PastMoment, teller: Teller, curtain: Curtain) -> ShownMoment:
         failures=tuple(_failure_in(bad, curtain) for bad in (*failures, *caught)),
         note=_note(record.get("note"), curtain),
         who=_who(record.get("by")),
-        payload=_value(record["in"], curtain) if "in" in record else "",
+        payload=_value(record["in"], curtain) if "in" in record and "failure" not in record else "",
         changes=tuple(str(change[0]) for change in changed_by(record)),
     )
 

@@ -286,7 +286,8 @@ class Site:
         read, answer = await self.desk.read(f"machine {query}", lambda: read_machine(self.desk.reader, query))
         frame = self.desk.frame(request, answer)
         if read.facts is None:
-            raise HTTPException(404, f"There is no machine {query.chart}/{query.key}.")
+            near = await run_in_threadpool(fleet_reading.similar_keys, self.desk.reader, query.chart, query.key)
+            raise HTTPException(404, unknown_key(query.chart, query.key, near))
         scene = machine_scene(read, query, frame, hide_data=self.desk.options.hide_data)
         return HTMLResponse(machine_page(scene))
 
@@ -355,6 +356,7 @@ class Site:
     async def live(self, request: Request) -> Response:
         query = request.query_params
         chart, key = query.get("chart", ""), query.get("key", "")
+        await self.known(chart)  # so that nothing else gets a poller
         if not key:
             return self._live_fleet(chart, query.get("print", ""))
         seen = request.headers.get("last-event-id") or query.get("seen", "")
@@ -417,6 +419,13 @@ class Site:
             return HTMLResponse(html, status)
 
         return await self._page(page)(request)
+
+
+def unknown_key(chart: str, key: str, near: Iterable[str]) -> str:
+    """Say that there is no machine of a key, and which keys are similar."""
+    names = list(near)
+    hint = f" Did you mean {quoted(names)}?" if names else ""
+    return f"There is no machine {chart}/{key}.{hint}"
 
 
 def covered_by(known: KnownChart, unreached: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
