@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvicorn
 from click.testing import CliRunner
 
+from durable_fsm import chart_from
 from durable_fsm.cli import main
 from durable_fsm.client import SyncClient
+from durable_fsm.console import ActingOptions, Operator, OperatorBook
+from durable_fsm.console.defence import LOOPBACK
+from durable_fsm.console.desk import ConsoleOptions
+from durable_fsm.console.desk import Desk as ConsoleDesk
+from durable_fsm.console.operators import hash_password
+from durable_fsm.console.site import site_of
 from durable_fsm.core.operators import OPERATOR, SignedRequest
 from durable_fsm.errors import Moved, NotOperator
-from durable_fsm.testing import RestateServer, Served
+from durable_fsm.testing import RestateServer, Served, free_port, wait_until
+from tests.browsing import NARROW, PATIENCE_MS, PICTURES, WIDE, faults, too_wide
+from tests.server.operators_app import Strongroom
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.server
 
@@ -48,7 +62,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     log = tmp_path_factory.mktemp("operators") / "service.log"
-    env = {"DURABLE_FSM_OPERATOR_SECRETS": f"{SECRET},{NEXT}"}
+    env = {"DURABLE_FSM_OPERATOR_SECRETS": f"{SECRET},{NEXT}", "OPERATORS_ROAD": str(log.parent / "road")}
     with (
         Served.begin("operators_app:operators_app", restate_server, log=log, app_dir=HERE, env=env),
         httpx.Client(timeout=60) as http,
@@ -179,3 +193,154 @@ def test_a_signature_is_no_secret_of_an_answer(desk: Desk) -> None:
     assert answer.status_code == 403
     assert "abc" not in answer.text
     assert SECRET not in desk.log.read_text()
+
+
+# ── in the console ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def site(desk: Desk) -> Iterator[str]:
+    """A console in which Ann may act; the code of one chart is there."""
+    book = OperatorBook({"ann": (Operator.of_everything("ann"), hash_password("the red door", cost=2))})
+    acting = ActingOptions(SECRET, book, charts={"Strongroom": chart_from(Strongroom)})
+    options = ConsoleOptions(desk.server.admin_url, desk.server.ingress_url, hosts=LOOPBACK, acting=acting)
+    port, console = free_port(), ConsoleDesk(options)
+    config = uvicorn.Config(
+        site_of(console), port=port, loop="asyncio", log_level="critical", timeout_graceful_shutdown=0
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, what="the console")
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+    console.close()
+
+
+@pytest.fixture
+def tab(started_browser: Browser) -> Iterator[Page]:
+    """A tab in which answers may be refusals, and nothing else may go wrong."""
+    with started_browser.new_context(viewport=WIDE, accept_downloads=True) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        tab, wrong = context.new_page(), list[str]()
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)
+        yield tab
+        assert not wrong
+
+
+def log_in(page: Page, site: str, to: str = "/charts") -> None:
+    page.goto(f"{site}/login?{httpx.QueryParams(to=to)}")
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill("the red door")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log out").wait_for()
+
+
+def photographed(page: Page, name: str) -> None:
+    """Look at a page: keep its picture, and let axe and a narrow screen find what is wrong with it."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"console-{name}.png")
+    assert faults(page) == []
+    page.set_viewport_size(NARROW)
+    assert too_wide(page) == []
+    page.set_viewport_size(WIDE)
+
+
+def test_an_operator_mends_a_failed_machine_from_the_list_of_troubles(desk: Desk, site: str, tab: Page) -> None:
+    key = desk.key()
+    desk.post(f"Courier/{key}/take", {"to": "Elsewhere", "card_number": "4111-2222-3333"})
+    tab.goto(f"{site}/chart/Courier/machine?key={key}")
+    tab.locator("#p-head .s-failed").wait_for()
+    assert tab.get_by_role("link", name="More …").count() == 0  # visitors only look
+    assert "4111" not in tab.content()
+
+    (desk.log.parent / "road").write_text("")
+    log_in(tab, site, "/troubles")
+    tab.locator(".trouble", has_text=key).get_by_role("link", name="Retry …").click()
+    tab.get_by_role("button", name="Repair").click()
+    tab.get_by_text("Give a reason").wait_for()
+    photographed(tab, "repair")
+    tab.get_by_label("Reason").fill("the road is open again")
+    tab.get_by_role("button", name="Repair").click()
+
+    tab.locator("#p-head .s-done").wait_for()
+    tab.locator("#p-history tr", has_text="the road is open again").get_by_text("ann").first.wait_for()
+    assert "4111" not in tab.content()
+
+
+def test_an_operator_sends_an_event_after_a_preview_and_is_told_if_the_machine_has_moved(
+    desk: Desk, site: str, tab: Page
+) -> None:
+    key = desk.key()
+    desk.client().machine("Strongroom", key).create()
+    log_in(tab, site, f"/chart/Strongroom/machine?key={key}")
+
+    tab.locator(".fsm-transition.is-possible").first.click()
+    preview = tab.get_by_label("Preview")
+    preview.get_by_text("exactly").wait_for()
+    words = [word for word in preview.inner_text().split("\n") if word]
+    assert words == ["What would happen", "exactly", "→ Open", "/opened", "1"]
+    photographed(tab, "send")
+    desk.post(f"Strongroom/{key}/unlock")
+    tab.get_by_label("Reason").fill("asked by the guard")
+    tab.get_by_role("button", name="Send unlock").click()
+
+    tab.get_by_text("the machine has moved").wait_for()
+    assert tab.get_by_label("Reason").input_value() == "asked by the guard"
+    preview.get_by_text("It would be refused").wait_for()
+    tab.goto(f"{site}/act/send?chart=Strongroom&key={key}&event=lock")
+    tab.get_by_label("Reason").fill("the shift is over")
+    tab.get_by_role("button", name="Send lock").click()
+    tab.locator(".is-active[data-state=shut]").wait_for()
+    tab.locator("#p-history tr", has_text="lock").get_by_text("ann").first.wait_for()
+    with tab.expect_download() as downloaded:
+        tab.get_by_role("link", name="Test").click()
+    text = downloaded.value.path().read_text()
+    assert [line.strip() for line in text.splitlines() if "machine." in line] == [
+        "machine.create()",
+        'machine.send("unlock")',
+        'machine.send("lock")',
+        'assert machine.leaves == ("shut",)',
+        'assert machine.status == "running"',
+    ]
+
+
+def test_an_event_goes_to_many_machines_with_a_report(desk: Desk, site: str, tab: Page) -> None:
+    keys = [f"many-{number}" for number in range(12)]
+    for key in keys:
+        desk.post(f"Strongroom/{key}/unlock")
+    log_in(tab, site, "/chart/Strongroom/machines?prefix=many-")
+
+    tab.get_by_role("link", name="Send to all of these").click()
+    tab.get_by_label("Event").select_option("lock")
+    tab.get_by_role("button", name="Choose").click()
+    tab.get_by_role("button", name="Preview").click()
+    assert tab.get_by_label("Preview").locator("tbody").inner_text().split("\t") == ["→ shut", "12"]
+    photographed(tab, "bulk")
+    desk.post("Strongroom/many-3/lock")
+    desk.client().machine("Strongroom", "many-3").send("unlock")
+    tab.get_by_label("Reason").fill("closing time")
+    tab.get_by_role("button", name="Send to 12 machines").click()
+
+    tab.get_by_text("12 of 12 machines: it is over.").wait_for()
+    taken = tab.locator("#p-run .good").inner_text()
+    assert taken == "12 took it"
+
+
+def test_a_page_of_another_site_cannot_act(desk: Desk, site: str, tab: Page) -> None:
+    key = desk.key()
+    desk.post(f"Strongroom/{key}/unlock")
+    log_in(tab, site)
+    target = f"{site}/act/send?chart=Strongroom&key={key}&event=lock"
+    hostile = f'''<form method="post" action="{target}"><input name="do" value="send"><input name="if_seq" value="2">
+        <input name="reason" value="gotcha"></form><iframe src="{target}"></iframe><script>document.forms[0].submit()</script>'''
+
+    with tab.context.new_page() as evil:
+        evil.route("http://evil.example/**", lambda route: route.fulfill(body=hostile, content_type="text/html"))
+        with evil.expect_response(lambda answer: answer.request.method == "POST") as answered:
+            evil.goto("http://evil.example/", wait_until="commit")
+
+    assert answered.value.status == 403
+    assert desk.client().machine("Strongroom", key).snapshot().seq == 2

@@ -85,18 +85,25 @@ class Desk:
         self.troubles: int | None = None
         self.doorkeeper = Doorkeeper(options.acting)
         self._client: Client | None = None
+        self._client_http: httpx.AsyncClient | None = None
 
     def client(self) -> Client:
         """A client for the machines of the server, which signs nothing."""
         if self._client is None:
             headers, verify, url = self.options.headers, self.options.verify, self.options.ingress_url
-            http = httpx.AsyncClient(headers=headers, verify=verify)
-            self._client = Client(url or "http://localhost:8080", http=http, patience=PATIENCE)
+            self._client_http = httpx.AsyncClient(headers=headers, verify=verify)
+            self._client = Client(url or "http://localhost:8080", http=self._client_http, patience=PATIENCE)
         return self._client
 
     def close(self) -> None:
         """Close the connections to the server."""
         self._http.close()
+
+    async def aclose(self) -> None:
+        """Close the connections to the server, those of operators too."""
+        if self._client_http is not None:
+            await self._client_http.aclose()
+            self._client = self._client_http = None
 
     async def read(self, name: str, read: Callable[[], T]) -> tuple[T, ReadAnswer]:
         """Read in a thread; if the server does not answer, give the last answer, if there is one.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -136,9 +137,14 @@ def site_of(desk: Desk) -> ASGIApp:
         HTTPException: site.refused,
         AdminRefused: site.unreachable,
     }  # Any: as Starlette has it
-    return Defence(
-        Starlette(routes=[*site.routes(), *acting_routes(desk)], exception_handlers=errors), desk.options.hosts
-    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        yield
+        await desk.aclose()
+
+    routes = [*site.routes(), *acting_routes(desk)]
+    return Defence(Starlette(routes=routes, exception_handlers=errors, lifespan=lifespan), desk.options.hosts)
 
 
 class Site:
