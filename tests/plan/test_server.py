@@ -41,6 +41,12 @@ class Depot:
         body = {"object_key": key, "new_state": {"snapshot": list(text.encode())}}
         httpx.post(f"{self.server.admin_url}/services/Parcel/state", json=body).raise_for_status()
 
+    def fill(self) -> None:
+        for name in machines():
+            for number in range(EACH):
+                self.store(f"{name}-{number}", name)
+        self.wait_for(EACH * len(machines()))
+
     def wait_for(self, count: int) -> None:
         sql = "SELECT count(*) AS many FROM state WHERE service_name = 'Parcel'"
         wait_until(lambda: self.server.query(sql)[0]["many"] == count, what="the parcels to be stored")
@@ -51,10 +57,7 @@ def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
     log = tmp_path_factory.mktemp("depot") / "service.log"
     with RestateServer() as server, Served.begin("tests.plan.builds:app", server, log=log, app_dir=ROOT):
         depot = Depot(server)
-        for name in machines():
-            for number in range(EACH):
-                depot.store(f"{name}-{number}", name)
-        depot.wait_for(EACH * len(machines()))
+        depot.fill()
         yield depot
 
 
@@ -91,7 +94,8 @@ def test_each_machine_of_the_server_gets_its_verdict_and_nothing_is_sent(
 
 
 def test_right_before_the_deploy_only_machines_that_have_moved_are_looked_at_again(depot: Depot, folder: Path) -> None:
-    assert depot.plan("moving").exit_code == 0
+    made = depot.plan("moving")
+    assert made.exit_code == 0, made.output
     assert depot.plan("", "--check", "plan.json").stdout.startswith("No machine has moved since ")
     depot.store("cart-0", "cart", seq=9)
     depot.store("new-1", "heavy", version="1")
@@ -108,6 +112,28 @@ def test_right_before_the_deploy_only_machines_that_have_moved_are_looked_at_aga
     with Admin(depot.server.admin_url) as admin:
         admin.ask("POST", "/services/Parcel/state", {"object_key": "new-1", "new_state": {}})
     depot.wait_for(EACH * len(machines()))
+
+
+def test_the_deployed_build_refuses_exactly_the_machines_that_the_plan_has_blocked(
+    depot: Depot, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    depot.plan("broken")
+    blocked = {one.key for one in read_plan(folder / "plan.json").machines() if one.verdict == "blocked"}
+    log = tmp_path_factory.mktemp("broken") / "service.log"
+
+    with Served.begin("tests.plan.builds:broken", depot.server, log=log, app_dir=ROOT), httpx.Client() as client:
+        told = {
+            f"{name}-{number}": client.post(f"{depot.server.ingress_url}/Parcel/{name}-{number}/snapshot").json()
+            for name in machines()
+            for number in range(EACH)
+        }
+        both = depot.plan("app").stdout
+    depot.fill()  # the end of a service removes its machines
+
+    assert (
+        {key for key, answer in told.items() if "refused" in answer} == blocked == {f"review-{n}" for n in range(EACH)}
+    )
+    assert re.match(r"Parcel 2 \(deployed, dp_\w+, dp_\w+\) → 2 \(here\)\.", both)
 
 
 def test_one_machine_of_the_server_is_explained(depot: Depot) -> None:

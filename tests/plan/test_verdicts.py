@@ -7,13 +7,16 @@ from functools import cache
 import pytest
 
 from durable_fsm.core.chart import Chart
+from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.interchange import chart_from_json, chart_to_json
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import changed
+from durable_fsm.errors import EventError, MachineError
 from durable_fsm.frontends import chart_from
 from durable_fsm.plan.fates import Fate, Judge
 from durable_fsm.plan.saved import PlanVerdict
 from durable_fsm.plan.senders import sender_facts
+from durable_fsm.testing import Rehearsal
 from tests.plan.parcels import BREAKS, HARMLESS, LONG, SENDERS, deployed, machines, parcel
 
 CALM = (PlanVerdict.OVER, PlanVerdict.STAYS, PlanVerdict.MOVES)
@@ -49,6 +52,25 @@ def test_a_break_is_found_on_exactly_the_machines_that_it_breaks(how: str) -> No
     assert not [name for name in broken.split() if found[name].verdict in CALM]
     if verdict != "changes":
         assert all(found[name].needs_you for name in broken.split())
+
+
+NEXT = {"cart": "submit", "heavy": "submit", "review": "approve", "boxing": "label", "paid": "finish", "busy": "relax"}
+"""An event that each of these takes today."""
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_blocked_machine_is_one_whose_next_event_fails(how: str) -> None:
+    found = fates(how)
+
+    for name, event in NEXT.items():
+        try:
+            Rehearsal(judge(how).chart, snapshot=snapshot_to_json(machines()[name])).send(event)
+            fails = False
+        except MachineError:
+            fails = True
+        except EventError:  # the chart may refuse the event now, in a machine that it can read
+            fails = False
+        assert (found[name].verdict == "blocked") == fails, name
 
 
 @pytest.mark.parametrize("how", ["", *HARMLESS])
