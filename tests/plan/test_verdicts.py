@@ -139,7 +139,7 @@ def test_background_work_that_counts_as_lost_is_told() -> None:
 
 def test_without_the_deployed_chart_breaks_are_found_all_the_same() -> None:
     for how, (verdict, broken) in BREAKS.items():
-        alone = Judge(chart_from(parcel(how)))
+        alone = Judge(judge(how).chart)
         found = {name: alone.fate(machine).verdict for name, machine in machines().items()}
         if how != "exclusive work":  # only a comparison can tell it
             assert [name for name, one in found.items() if one == verdict] == broken.split()
