@@ -277,6 +277,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000)
     parser.add_argument("--viewers", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--live-only", action="store_true")
     args = parser.parse_args()
     program = chromium_program()
     assert program is not None
@@ -290,6 +291,8 @@ def main() -> None:
     ):
         bench = Bench(server, served, site, chromium, desk)
         live(bench, args.viewers, 200)
+        if args.live_only:
+            return
         long(bench, args.steps)
         past(bench, 20, 50, random.Random(7))
         load(bench, args.viewers, args.seconds)

@@ -22,6 +22,7 @@ NOWHERE = ["--admin", "http://127.0.0.1:9", "--ingress", "http://127.0.0.1:9"]
         (["--poll", "1ms"], 2, "between 50 ms and 1 min"),
         (["--poll", "often"], 2, "often"),
         (["--coverage", "nowhere.json"], 2, "nowhere.json"),
+        (["--plan", "pyproject.toml"], 2, "is not a plan"),
         ([], 7, "cannot be reached"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from durable_fsm.console.rendering import PageFrame, assets, theme_sheet
 from durable_fsm.console.traffic import WalkEntry, WalkStep, traffic_of
 from durable_fsm.console.versions_page import VersionsScene, chosen, edges_between, states_between, versions_page
 from durable_fsm.console.wording import ago, clock, number, size, stamp
+from durable_fsm.plan.saved import PlanHead, PlannedKind, PlanVerdict, SavedPlan
 from tests.console.machines import ENTRIES, KETTLE, Kettle, Tea, counts, known, shown, without_code
 
 FRAME = PageFrame(as_of=3_600_000)
@@ -231,6 +233,26 @@ def test_versions_are_compared_state_by_state() -> None:
     assert re.search(r"removed</b></td><td>state</td><td>Drunk</td><td class=\"n\"><a[^>]*>1\u202f200<", page)
     assert [build and build.id for build in chosen(both, "", "")] == ["dp_1", "dp_2"]
     assert [build and build.id for build in chosen(both, "dp_1", "nine")] == ["dp_1", "dp_2"]
+
+
+def test_the_verdicts_of_a_plan_are_shown_with_their_machines() -> None:
+    kinds = (
+        PlannedKind("Kettle", PlanVerdict.MOVES, "2", ("cold",), ("cold",), 7, "k-7"),
+        PlannedKind("Kettle", PlanVerdict.BLOCKED, "2", ("drunk",), (), 2, "k-9", needs_you=True),
+        PlannedKind("Cup", PlanVerdict.BLOCKED, "1", ("full",), (), 3, "c-1"),
+    )
+    plan = SavedPlan(Path("plan.json"), PlanHead("2030-01-01", "shop:app", None, ()), kinds)
+    old, new = KETTLE, without_code(Boiler)
+    builds = (DeployedChart("dp_2", "2031", new), DeployedChart("dp_1", "2030", old))
+    both = replace(known(new), deployments=builds)
+
+    page = versions_page(VersionsScene(FRAME, both, NUMBERS, builds[1], builds[0], plan))
+
+    assert re.findall(r'class="w-(\w+)"', page) == ["blocked", "moves"]
+    assert "key=k-9" in page
+    assert "key=c-1" not in page
+    assert re.search(r'class="fsm-state [^"]*v-old[^"]*" data-state="drunk"', page)
+    assert re.search(r'class="fsm-state [^"]*v-new[^"]*" data-state="cold"', page)
 
 
 def test_traffic_counts_moves_and_stays_of_every_machine() -> None:

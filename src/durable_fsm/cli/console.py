@@ -60,6 +60,12 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A report of `durable-fsm explore --json`: the pages show which transitions it took; may be given several times.",
 )
+@click.option(
+    "--plan",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A plan of `durable-fsm plan`: the pages about versions show its verdicts.",
+)
 @click.option("--root-path", default="", metavar="PATH", help="The path under which a proxy mounts the console.")
 @click.option(
     "--operators",
@@ -82,6 +88,7 @@ def console(
     no_data: bool,
     allow_host: tuple[str, ...],
     coverage: tuple[Path, ...],
+    plan: Path | None,
     root_path: str,
     operators: Path | None,
     behind_proxy: str,
@@ -120,6 +127,7 @@ def console(
         hide_data=no_data,
         allow_hosts=(*allow_host, host),
         root_path=_path(root_path),
+        plan=checked_plan(plan),
         unreached=dict(pair for path in coverage for pair in unreached_in(path)),
         acting=acting,
         imports=_imports_of(charts.values()),
@@ -211,6 +219,22 @@ def chart_lines(reader: ServerReader) -> list[str]:
         things = "machine " if totals[name] == 1 else "machines"
         lines.append(f"{name:{longest}}  {totals[name]:>{across},} {things}" + (f"   version {shown}" if shown else ""))
     return lines or ["No chart is registered yet: durable-fsm register URL"]
+
+
+def checked_plan(path: Path | None) -> Path | None:
+    """The path of a plan that can be read.
+
+    Raises:
+        click.UsageError: The file is not a plan.
+    """
+    from durable_fsm.plan.saved import NotAPlan, read_plan
+
+    if path is not None:
+        try:
+            read_plan(path)
+        except NotAPlan as error:
+            raise click.UsageError(str(error)) from error
+    return path
 
 
 def unreached_in(path: Path) -> Iterator[tuple[str, frozenset[str]]]:

@@ -20,6 +20,7 @@ from durable_fsm.console.live import LivePoller
 from durable_fsm.console.reading import ServerReader
 from durable_fsm.console.rendering import THEMES, PageFrame, without_addresses
 from durable_fsm.console.wording import now_ms
+from durable_fsm.plan.saved import SavedPlan
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class ConsoleOptions:
         hide_data: whether data is shown at all.
         hosts: the names under which browsers may reach it.
         root_path: the path under which a proxy mounts it.
+        plan: what a build that is not deployed yet would do with each machine.
         unreached: keys of the transitions that no test takes, by name of the chart.
         acting: who may act, and how; None for a console that only shows.
         imports: where exported tests find charts: module and name, by name of the chart.
@@ -54,6 +56,7 @@ class ConsoleOptions:
     hide_data: bool = False
     hosts: frozenset[str] = frozenset()
     root_path: str = ""
+    plan: SavedPlan | None = None
     unreached: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
     acting: ActingOptions | None = None
     imports: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])

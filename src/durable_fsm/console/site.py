@@ -71,6 +71,7 @@ from durable_fsm.console.versions_page import VersionsScene, chosen, versions_pa
 from durable_fsm.diagram.svg import to_svg
 from durable_fsm.errors import NotIndexed, quoted
 from durable_fsm.explore.proofs import Imported
+from durable_fsm.plan.saved import read_plan
 
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 NOT_KEPT = {"cache-control": "no-store"}
@@ -89,6 +90,7 @@ def app(
     allow_hosts: Iterable[str] = (),
     root_path: str = "",
     unreached: Mapping[str, frozenset[str]] | None = None,
+    plan: Path | None = None,
     acting: ActingOptions | None = None,
     imports: Mapping[str, tuple[str, str]] | None = None,
     verify: Any = True,  # Any: as httpx has it
@@ -107,6 +109,7 @@ def app(
         allow_hosts: more names under which browsers may reach it; `*` allows every name.
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
         unreached: keys of the transitions that no test takes, by name of the chart; for charts that have a report about it.
+        plan: a file that `durable-fsm plan` wrote, whose verdicts the versions of a chart show.
         acting: the people who may act, and how; a console without them only shows.
         imports: where exported tests find charts: module and name, by name of the chart.
         verify: as `httpx` has it: whether certificates are checked, and by what.
@@ -122,6 +125,7 @@ def app(
         hide_data,
         hosts,
         root_path,
+        plan=None if plan is None else read_plan(plan),
         unreached=unreached or {},
         acting=acting,
         imports=imports or {},
@@ -285,7 +289,11 @@ class Site:
             f"counts {known.name}", lambda: fleet_reading.counts(self.desk.reader, known.name)
         )
         old, new = chosen(known, query.get("from", ""), query.get("to", ""))
-        return HTMLResponse(versions_page(VersionsScene(self.desk.frame(request, answer), known, counts, old, new)))
+        return HTMLResponse(
+            versions_page(
+                VersionsScene(self.desk.frame(request, answer), known, counts, old, new, self.desk.options.plan)
+            )
+        )
 
     async def machine(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)

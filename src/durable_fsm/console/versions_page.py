@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from durable_fsm.admin.fleet import Counts
@@ -13,21 +13,40 @@ from durable_fsm.console.rendering import PageFrame, render
 from durable_fsm.console.telling import Teller
 from durable_fsm.console.wording import number
 from durable_fsm.core.chart import ROOT, Chart, Kind
+from durable_fsm.plan.saved import PlannedKind, PlanVerdict, SavedPlan
 
 ADDED, REMOVED, CHANGED = "v-new", "v-old", "v-changed"
+VERDICTS = (
+    PlanVerdict.UNREADABLE,
+    PlanVerdict.BLOCKED,
+    PlanVerdict.STRANDED,
+    PlanVerdict.CHANGES,
+    PlanVerdict.HELD,
+    PlanVerdict.MOVES,
+    PlanVerdict.STAYS,
+    PlanVerdict.OVER,
+)
+"""The verdicts of a plan, the gravest first."""
+
+CLASSES = {
+    **dict.fromkeys((PlanVerdict.UNREADABLE, PlanVerdict.BLOCKED, PlanVerdict.STRANDED), REMOVED),
+    **dict.fromkeys((PlanVerdict.CHANGES, PlanVerdict.HELD), CHANGED),
+    PlanVerdict.MOVES: ADDED,
+}
+
 WORDS = {ADDED: "added", REMOVED: "removed", CHANGED: "changed"}
 
 
 @dataclass(frozen=True)
 class VersionsScene:
-    """All that the page of two versions shows; *more* is for verdicts of a plan."""
+    """All that the page of two versions shows; *plan* is what a build that is not deployed yet would do, if it was planned."""
 
     frame: PageFrame
     known: KnownChart
     counts: Counts
     old: DeployedChart | None
     new: DeployedChart | None
-    more: Mapping[str, Any] = field(default_factory=dict[str, Any])  # Any: whatever a template needs
+    plan: SavedPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +130,8 @@ def versions_page(scene: VersionsScene) -> str:
             for id, many in population.items()
             if id in old.states and old.states[id].kind in (Kind.ATOMIC, Kind.FINAL)
         }
+        if scene.plan is not None:
+            states = (colours_of(verdicts_of(scene), old.version), states[1])
         before, after = picture(old, prefix="old-"), picture(new, prefix="new-")
         values["old_drawing"] = before and lit(before, states=states[0], transitions=edges[0], badges=badges)
         values["new_drawing"] = after and lit(after, states=states[1], transitions=edges[1])
@@ -130,9 +151,26 @@ def versions_page(scene: VersionsScene) -> str:
         moved=sum(
             many for version, many in scene.counts.by_version.items() if old is not None and version == old.version
         ),
+        plan=scene.plan,
+        verdicts=verdicts_of(scene),
         **values,
-        **scene.more,
     )
+
+
+def verdicts_of(scene: VersionsScene) -> list[PlannedKind]:
+    """The verdicts of the plan on machines of this chart, those that need you first."""
+    kinds = () if scene.plan is None else scene.plan.kinds
+    found = [one for one in kinds if one.chart == scene.known.name]
+    return sorted(found, key=lambda one: (not one.needs_you, VERDICTS.index(one.verdict), -one.machines))
+
+
+def colours_of(verdicts: Sequence[PlannedKind], version: str) -> dict[str, str]:
+    """The class of each state in which machines of a version are, by the gravest verdict on any of them."""
+    found: dict[str, str] = {}
+    for one in sorted(verdicts, key=lambda one: VERDICTS.index(one.verdict), reverse=True):
+        if one.version == version:
+            found |= dict.fromkeys(one.states, CLASSES.get(one.verdict, ""))
+    return found
 
 
 def _population(scene: VersionsScene, old: Chart) -> dict[str, int]:

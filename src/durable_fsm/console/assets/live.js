@@ -43,7 +43,7 @@ export function live() {
 const REACTIONS = {
   beat: ({ as_of }) => online(as_of),
   stale: ({ problem }) => offline(`The server does not answer. What you see is old. ${problem}`),
-  moved: (moved) => { append(moved); soon(); document.dispatchEvent(new CustomEvent("moved", { detail: moved })); },
+  moved: (moved) => { append(moved); soon(); },
   changed: () => soon(),
   life: ({ at }) => news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`),
   gone: () => news("This machine was deleted. What you see is how it was."),

@@ -6,6 +6,8 @@ import { drawings } from "./stage.js";
 let story = null;
 let at = null; // the step that is looked at; null is the present
 let waiting = 0;
+let painting = 0;
+const told = [];
 
 export function travel() {
   const element = document.getElementById("story");
@@ -112,7 +114,14 @@ export function append(moved) {
     story.steps.push([moved.n, moved.at, moved.label, moved.active.map((id) => place(id, story.states)), moved.taken.map((key) => place(key, story.keys))]);
   story.active = moved.active;
   if (moved.possible) story.possible = moved.possible;
+  told.push(moved);
+  painting ||= setTimeout(paint); // one picture for all steps that are here already
+}
+
+function paint() {
+  painting = 0;
   if (at === null) show(story.steps.at(-1), true);
+  for (const moved of told.splice(0)) document.dispatchEvent(new CustomEvent("moved", { detail: moved }));
 }
 
 export function isLive() {
