@@ -198,6 +198,7 @@ def refusals(folder: Path) -> str:
         [GATE, "--from", "empty.jsonl"],
         [GATE, "--from", "g-1", "--suite", "x.py"],
         [GATE, "--from", "g-1", "--with-children"],
+        [GATE, "--kills"],
         [GATE, "--from", "g-1", "--admin", "http://127.0.0.1:1"],
         ["code.scxml"],
     ):

@@ -129,6 +129,12 @@ WRITTEN = 5
     metavar="FILE",
     help="Write the first counterexample in the Informal Trace Format.",
 )
+@click.option(
+    "--on-server",
+    is_flag=True,
+    help="Also play each counterexample on a real server, which is started for it and ended afterwards.",
+)
+@click.option("--kills", is_flag=True, help="With --on-server: kill the service after each move.")
 @connectable
 @json_option
 @trusted_option
@@ -150,6 +156,8 @@ def explore(
     clock: tuple[timedelta, ...],
     save: Path | None,
     itf: Path | None,
+    on_server: bool,
+    kills: bool,
     connect: Callable[[], Connection],
     as_json: bool,
     trusted: bool,
@@ -168,6 +176,8 @@ def explore(
     Exits with 1 if something was found, or if the search did not see everything.
     """
     del goal  # there is one so far
+    if kills and not on_server:
+        raise click.UsageError("--kills belongs to --on-server.")
     bounds = Bounds(k=k, depth=depth, seconds=seconds, most=most, timers=timers, with_children=with_children)
     try:
         everything = [one for target in targets for one in _proofs_of(target, trusted=trusted)]
@@ -192,6 +202,9 @@ def explore(
     for report in reports if second_process else ():
         _compare(report, trusted=trusted)
     told = [_told(report, output, suite, as_json=as_json) for report in reports]
+    if on_server:
+        for report, found in zip(reports, told, strict=True):
+            _replay(report, found, trusted=trusted, kills=kills, as_json=as_json)
     _write_json(reports[0], save, itf)
     if as_json:
         show(told, as_json)
@@ -227,6 +240,27 @@ def _name_of(chart: Chart, application: str) -> str:
 def _explored(proofs: Proofs, bounds: Bounds, processes: int, starts: Sequence[Move]) -> Report:
     with shared_out(proofs, bounds, processes) as many:
         return explored(proofs, bounds, many=many, starts=starts)
+
+
+def _replay(report: Report, found: dict[str, Any], *, trusted: bool, kills: bool, as_json: bool) -> None:
+    """Play the counterexamples of a chart on a real server, and say where they end."""
+    from durable_fsm.testing.replaying import Replayed, Stage, unplayable
+
+    chart, target = report.proofs.chart, report.proofs.target
+    findings = [(place, one) for place, one in enumerate(report.findings[:WRITTEN]) if one.path]
+    results = {place: why for place, one in findings if (why := unplayable(chart, one.path, kills=kills))}
+    ended = {place: Replayed(same=None, words=f"it cannot be played: {why}") for place, why in results.items()}
+    playable = [(place, one) for place, one in findings if place not in results]
+    if playable:
+        with Stage.of(chart, target, trusted=trusted, kills=kills) as stage:
+            for place, one in playable:
+                positions, _ = walked(chart, one.path)
+                ended[place] = stage.play(f"replay-{place}", one.path, positions)
+    for place, one in findings:
+        same, words = ended[place]
+        found["findings"][place]["on_server"] = {"same": same, "words": words}
+        if not as_json:
+            say(f"  on server {one.name}: {words}")
 
 
 def _write_json(report: Report, save: Path | None, itf: Path | None) -> None:
