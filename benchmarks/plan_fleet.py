@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ from durable_fsm.frontends import chart_from
 from durable_fsm.plan.fates import Judge
 from durable_fsm.plan.planning import Planning
 from durable_fsm.plan.saved import PlanVerdict
-from durable_fsm.testing import RestateServer, Served, wait_until
+from durable_fsm.testing import RestateCluster, RestateServer, Served, wait_until
 from tests.plan.parcels import BREAKS, HARMLESS, machines, parcel
 
 ROOT = Path(__file__).parents[1]
@@ -46,18 +47,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--machines", type=int, default=10_000)
     parser.add_argument("--notes", type=int, default=1_500, help="bytes of data of each machine")
+    parser.add_argument("--cluster", action="store_true", help="on three nodes")
     parser.add_argument("--survey-only", action="store_true")
     parser.add_argument("--only", metavar="TEXT", default="", help="plan only changes whose names contain this")
     args = parser.parse_args()
     warnings.simplefilter("ignore", DefinitionWarning)
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     log = Path(tempfile.mkdtemp(prefix="fleet-")) / "service.log"
-    with RestateServer() as server, Served.begin("tests.plan.builds:app", server, log=log, app_dir=ROOT):
+    with ExitStack() as ending:
+        server = server_of(ending, cluster=args.cluster)
+        ending.enter_context(Served.begin("tests.plan.builds:app", server, log=log, app_dir=ROOT))
         seed(server, args.machines, args.notes)
         with Admin(server.admin_url) as admin:
             survey(admin, args.machines)
             if not args.survey_only:
                 plans(admin, args.machines, args.only)
+
+
+def server_of(ending: ExitStack, *, cluster: bool) -> RestateServer:
+    """One server, or the first node of three."""
+    return ending.enter_context(RestateCluster()).nodes[0] if cluster else ending.enter_context(RestateServer())
 
 
 def seed(server: RestateServer, many: int, notes: int) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from durable_fsm.admin.client import Admin, literal
+from durable_fsm.admin.beside import texts
+from durable_fsm.admin.charts import chart_of
+from durable_fsm.admin.client import Admin, AdminRefused, UnknownChart, literal
 from durable_fsm.admin.problems import Diagnosis
+from durable_fsm.core.limits import Limit
 from durable_fsm.core.values import Json
-from durable_fsm.restate.names import LIMITS, StateKey
+from durable_fsm.restate.names import LIMITS, NAMED_LIMITS, StateKey, limits_name
 from durable_fsm.restate.stored.limits import PLACE, RUN, LimitState, QueuedRun, place_in, slot_status
 from durable_fsm.restate.stored.snapshot import read_handles
 
@@ -47,6 +50,26 @@ def _read(name: str, text: str | None) -> None:
         QueuedRun.decode(stored)
 
 
+def _limits_of(admin: Admin, chart: str) -> list[tuple[str, str]] | None:
+    """Service and key of each limit of a chart's activities; None if the server does not know the chart."""
+    try:
+        carried = chart_of(admin, chart)
+    except (AdminRefused, UnknownChart):
+        return None
+    found: list[tuple[str, str]] = []
+    for activity in carried.activities.values():
+        if isinstance(activity.limit, Limit):
+            found.append((NAMED_LIMITS, activity.limit.name))
+        elif activity.limit is not None:
+            found.append((limits_name(carried), activity.id))
+    return found
+
+
+def _among(limits: list[tuple[str, str]]) -> str:
+    services, keys = (dict.fromkeys(names) for names in zip(*limits, strict=True))
+    return f"service_name IN {texts(services)} AND service_key IN {texts(keys)}"
+
+
 def slots_of(admin: Admin, chart: str, key: str) -> dict[str, Json]:
     """By token, the limit of each activity of a machine, and whether it waits for a slot."""
     rows = admin.query(
@@ -58,10 +81,12 @@ def slots_of(admin: Admin, chart: str, key: str) -> dict[str, Json]:
         handles = read_handles(rows[0]["value_utf8"].encode())
     if not handles:
         return {}
+    known = _limits_of(admin, chart)
+    if known is not None and not known:
+        return {}
     token_of = {f"{RUN}{invocation}": token for token, invocation in handles.items()}
-    rows = admin.query(
-        f"SELECT service_key, key, value_utf8 FROM state WHERE {OURS} AND key IN ({', '.join(map(literal, token_of))})"
-    )
+    where = OURS if known is None else f"{_among(known)} AND scope IS NULL"
+    rows = admin.query(f"SELECT service_key, key, value_utf8 FROM state WHERE {where} AND key IN {texts(token_of)}")
     return {
         token_of[row["key"]]: {"limit": row["service_key"], "status": slot_status((row["value_utf8"] or "").encode())}
         for row in rows
