@@ -436,5 +436,5 @@ async def form_of(request: Request) -> dict[str, str]:
 def introduce(desk: Desk, request: Request) -> None:
     """Note on a request which operator has sent it."""
     request.state.operator = desk.doorkeeper.operator_of(request)
-    request.state.acting = desk.doorkeeper.acts
+    request.state.acting = desk.doorkeeper.has_login
     request.state.csrf = desk.doorkeeper.csrf_of(request)

@@ -72,11 +72,6 @@ class Doorkeeper:
         self._key = secrets.token_bytes(32)
 
     @property
-    def acts(self) -> bool:
-        """Whether operators may act through this console."""
-        return self.options is not None
-
-    @property
     def has_login(self) -> bool:
         """Whether operators log in here."""
         return self.options is not None and self.options.book is not None and not self.options.proxy_header

@@ -50,7 +50,7 @@ class PageFrame:
         root: the path under which the console is mounted, without a slash at the end.
         theme: `light` or `dark`; empty to follow the reader's setting.
         operator: the operator who is logged in, if any.
-        acting: whether the console lets operators act.
+        acting: whether operators can log in here.
         troubles: how many troubles there are; None if that is not known.
         as_of: when what is shown was read, in milliseconds since 1970; `took` is how long that took.
         stale: why the server could not be asked again; empty if it could.
