@@ -1,7 +1,8 @@
 """The order in which the search of the site lists pages that match equally well.
 
-MkDocs runs `on_page_markdown` for every page, see `hooks` in mkdocs.yml. A page with a boost below 1 comes later: a reader
-who searches for "timer" wants the guide about timers, and not the tour, our architecture, or the way from another library.
+MkDocs runs `on_page_markdown` for every page, see `hooks` in mkdocs.yml. A page with a boost above 1 comes earlier, one
+below 1 later: a reader who searches for "timer" wants the guide about timers, and not the tour, our architecture, or the
+way from another library.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 BOOSTS = {
+    "howto.md": 1.5,
+    "hosting.md": 1.5,
+    "changing-a-chart.md": 1.5,
+    "performance.md": 1.5,
     "tour/": 0.3,
     "tour.md": 0.3,
     "index.md": 0.3,
