@@ -19,7 +19,6 @@ BOOSTS = {
     "index.md": 0.3,
     "architecture.md": 0.2,
     "why.md": 0.4,
-    "changing-a-chart.md": 0.5,
     "python-statemachine-examples.md": 0.2,
     "diagrams-compared.md": 0.2,
     "python-statemachine.md": 0.4,
