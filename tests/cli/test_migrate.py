@@ -87,7 +87,8 @@ def test_machines_that_need_you_are_named_and_no_server_is_asked() -> None:
 
     assert result.exit_code == 1
     assert (
-        "Error: 22 machines of Order cannot continue under this build: o-0 (blocked), o-1 (blocked), " in result.output
+        "Error: 22 machines of Order cannot continue under this build, or would lose something: o-0 (blocked), o-1 (blocked), "
+        in result.output
     )
     assert "o-19 (blocked), and 2 more. Nothing was moved." in result.output
 
@@ -171,3 +172,20 @@ def test_only_machines_of_the_chart_with_the_verdicts_asked_for_are_moved() -> N
 
 def test_a_machine_that_is_gone_is_not_a_problem() -> None:
     assert problems_of({}, [planned("o-1", PlanVerdict.MOVES)]) == []
+
+
+def test_a_machine_that_would_lose_something_needs_you_too() -> None:
+    with PlanWriter(Path("plan.json"), PlanHead("2030-01-01T14:06:28", "app", None, (BUILD,))) as plan:
+        plan.add(planned("o-1", PlanVerdict.CHANGES, 0))
+        plan.add(planned("o-2", PlanVerdict.CHANGES, 1))
+        kinds = [(one, one == "o-2") for one in ("o-1", "o-2")]
+        plan.finish(
+            [PlannedKind("Order", PlanVerdict.CHANGES, "2", (), (), 1, key, needs_you) for key, needs_you in kinds]
+        )
+
+    result = migrate()
+
+    assert result.exit_code == 1
+    assert (
+        "1 machine of Order cannot continue under this build, or would lose something: o-2 (changes)." in result.output
+    )

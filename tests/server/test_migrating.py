@@ -176,7 +176,7 @@ def test_machines_that_cannot_go_on_are_named_and_nothing_is_moved(fleet: Fleet)
 
     assert refused.exit_code == 1
     assert (
-        "1 machine of MovingFleet cannot continue under this build: stuck-0 (blocked). Nothing was moved."
+        "1 machine of MovingFleet cannot continue under this build, or would lose something: stuck-0 (blocked). Nothing was moved."
         in refused.output
     )
     assert dry.exit_code == 0

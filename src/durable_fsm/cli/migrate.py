@@ -143,7 +143,7 @@ def migrate(
         if kind.chart == chart:
             counts[kind.verdict] += kind.machines
     if not only:
-        _refuse_those_who_need_you(plan, chart, counts)
+        _refuse_those_who_need_you(plan, chart)
     from durable_fsm.admin.client import Admin, AdminRefused
 
     with Admin(connection.admin, connection.http()) as admin:
@@ -184,21 +184,22 @@ def _plan(file: Path, chart: str) -> tuple[SavedPlan, PlannedChart]:
     return plan, build
 
 
-def _refuse_those_who_need_you(plan: SavedPlan, chart: str, counts: Counter[PlanVerdict]) -> None:
+def _refuse_those_who_need_you(plan: SavedPlan, chart: str) -> None:
     """Refuse a plan in which machines cannot continue, and name some of them."""
-    many = sum(counts[verdict] for verdict in NEED_YOU)
+    losing = {place for place, kind in enumerate(plan.kinds) if kind.needs_you and kind.verdict is PlanVerdict.CHANGES}
+    many, named = 0, list[str]()
+    for machine in plan.machines():
+        if machine.chart == chart and (machine.verdict in NEED_YOU or machine.kind in losing):
+            many += 1
+            if len(named) < SHOWN:
+                named.append(f"{machine.key} ({machine.verdict.value})")
     if not many:
         return
-    named: list[str] = []
-    for machine in plan.machines():
-        if machine.chart == chart and machine.verdict in NEED_YOU:
-            named.append(f"{machine.key} ({machine.verdict.value})")
-            if len(named) == SHOWN:
-                break
     more = f", and {many - len(named)} more" if many > len(named) else ""
     raise CommandError(
-        f"{counted(many, 'machine')} of {chart} cannot continue under this build: {', '.join(named)}{more}."
-        " Nothing was moved. Change the build and plan again, or move the others with --only moves.",
+        f"{counted(many, 'machine')} of {chart} cannot continue under this build, or would lose something:"
+        f" {', '.join(named)}{more}. Nothing was moved. Change the build and plan again, or move the others with"
+        " --only moves.",
         code=DIFFERS,
         kind="NeedsYou",
     )
