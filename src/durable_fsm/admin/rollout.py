@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from durable_fsm.admin.client import Admin
-from durable_fsm.admin.inventory import every_machine_of
+from durable_fsm.admin.inventory import every_text_of, stored_in
 from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import members_of
@@ -56,15 +56,17 @@ class Rollout:
 def rollout(admin: Admin, chart: Chart) -> Rollout:
     """Try a chart on every machine that the server has of it; migrations run, and nothing is written."""
     found = Rollout(chart.name)
-    for stored in every_machine_of(admin, chart.name):
-        if stored.stored is None:
-            found.refused[stored.key] = f"its snapshot cannot be read: {stored.problem}"
+    for key, text in every_text_of(admin, chart.name):
+        stored, problem = stored_in(chart.name, text)
+        if stored is None:
+            if problem is not None:
+                found.refused[key] = f"its snapshot cannot be read: {problem}"
             continue
-        machine = Snapshot(*members_of(stored.stored))
+        machine = Snapshot(*members_of(stored))
         try:
             upgraded = upgrade(chart, machine).upgrade
         except DurableFSMError as error:
-            found.refused[stored.key] = error.what
+            found.refused[key] = error.what
             continue
         if upgraded is None:
             found.unchanged += 1
