@@ -124,6 +124,19 @@ def test_a_page_says_that_the_server_does_not_answer_and_heals_by_itself(
     assert (old.status_code, 'class="pulse off"' in old.text) == (200, True)  # the last answer, and its age
 
 
+def test_a_page_says_that_its_machine_is_gone_and_when_another_life_begins(awake: Host, site: str, page: Page) -> None:
+    key = written(awake, 3)
+    page.goto(f"{site}/chart/Logbook/machine?key={key}")
+    page.locator("#pulse.live").wait_for()
+
+    awake.receipt("Logbook", key, "delete")
+    page.locator("#banner.news", has_text="was deleted").wait_for()
+    awake.receipt("Logbook", key, "create", {})
+
+    page.locator("#banner.news", has_text="A new life of this machine began").wait_for()
+    assert page.locator("#at-step").inner_text() == "Step 3 of 3"  # what was shown stays readable
+
+
 def test_a_fleet_counts_as_the_server_does_and_leads_to_its_machines(awake: Host, site: str, page: Page) -> None:
     keys = [written(awake, 2), written(awake, 2, "alone")]
     rows = awake.server.query(

@@ -215,7 +215,9 @@ class LivePoller:
                     entries = await run_in_threadpool(entries_of, self._reader, facts)
             for message in messages_for(facts, viewer.seen, teller, entries):
                 viewer.inbox.put_nowait(message)
-            viewer.print, viewer.seen = print, "" if facts is None else facts.mark
+            viewer.print = print
+            if facts is not None and facts.mark:
+                viewer.seen = facts.mark  # of a machine that is gone, the last one: then a new life is told
 
     def _tell_all(self, message: LiveMessage) -> None:
         for viewer in self._viewers:

@@ -12,6 +12,7 @@ let stream = null;
 let seen = "";
 let heard = 0;
 let pending = 0;
+let over = false; // the machine that this page shows has ended, and its key has another one
 let refreshed = 0;
 
 export function live() {
@@ -20,7 +21,7 @@ export function live() {
   if (every) setInterval(() => document.hidden || refresh(panel).then((well) => (well ? online(Date.now()) : offline(LOST))), Number(every));
   if (!live) return;
   const open = () => {
-    if (stream || document.hidden) return;
+    if (stream || document.hidden || over) return;
     const address = new URL(live, location.href);
     if (seen) { address.searchParams.set("seen", seen); address.searchParams.delete("print"); }
     stream = new EventSource(address);
@@ -32,7 +33,6 @@ export function live() {
     });
     stream.onerror = () => offline(LOST);
   };
-  const close = () => { stream?.close(); stream = null; };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
@@ -40,12 +40,17 @@ export function live() {
   open();
 }
 
+function close() {
+  stream?.close();
+  stream = null;
+}
+
 const REACTIONS = {
   beat: ({ as_of }) => online(as_of),
   stale: ({ problem }) => offline(`The server does not answer. What you see is old. ${problem}`),
   moved: (moved) => { append(moved); soon(); },
   changed: () => soon(),
-  life: ({ at }) => news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`),
+  life: ({ at }) => { over = true; close(); news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`); },
   gone: () => news("This machine was deleted. What you see is how it was."),
   counted: () => refresh(document.body.dataset.panel),
 };
