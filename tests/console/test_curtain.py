@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import string
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import pytest
 
 from durable_fsm.admin.problems import Diagnosis
-from durable_fsm.console.curtain import Curtain, data_of
+from durable_fsm.console.curtain import data_of
 from durable_fsm.console.list_page import groups_of_troubles, troubles_page
 from durable_fsm.console.machine_page import MachineScene, machine_page
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame
+from durable_fsm.console.shown import shown_of
 from durable_fsm.core.redact import REDACTED, Redaction
 from tests.console.machines import CARD, KETTLE, facts, known, shown
 
@@ -82,13 +82,21 @@ def test_secrets_of_any_chart_stay_behind_it(dice: random.Random, scale: int) ->
         redaction = Redaction.of(dice.sample([*names, "a.b", "c.d"], 2))
         data = {name: value(3) for name in names}
         secrets = [text for text in redaction.texts([data]) if len(text) >= 6]
-        failure = {"type": "Bad", "message": " ".join(["it", *secrets]), "source": ""}
-        found = facts(data=data, status="failed", failure=failure, undo=[])
-        curtain = Curtain(KnownChart("Kettle", KETTLE, "", redaction), found)
+        told = " ".join(["it", *secrets])
+        machine = facts(
+            data=data,
+            output=data,
+            status="failed",
+            failure={"type": "Bad", "message": told, "source": ""},
+            deferred=[{"token": "t", "event": "drink", "payload": data}],
+            undo=[{"token": "u", "id": "boiling", "state": "boiling", "entry": 2, "result": [told, data]}],
+            entries=[{"n": 1, "seq": 1, "event": "fill", "in": data, "failure": {"type": "Bad", "message": told}}],
+        )
+        chart = KnownChart("Kettle", KETTLE, "", redaction)
 
-        told = json.dumps(curtain.value(data)) + curtain.text(failure["message"]) + str(data_of(curtain.value(data)))
+        page = machine_page(MachineScene(PageFrame(), shown_of(machine, machine.tail, chart)))
 
-        assert [text for text in secrets if text in told] == []
+        assert [text for text in secrets if text in page] == []
 
 
 @pytest.mark.parametrize("depth", [1, 40])
