@@ -217,7 +217,7 @@ class LivePoller:
                 viewer.inbox.put_nowait(message)
             viewer.print = print
             if facts is not None and facts.mark:
-                viewer.seen = facts.mark  # of a machine that is gone, the last one: then a new life is told
+                viewer.seen = facts.mark  # that of a machine that is gone tells a new life from it
 
     def _tell_all(self, message: LiveMessage) -> None:
         for viewer in self._viewers:
