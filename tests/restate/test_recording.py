@@ -350,3 +350,21 @@ def test_senders_are_told_apart() -> None:
     kept.turn(lambda turn: turn.change("repair", lambda at: Step(changed(at, seq=at.seq + 1)), note={"reason": "so"}))
 
     assert [entry.get("by") for entry in kept.entries] == [None, "machine:Cart/c-1", None]
+
+
+def test_members_whose_names_have_secrets_are_not_taken_for_each_other() -> None:
+    kept = Kept(drawer(redact=("card",)))
+    kept.turn(lambda turn: turn.create({"card": "", "more": {}}, life="life", created_from=""))
+    for card in ("4111-1111", "4222-2222"):
+        cards = {} if kept.machine is None else kept.machine.data["more"]  # type: ignore[index, call-overload]
+        put = {"card": card, "more": {**cards, f"by {card}": card}}
+        kept.turn(lambda turn, with_=put: turn.take(Event("put", with_)))
+    kept.turn(lambda turn: turn.take(Event("put", {"card": "", "more": {"by 4222-2222": "4111-1111"}})))
+
+    text = json.dumps(kept.entries)
+    assert [secret for secret in ("4111-1111", "4222-2222") if secret in text] == []
+    assert [kept.at(n).data["more"] for n in (2, 3, 4)] == [
+        {f"by {REDACTED}": REDACTED},
+        REDACTED,
+        {REDACTED: REDACTED},
+    ]

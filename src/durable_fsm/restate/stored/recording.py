@@ -221,11 +221,12 @@ class _Form:
         if isinstance(after, dict):
             was: Mapping[str, Json] = before if isinstance(before, dict) else {}
             told: Mapping[str, Json] = known if isinstance(known, dict) else {}
+            names = {name: without(name, self._texts) for name in after}
+            if len({*names.values()}) < len(names):
+                return REDACTED  # two names would look the same, and be taken for each other later
             return {
-                (shown := without(name, self._texts)): self.of(
-                    member, was.get(name, UNSET), told.get(shown, UNSET), (*at, name)
-                )
-                for name, member in after.items()
+                shown: self.of(after[name], was.get(name, UNSET), told.get(shown, UNSET), (*at, name))
+                for name, shown in names.items()
             }
         if isinstance(after, list):
             items: list[Json] = before if isinstance(before, list) else []
@@ -264,8 +265,24 @@ def hidden_in(known: Json, raw: Json) -> Iterator[str]:
     elif isinstance(known, list) and isinstance(raw, list):
         for form, item in zip(known, raw, strict=False):
             yield from hidden_in(form, item)
-    elif isinstance(known, str) and REDACTED in known and isinstance(raw, str | int | float):
-        yield from _behind(known, str(raw))
+    elif isinstance(known, str) and REDACTED in known:
+        if isinstance(raw, str | int | float):
+            yield from _behind(known, str(raw))
+        else:
+            yield from _texts_in(raw)
+
+
+def _texts_in(raw: Json) -> Iterator[str]:
+    """Every text and number in a value, names too, that is long enough to be a secret."""
+    if isinstance(raw, dict):
+        for name, member in raw.items():
+            yield from (name,) if len(name) >= SHORTEST_SECRET else ()
+            yield from _texts_in(member)
+    elif isinstance(raw, list):
+        for item in raw:
+            yield from _texts_in(item)
+    elif isinstance(raw, str | int | float) and not isinstance(raw, bool) and len(str(raw)) >= SHORTEST_SECRET:
+        yield str(raw)
 
 
 def _behind(known: str, raw: str) -> tuple[str, ...]:
