@@ -201,3 +201,18 @@ def test_a_plan_for_another_build_is_refused(fleet: Fleet) -> None:
     assert result.exit_code == 2
     assert "Deploy the build of the plan first, or plan again." in result.output
     assert fleet.versions("held") == {"1": 1}
+
+
+def test_the_machines_of_a_server_are_drawn_where_they_are(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVING_NAME", CHART)
+    target = f"{Path(__file__).parent / 'moving_app.py'}:One"
+    many = len(fleet.machines)
+    waiting = sum("waiting" in machine.states for machine in fleet.machines.values())
+
+    result = CliRunner().invoke(
+        main, ["diagram", target, "--overlay", "population", "--admin", fleet.host.server.admin_url]
+    )
+
+    assert result.exit_code == 0, result.output
+    assert f"{many} machines of {CHART}, version 1" in result.stdout
+    assert f">{waiting}</text>" in result.stdout
