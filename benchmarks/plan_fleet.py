@@ -39,6 +39,7 @@ from tests.plan.parcels import BREAKS, HARMLESS, machines, parcel
 ROOT = Path(__file__).parents[1]
 KINDS = tuple(machines())
 CALM = (PlanVerdict.OVER, PlanVerdict.STAYS, PlanVerdict.MOVES)
+AT_ONCE = 1_000
 T = TypeVar("T")
 
 
@@ -86,12 +87,14 @@ def seed(server: RestateServer, many: int, notes: int) -> None:
             body = {"object_key": f"{name}-{number:06}", "new_state": {"snapshot": list(text.encode())}}
             http.post(f"{server.admin_url}/services/Parcel/state", json=body).raise_for_status()
 
-        for _ in pool.map(store, range(many)):
-            pass
+        for begin in range(0, many, AT_ONCE):  # a pool keeps all that it is given
+            for _ in pool.map(store, range(begin, min(begin + AT_ONCE, many))):
+                pass
     sql = "SELECT count(*) AS many FROM state WHERE service_name = 'Parcel' AND key = 'snapshot'"
     wait_until(lambda: server.query(sql)[0]["many"] == many, what="the machines to be stored")
     size = len(json.dumps(texts[KINDS[0]]))
-    print(f"{many:,} machines of {size:,} bytes stored in {time.perf_counter() - began:.0f} s")
+    stored = f"{many:,} machines of {size:,} bytes stored in {time.perf_counter() - began:.0f} s"
+    print(f"{stored}; peak memory so far {peak():.0f} MB", flush=True)
 
 
 # ── the survey ────────────────────────────────────────────────────────────────────────────────────────────────────────

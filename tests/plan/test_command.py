@@ -228,6 +228,7 @@ def mistakes(folder: Path) -> Iterable[list[str]]:
     yield [f"{builds}:fresh", "--check", "parcel_plan.json"]
     yield [f"{builds}:app", "--check", "parcel_plan.json", "--explain", "x"]
     yield [f"{builds}:both", "--explain", "paid-1"]
+    yield [f"{builds}:app", "--from", "parcels.jsonl", "-o", "letter.json/plan.json"]
     yield [f"{builds}:app", "--old", f"{builds}:Missing"]
 
 

@@ -257,8 +257,12 @@ def _plan(
     )
     reports: list[ChartReport] = []
     plans: list[Planning] = []
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with PlanWriter(output, head) as file:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        writer = PlanWriter(output, head)
+    except OSError as error:
+        raise click.UsageError(f"'{output}' cannot be written: {error.strerror}.") from error
+    with writer as file:
         first = 0
         for chart in build.charts:
             watch = source.watch()
