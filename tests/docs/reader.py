@@ -25,6 +25,7 @@ USUAL = {"ingress": 8080, "admin": 9070, "service": 9080}
 """The ports that a page names, and those that every reader of a test has instead."""
 
 VARYING = {
+    "<link>": re.compile(r"http://127\.0\.0\.1:\d+/enter\?token=[\w-]+"),
     "<instant>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"),
     "<time>": re.compile(r"\b\d\d:\d\d:\d\d\b"),
     "in <duration>": re.compile(r"\bin \d+(\.\d+)? ?m?s\b"),
