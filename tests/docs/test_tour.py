@@ -35,6 +35,7 @@ MOST_CHANGES = 40
 READY = "Ready. Ctrl-C ends it."
 
 VARYING = {
+    "reading": r"^As of \d\d:\d\d:\d\d, read in \d+(?:\.\d+)? m?s",
     "link": r"http://127\.0\.0\.1:\d+/enter\?token=[\w-]+",
     "clock": r"^\d\d:\d\d:\d\d(?= )",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?",
