@@ -22,6 +22,6 @@ def test_every_test_that_the_page_names_exists(page: str, least: int) -> None:
 
 
 def text_of(file: str) -> str:
-    """The text of a test file; tests on the real server are in four folders."""
-    places = [ROOT / "tests" / folder / file for folder in ("server", "serving", "cli", "acceptance")]
+    """The text of a test file; tests on the real server are in five folders."""
+    places = [ROOT / "tests" / folder / file for folder in ("server", "serving", "cli", "acceptance", "console")]
     return "".join(place.read_text(encoding="utf-8") for place in places if place.exists())
