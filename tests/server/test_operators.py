@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -29,6 +30,8 @@ from durable_fsm.errors import Moved, NotOperator
 from durable_fsm.testing import RestateServer, Served, free_port, wait_until
 from tests.browsing import NARROW, PATIENCE_MS, PICTURES, WIDE, faults, too_wide
 from tests.server.operators_app import Strongroom
+from tests.server.test_exposure import CLOSED, OPEN, documented
+from tests.server.test_exposure import served as services_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,6 +47,7 @@ class Desk:
     server: RestateServer
     log: Path
     http: httpx.Client
+    served: Served
     numbers: int = 0
 
     def key(self) -> str:
@@ -64,10 +68,10 @@ def desk(restate_server: RestateServer, tmp_path_factory: pytest.TempPathFactory
     log = tmp_path_factory.mktemp("operators") / "service.log"
     env = {"DURABLE_FSM_OPERATOR_SECRETS": f"{SECRET},{NEXT}", "OPERATORS_ROAD": str(log.parent / "road")}
     with (
-        Served.begin("operators_app:operators_app", restate_server, log=log, app_dir=HERE, env=env),
+        Served.begin("operators_app:operators_app", restate_server, log=log, app_dir=HERE, env=env) as served,
         httpx.Client(timeout=60) as http,
     ):
-        yield Desk(restate_server, log, http)
+        yield Desk(restate_server, log, http, served)
 
 
 def test_without_a_signature_handlers_for_operators_answer_403_by_every_way_into_the_ingress(desk: Desk) -> None:
@@ -82,6 +86,21 @@ def test_without_a_signature_handlers_for_operators_answer_403_by_every_way_into
         attached = desk.http.get(f"{desk.server.ingress_url}/restate/invocation/{sent}/attach")
         assert attached.status_code == 403, attached.text
     assert desk.client().machine("Strongroom", key).snapshot().configuration == ("open",)
+
+
+def test_without_a_signature_no_more_is_open_than_the_documentation_says(desk: Desk) -> None:
+    told = documented("Strongroom")
+    hidden = chart_from(Strongroom).hosting.operators_only
+    host = SimpleNamespace(served=desk.served, client=desk.http, server=desk.server)
+    seen: dict[tuple[str, str], str] = {}
+    for service, _, handler in services_of(host, "Strongroom"):  # type: ignore[arg-type]
+        answer = desk.post(f"{service}/{desk.key()}/{handler}")
+        is_private = answer.status_code == 400 and "not public" in answer.text
+        seen[service, handler] = CLOSED if is_private else "signed" if answer.status_code == 403 else OPEN
+
+    expected = {place: told.get(place, told.get((place[0], "*"), OPEN)) for place in seen}
+    expected |= {("Strongroom", handler): "signed" for handler in hidden}
+    assert seen == expected
 
 
 def test_an_operator_may_and_the_history_has_the_name(desk: Desk) -> None:
