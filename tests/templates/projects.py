@@ -162,14 +162,14 @@ class Greeted:
     def has_paused(self, name: str) -> bool:
         return len(self.timers(name)) > 1
 
-    def status_in_pause(self, name: str) -> str:
-        """Wait until a greeting is in its pause; return the status that it has then."""
+    def is_suspended(self, name: str) -> bool:
+        """Wait until a greeting is suspended in its pause; False if the pause was over before that was seen."""
 
-        def status() -> str:
-            _, *pause = self.timers(name) or [""]
-            return pause[0] if len(pause) == 1 else ""
+        def seen() -> str:
+            _, *statuses = self.timers(name) or [""]
+            return "over" if len(statuses) > 1 else "".join(statuses).replace("running", "")
 
-        return wait_until(status, PATIENCE, f"the pause of {name}")
+        return wait_until(seen, PATIENCE, f"the pause of {name}") == "suspended"
 
     def messages(self, name: str) -> list[str]:
         """The messages that were sent to a person."""
