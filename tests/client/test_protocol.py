@@ -62,8 +62,8 @@ def test_patience_ends_with_an_error_that_says_where_and_what_now() -> None:
         asked(Lost(LOST, 100), Lost(LOST, 109), Lost(LOST, 110))
 
     assert str(caught.value) == (
-        "Order/o-17: no answer from http://restate, asked 3 times within 10 s: ConnectError. Whether the machine has moved"
-        " is not known: call again with the same idempotency key when the server can be reached."
+        "Order/o-17: no answer from http://restate, asked 3 times within 10 s: ConnectError. It is not known whether the"
+        " machine has changed. Call again with the same idempotency key when the server can be reached."
     )
 
 
@@ -97,7 +97,7 @@ def test_an_event_that_may_have_arrived_is_sent_again() -> None:
     well = response(200, at=31)
 
     assert asked(NOWHERE, SLOW, well)[-1] == well
-    with pytest.raises(NoAnswer, match="Whether the machine has moved is not known"):
+    with pytest.raises(NoAnswer, match="It is not known whether the machine has changed"):
         asked(SLOW, Lost(LOST, 40, sent=False))
 
 

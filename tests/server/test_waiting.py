@@ -244,7 +244,7 @@ def test_waiting_for_a_machine_that_does_not_exist_is_refused(host: Host) -> Non
         pytest.param({"tag": "x"}, "no state has the tag 'x'.", id="tag"),
         pytest.param({"status": "asleep"}, "there is no status 'asleep'", id="status"),
         pytest.param({"settled": False}, "'settled' is true or left out", id="settled"),
-        pytest.param({"taken": True}, "send it along", id="taken"),
+        pytest.param({"taken": True}, "'taken' needs an event in the same request", id="taken"),
         pytest.param({"any": []}, "'any' is a list of 1 to 20", id="any"),
         pytest.param({"any": [{"any": [{"state": "sold"}]}]}, "none of them is an 'any'", id="nested"),
         pytest.param({"state": "sold", "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
