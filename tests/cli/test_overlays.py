@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
+from durable_fsm.diagram.overlay import VERDICTS
 from durable_fsm.plan.saved import PlanHead, PlannedChart, PlannedKind, PlanVerdict, PlanWriter
 
 LAMP = f"{Path(__file__).parent / 'lamp.py'}:Lamp"
@@ -48,6 +49,10 @@ def test_the_verdicts_of_a_plan_are_drawn_where_machines_will_be(tmp_path: Path)
 
     assert "12 moves" in result.stdout
     assert "Plan of Lamp 3, made 2030-01-01 14:06:28; not on this diagram: 3 in gone" in result.stdout
+
+
+def test_every_verdict_of_a_plan_has_a_colour_and_a_meaning() -> None:
+    assert set(VERDICTS) == {verdict.value for verdict in PlanVerdict}
 
 
 def test_coverage_of_another_build_is_drawn_with_a_warning(tmp_path: Path) -> None:
