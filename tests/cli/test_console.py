@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from durable_fsm.cli import main
 from durable_fsm.cli.console import chart_lines
+from durable_fsm.console.operators import fits
 from durable_fsm.console.reading import ServerReader
 
 NOWHERE = ["--admin", "http://127.0.0.1:9", "--ingress", "http://127.0.0.1:9"]
@@ -55,3 +58,26 @@ def test_the_charts_are_listed_with_their_machines_and_versions() -> None:
         "Cart          0 machines",
     ]
     assert chart_lines(Told({})) == ["No chart is registered yet: durable-fsm register URL"]
+
+
+def test_a_password_is_hashed_for_the_file_of_operators() -> None:
+    hashed = CliRunner().invoke(main, ["hash-password"], input="the red door\nthe red door\n")
+    short = CliRunner().invoke(main, ["hash-password", "--password", "short"])
+
+    (line,) = (line for line in hashed.stdout.splitlines() if line.startswith("password"))
+    assert fits("the red door", line.removeprefix('password = "').removesuffix('"'))
+    assert (short.exit_code, "at least 8 characters" in short.output) == (2, True)
+
+
+def test_operators_need_a_file_that_can_be_read_and_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "operators.toml"
+    file.write_text('[[operator]]\nname = "ann"\nroles = ["rule"]\n')
+    command = ["console", "--ingress", "http://127.0.0.1:1", "--admin", "http://127.0.0.1:1", "--operators", str(file)]
+    monkeypatch.delenv("DURABLE_FSM_OPERATOR_SECRETS", raising=False)
+
+    strange = CliRunner().invoke(main, command)
+    file.write_text('[[operator]]\nname = "ann"\n')
+    without = CliRunner().invoke(main, command)
+
+    assert (strange.exit_code, "Invalid enum value 'rule'" in strange.output) == (2, True)
+    assert (without.exit_code, "DURABLE_FSM_OPERATOR_SECRETS" in without.output) == (2, True)
