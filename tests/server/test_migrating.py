@@ -216,3 +216,21 @@ def test_the_machines_of_a_server_are_drawn_where_they_are(fleet: Fleet, monkeyp
     assert result.exit_code == 0, result.output
     assert f"{many} machines of {CHART}, version 1" in result.stdout
     assert f">{waiting}</text>" in result.stdout
+
+
+def test_a_machine_of_the_server_is_explored_from_where_it_is(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOVING_NAME", CHART)
+    monkeypatch.chdir(tmp_path)
+    target = f"{Path(__file__).parent / 'moving_app.py'}:Two"
+    admin = ["--admin", fleet.host.server.admin_url]
+
+    found = CliRunner().invoke(main, ["explore", target, "--from", "held-0", *admin])
+    missing = CliRunner().invoke(main, ["explore", target, "--from", "nobody", *admin])
+
+    assert found.exit_code == 0, found.output
+    assert "within    from the snapshot of held-0; equal things count once" in found.output
+    assert "states 2/2" in found.output
+    assert missing.exit_code == 5
+    assert f"Error: {CHART}/nobody: there is no such machine." in missing.output
