@@ -130,6 +130,7 @@ class Kitchen:
             return SimpleNamespace(
                 send=act,
                 repair=lambda **more: act("repair", **more),
+                create=lambda data: act("create", data),
                 delete=lambda **more: act("delete", **more),
                 cancel=lambda about: act("cancel", about),
             )

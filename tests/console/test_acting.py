@@ -100,6 +100,20 @@ def test_a_refusal_of_the_machine_is_told(kitchen: Kitchen, refusal: Exception, 
     assert (answer.status_code, str(refusal).partition(": ")[2][:20] in unescape(answer.text)) == (status, True)
 
 
+def test_a_machine_that_is_not_there_can_be_created(kitchen: Kitchen) -> None:
+    kitchen.log_in()
+    create = "/act/create?chart=Teapot&key=t-9"
+    hidden = kitchen.hidden(create)
+
+    without = kitchen.ask("POST", create, hidden)
+    created = kitchen.ask("POST", create, {**hidden, "f.kind": "green", "reason": "a guest has come"})
+
+    assert (without.status_code, created.status_code) == (422, 303)
+    assert created.headers["location"] == "/chart/Teapot/machine?key=t-9"
+    assert kitchen.calls == [("ann", "t-9", 0, "create", {"kind": "green", "milk": False}, {})]
+    assert kitchen.ask("GET", "/act/create?chart=Nothing&key=t-9").status_code == 404
+
+
 # ── previews ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

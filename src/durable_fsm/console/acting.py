@@ -83,6 +83,7 @@ class Acting:
             Route("/enter", self.page(self.enter)),
             Route("/logout", self.page(self.logout), methods=["POST"]),
             Route("/act/send", self.page(self.send), methods=["GET", "POST"]),
+            Route("/act/create", self.page(self.create), methods=["GET", "POST"]),
             Route("/act/repair", self.page(self.repair), methods=["GET", "POST"]),
         ]
 
@@ -248,6 +249,31 @@ class Acting:
                 preview = await run_in_threadpool(self.preview, found, event, payload)
         values |= {"preview": preview, "problem": problem, "moved": status == 409, "asks_why": self.options.asks_why}
         return HTMLResponse(render("act_send.html", self.desk.frame(request), here="charts", **values), status)
+
+    async def create(self, request: Request) -> Response:
+        """The form of a machine that is not there yet: its data."""
+        query = request.query_params
+        chart, key = query.get("chart", ""), query.get("key", "")
+        operator = self.admitted(request, "send", chart)
+        given = await form_of(request) if request.method == "POST" else {}
+        if given:
+            self.checked(request, given)
+        known = await run_in_threadpool(self.desk.reader.chart, chart)
+        if known is None or known.chart is None or not key:
+            raise HTTPException(404, f"The chart '{chart}' is not known.")
+        fields = fields_of(known.chart.data.schema())
+        form = filled(fields, given) if given else None
+        problem, status = "" if form is None else form.problem or self.reason_missing(given), 200
+        if form is not None and not problem:
+            machine = self.client(operator).machine(chart, key).if_seq(0)
+            told = await self.done(operator, chart, key, "create", given, lambda: machine.create(form.payload))
+            if told is None:
+                return self.to_machine(request, chart, key)
+            problem, status = told
+        values: dict[str, Any] = {"chart": chart, "key": key, "fields": form.fields if form else fields}
+        values |= {"problem": problem, "reason_given": given.get("reason", ""), "asks_why": self.options.asks_why}
+        status = 422 if problem and status == 200 else status
+        return HTMLResponse(render("act_create.html", self.desk.frame(request), here="charts", **values), status)
 
     def reason_missing(self, given: Given) -> str:
         if self.options.asks_why and not given.get("reason", "").strip():

@@ -427,10 +427,12 @@ class Site:
 
     async def _problem(self, request: Request, status: int, title: str, detail: str) -> Response:
         async def page(request: Request) -> Response:
-            html = render(
-                "problem.html", self.desk.frame(request), here="", title=title, detail=detail, retry=status == 503
-            )
-            return HTMLResponse(html, status)
+            frame, operator = self.desk.frame(request), request.state.operator
+            chart, key = request.path_params.get("chart", ""), request.query_params.get("key", "")
+            may_create = status == 404 and operator is not None and operator.may("send", chart)
+            create = frame.url("/act/create", chart=chart, key=key) if may_create and key else ""
+            told = {"here": "", "title": title, "detail": detail, "retry": status == 503, "create": create}
+            return HTMLResponse(render("problem.html", frame, **told), status)
 
         return await self._page(page)(request)
 
