@@ -154,6 +154,7 @@ class LivePoller:
         self._task: asyncio.Task[None] | None = None
         self._beat = 0.0
         self._failures = 0
+        self._took = 0.0
         self._woken = asyncio.Event()
 
     async def watch(self, viewer: Viewer) -> AsyncIterator[LiveMessage]:
@@ -191,7 +192,8 @@ class LivePoller:
             self._beat, self._failures = begun, 0
             self._tell_all(LiveMessage("beat", {"as_of": now_ms(), "took": round(took * 1_000)}))
         await self._compare(texts)
-        return max(self._poll, SHARE * took)
+        pace, self._took = min(took, self._took), took  # one slow answer does not slow down what follows
+        return max(self._poll, SHARE * pace)
 
     def _texts(self) -> dict[str, Texts]:
         keys = sorted({viewer.key for viewer in self._viewers})
