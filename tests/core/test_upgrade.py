@@ -191,6 +191,7 @@ def test_deferred_events_are_renamed_or_dropped() -> None:
 
 
 LETTER = chart("writing", name="Letter")
+CARD = chart("writing", name="Card")
 
 
 def test_machines_of_a_machine_are_kept_stopped_or_begun_with_their_states() -> None:
@@ -214,6 +215,24 @@ def test_machines_of_a_machine_are_kept_stopped_or_begun_with_their_states() -> 
         newer("2", chart("a\nb", machines={"a": [child]}), Migration("1", "2")), Driven(chart("a")).snapshot
     )
     assert step.effects == ()
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        Child("letter", lambda _: Spawn(CARD), chart=CARD),
+        Child("letter", lambda _: Spawn(LETTER), chart=LETTER, each=list),
+        Child("letter", lambda _: Spawn(LETTER), chart=LETTER, on_demand=True),
+    ],
+    ids=["another chart", "one for each item", "on demand"],
+)
+def test_a_machine_whose_child_is_declared_differently_is_not_migrated(declared: Child) -> None:
+    child = Child("letter", lambda _: Spawn(LETTER), chart=LETTER)
+    old = Driven(chart("a\nb", edge("a", "go", "b"), machines={"a": [child]}))
+    new = chart("a\nb", edge("a", "go", "b"), machines={"a": [declared]})
+
+    with pytest.raises(MigrationError, match="of state 'a' runs 'Letter', and the chart now declares"):
+        upgrade(newer("2", new, Migration("1", "2")), old.snapshot)
 
 
 def test_a_machine_that_is_over_stays_so_in_another_version() -> None:

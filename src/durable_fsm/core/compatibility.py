@@ -46,10 +46,15 @@ def incompatibility(chart: Chart, snapshot: Snapshot) -> str | None:
         if not index_of(chart).knows(kept.event):
             return f"Event '{kept.event}' is deferred, which the chart no longer knows."
     for child in snapshot.machines:
-        state = chart.states.get(child.state)
-        if state is None or child.place >= len(state.machines) or _differs(state.machines[child.place], child):
+        if not has_child(chart, child):
             return f"Machine '{child.id}' of state '{child.state}' is running, which the chart no longer has."
     return None
+
+
+def has_child(chart: Chart, child: ChildMachine) -> bool:
+    """Whether the chart declares this child where it runs."""
+    state = chart.states.get(child.state)
+    return state is not None and child.place < len(state.machines) and not _differs(state.machines[child.place], child)
 
 
 def _differs(declared: Child, child: ChildMachine) -> bool:

@@ -16,7 +16,7 @@ from durable_fsm.core import invocation, saga, timers
 from durable_fsm.core.author_code import ANYTHING, named
 from durable_fsm.core.chart import ROOT, Chart, Kind
 from durable_fsm.core.codec import canonical, plain
-from durable_fsm.core.compatibility import incompatibility
+from durable_fsm.core.compatibility import has_child, incompatibility
 from durable_fsm.core.effects import Cancel, Effect, Outcome, Step, StopActivity, StopMachine
 from durable_fsm.core.events import Event, Origin
 from durable_fsm.core.macrostep import Macrostep
@@ -437,7 +437,15 @@ class _Translation:
         return tuple(kept[timer.token] for timer in self.machine.timers if timer.token in kept)
 
     def has_place(self, child: ChildMachine, active: frozenset[str]) -> bool:
-        return child.state in active and child.place < len(self.chart.states[child.state].machines)
+        """Whether a child continues: its state is active, and declares a machine in its place, which must be this one."""
+        if child.state not in active or child.place >= len(self.chart.states[child.state].machines):
+            return False
+        if not has_child(self.chart, child):
+            raise self.refusal(
+                f"its child '{child.id}' of state '{child.state}' runs '{child.chart}', and the chart now declares another machine"
+                " there. Leave the state before you deploy, or give the new machine a state of its own."
+            )
+        return True
 
     def knows(self, event: str) -> bool:
         known = index_of(self.chart).knows(event)
