@@ -32,10 +32,10 @@ from playwright.sync_api import Browser, Page
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.fleet import counts_of
 from durable_fsm.admin.past import data_at
-from durable_fsm.console.defence import LOOPBACK
-from durable_fsm.console.desk import ConsoleOptions, Desk
+from durable_fsm.console.context import ConsoleContext, ConsoleOptions
 from durable_fsm.console.machine_reading import MachineQuery, read_machine
-from durable_fsm.console.shown import shown_of
+from durable_fsm.console.machine_view import shown_of
+from durable_fsm.console.request_guard import LOOPBACK
 from durable_fsm.console.site import site_of
 from durable_fsm.local.process import free_port
 from durable_fsm.testing import RestateServer, Served, wait_until
@@ -49,8 +49,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Bench:
     """A server, its service, a console, a browser, and a client."""
 
-    def __init__(self, server: RestateServer, served: Served, site: str, chromium: Browser, desk: Desk) -> None:
-        self.server, self.served, self.site, self.chromium, self.desk = server, served, site, chromium, desk
+    def __init__(
+        self, server: RestateServer, served: Served, site: str, chromium: Browser, context: ConsoleContext
+    ) -> None:
+        self.server, self.served, self.site, self.chromium, self.context = server, served, site, chromium, context
         self.http = httpx.Client(timeout=60, trust_env=False)
 
     def send(self, key: str, event: str, payload: object = None) -> dict[str, Any]:
@@ -80,19 +82,19 @@ class Bench:
 
 
 @contextmanager
-def console_of(server: RestateServer) -> Iterator[tuple[str, Desk]]:
-    desk = Desk(ConsoleOptions(server.admin_url, hosts=LOOPBACK))
+def console_of(server: RestateServer) -> Iterator[tuple[str, ConsoleContext]]:
+    context = ConsoleContext(ConsoleOptions(server.admin_url, hosts=LOOPBACK))
     port = free_port()
     running = uvicorn.Server(
-        uvicorn.Config(site_of(desk), port=port, log_level="critical", timeout_graceful_shutdown=0)
+        uvicorn.Config(site_of(context), port=port, log_level="critical", timeout_graceful_shutdown=0)
     )
     thread = threading.Thread(target=running.run)
     thread.start()
     wait_until(lambda: running.started)
-    yield f"http://127.0.0.1:{port}", desk
+    yield f"http://127.0.0.1:{port}", context
     running.should_exit = True
     thread.join()
-    desk.close()
+    context.close()
 
 
 def p(values: list[float], share: float) -> float:
@@ -224,7 +226,7 @@ def past(bench: Bench, machines: int, steps: int, dice: random.Random) -> None:
             bench.send(key, event, {"label": dice.choice("abcdef")} if event in ("load", "start") else None)
     right, began = 0, time.perf_counter()
     for (key, n), (leaves, data) in saved.items():
-        read = read_machine(bench.desk.reader, MachineQuery(CHART, key, n), beside=False)
+        read = read_machine(bench.context.reader, MachineQuery(CHART, key, n), beside=False)
         assert read.facts is not None
         shown = shown_of(read.facts, read.entries, read.known, n=n)
         right += [*shown.leaves] == leaves and data_at(read.entries, n)[0] == data
@@ -286,10 +288,10 @@ def main() -> None:
     with (
         RestateServer() as server,
         Served.begin("benchmarks.console_app:app", server, log=log, app_dir=ROOT, by="uvicorn") as served,
-        console_of(server) as (site, desk),
+        console_of(server) as (site, context),
         browser(program) as chromium,
     ):
-        bench = Bench(server, served, site, chromium, desk)
+        bench = Bench(server, served, site, chromium, context)
         live(bench, args.viewers, 200)
         if args.live_only:
             return

@@ -30,9 +30,9 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.errors import DefinitionWarning
 from durable_fsm.frontends import chart_from
-from durable_fsm.plan.fates import Judge
+from durable_fsm.plan.judging import Judge
+from durable_fsm.plan.plan_file import PlanVerdict
 from durable_fsm.plan.planning import Planning
-from durable_fsm.plan.saved import PlanVerdict
 from durable_fsm.testing import RestateCluster, RestateServer, Served, wait_until
 from tests.plan.parcels import BREAKS, HARMLESS, machines, parcel
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
 from durable_fsm.cli.migration_run import FleetMigration, MigrationResult, RunFile, problems_of
-from durable_fsm.plan.saved import (
+from durable_fsm.plan.plan_file import (
     PlanHead,
     PlannedChart,
     PlannedKind,

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
 from durable_fsm.diagram.overlay import VERDICTS
-from durable_fsm.plan.saved import PlanHead, PlannedChart, PlannedKind, PlanVerdict, PlanWriter
+from durable_fsm.plan.plan_file import PlanHead, PlannedChart, PlannedKind, PlanVerdict, PlanWriter
 
 LAMP = f"{Path(__file__).parent / 'lamp.py'}:Lamp"
 

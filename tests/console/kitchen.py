@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field
 from statemachine import State, StateChart
 
 from durable_fsm import activity, after, chart_from, durable, event
-from durable_fsm.console.desk import ConsoleOptions, Desk
-from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.context import ConsoleContext, ConsoleOptions
+from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.operators import Operator, OperatorBook, hash_password
 from durable_fsm.console.reading import DeployedChart, KnownChart
 from durable_fsm.console.site import site_of
@@ -97,11 +97,11 @@ class Kitchen:
             hosts=frozenset({"localhost", "fsm.example"}),
             acting=self.options,
         )
-        desk = Desk(options)
-        desk.doorkeeper._clock = lambda: self.now
-        desk.reader = self  # type: ignore[assignment]
-        desk._client = self  # type: ignore[assignment]
-        self.desk = desk
+        context = ConsoleContext(options)
+        context.logins._clock = lambda: self.now
+        context.reader = self  # type: ignore[assignment]
+        context._client = self  # type: ignore[assignment]
+        self.context = context
         self.cookies = httpx.Cookies()
 
     # ── as the server ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +142,7 @@ class Kitchen:
     def ask(self, method: str, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx.Response:
         async def asked() -> httpx.Response:
             base = f"http://{headers.pop('host_', 'localhost')}"
-            transport = httpx.ASGITransport(site_of(self.desk))
+            transport = httpx.ASGITransport(site_of(self.context))
             async with httpx.AsyncClient(transport=transport, base_url=base, cookies=self.cookies) as client:
                 given = {name.replace("_", "-"): value for name, value in headers.items()}
                 if method == "POST" and "sec-fetch-site" not in given and "origin" not in given:

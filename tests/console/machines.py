@@ -13,8 +13,8 @@ from durable_fsm import activity, after, chart_from, durable, event
 from durable_fsm.admin.fleet import Counts, Group
 from durable_fsm.admin.readings import Stopwatch
 from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.machine_view import ShownMachine, shown_of
 from durable_fsm.console.reading import DeployedChart, KnownChart
-from durable_fsm.console.shown import ShownMachine, shown_of
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.interchange import chart_from_json, chart_to_json
 from durable_fsm.core.redact import Redaction

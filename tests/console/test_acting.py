@@ -13,7 +13,7 @@ import pytest
 
 from durable_fsm.console.acting import Acting
 from durable_fsm.console.bulk import BulkActing, BulkRun, Seen
-from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.operators import Operator
 from durable_fsm.console.previews import exact
 from durable_fsm.console.site import site_of
@@ -224,7 +224,7 @@ def test_an_event_for_many_is_looked_at_first_then_run_and_reported(many: Kitche
     assert "Now 60 machines match, and you saw 59." in other.text
 
     async def run_it() -> list[str]:
-        transport = httpx.ASGITransport(site_of(many.desk))
+        transport = httpx.ASGITransport(site_of(many.context))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=many.cookies) as client:
             headers = {"sec-fetch-site": "same-origin"}
             form = {**hidden, "do": "run", "count": "60", "reason": "the cook is ill"}
@@ -249,6 +249,6 @@ def test_a_run_reports_who_refused_and_why(many: Kitchen) -> None:
     run = BulkRun("r1", "ann", "Teapot", "stop", tuple(Seen(f"t-{n}", 3, "", refused=False) for n in range(3)), "/")
     many.refusal = EventRejected(chart="Teapot", key="t-1", event="stop", configuration=("empty",), accepted=())
 
-    asyncio.run(BulkActing(Acting(many.desk, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
+    asyncio.run(BulkActing(Acting(many.context, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
 
     assert (run.taken, run.done, run.is_over, [len(keys) for _, keys in run.reasons]) == (0, 3, True, [2, 1])

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from durable_fsm.console.doorkeeper import FAILURES, SESSION_SECONDS, ActingOptions
+from durable_fsm.console.logins import FAILURES, SESSION_SECONDS, ActingOptions
 from tests.console.kitchen import (
     BOOK,
     CARD,

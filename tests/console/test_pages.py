@@ -17,6 +17,7 @@ from durable_fsm import after, durable, event
 from durable_fsm.admin.inventory import MachineRow
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.console.fleet_page import OVERLAYS, FleetScene, fleet_page, fleet_panels, fleet_print
+from durable_fsm.console.formatting import ago, clock, number, size, stamp
 from durable_fsm.console.list_page import (
     ChartCard,
     ListQuery,
@@ -34,8 +35,7 @@ from durable_fsm.console.reading import DeployedChart, KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, theme_sheet
 from durable_fsm.console.traffic import WalkEntry, WalkStep, traffic_of
 from durable_fsm.console.versions_page import VersionsScene, chosen, edges_between, states_between, versions_page
-from durable_fsm.console.wording import ago, clock, number, size, stamp
-from durable_fsm.plan.saved import PlanHead, PlannedKind, PlanVerdict, SavedPlan
+from durable_fsm.plan.plan_file import PlanHead, PlannedKind, PlanVerdict, SavedPlan
 from tests.console.machines import ENTRIES, KETTLE, Kettle, Tea, counts, known, shown, without_code
 
 FRAME = PageFrame(as_of=3_600_000)

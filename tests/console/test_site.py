@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from durable_fsm.console import Operator, app
+from durable_fsm.console.describing import Describer
 from durable_fsm.console.live import lacks_steps, messages_for, pause_after, print_of
 from durable_fsm.console.rendering import fingerprint
 from durable_fsm.console.site import unknown_chart, unknown_key
-from durable_fsm.console.telling import Teller
 from durable_fsm.local.process import free_port
 from tests.console.machines import ENTRIES, KETTLE, facts
 
@@ -110,7 +110,7 @@ def test_an_unknown_chart_is_told_with_the_nearest() -> None:
 
 
 def test_a_viewer_is_told_each_step_since_the_last_one_seen() -> None:
-    found = messages_for(facts(), "abc.2", Teller(KETTLE))
+    found = messages_for(facts(), "abc.2", Describer(KETTLE))
 
     assert [(one.event, one.id) for one in found] == [("moved", "abc.3"), ("moved", "abc.4")]
     assert found[1].data["active"] == ["hot", "steeping"]
@@ -122,9 +122,9 @@ def test_a_viewer_is_told_each_step_since_the_last_one_seen() -> None:
 def test_a_viewer_is_told_that_the_machine_is_gone_or_another_one() -> None:
     began = [{**ENTRIES[0], "at": 77}]
 
-    assert [one.event for one in messages_for(None, "abc.2", Teller(KETTLE))] == ["gone"]
-    assert messages_for(None, "", Teller(KETTLE)) == []
-    other = messages_for(facts(life="def", entries=began, seq=1), "abc.9", Teller(KETTLE))
+    assert [one.event for one in messages_for(None, "abc.2", Describer(KETTLE))] == ["gone"]
+    assert messages_for(None, "", Describer(KETTLE)) == []
+    other = messages_for(facts(life="def", entries=began, seq=1), "abc.9", Describer(KETTLE))
     assert [(one.event, one.data["at"]) for one in other] == [("life", 77)]
 
 
@@ -134,14 +134,14 @@ def test_steps_that_have_left_the_snapshot_are_read_from_their_page() -> None:
         facts(entries=ENTRIES[2:], log={"tail": ENTRIES[2:], "pages": 0, "entries": 4, "sent": 2}), "abc.1"
     )
     assert not lacks_steps(facts(), "other.0")
-    told = messages_for(facts(), "abc.1", Teller(KETTLE), ENTRIES)
+    told = messages_for(facts(), "abc.1", Describer(KETTLE), ENTRIES)
     assert [one.id for one in told] == ["abc.2", "abc.3", "abc.4"]
 
 
 def test_a_change_without_a_step_refreshes_the_panels() -> None:
     texts = {("", "snapshot"): "{}", ("callbacks", "failing x"): "1"}
 
-    assert [one.event for one in messages_for(facts(), "abc.4", Teller(KETTLE))] == ["changed"]
+    assert [one.event for one in messages_for(facts(), "abc.4", Describer(KETTLE))] == ["changed"]
     assert print_of(texts) != print_of({**texts, ("callbacks", "failing x"): "2"})
 
 

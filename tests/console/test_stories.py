@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from statemachine import State, StateChart
 
 from durable_fsm import activity, after, chart_from, defer, durable, event
-from durable_fsm.console.moments import past_of
+from durable_fsm.admin.past import past_of
 from durable_fsm.console.stories import Story, story_of
 from durable_fsm.core.effects import Step
 from durable_fsm.core.events import Event, Failure, Origin

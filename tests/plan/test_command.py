@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from durable_fsm.cli import main
 from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.frontends.locate import locate_module
-from durable_fsm.plan.saved import PlanVerdict, read_plan
+from durable_fsm.plan.plan_file import PlanVerdict, read_plan
 from tests.plan.parcels import machines
 
 HERE = Path(__file__).parent

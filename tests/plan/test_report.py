@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from durable_fsm.core.snapshot import Snapshot
-from durable_fsm.plan.fates import Fate
+from durable_fsm.plan.judging import Fate
 from durable_fsm.plan.kinds import MOST, Census
+from durable_fsm.plan.plan_file import PlanVerdict
 from durable_fsm.plan.report import ChartReport, conclusion
-from durable_fsm.plan.saved import PlanVerdict
 from durable_fsm.plan.senders import SenderFact
 from tests.plan.parcels import deployed
 

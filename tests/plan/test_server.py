@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from durable_fsm.admin.client import Admin
 from durable_fsm.cli import main, settings
 from durable_fsm.core.codec import snapshot_to_json
-from durable_fsm.plan.saved import read_plan
+from durable_fsm.plan.plan_file import read_plan
 from durable_fsm.testing import RestateServer, Served, wait_until
 from tests.plan.parcels import BREAKS, machines
 

@@ -13,8 +13,8 @@ from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import changed
 from durable_fsm.errors import EventError, MachineError
 from durable_fsm.frontends import chart_from
-from durable_fsm.plan.fates import Fate, Judge
-from durable_fsm.plan.saved import PlanVerdict
+from durable_fsm.plan.judging import Fate, Judge
+from durable_fsm.plan.plan_file import PlanVerdict
 from durable_fsm.plan.senders import sender_facts
 from durable_fsm.testing import Rehearsal
 from tests.plan.parcels import BREAKS, HARMLESS, LONG, SENDERS, deployed, machines, parcel

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvicorn
 
-from durable_fsm.console.defence import LOOPBACK
-from durable_fsm.console.desk import ConsoleOptions, Desk
+from durable_fsm.console.context import ConsoleOptions, Desk
+from durable_fsm.console.request_guard import LOOPBACK
 from durable_fsm.console.site import site_of
 from durable_fsm.local.process import free_port
 from durable_fsm.local.waiting import wait_until

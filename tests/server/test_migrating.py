@@ -20,7 +20,7 @@ from durable_fsm.admin.charts import chart_of
 from durable_fsm.admin.client import Admin
 from durable_fsm.admin.inventory import MachineRow, every_machine_of
 from durable_fsm.cli import main
-from durable_fsm.plan.saved import PlanHead, PlannedChart, PlannedKind, PlannedMachine, PlanVerdict, PlanWriter
+from durable_fsm.plan.plan_file import PlanHead, PlannedChart, PlannedKind, PlannedMachine, PlanVerdict, PlanWriter
 from durable_fsm.testing import EffectLog, RestateServer, wait_until
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from durable_fsm import chart_from
 from durable_fsm.cli import main
 from durable_fsm.client import SyncClient
 from durable_fsm.console import ActingOptions, Operator, OperatorBook
-from durable_fsm.console.defence import LOOPBACK
-from durable_fsm.console.desk import ConsoleOptions
-from durable_fsm.console.desk import Desk as ConsoleDesk
+from durable_fsm.console.context import ConsoleOptions
+from durable_fsm.console.context import Desk as ConsoleDesk
 from durable_fsm.console.operators import hash_password
+from durable_fsm.console.request_guard import LOOPBACK
 from durable_fsm.console.site import site_of
 from durable_fsm.core.operators import OPERATOR, SignedRequest
 from durable_fsm.errors import Moved, NotOperator

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 
-from durable_fsm.admin.beside import unreadable_values
 from durable_fsm.admin.client import Admin
+from durable_fsm.admin.conditions import unreadable_values
 from durable_fsm.admin.deployments import Services, findings_about, silence_of, unregistered
 from durable_fsm.admin.failing_activities import FailingActivities, Patience
 from durable_fsm.admin.inventory import MachineRow, charts_in, every_machine_of

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import NamedTuple
 
-from durable_fsm.admin.beside import failing_steps
 from durable_fsm.admin.client import Admin, literal
+from durable_fsm.admin.conditions import failing_steps
 from durable_fsm.admin.inventory import MachineRow
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.restate.stored.failing import FailingStep

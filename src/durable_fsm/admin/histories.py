@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from durable_fsm.admin.beside import texts
 from durable_fsm.admin.client import Admin, literal
+from durable_fsm.admin.conditions import texts
 from durable_fsm.client.values import Entry
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import StateKey, history_name, page_key

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from durable_fsm.admin.beside import Beside, texts
 from durable_fsm.admin.client import Admin, UnknownChart, literal
+from durable_fsm.admin.conditions import Beside, texts
 from durable_fsm.admin.indexes import indexed_texts
 from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from durable_fsm.admin.beside import texts
 from durable_fsm.admin.charts import chart_of
 from durable_fsm.admin.client import Admin, AdminRefused, UnknownChart, literal
+from durable_fsm.admin.conditions import texts
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.core.limits import Limit
 from durable_fsm.core.values import Json

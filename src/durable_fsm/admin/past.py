@@ -1,23 +1,191 @@
-"""A machine as it was after an earlier entry of its history: from that, and from the machine as it is.
+"""The past of a machine, from its history: pure, and without the author's code.
 
-States are found backwards: what an entry entered is taken away, and what it exited comes back. Data is found forwards, from
+The history has no configurations; it has what each microstep left and entered. So the configuration before an entry follows
+from the one after it, from the present backwards:
+
+    before = (after − entered) ∪ exited           for each microstep, the last one first
+
+A chart that was changed in between may have renamed states: the names are those of their time. Data is found forwards, from
 the last entry that recorded it whole; that needs `History(record=True)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from durable_fsm.core.chart import ROOT, Chart
+from durable_fsm.core.chart import Chart, Kind
 from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Json
 from durable_fsm.restate.stored.recording import Known, data_after, recorded_members
 
-Entry = Mapping[str, Any]  # Any: the members of an entry as it was stored
+EntryRecord = dict[str, Any]  # Any: JSON of an entry, as `restate.stored.history` shows it
+
 Charts = Callable[[str], Chart | None]
+
+
+def no_chart(version: str) -> Chart | None:
+    """No chart is known, of whatever version."""
+    return None
+
+
+OF_THE_HOST = frozenset({"create", "migrated", "repair", "delete", "reconciled"})
+"""Events of entries that the host made; no sender has sent them as events."""
+
+
+class MomentKind(StrEnum):
+    """The kind of event that brought a machine forward."""
+
+    EVENT = "event"
+    TIMER = "after"
+    DONE = "done"
+    ERROR = "error"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class PastMoment:
+    """One entry of a history, with the configurations around it.
+
+    Attributes:
+        at: milliseconds since 1970; None if the entry says none.
+        before, after: ids of the active states; with an unknown chart, as far as the history names them.
+        version: of the chart after it; empty if it is unknown.
+        taken: keys of the transitions, in order.
+        record: the entry itself, of which nothing is redacted yet beyond what the host redacted.
+    """
+
+    n: int
+    seq: int
+    at: int | None
+    event: str
+    kind: MomentKind
+    before: frozenset[str]
+    after: frozenset[str]
+    exited: tuple[str, ...]
+    entered: tuple[str, ...]
+    taken: tuple[str, ...]
+    version: str
+    record: EntryRecord
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong in it: an outcome that is an error, a refused event, a callback that raised."""
+        return self.kind is MomentKind.ERROR or any(name in self.record for name in ("failure", "error", "errors"))
+
+    @property
+    def moved(self) -> bool:
+        return bool(self.exited or self.entered)
+
+
+def past_of(
+    entries: Sequence[EntryRecord], leaves: Iterable[str], chart: Chart | None, charts: Charts = no_chart
+) -> tuple[PastMoment, ...]:
+    """The moments of consecutive entries, of which the last led to these leaves.
+
+    Args:
+        charts: the chart of a version, to find states before a migration.
+    """
+    now, version = _with_ancestors(chart, leaves), "" if chart is None else chart.version
+    timers = _timers_of(chart)
+    found: list[PastMoment] = []
+    for entry in reversed(entries):
+        after, until = frozenset(now), version
+        steps = _steps(entry)
+        for step in reversed(steps):
+            now -= set(_names(step, "entered"))
+            now |= set(_names(step, "exited"))
+        if entry.get("event") == "migrated":
+            now = _before_migration(entry, now, charts)
+            version = str((entry.get("note") or {}).get("from", version))
+        found.append(
+            PastMoment(
+                n=int(entry["n"]),
+                seq=int(entry.get("seq", 0)),
+                at=milliseconds_of(entry.get("at")),
+                event=str(entry.get("event", "")),
+                kind=kind_of(str(entry.get("event", "")), timers),
+                before=frozenset(now),
+                after=after,
+                exited=tuple(name for step in steps for name in _names(step, "exited")),
+                entered=tuple(name for step in steps for name in _names(step, "entered")),
+                taken=tuple(name for step in steps for name in _names(step, "transitions")),
+                version=until,
+                record=entry,
+            )
+        )
+    return tuple(reversed(found))
+
+
+def _before_migration(entry: EntryRecord, now: set[str], charts: Charts) -> set[str]:
+    """The states before a migration, which may have renamed them; none if that was not recorded."""
+    note: EntryRecord = entry.get("note") or {}
+    source = str(note.get("from", ""))
+    if "was" in entry:
+        return _with_ancestors(charts(source), _names(entry, "was"))
+    return now if source == note.get("to") else set()
+
+
+def _with_ancestors(chart: Chart | None, leaves: Iterable[str]) -> set[str]:
+    found = set(leaves)
+    if chart is None:
+        return found
+    return index_of(chart).with_ancestors([leaf for leaf in found if leaf in chart.states]) | found
+
+
+def kind_of(event: str, timers: frozenset[str] = frozenset()) -> MomentKind:
+    """The kind of an event by its name; *timers* are the events of timers."""
+    if event in timers:
+        return MomentKind.TIMER
+    if event.startswith("done."):
+        return MomentKind.DONE
+    if event.startswith("error."):
+        return MomentKind.ERROR
+    return MomentKind.HOST if event in OF_THE_HOST else MomentKind.EVENT
+
+
+def milliseconds_of(at: object) -> int | None:
+    """The time of an entry; an earlier build wrote it as a text."""
+    if isinstance(at, str):
+        try:
+            return int(datetime.fromisoformat(at).timestamp() * 1_000)
+        except (ValueError, OverflowError):
+            return None
+    return at if isinstance(at, int) else None
+
+
+def leaves_in(chart: Chart | None, active: Iterable[str]) -> tuple[str, ...]:
+    """The innermost of some active states, in document order."""
+    if chart is None:
+        return tuple(active)
+    index = index_of(chart)
+    known = [id for id in active if id in chart.states]
+    parents = {chart.states[id].parent for id in known}
+    kinds = (Kind.ATOMIC, Kind.FINAL)
+    found = [id for id in index.in_order(known) if id not in parents or chart.states[id].kind in kinds]
+    return (*found, *sorted(id for id in active if id not in chart.states))
+
+
+def _timers_of(chart: Chart | None) -> frozenset[str]:
+    states = () if chart is None else chart.states.values()
+    return frozenset(timer.event for state in states for timer in state.timers)
+
+
+def _steps(entry: EntryRecord) -> list[EntryRecord]:
+    return [step for step in entry.get("steps", ()) if isinstance(step, dict)]
+
+
+def _names(step: EntryRecord, name: str) -> list[str]:
+    found = step.get(name)
+    return list(map(str, found)) if isinstance(found, list) else []  # pyright: ignore[reportUnknownArgumentType]
+
+
+# ── one entry, with its data ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Past(NamedTuple):
@@ -45,7 +213,7 @@ RENAMED = "States before a migration are known only if it was recorded: History(
 MISSING = "Older entries are no longer kept, so the states of this one are unknown."
 
 
-def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[Entry], n: int) -> Past:
+def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[EntryRecord], n: int) -> Past:
     """The machine after entry *n*.
 
     Args:
@@ -54,48 +222,22 @@ def past(charts: Charts, version: str, leaves: Iterable[str], entries: Sequence[
         entries: those that are kept, in order, up to the latest one.
         n: a number among them.
     """
-    was, active, problem = version, _active(charts(version), leaves), ""
-    behind = [entry for entry in entries if entry["n"] > n]
-    last = entries[-1]["n"] if entries else 0
-    if [entry["n"] for entry in behind] != [*range(n + 1, last + 1)]:
-        return Past(was, None, None, *data_at(entries, n))._replace(problem=MISSING)
-    for entry in reversed(behind):
-        for step in reversed(entry.get("steps", ())):
-            active = (active - set(step.get("entered", ()))) | set(step.get("exited", ()))
-        if entry["event"] != "migrated":
-            continue
-        note: Entry = entry.get("note") or {}
-        source = str(note.get("from", was))
-        if "was" in entry:
-            active = _active(charts(source), entry["was"])
-        elif source != was:
-            return Past(source, None, None, *data_at(entries, n))._replace(problem=RENAMED)
-        was = source
-    chart = charts(was)
     data, problem = data_at(entries, n)
-    return Past(was, _in_order(chart, active), _in_order(chart, _innermost(chart, active)), data, problem)
-
-
-def _active(chart: Chart | None, leaves: Iterable[str]) -> set[str]:
-    if chart is None:
-        return set(leaves)
-    index = index_of(chart)
-    return {one for id in leaves for one in (id, *index.ancestors.get(id, ())) if one != ROOT}
-
-
-def _innermost(chart: Chart | None, active: set[str]) -> set[str]:
-    if chart is None:
-        return active
-    index = index_of(chart)
-    return active - {one for id in active for one in index.ancestors.get(id, ())}
-
-
-def _in_order(chart: Chart | None, ids: set[str]) -> tuple[str, ...]:
+    last = entries[-1]["n"] if entries else 0
+    kept = [entry for entry in entries if entry["n"] >= n]
+    if [entry["n"] for entry in kept] != [*range(n, last + 1)]:
+        return Past(version, None, None, data, MISSING)
+    found = past_of(kept, leaves, charts(version), charts)[0]
+    was = found.version or version
+    if not found.after and leaves:
+        return Past(was, None, None, data, RENAMED)
+    chart = charts(was)
     order = {} if chart is None else index_of(chart).order
-    return tuple(sorted(ids, key=lambda id: (order.get(id, len(order)), id)))
+    active = tuple(sorted(found.after, key=lambda id: (order.get(id, len(order)), id)))
+    return Past(was, active, leaves_in(chart, active), data, problem)
 
 
-def data_at(entries: Sequence[Entry], n: int) -> tuple[Known, str]:
+def data_at(entries: Sequence[EntryRecord], n: int) -> tuple[Known, str]:
     """The data after entry *n*, without redacted members; or UNSET, and why it is not known."""
     known = [recorded_members(entry) for entry in entries if entry["n"] <= n]
     try:
@@ -111,6 +253,6 @@ def data_at(entries: Sequence[Entry], n: int) -> tuple[Known, str]:
     return UNSET, TOO_LONG if is_cut else GONE
 
 
-def changed_by(entry: Entry) -> list[list[Json]]:
+def changed_by(entry: EntryRecord) -> list[list[Json]]:
     """The changes of the data that an entry recorded; empty if it recorded none, or they were too long."""
     return entry.get("set", []) if "set" not in entry.get("cut", ()) else []

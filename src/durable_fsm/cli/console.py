@@ -227,7 +227,7 @@ def checked_plan(path: Path | None) -> Path | None:
     Raises:
         click.UsageError: The file is not a plan.
     """
-    from durable_fsm.plan.saved import NotAPlan, read_plan
+    from durable_fsm.plan.plan_file import NotAPlan, read_plan
 
     if path is not None:
         try:

@@ -26,7 +26,7 @@ from durable_fsm.cli.migration_run import (
 from durable_fsm.cli.output import console, json_option, say, show
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, counted
-from durable_fsm.plan.saved import NotAPlan, PlannedChart, PlanVerdict, SavedPlan, read_plan
+from durable_fsm.plan.plan_file import NotAPlan, PlannedChart, PlanVerdict, SavedPlan, read_plan
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin

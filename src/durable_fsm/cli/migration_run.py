@@ -18,7 +18,7 @@ import click
 
 from durable_fsm.cli.transfer import FORMAT as LINE_FORMAT
 from durable_fsm.errors import CallError, DurableFSMError
-from durable_fsm.plan.saved import PlannedChart, PlannedMachine, PlanVerdict, SavedPlan
+from durable_fsm.plan.plan_file import PlannedChart, PlannedMachine, PlanVerdict, SavedPlan
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin

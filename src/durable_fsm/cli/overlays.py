@@ -14,7 +14,7 @@ from durable_fsm.cli.settings import Connection
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.diagram.overlay import Overlay, coverage, path, population, verdicts
-from durable_fsm.plan.saved import NotAPlan, SavedPlan, read_plan
+from durable_fsm.plan.plan_file import NotAPlan, SavedPlan, read_plan
 
 KINDS = ("population", "coverage", "plan", "path")
 HELP = "population, coverage=FILE, plan=FILE or path=FILE: how many machines are where, which transitions were taken, the verdicts of a plan, or the way of a story."  # fmt: skip

@@ -20,10 +20,10 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import counted
 from durable_fsm.frontends.locate import locate_charts
-from durable_fsm.plan.fates import Judge
+from durable_fsm.plan.judging import Judge
+from durable_fsm.plan.plan_file import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan, read_plan
 from durable_fsm.plan.planning import Judged, Planning, Stored
 from durable_fsm.plan.report import ChartReport, conclusion, futures_told
-from durable_fsm.plan.saved import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan, read_plan
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
@@ -209,8 +209,8 @@ class _Source:
         """How often these events were sent lately, as far as the server still knows."""
         if self.admin is None or not events:
             return {}
-        from durable_fsm.admin.beside import texts
         from durable_fsm.admin.client import literal
+        from durable_fsm.admin.conditions import texts
 
         rows = self.admin.query(
             "SELECT target_handler_name AS event, count(*) AS many FROM sys_invocation"

@@ -164,10 +164,10 @@ def serve(
         jobs = [(job(part, bind, server, protocol, workers), workers)]
     else:
         runners = runner_workers or workers
-        by, spoken = runner_server or server, runner_protocol or protocol
+        by, mentioned = runner_server or server, runner_protocol or protocol
         jobs = [
             (job("machines", bind, server, protocol, workers), workers),
-            (job("runners", runner_bind, by, spoken, runners), runners),
+            (job("runners", runner_bind, by, mentioned, runners), runners),
         ]
     sys.exit(_serve(jobs, drain))
 

@@ -1,7 +1,7 @@
 """Acting on machines: the routes below `/act`, and those to log in and out.
 
-Every change takes the same way: the request comes from our own page (`defence`), from an operator who is logged in
-(`doorkeeper`) and may do it, with the token of a form and a reason; it is signed, says at which step the operator saw the
+Every change takes the same way: the request comes from our own page (`request_guard`), from an operator who is logged in
+(`logins`) and may do it, with the token of a form and a reason; it is signed, says at which step the operator saw the
 machine, and is logged with the operator's name.
 """
 
@@ -23,22 +23,22 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from durable_fsm.client import Client
-from durable_fsm.console.curtain import Curtain
-from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.describing import Describer
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.forms import FormField, fields_of, filled
+from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.operators import Operator
 from durable_fsm.console.previews import Preview, preview_of
 from durable_fsm.console.reading import KnownChart
+from durable_fsm.console.redaction import Redactor
 from durable_fsm.console.rendering import render, without_addresses
-from durable_fsm.console.telling import Teller
 from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import CallError, DurableFSMError, Moved, UnexpectedAnswer, http_status
 from durable_fsm.restate.stored.snapshot import StoredRecord
 
 if TYPE_CHECKING:
-    from durable_fsm.console.desk import Desk
+    from durable_fsm.console.context import ConsoleContext
 
 log = logging.getLogger("durable_fsm.console")
 
@@ -58,12 +58,12 @@ class ActedMachine:
     known: KnownChart | None
     facts: MachineFacts
     stored: StoredRecord
-    curtain: Curtain
-    teller: Teller
+    redactor: Redactor
+    describer: Describer
 
     @property
     def chart(self) -> Chart | None:
-        return self.teller.chart
+        return self.describer.chart
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -73,8 +73,8 @@ class ActedMachine:
 class Acting:
     """The routes of one console for acting."""
 
-    def __init__(self, desk: Desk, options: ActingOptions) -> None:
-        self.desk = desk
+    def __init__(self, context: ConsoleContext, options: ActingOptions) -> None:
+        self.context = context
         self.options = options
 
     def routes(self) -> list[BaseRoute]:
@@ -91,7 +91,7 @@ class Acting:
         """A page for operators: it knows who they are, and no browser keeps it."""
 
         async def answer(request: Request) -> Response:
-            introduce(self.desk, request)
+            introduce(self.context, request)
             response = await handler(request)
             response.headers["cache-control"] = "no-store"
             return response
@@ -101,7 +101,7 @@ class Acting:
     # ── coming and going ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def login(self, request: Request) -> Response:
-        keeper = self.desk.doorkeeper
+        keeper = self.context.logins
         if not keeper.has_login:
             raise HTTPException(404, "Operators do not log in here.")
         problem, name, status = "", "", 200
@@ -114,12 +114,12 @@ class Acting:
                 operator = await run_in_threadpool(keeper.admitted, name, given.get("password", ""))
                 log.info("login of %r %s", name, "refused" if operator is None else "accepted")
                 if operator is not None:
-                    to = self.local(given.get("to", "")) or f"{self.desk.root(request)}/troubles"
+                    to = self.local(given.get("to", "")) or f"{self.context.root(request)}/troubles"
                     response = RedirectResponse(to, 303)
                     keeper.begin(request, response, operator)
                     return response
                 problem, status = "This name and this password do not belong together.", 401
-        frame = self.desk.frame(request)
+        frame = self.context.frame(request)
         to = self.local(request.query_params.get("to", ""))
         return HTMLResponse(render("login.html", frame, here="", problem=problem, name=name, to=to), status)
 
@@ -130,19 +130,19 @@ class Acting:
 
     async def enter(self, request: Request) -> Response:
         """Come in by the invitation; it counts once."""
-        operator = self.desk.doorkeeper.invited(request.query_params.get("token", ""))
+        operator = self.context.logins.invited(request.query_params.get("token", ""))
         if operator is None:
             raise HTTPException(
                 403, "This link was used already, or is another run's. Start durable-fsm dev again for a new one."
             )
-        response = RedirectResponse(f"{self.desk.root(request)}/charts", 303)
-        self.desk.doorkeeper.begin(request, response, operator)
+        response = RedirectResponse(f"{self.context.root(request)}/charts", 303)
+        self.context.logins.begin(request, response, operator)
         return response
 
     async def logout(self, request: Request) -> Response:
         self.checked(request, await form_of(request))
-        response = RedirectResponse(f"{self.desk.root(request)}/troubles", 303)
-        self.desk.doorkeeper.end(request, response)
+        response = RedirectResponse(f"{self.context.root(request)}/troubles", 303)
+        self.context.logins.end(request, response)
         return response
 
     # ── what every change has to have ─────────────────────────────────────────────────────────────────────────────
@@ -172,7 +172,7 @@ class Acting:
 
     def client(self, operator: Operator) -> Client:
         """A client whose calls this operator signs."""
-        return self.desk.client().as_operator(operator.name, self.options.secret)
+        return self.context.client().as_operator(operator.name, self.options.secret)
 
     # ── one machine ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,7 +182,7 @@ class Acting:
         Raises:
             HTTPException: there is none, or it cannot be read: 404.
         """
-        reader = self.desk.reader
+        reader = self.context.reader
 
         def read() -> tuple[KnownChart | None, MachineFacts | None]:
             return reader.chart(chart), MachineFacts.of(chart, key, reader.texts(chart, [key]).get(key, {}))
@@ -190,9 +190,9 @@ class Acting:
         known, facts = await run_in_threadpool(read)
         if facts is None or facts.stored is None:
             raise HTTPException(404, f"There is no machine {chart}/{key}, or it cannot be read.")
-        curtain = Curtain(known, facts, hide_data=self.desk.options.hide_data)
+        redactor = Redactor(known, facts, hide_data=self.context.options.hide_data)
         own = None if known is None else known.of(facts.stored.version) or known.chart
-        return ActedMachine(known, facts, facts.stored, curtain, Teller(own))
+        return ActedMachine(known, facts, facts.stored, redactor, Describer(own))
 
     def code(self, known: KnownChart | None) -> Chart | None:
         """The chart with its code, if it is the one that is deployed: another build may do something else."""
@@ -204,11 +204,11 @@ class Acting:
     def preview(self, found: ActedMachine, event: str, payload: Json) -> Preview:
         return preview_of(
             self.code(found.known),
-            found.teller,
+            found.describer,
             found.stored,
             event,
             payload,
-            found.curtain,
+            found.redactor,
             datetime.now(UTC),
             paused=found.stored.paused is not None,
         )
@@ -248,7 +248,7 @@ class Acting:
             if form is not None or not any(field.required for field in fields):
                 preview = await run_in_threadpool(self.preview, found, event, payload)
         values |= {"preview": preview, "problem": problem, "moved": status == 409, "asks_why": self.options.asks_why}
-        return HTMLResponse(render("act_send.html", self.desk.frame(request), here="charts", **values), status)
+        return HTMLResponse(render("act_send.html", self.context.frame(request), here="charts", **values), status)
 
     async def create(self, request: Request) -> Response:
         """The form of a machine that is not there yet: its data."""
@@ -258,7 +258,7 @@ class Acting:
         given = await form_of(request) if request.method == "POST" else {}
         if given:
             self.checked(request, given)
-        known = await run_in_threadpool(self.desk.reader.chart, chart)
+        known = await run_in_threadpool(self.context.reader.chart, chart)
         if known is None or known.chart is None or not key:
             raise HTTPException(404, f"The chart '{chart}' is not known.")
         fields = fields_of(known.chart.data.schema())
@@ -273,7 +273,7 @@ class Acting:
         values: dict[str, Any] = {"chart": chart, "key": key, "fields": form.fields if form else fields}
         values |= {"problem": problem, "reason_given": given.get("reason", ""), "asks_why": self.options.asks_why}
         status = 422 if problem and status == 200 else status
-        return HTMLResponse(render("act_create.html", self.desk.frame(request), here="charts", **values), status)
+        return HTMLResponse(render("act_create.html", self.context.frame(request), here="charts", **values), status)
 
     def reason_missing(self, given: Given) -> str:
         if self.options.asks_why and not given.get("reason", "").strip():
@@ -311,7 +311,7 @@ class Acting:
         return None
 
     def to_machine(self, request: Request, chart: str, key: str) -> Response:
-        url = self.desk.frame(request).url(f"/chart/{chart}/machine", key=key)
+        url = self.context.frame(request).url(f"/chart/{chart}/machine", key=key)
         return RedirectResponse(url, 303)
 
     # ── repairs ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -343,7 +343,7 @@ class Acting:
         about = given.get(f"about.{chosen}", query.get("about", ""))
         values: dict[str, Any] = {"found": found, "seq": found.stored.seq, "choices": choices, "verb": chosen}
         values |= {"about": about, "given": given, "problem": problem, "moved": status == 409}
-        return HTMLResponse(render("act_repair.html", self.desk.frame(request), here="charts", **values), status)
+        return HTMLResponse(render("act_repair.html", self.context.frame(request), here="charts", **values), status)
 
     async def repaired(
         self, operator: Operator, chart: str, key: str, verb: str, given: Given
@@ -459,8 +459,8 @@ async def form_of(request: Request) -> dict[str, str]:
     return found
 
 
-def introduce(desk: Desk, request: Request) -> None:
+def introduce(context: ConsoleContext, request: Request) -> None:
     """Note on a request which operator has sent it."""
-    request.state.operator = desk.doorkeeper.operator_of(request)
-    request.state.acting = desk.doorkeeper.has_login
-    request.state.csrf = desk.doorkeeper.csrf_of(request)
+    request.state.operator = context.logins.operator_of(request)
+    request.state.acting = context.logins.has_login
+    request.state.csrf = context.logins.csrf_of(request)

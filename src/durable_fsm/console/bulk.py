@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from durable_fsm.console.acting import Acting, Given, form_fields, form_of, log
-from durable_fsm.console.curtain import Curtain
+from durable_fsm.console.describing import Describer
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.fleet_reading import every
 from durable_fsm.console.forms import filled
@@ -31,13 +31,13 @@ from durable_fsm.console.list_page import ListQuery
 from durable_fsm.console.operators import Operator
 from durable_fsm.console.previews import preview_of
 from durable_fsm.console.reading import KnownChart
+from durable_fsm.console.redaction import Redactor
 from durable_fsm.console.rendering import render
-from durable_fsm.console.telling import Teller
 from durable_fsm.core.values import Json
 from durable_fsm.errors import DurableFSMError
 
 if TYPE_CHECKING:
-    from durable_fsm.console.desk import Desk
+    from durable_fsm.console.context import ConsoleContext
 
 MOST_MACHINES = 1_000
 AT_ONCE = 8
@@ -93,7 +93,7 @@ class BulkActing:
 
     def __init__(self, acting: Acting) -> None:
         self.acting = acting
-        self.desk: Desk = acting.desk
+        self.context: ConsoleContext = acting.context
         self._runs: OrderedDict[str, BulkRun] = OrderedDict()
 
     def routes(self) -> list[BaseRoute]:
@@ -113,7 +113,7 @@ class BulkActing:
         given = await form_of(request) if request.method == "POST" else {}
         if given:
             self.acting.checked(request, given)
-        known = await run_in_threadpool(self.desk.reader.chart, chart)
+        known = await run_in_threadpool(self.context.reader.chart, chart)
         if known is None or known.chart is None:
             raise HTTPException(404, f"The chart '{chart}' is not known.")
         wanted = ListQuery.of(query)
@@ -135,19 +135,19 @@ class BulkActing:
                         f"Now {len(seen)} machines match, and you saw {given.get('count')}. Look again, then run it."
                     )
                 if not problem:
-                    back = self.desk.frame(request).url("/act/bulk", **dict(query))
+                    back = self.context.frame(request).url("/act/bulk", **dict(query))
                     run = self._begin(operator, chart, event, form.payload, seen, given, back)
-                    return RedirectResponse(self.desk.frame(request).url("/act/run", id=run.id), 303)
+                    return RedirectResponse(self.context.frame(request).url("/act/run", id=run.id), 303)
             status = 422 if problem else 200
         values: dict[str, Any] = {"known": known, "event": event, "problem": problem, "seen": seen[:MOST_MACHINES]}
         values |= {"fields": form.fields if form else fields, "groups": _groups(seen), "looked": form is not None}
         values |= {"given": given, "once": given.get("once") or query.get("run") or uuid4().hex[:12]}
         values |= {"conditions": {name: query[name] for name in CONDITIONS if query.get(name)}}
-        return HTMLResponse(render("act_bulk.html", self.desk.frame(request), here="charts", **values), status)
+        return HTMLResponse(render("act_bulk.html", self.context.frame(request), here="charts", **values), status)
 
     def _seen(self, known: KnownChart, wanted: ListQuery, event: str, payload: Json) -> list[Seen]:
         """The machines that match, each with a preview; one more than may be, if there are more."""
-        reader, found = self.desk.reader, list[Seen]()
+        reader, found = self.context.reader, list[Seen]()
         rows = every(reader, known, wanted.wanted, wanted.prefix)
         keys = [row.key for row in islice(rows, MOST_MACHINES + 1)]
         for place in range(0, len(keys), TOGETHER):
@@ -165,11 +165,11 @@ class BulkActing:
         stored = facts.stored
         preview = preview_of(
             self.acting.code(known),
-            Teller(known.of(stored.version) or known.chart),
+            Describer(known.of(stored.version) or known.chart),
             stored,
             event,
             payload,
-            Curtain(known, facts, hide_data=True),
+            Redactor(known, facts, hide_data=True),
             datetime.now(UTC),
             paused=stored.paused is not None,
         )
@@ -224,11 +224,11 @@ class BulkActing:
 
     async def run(self, request: Request) -> Response:
         run = self._known(request)
-        return HTMLResponse(render("act_run.html", self.desk.frame(request), here="charts", run=run, shown=SHOWN))
+        return HTMLResponse(render("act_run.html", self.context.frame(request), here="charts", run=run, shown=SHOWN))
 
     async def run_panel(self, request: Request) -> Response:
         run = self._known(request)
-        return HTMLResponse(render("act_run_panel.html", self.desk.frame(request), run=run, shown=SHOWN))
+        return HTMLResponse(render("act_run_panel.html", self.context.frame(request), run=run, shown=SHOWN))
 
     def _known(self, request: Request) -> BulkRun:
         run = self._runs.get(request.query_params.get("id", ""))
@@ -246,10 +246,10 @@ def _groups(seen: Iterable[Seen]) -> list[tuple[str, int, bool]]:
     return sorted(((would, many, bad) for (would, bad), many in counts.items()), key=lambda one: (one[2], -one[1]))
 
 
-def routes(desk: Desk) -> list[BaseRoute]:
+def routes(context: ConsoleContext) -> list[BaseRoute]:
     """The routes for acting, and those to log in and out; none if the console only shows."""
-    options = desk.doorkeeper.options
+    options = context.logins.options
     if options is None:
         return []
-    acting = Acting(desk, options)
+    acting = Acting(context, options)
     return [*acting.routes(), *BulkActing(acting).routes()]

@@ -1,4 +1,4 @@
-"""All that is stored of one machine, decoded. None of it may reach a browser before `curtain` has looked at it."""
+"""All that is stored of one machine, decoded. None of it may reach a browser before `redaction` has looked at it."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from hashlib import sha256
 from markupsafe import Markup
 
 from durable_fsm.admin.fleet import Counts, Group
+from durable_fsm.console.describing import Describer
+from durable_fsm.console.formatting import ago, number
 from durable_fsm.console.machine_page import Neighbour, script_json
 from durable_fsm.console.pictures import Drawn, heat_of, lit, picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, render
-from durable_fsm.console.telling import Teller
 from durable_fsm.console.traffic import FleetTraffic
-from durable_fsm.console.wording import ago, number
 from durable_fsm.core.chart import ROOT, Kind
 
 OVERLAYS = {
@@ -153,7 +153,7 @@ def _values(scene: FleetScene) -> dict[str, object]:
         "bars": bars_of(scene.traffic),
         "selected": scene.state,
         "selected_count": population.get(scene.state, 0),
-        "teller": Teller(chart),
+        "describer": Describer(chart),
         "places": script_json({line.id: here_url(state=line.id) for line in lines}),
         "panel": url("/panel/fleet", chart=scene.known.name, **query),
         "live": url("/live", chart=scene.known.name, print=scene.print),
@@ -176,14 +176,14 @@ def state_lines(scene: FleetScene, population: Mapping[str, int]) -> list[StateL
     ids = list(population) if chart is None else [id for id in chart.states if id in population]
     ids = [id for id in ids if chart is None or chart.states[id].kind in (Kind.ATOMIC, Kind.FINAL)]
     ids += [id for id in population if chart is not None and id not in chart.states]
-    teller, most = Teller(chart), max(population.values(), default=0)
+    describer, most = Describer(chart), max(population.values(), default=0)
     found: list[StateLine] = []
     for id in sorted(ids, key=lambda id: -population[id]):
         dwell = None if scene.traffic is None else scene.traffic.dwell(id)
         found.append(
             StateLine(
                 id,
-                teller.name(id),
+                describer.name(id),
                 0,
                 population[id],
                 round(100 * population[id] / most, 1) if most else 0,
@@ -224,12 +224,12 @@ def edge_lines(scene: FleetScene) -> list[EdgeLine]:
     chart, traffic = scene.known.chart, scene.traffic
     if chart is None or scene.overlay in ("population", "dwell"):
         return []
-    teller = Teller(chart)
+    describer = Describer(chart)
     found: list[EdgeLine] = []
     for edge in chart.transitions:
         if edge.source == ROOT and not edge.events:
             continue
-        event = ", ".join(teller.event_name(name) for name in edge.events) or "always"
+        event = ", ".join(describer.event_name(name) for name in edge.events) or "always"
         many, ever = (0, 0) if traffic is None else (traffic.taken[edge.key], traffic.ever[edge.key])
         covered = None if scene.covered is None else edge.key in scene.covered
         found.append(EdgeLine(edge.key, edge.source, event, ", ".join(edge.targets) or "stays", many, ever, covered))

@@ -13,12 +13,12 @@ from durable_fsm.admin.diagnosis import diagnoses
 from durable_fsm.admin.fleet import Counts, Page, counts_of, page_of
 from durable_fsm.admin.inventory import Filter, MachineRow, machines_of
 from durable_fsm.admin.problems import Diagnosis
-from durable_fsm.console.curtain import Curtain
 from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.formatting import now_ms
 from durable_fsm.console.machine_page import Neighbour
 from durable_fsm.console.reading import KnownChart, ServerReader
+from durable_fsm.console.redaction import Redactor
 from durable_fsm.console.traffic import FleetTraffic, WalkEntry, read_page, read_snapshot, traffic_of
-from durable_fsm.console.wording import now_ms
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.snapshot import Status
 from durable_fsm.restate.names import StateKey, history_name
@@ -142,12 +142,14 @@ def troubles(reader: ServerReader) -> list[Diagnosis]:
 def _troubles(reader: ServerReader) -> list[Diagnosis]:
     found = sorted(diagnoses(reader.admin), key=lambda one: (one.since is None, one.since or 0))
     charts = reader.charts()
-    shown = _curtained(reader, charts, found[:SHOWN_TROUBLES])
+    shown = _redacted_findings(reader, charts, found[:SHOWN_TROUBLES])
     hidden = [replace(one, what=_place_only(one)) for one in found[SHOWN_TROUBLES:]]
     return [*shown, *hidden]
 
 
-def _curtained(reader: ServerReader, charts: Mapping[str, KnownChart], found: list[Diagnosis]) -> list[Diagnosis]:
+def _redacted_findings(
+    reader: ServerReader, charts: Mapping[str, KnownChart], found: list[Diagnosis]
+) -> list[Diagnosis]:
     """The findings with texts that may be shown: each as far as its own machine's chart allows it."""
     keys: dict[str, list[str]] = {}
     for one in found:
@@ -164,8 +166,8 @@ def _curtained(reader: ServerReader, charts: Mapping[str, KnownChart], found: li
         if not one.key:
             shown.append(one)
             continue
-        curtain = Curtain(charts.get(one.chart), facts.get((one.chart, one.key)))
-        shown.append(replace(one, what=curtain.text(one.what) if curtain.is_open else _place_only(one)))
+        redactor = Redactor(charts.get(one.chart), facts.get((one.chart, one.key)))
+        shown.append(replace(one, what=redactor.text(one.what) if redactor.is_open else _place_only(one)))
     return shown
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from durable_fsm.admin.past import EntryRecord
 from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.moments import EntryRecord
 from durable_fsm.console.reading import ServerReader
 from durable_fsm.restate.names import page_key
 

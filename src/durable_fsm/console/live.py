@@ -28,13 +28,13 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from durable_fsm.admin.client import AdminRefused
+from durable_fsm.admin.past import EntryRecord, PastMoment, past_of
+from durable_fsm.console.describing import Describer
 from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.formatting import now_ms
 from durable_fsm.console.history_reading import entries_of
-from durable_fsm.console.moments import EntryRecord, PastMoment, past_of
 from durable_fsm.console.reading import ServerReader, Texts
 from durable_fsm.console.rendering import without_addresses
-from durable_fsm.console.telling import Teller
-from durable_fsm.console.wording import now_ms
 
 AT_ONCE = 50
 """Machines of one query."""
@@ -76,7 +76,7 @@ def print_of(texts: Texts) -> str:
 
 
 def messages_for(
-    facts: MachineFacts | None, seen: str, teller: Teller, entries: Sequence[EntryRecord] | None = None
+    facts: MachineFacts | None, seen: str, describer: Describer, entries: Sequence[EntryRecord] | None = None
 ) -> list[LiveMessage]:
     """The messages for a viewer who has seen `<life>.<seq>`: each step since, or that the machine is another, or gone.
 
@@ -87,15 +87,17 @@ def messages_for(
         return [LiveMessage("gone", {})] if seen else []
     stored = facts.stored
     life, _, number = seen.rpartition(".")
-    past = past_of(facts.tail if entries is None else entries, stored.configuration, teller.chart)
+    past = past_of(facts.tail if entries is None else entries, stored.configuration, describer.chart)
     if life and life != stored.life:
         began = past[0].at if past and past[0].n == 1 else None
         return [LiveMessage("life", {"at": began, "mark": facts.mark}, facts.mark)]
     last = int(number) if number.isdigit() else 0
     steps = [one for one in past if one.seq > last][-MOST_STEPS:]
-    leaves = teller.leaves(stored.configuration)
-    possible = sorted(teller.possible_edges(leaves)) if stored.status.value == "running" else []
-    found = [LiveMessage("moved", _told(one, life or stored.life, teller), f"{stored.life}.{one.seq}") for one in steps]
+    leaves = describer.leaves(stored.configuration)
+    possible = sorted(describer.possible_edges(leaves)) if stored.status.value == "running" else []
+    found = [
+        LiveMessage("moved", _told(one, life or stored.life, describer), f"{stored.life}.{one.seq}") for one in steps
+    ]
     if not found:
         return [LiveMessage("changed", {"mark": facts.mark, "possible": possible}, facts.mark)]
     found[-1].data["possible"] = possible
@@ -111,12 +113,12 @@ def lacks_steps(facts: MachineFacts, seen: str) -> bool:
     return (int(tail[0].get("seq", 0)) if tail else stored.seq + 1) > int(number) + 1
 
 
-def _told(one: PastMoment, life: str, teller: Teller) -> dict[str, Any]:  # Any: JSON
+def _told(one: PastMoment, life: str, describer: Describer) -> dict[str, Any]:  # Any: JSON
     return {
         "seq": one.seq,
         "n": one.n,
         "at": one.at,
-        "label": teller.event(one),
+        "label": describer.event(one),
         "active": sorted(one.after),
         "taken": list(one.taken),
         "life": life,
@@ -204,7 +206,7 @@ class LivePoller:
 
     async def _compare(self, texts: dict[str, Texts]) -> None:
         known = self._reader.known(self._chart)
-        teller = Teller(None if known is None else known.chart)
+        describer = Describer(None if known is None else known.chart)
         for viewer in list(self._viewers):
             found = texts.get(viewer.key, {})
             print = print_of(found)
@@ -215,7 +217,7 @@ class LivePoller:
             if facts is not None and lacks_steps(facts, viewer.seen):
                 with suppress(AdminRefused):
                     entries = await run_in_threadpool(entries_of, self._reader, facts)
-            for message in messages_for(facts, viewer.seen, teller, entries):
+            for message in messages_for(facts, viewer.seen, describer, entries):
                 viewer.inbox.put_nowait(message)
             viewer.print = print
             if facts is not None and facts.mark:

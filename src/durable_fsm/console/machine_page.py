@@ -11,10 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from durable_fsm.console.machine_view import ShownMachine, ShownMoment
 from durable_fsm.console.pictures import lit_machine, picture
 from durable_fsm.console.previews import why_not
 from durable_fsm.console.rendering import PageFrame, markup, render
-from durable_fsm.console.shown import ShownMachine, ShownMoment
 
 SEGMENTS = 48
 """Steps of the timeline that are shown at once."""
@@ -89,8 +89,8 @@ def _values(scene: MachineScene) -> dict[str, Any]:  # Any: what the templates u
     place = f"/chart/{machine.chart}/machine"
     chart = None if machine.known is None else machine.known.chart
     drawn = picture(chart)
-    sendable = machine.teller.sendable(machine.leaves_now)
-    may = machine.teller.possible_edges(machine.leaves_now) if machine.status == "running" else frozenset[str]()
+    sendable = machine.describer.sendable(machine.leaves_now)
+    may = machine.describer.possible_edges(machine.leaves_now) if machine.status == "running" else frozenset[str]()
     possible = may if machine.is_live else ()
     current = machine.moment.n if machine.moment else 0
     step_url = partial(_step_url, scene)

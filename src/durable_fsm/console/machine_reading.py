@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from durable_fsm.admin.fleet import Counts
+from durable_fsm.admin.past import EntryRecord
 from durable_fsm.console import fleet_reading
-from durable_fsm.console.curtain import Curtain
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.history_reading import entries_of
 from durable_fsm.console.live import print_of
 from durable_fsm.console.machine_page import MachineScene, Neighbour
-from durable_fsm.console.moments import EntryRecord
+from durable_fsm.console.machine_view import shown_of
 from durable_fsm.console.reading import KnownChart, ServerReader
+from durable_fsm.console.redaction import Redactor
 from durable_fsm.console.rendering import PageFrame
-from durable_fsm.console.shown import shown_of
 
 TOGETHER = 0.05
 """Seconds for which what was read of a machine serves all who ask."""
@@ -51,8 +51,8 @@ class ReadMachine:
     counts: Sequence[tuple[str, int]] = ()
     total: int = 0
 
-    def curtain(self, *, hide_data: bool) -> Curtain:
-        return Curtain(self.known, self.facts, hide_data=hide_data)
+    def redactor(self, *, hide_data: bool) -> Redactor:
+        return Redactor(self.known, self.facts, hide_data=hide_data)
 
 
 def read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool = True) -> ReadMachine:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from durable_fsm.console.curtain import Curtain, compact
-from durable_fsm.console.telling import Teller
-from durable_fsm.console.wording import listed
+from durable_fsm.console.describing import Describer
+from durable_fsm.console.formatting import listed
+from durable_fsm.console.redaction import Redactor, compact
 from durable_fsm.core.changes import changes
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import members_of
@@ -67,19 +67,19 @@ class Preview:
 
 def preview_of(
     code: Chart | None,
-    teller: Teller,
+    describer: Describer,
     stored: Snapshot,
     event: str,
     payload: Json,
-    curtain: Curtain,
+    redactor: Redactor,
     now: datetime,
     *,
     paused: bool = False,
 ) -> Preview:
     """The outcome of an event; *code* is the chart with its author's code, if it is here."""
     if code is None:
-        return by_chart(teller, stored, event)
-    return _cleaned(exact(code, Snapshot(*members_of(stored)), event, payload, now, paused=paused), stored, curtain)
+        return by_chart(describer, stored, event)
+    return _cleaned(exact(code, Snapshot(*members_of(stored)), event, payload, now, paused=paused), stored, redactor)
 
 
 def exact(
@@ -112,15 +112,15 @@ def exact(
     return Preview(EXACT, after.configuration, tuple(dict.fromkeys(lines))), after
 
 
-def _cleaned(found: tuple[Preview, Snapshot], before: Snapshot, curtain: Curtain) -> Preview:
+def _cleaned(found: tuple[Preview, Snapshot], before: Snapshot, redactor: Redactor) -> Preview:
     """A preview that may be shown."""
     preview, after = found
     made: list[tuple[str, str]] = []
-    if curtain.is_open and preview.is_taken:
-        for path, *value in changes(curtain.value(before.data), curtain.value(after.data)):
+    if redactor.is_open and preview.is_taken:
+        for path, *value in changes(redactor.value(before.data), redactor.value(after.data)):
             made.append((str(path) or "/", compact(value[0])[:LONGEST] if value else "removed"))
-    lines = tuple(filter(None, (curtain.text(line) or _without_text(line) for line in preview.lines)))
-    refused = preview.refused and (curtain.text(preview.refused) or "it would be refused.")
+    lines = tuple(filter(None, (redactor.text(line) or _without_text(line) for line in preview.lines)))
+    refused = preview.refused and (redactor.text(preview.refused) or "it would be refused.")
     return Preview(preview.kind, preview.leaves, lines, tuple(made[:MOST_CHANGES]), refused)
 
 
@@ -168,9 +168,9 @@ def _words(effects: Sequence[Effect], before: Snapshot, after: Snapshot) -> Iter
     yield from (f"{one.id} is undone" for one in ended)
 
 
-def by_chart(teller: Teller, stored: Snapshot, event: str) -> Preview:
+def by_chart(describer: Describer, stored: Snapshot, event: str) -> Preview:
     """The outcome of an event as far as the chart alone tells it."""
-    chart = teller.chart
+    chart = describer.chart
     if stored.status is not Status.RUNNING:
         return Preview(BY_CHART, refused=f"the machine is {stored.status}.")
     if chart is None or any(leaf not in chart.states for leaf in stored.configuration):
@@ -193,7 +193,7 @@ def by_chart(teller: Teller, stored: Snapshot, event: str) -> Preview:
         guards = " and ".join(guard.label for guard in edge.guards)
         lines.append(f"→ {to}" + (f" if {guards}" if guards else ""))
         for target in edge.targets:
-            lines += [teller.begins(activity) for activity in chart.states[target].activities]
+            lines += [describer.begins(activity) for activity in chart.states[target].activities]
             lines += [f"timer {timer.event} starts" for timer in chart.states[target].timers]
     return Preview(BY_CHART, edges[0].targets if is_certain else (), tuple(dict.fromkeys(lines)))
 

@@ -15,8 +15,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from durable_fsm.admin.beside import stuck_at
 from durable_fsm.admin.client import Admin, AdminRefused, literal
+from durable_fsm.admin.conditions import stuck_at
 from durable_fsm.admin.inventory import charts_in
 from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from durable_fsm.console import wording
+from durable_fsm.console import formatting
 from durable_fsm.console.operators import Operator
 from durable_fsm.diagram.theme import DARK, LIGHT, css
 
@@ -29,17 +29,17 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _FILTERS: dict[str, Callable[..., str]] = {
-    "ago": wording.ago,
-    "clock": wording.clock,
-    "day": wording.day,
-    "iso": wording.iso,
-    "duration": wording.length,
-    "number": wording.number,
-    "size": wording.size,
-    "stamp": wording.stamp,
+    "ago": formatting.ago,
+    "clock": formatting.clock,
+    "day": formatting.day,
+    "iso": formatting.iso,
+    "duration": formatting.length,
+    "number": formatting.number,
+    "size": formatting.size,
+    "stamp": formatting.stamp,
 }
 _ENVIRONMENT.filters.update(_FILTERS)  # pyright: ignore[reportUnknownMemberType]
-_ENVIRONMENT.globals.update(many=wording.many)  # pyright: ignore[reportUnknownMemberType]
+_ENVIRONMENT.globals.update(many=formatting.many)  # pyright: ignore[reportUnknownMemberType]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PageFrame:
     acting: bool = False
     csrf: str = ""
     troubles: int | None = None
-    as_of: int = field(default_factory=wording.now_ms)
+    as_of: int = field(default_factory=formatting.now_ms)
     took: float = 0.0
     stale: str = ""
 

@@ -30,12 +30,11 @@ from starlette.types import ASGIApp
 from durable_fsm.admin.client import AdminRefused
 from durable_fsm.admin.fleet import Counts, Page
 from durable_fsm.admin.inventory import Filter
+from durable_fsm.admin.past import no_chart, past_of
 from durable_fsm.console import fleet_reading
 from durable_fsm.console.acting import introduce
 from durable_fsm.console.bulk import routes as acting_routes
-from durable_fsm.console.defence import LOOPBACK, Defence
-from durable_fsm.console.desk import ConsoleOptions, Desk
-from durable_fsm.console.doorkeeper import ActingOptions
+from durable_fsm.console.context import ConsoleContext, ConsoleOptions
 from durable_fsm.console.fleet_page import (
     OVERLAYS,
     USES_TRAFFIC,
@@ -59,19 +58,20 @@ from durable_fsm.console.list_page import (
     troubles_page,
 )
 from durable_fsm.console.live import FleetPoller, LiveMessage, LivePoller, Viewer
+from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.machine_page import machine_page, machine_panels
 from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
-from durable_fsm.console.moments import no_chart, past_of
 from durable_fsm.console.pictures import picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
+from durable_fsm.console.request_guard import LOOPBACK, RequestGuard
 from durable_fsm.console.stories import Story, story_of
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
 from durable_fsm.diagram.svg import to_svg
 from durable_fsm.errors import NotIndexed, quoted
 from durable_fsm.explore.proofs import Imported
-from durable_fsm.plan.saved import read_plan
+from durable_fsm.plan.plan_file import read_plan
 
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 NOT_KEPT = {"cache-control": "no-store"}
@@ -130,12 +130,12 @@ def app(
         acting=acting,
         imports=imports or {},
     )
-    return site_of(Desk(options))
+    return site_of(ConsoleContext(options))
 
 
-def site_of(desk: Desk) -> ASGIApp:
-    """The application of a desk, behind its defence."""
-    site = Site(desk)
+def site_of(context: ConsoleContext) -> ASGIApp:
+    """The application of a context, behind its request guard."""
+    site = Site(context)
     errors: Mapping[Any, Any] = {
         404: site.not_found,
         HTTPException: site.refused,
@@ -145,17 +145,17 @@ def site_of(desk: Desk) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
-        await desk.aclose()
+        await context.aclose()
 
-    routes = [*site.routes(), *acting_routes(desk)]
-    return Defence(Starlette(routes=routes, exception_handlers=errors, lifespan=lifespan), desk.options.hosts)
+    routes = [*site.routes(), *acting_routes(context)]
+    return RequestGuard(Starlette(routes=routes, exception_handlers=errors, lifespan=lifespan), context.options.hosts)
 
 
 class Site:
     """The routes of one console."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, context: ConsoleContext) -> None:
+        self.context = context
 
     def routes(self) -> list[BaseRoute]:
         """Everything that can be asked for without acting."""
@@ -184,7 +184,7 @@ class Site:
         """A route of a page: it knows the operator, and browsers do not keep it."""
 
         async def answer(request: Request) -> Response:
-            introduce(self.desk, request)
+            introduce(self.context, request)
             response = await handler(request)
             for name, value in NOT_KEPT.items():
                 response.headers.setdefault(name, value)
@@ -195,7 +195,7 @@ class Site:
     # ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def home(self, request: Request) -> Response:
-        return RedirectResponse(f"{self.desk.root(request)}/troubles")
+        return RedirectResponse(f"{self.context.root(request)}/troubles")
 
     async def troubles(self, request: Request) -> Response:
         return HTMLResponse(troubles_page(*await self._troubles(request)))
@@ -205,18 +205,18 @@ class Site:
         return HTMLResponse(render("troubles_list.html", frame, groups=groups, total=sum(one.many for one in groups)))
 
     async def _troubles(self, request: Request) -> tuple[PageFrame, list[TroubleGroup]]:
-        found, answer = await self.desk.read("troubles", lambda: fleet_reading.troubles(self.desk.reader))
-        self.desk.troubles = grave(found)
-        return self.desk.frame(request, answer), groups_of_troubles(found)
+        found, answer = await self.context.read("troubles", lambda: fleet_reading.troubles(self.context.reader))
+        self.context.troubles = grave(found)
+        return self.context.frame(request, answer), groups_of_troubles(found)
 
     async def charts(self, request: Request) -> Response:
-        reader = self.desk.reader
+        reader = self.context.reader
 
         def read() -> list[ChartCard]:
             return [ChartCard(known, fleet_reading.counts(reader, name)) for name, known in reader.charts().items()]
 
-        cards, answer = await self.desk.read("charts", read)
-        return HTMLResponse(charts_page(self.desk.frame(request, answer), cards))
+        cards, answer = await self.context.read("charts", read)
+        return HTMLResponse(charts_page(self.context.frame(request, answer), cards))
 
     async def known(self, name: str) -> KnownChart:
         """A chart that the server knows.
@@ -224,7 +224,7 @@ class Site:
         Raises:
             HTTPException: there is none, 404.
         """
-        charts, _ = await self.desk.read("known", self.desk.reader.charts)
+        charts, _ = await self.context.read("known", self.context.reader.charts)
         if name not in charts:
             raise HTTPException(404, unknown_chart(name, charts))
         return charts[name]
@@ -239,7 +239,7 @@ class Site:
         )
 
     async def _fleet(self, request: Request, known: KnownChart) -> FleetScene:
-        query, reader = request.query_params, self.desk.reader
+        query, reader = request.query_params, self.context.reader
         overlay, window = query.get("overlay", "population"), query.get("window", "24h")
         overlay = overlay if overlay in OVERLAYS else "population"
         window = window if window in WINDOWS else "24h"
@@ -251,15 +251,15 @@ class Site:
             traffic = fleet_reading.traffic(reader, known.name, WINDOWS[window]) if overlay in USES_TRAFFIC else None
             return counts, traffic, fleet_reading.page(reader, known, wanted, size=12) if state else None
 
-        (counts, traffic, some), answer = await self.desk.read(f"fleet {known.name} {request.query_params}", read)
+        (counts, traffic, some), answer = await self.context.read(f"fleet {known.name} {request.query_params}", read)
         rows = () if some is None else tuple(fleet_reading.neighbour_of(row, known.chart) for row in some.machines)
-        covered = covered_by(known, self.desk.options.unreached)
-        frame, print = self.desk.frame(request, answer), fleet_print(counts)
+        covered = covered_by(known, self.context.options.unreached)
+        frame, print = self.context.frame(request, answer), fleet_print(counts)
         return FleetScene(frame, known, counts, overlay, window, state, version, rows, traffic, covered, print)
 
     async def machines(self, request: Request) -> Response:
         known = await self.known(request.path_params["chart"])
-        query, reader = ListQuery.of(request.query_params), self.desk.reader
+        query, reader = ListQuery.of(request.query_params), self.context.reader
 
         def read() -> tuple[Page | None, Counts, str]:
             counts = fleet_reading.counts(reader, known.name)
@@ -269,8 +269,8 @@ class Site:
                 return None, counts, error.what
             return found, counts, ""
 
-        (found, counts, problem), answer = await self.desk.read(f"list {known.name} {request.query_params}", read)
-        frame = self.desk.frame(request, answer)
+        (found, counts, problem), answer = await self.context.read(f"list {known.name} {request.query_params}", read)
+        frame = self.context.frame(request, answer)
         rows, after = ((), None) if found is None else (found.machines, found.next)
         scene = MachinesScene(frame, known, replace(query, problem=problem or query.problem), rows, after, counts)
         return HTMLResponse(machines_page(scene))
@@ -278,49 +278,49 @@ class Site:
     async def machines_csv(self, request: Request) -> Response:
         known = await self.known(request.path_params["chart"])
         query = ListQuery.of(request.query_params)
-        lines = csv_lines(fleet_reading.every(self.desk.reader, known, query.wanted, query.prefix))
+        lines = csv_lines(fleet_reading.every(self.context.reader, known, query.wanted, query.prefix))
         headers = {"content-disposition": f'attachment; filename="{known.name}-{today()}.csv"'}
         return StreamingResponse(iterate_in_threadpool(lines), media_type="text/csv", headers=headers)
 
     async def versions(self, request: Request) -> Response:
         known = await self.known(request.path_params["chart"])
         query = request.query_params
-        counts, answer = await self.desk.read(
-            f"counts {known.name}", lambda: fleet_reading.counts(self.desk.reader, known.name)
+        counts, answer = await self.context.read(
+            f"counts {known.name}", lambda: fleet_reading.counts(self.context.reader, known.name)
         )
         old, new = chosen(known, query.get("from", ""), query.get("to", ""))
         return HTMLResponse(
             versions_page(
-                VersionsScene(self.desk.frame(request, answer), known, counts, old, new, self.desk.options.plan)
+                VersionsScene(self.context.frame(request, answer), known, counts, old, new, self.context.options.plan)
             )
         )
 
     async def machine(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
-        read, answer = await self.desk.read(f"machine {query}", lambda: read_machine(self.desk.reader, query))
-        frame = self.desk.frame(request, answer)
+        read, answer = await self.context.read(f"machine {query}", lambda: read_machine(self.context.reader, query))
+        frame = self.context.frame(request, answer)
         if read.facts is None:
-            near = await run_in_threadpool(fleet_reading.similar_keys, self.desk.reader, query.chart, query.key)
+            near = await run_in_threadpool(fleet_reading.similar_keys, self.context.reader, query.chart, query.key)
             raise HTTPException(404, unknown_key(query.chart, query.key, near))
-        scene = machine_scene(read, query, frame, hide_data=self.desk.options.hide_data)
+        scene = machine_scene(read, query, frame, hide_data=self.context.options.hide_data)
         return HTMLResponse(machine_page(scene))
 
     async def machine_panel(self, request: Request) -> Response:
         query = MachineQuery.of(request.query_params.get("chart", ""), request.query_params)
-        read, answer = await self.desk.read(
-            f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False)
+        read, answer = await self.context.read(
+            f"panel {query}", lambda: read_machine(self.context.reader, query, beside=False)
         )
         if read.facts is None:
             return PlainTextResponse("There is no such machine.\n", 404)
-        frame = self.desk.frame(request, answer)
-        return HTMLResponse(machine_panels(machine_scene(read, query, frame, hide_data=self.desk.options.hide_data)))
+        frame = self.context.frame(request, answer)
+        return HTMLResponse(machine_panels(machine_scene(read, query, frame, hide_data=self.context.options.hide_data)))
 
     async def machine_svg(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
-        read, answer = await self.desk.read(
-            f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False)
+        read, answer = await self.context.read(
+            f"panel {query}", lambda: read_machine(self.context.reader, query, beside=False)
         )
-        scene = machine_scene(read, query, self.desk.frame(request, answer), hide_data=True)
+        scene = machine_scene(read, query, self.context.frame(request, answer), hide_data=True)
         chart = None if read.known is None else read.known.chart
         if chart is None or read.facts is None or picture(chart) is None:
             raise HTTPException(404, "There is no diagram.")
@@ -331,12 +331,14 @@ class Site:
 
     async def machine_data(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
-        read, _ = await self.desk.read(f"panel {query}", lambda: read_machine(self.desk.reader, query, beside=False))
+        read, _ = await self.context.read(
+            f"panel {query}", lambda: read_machine(self.context.reader, query, beside=False)
+        )
         stored = None if read.facts is None else read.facts.stored
-        curtain = read.curtain(hide_data=self.desk.options.hide_data)
-        if stored is None or not curtain.is_open:
+        redactor = read.redactor(hide_data=self.context.options.hide_data)
+        if stored is None or not redactor.is_open:
             raise HTTPException(404, "There is no data that may be shown.")
-        text = json.dumps(curtain.value(stored.data), ensure_ascii=False, indent=2)
+        text = json.dumps(redactor.value(stored.data), ensure_ascii=False, indent=2)
         headers = {"content-disposition": 'attachment; filename="data.json"'}
         return Response(text, media_type="application/json", headers=headers)
 
@@ -344,9 +346,11 @@ class Site:
         """The story of a machine, from its beginning to the moment that is looked at."""
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
         whole = query._replace(n=1)
-        read, _ = await self.desk.read(f"panel {whole}", lambda: read_machine(self.desk.reader, whole, beside=False))
+        read, _ = await self.context.read(
+            f"panel {whole}", lambda: read_machine(self.context.reader, whole, beside=False)
+        )
         stored, known = None if read.facts is None else read.facts.stored, read.known
-        if stored is None or not read.curtain(hide_data=self.desk.options.hide_data).is_open:
+        if stored is None or not read.redactor(hide_data=self.context.options.hide_data).is_open:
             raise HTTPException(404, "There is no history that may be shown.")
         chart = None if known is None else known.of(stored.version) or known.chart
         past = past_of(read.entries, stored.configuration, chart, no_chart if known is None else known.of)
@@ -361,7 +365,7 @@ class Site:
 
     async def machine_test(self, request: Request) -> Response:
         query, story = await self._story(request)
-        imported = self.desk.options.imports.get(query.chart)
+        imported = self.context.options.imports.get(query.chart)
         text = story.as_test(query.chart, query.key, None if imported is None else Imported(*imported))
         return _download(text, f"test_{_slug(query).lower().replace('-', '_')}.py", "text/x-python")
 
@@ -375,18 +379,18 @@ class Site:
             return self._live_fleet(chart, query.get("print", ""))
         seen = request.headers.get("last-event-id") or query.get("seen", "")
         viewer = Viewer(key, seen, "" if request.headers.get("last-event-id") else query.get("print", ""))
-        poller = self.desk.poller(
-            f"machines {chart}", lambda: LivePoller(self.desk.reader, chart, self.desk.options.poll)
+        poller = self.context.poller(
+            f"machines {chart}", lambda: LivePoller(self.context.reader, chart, self.context.options.poll)
         )
         return _stream(poller.watch(viewer))
 
     def _live_fleet(self, chart: str, print: str) -> Response:
-        reader = self.desk.reader
+        reader = self.context.reader
 
         async def count() -> str:
             return fleet_print(await run_in_threadpool(fleet_reading.counts, reader, chart))
 
-        poller = self.desk.poller(f"fleet {chart}", lambda: FleetPoller(reader, chart, count))
+        poller = self.context.poller(f"fleet {chart}", lambda: FleetPoller(reader, chart, count))
         return _stream(poller.watch(Viewer("", "", print)))
 
     # ── the rest ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -413,10 +417,12 @@ class Site:
     async def refused(self, request: Request, error: Exception) -> Response:
         """Refuse an operator, or a visitor who has not logged in."""
         status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-        if status == 401 and request.method == "GET" and self.desk.doorkeeper.has_login:
-            to = f"{self.desk.root(request)}{request.url.path.removeprefix(self.desk.root(request))}"
+        if status == 401 and request.method == "GET" and self.context.logins.has_login:
+            to = f"{self.context.root(request)}{request.url.path.removeprefix(self.context.root(request))}"
             to = f"{to}?{request.url.query}" if request.url.query else to
-            return RedirectResponse(PageFrame(root=self.desk.root(request)).url("/login", to=to), 303, headers=NOT_KEPT)
+            return RedirectResponse(
+                PageFrame(root=self.context.root(request)).url("/login", to=to), 303, headers=NOT_KEPT
+            )
         return await self._problem(request, status, "That was refused", detail)
 
     async def unreachable(self, request: Request, error: Exception) -> Response:
@@ -427,7 +433,7 @@ class Site:
 
     async def _problem(self, request: Request, status: int, title: str, detail: str) -> Response:
         async def page(request: Request) -> Response:
-            frame, operator = self.desk.frame(request), request.state.operator
+            frame, operator = self.context.frame(request), request.state.operator
             chart, key = request.path_params.get("chart", ""), request.query_params.get("key", "")
             may_create = status == 404 and operator is not None and operator.may("send", chart)
             create = frame.url("/act/create", chart=chart, key=key) if may_create and key else ""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from durable_fsm.console.moments import PastMoment, leaves_in
+from durable_fsm.admin.past import PastMoment, leaves_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical
 from durable_fsm.core.redact import REDACTED

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from durable_fsm.console.moments import milliseconds_of
+from durable_fsm.admin.past import milliseconds_of
 
 BUCKETS = 48
 

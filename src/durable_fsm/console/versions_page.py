@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from durable_fsm.admin.fleet import Counts
+from durable_fsm.console.describing import Describer
+from durable_fsm.console.formatting import number
 from durable_fsm.console.pictures import heat_of, lit, picture
 from durable_fsm.console.reading import DeployedChart, KnownChart
 from durable_fsm.console.rendering import PageFrame, render
-from durable_fsm.console.telling import Teller
-from durable_fsm.console.wording import number
 from durable_fsm.core.chart import ROOT, Chart, Kind
-from durable_fsm.plan.saved import PlannedKind, PlanVerdict, SavedPlan
+from durable_fsm.plan.plan_file import PlannedKind, PlanVerdict, SavedPlan
 
 ADDED, REMOVED, CHANGED = "v-new", "v-old", "v-changed"
 VERDICTS = (
@@ -180,7 +180,7 @@ def _population(scene: VersionsScene, old: Chart) -> dict[str, int]:
 
 def lines_of(old: Chart, new: Chart, population: Mapping[str, int]) -> list[DifferenceLine]:
     """The differences as rows: what machines lose first, then what changes, then what is new."""
-    teller_old, teller_new = Teller(old), Teller(new)
+    teller_old, teller_new = Describer(old), Describer(new)
     (gone, come), (lost, won) = states_between(old, new), edges_between(old, new)
     found = [
         DifferenceLine("state", id, teller_old.path(id), WORDS[change], population.get(id, 0))
@@ -204,7 +204,7 @@ def lines_of(old: Chart, new: Chart, population: Mapping[str, int]) -> list[Diff
     return sorted(found, key=lambda line: (order[line.change], line.what))
 
 
-def _edge_words(chart: Chart, key: str, teller: Teller) -> str:
+def _edge_words(chart: Chart, key: str, describer: Describer) -> str:
     edge = next(edge for edge in chart.transitions if edge.key == key)
-    event = ", ".join(teller.event_name(name) for name in edge.events) or "always"
+    event = ", ".join(describer.event_name(name) for name in edge.events) or "always"
     return f"{edge.source} → {', '.join(edge.targets) or 'stays'}: {event}"

@@ -4,6 +4,6 @@ Pure: snapshots and charts come in, verdicts and texts come out. Nothing here re
 `hole` and `tried` are for the migrations and tests that `durable-fsm plan` writes.
 """
 
-from durable_fsm.plan.trying import hole, tried
+from durable_fsm.plan.trial import hole, tried
 
 __all__ = ["hole", "tried"]

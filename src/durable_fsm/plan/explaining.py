@@ -12,8 +12,8 @@ from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.upgrade import upgrade
 from durable_fsm.diagram.words import duration
 from durable_fsm.errors import DurableFSMError
-from durable_fsm.plan.fates import Judge
-from durable_fsm.plan.saved import PlanVerdict
+from durable_fsm.plan.judging import Judge
+from durable_fsm.plan.plan_file import PlanVerdict
 
 MEANINGS_OF_ONE = {
     PlanVerdict.OVER: "has ended, and nothing is done with it",

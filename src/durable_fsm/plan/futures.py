@@ -16,9 +16,9 @@ from durable_fsm.explore.proofs import Proofs
 from durable_fsm.explore.properties import Property, can_always
 from durable_fsm.explore.report import explore
 from durable_fsm.explore.search import Bounds
-from durable_fsm.plan.fates import Judge
+from durable_fsm.plan.judging import Judge
 from durable_fsm.plan.kinds import KindCount
-from durable_fsm.plan.saved import PlanVerdict
+from durable_fsm.plan.plan_file import PlanVerdict
 
 CONTINUES = (PlanVerdict.STAYS, PlanVerdict.MOVES, PlanVerdict.CHANGES)
 
@@ -55,7 +55,7 @@ def future_of(judge: Judge, kind: KindCount) -> Future | None:
     found = upgrade(judge.chart, machine)
     settled = judge.turn(found).machine
     chart = found.chart
-    asked: list[Property] = [can_always("it can end", _has_ended)] if judge.ways(chart).beginning().ends else []
+    asked: list[Property] = [can_always("it can end", _has_ended)] if judge.reachability(chart).beginning().ends else []
     start = Move(MoveKind.SNAPSHOT, kind.example, snapshot_to_json(settled))
     report = explore(Proofs(chart, properties=asked), BOUNDS, starts=[start])
     sentences = (

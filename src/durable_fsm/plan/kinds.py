@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from durable_fsm.core.snapshot import Snapshot
-from durable_fsm.plan.fates import Fate
-from durable_fsm.plan.saved import PlannedKind, PlanVerdict
+from durable_fsm.plan.judging import Fate
+from durable_fsm.plan.plan_file import PlannedKind, PlanVerdict
 
 MOST = 1_000
 """Kinds that are distinguished; a message that quotes values may make a kind of each machine."""

@@ -13,13 +13,13 @@ from durable_fsm.core.codec import snapshot_from_text
 from durable_fsm.core.migration import path_from
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.errors import SnapshotUnreadable
-from durable_fsm.plan.fates import Fate, Judge
+from durable_fsm.plan.anonymous import anonymised
+from durable_fsm.plan.judging import Fate, Judge
 from durable_fsm.plan.kinds import Census
-from durable_fsm.plan.made_up import made_up
+from durable_fsm.plan.migration_file import WrittenMigration, migration_of, test_of
 from durable_fsm.plan.needs import Needs
-from durable_fsm.plan.saved import PlannedMachine, PlanVerdict
-from durable_fsm.plan.trying import with_migration_of
-from durable_fsm.plan.written import WrittenMigration, migration_of, test_of
+from durable_fsm.plan.plan_file import PlannedMachine, PlanVerdict
+from durable_fsm.plan.trial import with_migration_of
 
 TESTED = 12
 """Kinds of machine that a written test has."""
@@ -109,7 +109,7 @@ class Planning:
             machine = kind.snapshot
             if machine is None or machine.version != version or len(kinds) >= TESTED:
                 continue
-            found = made_up(self.chart, machine, _Same(judge, machine))
+            found = anonymised(self.chart, machine, _Same(judge, machine))
             if found is not None:
                 kinds[_named(kind.place, kinds)] = found
         return test_of(self.chart, target, migration, kinds), len(kinds)

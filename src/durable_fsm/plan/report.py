@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from durable_fsm.core.chart import Chart
 from durable_fsm.errors import counted
 from durable_fsm.plan.kinds import Census, KindCount
-from durable_fsm.plan.saved import PlanVerdict
+from durable_fsm.plan.plan_file import PlanVerdict
 from durable_fsm.plan.senders import SenderFact
 
 if TYPE_CHECKING:

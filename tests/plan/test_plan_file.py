@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_fsm.plan.saved import (
+from durable_fsm.plan.plan_file import (
     NotAPlan,
     PlanHead,
     PlannedChart,

@@ -29,7 +29,7 @@ INLINE = 56
 LONGEST_TEXT = 2_000
 
 
-class Curtain:
+class Redactor:
     """Shows values and texts of one machine as far as the chart allows it.
 
     Attributes:
@@ -126,7 +126,7 @@ class ShownData:
 
 
 def data_of(value: Json, changed: Iterable[str] = ()) -> ShownData:
-    """The lines of a value that `Curtain` has looked at; paths in *changed* are marked, with what is in them."""
+    """The lines of a value that `Redactor` has looked at; paths in *changed* are marked, with what is in them."""
     marks = tuple(changed)
     rows: list[DataRow] = []
     budget = MOST_DATA

@@ -12,8 +12,8 @@ from statemachine import HistoryState, State, StateChart
 from durable_fsm import activity, after, event, machine
 from durable_fsm.core.chart import Chart
 from durable_fsm.frontends import chart_from
-from durable_fsm.plan.spoken import spoken_in
-from durable_fsm.plan.ways import Outlook, Ways
+from durable_fsm.plan.mentions import mentioned_in
+from durable_fsm.plan.reachability import Outlook, Reachability
 
 
 async def work(data: Any) -> None: ...
@@ -95,9 +95,9 @@ def room() -> Chart:
 
 
 def outlook(
-    chart: Chart, *leaves: str, pending: tuple[str, ...] = (), spoken: tuple[str, ...] = ("finish",)
+    chart: Chart, *leaves: str, pending: tuple[str, ...] = (), mentioned: tuple[str, ...] = ("finish",)
 ) -> Outlook:
-    return Ways(chart, spoken).outlook(leaves, pending)
+    return Reachability(chart, mentioned).outlook(leaves, pending)
 
 
 @pytest.mark.parametrize("leaf", ["by_sender", "by_raising", "by_helper", "by_timer", "by_work", "by_child"])
@@ -116,7 +116,7 @@ def test_private_events_that_no_code_raises_lead_nowhere(room: Chart, leaf: str)
 
 
 def test_a_private_event_that_no_code_raises_is_shut(room: Chart) -> None:
-    assert outlook(room, "by_raising", spoken=()) == Outlook(moves=False, ends=False, shut=("finish", "go"))
+    assert outlook(room, "by_raising", mentioned=()) == Outlook(moves=False, ends=False, shut=("finish", "go"))
 
 
 def test_an_event_that_is_on_its_way_counts(room: Chart) -> None:
@@ -125,8 +125,8 @@ def test_an_event_that_is_on_its_way_counts(room: Chart) -> None:
 
 def test_a_region_that_cannot_end_keeps_its_neighbours_from_it(room: Chart) -> None:
     assert outlook(room, "here", "near").moves
-    assert outlook(room, "here", "near", spoken=("step_right",)).ends
-    assert outlook(room, "there", "near", spoken=("step_right",)).ends
+    assert outlook(room, "here", "near", mentioned=("step_right",)).ends
+    assert outlook(room, "there", "near", mentioned=("step_right",)).ends
 
 
 def test_a_final_state_is_not_an_end_for_one_that_is_in_it_already(room: Chart) -> None:
@@ -134,7 +134,7 @@ def test_a_final_state_is_not_an_end_for_one_that_is_in_it_already(room: Chart) 
 
 
 def test_a_new_machine_has_a_future(room: Chart) -> None:
-    assert Ways(room, ()).beginning().ends
+    assert Reachability(room, ()).beginning().ends
 
 
 def test_names_are_found_in_callbacks_and_in_functions_that_they_call(room: Chart) -> None:
@@ -150,6 +150,6 @@ def test_names_are_found_in_callbacks_and_in_functions_that_they_call(room: Char
         def again(self, effects: Any) -> None:
             partial(effects.raise_, "later")()
 
-    assert "finish" in spoken_in([room])
-    assert {"finish", "later"} <= spoken_in([chart_from(Asker)])
-    assert "hush" not in spoken_in([room])
+    assert "finish" in mentioned_in([room])
+    assert {"finish", "later"} <= mentioned_in([chart_from(Asker)])
+    assert "hush" not in mentioned_in([room])

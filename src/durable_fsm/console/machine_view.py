@@ -1,4 +1,4 @@
-"""One machine as its page shows it: what `facts` decoded, behind the `curtain`, in the words of `telling`."""
+"""One machine as its page shows it: what `facts` decoded, without what is redacted, in the words of `describing`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, cast
 
 from msgspec import UnsetType
 
-from durable_fsm.admin.past import changed_by, data_at
-from durable_fsm.console.curtain import Curtain, ShownData, compact, data_of
+from durable_fsm.admin.past import EntryRecord, PastMoment, changed_by, data_at, no_chart, past_of
+from durable_fsm.console.describing import CLASS_OF, Describer
 from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.moments import EntryRecord, PastMoment, no_chart, past_of
 from durable_fsm.console.reading import KnownChart
-from durable_fsm.console.telling import CLASS_OF, Teller
+from durable_fsm.console.redaction import Redactor, ShownData, compact, data_of
 from durable_fsm.core.address import child_key
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
@@ -134,8 +133,8 @@ class ShownMachine:
     chart: str
     key: str
     known: KnownChart | None
-    teller: Teller
-    curtain: Curtain
+    describer: Describer
+    redactor: Redactor
     status: str
     problem: str = ""
     gone: bool = False
@@ -183,7 +182,7 @@ class ShownMachine:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        return self.leaves_now if self.is_live else self.teller.leaves(self.active)
+        return self.leaves_now if self.is_live else self.describer.leaves(self.active)
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -229,16 +228,16 @@ def shown_of(
         n: the entry to look at; None for the present.
     """
     chart = None if known is None else known.chart
-    teller, curtain = Teller(chart), Curtain(known, facts, hide_data=hide_data)
-    found = ShownMachine(facts.chart, facts.key, known, teller, curtain, "unreadable", facts.problem, facts.gone)
+    describer, redactor = Describer(chart), Redactor(known, facts, hide_data=hide_data)
+    found = ShownMachine(facts.chart, facts.key, known, describer, redactor, "unreadable", facts.problem, facts.gone)
     stored = facts.stored
     if stored is None:
         return replace(found, status="gone" if facts.gone else "unreadable", size=facts.size, letters=facts.letters)
     past = past_of(entries, stored.configuration, chart, no_chart if known is None else known.of)
-    moments = tuple(_moment(one, teller, curtain) for one in past)
-    active = teller.leaves(stored.configuration)
+    moments = tuple(_moment(one, describer, redactor) for one in past)
+    active = describer.leaves(stored.configuration)
     looked_at = next((one for one in moments if one.n == n), None)
-    data, why = _data(stored.data, curtain, looked_at or (moments[-1] if moments else None), n, entries)
+    data, why = _data(stored.data, redactor, looked_at or (moments[-1] if moments else None), n, entries)
     return replace(
         found,
         status=stored.status.value,
@@ -253,16 +252,16 @@ def shown_of(
         active_now=_with_ancestors(chart, stored.configuration),
         data=data,
         data_why=why,
-        output="" if stored.output is None else compact(curtain.value(stored.output)),
-        failure=None if stored.failure is None else _failure(stored.failure, curtain),
+        output="" if stored.output is None else compact(redactor.value(stored.output)),
+        failure=None if stored.failure is None else _failure(stored.failure, redactor),
         paused=None if stored.paused is None else ShownItem(stored.paused.reason, str(stored.paused.view["since"])),
-        stuck=curtain.text(stuck) if stuck else "",
-        timers=_timers(facts, teller),
-        activities=_activities(facts, curtain, moments),
-        deferred=tuple(ShownItem(one.event, value=_value(one.payload, curtain)) for one in stored.deferred),
-        parked=tuple(_parked(one, curtain) for one in facts.parked),
-        undo=tuple(ShownItem(one.id, value=_value(one.result, curtain)) for one in reversed(stored.undo)),
-        children=tuple(_child(one, facts, curtain) for one in stored.machines),
+        stuck=redactor.text(stuck) if stuck else "",
+        timers=_timers(facts, describer),
+        activities=_activities(facts, redactor, moments),
+        deferred=tuple(ShownItem(one.event, value=_value(one.payload, redactor)) for one in stored.deferred),
+        parked=tuple(_parked(one, redactor) for one in facts.parked),
+        undo=tuple(ShownItem(one.id, value=_value(one.result, redactor)) for one in reversed(stored.undo)),
+        children=tuple(_child(one, facts, redactor) for one in stored.machines),
         parent=NOWHERE if stored.run_by is None else (stored.run_by.chart, stored.run_by.key),
         waiters=facts.waiters,
         letters=facts.letters,
@@ -277,8 +276,8 @@ def _with_ancestors(chart: Chart | None, leaves: Sequence[str]) -> tuple[str, ..
     return index_of(chart).active_in_order[tuple(leaves)]
 
 
-def _moment(one: PastMoment, teller: Teller, curtain: Curtain) -> ShownMoment:
-    left, entered = teller.way(one)
+def _moment(one: PastMoment, describer: Describer, redactor: Redactor) -> ShownMoment:
+    left, entered = describer.way(one)
     record = one.record
     failures = [record[name] for name in ("failure", "error") if isinstance(record.get(name), dict)]
     caught = [
@@ -289,21 +288,21 @@ def _moment(one: PastMoment, teller: Teller, curtain: Curtain) -> ShownMoment:
         seq=one.seq,
         at=one.at,
         event=one.event,
-        label=teller.event(one),
+        label=describer.event(one),
         kind=CLASS_OF[one.kind],
         outcome=str(record.get("outcome", "taken")),
         left=left,
         entered=entered,
         moved=one.moved,
-        segment=" · ".join(teller.name(leaf) for leaf in teller.leaves(one.after)),
+        segment=" · ".join(describer.name(leaf) for leaf in describer.leaves(one.after)),
         active=tuple(sorted(one.after)),
         taken=one.taken,
-        effects=teller.effects(one),
+        effects=describer.effects(one),
         failed=one.failed,
-        failures=tuple(_failure_in(bad, curtain) for bad in (*failures, *caught)),
-        note=_note(record.get("note"), curtain),
+        failures=tuple(_failure_in(bad, redactor) for bad in (*failures, *caught)),
+        note=_note(record.get("note"), redactor),
         who=_who(record.get("by")),
-        payload=_value(record["in"], curtain) if "in" in record and "failure" not in record else "",
+        payload=_value(record["in"], redactor) if "in" in record and "failure" not in record else "",
         changes=tuple(str(change[0]) for change in changed_by(record)),
     )
 
@@ -312,12 +311,12 @@ def _who(by: object) -> str:
     return str(by or "").removeprefix("operator:")
 
 
-def _note(note: Any, curtain: Curtain) -> str:  # Any: JSON of the host
+def _note(note: Any, redactor: Redactor) -> str:  # Any: JSON of the host
     """The facts that the host noted: `undone charging`, `reason: asked by phone`."""
     if not isinstance(note, dict):
         return ""
     words = [f"{name.replace('_', ' ')}: {_words(value)}" for name, value in cast("dict[str, Any]", note).items()]
-    return curtain.text(" · ".join(words))
+    return redactor.text(" · ".join(words))
 
 
 def _words(value: Any) -> str:  # Any: JSON of the host
@@ -328,37 +327,37 @@ def _words(value: Any) -> str:  # Any: JSON of the host
     return compact(value)
 
 
-def _value(value: Json, curtain: Curtain) -> str:
-    if value is None or not curtain.is_open:
+def _value(value: Json, redactor: Redactor) -> str:
+    if value is None or not redactor.is_open:
         return ""
-    return compact(curtain.value(value))
+    return compact(redactor.value(value))
 
 
-def _failure(failure: Any, curtain: Curtain) -> ShownFailure:  # Any: a `Failure`
-    return ShownFailure(failure.type, curtain.text(failure.message), failure.place, failure.attempts)
+def _failure(failure: Any, redactor: Redactor) -> ShownFailure:  # Any: a `Failure`
+    return ShownFailure(failure.type, redactor.text(failure.message), failure.place, failure.attempts)
 
 
-def _failure_in(bad: dict[str, Any], curtain: Curtain) -> ShownFailure:  # Any: JSON of an entry
-    message = curtain.text(str(bad.get("message", "")))
+def _failure_in(bad: dict[str, Any], redactor: Redactor) -> ShownFailure:  # Any: JSON of an entry
+    message = redactor.text(str(bad.get("message", "")))
     return ShownFailure(str(bad.get("type", "")), message, str(bad.get("place", "")), int(bad.get("attempts", 0)))
 
 
 def _data(
-    present: Json, curtain: Curtain, moment: ShownMoment | None, n: int | None, entries: Sequence[EntryRecord]
+    present: Json, redactor: Redactor, moment: ShownMoment | None, n: int | None, entries: Sequence[EntryRecord]
 ) -> tuple[ShownData | None, str]:
     """The data at the moment that is shown, or why it is not known."""
-    if not curtain.is_open:
-        return None, curtain.why
+    if not redactor.is_open:
+        return None, redactor.why
     changed = () if moment is None else moment.changes
     if n is None:
-        return data_of(curtain.value(present), changed), ""
+        return data_of(redactor.value(present), changed), ""
     value, problem = data_at(entries, n)
     if isinstance(value, UnsetType):
         return None, problem
-    return data_of(curtain.value(value), changed), ""
+    return data_of(redactor.value(value), changed), ""
 
 
-def _timers(facts: MachineFacts, teller: Teller) -> tuple[ShownTimer, ...]:
+def _timers(facts: MachineFacts, describer: Describer) -> tuple[ShownTimer, ...]:
     stored = facts.stored
     assert stored is not None
     found: list[ShownTimer] = []
@@ -368,14 +367,14 @@ def _timers(facts: MachineFacts, teller: Teller) -> tuple[ShownTimer, ...]:
             due = int(one.at.timestamp() * 1_000)
         deadline = one.event.removeprefix("error.invoke.") if one.activity is not None else ""
         to = "" if one.to is None else f"sends {one.event} to {one.to}"
-        leads = to or teller.leads_to(one.state, one.event)
+        leads = to or describer.leads_to(one.state, one.event)
         found.append(
-            ShownTimer(one.event, teller.timer(one.event), one.state or "", leads, due, one.after_ms, deadline)
+            ShownTimer(one.event, describer.timer(one.event), one.state or "", leads, due, one.after_ms, deadline)
         )
     return tuple(sorted(found, key=lambda timer: (bool(timer.deadline_of), timer.due or 0)))
 
 
-def _activities(facts: MachineFacts, curtain: Curtain, moments: Sequence[ShownMoment]) -> tuple[ShownActivity, ...]:
+def _activities(facts: MachineFacts, redactor: Redactor, moments: Sequence[ShownMoment]) -> tuple[ShownActivity, ...]:
     stored = facts.stored
     assert stored is not None
     begun = {one.seq: one.at for one in moments}
@@ -385,37 +384,37 @@ def _activities(facts: MachineFacts, curtain: Curtain, moments: Sequence[ShownMo
     found: list[ShownActivity] = []
     for run in stored.activities:
         status = "failed" if run.failed else "parked" if run.parked else "waiting" if run.waiting else "running"
-        found.append(_activity(run, status, begun, by_token.pop(run.token, []), curtain))
+        found.append(_activity(run, status, begun, by_token.pop(run.token, []), redactor))
     for stopping in stored.stopping:
         status = "overdue" if stopping.overdue else "stopping"
-        found.append(_activity(stopping, status, begun, by_token.pop(stopping.token, []), curtain))
+        found.append(_activity(stopping, status, begun, by_token.pop(stopping.token, []), redactor))
     for steps in by_token.values():
-        shown = tuple(_step(step, curtain) for step in steps)
+        shown = tuple(_step(step, redactor) for step in steps)
         found.append(ShownActivity(steps[0].work, "", "detached" if steps[0].detached else "undoing", None, shown))
     return tuple(found)
 
 
 def _activity(
-    run: Any, status: str, begun: dict[int, int | None], steps: list[FailingStep], curtain: Curtain
+    run: Any, status: str, begun: dict[int, int | None], steps: list[FailingStep], redactor: Redactor
 ) -> ShownActivity:  # Any: a run that continues, or stops
-    shown = tuple(_step(step, curtain) for step in steps)
+    shown = tuple(_step(step, redactor) for step in steps)
     return ShownActivity(run.id, run.state or "", status, begun.get(run.entry), shown)
 
 
-def _step(step: FailingStep, curtain: Curtain) -> ShownStep:
-    failure = ShownFailure(step.type, curtain.text(step.message), step.place, step.attempt)
+def _step(step: FailingStep, redactor: Redactor) -> ShownStep:
+    failure = ShownFailure(step.type, redactor.text(step.message), step.place, step.attempt)
     return ShownStep(step.step, step.part, step.attempt, step.attempts, step.since, step.at, step.next, failure)
 
 
-def _parked(one: Any, curtain: Curtain) -> ShownItem:  # Any: a `ParkedDelivery`
+def _parked(one: Any, redactor: Redactor) -> ShownItem:  # Any: a `ParkedDelivery`
     view = one.view
-    reason = f"{one.type}: {curtain.text(one.reason)}" if one.type else ""
+    reason = f"{one.type}: {redactor.text(one.reason)}" if one.type else ""
     detail = f"tried {one.tries} times since {view['since']}, next at {view['next']}"
     return ShownItem(str(view["event"]), detail, reason)
 
 
-def _child(one: Any, facts: MachineFacts, curtain: Curtain) -> ShownItem:  # Any: a `ChildMachine`
+def _child(one: Any, facts: MachineFacts, redactor: Redactor) -> ShownItem:  # Any: a `ChildMachine`
     detail = "failed" if one.failed else "ended" if one.ended else "runs"
-    value = _value(one.result, curtain) if one.ended else ""
+    value = _value(one.result, redactor) if one.ended else ""
     link = (one.chart, child_key(facts.key, one.id, one.token))
     return ShownItem(one.name or one.id, f"{one.chart}, {detail}, begun in {one.state}", value, link)

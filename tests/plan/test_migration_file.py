@@ -10,11 +10,11 @@ from durable_fsm.core.codec import snapshot_to_json
 from durable_fsm.core.snapshot import Snapshot
 from durable_fsm.core.values import changed
 from durable_fsm.frontends import chart_from
-from durable_fsm.plan.fates import Judge
-from durable_fsm.plan.made_up import made_up
+from durable_fsm.plan.anonymous import anonymised
+from durable_fsm.plan.judging import Judge
+from durable_fsm.plan.migration_file import following
 from durable_fsm.plan.planning import Judged, Planning
-from durable_fsm.plan.trying import Hole, hole, tried
-from durable_fsm.plan.written import following
+from durable_fsm.plan.trial import Hole, hole, tried
 from tests.plan.parcels import BREAKS, LONG, deployed, machines, parcel
 
 FINE = ("over", "moves", "changes")
@@ -135,11 +135,11 @@ def test_values_are_made_up_where_they_do_not_matter() -> None:
     judge = Judge(chart_from(parcel("type narrowed")), [deployed()])
     heavy = changed(machines()["heavy"], data={"weight": LONG, "card_number": "4111", "notes": ["Ada", "Grace"]})
 
-    found = made_up(judge.chart, heavy, lambda one: judge.fate(one) == judge.fate(heavy))
+    found = anonymised(judge.chart, heavy, lambda one: judge.fate(one) == judge.fate(heavy))
 
     assert found is not None
     assert found.data == {"weight": LONG, "card_number": "text", "notes": ["text", "text"]}
-    wordy = made_up(judge.chart, machines()["wordy"], lambda one: True)
+    wordy = anonymised(judge.chart, machines()["wordy"], lambda one: True)
     assert wordy is not None
     assert wordy.deferred[0].payload == {"text": "text"}
 
@@ -148,7 +148,7 @@ def test_a_redacted_value_that_matters_is_not_kept() -> None:
     def is_same(machine: Snapshot) -> bool:
         return "4111" in str(machine.data)
 
-    assert made_up(deployed(), machines()["cart"], is_same) is None
+    assert anonymised(deployed(), machines()["cart"], is_same) is None
 
 
 @pytest.mark.parametrize(("version", "next_"), [("2", "3"), ("2.1", "2.1.1"), ("summer", "summer.1")])

@@ -25,9 +25,9 @@ from durable_fsm.core.values import Misfit, changed
 from durable_fsm.core.working import typed
 from durable_fsm.diagram.words import duration
 from durable_fsm.errors import DurableFSMError, VersionError, quoted
-from durable_fsm.plan.saved import PlanVerdict
-from durable_fsm.plan.spoken import spoken_in
-from durable_fsm.plan.ways import Ways
+from durable_fsm.plan.mentions import mentioned_in
+from durable_fsm.plan.plan_file import PlanVerdict
+from durable_fsm.plan.reachability import Reachability
 
 KEPT_WAYS = 64
 """Charts whose ways are remembered: where each machine has a chart of its own, there may be many."""
@@ -69,8 +69,8 @@ class Judge:
         self.earlier = tuple(earlier)
         self._by_digest = {old.digest: old for old in self.earlier}
         self._by_version = {old.version: old for old in reversed(self.earlier)}
-        self._spoken = spoken_in([*chart.served, *others])
-        self._ways: dict[str, Ways] = {}
+        self._mentioned = mentioned_in([*chart.served, *others])
+        self._reachability: dict[str, Reachability] = {}
 
     def fate(self, machine: Snapshot, *, now: datetime | None = None) -> Fate:
         """The fate of a machine; *now* is the time that callbacks of the new turn may read."""
@@ -108,12 +108,12 @@ class Judge:
         turn.next_call()
         return turn
 
-    def ways(self, chart: Chart) -> Ways:
-        found = self._ways.get(chart.digest)
+    def reachability(self, chart: Chart) -> Reachability:
+        found = self._reachability.get(chart.digest)
         if found is None:
-            if len(self._ways) >= KEPT_WAYS:
-                self._ways.clear()
-            found = self._ways[chart.digest] = Ways(chart, self._spoken)
+            if len(self._reachability) >= KEPT_WAYS:
+                self._reachability.clear()
+            found = self._reachability[chart.digest] = Reachability(chart, self._mentioned)
         return found
 
     def _blocked(self, machine: Snapshot, problem: str) -> Fate:
@@ -151,10 +151,14 @@ class Judge:
         pending = {timer.event for timer in after.timers} | {kept.event for kept in after.deferred}
         pending |= {f"{how}.invoke.{one.id}" for one in after.activities for how in ("done", "error")}
         pending |= {f"{how}.invoke.{one.id}" for one in after.machines for how in ("done", "error")}
-        here = self.ways(chart).outlook(after.configuration, pending)
+        here = self.reachability(chart).outlook(after.configuration, pending)
         if here.ends and here.moves:
             return ""
-        before = self.ways(old).outlook(machine.configuration) if old is not None else self.ways(chart).beginning()
+        before = (
+            self.reachability(old).outlook(machine.configuration)
+            if old is not None
+            else self.reachability(chart).beginning()
+        )
         if here.moves and not before.ends:
             return ""
         if not here.moves and not before.moves:

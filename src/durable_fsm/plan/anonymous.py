@@ -38,7 +38,7 @@ NAMES = (
 Place = tuple[Any, Any]  # a list or an object, and the place in it
 
 
-def made_up(chart: Chart, machine: Snapshot, is_same: Callable[[Snapshot], bool]) -> Snapshot | None:
+def anonymised(chart: Chart, machine: Snapshot, is_same: Callable[[Snapshot], bool]) -> Snapshot | None:
     """The machine with made-up values in place of its own, wherever *is_same* says that its fate does not change.
 
     A value that matters is kept, unless the chart redacts its member: then there is no such machine, None.
@@ -62,7 +62,7 @@ def made_up(chart: Chart, machine: Snapshot, is_same: Callable[[Snapshot], bool]
     # All that the chart redacts must be gone, also where it decides.
     hidden = chart.redaction.texts([machine.data, *(kept.payload for kept in machine.deferred)])
     left = set(_texts(snapshot_to_json(found)["data"])) if hidden else set[str]()
-    return None if left & set(hidden) - set(_texts_made_up()) else found
+    return None if left & set(hidden) - set(_invented_texts()) else found
 
 
 def _read(chart: Chart, record: Json) -> Snapshot:
@@ -103,7 +103,7 @@ def _other(value: Any) -> Any:  # Any: a scalar of JSON
             return 1.0
 
 
-def _texts_made_up() -> Iterator[str]:
+def _invented_texts() -> Iterator[str]:
     yield from ("text", "1", "1.0", "0")
 
 

@@ -1,4 +1,4 @@
-"""The desk: shared by all pages of one console, which read through it without blocking the event loop."""
+"""Shared by all pages of one console, which read the server through it without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from starlette.requests import Request
 
 from durable_fsm.admin.client import Admin, AdminRefused
 from durable_fsm.client import Client
-from durable_fsm.console.doorkeeper import ActingOptions, Doorkeeper
+from durable_fsm.console.formatting import now_ms
 from durable_fsm.console.live import LivePoller
+from durable_fsm.console.logins import ActingOptions, OperatorLogins
 from durable_fsm.console.reading import ServerReader
 from durable_fsm.console.rendering import THEMES, PageFrame, without_addresses
-from durable_fsm.console.wording import now_ms
-from durable_fsm.plan.saved import SavedPlan
+from durable_fsm.plan.plan_file import SavedPlan
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class ReadAnswer:
     stale: str = ""
 
 
-class Desk:
+class ConsoleContext:
     """Shared by the pages.
 
     Attributes:
@@ -86,7 +86,7 @@ class Desk:
         self._answers: OrderedDict[str, ReadAnswer] = OrderedDict()
         self._pollers: dict[str, LivePoller] = {}
         self.troubles: int | None = None
-        self.doorkeeper = Doorkeeper(options.acting)
+        self.logins = OperatorLogins(options.acting)
         self._client: Client | None = None
         self._client_http: httpx.AsyncClient | None = None
 

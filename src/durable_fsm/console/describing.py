@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from durable_fsm.console.moments import EntryRecord, MomentKind, PastMoment, leaves_in
-from durable_fsm.console.wording import listed
+from durable_fsm.admin.past import EntryRecord, MomentKind, PastMoment, leaves_in
+from durable_fsm.console.formatting import listed
 from durable_fsm.core.chart import ROOT, Activity, Chart, Timer
 from durable_fsm.core.program import index_of
 from durable_fsm.diagram.words import actions_of, timed
@@ -13,7 +13,7 @@ from durable_fsm.diagram.words import actions_of, timed
 MOST_EFFECTS = 6
 
 
-class Teller:
+class Describer:
     """The words of one chart; without a chart, ids have to do."""
 
     def __init__(self, chart: Chart | None) -> None:

@@ -16,7 +16,7 @@ DEPTH = 12
 PACKAGE = __name__.partition(".")[0]
 
 
-def spoken_in(charts: Iterable[Chart]) -> frozenset[str]:
+def mentioned_in(charts: Iterable[Chart]) -> frozenset[str]:
     """Every text and every name in the code of the charts' callbacks, and of functions of their modules that they call."""
     found: set[str] = set()
     seen: set[int] = set()

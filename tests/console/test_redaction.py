@@ -1,4 +1,4 @@
-"""Nothing secret comes through the curtain; and if it is not known what is secret, no data does."""
+"""Nothing secret comes through the redactor; and if it is not known what is secret, no data does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from durable_fsm.admin.problems import Diagnosis
-from durable_fsm.console.curtain import data_of
 from durable_fsm.console.list_page import groups_of_troubles, troubles_page
 from durable_fsm.console.machine_page import MachineScene, machine_page
+from durable_fsm.console.machine_view import shown_of
 from durable_fsm.console.reading import KnownChart
+from durable_fsm.console.redaction import data_of
 from durable_fsm.console.rendering import PageFrame
-from durable_fsm.console.shown import shown_of
 from durable_fsm.core.redact import REDACTED, Redaction
 from tests.console.machines import CARD, KETTLE, facts, known, shown
 

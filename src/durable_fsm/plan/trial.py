@@ -12,8 +12,8 @@ from durable_fsm.core.codec import snapshot_from_json
 from durable_fsm.core.migration import Migration, path_from
 from durable_fsm.core.values import Json
 from durable_fsm.frontends.locate import locate_chart, locate_module
-from durable_fsm.plan.fates import Fate, Judge
-from durable_fsm.plan.written import WrittenMigration
+from durable_fsm.plan.judging import Fate, Judge
+from durable_fsm.plan.migration_file import WrittenMigration
 
 
 class Hole(NotImplementedError):

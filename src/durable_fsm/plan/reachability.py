@@ -34,12 +34,12 @@ class Outlook(NamedTuple):
     shut: tuple[str, ...] = ()
 
 
-class Ways:
-    """The ways of a chart. *spoken* are the names in the code of callbacks: private events among them may be raised."""
+class Reachability:
+    """The ways of a chart. *mentioned* are the names in the code of callbacks: private events among them may be raised."""
 
-    def __init__(self, chart: Chart, spoken: Collection[str]) -> None:
+    def __init__(self, chart: Chart, mentioned: Collection[str]) -> None:
         self.chart = chart
-        self._spoken = spoken
+        self._mentioned = mentioned
         self._index = index_of(chart)
         self._of = Remembered[tuple[tuple[str, ...], frozenset[str]], Outlook](lambda key: self._outlook(*key))
 
@@ -117,7 +117,7 @@ class Ways:
         declared = self.chart.events[event]
         if event.startswith(PLATFORM_NAMES):
             return False
-        return declared.public or event in self._spoken or event.replace(".", "_") in self._spoken
+        return declared.public or event in self._mentioned or event.replace(".", "_") in self._mentioned
 
     def _platform(self, active: set[str], reached: set[str]) -> Iterator[str]:
         """Events that timers and work of these states bring, and those of states that are done."""

@@ -1,4 +1,4 @@
-"""The doorkeeper finds out from which operator a request comes. By a session of our own, or by a header of a proxy's login."""
+"""Find the operator who sends a request: by a session of our own, or by the header of a proxy that has checked the login."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_fsm.console.defence import LOOPBACK, host_of
 from durable_fsm.console.operators import Operator, OperatorBook
+from durable_fsm.console.request_guard import LOOPBACK, host_of
 from durable_fsm.core.chart import Chart
 
 SESSION_SECONDS = 8 * 3_600
@@ -60,7 +60,7 @@ class OperatorSession:
     until: float
 
 
-class Doorkeeper:
+class OperatorLogins:
     """Knows who has logged in; *clock* is monotonic, in seconds."""
 
     def __init__(self, options: ActingOptions | None, clock: Callable[[], float] = time.monotonic) -> None:

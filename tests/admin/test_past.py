@@ -6,8 +6,7 @@ import random
 from contextlib import suppress
 
 from durable_fsm import chart_from
-from durable_fsm.admin.past import past
-from durable_fsm.console.moments import MomentKind, kind_of, leaves_in, past_of
+from durable_fsm.admin.past import MomentKind, kind_of, leaves_in, past, past_of
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.questions import Acceptance, acceptance_of
 from durable_fsm.core.turn import Turn

@@ -1,4 +1,4 @@
-"""Defence against other sites and other hosts: checks before every request, and headers on every answer."""
+"""Guard against other sites and other hosts: checks before every request, and headers on every answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAFE = ("GET", "HEAD")
 _HOST = re.compile(r"^\[?([^\]]*?)\]?(?::\d+)?$")
 
 
-class Defence:
+class RequestGuard:
     """Refuse requests that name another host, and changes that another site asks for; add the headers.
 
     A page of another site can send its visitors' browsers to a name that it resolves to 127.0.0.1: the browser then believes
