@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvicorn
 
-from durable_fsm.console.context import ConsoleOptions, Desk
+from durable_fsm.console.context import ConsoleContext, ConsoleOptions
 from durable_fsm.console.request_guard import LOOPBACK
 from durable_fsm.console.site import site_of
 from durable_fsm.local.process import free_port
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.server
 class Line:
     """The way from the console to the server, which can be cut."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ConsoleContext) -> None:
         self._admin = desk.reader.admin
         self._url = desk.reader.admin.url
 
@@ -42,15 +42,15 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def desk(awake: Host) -> Iterator[Desk]:
+def desk(awake: Host) -> Iterator[ConsoleContext]:
     """The console's way to the server; no service is reached by it."""
-    desk = Desk(ConsoleOptions(awake.server.admin_url, hosts=LOOPBACK))
+    desk = ConsoleContext(ConsoleOptions(awake.server.admin_url, hosts=LOOPBACK))
     yield desk
     desk.close()
 
 
 @pytest.fixture(scope="module")
-def site(desk: Desk) -> Iterator[str]:
+def site(desk: ConsoleContext) -> Iterator[str]:
     port = free_port()
     config = uvicorn.Config(site_of(desk), port=port, log_level="critical", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
@@ -105,7 +105,7 @@ def test_a_machine_moves_on_its_page_and_is_followed_back_in_time(awake: Host, s
 
 
 def test_a_page_says_that_the_server_does_not_answer_and_heals_by_itself(
-    awake: Host, site: str, desk: Desk, page: Page
+    awake: Host, site: str, desk: ConsoleContext, page: Page
 ) -> None:
     key = written(awake, 2)
     page.goto(f"{site}/chart/Logbook/machine?key={key}")

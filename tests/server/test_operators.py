@@ -20,8 +20,7 @@ from durable_fsm import chart_from
 from durable_fsm.cli import main
 from durable_fsm.client import SyncClient
 from durable_fsm.console import ActingOptions, Operator, OperatorBook
-from durable_fsm.console.context import ConsoleOptions
-from durable_fsm.console.context import Desk as ConsoleDesk
+from durable_fsm.console.context import ConsoleContext, ConsoleOptions
 from durable_fsm.console.operators import hash_password
 from durable_fsm.console.request_guard import LOOPBACK
 from durable_fsm.console.site import site_of
@@ -223,7 +222,7 @@ def site(desk: Desk) -> Iterator[str]:
     book = OperatorBook({"ann": (Operator.of_everything("ann"), hash_password("the red door", cost=2))})
     acting = ActingOptions(SECRET, book, charts={"Strongroom": chart_from(Strongroom)})
     options = ConsoleOptions(desk.server.admin_url, desk.server.ingress_url, hosts=LOOPBACK, acting=acting)
-    port, console = free_port(), ConsoleDesk(options)
+    port, console = free_port(), ConsoleContext(options)
     config = uvicorn.Config(
         site_of(console), port=port, loop="asyncio", log_level="critical", timeout_graceful_shutdown=0
     )
