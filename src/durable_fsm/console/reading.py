@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -94,19 +95,44 @@ class ServerReader:
     admin: Admin
     _cache: dict[str, Cached] = field(default_factory=dict[str, Cached])
     _pages: dict[tuple[str, str], list[Any]] = field(default_factory=dict[tuple[str, str], "list[Any]"])
+    _begun: dict[str, Cached] = field(default_factory=dict[str, Cached])
     _lock: Lock = field(default_factory=Lock)
 
     def remembered(self, name: str, seconds: float, read: Callable[[], T]) -> T:
-        """A value that is read again only after so many seconds."""
+        """A value that is read again only after so many seconds; who asks while it is read waits for the same answer."""
+        now = time.monotonic()
         with self._lock:
             found = self._cache.get(name)
-        if found is None or time.monotonic() - found.at > seconds:
-            found = Cached(time.monotonic(), read())
+            if found is not None and now - found.at <= seconds:
+                return cast("T", found.value)
+            begun = self._begun.get(name)
+            if begun is None or now - begun.at > seconds:
+                begun, is_mine = Cached(now, Future[T]()), True
+                self._begun[name] = begun
+            else:
+                is_mine = False
+        asked: Future[T] = begun.value
+        if is_mine:
+            self._read(name, begun, read)
+        return asked.result()
+
+    def _read(self, name: str, begun: Cached, read: Callable[[], Any]) -> None:
+        asked: Future[Any] = begun.value
+        try:
+            value = read()
+        except BaseException as error:
+            asked.set_exception(error)
+            raise
+        else:
+            asked.set_result(value)
             with self._lock:
                 while len(self._cache) >= VALUES_KEPT:
                     self._cache.pop(next(iter(self._cache)))
-                self._cache[name] = found
-        return cast("T", found.value)
+                self._cache[name] = Cached(begun.at, value)
+        finally:
+            with self._lock:
+                if self._begun.get(name) is begun:
+                    del self._begun[name]
 
     # ── charts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,7 +207,8 @@ class ServerReader:
 
     def pages(self, chart: str, keys: list[str]) -> dict[str, list[Any]]:
         """Pages of history by key; one that is not kept, or cannot be read, is missing."""
-        found = {key: self._pages[chart, key] for key in keys if (chart, key) in self._pages}
+        with self._lock:
+            found = {key: self._pages[chart, key] for key in keys if (chart, key) in self._pages}
         missing = [key for key in keys if key not in found]
         if not missing:
             return found
