@@ -18,6 +18,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -36,6 +38,8 @@ from durable_fsm.console.history_reading import entries_of
 from durable_fsm.console.reading import ServerReader, Texts
 from durable_fsm.console.rendering import without_addresses
 
+log = logging.getLogger("durable_fsm.console")
+
 AT_ONCE = 50
 """Machines of one query."""
 
@@ -51,6 +55,11 @@ SHARE, FLEET_SHARE = 10, 20
 
 MOST_STEPS = 100
 """Steps that a viewer who comes back gets one by one."""
+
+MOST_WAITING = 2 * MOST_STEPS
+"""Messages that wait for a viewer who does not read. Then the stream ends: a browser that still runs comes back."""
+
+_SEEN = re.compile(r"(.*)\.([0-9]{1,18})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -86,12 +95,11 @@ def messages_for(
     if facts is None or facts.gone or facts.stored is None:
         return [LiveMessage("gone", {})] if seen else []
     stored = facts.stored
-    life, _, number = seen.rpartition(".")
+    life, last = _life_and_step(seen)
     past = past_of(facts.tail if entries is None else entries, stored.configuration, describer.chart)
     if life and life != stored.life:
         began = past[0].at if past and past[0].n == 1 else None
         return [LiveMessage("life", {"at": began, "mark": facts.mark}, facts.mark)]
-    last = int(number) if number.isdigit() else 0
     steps = [one for one in past if one.seq > last][-MOST_STEPS:]
     leaves = describer.leaves(stored.configuration)
     possible = sorted(describer.possible_edges(leaves)) if stored.status.value == "running" else []
@@ -106,11 +114,17 @@ def messages_for(
 
 def lacks_steps(facts: MachineFacts, seen: str) -> bool:
     """Whether steps since the one that was seen have left the snapshot already, with a full page."""
-    life, _, number = seen.rpartition(".")
+    life, last = _life_and_step(seen)
     stored, tail = facts.stored, facts.tail
-    if stored is None or stored.life != life or not number.isdigit():
+    if stored is None or stored.life != life:
         return False
-    return (int(tail[0].get("seq", 0)) if tail else stored.seq + 1) > int(number) + 1
+    return (int(tail[0].get("seq", 0)) if tail else stored.seq + 1) > last + 1
+
+
+def _life_and_step(seen: str) -> tuple[str, int]:
+    """The parts of `<life>.<seq>`, which comes from a browser; no life if it is something else."""
+    found = _SEEN.fullmatch(seen)
+    return ("", 0) if found is None else (found[1], int(found[2]))
 
 
 def _told(one: PastMoment, life: str, describer: Describer) -> dict[str, Any]:  # Any: JSON
@@ -142,7 +156,15 @@ class Viewer:
     key: str
     seen: str
     print: str
-    inbox: asyncio.Queue[LiveMessage] = field(default_factory=asyncio.Queue["LiveMessage"])
+    inbox: asyncio.Queue[LiveMessage | None] = field(default_factory=asyncio.Queue["LiveMessage | None"])
+
+    def tell(self, message: LiveMessage) -> None:
+        """Let a message wait for the viewer; None behind the last one ends the stream."""
+        waiting = self.inbox.qsize()
+        if waiting < MOST_WAITING:
+            self.inbox.put_nowait(message)
+        elif waiting == MOST_WAITING:
+            self.inbox.put_nowait(None)
 
 
 class LivePoller:
@@ -166,15 +188,19 @@ class LivePoller:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         try:
-            while True:
-                yield await viewer.inbox.get()
+            while (message := await viewer.inbox.get()) is not None:
+                yield message
         finally:
             self._viewers.discard(viewer)
 
     async def _run(self) -> None:
         while self._viewers:
             self._woken.clear()
-            pause = await self._look()
+            try:
+                pause = await self._look()
+            except Exception:  # one machine that is not ours must not end the stream of all
+                log.exception("the live pages of %s could not be brought up to date", self._chart)
+                pause = self._failed("The console has failed; its log says why.")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
         self._task = None
@@ -183,12 +209,9 @@ class LivePoller:
         """Look once, tell the viewers, and return how long to wait."""
         begun = time.monotonic()
         try:
-            texts = await run_in_threadpool(self._texts)
+            texts = await run_in_threadpool(self._texts, sorted({viewer.key for viewer in self._viewers}))
         except AdminRefused as error:
-            self._failures += 1
-            problem = {"problem": without_addresses(str(error)), "tries": self._failures}
-            self._tell_all(LiveMessage("stale", problem))
-            return pause_after(self._failures, self._poll)
+            return self._failed(without_addresses(str(error)))
         took = time.monotonic() - begun
         if self._failures or begun - self._beat >= BEAT:
             self._beat, self._failures = begun, 0
@@ -197,8 +220,13 @@ class LivePoller:
         pace, self._took = min(took, self._took), took  # one slow answer does not slow down what follows
         return max(self._poll, SHARE * pace)
 
-    def _texts(self) -> dict[str, Texts]:
-        keys = sorted({viewer.key for viewer in self._viewers})
+    def _failed(self, problem: str) -> float:
+        """Tell the viewers why there is nothing new; return how long to wait."""
+        self._failures += 1
+        self._tell_all(LiveMessage("stale", {"problem": problem, "tries": self._failures}))
+        return pause_after(self._failures, self._poll)
+
+    def _texts(self, keys: list[str]) -> dict[str, Texts]:
         found: dict[str, Texts] = {}
         for begin in range(0, len(keys), AT_ONCE):
             found |= self._reader.texts(self._chart, keys[begin : begin + AT_ONCE])
@@ -218,14 +246,14 @@ class LivePoller:
                 with suppress(AdminRefused):
                     entries = await run_in_threadpool(entries_of, self._reader, facts)
             for message in messages_for(facts, viewer.seen, describer, entries):
-                viewer.inbox.put_nowait(message)
+                viewer.tell(message)
             viewer.print = print
             if facts is not None and facts.mark:
                 viewer.seen = facts.mark  # that of a machine that is gone tells a new life from it
 
     def _tell_all(self, message: LiveMessage) -> None:
         for viewer in self._viewers:
-            viewer.inbox.put_nowait(message)
+            viewer.tell(message)
 
 
 class FleetPoller(LivePoller):
@@ -240,14 +268,12 @@ class FleetPoller(LivePoller):
         try:
             print = await self._count()
         except AdminRefused as error:
-            self._failures += 1
-            self._tell_all(LiveMessage("stale", {"problem": without_addresses(str(error)), "tries": self._failures}))
-            return pause_after(self._failures, self._poll)
+            return self._failed(without_addresses(str(error)))
         took = time.monotonic() - begun
         self._failures = 0
         self._tell_all(LiveMessage("beat", {"as_of": now_ms(), "took": round(took * 1_000)}))
         for viewer in list(self._viewers):
             if viewer.print != print:
                 viewer.print = print
-                viewer.inbox.put_nowait(LiveMessage("counted", {"print": print}))
+                viewer.tell(LiveMessage("counted", {"print": print}))
         return max(self._poll, FLEET_SHARE * took)

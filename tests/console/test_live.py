@@ -1,0 +1,94 @@
+"""The live stream while something is wrong: addresses that make no sense, machines that are not ours, viewers that do not read."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from durable_fsm.console.describing import Describer
+from durable_fsm.console.live import MOST_WAITING, LiveMessage, LivePoller, Viewer, lacks_steps, messages_for
+from durable_fsm.console.reading import ServerReader
+from tests.console.machines import KETTLE, facts
+
+
+@pytest.mark.parametrize(
+    "seen", ["abc.²", "abc.", "abc", "²", f"abc.{'9' * 5_000}", "abc.-1"], ids=lambda text: text[:8]
+)
+def test_a_step_that_cannot_be_meant_counts_as_none(seen: str) -> None:
+    assert not lacks_steps(facts(), seen)
+    assert [one.id for one in messages_for(facts(), seen, Describer(KETTLE))] == ["abc.1", "abc.2", "abc.3", "abc.4"]
+
+
+class _Reader:
+    """A server whose first answer cannot be used."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def texts(self, chart: str, keys: list[str]) -> dict[str, Any]:
+        self.asked += 1
+        if self.asked == 1:
+            raise KeyError("n")
+        return {}
+
+    def known(self, chart: str) -> None:
+        return None
+
+
+def test_a_stream_goes_on_after_a_machine_that_is_not_ours(caplog: pytest.LogCaptureFixture) -> None:
+    poller = LivePoller(_Reader(), "Kettle", timedelta(milliseconds=1))  # type: ignore[arg-type]
+
+    async def watched() -> list[LiveMessage]:
+        stream = poller.watch(Viewer("k-1", "", ""))
+        found = [await anext(stream), await anext(stream)]
+        await stream.aclose()  # type: ignore[attr-defined]
+        return found
+
+    stale, beat = asyncio.run(watched())
+
+    assert (stale.event, stale.data) == ("stale", {"problem": "The console has failed; its log says why.", "tries": 1})
+    assert beat.event == "beat"
+    assert "the live pages of Kettle could not be brought up to date" in caplog.text
+
+
+def test_a_viewer_who_does_not_read_is_left_after_a_while() -> None:
+    poller = LivePoller(SimpleNamespace(), "Kettle", timedelta(milliseconds=1))  # type: ignore[arg-type]
+    viewer = Viewer("k-1", "", "")
+    for number in range(3 * MOST_WAITING):
+        viewer.tell(LiveMessage("beat", {"as_of": number}))
+
+    async def rest() -> list[LiveMessage]:
+        return [message async for message in poller.watch(viewer)]
+
+    assert [message.data["as_of"] for message in asyncio.run(rest())] == [*range(MOST_WAITING)]
+
+
+def test_who_asks_while_a_value_is_read_waits_for_the_same_answer() -> None:
+    reader = ServerReader(SimpleNamespace())  # type: ignore[arg-type]
+    begun, others, read = Event(), [Event() for _ in range(3)], list[int]()
+
+    def value() -> int:
+        read.append(1)
+        begun.set()
+        assert all(one.wait(60) for one in others)
+        return len(read)
+
+    def ask(other: Event) -> int:
+        other.set()
+        return reader.remembered("counts", 60, value)
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(reader.remembered, "counts", 60, value)
+        assert begun.wait(60)
+        answers = [*pool.map(ask, others), first.result()]
+
+    assert (answers, read) == ([1] * 4, [1])
+    with pytest.raises(ZeroDivisionError):
+        reader.remembered("other", 60, lambda: 1 // 0)
+    assert reader.remembered("other", 60, lambda: 7) == 7
