@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import httpx
 import pytest
+from starlette.requests import Request
 
-from durable_fsm.console.logins import FAILURES, SESSION_SECONDS, ActingOptions
+from durable_fsm.console.logins import FAILURES, MOST_NAMES, SESSION_SECONDS, ActingOptions, OperatorLogins
+from durable_fsm.console.operators import Operator
+from durable_fsm.console.site import site_of
 from tests.console.kitchen import (
     BOOK,
     CARD,
@@ -53,6 +57,27 @@ def test_wrong_passwords_are_refused_and_soon_not_even_tried(kitchen: Kitchen) -
     kitchen.now += 61
     assert kitchen.log_in().status_code == 303
     assert kitchen.log_in("nobody", "").status_code == 401
+
+
+def test_passwords_that_are_guessed_at_the_same_time_are_counted_before_they_are_looked_at(kitchen: Kitchen) -> None:
+    async def guessed() -> list[int]:
+        transport = httpx.ASGITransport(site_of(kitchen.context))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            form, headers = {"name": "ann", "password": "guess"}, {"sec-fetch-site": "same-origin"}
+            answers = [client.post("/login", data=form, headers=headers) for _ in range(2 * FAILURES)]
+            return [answer.status_code for answer in await asyncio.gather(*answers)]
+
+    assert sorted(asyncio.run(guessed())) == [401] * FAILURES + [429] * FAILURES
+
+
+def test_names_that_nobody_has_do_not_make_room_for_guesses(kitchen: Kitchen) -> None:
+    logins = kitchen.context.logins
+    for number in range(MOST_NAMES + 1):
+        assert logins.may_try(f"nobody {number}")
+
+    assert [logins.may_try("ann") for _ in range(FAILURES + 1)] == [True] * FAILURES + [False]
+    logins.succeeded("ann")
+    assert logins.may_try("ann")
 
 
 def test_elsewhere_the_cookie_is_bound_to_its_host_and_to_https(kitchen: Kitchen) -> None:
@@ -121,6 +146,26 @@ def test_a_proxy_names_the_operator() -> None:
         .status_code
         == 200
     )
+
+
+def test_a_name_that_came_to_the_proxy_from_outside_is_not_believed() -> None:
+    logins = OperatorLogins(ActingOptions(SECRET, BOOK, proxy_header="x-user"))
+
+    def named(*names: bytes) -> Operator | None:
+        return logins.operator_of(Request({"type": "http", "headers": [(b"x-user", name) for name in names]}))
+
+    assert named(b"bob") == BOOK.named("bob")
+    assert named(b"ann", b"bob") is named() is None
+
+
+def test_a_reason_cannot_look_like_another_line_of_the_log(kitchen: Kitchen, caplog: pytest.LogCaptureFixture) -> None:
+    kitchen.log_in()
+    caplog.set_level("INFO", "durable_fsm.console")
+
+    assert order(kitchen, reason="so\n2030-01-01 bob: delete to Teapot/t-1\u2028").status_code == 303
+
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["ann: send order to Teapot/t-1 (so 2030-01-01 bob: delete to Teapot/t-1 )"]
 
 
 def test_operators_may_only_do_what_their_roles_say_on_their_charts(kitchen: Kitchen) -> None:

@@ -7,6 +7,7 @@ machine, and is logged with the operator's name.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -44,6 +45,9 @@ log = logging.getLogger("durable_fsm.console")
 
 MOST_BODY = 2 * 1024 * 1024
 
+PASSWORDS_AT_ONCE = 2
+"""Passwords that are looked at together: each needs 16 MiB, and the threads in which all pages are read."""
+
 VERBS = ("retry", "skip", "resend", "move", "timer", "migrate", "pause", "resume", "cancel", "delete")
 """The kinds of repair, in the order of the form; the last needs a role of its own."""
 
@@ -76,6 +80,7 @@ class Acting:
     def __init__(self, context: ConsoleContext, options: ActingOptions) -> None:
         self.context = context
         self.options = options
+        self.at_once = asyncio.Semaphore(PASSWORDS_AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -101,22 +106,25 @@ class Acting:
     # ── coming and going ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def login(self, request: Request) -> Response:
-        keeper = self.context.logins
-        if not keeper.has_login:
+        logins = self.context.logins
+        if not logins.has_login:
             raise HTTPException(404, "Operators do not log in here.")
         problem, name, status = "", "", 200
         if request.method == "POST":
             given = await form_of(request)
             name = given.get("name", "").strip()[:100]
-            if keeper.is_barred(name):
+            if not logins.may_try(name):
                 problem, status = "There were too many wrong passwords. Wait a minute.", 429
             else:
-                operator = await run_in_threadpool(keeper.admitted, name, given.get("password", ""))
+                password = given.get("password", "")
+                async with self.at_once:
+                    operator = await run_in_threadpool(logins.admitted, name, password)
                 log.info("login of %r %s", name, "refused" if operator is None else "accepted")
                 if operator is not None:
+                    logins.succeeded(name)
                     to = self.local(given.get("to", "")) or f"{self.context.root(request)}/troubles"
                     response = RedirectResponse(to, 303)
-                    keeper.begin(request, response, operator)
+                    logins.begin(request, response, operator)
                     return response
                 problem, status = "This name and this password do not belong together.", 401
         frame = self.context.frame(request)
@@ -301,12 +309,13 @@ class Acting:
     ) -> tuple[str, int] | None:
         """Act and log it; return the problem and its status, or None."""
         facts = {"operator": operator.name, "chart": chart, "key": key, "what": what, "reason": given.get("reason", "")}
+        facts = {name: one_line(text) for name, text in facts.items()}
         try:
             await act()
         except DurableFSMError as error:
             status = 409 if isinstance(error, Moved) else http_status(error)
             log.warning("%(operator)s: %(what)s to %(chart)s/%(key)s was refused", facts, extra=facts)
-            return _told(error), status if 400 <= status < 600 else 500
+            return refusal_of(error), status if 400 <= status < 600 else 500
         log.info("%(operator)s: %(what)s to %(chart)s/%(key)s (%(reason)s)", facts, extra=facts)
         return None
 
@@ -426,7 +435,7 @@ def _seq(given: Given) -> int:
     return int(text)
 
 
-def _told(error: DurableFSMError) -> str:
+def refusal_of(error: DurableFSMError) -> str:
     """An error for an operator, without addresses."""
     if isinstance(error, UnexpectedAnswer) and "not public" in error.text:
         return (
@@ -434,6 +443,11 @@ def _told(error: DurableFSMError) -> str:
         )
     text = without_addresses(str(error))
     return text if not isinstance(error, CallError) else f"{text} It may have been done: look before you try again."
+
+
+def one_line(text: str) -> str:
+    """A text that cannot look like another line of the log."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from durable_fsm.console.acting import Acting, Given, form_fields, form_of, log
+from durable_fsm.console.acting import Acting, Given, form_fields, form_of, log, one_line, refusal_of
 from durable_fsm.console.describing import Describer
 from durable_fsm.console.facts import MachineFacts
 from durable_fsm.console.fleet_reading import every
@@ -34,7 +34,7 @@ from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.redaction import Redactor
 from durable_fsm.console.rendering import render
 from durable_fsm.core.values import Json
-from durable_fsm.errors import DurableFSMError
+from durable_fsm.errors import DurableFSMError, NotIndexed
 
 if TYPE_CHECKING:
     from durable_fsm.console.context import ConsoleContext
@@ -123,7 +123,10 @@ class BulkActing:
         form = filled(fields, given) if given else None
         problem, status, seen = "" if form is None else form.problem, 200, list[Seen]()
         if event and form is not None and not problem:
-            seen = await run_in_threadpool(self._seen, known, wanted, event, form.payload)
+            try:
+                seen = await run_in_threadpool(self._seen, known, wanted, event, form.payload)
+            except NotIndexed as error:
+                raise HTTPException(422, error.what) from error
             if len(seen) > MOST_MACHINES:
                 problem = f"More than {MOST_MACHINES:,} machines match. Narrow the conditions."
             elif given.get("do") == "run":
@@ -196,7 +199,7 @@ class BulkActing:
         while len(self._runs) > RUNS_KEPT:
             self._runs.popitem(last=False)
         facts: dict[str, Any] = {"operator": operator.name, "chart": chart, "what": f"send {event}", "run": id}
-        facts |= {"reason": given.get("reason", ""), "machines": len(run.machines)}
+        facts |= {"reason": one_line(given.get("reason", "")), "machines": len(run.machines)}
         log.info("%(operator)s: run %(run)s: %(what)s to %(machines)s of %(chart)s (%(reason)s)", facts, extra=facts)
         run.task = asyncio.create_task(self._all(run, operator, payload))
         return run
@@ -210,7 +213,7 @@ class BulkActing:
                     machine = client.machine(run.chart, seen.key).if_seq(seen.seq)
                     await machine.send(run.event, payload, idempotency_key=f"console/{run.id}/{quote(seen.key)}")
                 except DurableFSMError as error:
-                    run.refused[seen.key] = str(error)
+                    run.refused[seen.key] = refusal_of(error)
                 except Exception as error:  # noqa: BLE001 - the report has it, and the others are sent to
                     run.refused[seen.key] = type(error).__name__
                 else:

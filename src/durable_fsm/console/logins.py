@@ -26,6 +26,9 @@ COOKIE = "fsm-session"
 FAILURES, FAILURE_SECONDS = 5, 60.0
 """After so many wrong passwords for a name, it has to wait so long."""
 
+MOST_NAMES = 10_000
+"""Names for which wrong passwords are remembered: the latest."""
+
 INVITED = "dev"
 """The name of the operator who comes by the link that `durable-fsm dev` prints."""
 
@@ -67,7 +70,7 @@ class OperatorLogins:
         self.options = options
         self._clock = clock
         self._sessions: OrderedDict[str, OperatorSession] = OrderedDict()
-        self._failures: dict[str, list[float]] = {}
+        self._attempts: OrderedDict[str, list[float]] = OrderedDict()
         self._invitation = "" if options is None else options.invitation
         self._key = secrets.token_bytes(32)
 
@@ -83,7 +86,8 @@ class OperatorLogins:
         if self.options is None:
             return None
         if self.options.proxy_header:
-            name = request.headers.get(self.options.proxy_header, "").strip()
+            names = request.headers.getlist(self.options.proxy_header)
+            name = names[0].strip() if len(names) == 1 else ""  # of several, some are not the proxy's
             if not name:
                 return None
             return Operator.of_everything(name) if self.options.book is None else self.options.book.named(name)
@@ -108,23 +112,27 @@ class OperatorLogins:
 
     # ── coming and going ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_barred(self, name: str) -> bool:
-        """Whether there were too many wrong passwords for a name lately."""
+    def may_try(self, name: str) -> bool:
+        """Count an attempt to log in as wrong until `succeeded`; False if there were too many of them lately.
+
+        It counts before the password is looked at: otherwise all that arrive at the same time would be let through.
+        """
         now = self._clock()
-        recent = [at for at in self._failures.get(name, ()) if now - at < FAILURE_SECONDS]
-        if recent:
-            self._failures[name] = recent
-        else:
-            self._failures.pop(name, None)
-        return len(recent) >= FAILURES
+        recent = [at for at in self._attempts.pop(name, ()) if now - at < FAILURE_SECONDS]
+        is_allowed = len(recent) < FAILURES
+        self._attempts[name] = [*recent, now] if is_allowed else recent
+        while len(self._attempts) > MOST_NAMES:
+            self._attempts.popitem(last=False)
+        return is_allowed
+
+    def succeeded(self, name: str) -> None:
+        """Forget the attempts of a name: one had the right password."""
+        self._attempts.pop(name, None)
 
     def admitted(self, name: str, password: str) -> Operator | None:
         """The operator of this name and password; this takes a while."""
         book = None if self.options is None else self.options.book
-        operator = None if book is None else book.admitted(name, password)
-        if operator is None and len(self._failures) < MOST_SESSIONS:
-            self._failures.setdefault(name, []).append(self._clock())
-        return operator
+        return None if book is None else book.admitted(name, password)
 
     def invited(self, token: str) -> Operator | None:
         """The operator who brings the invitation; it counts once."""
