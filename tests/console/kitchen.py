@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html import unescape
@@ -111,6 +111,15 @@ class Kitchen:
 
     def texts(self, chart: str, keys: list[str]) -> Mapping[str, Mapping[tuple[str, str], str]]:
         return {key: {("", "snapshot"): json.dumps(self.machines[key])} for key in keys if key in self.machines}
+
+    def charts(self) -> dict[str, KnownChart]:
+        return {"Teapot": KNOWN}
+
+    def remembered(self, name: str, seconds: float, read: Callable[[], Any]) -> Any:
+        return read()
+
+    def stuck(self, chart: str, key: str) -> str:
+        return ""
 
     # ── as the client ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from datetime import timedelta
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,7 @@ from durable_fsm.console.operators import Operator
 from durable_fsm.console.previews import exact
 from durable_fsm.console.site import site_of
 from durable_fsm.core.codec import snapshot_from_json
-from durable_fsm.errors import EventRejected, Moved, NotOperator
+from durable_fsm.errors import EventRejected, Moved, NoAnswer, NotIndexed, NotOperator
 from tests.console.kitchen import (
     BOOK,
     BREWING,
@@ -252,3 +254,55 @@ def test_a_run_reports_who_refused_and_why(many: Kitchen) -> None:
     asyncio.run(BulkActing(Acting(many.context, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
 
     assert (run.taken, run.done, run.is_over, [len(keys) for _, keys in run.reasons]) == (0, 3, True, [2, 1])
+
+
+def test_a_run_names_no_address_of_the_server(many: Kitchen) -> None:
+    run = BulkRun("r1", "ann", "Teapot", "stop", (Seen("t-1", 3, "", refused=False),), "/")
+    url, problem = "http://10.0.0.7:8080/Teapot/t-1/send", "refused"
+    many.refusal = NoAnswer(
+        chart="Teapot", key="t-1", url=url, attempts=3, waited=timedelta(seconds=3), problem=problem
+    )
+
+    asyncio.run(BulkActing(Acting(many.context, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
+
+    assert "10.0.0.7" in str(many.refusal)
+    assert "10.0.0.7" not in run.refused["t-1"]
+    assert "look before you try again" in run.refused["t-1"]
+
+
+def test_a_condition_that_cannot_be_met_sends_nothing(many: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def every(*_: object) -> Iterator[object]:
+        raise NotIndexed(chart="Teapot", field="colour", known=("kind",))
+
+    monkeypatch.setattr("durable_fsm.console.bulk.every", every)
+
+    answer = many.ask("POST", f"{BULK}&where=colour%3Dred", {**many.hidden(BULK), "do": "preview"})
+
+    assert (answer.status_code, "there is no index of &#39;colour&#39;" in answer.text) == (422, True)
+
+
+# ── what is downloaded ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("condition", ["older=soon", "status=asleep", "where=colour", "where=colour%3Dred"])
+def test_a_list_is_not_downloaded_without_a_condition_that_cannot_be_meant(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    def every(*_: object) -> Iterator[object]:
+        raise NotIndexed(chart="Teapot", field="colour", known=("kind",))
+        yield
+
+    monkeypatch.setattr("durable_fsm.console.fleet_reading.every", every)
+
+    answer = kitchen.ask("GET", f"/chart/Teapot/machines.csv?{condition}")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
+
+
+def test_a_machine_of_any_key_can_be_downloaded(kitchen: Kitchen) -> None:
+    kitchen.machines['茶/%2F"1'] = stored()
+
+    answer = kitchen.ask("GET", "/chart/Teapot/machine.svg?key=%E8%8C%B6%2F%252F%221")
+
+    assert (answer.status_code, answer.text[:4]) == (200, "<svg")
+    assert answer.headers["content-disposition"] == 'attachment; filename="Teapot----2F-1.svg"'

@@ -359,3 +359,9 @@ def test_addresses_begin_with_the_path_of_the_proxy() -> None:
     page = machine_page(MachineScene(replace(FRAME, root="/fsm"), shown()))
 
     assert re.findall(r"(?:src|href)=\"/(?!fsm/)", page) == []
+
+
+def test_an_address_may_have_conditions_of_any_names() -> None:
+    foreign = {"path": "1", "self": "2", "query": "3", "template": "4"}
+
+    assert FRAME.url("/chart", **foreign) == "/chart?path=1&self=2&query=3&template=4"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
+from threading import Lock
 
 from markupsafe import Markup
 
@@ -43,6 +44,8 @@ class Drawn:
 _drawings: dict[tuple[str, str, int | None, str], Drawn] = {}
 """The last drawings by name and digest of the chart: to lay one out takes longer than everything else on a page."""
 
+_one_at_a_time = Lock()
+
 
 def _draw(chart: Chart, depth: int | None, prefix: str) -> Drawn:
     text = to_svg(chart, theme="vars", css=False, depth=depth, id_prefix=prefix)
@@ -59,15 +62,16 @@ def picture(chart: Chart | None, *, folded: bool = False, prefix: str = "") -> D
         return None
     depth = 1 if folded and len(chart.states) - 1 > FOLDED_ABOVE else None
     drawing = (chart.name, chart.digest, depth, prefix)
-    if drawing not in _drawings:
-        try:
-            drawn = _draw(chart, depth, prefix)
-        except NoEngine:
-            return None
-        while len(_drawings) >= REMEMBERED:
-            _drawings.pop(next(iter(_drawings)), None)
-        _drawings[drawing] = drawn
-    return _drawings[drawing]
+    with _one_at_a_time:
+        if drawing not in _drawings:
+            try:
+                drawn = _draw(chart, depth, prefix)
+            except NoEngine:
+                return None
+            while len(_drawings) >= REMEMBERED:
+                _drawings.pop(next(iter(_drawings)))
+            _drawings[drawing] = drawn
+        return _drawings[drawing]
 
 
 def lit(

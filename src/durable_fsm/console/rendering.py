@@ -66,8 +66,8 @@ class PageFrame:
     took: float = 0.0
     stale: str = ""
 
-    def url(self, path: str, **query: object) -> str:
-        """The address of a page, with those members of its query that are not empty."""
+    def url(self, path: str, /, **query: object) -> str:
+        """The address of a page, with those members of its query that are not empty; they may have any names."""
         wanted = {name.rstrip("_"): str(value) for name, value in query.items() if value not in (None, "", False)}
         return f"{self.root}{path}?{urlencode(wanted)}" if wanted else f"{self.root}{path}"
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -61,13 +62,13 @@ from durable_fsm.console.live import FleetPoller, LiveMessage, LivePoller, Viewe
 from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.machine_page import machine_page, machine_panels
 from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
-from durable_fsm.console.pictures import picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
 from durable_fsm.console.request_guard import LOOPBACK, RequestGuard
 from durable_fsm.console.stories import Story, story_of
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
+from durable_fsm.diagram.layout.engine import NoEngine
 from durable_fsm.diagram.svg import to_svg
 from durable_fsm.errors import NotIndexed, quoted
 from durable_fsm.explore.proofs import Imported
@@ -78,6 +79,7 @@ NOT_KEPT = {"cache-control": "no-store"}
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 Handler_ = Callable[[Request], Awaitable[Response]]
+P = ParamSpec("P")
 
 
 def app(
@@ -216,7 +218,7 @@ class Site:
             return [ChartCard(known, fleet_reading.counts(reader, name)) for name, known in reader.charts().items()]
 
         cards, answer = await self.context.read("charts", read)
-        return HTMLResponse(charts_page(self.context.frame(request, answer), cards))
+        return await _page_of(charts_page, self.context.frame(request, answer), cards)
 
     async def known(self, name: str) -> KnownChart:
         """A chart that the server knows.
@@ -231,12 +233,11 @@ class Site:
 
     async def fleet(self, request: Request) -> Response:
         name: str = request.path_params["chart"]
-        return HTMLResponse(fleet_page(await self._fleet(request, await self.known(name))))
+        return await _page_of(fleet_page, await self._fleet(request, await self.known(name)))
 
     async def fleet_panel(self, request: Request) -> Response:
-        return HTMLResponse(
-            fleet_panels(await self._fleet(request, await self.known(request.query_params.get("chart", ""))))
-        )
+        known = await self.known(request.query_params.get("chart", ""))
+        return await _page_of(fleet_panels, await self._fleet(request, known))
 
     async def _fleet(self, request: Request, known: KnownChart) -> FleetScene:
         query, reader = request.query_params, self.context.reader
@@ -278,7 +279,14 @@ class Site:
     async def machines_csv(self, request: Request) -> Response:
         known = await self.known(request.path_params["chart"])
         query = ListQuery.of(request.query_params)
-        lines = csv_lines(fleet_reading.every(self.context.reader, known, query.wanted, query.prefix))
+        if query.problem:
+            raise HTTPException(422, query.problem)
+        rows = fleet_reading.every(self.context.reader, known, query.wanted, query.prefix)
+        try:  # refused here: an answer that has begun could only break off
+            first = await run_in_threadpool(lambda: [*islice(rows, 1)])
+        except NotIndexed as error:
+            raise HTTPException(422, error.what) from error
+        lines = csv_lines(chain(first, rows))
         headers = {"content-disposition": f'attachment; filename="{known.name}-{today()}.csv"'}
         return StreamingResponse(iterate_in_threadpool(lines), media_type="text/csv", headers=headers)
 
@@ -289,11 +297,8 @@ class Site:
             f"counts {known.name}", lambda: fleet_reading.counts(self.context.reader, known.name)
         )
         old, new = chosen(known, query.get("from", ""), query.get("to", ""))
-        return HTMLResponse(
-            versions_page(
-                VersionsScene(self.context.frame(request, answer), known, counts, old, new, self.context.options.plan)
-            )
-        )
+        frame, plan = self.context.frame(request, answer), self.context.options.plan
+        return await _page_of(versions_page, VersionsScene(frame, known, counts, old, new, plan))
 
     async def machine(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -302,8 +307,8 @@ class Site:
         if read.facts is None:
             near = await run_in_threadpool(fleet_reading.similar_keys, self.context.reader, query.chart, query.key)
             raise HTTPException(404, unknown_key(query.chart, query.key, near))
-        scene = machine_scene(read, query, frame, hide_data=self.context.options.hide_data)
-        return HTMLResponse(machine_page(scene))
+        hide_data = self.context.options.hide_data
+        return await _page_of(lambda: machine_page(machine_scene(read, query, frame, hide_data=hide_data)))
 
     async def machine_panel(self, request: Request) -> Response:
         query = MachineQuery.of(request.query_params.get("chart", ""), request.query_params)
@@ -312,22 +317,25 @@ class Site:
         )
         if read.facts is None:
             return PlainTextResponse("There is no such machine.\n", 404)
-        frame = self.context.frame(request, answer)
-        return HTMLResponse(machine_panels(machine_scene(read, query, frame, hide_data=self.context.options.hide_data)))
+        frame, hide_data = self.context.frame(request, answer), self.context.options.hide_data
+        return await _page_of(lambda: machine_panels(machine_scene(read, query, frame, hide_data=hide_data)))
 
     async def machine_svg(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
         read, answer = await self.context.read(
             f"panel {query}", lambda: read_machine(self.context.reader, query, beside=False)
         )
-        scene = machine_scene(read, query, self.context.frame(request, answer), hide_data=True)
         chart = None if read.known is None else read.known.chart
-        if chart is None or read.facts is None or picture(chart) is None:
+        if chart is None or read.facts is None:
             raise HTTPException(404, "There is no diagram.")
-        drawing = to_svg(chart, theme="auto", active=scene.machine.active, taken=scene.machine.taken)
-        name = "".join(letter if letter.isalnum() else "-" for letter in f"{query.chart}-{query.key}")
-        headers = {"content-disposition": f'attachment; filename="{name}.svg"'}
-        return Response(drawing, media_type="image/svg+xml", headers=headers)
+        machine = machine_scene(read, query, self.context.frame(request, answer), hide_data=True).machine
+        try:
+            drawing = await run_in_threadpool(
+                lambda: to_svg(chart, theme="auto", active=machine.active, taken=machine.taken)
+            )
+        except NoEngine as error:
+            raise HTTPException(404, "There is no diagram.") from error
+        return _download(drawing, f"{_slug(query)}.svg", "image/svg+xml")
 
     async def machine_data(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -339,8 +347,7 @@ class Site:
         if stored is None or not redactor.is_open:
             raise HTTPException(404, "There is no data that may be shown.")
         text = json.dumps(redactor.value(stored.data), ensure_ascii=False, indent=2)
-        headers = {"content-disposition": 'attachment; filename="data.json"'}
-        return Response(text, media_type="application/json", headers=headers)
+        return _download(text, "data.json", "application/json")
 
     async def _story(self, request: Request) -> tuple[MachineQuery, Story]:
         """The story of a machine, from its beginning to the moment that is looked at."""
@@ -441,6 +448,11 @@ class Site:
             return HTMLResponse(render("problem.html", frame, **told), status)
 
         return await self._page(page)(request)
+
+
+async def _page_of(render: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> Response:
+    """A page, made in a thread: its diagram may have to be laid out, by another program."""
+    return HTMLResponse(await run_in_threadpool(render, *args, **kwargs))
 
 
 def unknown_key(chart: str, key: str, near: Iterable[str]) -> str:
