@@ -34,6 +34,7 @@ def everything(**members: Any) -> str:
         "output": {"note": f"{CARD}!"},
         "status": "failed",
         "failure": {"type": "Cold", "message": f"{CARD} was declined", "source": "boiling"},
+        "paused": {"since": 1, "reason": f"{CARD} is being checked"},
     }
     return machine_page(MachineScene(PageFrame(), shown(**(full | members))))
 
@@ -44,6 +45,7 @@ def test_what_a_chart_redacts_is_nowhere_on_the_page() -> None:
     assert CARD not in page
     assert REDACTED in page
     assert "oolong" in page
+    assert "[redacted] is being checked" in page
     assert "card [redacted] is cold" in page  # the history says what failed, without the value
 
 
@@ -60,6 +62,7 @@ def test_without_the_list_of_secrets_no_data_and_no_text_of_a_failure_is_shown()
 def test_a_console_without_data_shows_none() -> None:
     page = everything(hide_data=True)
 
+    assert CARD not in page
     assert "oolong" not in page
     assert "--no-data" in page
 

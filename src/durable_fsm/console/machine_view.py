@@ -254,7 +254,9 @@ def shown_of(
         data_why=why,
         output="" if stored.output is None else compact(redactor.value(stored.output)),
         failure=None if stored.failure is None else _failure(stored.failure, redactor),
-        paused=None if stored.paused is None else ShownItem(stored.paused.reason, str(stored.paused.view["since"])),
+        paused=None
+        if stored.paused is None
+        else ShownItem(redactor.text(stored.paused.reason), str(stored.paused.view["since"])),
         stuck=redactor.text(stuck) if stuck else "",
         timers=_timers(facts, describer),
         activities=_activities(facts, redactor, moments),

@@ -180,23 +180,23 @@ def _population(scene: VersionsScene, old: Chart) -> dict[str, int]:
 
 def lines_of(old: Chart, new: Chart, population: Mapping[str, int]) -> list[DifferenceLine]:
     """The differences as rows: what machines lose first, then what changes, then what is new."""
-    teller_old, teller_new = Describer(old), Describer(new)
+    describer_old, describer_new = Describer(old), Describer(new)
     (gone, come), (lost, won) = states_between(old, new), edges_between(old, new)
     found = [
-        DifferenceLine("state", id, teller_old.path(id), WORDS[change], population.get(id, 0))
+        DifferenceLine("state", id, describer_old.path(id), WORDS[change], population.get(id, 0))
         for id, change in gone.items()
     ]
     found += [
-        DifferenceLine("transition", key, _edge_words(old, key, teller_old), WORDS[change], None)
+        DifferenceLine("transition", key, _edge_words(old, key, describer_old), WORDS[change], None)
         for key, change in lost.items()
     ]
     found += [
-        DifferenceLine("state", id, teller_new.path(id), WORDS[change], None)
+        DifferenceLine("state", id, describer_new.path(id), WORDS[change], None)
         for id, change in come.items()
         if change == ADDED
     ]
     found += [
-        DifferenceLine("transition", key, _edge_words(new, key, teller_new), WORDS[change], None)
+        DifferenceLine("transition", key, _edge_words(new, key, describer_new), WORDS[change], None)
         for key, change in won.items()
         if change == ADDED
     ]
