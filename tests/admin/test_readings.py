@@ -93,6 +93,29 @@ def test_a_mistake_is_not_tried_again(read: str) -> None:
     assert server.waited == []
 
 
+def test_a_change_is_tried_again_only_if_it_was_refused() -> None:
+    busy, moving = Busy((429, ""), then='{"id": 1}'), Busy((500, MOVING))
+
+    assert busy.admin.ask("POST", "/subscriptions") == {"id": 1}
+    with pytest.raises(AdminRefused, match="partition 7"):
+        moving.admin.ask("POST", "/subscriptions")
+    assert (busy.waited, moving.waited) == ([2.0], [])
+
+
+@pytest.mark.parametrize("read", ["query", "stream"])
+def test_a_refusal_that_breaks_off_is_told_as_no_answer(read: str) -> None:
+    class Cut(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            raise httpx.ReadError("the line was cut")
+            yield b""
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(500, stream=Cut()))
+    admin = Admin("http://there", httpx.Client(transport=transport))
+
+    with pytest.raises(AdminRefused, match="cannot be reached at http://there: the line was cut"):
+        list(getattr(admin, read)("SELECT 1"))
+
+
 def test_an_answer_that_breaks_off_says_so_and_how_far_it_came() -> None:
     server = Busy(then='{"rows":[{"n":1},{"n":2},{"n"')
 

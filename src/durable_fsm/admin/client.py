@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 import httpx
 
-from durable_fsm.admin.readings import TRIES, Row, passes, rows_in, wait_before
+from durable_fsm.admin.readings import TOO_MANY_REQUESTS, TRIES, Row, passes, rows_in, wait_before
 from durable_fsm.core.values import Json
 from durable_fsm.errors import quoted
 
@@ -38,8 +38,8 @@ class UnknownChart(LookupError):
 class Admin:
     """Restate's admin API at *url*. Closes the *http* client that it is given.
 
-    A request that the server refuses because it is busy, or because a partition is moving, is tried three times, after a
-    wait by *pause*, which is given seconds.
+    A request that the server refuses because it is busy is tried three times, after a wait by *pause*, which is given
+    seconds; so is one that only reads, and fails because memory is short or a partition is moving.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Admin:
                 if answer.is_success:
                     yield from self._rows(answer)
                     return
-                answer.read()
+                self._read_rest(answer)
             if attempt == TRIES or not _is_passing(answer):
                 self._read(answer, "POST /query")
             self._pause(wait_before(attempt, answer.headers.get("retry-after")))
@@ -133,13 +133,18 @@ class Admin:
         while True:
             attempt += 1
             with self._opened(method, path, body) as answer:
-                try:
-                    answer.read()
-                except httpx.HTTPError as error:
-                    raise self._unreachable(error) from error
-            if attempt == TRIES or answer.is_success or not _is_passing(answer):
+                self._read_rest(answer)
+            is_refused = answer.status_code == TOO_MANY_REQUESTS  # before it was done
+            reads = method == "GET" or path == "/query"
+            if attempt == TRIES or not (is_refused or (reads and _is_passing(answer))):
                 return answer
             self._pause(wait_before(attempt, answer.headers.get("retry-after")))
+
+    def _read_rest(self, answer: httpx.Response) -> None:
+        try:
+            answer.read()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> AdminRefused:
         why = str(error) or type(error).__name__

@@ -17,7 +17,7 @@ from durable_fsm.admin.conditions import texts
 from durable_fsm.client.values import Entry
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import StateKey, history_name, page_key
-from durable_fsm.restate.stored.history import PAGE, StoredEntry, shown
+from durable_fsm.restate.stored.history import StoredEntry, page_of, shown
 from durable_fsm.restate.stored.snapshot import StoredRecord
 
 KEYS = 200
@@ -52,9 +52,10 @@ def histories_of(
 
 def _pages_with(stored: StoredRecord, last: int) -> Iterable[int]:
     """Numbers of the pages that have the last entries, as far as the tail does not have them."""
-    assert stored.log is not None
-    missing = max(0, last - len(stored.log.tail))
-    return range(max(1, stored.log.pages + 1 - -(-missing // PAGE)), stored.log.pages + 1)
+    log = stored.log
+    assert log is not None
+    first = max(1, log.entries - last + 1)
+    return range(page_of(first), page_of(log.first - 1) + 1) if first < log.first else ()
 
 
 def _pages_at(admin: Admin, chart: str, names: list[str]) -> Iterator[tuple[str, str]]:
