@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
 from durable_fsm.cli.migration_run import FleetMigration, MigrationResult, RunFile, problems_of
+from durable_fsm.errors import Moved
 from durable_fsm.plan.plan_file import (
     PlanHead,
     PlannedChart,
@@ -145,6 +148,49 @@ def test_the_file_of_another_run_is_refused(chart: str, made: str, message: str)
 
     with pytest.raises(click.UsageError, match=message):
         RunFile.open(path, chart, made, None)
+
+
+@pytest.mark.parametrize("text", ["hello\n", "5\n", '["a"]\n', "{}", "no line", '{"other": 1}\n{"cut'], ids=str)
+def test_a_file_that_is_no_run_is_refused_and_stays_as_it_is(text: str) -> None:
+    path = Path("notes.txt")
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(click.UsageError, match="Name another file"):
+        RunFile.open(path, "Order", "made", None)
+
+    assert path.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("text", ["", '{"format": 1, "cha'], ids=["empty", "cut"])
+def test_a_run_whose_first_line_was_never_whole_begins(text: str) -> None:
+    path = Path("run.jsonl")
+    path.write_text(text, encoding="utf-8")
+
+    RunFile.open(path, "Order", "made", None).close()
+
+    assert [json.loads(line)["chart"] for line in path.read_text("utf-8").splitlines()] == ["Order"]
+
+
+def test_a_machine_that_moves_between_the_look_and_the_move_is_left() -> None:
+    write(planned("o-1", PlanVerdict.MOVES))
+    asked: list[tuple[str, str, int]] = []
+
+    class Client:
+        def machine(self, chart: str, key: str) -> Any:
+            def at(seq: int) -> Any:
+                def repair(**_: object) -> None:
+                    asked.append((chart, key, seq))
+                    raise Moved(chart=chart, key=key, expected=seq, seq=9)
+
+                return SimpleNamespace(repair=repair)
+
+            return SimpleNamespace(if_seq=at)
+
+    migration = FleetMigration(read_plan(Path("plan.json")), BUILD, [PlanVerdict.MOVES], RunFile(None))
+    migration._move_one(Client(), planned("o-1", PlanVerdict.MOVES), "why")  # type: ignore[arg-type]
+
+    assert asked == [("Order", "o-1", 7)]
+    assert migration.outcomes.left == {"o-1": (MigrationResult.MOVED, "it has moved since: 2 more steps")}
 
 
 def test_canaries_are_of_each_kind_in_turn_and_not_among_those_that_are_done() -> None:

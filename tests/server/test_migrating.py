@@ -182,6 +182,7 @@ def test_machines_that_cannot_go_on_are_named_and_nothing_is_moved(fleet: Fleet)
     assert dry.exit_code == 0
     assert "  moves               4  will be migrated\n" in dry.output
     assert "  held                1  follow by themselves when their exclusive work is over\n" in dry.output
+    assert dry.output.endswith("Nothing was moved (--dry-run).\n")
     assert fleet.versions("kept") == {"1": 4}
 
     told = fleet.told("--only", "moves")

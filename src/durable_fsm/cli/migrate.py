@@ -154,7 +154,10 @@ def migrate(
             if not as_json:
                 _tell_plan(plan, build, counts, verdicts, run)
             if dry_run:
-                _finish(migration, counts, [], as_json=as_json)
+                if as_json:
+                    _finish(migration, counts, [], as_json=True)
+                else:
+                    say("Nothing was moved (--dry-run).")
                 return
             _keep(admin, migration, backup, run, as_json=as_json)
             with calling(connection) as client:

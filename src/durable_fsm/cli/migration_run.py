@@ -15,9 +15,10 @@ from threading import Lock
 from typing import IO, TYPE_CHECKING, Self
 
 import click
+import msgspec
 
 from durable_fsm.cli.transfer import FORMAT as LINE_FORMAT
-from durable_fsm.errors import CallError, DurableFSMError
+from durable_fsm.errors import CallError, DurableFSMError, Moved
 from durable_fsm.plan.plan_file import PlannedChart, PlannedMachine, PlanVerdict, SavedPlan
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from durable_fsm.client import SyncClient
 
 FORMAT = 1
+HEAD = b'{"format": '
+"""Every run file begins like this."""
+
+_line = msgspec.json.Decoder(dict[str, object])
+
 AT_ONCE = 8
 """Requests in flight at once."""
 
@@ -74,7 +80,7 @@ class RunFile:
         run = cls(path)
         if path is None:
             return run
-        lines = _whole_lines(path) if path.exists() else []
+        lines, cut = _lines_of(path) if path.exists() else ([], 0)
         if lines:
             head = lines[0]
             if head.get("format") != FORMAT or head.get("chart") != chart:
@@ -86,7 +92,8 @@ class RunFile:
             run.backup = str(head.get("backup") or "")
             run.settled = {str(line["key"]) for line in lines[1:] if line.get("result") in SETTLED}
             run.is_proved = any(line.get("canary") == "well" for line in lines)
-            path.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8")
+        if cut:
+            os.truncate(path, path.stat().st_size - cut)  # nothing else is written again
         run._file = path.open("a", encoding="utf-8")
         if not lines:
             run.backup = str(backup) if backup is not None else ""
@@ -110,15 +117,21 @@ class RunFile:
             self._file.close()
 
 
-def _whole_lines(path: Path) -> list[dict[str, object]]:
-    """The lines of a run file, without one that was cut."""
-    found: list[dict[str, object]] = []
-    for text in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            found.append(json.loads(text))
-        except ValueError:
-            break
-    return found
+def _lines_of(path: Path) -> tuple[list[dict[str, object]], int]:
+    """The lines of a run file, and the length of the last one if a kill has cut it.
+
+    Raises:
+        click.UsageError: It is another file.
+    """
+    whole, _, cut = path.read_bytes().rpartition(b"\n")
+    try:
+        lines = [_line.decode(line) for line in whole.splitlines()]
+        begins = b"{" if lines else HEAD
+        if cut.startswith(begins[: len(cut)]):
+            return lines, len(cut)
+    except msgspec.DecodeError:
+        pass
+    raise click.UsageError(f"'{path}' is not the file of a run. Name another file.")
 
 
 @dataclass
@@ -207,20 +220,23 @@ class FleetMigration:
                 self._settle(machine.key, *found)
                 continue
             pace.wait()
-            begun.append(pool.submit(self._move_one, client, machine.key, reason))
+            begun.append(pool.submit(self._move_one, client, machine, reason))
         for future in begun:
             future.result()
 
-    def _move_one(self, client: SyncClient, key: str, reason: str) -> None:
-        """Let the service migrate a machine; what became of it is remembered at once."""
+    def _move_one(self, client: SyncClient, planned: PlannedMachine, reason: str) -> None:
+        """Let the service migrate a machine, unless it moves right now; what became of it is remembered at once."""
+        machine = client.machine(self.build.chart, planned.key).if_seq(planned.seq)
         try:
-            client.machine(self.build.chart, key).repair(migrate=True, reason=reason)
+            machine.repair(migrate=True, reason=reason)
         except CallError:
             raise
+        except Moved as error:
+            self._settle(planned.key, MigrationResult.MOVED, _steps_since(planned, error.seq))
         except DurableFSMError as error:
-            self._settle(key, MigrationResult.REFUSED, str(error))
+            self._settle(planned.key, MigrationResult.REFUSED, str(error))
         else:
-            self._settle(key, MigrationResult.MIGRATED, "")
+            self._settle(planned.key, MigrationResult.MIGRATED, "")
 
     def _settle(self, key: str, result: MigrationResult, why: str) -> None:
         with self._lock:
@@ -242,10 +258,14 @@ def looked_at(
     if stored.life != planned.life:
         return MigrationResult.MOVED, "it was deleted, and created again"
     if stored.seq != planned.seq:
-        return MigrationResult.MOVED, f"it has moved since: {stored.seq - planned.seq} more steps"
+        return MigrationResult.MOVED, _steps_since(planned, stored.seq)
     if found.stuck is not None:
         return MigrationResult.BUSY, f"an invocation holds it: {found.stuck}"
     return None
+
+
+def _steps_since(planned: PlannedMachine, seq: int) -> str:
+    return f"it has moved since: {seq - planned.seq} more steps"
 
 
 def problems_of(found: Mapping[str, MachineRow], machines: Iterable[PlannedMachine]) -> list[str]:
