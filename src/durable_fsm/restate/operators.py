@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from restate import RunOptions
+
 from durable_fsm.core.operators import OPERATOR, SignedRequest, if_seq_in
 from durable_fsm.errors import NotOperator
+from durable_fsm.restate.fastjson import dumps, loads
+from durable_fsm.restate.http.requests import BYTES
 from durable_fsm.restate.observability.report import Invocation
 
 INGRESS = "x-restate-ingress-path"
@@ -45,10 +50,26 @@ class SignatureGuard:
         """
         invocation.if_seq = if_seq_in(headers, self.chart, self.handler)
         signature = headers.get(OPERATOR)
-        if signature is not None and self.secrets:
+        if signature is not None:
             request = SignedRequest(self.chart, self.handler, ctx.key(), body, invocation.if_seq)
-            now = await ctx.time()  # from Restate's journal: another attempt must judge alike
-            invocation.by = f"operator:{request.operator(signature, self.secrets, now=now)}"
-            invocation.must_say_seq = self.changes
-        elif self.demands and INGRESS in headers:
+            # In Restate's journal: a later attempt, after hours of work perhaps, has another time and may have other secrets.
+            verdict = await ctx.run_typed(
+                "operator", lambda: self._verdict(request, signature), RunOptions(serde=BYTES)
+            )
+            name, problem = loads(verdict)
+            if problem:
+                raise NotOperator(chart=self.chart, handler=self.handler, problem=problem)
+            if name:
+                invocation.by = f"operator:{name}"
+                invocation.must_say_seq = self.changes
+                return
+        if self.demands and INGRESS in headers:
             raise NotOperator(chart=self.chart, handler=self.handler, problem="it is not signed by an operator.")
+
+    def _verdict(self, request: SignedRequest, signature: str) -> bytes:
+        """The operator's name, and why the signature is refused; both are empty if the service has no secrets."""
+        try:
+            name = request.operator(signature, self.secrets, now=time.time()) if self.secrets else ""
+        except NotOperator as error:
+            return dumps(["", error.problem])
+        return dumps([name, ""])

@@ -1,7 +1,8 @@
 """Defaults that differ from call to call, a random id or the time: drawn once, and kept in Restate's journal.
 
-A handler may run again, from its beginning. Pydantic would then draw other defaults, while the client got the first ones. So what was given is completed before the step, and the step finds nothing to draw. Types without such defaults cost
-nothing here; with them, each value that leaves one open costs one entry of the journal.
+A handler may run again, from its beginning. Pydantic would then draw other defaults, while the client got the first ones.
+So what was given is completed before the step, and the step finds nothing to draw. Types without such defaults cost nothing
+here; with them, each value that leaves one open costs one entry of the journal.
 """
 
 from __future__ import annotations
