@@ -47,6 +47,21 @@ def test_migrations_lead_from_version_to_version() -> None:
     assert path_from("1", "3", [TO_SECOND, Migration("2", "1")]) is None
 
 
+def test_the_names_of_a_machine_lead_from_its_own_version_to_the_last() -> None:
+    there = chart("basket\ncart\nshipped final", edge("basket", "pay", "cart"), edge("cart", "ship", "shipped"))
+    back = Migration("2", "3", states={"cart": "basket", "settled": "cart"})
+
+    taken = upgrade(newer("3", there, TO_SECOND, back), Driven(FIRST).snapshot).upgrade
+    assert taken is not None
+    assert taken.renames == {"paid": "cart", "cart": "basket"}
+
+    away, anew = Migration("1", "2", states={"cart": "basket"}), Migration("2", "3", states={"cart": "paid"})
+    other = chart("basket\npaid\nshipped final", edge("basket", "pay", "paid"), edge("paid", "ship", "shipped"))
+    taken = upgrade(newer("3", other, away, anew), Driven(FIRST).snapshot).upgrade
+    assert taken is not None
+    assert taken.renames == {"cart": "basket"}
+
+
 def test_a_machine_lives_on_under_the_chart_that_is_kept_for_it() -> None:
     old = newer("2", SECOND, TO_SECOND)
     new = newer("3", THIRD, kept=(old,))

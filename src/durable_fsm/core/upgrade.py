@@ -232,9 +232,8 @@ class _Translation:
         def pending(name: str, state: str) -> str:
             return events[name] if name in events else work(name, state)
 
-        self.renames = {old: states.get(new, new) for old, new in self.renames.items()} | {
-            id: new for id, new in states.items() if id not in self.renames.values()
-        }
+        later = {id: new for id, new in states.items() if id not in self.renames.values()}
+        self.renames = later | {old: states.get(new, new) for old, new in self.renames.items()}
         old.version = migration.source
         old.configuration = [states.get(id, id) for id in old.configuration]
         old.history = {
