@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from durable_fsm.core.values import changed
 from durable_fsm.frontends import chart_from
 from durable_fsm.plan.anonymous import anonymised
 from durable_fsm.plan.judging import Judge
-from durable_fsm.plan.migration_file import following
+from durable_fsm.plan.migration_file import following, migration_of
+from durable_fsm.plan.needs import Needs
 from durable_fsm.plan.planning import Judged, Planning
 from durable_fsm.plan.trial import Hole, hole, tried
 from tests.plan.parcels import BREAKS, LONG, deployed, machines, parcel
@@ -167,3 +169,15 @@ def test_a_file_without_a_migration_cannot_be_tried(tmp_path: Path) -> None:
 
     with pytest.raises(LookupError, match="defines 0 migrations"):
         tried(tmp_path, "shop.py:Parcel", snapshot_to_json(machines()["cart"]), "none.py")
+
+
+def test_what_is_stored_becomes_no_code_of_a_migration(tmp_path: Path) -> None:
+    needs = Needs('2"""\nraise SystemExit("version")\n"""\\')
+    needs.data['$["\nraise SystemExit(1)\n"]', "Expected int\rraise SystemExit(2)"] += 1
+    needs.undo["pay\u2028raise SystemExit(3)"] += 1
+    needs.children["p\nraise SystemExit(4)"] += 1
+
+    text = migration_of(chart_from(parcel("", "3")), None, needs).text
+
+    defined = [one for one in ast.parse(text).body if not isinstance(one, ast.ImportFrom)]
+    assert [type(one) for one in defined] == [ast.Expr, ast.Assign]  # the docstring and the migration

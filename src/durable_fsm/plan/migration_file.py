@@ -72,11 +72,11 @@ def _lines(
     activities: list[Rename],
 ) -> Iterator[str]:
     given = "add it to the chart"
-    bump = f" and give that version {to!r}" if to != chart.version else ""
-    yield f'"""From version {needs.version} of {chart.name} to version {to}, for {needs.blocked:,} machines.'
+    bump = f" and give that version '{_plain(to)}'" if to != chart.version else ""
+    yield f'"""From version {_plain(needs.version)} of {chart.name} to version {_plain(to)}, for {needs.blocked:,} machines.'
     yield ""
     yield f"Written by durable-fsm plan: review it, fill its holes, and {given}{bump}:"
-    yield f'@durable(version="{to}", migrations=[{name}]).'
+    yield f'@durable(version="{_plain(to)}", migrations=[{name}]).'
     yield '"""'
     yield ""
     yield "from __future__ import annotations"
@@ -96,7 +96,7 @@ def _lines(
     yield f"    {_text(needs.version)},"
     if body:
         yield "    complete,"
-    yield f'    to="{to}",'
+    yield f"    to={_text(to)},"
     for word, renames in (("states", states), ("activities", activities)):
         if renames:
             yield f"    {word}={{"
@@ -124,7 +124,11 @@ def _holes(chart: Chart, needs: Needs, renames: Iterable[Rename]) -> Iterator[st
 
 
 def _notes(needs: Needs) -> Iterator[str]:
-    """Needs for which no line of code can be written."""
+    """Needs for which no line of code can be written, as comments: what is stored must not become another line of code."""
+    return map(_plain, _needs_for_a_person(needs))
+
+
+def _needs_for_a_person(needs: Needs) -> Iterator[str]:
     for (path, problem), many in needs.data.most_common():
         if _member(path, problem) is None:
             yield f"# TODO: {_of(many, needs)}: {problem} at {path}. Change old.data in a function, where it does not fit."
@@ -175,6 +179,11 @@ def _of(many: int, needs: Needs) -> str:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(text: str) -> str:
+    """A text that may be in a comment or a docstring."""
+    return "".join(letter if letter.isprintable() and letter not in '\\"' else " " for letter in text)
 
 
 def _python(value: Json, indent: str = "") -> str:

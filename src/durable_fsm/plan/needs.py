@@ -1,6 +1,6 @@
 """Needs of machines that a build blocks: the names that it does not have any more, and data that do not fit it.
 
-From these a migration is written, see `written`.
+From these a migration is written, see `migration_file`.
 """
 
 from __future__ import annotations
