@@ -1,4 +1,4 @@
-"""StoryOutcomes of activities that a story decides, and the application whose activities wait for them.
+"""Outcomes of activities that a story decides, and the application whose activities wait for them.
 
 `durable-fsm explore --on-server` plays a counterexample on a real server. The service process imports
 `durable_fsm.testing.outcomes:application`: the chart of the environment, with activities that ask for their outcome. The
