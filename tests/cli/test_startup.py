@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import click
 import pytest
 
 from durable_fsm.cli import COMMANDS, main
@@ -59,6 +60,20 @@ def test_the_help_of_all_commands_is_that_of_each(command: str) -> None:
 
     assert found is not None
     assert found.get_short_help_str(200) == COMMANDS[command][1]
+
+
+SHARED = ("ingress", "admin", "token", "ca", "insecure", "operator", "as_json", "trusted")
+"""Options of many commands, in the order in which help shows them."""
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_shows_the_options_of_a_command_before_those_that_many_have(command: str) -> None:
+    found = main.get_command(click.Context(main), command)
+
+    assert found is not None
+    names = [option.name for option in found.params if isinstance(option, click.Option)]
+    shared = [name for name in SHARED if name in names]
+    assert names[len(names) - len(shared) :] == shared
 
 
 class Absent(BaseHTTPRequestHandler):

@@ -63,8 +63,8 @@ def wait(
 @click.command("cancel")
 @MACHINE
 @click.option("--activity", metavar="ID", help="The activity to cancel; default: the exclusive one that is running.")
-@connected
 @IF_SEQ
+@connected
 @json_option
 def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, if_seq: int | None, as_json: bool) -> None:
     """Cancel an activity of CHART/KEY.
@@ -85,8 +85,8 @@ def cancel(ref: MachineRef, connection: Connection, *, activity: str | None, if_
 @click.option("--compensate", is_flag=True, help="First undo the completed work of its activities.")
 @click.option("--abandon", is_flag=True, help="Keep the completed work of its activities.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@connected
 @IF_SEQ
+@connected
 @json_option
 def delete(
     ref: MachineRef,
@@ -133,8 +133,8 @@ def delete(
 @click.option("--resume", is_flag=True, help="Resume a paused machine.")
 @click.option("--timer", metavar="NAME", help="Make this pending timer (its event or id) due now, or --after a time.")
 @click.option("--after", type=DurationType(), metavar="DURATION", help="When the timer is due, from now: 10m.")
-@connected
 @IF_SEQ
+@connected
 @json_option
 def repair(
     ref: MachineRef,

@@ -39,7 +39,6 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
 
 @click.command()
 @click.argument("target", metavar="[APP]", required=False)
-@connected
 @click.option("--bind", default=BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option(
     "--poll",
@@ -79,6 +78,7 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     metavar="HEADER",
     help="Let people act who have logged in at a proxy; it names them in this header.",
 )
+@connected
 def console(
     target: str | None,
     connection: Connection,
@@ -101,6 +101,11 @@ def console(
     With --operators or --behind-proxy, named people can act: requests are signed with the first secret of
     DURABLE_FSM_OPERATOR_SECRETS, which the service needs, too. With APP, the code of the charts is here, and the console says
     exactly what an event would do.
+
+    \b
+    Examples:
+      durable-fsm console
+      durable-fsm console shop.service:app --operators operators.toml
     """
     host, port = _address(bind)
     if not LEAST_POLL <= poll <= MOST_POLL:

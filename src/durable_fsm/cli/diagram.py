@@ -75,10 +75,10 @@ class Picture:
 @click.option("--source-url", metavar="URL", help="Link states and labels to this URL; {file} and {line} are replaced.")
 @click.option("--overlay", default="", metavar="KIND[=FILE]", help=f"Show on the diagram: {HELP}")
 @click.option("--font", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Draw a PNG with this font.")
-@connectable
-@trusted_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file is stale.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if the format leaves anything out.")
+@connectable
+@trusted_option
 def diagram(
     targets: tuple[str, ...],
     output: Path | None,
@@ -99,8 +99,7 @@ def diagram(
     """Draw the charts of TARGETS.
 
     TARGET is 'module:Name', 'file.py:Name' or the path of an .scxml, .json or .yaml document; Name is a chart, or an
-    application with one. Without targets, the
-    diagrams of [tool.durable_fsm.diagrams] in pyproject.toml are drawn:
+    application with one. Without targets, the diagrams of [tool.durable_fsm.diagrams] in pyproject.toml are drawn:
 
     \b
       [tool.durable_fsm.diagrams.order]

@@ -174,6 +174,11 @@ def explore(
     the machines of a FILE that `durable-fsm export` wrote.
 
     Exits with 1 if something was found, or if the search did not see everything.
+
+    \b
+    Examples:
+      durable-fsm explore shop.orders:Order
+      durable-fsm explore proofs/order.py --from o-17
     """
     del goal  # there is one so far
     if kills and not on_server:

@@ -69,7 +69,6 @@ class RateType(_Rates):
 
 @click.command()
 @click.argument("chart")
-@connected
 @click.option(
     "--plan",
     "plan_file",
@@ -107,6 +106,7 @@ class RateType(_Rates):
 )
 @click.option("--reason", default="durable-fsm migrate", show_default=True, help="Kept in the history of each machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done.")
+@connected
 @json_option
 def migrate(
     chart: str,
@@ -135,6 +135,10 @@ def migrate(
     There is no way back for a migrated machine. --backup saves all of them first.
 
     Exits with 1 if machines are left that did not move.
+
+    \b
+    Example:
+      durable-fsm migrate Order --plan plan.json --canary 10 --backup before.jsonl --run migrate.jsonl
     """
     plan, build = _plan(plan_file, chart)
     verdicts = [PlanVerdict(one) for one in only] or list(CAN_MOVE)

@@ -38,7 +38,6 @@ EVERY_SECONDS = 1.0
 
 @click.command()
 @click.argument("target", required=False)
-@connectable
 @click.option("--explain", "explained", metavar="KEY", help="Show each step of one machine: KEY or CHART/KEY.")
 @click.option(
     "--check",
@@ -68,6 +67,7 @@ EVERY_SECONDS = 1.0
     show_default=True,
     help="Write the plan to this file.",
 )
+@connectable
 @json_option
 @trusted_option
 def plan(
@@ -85,14 +85,20 @@ def plan(
     as_json: bool,
     trusted: bool,
 ) -> None:
-    """Say what a build would do with each stored machine.
+    """Report what a build would do with each stored machine.
 
-    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the
-    functions that the build runs when it first reads a machine: migrations, the check of the data, reconciling. The
-    command only reads from the server. Writes the plan, and a migration with its tests for machines that need one; a migration that
-    exists is not overwritten.
+    TARGET is the application or the chart that you are about to deploy. Every verdict comes from the functions that the
+    build runs when it first reads a machine: migrations, the check of the data, reconciling. The command only reads from
+    the server. It writes the plan, and for machines that need one, a migration with its tests; a migration that exists is
+    not overwritten.
 
     Exits with 1 if a machine or a sender needs your decision, or if there was nothing to check.
+
+    \b
+    Examples:
+      durable-fsm plan shop.service:app
+      durable-fsm plan shop.service:app --explain Order/o-17
+      durable-fsm plan --check plan.json
     """
     if explained is not None and checked is not None:
         raise click.UsageError("Choose one of --explain and --check.")

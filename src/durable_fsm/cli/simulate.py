@@ -56,8 +56,8 @@ UNEXPECTED = "unexpected"
 @click.argument("target")
 @click.option("--events", type=click.File("r"), default="-", help="Read the lines from FILE instead of standard input.")
 @click.option("--data", help="Create the machine with this data, a JSON object.")
-@trusted_option
 @click.option("--pretty", is_flag=True, help="Print for people instead of programs.")
+@trusted_option
 def simulate(
     target: str,
     events: IO[str],

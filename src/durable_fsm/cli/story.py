@@ -27,6 +27,11 @@ def story(file: Path, *, as_test: bool, target: str | None, output: Path | None,
     --pytest makes a test of it: each line becomes a call of Rehearsal, and each line that expects something an assertion.
 
     The test imports the chart that the first line names ("chart": "machines.order:Order"), or --chart.
+
+    \b
+    Examples:
+      durable-fsm story o-17.story.jsonl
+      durable-fsm story o-17.story.jsonl --pytest -o tests/test_o_17.py
     """
     lines = read_story(file)
     if not as_test:

@@ -153,10 +153,14 @@ def _none(name: str | None, state: str | None, definitions: Mapping[str, Chart])
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Report an activity after this many failed attempts, …",
+    help="Report an activity that has failed this often, or for --failing-for.",
 )
 @click.option(
-    "--failing-for", type=DurationType(), default="1m", show_default=True, help="… or when it has failed for this time."
+    "--failing-for",
+    type=DurationType(),
+    default="1m",
+    show_default=True,
+    help="Report an activity that has been failing for this time, or --attempts times.",
 )
 @connected
 @json_option

@@ -88,8 +88,8 @@ def import_machines(source: IO[str], connection: Connection, *, skip: bool, as_j
     """Copy exported machines to this server.
 
     FILE was written by `durable-fsm export`; '-' reads standard input. A machine is refused if it exists on this server,
-    or if its timers or activities are still running: this server would not know them. Wait until such machines are
-    settled, and export them again. Nothing is written until every line has been read.
+    or if it has timers, activities, children or deferred events: this server would not know them. Wait until such
+    machines have none, and export them again. Nothing is written until every line has been read.
 
     \b
     Example:
