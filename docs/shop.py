@@ -13,7 +13,7 @@ class Data(BaseModel):
 
 
 async def charge(ctx, data: Data) -> None:
-    key = ctx.stable_id  # by which the bank spots a repeat
+    key = ctx.stable_id  # the idempotency key
     await ctx.run("charge", bank.charge, data.cents, key)
 
 

@@ -63,6 +63,34 @@ def test_installation_and_first_event_are_six_commands() -> None:
     assert len(block.splitlines()) == 6
 
 
+BEGINNERS = ("README.md", "docs/index.md", "docs/tutorial.md", "docs/tour.md", "docs/cli.md")
+
+
+def test_the_pages_for_beginners_install_what_their_commands_need() -> None:
+    """`dev` prints a link to the console, `new` draws a diagram and writes a test."""
+    pages = {page: (ROOT / page).read_text("utf-8") for page in BEGINNERS}
+
+    installed = {
+        page: re.search(r"^(?:\$ )?pip install '[\w./-]+\[([\w,]+)\]'", pages[page], re.MULTILINE) for page in pages
+    }
+
+    assert {page: found and found[1] for page, found in installed.items()} == dict.fromkeys(
+        BEGINNERS, "console,diagrams,testing"
+    )
+
+
+def test_the_pages_for_beginners_promise_the_system_on_which_every_test_runs() -> None:
+    limits = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    promised = {
+        system
+        for page in BEGINNERS
+        for system in re.findall(r"Python 3\.11 or later on ([^,.]+)[,.]", (ROOT / page).read_text("utf-8"))
+    }
+
+    assert promised == {"Linux"}
+    assert "| Linux, x64 | everything; every test runs here |" in limits
+
+
 def test_readme_and_home_page_show_the_code_that_is_drawn() -> None:
     shown = f"```python\n{SHOP.read_text('utf-8')}```\n"
 

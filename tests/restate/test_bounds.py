@@ -57,6 +57,7 @@ def test_the_table_of_limits_says_what_holds() -> None:
         "the result of an activity, the answer to a callback": f"{requests.MAX_INPUT // mib} MiB",
         "the result of a step": f"{requests.MAX_SNAPSHOT // mib} MiB",
         "items of a fan-out": f"{fan_out.MOST_ITEMS:,}",
+        "the items of a fan-out together, as JSON": f"{fan_out.MOST_CHARACTERS:,} characters",
         "an error message, and each text among its facts": f"{MAX_MESSAGE:,} characters",
         "the reason of a repair": f"{requests.MAX_REASON:,} characters",
         "parked deliveries that operators see": f"{requests.MAX_SNAPSHOT // mib} MiB",
