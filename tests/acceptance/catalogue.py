@@ -55,10 +55,9 @@ def rows() -> list[Row]:
 
 def table() -> str:
     """The applications that are written, as a Markdown table."""
-    lines = ["| | application | shows | scenarios |", "|---|---|---|---|"]
+    lines = ["| application | shows | tests of scenarios |", "|---|---|---|"]
     lines += [
-        f"| {row.id} | [{row.name}]({_from_page(row.folder)}) | {row.shows}"
-        f" | [{len(row.scenarios)}]({_from_page(row.tests)}) |"
+        f"| [{row.name}]({_from_page(row.folder)}) | {row.shows} | [{len(row.scenarios)}]({_from_page(row.tests)}) |"
         for row in rows()
         if row.scenarios
     ]
