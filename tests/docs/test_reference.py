@@ -89,6 +89,34 @@ def test_every_error_with_a_status_has_a_section(generated: ModuleType) -> None:
         assert f"### `{kind.__name__}`" in page
 
 
+FROM_ELSEWHERE = {
+    "CallError",
+    "CallbackRejected",
+    "CallbackTimeout",
+    "CallbackUnreadable",
+    "DefinitionError",
+    "KeyReused",
+    "NoAnswer",
+    "NotDurable",
+    "TerminalError",
+    "UnexpectedAnswer",
+}
+"""Errors with a status that no machine answers with: of definitions, of clients, and of activities, whose chart gets them."""
+
+
+def test_the_page_about_hosting_lists_every_error_of_a_machine_with_its_status(generated: ModuleType) -> None:
+    page = (ROOT / "docs" / "hosting.md").read_text("utf-8")
+    section = page.partition("\n## Errors\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d{3}) \| (.+?) \|", section, re.MULTILINE)
+
+    told = {name: int(status) for status, names in rows for name in re.findall(r"`(\w+)`", names)}
+
+    assert told.pop("InternalError") == 500
+    assert told == {
+        kind.__name__: status for kind, status in generated.STATUS.items() if kind.__name__ not in FROM_ELSEWHERE
+    }
+
+
 def test_every_environment_variable_is_on_the_page_about_configuration(generated: ModuleType) -> None:
     page = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
     texts = [path.read_text("utf-8") for path in SOURCE.rglob("*.py") if "templates" not in path.parts]
