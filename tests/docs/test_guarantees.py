@@ -21,6 +21,12 @@ def test_every_test_that_the_page_names_exists(page: str, least: int) -> None:
     assert len(named) >= least
 
 
+def test_nearly_all_tests_that_the_readme_names_kill_the_service_or_the_server() -> None:
+    named = {file for file, _ in PROOF.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+
+    assert {file for file in named if "kill" not in text_of(file)} == {"test_concurrency.py"}
+
+
 def text_of(file: str) -> str:
     """The text of a test file; tests on the real server are in five folders."""
     places = [ROOT / "tests" / folder / file for folder in ("server", "serving", "cli", "acceptance", "console")]
