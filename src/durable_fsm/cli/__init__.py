@@ -35,7 +35,7 @@ COMMANDS = {
     "repair": ("acting:repair", "Repair CHART/KEY by hand."),
     "doctor": ("survey:doctor", "Find problems, and print a remedy for each."),
     "console": ("console:console", "Show every machine of a server on live pages, until Ctrl-C."),
-    "hash-password": ("hash_password:hash_password", "Print the hash of a password, for the operators of the console."),
+    "hash-password": ("hash_password:hash_password", "Print the hash of the password of an operator."),
     "plan": ("plan:plan", "Report what a build would do with each stored machine."),
     "migrate": ("migrate:migrate", "Migrate the machines of CHART as a plan says."),
     "export": ("transfer:export", "Write the machines of CHART as lines of JSON."),

@@ -54,7 +54,7 @@ def dev(
     """Run Restate and your service here, until Ctrl-C.
 
     TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of
-    [tool.durable_fsm] in the nearest pyproject.toml, or the only application in this directory.
+    [tool.durable_fsm] in the nearest pyproject.toml, or the only application or chart in this directory.
 
     The first run installs the native Restate server. Machines are kept between runs in .durable_fsm/, next to the
     pyproject.toml; delete that directory to start over. If a change cannot be imported, dev shows the error and

@@ -76,7 +76,7 @@ WRITTEN = 5
 @click.option(
     "--with-children",
     is_flag=True,
-    help="Explore the machines that run inside too; without it, each ends in some way at some time.",
+    help="Also explore the child machines; without it, each ends in some way at some time.",
 )
 @click.option(
     "--second-process",

@@ -8,7 +8,7 @@ import click
 @click.command("hash-password")
 @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for, if not given.")
 def hash_password(password: str) -> None:
-    """Print the hash of a password, for the operators of the console.
+    """Print the hash of the password of an operator.
 
     Put the line into the file that `durable-fsm console --operators` reads. The hash is scrypt.
 

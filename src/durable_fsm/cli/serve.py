@@ -124,8 +124,8 @@ def serve(
     """Serve an application in production.
 
     TARGET is an application or a statechart ('module:Name', 'file.py:Name'), or a directory. The default is the 'app' of
-    [tool.durable_fsm] in the nearest pyproject.toml, or the only application in this directory. Register the address with
-    `durable-fsm register`.
+    [tool.durable_fsm] in the nearest pyproject.toml, or the only application or chart in this directory. Register
+    the address with `durable-fsm register`.
 
     On SIGTERM or Ctrl-C serve drains: it accepts no new invocations (/ready answers 503), suspends those that wait, and
     lets a running step finish. Then it exits with 0. When --drain is over, it cuts off the rest, which the next process
