@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -250,7 +250,7 @@ def unreached_in(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
     """
     try:
         found: Any = json.loads(path.read_text("utf-8"))  # Any: JSON of a report
-        reports: list[dict[str, Any]] = found if isinstance(found, list) else [found]
+        reports = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
         for report in reports:
             names: list[str] = report["unreached"]
             yield str(report["chart"]), frozenset(names)
