@@ -151,12 +151,14 @@ async def send_all(server: RestateServer, clients: Sequence[Sequence[bytes]]) ->
     await asyncio.gather(*map(one_client, clients))
 
 
-async def drive(contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> Sample:
-    """Call machines for this many seconds; each client calls again as soon as it has its answer."""
+async def call(contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> tuple[float, list[float]]:
+    """Call machines for this many seconds; each client calls again as soon as it has its answer.
+
+    Returns:
+        How many seconds it took, and those of each event, in their order of size.
+    """
     connections = [await Connection.to(contender.restate) for _ in range(clients)]
     requests = [contender.request(key) for key in keys]
-    service, restate = contender.process.pids(), contender.restate.process.pids()
-    before = cpu_of(service), cpu_of(restate), time.process_time()
     latencies: list[float] = []
     began = time.perf_counter()
 
@@ -171,11 +173,18 @@ async def drive(contender: Contender, keys: Sequence[str], clients: int, seconds
     async with asyncio.timeout(seconds + STALLED):
         await asyncio.gather(*(one_client(*each) for each in enumerate(connections)))
     took = time.perf_counter() - began
-    await asyncio.sleep(contender.settle)
-    after = cpu_of(service), cpu_of(restate), time.process_time()
     for connection in connections:
         connection.close()
-    latencies.sort()
+    return took, sorted(latencies)
+
+
+async def drive(contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> Sample:
+    """Call machines for this many seconds, and measure what that costs."""
+    service, restate = contender.process.pids(), contender.restate.process.pids()
+    before = cpu_of(service), cpu_of(restate), time.process_time()
+    took, latencies = await call(contender, keys, clients, seconds)
+    await asyncio.sleep(contender.settle)
+    after = cpu_of(service), cpu_of(restate), time.process_time()
     p50, p99 = statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
     cpu = [(now - then) * 1000 / len(latencies) for now, then in zip(after, before, strict=True)]
     return Sample(len(latencies) / took, p50 * 1000, p99 * 1000, *cpu)
@@ -215,14 +224,23 @@ class Bench:
         With old machines the result would depend on how often each contender was measured before: deleted entries of a
         key cost time in Restate's storage until it is compacted.
         """
+        return self.among(contender, self.created(contender, load.machines), load.clients, seconds)
+
+    def created(self, contender: Contender, machines: int) -> list[str]:
+        """Create so many machines, and return their keys."""
         self.measured += 1
-        keys = [f"{self.measured}-{number}" for number in range(load.machines)]
+        keys = [f"{self.measured}-{number}" for number in range(machines)]
         if contender.first:
             clients = [[contender.request(key, contender.first, b"{}")] for key in keys]
             self.runner.run(send_all(contender.restate, clients))
         else:
             self.send(contender, dict.fromkeys(keys, 1))
-        return self.among(contender, keys, load.clients, seconds)
+        return keys
+
+    def latencies(self, contender: Contender, load: Load, seconds: float) -> tuple[float, list[float]]:
+        """Call new machines, as `call` does."""
+        keys = self.created(contender, load.machines)
+        return self.runner.run(call(contender, keys, load.clients, seconds))
 
     def among(self, contender: Contender, keys: Sequence[str], clients: int, seconds: float) -> Sample:
         """Measure one contender with existing machines."""

@@ -59,10 +59,7 @@ def measured_on(results: Results) -> str:
 
 
 def targets(results: Results) -> str:
-    rows = [
-        (one.whom, one.wanted, one.measured, "met" if one.met else "**missed**")
-        for one in verdicts(comparisons(results), results["startup"])
-    ]
+    rows = [(one.whom, one.wanted, one.measured, "met" if one.met else "**missed**") for one in verdicts(results)]
     met = sum(cells[-1] == "met" for cells in rows)
     return f"{met} of {len(rows)} are met.\n\n" + table(["", "target", "measured", ""], rows)
 
@@ -125,6 +122,18 @@ def ways(results: Results) -> str:
 def shapes(results: Results) -> str:
     rows = [(name, *_measures(samples(stored))) for name, stored in results["shapes"].items()]
     return table(MEASURES, rows)
+
+
+def own_core(results: Results) -> str:
+    return table(MEASURES, [(name, *_measures(samples(stored))) for name, stored in results["apart"].items()])
+
+
+def in_trouble(results: Results) -> str:
+    rows = [
+        (name, *(_spread(values, ".0f") for values in zip(*stored, strict=True)))
+        for name, stored in results["disturbed"].items()
+    ]
+    return table(["", "events/s", "p50 ms", "p99 ms", "longest ms"], rows)
 
 
 def growth(results: Results) -> str:
@@ -229,6 +238,8 @@ TABLES: Tables = {
     "loads": loads,
     "ways": ways,
     "shapes": shapes,
+    "apart": own_core,
+    "disturbed": in_trouble,
     "growth": growth,
     "slopes": slopes,
     "startup": startup,

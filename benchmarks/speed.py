@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that imports work from any directory
 
-from benchmarks import growth, inside, serving, startup
+from benchmarks import disturbed, growth, inside, serving, startup
 from benchmarks.load import Bench, Load, Sample, memory_of
 from benchmarks.plots import draw_all
 from benchmarks.report import PAGE, README, README_TABLES, RESULTS, ROOT, TABLES, in_page
@@ -90,6 +90,8 @@ def main() -> int:
             **compared(bench, Path(made), rounds, few, seconds),
             **served_so(bench, Path(made), few, seconds),
             "shapes": shaped(bench, Path(made), few, seconds),
+            "apart": disturbed.own_core(bench, Path(made), few, seconds),
+            "disturbed": disturbed.disturbed(bench, Path(made), few, seconds),
             "growth": growth.growth(bench, Path(made), few, seconds, small=options.quick),
             "startup": startup.startup(*((3, 2) if options.quick else (11, 5))),
             "inside": inside.inside(2 if options.quick else 9),
@@ -120,7 +122,8 @@ def estimate(rounds: int, seconds: float, few: int) -> float:
     pairs = 2 * len(serving.compared()) * rounds
     ways = 2 * len(serving.WORK) * len(serving.WAYS) * (few + 1)
     others = 11 * (few * len(LOADS) + 2) + len(SHAPES) * (few + 1) + 15 * (few + 1)
-    return pairs * (seconds + 0.05) + (ways + others) * (seconds / 2 + 0.1) + 150
+    long = 3 * few * (disturbed.LONG * seconds + 1) + 3 * (few + 1) * seconds
+    return pairs * (seconds + 0.05) + (ways + others) * (seconds / 2 + 0.1) + long + 150
 
 
 # ── what is measured ──────────────────────────────────────────────────────────────────────────────────────────────────

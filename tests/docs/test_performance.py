@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.figures import Compared, Interval, Spread, compare, interval, ratio_interval, slope, spread, verdicts
+from benchmarks.figures import FLAT, Spread, Verdict, compare, interval, ratio_interval, slope, spread, verdicts
 from benchmarks.inside import PARTS
 from benchmarks.load import Sample
 from benchmarks.plots import PICTURES, Picture
@@ -18,8 +18,6 @@ from benchmarks.serving import SERVERS, WAYS, WORK, compared
 from benchmarks.shapes import SHAPES
 
 SOURCE = Path(__file__).parents[2] / "src"
-LEVEL = Interval(1.0, 0.9, 1.1)
-QUICK = {"imports": {"import durable_fsm": {"ms": [10.0, 20.0]}}, "ready_ms": {"uvicorn": [900.0, 1000.0]}}
 
 
 @pytest.fixture
@@ -84,6 +82,8 @@ def test_every_figure_comes_from_enough_measurements(results: Any) -> None:
     assert all(list(found) == [way.name for way in WAYS] for found in results["ways"].values())
     assert min(len(one[load]) for found in results["ways"].values() for one in found.values() for load in one) >= 6
     assert len(results["growth"]) == 5
+    assert {len(each) for each in results["disturbed"].values()} == {6}
+    assert {len(each) for each in results["apart"].values()} == {6}
     assert list(results["startup"]["ready_ms"]) == list(SERVERS)
     assert {len(one["us"]) for one in results["inside"].values()} == {9}
     assert results["fields"] == list(Sample._fields)
@@ -106,69 +106,102 @@ def test_the_page_lists_every_target_as_met_or_missed(results: Any) -> None:
 
     assert head == "|  | target | measured |  |"
     assert line == "|---|---|---|---|"
-    assert len(ends) == 3 * len(SERVERS) + 3 * 4 + 1 + len(SERVERS)
+    assert len(ends) == 4 * len(SERVERS) + 3 * 4 + 2 + len(FLAT) + 1 + len(SERVERS)
     assert set(ends) <= {"met", "**missed**"}
 
 
 # ── targets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def beside(ours: str, other: str, throughput: Interval = LEVEL, p50: Interval = LEVEL, cpu: float = 0.0) -> Compared:
-    return Compared(ours, other, throughput, p50, cpu, 0.0)
+def pair(ours: str, other: str, **ratios: float) -> dict[str, Any]:
+    """A pair whose every round has these ratios."""
+    found = Sample(**{**sample()._asdict(), **{name: sample()._asdict()[name] * by for name, by in ratios.items()}})
+    return {"ours": ours, "other": other, "rounds": [[found, sample()]] * 2}
+
+
+def judged(*pairs: dict[str, Any], **others: Any) -> dict[tuple[str, str], Verdict]:
+    """The verdicts over results in which every target beside the pairs is just met, unless *others* says otherwise."""
+    growing = {name: {"1": [sample(), sample()], "2": [sample(), sample()]} for name in FLAT}
+    results = {
+        "pairs": pairs,
+        "inside": {"hand-written": {"us": [100.0]}, "ours for the same work": {"us": [80.0]}},
+        "shapes": {
+            "flat, python-statemachine": [sample(service=0.4)],
+            "a background activity with every event": [sample(service=1.4)],
+        },
+        "growth": growing,
+        "startup": {"imports": {"import durable_fsm": {"ms": [149.0]}}, "ready_ms": {"uvicorn": [900.0, 1100.0]}},
+        **others,
+    }
+    return {(one.whom, one.wanted): one for one in verdicts(results)}
 
 
 @pytest.mark.parametrize(
-    ("throughput", "p50", "cpu", "met"),
+    ("ours", "other", "just", "missed"),
     [
-        (Interval(0.90, 0.85, 0.95), Interval(1.08, 1.00, 1.20), 0.15, [True, True, True]),
-        (Interval(0.90, 0.84, 0.96), Interval(1.09, 1.00, 1.20), 0.16, [False, False, False]),
-        (Interval(0.90, 0.86, 0.94), Interval(0.90, 0.80, 1.00), -0.1, [False, True, True]),
-        (Interval(1.20, 1.10, 1.30), Interval(0.90, 0.80, 1.00), -0.1, [True, True, True]),
+        ("ours for the same work, uvicorn", "hand-written, uvicorn", {"throughput": 1.0}, {"throughput": 0.99}),
+        ("ours for the same work, uvicorn", "hand-written, uvicorn", {"p50_ms": 1.0}, {"p50_ms": 1.01}),
+        ("ours for the same work, uvicorn", "hand-written, uvicorn", {"service_cpu_ms": 0.9}, {"service_cpu_ms": 0.91}),
+        ("ours, granian", "hand-written, granian", {"throughput": 0.95}, {"throughput": 0.94}),
+        ("ours, uvicorn", "hand-written, TypeScript", {"throughput": 1.0}, {"throughput": 0.99}),
+        ("ours for the same work, uvicorn", "hand-written, TypeScript", {"throughput": 1.0}, {"throughput": 0.99}),
+        ("ours for the same work, uvicorn", "XState integration", {"throughput": 1.5}, {"throughput": 1.49}),
+        ("ours, uvicorn", "XState integration", {"throughput": 1.4}, {"throughput": 1.39}),
+        ("ours, uvicorn", "XState integration", {"p50_ms": 1.0}, {"p50_ms": 1.01}),
     ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_variants_with_the_same_work_are_compared_with_the_hand_written_object(
-    throughput: Interval, p50: Interval, cpu: float, met: list[bool]
+def test_the_mean_ratio_of_a_pair_is_compared_with_its_target(
+    ours: str, other: str, just: dict[str, float], missed: dict[str, float]
 ) -> None:
-    pair = beside("ours for the same work, uvicorn", "hand-written, uvicorn", throughput, p50, cpu)
+    [measure] = just
+    words = {"throughput": "throughput", "p50_ms": "p50", "service_cpu_ms": "CPU of the service"}[measure]
 
-    found = verdicts([pair], QUICK)
+    def verdict(ratios: dict[str, float]) -> Verdict:
+        [found] = [
+            one
+            for (_, wanted), one in judged(pair(ours, other, **ratios)).items()
+            if wanted.startswith(words) and one.whom == f"{ours} / {other}"
+        ]
+        return found
 
-    assert [one.met for one in found[:3]] == met
-    assert found[0].measured == f"{throughput.mean:.2f} ({throughput.low:.2f} to {throughput.high:.2f})"
-
-
-@pytest.mark.parametrize("ours", ["ours, hypercorn", "ours for the same work, hypercorn"])
-@pytest.mark.parametrize(
-    ("other", "throughput", "p50", "met"),
-    [
-        ("hand-written, TypeScript", 1.0, 1.3, [True]),
-        ("hand-written, TypeScript", 0.99, 0.8, [False]),
-        ("XState integration", 1.5, 0.99, [True, True]),
-        ("XState integration", 1.49, 1.0, [False, False]),
-    ],
-)
-def test_both_of_our_variants_are_compared_with_the_peers(
-    ours: str, other: str, throughput: float, p50: float, met: list[bool]
-) -> None:
-    pair = beside(ours, other, Interval(throughput, 0.1, 9.0), Interval(p50, 0.1, 9.0))
-
-    found = verdicts([pair], QUICK)
-
-    assert [one.met for one in found[:-2]] == met
-    assert {one.whom for one in found[:-2]} == {f"{ours} / {other}"}
+    assert verdict(just).met
+    assert not verdict(missed).met
+    assert verdict(missed).measured == "{0:.2f} ({0:.2f} to {0:.2f})".format(missed[measure])
 
 
-def test_variants_with_a_history_are_not_compared_with_the_hand_written_object() -> None:
-    found = verdicts([beside("ours, uvicorn", "hand-written, uvicorn")], QUICK)
+def test_the_cpu_of_the_service_by_default_has_no_target() -> None:
+    found = judged(pair("ours, uvicorn", "hand-written, uvicorn", service_cpu_ms=9.0))
 
-    assert [one.whom for one in found] == ["`import durable_fsm`", "ready with 50 machines, uvicorn"]
+    assert [wanted for whom, wanted in found if whom == "ours, uvicorn / hand-written, uvicorn"] == [
+        "throughput: at least 0.95"
+    ]
 
 
-def test_the_medians_of_the_start_times_are_compared_with_their_targets() -> None:
-    slow = {"imports": {"import durable_fsm": {"ms": [140.0, 150.0, 160.0]}}, "ready_ms": {"uvicorn": [1001.0]}}
+def test_targets_beside_the_pairs_are_met_exactly() -> None:
+    assert {one.met for one in judged().values()} == {True}
 
-    assert [one.met for one in verdicts([], QUICK)] == [True, True]
-    assert [(one.measured, one.met) for one in verdicts([], slow)] == [("150 ms", False), ("1001 ms", False)]
+
+def test_targets_beside_the_pairs_are_missed() -> None:
+    rising = {size: [sample(service=cpu), sample(service=cpu)] for size, cpu in {"1": 0.4, "2": 0.5}.items()}
+    found = judged(
+        inside={"hand-written": {"us": [100.0]}, "ours for the same work": {"us": [81.0]}},
+        shapes={
+            "flat, python-statemachine": [sample(service=0.4)],
+            "a background activity with every event": [sample(service=1.41)],
+        },
+        growth=dict.fromkeys(FLAT, rising),
+        startup={"imports": {"import durable_fsm": {"ms": [150.0]}}, "ready_ms": {"uvicorn": [1001.0]}},
+    )
+
+    assert {one.met for one in found.values()} == {False}
+    assert [one.measured for one in found.values()] == [
+        "0.81",
+        "3.52",
+        *["+100 to +100 µs an event"] * len(FLAT),
+        "150 ms",
+        "1001 ms",
+    ]
 
 
 # ── statistics ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,6 +215,7 @@ def test_ratios_compare_neighbouring_runs_and_cpu_is_their_difference() -> None:
 
     assert found.throughput == pytest.approx((0.5, 0.5, 0.5))
     assert found.p50 == pytest.approx((2.0, 2.0, 2.0))
+    assert found.service_cpu.mean == pytest.approx((2.0 * 2.25) ** 0.5)
     assert found.service_cpu_ms == pytest.approx(0.45)
     assert found.restate_cpu_ms == pytest.approx(0.1)
 
