@@ -102,7 +102,8 @@ def past_of(
             now |= set(_names(step, "exited"))
         if entry.get("event") == "migrated":
             now = _before_migration(entry, now, charts)
-            version = str((entry.get("note") or {}).get("from", version))
+            note: EntryRecord = entry.get("note") or {}
+            version = str(note.get("from", version))
         found.append(
             PastMoment(
                 n=int(entry["n"]),
