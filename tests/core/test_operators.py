@@ -66,6 +66,12 @@ def test_a_signature_that_is_over_or_valid_for_too_long_is_refused(until: int) -
         REQUEST.operator(header(until=until), (SECRET,), now=NOW)
 
 
+def test_a_name_has_an_end() -> None:
+    assert REQUEST.operator(header(name="ä" * 100), (SECRET,), now=NOW) == "ä" * 100
+    with pytest.raises(NotOperator, match="more than 100 characters"):
+        REQUEST.operator(header(name="ä" * 101), (SECRET,), now=NOW)
+
+
 def test_the_step_of_a_request_is_a_number() -> None:
     assert if_seq_in({}, "Order", "send") is None
     assert if_seq_in({IF_SEQ: "0"}, "Order", "send") == 0

@@ -18,10 +18,11 @@ import click
 
 from durable_fsm.cli import ports
 from durable_fsm.cli.app_arg import AppTarget, find_app
-from durable_fsm.cli.dev_console import SECRETS, DevConsole
+from durable_fsm.cli.dev_console import DevConsole
 from durable_fsm.cli.dev_folder import DevFolder
 from durable_fsm.cli.errors import INTERRUPTED, LOG_LINES, SERVER, CommandError, as_shown, exit_code_of
 from durable_fsm.cli.interrupts import Interrupted, Interrupts
+from durable_fsm.cli.settings import SECRETS
 from durable_fsm.errors import DefinitionError, counted
 from durable_fsm.local import native
 from durable_fsm.local.failures import HarnessError, NotObserved

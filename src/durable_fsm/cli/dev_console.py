@@ -12,12 +12,11 @@ from typing import Any
 
 from durable_fsm.cli import ports
 from durable_fsm.cli.console import INVITATION, is_installed
+from durable_fsm.cli.settings import SECRETS
 from durable_fsm.local.process import HOST, ServiceProcess, free_port
 from durable_fsm.local.server import RestateServer
 
 READY_SECONDS = 60.0
-
-SECRETS = "DURABLE_FSM_OPERATOR_SECRETS"
 
 MakeProcess = Callable[[list[str], int, dict[str, str]], ServiceProcess]
 

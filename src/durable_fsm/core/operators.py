@@ -26,6 +26,8 @@ HEADERS = frozenset({OPERATOR, IF_SEQ})
 FORMAT = "durable-fsm-operator-1"
 
 LONGEST_NAME = 100
+"""Characters of an operator's name: every entry of a history repeats it."""
+
 SHORTEST_SECRET = 16
 
 VALID_SECONDS = 300
@@ -66,7 +68,10 @@ class SignedRequest:
             raise self._refusal("its signature is wrong, or was made with another secret or for another request.")
         if not now <= int(until) <= now + LONGEST_SECONDS:
             raise self._refusal("its signature is not valid any more, or for too long. Compare the clocks.")
-        return unquote(name)
+        told = unquote(name)
+        if len(told) > LONGEST_NAME:
+            raise self._refusal(f"the operator's name has more than {LONGEST_NAME} characters.")
+        return told
 
     def _mac(self, parts: str, secret: str) -> str:
         covered = (

@@ -16,9 +16,6 @@ from durable_fsm.explore.keys import View
 from durable_fsm.explore.properties import Property
 from durable_fsm.frontends import chart_from, reads
 
-MEMBERS = ("chart", "domains", "properties", "view", "clock")
-"""The names that a proofs file may define for the explorer; it may have others of its own."""
-
 
 class Imported(NamedTuple):
     """A module and a name in it, `Order` or `Shop.Order`; without a module, the definition itself as Python."""

@@ -32,8 +32,6 @@ from durable_fsm.plan.reachability import Reachability
 KEPT_WAYS = 64
 """Charts whose ways are remembered: where each machine has a chart of its own, there may be many."""
 
-ATTENTION = frozenset({PlanVerdict.BLOCKED, PlanVerdict.STRANDED, PlanVerdict.HELD, PlanVerdict.UNREADABLE})
-
 
 class Fate(NamedTuple):
     """The effect of a build on one machine. Machines of the same fate are of one kind.

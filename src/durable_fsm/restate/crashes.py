@@ -52,7 +52,6 @@ DIRECTORY = "DURABLE_FSM_CRASH_DIR"
 
 WIDTH = 64
 SLOTS = 1_024
-EMPTY = bytes(WIDTH)
 
 T = TypeVar("T")
 
