@@ -20,6 +20,8 @@ from durable_fsm.core.changes import changes, patched
         ({"a": [1, 2, 3]}, {"a": [2, 3]}, [["/a", [2, 3]]]),
         ({"a": [1]}, {"a": []}, [["/a/0"]]),
         ({"a": {"b": 1}}, {"a": {"c": None}}, [["/a/b"], ["/a/c", None]]),
+        ({"a": [{"b": 1}, "x"]}, {"a": [{"b": 2}, "x"]}, [["/a/0/b", 2]]),
+        ({"a/b~": {"c": 1, "d": 2}}, {"a/b~": {}}, [["/a~1b~0/c"], ["/a~1b~0/d"]]),
         (None, {"a": 1}, [["", {"a": 1}]]),
         ({}, {}, []),
     ],
@@ -36,3 +38,11 @@ def test_changes_lead_from_one_value_to_the_next(before: Any, after: Any, expect
 def test_a_change_of_another_value_is_refused(change: Any) -> None:
     with pytest.raises(ValueError, match="of another value"):
         patched({"a": 1, "l": []}, [change])
+
+
+def test_a_change_leaves_the_value_that_an_earlier_one_has_set_as_it_was() -> None:
+    given: dict[str, Any] = {"b": 1}
+
+    made = patched({}, [["/a", given], ["/a/b", 2], ["/a/c", 3]])
+
+    assert (made, given) == ({"a": {"b": 2, "c": 3}}, {"b": 1})

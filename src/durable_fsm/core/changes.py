@@ -6,7 +6,7 @@ pointer is the whole value. (RFC 7386 cannot be used: null means "remove" there,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import cast
 
 from durable_fsm.core.values import Json
@@ -16,32 +16,37 @@ Change = list[Json]
 
 def changes(before: Json, after: Json) -> list[Change]:
     """The changes that make *after* of *before*; none, if both are the same JSON."""
-    return list(_changes("", before, after))
+    found: list[Change] = []
+    _find("", before, after, found)
+    return found
 
 
-def _changes(at: str, before: Json, after: Json) -> Iterator[Change]:
+def _find(at: str, before: Json, after: Json, found: list[Change]) -> None:
     if isinstance(before, dict) and isinstance(after, dict):
-        for name in before:
-            if name not in after:
-                yield [_inside(at, name)]
+        found.extend([_inside(at, name)] for name in before if name not in after)
         for name, member in after.items():
-            if name in before:
-                yield from _changes(_inside(at, name), before[name], member)
-            else:
-                yield [_inside(at, name), member]
+            if name not in before:
+                found.append([_inside(at, name), member])
+            elif not _is_plainly(before[name], member):
+                _find(_inside(at, name), before[name], member, found)
     elif isinstance(before, list) and isinstance(after, list):
-        common = min(len(before), len(after))
-        found = [change for place in range(common) for change in _changes(f"{at}/{place}", before[place], after[place])]
-        if found and len(before) != len(after):
-            yield [at, after]  # something was put into it or taken out of it: all items behind that have moved
+        common, begin = min(len(before), len(after)), len(found)
+        for place in range(common):
+            if not _is_plainly(before[place], after[place]):
+                _find(f"{at}/{place}", before[place], after[place], found)
+        if len(found) > begin and len(before) != len(after):
+            # Something was put into it or taken out of it: all items behind that have moved.
+            found[begin:] = [[at, after]]
             return
-        yield from found
-        for place in range(common, len(after)):
-            yield [f"{at}/{place}", after[place]]
-        for place in reversed(range(common, len(before))):
-            yield [f"{at}/{place}"]
+        found.extend([f"{at}/{place}", after[place]] for place in range(common, len(after)))
+        found.extend([f"{at}/{place}"] for place in reversed(range(common, len(before))))
     elif type(before) is not type(after) or before != after:
-        yield [at, after]
+        found.append([at, after])
+
+
+def _is_plainly(before: Json, after: Json) -> bool:
+    """Whether two values are the same at first sight; others may be, too. Most members of data are, at every event."""
+    return before is after or (type(before) is str and type(after) is str and before == after)
 
 
 def _inside(at: str, name: str) -> str:
@@ -54,34 +59,46 @@ def patched(value: Json, made: Iterable[Change]) -> Json:
     Raises:
         ValueError: a change has a place that the value does not have.
     """
+    own: dict[int, Json] = {}  # copies that were made here, by id: each list and object is copied once
     for change in made:
         try:
-            steps = [step.replace("~1", "/").replace("~0", "~") for step in str(change[0]).split("/")[1:]]
-            value = _patched(value, steps, change[1:])
+            value = _patched(value, change, own)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"a change is of another value: {change[:1]}") from error
     return value
 
 
-def _patched(value: Json, steps: list[str], new: list[Json]) -> Json:
-    if not steps:
-        return new[0]
-    name, *inner = steps
-    if isinstance(value, list):
-        items = [*value]
-        place = int(name)
-        if inner:
-            items[place] = _patched(items[place], inner, new)
-        elif not new:
-            del items[place]
+def _patched(value: Json, change: Change, own: dict[int, Json]) -> Json:
+    pointer = str(change[0])
+    steps = pointer.split("/")
+    if "~" in pointer:
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in steps]
+    if len(steps) == 1:
+        return change[1]
+    value = at = _copied(value, own)
+    for step in steps[1:-1]:
+        if isinstance(at, list):
+            place = int(step)
+            inner = at[place] = _copied(at[place], own)
         else:
-            items[place : place + 1] = new
-        return items
-    members = {**cast("dict[str, Json]", value)}
-    if inner:
-        members[name] = _patched(members[name], inner, new)
-    elif not new:
-        del members[name]
+            inner = at[step] = _copied(at[step], own)
+        at = inner
+    if isinstance(at, list):
+        place = int(steps[-1])
+        if len(change) > 1:
+            at[place : place + 1] = change[1:]
+        else:
+            del at[place]
+    elif len(change) > 1:
+        at[steps[-1]] = change[1]
     else:
-        members[name] = new[0]
-    return members
+        del at[steps[-1]]
+    return value
+
+
+def _copied(value: Json, own: dict[int, Json]) -> list[Json] | dict[str, Json]:
+    if id(value) in own:
+        return cast("list[Json] | dict[str, Json]", value)
+    copy = [*value] if isinstance(value, list) else {**cast("dict[str, Json]", value)}
+    own[id(copy)] = copy
+    return copy

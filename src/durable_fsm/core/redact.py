@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from durable_fsm.core.values import Json
 
@@ -25,6 +25,10 @@ class Redaction:
     """The members that a chart names."""
 
     paths: tuple[Path, ...] = ()
+    _ends: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ends", frozenset(path[-1] for path in self.paths))
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Redaction:
@@ -51,23 +55,32 @@ class Redaction:
 
     def texts(self, values: Iterable[Json]) -> list[str]:
         """The values that are named, in every form in which a text may quote them; the longest first."""
-        found = {text for value in values for secret in self._secrets(value, ()) for text in _forms(secret)}
-        return sorted(found, key=lambda text: (-len(text), text))
+        found: list[Json] = []
+        for value in values:
+            self._search(value, (), found)
+        return longest_first({text for secret in found for text in _forms(secret)})
 
-    def _secrets(self, value: Json, at: Path) -> Iterator[Json]:
+    def _search(self, value: Json, at: Path, found: list[Json]) -> None:
+        # Every event of a chart that redacts comes through here, and most values are texts.
         if isinstance(value, list):
             for item in value:
-                yield from self._secrets(item, at)
+                if type(item) is not str and isinstance(item, (dict, list)):
+                    self._search(item, at, found)
         elif isinstance(value, dict):
             for name, member in value.items():
-                if self.names((*at, name)):
-                    yield from _scalars(member)
-                else:
-                    yield from self._secrets(member, (*at, name))
+                if name in self._ends and self.names((*at, name)):
+                    found += _scalars(member)
+                elif type(member) is not str and isinstance(member, (dict, list)):
+                    self._search(member, (*at, name), found)
 
     def names(self, path: Path) -> bool:
         """Whether a chart names the member at the end of this path."""
-        return any(path[-len(wanted) :] == wanted for wanted in self.paths)
+        return bool(path) and path[-1] in self._ends and any(path[-len(wanted) :] == wanted for wanted in self.paths)
+
+
+def longest_first(texts: Iterable[str]) -> list[str]:
+    """Texts in the order in which they are removed: one that is part of another comes after it."""
+    return sorted(texts, key=lambda text: (-len(text), text))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -102,4 +115,6 @@ def _forms(secret: Json) -> set[str]:
     if secret is None or secret == "" or isinstance(secret, bool):
         return set()
     text = str(secret)
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return {text}
     return {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}

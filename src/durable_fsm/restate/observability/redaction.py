@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.redact import Redaction, without
+from durable_fsm.core.redact import Redaction, longest_first, without
 from durable_fsm.core.values import Json
 from durable_fsm.restate.fastjson import loads
 
@@ -27,7 +27,7 @@ class SeenValues:
     def texts(self, *more: Json) -> list[str]:
         """The texts that no other may quote, the longest first."""
         texts = self.redaction.texts([*self.values, *more])
-        return sorted({*texts, *self.hidden}, key=lambda text: (-len(text), text)) if self.hidden else texts
+        return texts if set(texts).issuperset(self.hidden) else longest_first({*texts, *self.hidden})
 
 
 _current: ContextVar[SeenValues | None] = ContextVar("seen_values", default=None)

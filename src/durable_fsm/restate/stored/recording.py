@@ -26,7 +26,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from durable_fsm.core.changes import changes, patched
+from durable_fsm.core.changes import Change, changes, patched
 from durable_fsm.core.codec import failure_to_json, plain
 from durable_fsm.core.events import FROM_OUTSIDE, Event, Failure, Origin
 from durable_fsm.core.redact import REDACTED, without
@@ -70,14 +70,15 @@ def data_after(entries: Iterable[RecordedMembers]) -> Known:
         ValueError: their changes are of other data.
     """
     data: Known = UNSET
+    made: list[Change] = []
     for entry in entries:
         if entry.data is not UNSET:
-            data = entry.data
+            data, made = entry.data, []
         elif entry.seed is UNSET or "set" in entry.cut:
             data = UNSET
-        elif entry.set is not UNSET and not isinstance(data, UnsetType):
-            data = patched(data, entry.set)
-    return data
+        elif entry.set is not UNSET:
+            made += entry.set
+    return data if isinstance(data, UnsetType) else patched(data, made)
 
 
 class Recorder:
@@ -99,28 +100,15 @@ class Recorder:
         self.seed = seed
         self._form = None if seen is None else _Form(seen)
         self._raw = before
-        self._data = self._known(log)
+        self._data = _known(log)
         self._is_known = not isinstance(self._data, UnsetType)
-        if isinstance(before, UnsetType):
-            return
-        if self._form is not None:
-            self._form.hide(before, () if isinstance(self._data, UnsetType) else hidden_in(self._data, before))
-        if isinstance(self._data, UnsetType):
-            self._data = before if self._form is None else self._form.of(before)
-
-    @staticmethod
-    def _known(log: HistoryTail) -> Known:
-        try:
-            return data_after(_MEMBERS.decode(text) for text in log.tail)
-        except (ValueError, RecursionError):
-            return UNSET
 
     def with_entries(self, changed: Iterable[Taken], at: int) -> tuple[HistoryTail, list[FullPage]]:
         """Add an entry for each event that was processed; return the pages, or parts of them, that leave the snapshot."""
         log, left = self.log, list[FullPage]()
         taken = [(one, None if one.took is None else _payload_of(one.took)) for one in changed]
-        if self._form is not None:
-            self._form.hide([[one.data, payload] for one, payload in taken])
+        self._begin(taken)
+        size = sum(map(len, log.tail))
         for one, payload in taken:
             entry = entry_of(one, log.entries + 1, at) | self._members(one, payload)
             is_known, data = self._is_known, self._advance(one.data)
@@ -128,17 +116,28 @@ class Recorder:
                 self._cap(entry, "set", cast("Json", made), LONGEST_CHANGE)
             is_cut = "set" in cast("list[str]", entry.get("cut", ()))
             text = dumps(cast("Json", entry))
-            size = sum(len(bytes(other)) for other in log.tail)
             if log.fills_page or (log.tail and size + len(text) > LONGEST_PART):
                 log, page = log.without_tail()
                 left.append(page)
+                size = 0
             if not log.tail or not is_known or is_cut:
                 whole = dumps(cast("Json", self._data))
                 self._is_known = len(whole) <= LONGEST_DATA
                 if self._is_known:
                     text = dumps({**entry, "data": cast("Json", msgspec.Raw(whole))})
             log, _ = log.with_texts([msgspec.Raw(text)])
+            size += len(text)
         return log, left
+
+    def _begin(self, taken: Iterable[tuple[Taken, Json]]) -> None:
+        """Hide all that is redacted before and after; begin with the data as it was recorded, or as it is."""
+        before, known = self._raw, self._data
+        if self._form is not None:
+            more = () if isinstance(before, UnsetType) or isinstance(known, UnsetType) else hidden_in(known, before)
+            values = [] if isinstance(before, UnsetType) else [before]
+            self._form.hide([*values, *([one.data, payload] for one, payload in taken)], more)
+        if isinstance(known, UnsetType) and not isinstance(before, UnsetType):
+            self._data = before if self._form is None else self._form.of(before)
 
     def _advance(self, after: Json) -> Known:
         """Go on to the data *after* an entry; return the recorded form of the data before it."""
@@ -189,6 +188,14 @@ class Recorder:
         entry["cut"] = [*cast("list[Json]", entry.get("cut", [])), name]
 
 
+def _known(log: HistoryTail) -> Known:
+    """The data after the last entry of a tail, as it was recorded; UNSET if that is not known."""
+    try:
+        return data_after(_MEMBERS.decode(text) for text in log.tail)
+    except (ValueError, RecursionError):
+        return UNSET
+
+
 def _payload_of(took: Event) -> Json:
     """The payload; of a failure only what the entry does not tell anyway."""
     if not isinstance(took.payload, Failure):
@@ -206,40 +213,32 @@ class _Form:
     def __init__(self, seen: SeenValues) -> None:
         self._seen = seen
         self._redaction = seen.redaction
-        self._texts = seen.texts()
+        self._texts: list[str] = []
 
-    def hide(self, value: Json, more: Iterable[str] = ()) -> None:
-        """Hide the redacted members of a value from now on, and *more* texts; errors that are shown do not quote them, too."""
-        self._seen.values.append(value)
-        self._seen.hidden += more
-        self._texts = self._seen.texts()
+    def hide(self, values: Iterable[Json], more: Iterable[str] = ()) -> None:
+        """Hide the redacted members of values from now on, and *more* texts; errors that are shown do not quote them, too."""
+        seen = self._seen
+        seen.values += [value for value in values if not any(value is other for other in seen.values)]
+        seen.hidden += more
+        self._texts = seen.texts()
 
     def of(self, after: Json, before: Known = UNSET, known: Known = UNSET, at: tuple[str, ...] = ()) -> Json:
         """The form of a value. Where it is the same as *before*, that is the form which is *known*."""
-        if at and self._redaction.names(at):
-            return REDACTED
         if isinstance(after, dict):
-            was: Mapping[str, Json] = before if isinstance(before, dict) else {}
-            told: Mapping[str, Json] = known if isinstance(known, dict) else {}
-            names = {name: without(name, self._texts) for name in after}
-            if len({*names.values()}) < len(names):
-                return REDACTED  # two names would look the same, and be taken for each other later
-            return {
-                shown: self.of(after[name], was.get(name, UNSET), told.get(shown, UNSET), (*at, name))
-                for name, shown in names.items()
-            }
+            return self._of_members(after, before, known, at)
         if isinstance(after, list):
             items: list[Json] = before if isinstance(before, list) else []
             forms: list[Json] = known if isinstance(known, list) else []
-            return [
-                self.of(
-                    item,
-                    items[place] if place < len(items) else UNSET,
-                    forms[place] if place < len(forms) else UNSET,
-                    at,
-                )
-                for place, item in enumerate(after)
-            ]
+            common = min(len(items), len(forms))
+            made: list[Json] = []
+            for place, item in enumerate(after):
+                if place >= common:
+                    made.append(self.of(item, at=at))
+                elif type(item) is str and item == items[place]:
+                    made.append(forms[place])
+                else:
+                    made.append(self.of(item, items[place], forms[place], at))
+            return made
         if not isinstance(known, UnsetType) and type(before) is type(after) and before == after:
             return known
         if isinstance(after, str):
@@ -249,6 +248,20 @@ class _Form:
         text = str(after)
         return REDACTED if len(text) >= SHORTEST_SECRET and text in self._texts else after
 
+    def _of_members(self, after: dict[str, Json], before: Known, known: Known, at: tuple[str, ...]) -> Json:
+        was: Mapping[str, Json] = before if isinstance(before, dict) else {}
+        told: Mapping[str, Json] = known if isinstance(known, dict) else {}
+        made: dict[str, Json] = {}
+        for name, member in after.items():
+            shown, path = without(name, self._texts), (*at, name)
+            if shown in made:
+                return REDACTED  # two names would look the same, and be taken for each other later
+            if self._redaction.names(path):
+                made[shown] = REDACTED
+            else:
+                made[shown] = self.of(member, was.get(name, UNSET), told.get(shown, UNSET), path)
+        return made
+
 
 def hidden_in(known: Json, raw: Json) -> Iterator[str]:
     """The texts that a recorded form hides, outside of redacted members too."""
@@ -256,7 +269,9 @@ def hidden_in(known: Json, raw: Json) -> Iterator[str]:
         masked = [shown for shown in known if REDACTED in shown]
         for name, member in raw.items():
             if name in known:
-                yield from hidden_in(known[name], member)
+                form = known[name]
+                if type(form) is not str or REDACTED in form:
+                    yield from hidden_in(form, member)
                 continue
             for shown in masked:
                 if found := _behind(shown, name):
@@ -264,7 +279,8 @@ def hidden_in(known: Json, raw: Json) -> Iterator[str]:
                     yield from hidden_in(known[shown], member)
     elif isinstance(known, list) and isinstance(raw, list):
         for form, item in zip(known, raw, strict=False):
-            yield from hidden_in(form, item)
+            if type(form) is not str or REDACTED in form:
+                yield from hidden_in(form, item)
     elif isinstance(known, str) and REDACTED in known:
         if isinstance(raw, str | int | float):
             yield from _behind(known, str(raw))
