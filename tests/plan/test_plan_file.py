@@ -17,6 +17,7 @@ from durable_fsm.plan.plan_file import (
     PlanWriter,
     read_plan,
 )
+from durable_fsm.plan.plan_index import PlanIndex
 
 HEAD = PlanHead("2026-12-01T14:06:28+00:00", "service:app", None, (PlannedChart("Order", "3", "d1"),))
 MACHINES = [
@@ -47,6 +48,14 @@ def test_a_plan_comes_back_as_it_was_and_is_one_json_document(tmp_path: Path, ma
     document = json.loads(path.read_text())
     assert (document["format"], len(document["machines"]), len(document["kinds"])) == (1, len(machines), 2)
     assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_machines_of_a_plan_are_found_by_key() -> None:
+    with PlanIndex(iter(MACHINES)) as index:
+        found = [index.place_of("Order", one.key) for one in MACHINES]
+
+        assert found == [("a1", 7), ("a2", 4)]
+        assert (len(index), index.place_of("Order", "o-3"), index.place_of("Payment", "o-1")) == (2, None, None)
 
 
 def test_a_plan_that_was_not_finished_is_not_there(tmp_path: Path) -> None:

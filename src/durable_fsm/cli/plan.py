@@ -22,6 +22,7 @@ from durable_fsm.errors import counted
 from durable_fsm.frontends.locate import locate_charts
 from durable_fsm.plan.judging import Judge
 from durable_fsm.plan.plan_file import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan, read_plan
+from durable_fsm.plan.plan_index import PlanIndex
 from durable_fsm.plan.planning import Judged, Planning, Stored
 from durable_fsm.plan.report import ChartReport, conclusion, futures_told
 
@@ -423,9 +424,17 @@ def _saved(path: Path) -> SavedPlan:
 
 def _check(build: _Build, source: _Source, saved: SavedPlan, *, as_json: bool) -> None:
     """Judge again the machines that have changed since the plan, and new ones."""
-    known = {(one.chart, one.key): (one.life, one.seq, one.verdict) for one in saved.machines()}
+    try:
+        index = PlanIndex(saved.machines())
+    except NotAPlan as error:
+        raise click.UsageError(str(error)) from error
+    with index:
+        _check_again(build, source, saved, index, as_json=as_json)
+
+
+def _check_again(build: _Build, source: _Source, saved: SavedPlan, index: PlanIndex, *, as_json: bool) -> None:
     moved: list[dict[str, Json]] = []
-    new = again = 0
+    new = again = there = 0
     needs = sum(kind.machines for kind in saved.kinds if kind.needs_you)
     for planned in saved.head.charts:
         chart = build.named(planned.chart)
@@ -434,10 +443,11 @@ def _check(build: _Build, source: _Source, saved: SavedPlan, *, as_json: bool) -
         rebuilt = chart.digest != planned.digest or chart.version != planned.version
         if rebuilt and not as_json:
             say(f"{chart.name} has changed since this plan was made: every machine is judged again.")
-        for found in planning.judged(source.machines(chart.name)):
+        for found in _watched(chart.name, planning.judged(source.machines(chart.name)), as_json=as_json):
             at = found.snapshot
-            before = known.pop((chart.name, found.key), None)
-            if before is not None and at is not None and before[:2] == (at.life, at.seq) and not rebuilt:
+            before = index.place_of(chart.name, found.key)
+            there += before is not None
+            if before is not None and at is not None and before == (at.life, at.seq) and not rebuilt:
                 continue
             new += before is None
             again += before is not None
@@ -452,7 +462,7 @@ def _check(build: _Build, source: _Source, saved: SavedPlan, *, as_json: bool) -
                         "what": what,
                     }
                 )
-    gone = len(known)
+    gone = len(index) - there
     if as_json:
         show({"moved": again, "new": new, "gone": gone, "needs_you": moved, "planned_needs": needs}, as_json)
     else:
