@@ -125,3 +125,22 @@ def test_a_mistake_is_told_where_it_is(lines: list[dict[str, object]], options: 
 
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("morning.story.jsonl", (), "There is no file 'morning.story.jsonl'."),
+        ("o-17", (), "'o-17' is not a file, and does not name a machine. Write CHART/KEY, as in Order/o-17."),
+        ("/o-17", (), "'/o-17' is not a file, and does not name a machine."),
+        ("evening.story.jsonl", ("--upto", "2"), "--upto belongs to CHART/KEY."),
+    ],
+    ids=["no file", "no chart", "no name", "file"],
+)
+def test_what_is_neither_a_file_nor_a_machine_is_refused(source: str, options: tuple[str, ...], message: str) -> None:
+    Path("evening.story.jsonl").write_text('{"event": "press"}', encoding="utf-8")
+
+    result = CliRunner().invoke(main, ["story", source, *options])
+
+    assert result.exit_code == 2
+    assert message in result.output

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from durable_fsm.admin.past import past
 from durable_fsm.cli import main
@@ -263,3 +263,51 @@ def test_history_entries_and_timers_have_times(stamping: Host) -> None:
     taste, _ = host.snapshot("Cellar", cellar)["timers"]
     assert taste["due"].endswith("+00:00")
     assert len(host.effects.entries(door)) == 1
+
+
+def test_a_recorded_machine_is_told_as_a_story_while_no_service_can_be_reached(host: Host) -> None:
+    key = host.key("told")
+    for number in range(PAGE):
+        host.receipt("Logbook", key, "note", {f"line {number}": "text"})
+    host.receipt("Logbook", key, "close")
+
+    words, test, early = (
+        told(host, f"Logbook/{key}", *options) for options in ((), ("--pytest",), ("--upto", "2", "-o", "-"))
+    )
+
+    assert (words.exit_code, test.exit_code, early.exit_code) == (0, 0, 0), words.output + test.output + early.output
+    assert words.stdout.splitlines()[0] == f'   1  create key="{key}"'
+    assert words.stdout.splitlines()[-1] == f'{PAGE + 3:>4}  expect {{"leaves":["reading"],"status":"done"}}'
+    assert "To do:\n- import Logbook from where it is" in test.stdout
+    assert 'machine.send("note", {"line 7": "text"})' in test.stdout
+    assert early.stdout.splitlines()[1:] == [
+        '{"event":"note","payload":{"line 0":"text"}}',
+        '{"expect":{"leaves":["writing"]}}',
+    ]
+
+
+def test_a_machine_without_a_story_says_what_would_help(host: Host) -> None:
+    book, desk = host.key("blotter"), host.key("desk")
+    host.receipt("Logbook", book, "note", {"a": "b"})
+    host.receipt("Logbook", book, "repair", {"move": "reading", "reason": "enough"})
+    host.receipt("Desk", desk, "begin")
+
+    told_of = {
+        name: told(host, name)
+        for name in (f"Logbook/{book}", f"Desk/{desk}", f"Logbook/{book[:-1]}x", f"Logbok/{book}")
+    }
+
+    repaired, unrecorded, unknown, misspelt = told_of.values()
+    assert (repaired.exit_code, repaired.stdout.splitlines()[-1]) == (1, '   3  expect {"leaves":["writing"]}')
+    assert "step 3 is a repair, which a rehearsal cannot do. The story ends before it." in repaired.stderr
+    assert unrecorded.exit_code == unknown.exit_code == 5
+    assert "its history was not recorded. Record machines that begin from now on: @durable(" in unrecorded.stderr
+    assert f"there is no such machine. Did you mean '{book}'" in unknown.stderr
+    assert (misspelt.exit_code, "Did you mean 'Logbook'?" in misspelt.stderr) == (2, True)
+    assert told(host, f"Logbook/{book}", "--upto", "9").exit_code == 2
+
+
+def told(host: Host, machine: str, *options: str) -> Result:
+    """The story of a machine, from the admin API alone."""
+    places = ["--ingress", "http://127.0.0.1:9", "--admin", host.server.admin_url]
+    return CliRunner().invoke(main, ["story", machine, *options, *places])

@@ -6,6 +6,7 @@ for longer shows its age with it.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -167,6 +168,12 @@ def page_of(
             return Page(tuple(found), found[-1].key, watch.read())
         found.append(machine)
     return Page(tuple(found), None, watch.read())
+
+
+def similar_keys(admin: Admin, chart: str, key: str) -> list[str]:
+    """Keys of machines that are spelt much like this one, among those that begin like it."""
+    found = page_of(admin, chart, prefix=key[: len(key) // 2], size=10 * PAGE)
+    return difflib.get_close_matches(key, [row.key for row in found.machines], n=3, cutoff=0.7)
 
 
 # ── a few machines ────────────────────────────────────────────────────────────────────────────────────────────────────

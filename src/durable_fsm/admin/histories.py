@@ -6,14 +6,16 @@ also while no service runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from durable_fsm.admin.client import Admin, literal
 from durable_fsm.admin.conditions import texts
+from durable_fsm.admin.past import EntryRecord
 from durable_fsm.client.values import Entry
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import StateKey, history_name, page_key
@@ -22,6 +24,12 @@ from durable_fsm.restate.stored.snapshot import StoredRecord
 
 KEYS = 200
 """Pages that one query names."""
+
+PAGES = 100
+"""Pages of one machine that are read at once: of the latest steps, or of those before the one that is looked at."""
+
+PageReader = Callable[[list[str]], Mapping[str, list[EntryRecord]]]
+"""Reads pages by their keys; one that is not kept, or cannot be read, is missing."""
 
 
 def histories_of(
@@ -65,6 +73,46 @@ def _pages_at(admin: Admin, chart: str, names: list[str]) -> Iterator[tuple[str,
             f" AND service_key IN {texts(names[begin : begin + KEYS])} AND key = '{StateKey.ENTRIES}' AND scope IS NULL"
         )
         yield from ((row["service_key"], row.get("value_utf8") or "") for row in rows)
+
+
+# ── one machine, as its host has written the entries ──────────────────────────────────────────────────────────────────
+
+
+def entries_of(pages: PageReader, key: str, stored: StoredRecord, n: int | None = None) -> list[EntryRecord]:
+    """The entries of a machine, consecutive up to the latest, and back to the one that is looked at, if it is kept."""
+    if stored.log is None:
+        return []
+    found = tail_of(stored)
+    number = stored.log.pages + (0 if stored.log.sent is UNSET else 1)  # a part of the next page may have left
+    while number > 0:
+        keys = [page_key(key, stored.life, page) for page in range(max(1, number - PAGES + 1), number + 1)]
+        read = pages(keys)
+        for name in reversed(keys):
+            if name not in read:
+                return found  # it is not kept any more, or is still on its way
+            found = [*read[name], *found]
+        number -= len(keys)
+        if n is None or (found and int(found[0]["n"]) <= n):
+            break
+    return found
+
+
+def tail_of(stored: StoredRecord) -> list[EntryRecord]:
+    """The latest entries, which the snapshot carries."""
+    found: list[EntryRecord] = []
+    for entry in () if stored.log is None else stored.log.tail:
+        with suppress(ValueError, RecursionError, LookupError, TypeError):
+            found.append(loads(bytes(entry)))
+    return found
+
+
+def pages_at(admin: Admin, chart: str, keys: list[str]) -> dict[str, list[EntryRecord]]:
+    """Pages of the histories of a chart's machines, by key; one that is not kept, or cannot be read, is missing."""
+    found: dict[str, list[EntryRecord]] = {}
+    for name, text in _pages_at(admin, chart, keys):
+        with suppress(ValueError, RecursionError):
+            found[name] = loads(text.encode())
+    return found
 
 
 def _keep(entries: dict[int, Entry], records: Iterable[dict[str, Any]]) -> None:  # Any: an entry, as it was stored

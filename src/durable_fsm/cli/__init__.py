@@ -44,7 +44,7 @@ COMMANDS = {
     "diagram": ("diagram:diagram", "Draw the charts of TARGETS."),
     "explore": ("explore:explore", "Find bugs: explore every state that machines can reach."),
     "simulate": ("simulate:simulate", "Run a machine of TARGET in memory, step by step."),
-    "story": ("story:story", "Print the story in FILE in words, or as a test."),
+    "story": ("story:story", "Print a story in words, or as a test."),
     "kafka": ("kafka:kafka", "Create the Kafka subscriptions of charts."),
     "completion": ("completion:completion", "Print the completion script of SHELL."),
 }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from durable_fsm.cli.settings import project
-from durable_fsm.frontends import documents
+from durable_fsm.core.chart import Chart
+from durable_fsm.frontends import chart_from, documents
+from durable_fsm.frontends.contents import charts_in
 
 CHARTS = re.compile(
     r"^class (\w+)\([\w.]*(?:StateChart|StateMachine)\b|^(\w+)\s*(?::[^=]*)?=\s*(?:\w+\.)?TransitionsConfig\(",
@@ -77,3 +81,16 @@ def _only(found: list[str], place: str) -> str:
         f"'{place}' has no application (app = durable_fsm.app(…)) and no statechart. Name one ('module:Name'), or start with"
         " durable-fsm new NAME."
     )
+
+
+def imports_of(charts: Iterable[Chart]) -> dict[str, tuple[str, str]]:
+    """The module and the name of each chart that a loaded module defines, by the chart's name."""
+    found: dict[str, tuple[str, str]] = {}
+    files = {getattr(module, "__file__", None): module for module in [*sys.modules.values()]}
+    for chart in charts:
+        places = [state.location.file for state in chart.states.values() if state.location is not None]
+        module = next((files[place] for place in places if place in files), None)
+        for name in charts_in(module) if module is not None else ():
+            if chart_from(getattr(module, name)).name == chart.name and module is not None:
+                found[chart.name] = (module.__name__, name)
+    return found

@@ -6,8 +6,7 @@ import importlib.util
 import json
 import logging
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from durable_fsm.cli.app_arg import imports_of
 from durable_fsm.cli.errors import USAGE, CommandError
 from durable_fsm.cli.machine_arg import DurationType
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.core.chart import Chart
 from durable_fsm.diagram.words import duration
-from durable_fsm.frontends import chart_from
-from durable_fsm.frontends.contents import charts_in
 from durable_fsm.frontends.locate import locate_charts
 
 if TYPE_CHECKING:
@@ -135,7 +133,7 @@ def console(
         plan=checked_plan(plan),
         unreached=dict(pair for path in coverage for pair in unreached_in(path)),
         acting=acting,
-        imports=_imports_of(charts.values()),
+        imports=imports_of(charts.values()),
         verify=connection.verify,
     )
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}{_path(root_path)}"
@@ -161,19 +159,6 @@ def _acting(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return ActingOptions(connection.secret, book, proxy_header, invitation, charts, asks_why=not invitation)
-
-
-def _imports_of(charts: Iterable[Chart]) -> dict[str, tuple[str, str]]:
-    """The module and the name of each chart that a loaded module defines, by the chart's name."""
-    found: dict[str, tuple[str, str]] = {}
-    files = {getattr(module, "__file__", None): module for module in [*sys.modules.values()]}
-    for chart in charts:
-        places = [state.location.file for state in chart.states.values() if state.location is not None]
-        module = next((files[place] for place in places if place in files), None)
-        for name in charts_in(module) if module is not None else ():
-            if chart_from(getattr(module, name)).name == chart.name and module is not None:
-                found[chart.name] = (module.__name__, name)
-    return found
 
 
 def is_installed() -> bool:

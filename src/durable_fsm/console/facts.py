@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from durable_fsm.console.reading import Texts
+from durable_fsm.admin.histories import entries_of, tail_of
+from durable_fsm.admin.past import EntryRecord
+from durable_fsm.console.reading import ServerReader, Texts
 from durable_fsm.errors import Gone, SnapshotUnreadable
 from durable_fsm.restate.fastjson import loads
 from durable_fsm.restate.names import StateKey
@@ -15,8 +17,6 @@ from durable_fsm.restate.stored.deliveries import ParkedDelivery, read_parked
 from durable_fsm.restate.stored.failing import FailingStep
 from durable_fsm.restate.stored.snapshot import StoredRecord, read_record, tokens_of
 from durable_fsm.restate.stored.waiters import read_waiters
-
-HistoryRecord = dict[str, Any]  # Any: JSON, as `restate.stored.history` writes it
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class MachineFacts:
         return 1 if log is None else log.first
 
     @property
-    def tail(self) -> list[HistoryRecord]:
+    def tail(self) -> list[EntryRecord]:
         """The latest entries, which the snapshot carries."""
-        log = None if self.stored is None else self.stored.log
-        found: list[HistoryRecord] = []
-        for entry in () if log is None else log.tail:
-            with suppress(ValueError, RecursionError, LookupError, TypeError):
-                found.append(loads(bytes(entry)))
-        return found
+        return [] if self.stored is None else tail_of(self.stored)
+
+
+def history_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) -> list[EntryRecord]:
+    """The entries of a machine, consecutive up to the latest, and back to the one that is looked at, if it is kept."""
+    return [] if facts.stored is None else entries_of(partial(reader.pages, facts.chart), facts.key, facts.stored, n)
 
 
 def _failing(texts: Texts, stored: StoredRecord | None) -> Iterator[FailingStep]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -58,12 +57,6 @@ def neighbours(reader: ServerReader, known: KnownChart | None, chart: str, key: 
     if not any(row.key == key for row in rows):
         rows = page_of(reader.admin, chart, None, None, size=AT_ONCE).machines
     return [neighbour_of(row, definition) for row in rows]
-
-
-def similar_keys(reader: ServerReader, chart: str, key: str) -> list[str]:
-    """Keys of machines that are spelt much like this one, among those that begin like it."""
-    found = page_of(reader.admin, chart, prefix=key[: len(key) // 2], size=10 * AT_ONCE)
-    return difflib.get_close_matches(key, [row.key for row in found.machines], n=3, cutoff=0.7)
 
 
 def _before(key: str) -> str:

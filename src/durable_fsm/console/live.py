@@ -32,9 +32,8 @@ from starlette.concurrency import run_in_threadpool
 from durable_fsm.admin.client import AdminRefused
 from durable_fsm.admin.past import EntryRecord, PastMoment, past_of
 from durable_fsm.console.describing import Describer
-from durable_fsm.console.facts import MachineFacts
+from durable_fsm.console.facts import MachineFacts, history_of
 from durable_fsm.console.formatting import now_ms
-from durable_fsm.console.history_reading import entries_of
 from durable_fsm.console.reading import ServerReader, Texts
 from durable_fsm.console.rendering import without_addresses
 
@@ -244,7 +243,7 @@ class LivePoller:
             entries = [] if facts is None else facts.tail
             if facts is not None and lacks_steps(facts, viewer.seen):
                 with suppress(AdminRefused):
-                    entries = await run_in_threadpool(entries_of, self._reader, facts)
+                    entries = await run_in_threadpool(history_of, self._reader, facts)
             for message in messages_for(facts, viewer.seen, describer, entries):
                 viewer.tell(message)
             viewer.print = print

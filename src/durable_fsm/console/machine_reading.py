@@ -9,8 +9,7 @@ from typing import NamedTuple, Self
 from durable_fsm.admin.fleet import Counts
 from durable_fsm.admin.past import EntryRecord
 from durable_fsm.console import fleet_reading
-from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.history_reading import entries_of
+from durable_fsm.console.facts import MachineFacts, history_of
 from durable_fsm.console.live import print_of
 from durable_fsm.console.machine_page import MachineScene, Neighbour
 from durable_fsm.console.machine_view import shown_of
@@ -77,7 +76,7 @@ def _read_machine(reader: ServerReader, query: MachineQuery, *, beside: bool) ->
         neighbours=fleet_reading.neighbours(reader, known, query.chart, query.key) if beside else (),
         counts=sorted(population.items(), key=lambda one: (-one[1], one[0]))[:8],
         total=0 if numbers is None else numbers.machines,
-        entries=entries_of(reader, facts, query.n),
+        entries=history_of(reader, facts, query.n),
         stuck=reader.stuck(query.chart, query.key),
         print=print_of(texts),
     )

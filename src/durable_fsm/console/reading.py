@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
@@ -18,13 +17,14 @@ from typing import Any, TypeVar, cast
 
 from durable_fsm.admin.client import Admin, AdminRefused, literal
 from durable_fsm.admin.conditions import stuck_at
+from durable_fsm.admin.histories import pages_at
 from durable_fsm.admin.inventory import charts_in
+from durable_fsm.admin.past import EntryRecord
 from durable_fsm.admin.readings import Row
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.interchange import UnknownFormat, chart_from_json
 from durable_fsm.core.redact import Redaction
-from durable_fsm.restate.fastjson import loads
-from durable_fsm.restate.names import CHART, Handler, StateKey, answers_name, history_name
+from durable_fsm.restate.names import CHART, Handler, StateKey, answers_name
 from durable_fsm.restate.stored.history import PAGE
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class ServerReader:
 
     admin: Admin
     _cache: dict[str, Cached] = field(default_factory=dict[str, Cached])
-    _pages: dict[tuple[str, str], list[Any]] = field(default_factory=dict[tuple[str, str], "list[Any]"])
+    _pages: dict[tuple[str, str], list[EntryRecord]] = field(default_factory=dict[tuple[str, str], "list[EntryRecord]"])
     _begun: dict[str, Cached] = field(default_factory=dict[str, Cached])
     _lock: Lock = field(default_factory=Lock)
 
@@ -205,20 +205,14 @@ class ServerReader:
             found.setdefault(row["service_key"], {})[service, row["key"]] = row.get("value_utf8") or ""
         return cast("dict[str, Texts]", found)
 
-    def pages(self, chart: str, keys: list[str]) -> dict[str, list[Any]]:
+    def pages(self, chart: str, keys: list[str]) -> dict[str, list[EntryRecord]]:
         """Pages of history by key; one that is not kept, or cannot be read, is missing."""
         with self._lock:
             found = {key: self._pages[chart, key] for key in keys if (chart, key) in self._pages}
         missing = [key for key in keys if key not in found]
         if not missing:
             return found
-        rows = self.admin.query(
-            f"SELECT service_key, value_utf8 FROM state WHERE service_name = {literal(history_name(chart))}"
-            f" AND service_key IN ({', '.join(map(literal, missing))}) AND scope IS NULL AND key = '{StateKey.ENTRIES}'"
-        )
-        for row in rows:
-            with suppress(ValueError, RecursionError):  # the entries are missing, and the page says so
-                found[row["service_key"]] = loads((row.get("value_utf8") or "").encode())
+        found |= pages_at(self.admin, chart, missing)
         with self._lock:
             while len(self._pages) + len(missing) > PAGES_KEPT:
                 self._pages.pop(next(iter(self._pages)))

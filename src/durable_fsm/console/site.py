@@ -29,9 +29,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from durable_fsm.admin.client import AdminRefused
-from durable_fsm.admin.fleet import Counts, Page
+from durable_fsm.admin.fleet import Counts, Page, similar_keys
 from durable_fsm.admin.inventory import Filter
 from durable_fsm.admin.past import no_chart, past_of
+from durable_fsm.admin.recorded_stories import Story, story_of
 from durable_fsm.console import fleet_reading
 from durable_fsm.console.acting import introduce
 from durable_fsm.console.bulk import routes as acting_routes
@@ -65,7 +66,6 @@ from durable_fsm.console.machine_reading import MachineQuery, machine_scene, rea
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
 from durable_fsm.console.request_guard import LOOPBACK, RequestGuard
-from durable_fsm.console.stories import Story, story_of
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
 from durable_fsm.diagram.layout.engine import NoEngine
@@ -305,7 +305,7 @@ class Site:
         read, answer = await self.context.read(f"machine {query}", lambda: read_machine(self.context.reader, query))
         frame = self.context.frame(request, answer)
         if read.facts is None:
-            near = await run_in_threadpool(fleet_reading.similar_keys, self.context.reader, query.chart, query.key)
+            near = await run_in_threadpool(similar_keys, self.context.reader.admin, query.chart, query.key)
             raise HTTPException(404, unknown_key(query.chart, query.key, near))
         hide_data = self.context.options.hide_data
         return await _page_of(lambda: machine_page(machine_scene(read, query, frame, hide_data=hide_data)))

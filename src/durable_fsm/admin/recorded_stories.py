@@ -1,4 +1,4 @@
-"""The history of a machine as a story, and as a test on `Rehearsal`: both end where the machine is.
+"""The recorded history of a machine as a story, and as a test on `Rehearsal`: both end where the machine is.
 
 Entries tell what came from outside only if they are recorded. The story leaves out all that follows by itself: a rehearsal does it, too.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from durable_fsm.admin.past import PastMoment, leaves_in
+from durable_fsm.admin.past import EntryRecord, PastMoment, leaves_in
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical
 from durable_fsm.core.redact import REDACTED
@@ -25,12 +25,25 @@ UNTOLD = frozenset({"parked", "rejected"})
 """Outcomes of entries that changed nothing: a delivery that failed, and a deferred event that was dropped."""
 
 
+RECORD = (
+    "Record machines that begin from now on: @durable(history=History(record=True)), or DURABLE_FSM_RECORD=1 in the"
+    " environment of the service."
+)
+
+
 @dataclass(frozen=True)
 class Story:
-    """The lines of a story; or why there are none. `hints` say what a reader has to fill in, or to know."""
+    """The lines of a story; or why there are none.
+
+    Attributes:
+        problem: why there is no story up to the step that was asked for.
+        reach: the last step up to which there is one; None if there is none at all.
+        hints: what a reader has to fill in, or to know.
+    """
 
     lines: tuple[StoryLine, ...] = ()
     problem: str = ""
+    reach: int | None = None
     hints: tuple[str, ...] = ()
 
     @property
@@ -42,7 +55,7 @@ class Story:
         named = imported or Imported("service", chart)
         hints = self.hints if imported else (*self.hints, f"import {chart} from where it is")
         text = test_of_story(f"{chart} {key}", self.lines, named)
-        words = f'"""The way of {chart}/{_plain(key)}, as the console exported it.'
+        words = f'"""The way of {chart}/{_plain(key)}, from its recorded history.'
         if hints:
             words += "\n\nTo do:\n" + "".join(f"- {hint}\n" for hint in map(_plain, hints))
         return f'{words}"""\n' + text.partition("\n")[2]
@@ -58,29 +71,33 @@ def story_of(
 ) -> Story:
     """The story of a machine, up to a moment or to the present, in which it has this status."""
     told = [moment for moment in moments if upto is None or moment.n <= upto]
-    if not told or told[0].n != 1:
-        return Story(problem="The first entries of its history are not kept any more.")
+    if not told:
+        return Story(problem=f"It has no history. {RECORD}")
+    if told[0].n != 1:
+        return Story(
+            problem="The first steps of its history are not kept any more, so its beginning is unknown. Keep more steps"
+            " of machines that begin from now on: @durable(history=History(entries=10_000, record=True))."
+        )
     if "data" not in told[0].record and "seed" not in told[0].record:
-        return Story(problem="Its history was not recorded: @durable(history=History(record=True)).")
+        return Story(problem=f"Its history was not recorded. {RECORD}")
     lines: list[StoryLine] = []
     hints: list[str] = []
     for moment in told:
         record = moment.record
         if "seed" not in record:
-            return Story(problem=f"Entry {moment.n} was not recorded.")
+            return Story(problem=f"Step {moment.n} was not recorded.", reach=moment.n - 1)
         if "in" in record.get("cut", ()):
             hints.append(f"the payload of step {moment.n} was too long to be recorded: fill it in")
         if moment.n == 1:
-            lines.append({"create": _payload(record), "key": key})
+            lines.append({"create": _payload(record, chart), "key": key})
             continue
         if record.get("by") in BY_ITSELF or record.get("outcome") in UNTOLD:
             if moment.event == "migrated":
                 hints.append(f"step {moment.n} is a migration: the test runs on the chart as it is now")
             continue
         if moment.event == "repair":
-            return Story(
-                problem=f"Step {moment.n} is a repair, which a rehearsal cannot do. Export the steps before it."
-            )
+            problem = f"Step {moment.n} is a repair, which a rehearsal cannot do. Export the steps before it."
+            return Story(problem=problem, reach=moment.n - 1)
         lines.append(_line(moment, chart))
     if REDACTED in canonical(cast("Json", lines)):
         hints.append(f"put values in the place of {REDACTED}")
@@ -90,13 +107,15 @@ def story_of(
     return Story((*lines, {"expect": expected}), hints=tuple(dict.fromkeys(hints)))
 
 
-def _payload(record: dict[str, Any]) -> Json:  # Any: JSON of an entry
-    return None if "in" in record.get("cut", ()) else record.get("in")
+def _payload(record: EntryRecord, chart: Chart | None) -> Json:
+    """The payload of an entry, without members that the chart redacts only since it was recorded."""
+    payload: Json = None if "in" in record.get("cut", ()) else record.get("in")
+    return payload if chart is None else chart.redaction.members(payload)
 
 
 def _line(moment: PastMoment, chart: Chart | None) -> StoryLine:
     record, event = moment.record, moment.event
-    by, payload = str(record.get("by", "")), _payload(record)
+    by, payload = str(record.get("by", "")), _payload(record, chart)
     given: StoryLine = {} if payload is None else {"payload": payload}
     if by == "timer":
         return {"timer": event}

@@ -13,7 +13,7 @@ from statemachine import State, StateChart
 
 from durable_fsm import activity, after, chart_from, defer, durable, event
 from durable_fsm.admin.past import past_of
-from durable_fsm.console.stories import Story, story_of
+from durable_fsm.admin.recorded_stories import Story, story_of
 from durable_fsm.core.effects import Step
 from durable_fsm.core.events import Event, Failure, Origin
 from durable_fsm.core.snapshot import Snapshot, Status
@@ -109,7 +109,7 @@ def run(text: str) -> Any:
     return names["machine"]
 
 
-IMPORTED = Imported("tests.console.test_stories", "Ride")
+IMPORTED = Imported("tests.admin.test_recorded_stories", "Ride")
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -142,17 +142,19 @@ def test_a_story_ends_at_the_moment_that_is_looked_at() -> None:
 def test_what_cannot_be_told_is_said() -> None:
     kept = Kept(chart_from(Ride))
     kept.turn(lambda turn: turn.create({}, life="life", created_from=""), records=False)
-    assert "not recorded" in exported(kept).problem
+    assert "was not recorded. Record machines that begin from now on" in exported(kept).problem
+    assert "It has no history" in story_of([], kept.chart, "r-1").problem
     kept = Kept(chart_from(Ride))
     kept.turn(lambda turn: turn.create({}, life="life", created_from=""))
     kept.turn(lambda turn: turn.take(Event("call", {"cents": 1, "note": "x" * 3_000})))
     story = exported(kept)
     assert story.hints == ("the payload of step 2 was too long to be recorded: fill it in",)
     text = story.as_test("Ride", 'a"\\\n', None)
-    assert '"""The way of Ride/a, as the console exported it.\n\nTo do:\n- the payload of step 2' in text
+    assert '"""The way of Ride/a, from its recorded history.\n\nTo do:\n- the payload of step 2' in text
     assert "from service import Ride" in text
     kept.turn(lambda turn: turn.change("repair", moved, note={"move": "over", "reason": "so"}))
     assert "Step 3 is a repair" in exported(kept).problem
+    assert exported(kept).reach == 2
     assert exported(kept, upto=2).problem == ""
     past = past_of(kept.entries[1:], ("driving",), kept.chart)
     assert "not kept any more" in story_of(past, kept.chart, "r-1").problem
