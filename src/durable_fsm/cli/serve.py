@@ -60,7 +60,7 @@ def _address(_ctx: click.Context, param: click.Parameter, value: str | None) -> 
     type=click.Choice(PROTOCOLS),
     default="auto",
     show_default=True,
-    help="How Restate talks to the server; auto: both ways at once (bidi) over HTTP/2, request by request over HTTP/1.1.",
+    help="How Restate talks to the server; auto: bidirectional (bidi) over HTTP/2, request/response over HTTP/1.1.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="The number of processes.")
 @click.option(
