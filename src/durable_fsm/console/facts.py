@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from durable_fsm.admin.histories import entries_of, tail_of
@@ -91,7 +90,9 @@ class MachineFacts:
 
 def history_of(reader: ServerReader, facts: MachineFacts, n: int | None = None) -> list[EntryRecord]:
     """The entries of a machine, consecutive up to the latest, and back to the one that is looked at, if it is kept."""
-    return [] if facts.stored is None else entries_of(partial(reader.pages, facts.chart), facts.key, facts.stored, n)
+    if facts.stored is None:
+        return []
+    return entries_of(lambda keys: reader.pages(facts.chart, keys), facts.key, facts.stored, n)
 
 
 def _failing(texts: Texts, stored: StoredRecord | None) -> Iterator[FailingStep]:
