@@ -16,8 +16,9 @@ from statemachine import State, StateChart
 from durable_fsm import after, durable, event
 from durable_fsm.admin.inventory import MachineRow
 from durable_fsm.admin.problems import Diagnosis
+from durable_fsm.console.coverage import CoverageReport, NotACoverage, covered_by, read_coverage
 from durable_fsm.console.fleet_page import OVERLAYS, FleetScene, fleet_page, fleet_panels, fleet_print
-from durable_fsm.console.formatting import ago, clock, number, size, stamp
+from durable_fsm.console.formatting import ago, clock, number, rate, size, stamp
 from durable_fsm.console.list_page import (
     ChartCard,
     ListQuery,
@@ -58,7 +59,7 @@ def all_pages() -> dict[str, str]:
     traffic = traffic_of([[WalkEntry(1, 3_599_000, (WalkStep((), ("cold",), ("cold--fill--1",)),))]], 0, 3_600_000)
     fleet = FleetScene(FRAME, known(), NUMBERS)
     row = MachineRow("Kettle", EVIL, "running", "1", ("cold",), None, 1, (), "it is paused", (), None, None, "")
-    covered = frozenset({"cold--fill--1"})
+    coverage = (CoverageReport("tests.json", frozenset({"cold--fill--1"})),)
     pages = {
         "machine": machine(),
         "machine then": machine(n=2),
@@ -66,7 +67,7 @@ def all_pages() -> dict[str, str]:
         "machine without a chart": machine(chart=KnownChart("Kettle", None, "it carries none")),
         "machines": machines_page(MachinesScene(FRAME, known(), ListQuery.of({"prefix": EVIL}), [row], "k", NUMBERS)),
         "no machines": machines_page(MachinesScene(FRAME, known(), ListQuery(), [], None, NUMBERS)),
-        "charts": charts_page(FRAME, [ChartCard(known(), NUMBERS)]),
+        "charts": charts_page(FRAME, [ChartCard(known(), NUMBERS, traffic), ChartCard(known(None), NUMBERS)]),
         "no charts": charts_page(FRAME, []),
         "troubles": troubles_page(FRAME, groups_of_troubles([Diagnosis("failed", EVIL, "repair", "Kettle", EVIL, 5)])),
         "no troubles": troubles_page(FRAME, []),
@@ -74,7 +75,7 @@ def all_pages() -> dict[str, str]:
         "stale": machine_page(MachineScene(replace(FRAME, stale=EVIL), shown())),
     }
     for overlay in OVERLAYS:
-        pages[overlay] = fleet_page(replace(fleet, overlay=overlay, traffic=traffic, covered=covered, state="cold"))
+        pages[overlay] = fleet_page(replace(fleet, overlay=overlay, traffic=traffic, coverage=coverage, state="cold"))
     return pages
 
 
@@ -203,6 +204,51 @@ def test_transitions_that_nobody_took_are_marked() -> None:
 
     assert re.search(r'fsm-transition [^"]*cold[^"]*"[^>]*data-key="steeping--drink--1"', page)
     assert re.search(r'fsm-transition [^"]*faint[^"]*"[^>]*data-key="cold--fill--1"', page)
+
+
+def test_a_card_says_how_many_transitions_there_are_an_hour_and_of_what() -> None:
+    steps = [WalkEntry(1, 3_599_000, (WalkStep((), ("cold",), ("cold--fill--1", "cold--fill--1")),))]
+    day = traffic_of([steps, []], 3_600_000 - 86_400_000, 3_600_000)
+
+    page = charts_page(FRAME, [ChartCard(known(), NUMBERS, day)])
+    quick, slow = all_pages()["charts"].split('class="tile"')[1:]
+
+    assert "<b>0.1</b> transitions an hour" in page
+    assert "2 in 24 h, by the histories of 2 machines" in page
+    assert page.count("<rect x=") == 1
+    assert ("data-soon" in quick, "data-soon" in slow) == (False, True)
+    assert [rate(value) for value in (0, 0.04, 3.14, 9.96, 1_204)] == ["0", "< 0.1", "3.1", "10", "1\u202f204"]
+
+
+def test_coverage_is_read_from_what_pytest_and_explore_write(tmp_path: Path) -> None:
+    edges = [edge.key for edge in KETTLE.transitions]
+    counts = dict.fromkeys(edges, 0) | {"cold--fill--1": 3}
+    written = {
+        "pytest.json": {"format": 1, "charts": {"Kettle": {"version": "2", "digest": "old", "transitions": counts}}},
+        "space.json": {"chart": "Kettle", "digest": KETTLE.digest, "transitions": {**counts, "gone--away--1": 2}},
+        "report.json": [{"chart": "Kettle", "unreached": ["steeping--drink--1"]}, {"chart": "Cup", "unreached": []}],
+    }
+    for name, document in written.items():
+        (tmp_path / name).write_text(json.dumps(document))
+
+    found = read_coverage([tmp_path / name for name in written])
+    tests, space, report = found["Kettle"]
+    page = fleet_page(FleetScene(FRAME, known(), NUMBERS, "coverage", coverage=found["Kettle"]))
+
+    assert covered_by(KETTLE, [tests]) == covered_by(KETTLE, [space]) == {"cold--fill--1"}
+    assert covered_by(KETTLE, found["Kettle"]) == {*edges} - {"steeping--drink--1"}
+    assert [one.is_old(KETTLE) for one in (tests, space, report)] == [True, False, False]
+    assert "pytest.json is about an earlier Kettle: write it again." in page
+    assert f"<span>{len(edges) - 1} of {len(edges)}</span>" in page
+    assert covered_by(KETTLE, ()) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]x", "7", '"charts"', '{"chart": "Kettle"}', '{"charts": {"Kettle": {}}}'])
+def test_a_file_that_says_nothing_of_coverage_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "some.json").write_text(text)
+
+    with pytest.raises(NotACoverage, match=r"some\.json.*Name a file of pytest --fsm-coverage"):
+        read_coverage([tmp_path / "some.json"])
 
 
 @durable(name="Kettle", version="3", redact=("card",))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -55,7 +54,8 @@ LEAST_POLL, MOST_POLL = timedelta(milliseconds=50), timedelta(minutes=1)
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A report of `durable-fsm explore --json`: the pages show which transitions it took; may be given several times.",
+    help="A file of pytest --fsm-coverage, or of explore --save or --json: the pages show which transitions tests took;"
+    " may be given several times.",
 )
 @click.option(
     "--plan",
@@ -131,7 +131,7 @@ def console(
         allow_hosts=(*allow_host, host),
         root_path=_path(root_path),
         plan=checked_plan(plan),
-        unreached=dict(pair for path in coverage for pair in unreached_in(path)),
+        coverage=checked_coverage(coverage),
         acting=acting,
         imports=imports_of(charts.values()),
         verify=connection.verify,
@@ -211,6 +211,21 @@ def chart_lines(reader: ServerReader) -> list[str]:
     return lines or ["No chart is registered yet: durable-fsm register URL"]
 
 
+def checked_coverage(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Files of coverage that can be read.
+
+    Raises:
+        click.UsageError: One of them is something else.
+    """
+    from durable_fsm.console.coverage import NotACoverage, read_coverage
+
+    try:
+        read_coverage(files)
+    except NotACoverage as error:
+        raise click.UsageError(str(error)) from error
+    return files
+
+
 def checked_plan(path: Path | None) -> Path | None:
     """The path of a plan that can be read.
 
@@ -225,22 +240,6 @@ def checked_plan(path: Path | None) -> Path | None:
         except NotAPlan as error:
             raise click.UsageError(str(error)) from error
     return path
-
-
-def unreached_in(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    """Names of charts, and keys of the transitions that an exploration did not take, from its report.
-
-    Raises:
-        click.UsageError: The file is not such a report.
-    """
-    try:
-        found: Any = json.loads(path.read_text("utf-8"))  # Any: JSON of a report
-        reports = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
-        for report in reports:
-            names: list[str] = report["unreached"]
-            yield str(report["chart"]), frozenset(names)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise click.UsageError(f"'{path}' is not a report of durable-fsm explore --json: {error}.") from error
 
 
 def _serve(site: object, host: str, port: int) -> None:

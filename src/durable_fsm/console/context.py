@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from starlette.requests import Request
 
 from durable_fsm.admin.client import Admin, AdminRefused
 from durable_fsm.client import Client
+from durable_fsm.console.coverage import CoverageReport
 from durable_fsm.console.formatting import now_ms
 from durable_fsm.console.live import LivePoller
 from durable_fsm.console.logins import ActingOptions, OperatorLogins
@@ -43,7 +45,7 @@ class ConsoleOptions:
         hosts: the names under which browsers may reach it.
         root_path: the path under which a proxy mounts it.
         plan: what a build that is not deployed yet would do with each machine.
-        unreached: keys of the transitions that no test takes, by name of the chart.
+        coverage: what tests and explorations took of each chart, by its name.
         acting: who may act, and how; None for a console that only shows.
         imports: where exported tests find charts: module and name, by name of the chart.
     """
@@ -57,7 +59,7 @@ class ConsoleOptions:
     hosts: frozenset[str] = frozenset()
     root_path: str = ""
     plan: SavedPlan | None = None
-    unreached: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
+    coverage: Mapping[str, tuple[CoverageReport, ...]] = field(default_factory=dict[str, "tuple[CoverageReport, ...]"])
     acting: ActingOptions | None = None
     imports: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
@@ -85,6 +87,7 @@ class ConsoleContext:
         self.reader = ServerReader(Admin(options.admin_url, self._http))
         self._answers: OrderedDict[str, ReadAnswer] = OrderedDict()
         self._pollers: dict[str, LivePoller] = {}
+        self._readings: dict[str, asyncio.Task[Any]] = {}
         self.troubles: int | None = None
         self.logins = OperatorLogins(options.acting)
         self._client: Client | None = None
@@ -129,6 +132,26 @@ class ConsoleContext:
         while len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
         return value, answer
+
+    async def within(self, seconds: float, name: str, read: Callable[[], T]) -> T | None:
+        """Read in a thread; None if that takes longer, or the server does not answer.
+
+        The reading goes on, once for all who ask for this name meanwhile.
+        """
+        task = self._readings.get(name)
+        if task is None:
+
+            async def reading() -> T | None:
+                try:
+                    return await run_in_threadpool(read)
+                except AdminRefused:
+                    return None
+                finally:
+                    self._readings.pop(name, None)
+
+            task = self._readings[name] = asyncio.create_task(reading())
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        return cast("T | None", task.result()) if done else None
 
     def poller(self, name: str, make: Callable[[], LivePoller]) -> LivePoller:
         """The poller of this name; the first viewer makes it."""

@@ -11,6 +11,7 @@ from hashlib import sha256
 from markupsafe import Markup
 
 from durable_fsm.admin.fleet import Counts, Group
+from durable_fsm.console.coverage import CoverageReport, covered_by
 from durable_fsm.console.describing import Describer
 from durable_fsm.console.formatting import ago, number
 from durable_fsm.console.machine_page import Neighbour, script_json
@@ -43,7 +44,7 @@ class FleetScene:
         state: the state that is selected; `machines` are some of those in it.
         version: only machines of this version; empty for all.
         traffic: how machines moved; None if it was not asked for.
-        covered: keys of the transitions that tests took; None if there is no report about them.
+        coverage: what tests and explorations took.
     """
 
     frame: PageFrame
@@ -55,8 +56,13 @@ class FleetScene:
     version: str = ""
     machines: tuple[Neighbour, ...] = ()
     traffic: FleetTraffic | None = None
-    covered: frozenset[str] | None = None
+    coverage: tuple[CoverageReport, ...] = ()
     print: str = ""
+
+    @property
+    def covered(self) -> frozenset[str] | None:
+        """Keys of the transitions that tests took; None if there is no report about them."""
+        return covered_by(self.known.chart, self.coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class EdgeLine:
     target: str
     many: int
     ever: int
-    covered: bool | None = None
+    covered: bool = False
 
 
 @dataclass
@@ -134,7 +140,8 @@ def _values(scene: FleetScene) -> dict[str, object]:
     status = Counter[str]()
     for group in groups_of(scene):
         status[group.status] += group.machines
-    offered = {name: words for name, words in OVERLAYS.items() if name != "coverage" or scene.covered is not None}
+    offered = {name: words for name, words in OVERLAYS.items() if name != "coverage" or scene.coverage}
+    reports = scene.coverage if scene.overlay == "coverage" else ()
     return {
         "scene": scene,
         "known": scene.known,
@@ -147,10 +154,12 @@ def _values(scene: FleetScene) -> dict[str, object]:
         "status": status,
         "versions": scene.counts.by_version,
         "overlays": offered,
+        "reports": [(one.file, chart is not None and one.is_old(chart)) for one in reports],
+        "tested": sum(line.covered for line in edges),
         "windows": WINDOWS,
         "uses_window": scene.overlay in USES_TRAFFIC,
         "here_url": here_url,
-        "bars": bars_of(scene.traffic),
+        "bars": [] if scene.traffic is None else scene.traffic.bars,
         "selected": scene.state,
         "selected_count": population.get(scene.state, 0),
         "describer": Describer(chart),
@@ -224,19 +233,19 @@ def edge_lines(scene: FleetScene) -> list[EdgeLine]:
     chart, traffic = scene.known.chart, scene.traffic
     if chart is None or scene.overlay in ("population", "dwell"):
         return []
-    describer = Describer(chart)
+    describer, covered = Describer(chart), scene.covered or frozenset()
     found: list[EdgeLine] = []
     for edge in chart.transitions:
         if edge.source == ROOT and not edge.events:
             continue
         event = ", ".join(describer.event_name(name) for name in edge.events) or "always"
         many, ever = (0, 0) if traffic is None else (traffic.taken[edge.key], traffic.ever[edge.key])
-        covered = None if scene.covered is None else edge.key in scene.covered
-        found.append(EdgeLine(edge.key, edge.source, event, ", ".join(edge.targets) or "stays", many, ever, covered))
+        targets = ", ".join(edge.targets) or "stays"
+        found.append(EdgeLine(edge.key, edge.source, event, targets, many, ever, edge.key in covered))
     if scene.overlay == "never":
         found = [line for line in found if not line.many]
     if scene.overlay == "coverage":
-        return sorted(found, key=lambda line: bool(line.covered))
+        return sorted(found, key=lambda line: line.covered)
     return sorted(found, key=lambda line: -line.many)
 
 
@@ -257,8 +266,9 @@ def overlaid(scene: FleetScene, drawn: Drawn, population: Mapping[str, int]) -> 
             cold | dict.fromkeys(edges, "faint") if scene.overlay == "never" else edges | dict.fromkeys(cold, "faint")
         )
         return lit(drawn, states=_chosen(scene, {}), transitions=wanted)
-    if scene.overlay == "coverage" and scene.covered is not None:
-        return lit(drawn, transitions={key: "v-new" if key in scene.covered else "cold" for key in drawn.keys})
+    covered = scene.covered
+    if scene.overlay == "coverage" and covered is not None:
+        return lit(drawn, transitions={key: "v-new" if key in covered else "cold" for key in drawn.keys})
     hottest = max((population[id] for id in drawn.states if id in population), default=0)
     leaves = {id for id in drawn.states if scene.known.chart is None or _is_leaf(scene, id)}
     badges = {id: (number(population[id]), heat_of(population[id], hottest)) for id in leaves if population.get(id)}
@@ -275,15 +285,3 @@ def _chosen(scene: FleetScene, badges: Mapping[str, tuple[str, int]]) -> dict[st
     if scene.state:
         found[scene.state] = f"{found.get(scene.state, '')} chosen".strip()
     return found
-
-
-def bars_of(traffic: FleetTraffic | None) -> list[tuple[float, float, float]]:
-    """The bars of the small chart of moves: place, width and height in percent."""
-    if traffic is None:
-        return []
-    highest = max(traffic.buckets) or 1
-    across = 100 / len(traffic.buckets)
-    return [
-        (round(place * across, 2), round(across * 0.75, 2), round(100 * many / highest, 1))
-        for place, many in enumerate(traffic.buckets)
-    ]

@@ -29,7 +29,7 @@ SHOWN_TROUBLES = 300
 AT_ONCE = 50
 
 COUNTS_KEPT = 1.0
-TRAFFIC_KEPT = 30.0
+TRAFFIC_KEPT, TRAFFIC_SHARE = 30.0, 20.0
 TROUBLES_KEPT = 3.0
 
 
@@ -94,7 +94,9 @@ def traffic(reader: ServerReader, chart: str, window: timedelta) -> FleetTraffic
     """How the machines of a chart moved in the last time, as far as their histories are kept: one scan."""
     seconds = window.total_seconds()
     name = f"traffic {chart} {seconds}"
-    return reader.remembered(name, TRAFFIC_KEPT, lambda: _traffic(reader, chart, int(seconds * 1_000)))
+    return reader.remembered(
+        name, TRAFFIC_KEPT, lambda: _traffic(reader, chart, int(seconds * 1_000)), share=TRAFFIC_SHARE
+    )
 
 
 def _traffic(reader: ServerReader, chart: str, window: int) -> FleetTraffic:

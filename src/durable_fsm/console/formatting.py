@@ -16,6 +16,13 @@ def number(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
+def rate(value: float) -> str:
+    """How many things there are in a time, small numbers with one decimal: `0.4`, `13`, `1 204`."""
+    if 0 < value < 0.05:
+        return "< 0.1"
+    return f"{value:.1f}" if 0 < value < 9.95 else number(value)
+
+
 def ago(milliseconds: float | None) -> str:
     """A length of time in its two largest units: `1 d 4 h`, `3 min 20 s`, `0.4 s`."""
     if milliseconds is None:

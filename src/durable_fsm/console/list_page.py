@@ -18,11 +18,15 @@ from durable_fsm.console.fleet_reading import pip_of
 from durable_fsm.console.pictures import lit, picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, render, without_addresses
+from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.core.chart import ROOT
 from durable_fsm.core.durations import duration_of
 from durable_fsm.core.snapshot import Status
 
 FLAGS = ("parked", "stuck", "failing")
+
+NOT_A_FILTER = ("chart", "chosen", "key", "event", "migrate", "run")
+"""Members of queries about many machines that are no filters."""
 
 SHOWN_OF_A_KIND = 50
 
@@ -66,7 +70,7 @@ class ListQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> ListQuery:
-        raw = {name: query[name] for name in query if query[name] and name != "chart"}
+        raw = {name: query[name] for name in query if query[name] and name not in NOT_A_FILTER}
         problem, older = "", None
         if raw.get("older"):
             try:
@@ -129,6 +133,8 @@ def machines_page(scene: MachinesScene) -> str:
         here_url=here_url,
         population=top,
         total=0 if scene.counts is None else scene.counts.machines,
+        may_bulk=scene.frame.operator is not None and scene.frame.operator.may("bulk", scene.known.name),
+        may_send=scene.frame.operator is not None and scene.frame.operator.may("send", scene.known.name),
         states=[id for id in chart.states if id != ROOT] if chart is not None else sorted(population),
         statuses=[str(one) for one in Status],
         versions=sorted(scene.counts.by_version) if scene.counts is not None else [],
@@ -176,10 +182,16 @@ def _csv_line(values: Iterable[object]) -> str:
 
 @dataclass(frozen=True)
 class ChartCard:
-    """A chart and its numbers."""
+    """A chart and its numbers; `traffic` is how its machines moved, None as long as that is not counted."""
 
     known: KnownChart
     counts: Counts
+    traffic: FleetTraffic | None = None
+
+    @property
+    def bars(self) -> list[tuple[float, float, float]]:
+        """A small chart of the steps: places, widths and heights in percent."""
+        return [] if self.traffic is None else self.traffic.bars
 
     @property
     def drawing(self) -> Markup | None:

@@ -108,7 +108,7 @@ def _values(scene: MachineScene) -> dict[str, Any]:  # Any: what the templates u
         "data_url": url(f"{place}.json", key=machine.key, n=machine.n),
         "here_url": partial(url, place, key=machine.key, n=machine.n),
         "live": url("/live", chart=machine.chart, key=machine.key, seen=machine.mark, print=scene.print),
-        "panel": url("/panel/machine", chart=machine.chart, key=machine.key, show=scene.show),
+        "panel": url("/panel/machine", chart=machine.chart, key=machine.key, show=scene.show, life=machine.life),
         "segments": segments_of(machine.moments, current, scene.frame.as_of),
         "rows": listed,
         "matching": matching,

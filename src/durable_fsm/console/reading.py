@@ -82,10 +82,11 @@ class DeployedChart:
 
 @dataclass
 class Cached:
-    """A value, and when it was read, in seconds of the monotonic clock."""
+    """A value, when it was read, in seconds of the monotonic clock, and how long that took."""
 
     at: float
     value: Any  # Any: of whatever the caller reads
+    took: float = 0.0
 
 
 @dataclass
@@ -98,12 +99,15 @@ class ServerReader:
     _begun: dict[str, Cached] = field(default_factory=dict[str, Cached])
     _lock: Lock = field(default_factory=Lock)
 
-    def remembered(self, name: str, seconds: float, read: Callable[[], T]) -> T:
-        """A value that is read again only after so many seconds; who asks while it is read waits for the same answer."""
+    def remembered(self, name: str, seconds: float, read: Callable[[], T], *, share: float = 0.0) -> T:
+        """A value that is read again only after so many seconds; who asks while it is read waits for the same answer.
+
+        It is kept for *share* times as long as reading it took, if that is longer.
+        """
         now = time.monotonic()
         with self._lock:
             found = self._cache.get(name)
-            if found is not None and now - found.at <= seconds:
+            if found is not None and now - found.at <= max(seconds, share * found.took):
                 return cast("T", found.value)
             begun = self._begun.get(name)
             if begun is None or now - begun.at > seconds:
@@ -128,7 +132,7 @@ class ServerReader:
             with self._lock:
                 while len(self._cache) >= VALUES_KEPT:
                     self._cache.pop(next(iter(self._cache)))
-                self._cache[name] = Cached(begun.at, value)
+                self._cache[name] = Cached(begun.at, value, time.monotonic() - begun.at)
         finally:
             with self._lock:
                 if self._begun.get(name) is begun:

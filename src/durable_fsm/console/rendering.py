@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,6 +36,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "iso": formatting.iso,
     "duration": formatting.length,
     "number": formatting.number,
+    "rate": formatting.rate,
     "size": formatting.size,
     "stamp": formatting.stamp,
 }
@@ -67,8 +69,14 @@ class PageFrame:
     stale: str = ""
 
     def url(self, path: str, /, **query: object) -> str:
-        """The address of a page, with those members of its query that are not empty; they may have any names."""
-        wanted = {name.rstrip("_"): str(value) for name, value in query.items() if value not in (None, "", False)}
+        """The address of a page, with those members of its query that are not empty; they may have any names.
+
+        A tuple has several values.
+        """
+        wanted: list[tuple[str, str]] = []
+        for name, value in query.items():
+            values = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+            wanted += [(name.rstrip("_"), str(one)) for one in values if one not in (None, "", False)]
         return f"{self.root}{path}?{urlencode(wanted)}" if wanted else f"{self.root}{path}"
 
     def asset(self, name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -37,6 +37,7 @@ from durable_fsm.console import fleet_reading
 from durable_fsm.console.acting import introduce
 from durable_fsm.console.bulk import routes as acting_routes
 from durable_fsm.console.context import ConsoleContext, ConsoleOptions
+from durable_fsm.console.coverage import read_coverage
 from durable_fsm.console.fleet_page import (
     OVERLAYS,
     USES_TRAFFIC,
@@ -59,13 +60,14 @@ from durable_fsm.console.list_page import (
     today,
     troubles_page,
 )
-from durable_fsm.console.live import FleetPoller, LiveMessage, LivePoller, Viewer
+from durable_fsm.console.live import FleetPoller, LivePoller, Viewer
 from durable_fsm.console.logins import ActingOptions
 from durable_fsm.console.machine_page import machine_page, machine_panels
 from durable_fsm.console.machine_reading import MachineQuery, machine_scene, read_machine
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, assets, fingerprint, font, render, without_addresses
 from durable_fsm.console.request_guard import LOOPBACK, RequestGuard
+from durable_fsm.console.responses import download_of, page_of, slug_of, stream_of
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.console.versions_page import VersionsScene, chosen, versions_page
 from durable_fsm.diagram.layout.engine import NoEngine
@@ -78,8 +80,10 @@ FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 NOT_KEPT = {"cache-control": "no-store"}
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
+GLANCE, PATIENCE = 0.3, 10.0
+"""Seconds in which the page of all charts waits for their traffic, which a large fleet has much of; and its panel."""
+
 Handler_ = Callable[[Request], Awaitable[Response]]
-P = ParamSpec("P")
 
 
 def app(
@@ -91,7 +95,7 @@ def app(
     hide_data: bool = False,
     allow_hosts: Iterable[str] = (),
     root_path: str = "",
-    unreached: Mapping[str, frozenset[str]] | None = None,
+    coverage: Iterable[Path] = (),
     plan: Path | None = None,
     acting: ActingOptions | None = None,
     imports: Mapping[str, tuple[str, str]] | None = None,
@@ -110,7 +114,7 @@ def app(
         hide_data: show no data at all.
         allow_hosts: more names under which browsers may reach it; `*` allows every name.
         root_path: the path under which a proxy mounts it, if the proxy removes it from requests.
-        unreached: keys of the transitions that no test takes, by name of the chart; for charts that have a report about it.
+        coverage: files of `pytest --fsm-coverage`, `durable-fsm explore --save` or `--json`: which transitions tests took.
         plan: a file that `durable-fsm plan` wrote, whose verdicts the versions of a chart show.
         acting: the people who may act, and how; a console without them only shows.
         imports: where exported tests find charts: module and name, by name of the chart.
@@ -128,7 +132,7 @@ def app(
         hosts,
         root_path,
         plan=None if plan is None else read_plan(plan),
-        unreached=unreached or {},
+        coverage=read_coverage(coverage),
         acting=acting,
         imports=imports or {},
     )
@@ -166,6 +170,7 @@ class Site:
             Route("/troubles", self._page(self.troubles)),
             Route("/panel/troubles", self._page(self.troubles_panel)),
             Route("/charts", self._page(self.charts)),
+            Route("/panel/charts", self._page(self.charts_panel)),
             Route("/chart/{chart}", self._page(self.fleet)),
             Route("/panel/fleet", self._page(self.fleet_panel)),
             Route("/chart/{chart}/machines", self._page(self.machines)),
@@ -212,13 +217,26 @@ class Site:
         return self.context.frame(request, answer), groups_of_troubles(found)
 
     async def charts(self, request: Request) -> Response:
+        return await page_of(charts_page, *await self._charts(request, GLANCE))
+
+    async def charts_panel(self, request: Request) -> Response:
+        frame, cards = await self._charts(request, PATIENCE)
+        return await page_of(render, "charts_tiles.html", frame, cards=cards)
+
+    async def _charts(self, request: Request, patience: float) -> tuple[PageFrame, list[ChartCard]]:
+        """The charts with their numbers; without the traffic of their machines, if that is not counted in this time."""
         reader = self.context.reader
 
         def read() -> list[ChartCard]:
             return [ChartCard(known, fleet_reading.counts(reader, name)) for name, known in reader.charts().items()]
 
+        def count() -> dict[str, FleetTraffic]:
+            return {name: fleet_reading.traffic(reader, name, WINDOWS["24h"]) for name in reader.charts()}
+
         cards, answer = await self.context.read("charts", read)
-        return await _page_of(charts_page, self.context.frame(request, answer), cards)
+        traffic = await self.context.within(patience, "traffic", count) or {}
+        found = [replace(card, traffic=traffic.get(card.known.name)) for card in cards]
+        return self.context.frame(request, answer), found
 
     async def known(self, name: str) -> KnownChart:
         """A chart that the server knows.
@@ -233,11 +251,11 @@ class Site:
 
     async def fleet(self, request: Request) -> Response:
         name: str = request.path_params["chart"]
-        return await _page_of(fleet_page, await self._fleet(request, await self.known(name)))
+        return await page_of(fleet_page, await self._fleet(request, await self.known(name)))
 
     async def fleet_panel(self, request: Request) -> Response:
         known = await self.known(request.query_params.get("chart", ""))
-        return await _page_of(fleet_panels, await self._fleet(request, known))
+        return await page_of(fleet_panels, await self._fleet(request, known))
 
     async def _fleet(self, request: Request, known: KnownChart) -> FleetScene:
         query, reader = request.query_params, self.context.reader
@@ -254,9 +272,9 @@ class Site:
 
         (counts, traffic, some), answer = await self.context.read(f"fleet {known.name} {request.query_params}", read)
         rows = () if some is None else tuple(fleet_reading.neighbour_of(row, known.chart) for row in some.machines)
-        covered = covered_by(known, self.context.options.unreached)
+        reports = self.context.options.coverage.get(known.name, ())
         frame, print = self.context.frame(request, answer), fleet_print(counts)
-        return FleetScene(frame, known, counts, overlay, window, state, version, rows, traffic, covered, print)
+        return FleetScene(frame, known, counts, overlay, window, state, version, rows, traffic, reports, print)
 
     async def machines(self, request: Request) -> Response:
         known = await self.known(request.path_params["chart"])
@@ -298,7 +316,7 @@ class Site:
         )
         old, new = chosen(known, query.get("from", ""), query.get("to", ""))
         frame, plan = self.context.frame(request, answer), self.context.options.plan
-        return await _page_of(versions_page, VersionsScene(frame, known, counts, old, new, plan))
+        return await page_of(versions_page, VersionsScene(frame, known, counts, old, new, plan))
 
     async def machine(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -308,7 +326,7 @@ class Site:
             near = await run_in_threadpool(similar_keys, self.context.reader.admin, query.chart, query.key)
             raise HTTPException(404, unknown_key(query.chart, query.key, near))
         hide_data = self.context.options.hide_data
-        return await _page_of(lambda: machine_page(machine_scene(read, query, frame, hide_data=hide_data)))
+        return await page_of(lambda: machine_page(machine_scene(read, query, frame, hide_data=hide_data)))
 
     async def machine_panel(self, request: Request) -> Response:
         query = MachineQuery.of(request.query_params.get("chart", ""), request.query_params)
@@ -317,8 +335,11 @@ class Site:
         )
         if read.facts is None:
             return PlainTextResponse("There is no such machine.\n", 404)
+        life = "" if read.facts.stored is None else read.facts.stored.life
+        if life != request.query_params.get("life", life):
+            return PlainTextResponse("The machine of this page is gone; its key has another one.\n", 410)
         frame, hide_data = self.context.frame(request, answer), self.context.options.hide_data
-        return await _page_of(lambda: machine_panels(machine_scene(read, query, frame, hide_data=hide_data)))
+        return await page_of(lambda: machine_panels(machine_scene(read, query, frame, hide_data=hide_data)))
 
     async def machine_svg(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -335,7 +356,7 @@ class Site:
             )
         except NoEngine as error:
             raise HTTPException(404, "There is no diagram.") from error
-        return _download(drawing, f"{_slug(query)}.svg", "image/svg+xml")
+        return download_of(drawing, f"{slug_of(query)}.svg", "image/svg+xml")
 
     async def machine_data(self, request: Request) -> Response:
         query = MachineQuery.of(request.path_params["chart"], request.query_params)
@@ -347,7 +368,7 @@ class Site:
         if stored is None or not redactor.is_open:
             raise HTTPException(404, "There is no data that may be shown.")
         text = json.dumps(redactor.value(stored.data), ensure_ascii=False, indent=2)
-        return _download(text, "data.json", "application/json")
+        return download_of(text, "data.json", "application/json")
 
     async def _story(self, request: Request) -> tuple[MachineQuery, Story]:
         """The story of a machine, from its beginning to the moment that is looked at."""
@@ -368,13 +389,13 @@ class Site:
 
     async def machine_story(self, request: Request) -> Response:
         query, story = await self._story(request)
-        return _download(story.text, f"{_slug(query)}.story.jsonl", "application/jsonl")
+        return download_of(story.text, f"{slug_of(query)}.story.jsonl", "application/jsonl")
 
     async def machine_test(self, request: Request) -> Response:
         query, story = await self._story(request)
         imported = self.context.options.imports.get(query.chart)
         text = story.as_test(query.chart, query.key, None if imported is None else Imported(*imported))
-        return _download(text, f"test_{_slug(query).lower().replace('-', '_')}.py", "text/x-python")
+        return download_of(text, f"test_{slug_of(query).lower().replace('-', '_')}.py", "text/x-python")
 
     # ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -389,7 +410,7 @@ class Site:
         poller = self.context.poller(
             f"machines {chart}", lambda: LivePoller(self.context.reader, chart, self.context.options.poll)
         )
-        return _stream(poller.watch(viewer))
+        return stream_of(poller.watch(viewer))
 
     def _live_fleet(self, chart: str, print: str) -> Response:
         reader = self.context.reader
@@ -398,7 +419,7 @@ class Site:
             return fleet_print(await run_in_threadpool(fleet_reading.counts, reader, chart))
 
         poller = self.context.poller(f"fleet {chart}", lambda: FleetPoller(reader, chart, count))
-        return _stream(poller.watch(Viewer("", "", print)))
+        return stream_of(poller.watch(Viewer("", "", print)))
 
     # ── the rest ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -450,23 +471,11 @@ class Site:
         return await self._page(page)(request)
 
 
-async def _page_of(render: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> Response:
-    """A page, made in a thread: its diagram may have to be laid out, by another program."""
-    return HTMLResponse(await run_in_threadpool(render, *args, **kwargs))
-
-
 def unknown_key(chart: str, key: str, near: Iterable[str]) -> str:
     """Say that there is no machine of a key, and which keys are similar."""
     names = list(near)
     hint = f" Did you mean {quoted(names)}?" if names else ""
     return f"There is no machine {chart}/{key}.{hint}"
-
-
-def covered_by(known: KnownChart, unreached: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
-    """Keys of the transitions that tests take; None if there is no report about the chart."""
-    if known.chart is None or known.name not in unreached:
-        return None
-    return frozenset(edge.key for edge in known.chart.transitions) - unreached[known.name]
 
 
 def unknown_chart(name: str, known: Iterable[str]) -> str:
@@ -477,21 +486,3 @@ def unknown_chart(name: str, known: Iterable[str]) -> str:
         f" Did you mean '{close[0]}'?" if close else f" There are {quoted(names)}." if names else " There are none yet."
     )
     return f"There is no chart '{name}'.{hint}"
-
-
-def _stream(messages: AsyncIterator[LiveMessage]) -> Response:
-    return StreamingResponse(_texts(messages), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
-
-
-def _slug(query: MachineQuery) -> str:
-    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in f"{query.chart}-{query.key}")
-
-
-def _download(text: str, name: str, kind: str) -> Response:
-    return Response(text, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
-
-
-async def _texts(messages: AsyncIterator[LiveMessage]) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
-    async for message in messages:
-        yield message.text

@@ -103,8 +103,23 @@ class FleetTraffic:
         return found[(len(found) - 1) // 2], found[min(len(found) - 1, -(-95 * len(found) // 100) - 1)]
 
     @property
+    def transitions(self) -> int:
+        """How many transitions were taken within the time."""
+        return self.taken.total()
+
+    @property
     def per_hour(self) -> float:
-        return self.moves * 3_600_000 / max(1, self.until - self.since)
+        """How many transitions were taken in an hour, on average."""
+        return self.transitions * 3_600_000 / max(1, self.until - self.since)
+
+    @property
+    def bars(self) -> list[tuple[float, float, float]]:
+        """The bars of a small chart of the moves: place, width and height in percent."""
+        highest, across = max(self.buckets) or 1, 100 / BUCKETS
+        return [
+            (round(place * across, 2), round(across * 0.75, 2), round(100 * many / highest, 1))
+            for place, many in enumerate(self.buckets)
+        ]
 
 
 def traffic_of(histories: Iterable[Iterable[WalkEntry]], since: int, until: int) -> FleetTraffic:

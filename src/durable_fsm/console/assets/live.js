@@ -18,7 +18,9 @@ let refreshed = 0;
 export function live() {
   const { live, retry, again: every, panel } = document.body.dataset;
   if (retry !== undefined) return again();
-  if (every) setInterval(() => document.hidden || refresh(panel).then((well) => (well ? online(Date.now()) : offline(LOST))), Number(every));
+  const look = () => document.hidden || refresh(panel).then((well) => (well ? online(Date.now()) : offline(LOST)));
+  if (every) setInterval(look, Number(every));
+  if (document.querySelector("[data-soon]")) look();
   if (!live) return;
   const open = () => {
     if (stream || document.hidden || over) return;
