@@ -31,8 +31,38 @@ export function controls() {
     const possible = part && (!part.dataset.key || part.classList.contains("is-possible"));
     if (address && possible) location.href = address;
   });
+  choosing(document.querySelector("[data-all]"));
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
   document.addEventListener("change", (event) => {
     const chosen = event.target.closest?.("select[data-go]");
     if (chosen) location.href = chosen.value;
   });
+}
+
+/** Count the machines that are ticked, and tick all of a page. @param {HTMLInputElement | null} all */
+function choosing(all) {
+  if (!all) return;
+  const form = all.closest("form"), boxes = [...form.querySelectorAll('input[name="key"]')], told = form.querySelector("[data-chosen]");
+  const before = told.textContent;
+  const count = () => {
+    const many = boxes.filter((one) => one.checked).length;
+    all.checked = many === boxes.length;
+    all.indeterminate = many > 0 && !all.checked;
+    told.textContent = many ? `${many} chosen` : before;
+  };
+  all.hidden = false;
+  form.addEventListener("change", (event) => {
+    if (event.target === all) for (const one of boxes) one.checked = all.checked;
+    count();
+  });
+  addEventListener("pageshow", count);
+  count();
 }

@@ -15,7 +15,9 @@ export function swap(text) {
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     if (focused && focused.closest("[data-keep]")) continue; // somebody is typing there
     const again = focused && (focused.id ? `#${focused.id}` : focused.dataset?.do && `[data-do="${focused.dataset.do}"]`);
+    const opened = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
     old.replaceWith(piece);
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     piece.querySelectorAll(".scroll").forEach((one, place) => (one.scrollTop = scrolled[place] ?? 0));
     if (again) piece.querySelector(again)?.focus({ preventScroll: true });
   }
