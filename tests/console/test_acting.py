@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Iterator
-from datetime import timedelta
 from html import unescape
-from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
-from durable_fsm.console.acting import Acting
-from durable_fsm.console.bulk import BulkActing, BulkRun, Seen
 from durable_fsm.console.logins import ActingOptions
-from durable_fsm.console.operators import Operator
 from durable_fsm.console.previews import exact
-from durable_fsm.console.site import site_of
 from durable_fsm.core.codec import snapshot_from_json
-from durable_fsm.errors import EventRejected, Moved, NoAnswer, NotIndexed, NotOperator
+from durable_fsm.errors import EventRejected, Moved, NotIndexed, NotOperator
 from tests.console.kitchen import (
     BOOK,
     BREWING,
-    BULK,
     CARD,
     CODE,
     ORDER,
@@ -198,87 +188,6 @@ def test_a_repair_that_makes_no_sense_is_refused(kitchen: Kitchen) -> None:
         assert kitchen.ask("POST", REPAIR, {**hidden, **fields}).status_code == 422
     assert kitchen.ask("GET", "/act/repair?chart=Teapot&key=nothing").status_code == 404
     assert kitchen.calls == []
-
-
-# ── many machines ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def many(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
-    kitchen.machines = {f"t-{number}": stored(**(BREWING if number % 3 else {})) for number in range(60)}
-    rows = [SimpleNamespace(key=key) for key in kitchen.machines]
-    monkeypatch.setattr("durable_fsm.console.bulk.every", lambda *_: iter(rows))
-    kitchen.log_in()
-    return kitchen
-
-
-def test_an_event_for_many_is_looked_at_first_then_run_and_reported(many: Kitchen) -> None:
-    assert "<option selected>stop</option>" in many.ask("GET", BULK).text
-    hidden = many.hidden(BULK)
-    looked = many.ask("POST", BULK, {**hidden, "do": "preview"}).text
-    groups = re.findall(r"<tr><td(?: class=.bad.)?>(.*?)</td><td class=.num.>(\d+)</td></tr>", looked)
-    assert groups == [("→ empty", "40"), ("refused in empty", "20")]
-    assert many.calls == []
-
-    without = many.ask("POST", BULK, {**hidden, "do": "run", "count": "60"})
-    other = many.ask("POST", BULK, {**hidden, "do": "run", "count": "59", "reason": "the cook is ill"})
-    assert (without.status_code, other.status_code) == (422, 422)
-    assert "Now 60 machines match, and you saw 59." in other.text
-
-    async def run_it() -> list[str]:
-        transport = httpx.ASGITransport(site_of(many.context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=many.cookies) as client:
-            headers = {"sec-fetch-site": "same-origin"}
-            form = {**hidden, "do": "run", "count": "60", "reason": "the cook is ill"}
-            begun = await client.post(BULK, data=form, headers=headers)
-            assert begun.status_code == 303, begun.text
-            page = (await client.get(begun.headers["location"])).text
-            panel = begun.headers["location"].replace("/act/run", "/panel/run")
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            await asyncio.gather(*tasks)
-            report = (await client.get(panel)).text
-            return [page, report]
-
-    page, report = asyncio.run(run_it())
-
-    assert "Send stop to many" in page
-    assert "60 of 60 machines: it is over." in report
-    assert len(many.calls) == 60
-    assert {(call[0], call[2], call[3]) for call in many.calls} == {("ann", 3, "stop")}
-
-
-def test_a_run_reports_who_refused_and_why(many: Kitchen) -> None:
-    run = BulkRun("r1", "ann", "Teapot", "stop", tuple(Seen(f"t-{n}", 3, "", refused=False) for n in range(3)), "/")
-    many.refusal = EventRejected(chart="Teapot", key="t-1", event="stop", configuration=("empty",), accepted=())
-
-    asyncio.run(BulkActing(Acting(many.context, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
-
-    assert (run.taken, run.done, run.is_over, [len(keys) for _, keys in run.reasons]) == (0, 3, True, [2, 1])
-
-
-def test_a_run_names_no_address_of_the_server(many: Kitchen) -> None:
-    run = BulkRun("r1", "ann", "Teapot", "stop", (Seen("t-1", 3, "", refused=False),), "/")
-    url, problem = "http://10.0.0.7:8080/Teapot/t-1/send", "refused"
-    many.refusal = NoAnswer(
-        chart="Teapot", key="t-1", url=url, attempts=3, waited=timedelta(seconds=3), problem=problem
-    )
-
-    asyncio.run(BulkActing(Acting(many.context, many.options))._all(run, BOOK.named("ann") or Operator("x"), None))
-
-    assert "10.0.0.7" in str(many.refusal)
-    assert "10.0.0.7" not in run.refused["t-1"]
-    assert "look before you try again" in run.refused["t-1"]
-
-
-def test_a_condition_that_cannot_be_met_sends_nothing(many: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    def every(*_: object) -> Iterator[object]:
-        raise NotIndexed(chart="Teapot", field="colour", known=("kind",))
-
-    monkeypatch.setattr("durable_fsm.console.bulk.every", every)
-
-    answer = many.ask("POST", f"{BULK}&where=colour%3Dred", {**many.hidden(BULK), "do": "preview"})
-
-    assert (answer.status_code, "there is no index of &#39;colour&#39;" in answer.text) == (422, True)
 
 
 # ── what is downloaded ────────────────────────────────────────────────────────────────────────────────────────────────
