@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "durable_fsm"
 PUBLIC = (
     "durable_fsm",
     "durable_fsm.client",
+    "durable_fsm.console",
     "durable_fsm.diagram",
     "durable_fsm.diagram.exports",
     "durable_fsm.docs",
