@@ -132,7 +132,7 @@ class BulkRun:
 
     @property
     def well(self) -> str:
-        """What is said of machines with which all went well."""
+        """The words for machines with which all went well."""
         return "took it" if self.event else "migrated"
 
     @property

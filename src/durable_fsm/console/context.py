@@ -136,7 +136,7 @@ class ConsoleContext:
     async def within(self, seconds: float, name: str, read: Callable[[], T]) -> T | None:
         """Read in a thread; None if that takes longer, or the server does not answer.
 
-        The reading goes on, once for all who ask for this name meanwhile.
+        The reading continues, once for all who ask for this name meanwhile.
         """
         task = self._readings.get(name)
         if task is None:

@@ -26,7 +26,7 @@ from durable_fsm.core.snapshot import Status
 FLAGS = ("parked", "stuck", "failing")
 
 NOT_A_FILTER = ("chart", "chosen", "key", "event", "migrate", "run")
-"""Members of queries about many machines that are no filters."""
+"""Members of queries about many machines that are not filters."""
 
 SHOWN_OF_A_KIND = 50
 

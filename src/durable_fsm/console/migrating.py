@@ -52,7 +52,7 @@ class MigrationForesight:
         self._judge = None if self.code is None else Judge(self.code, earlier)
 
     def of(self, facts: MachineFacts, stored: StoredRecord, now: datetime) -> ForeseenMigration:
-        """What would become of a machine."""
+        """The outcome for a machine."""
         chart = self.known.chart
         if chart is None:
             return ForeseenMigration("the deployed chart is not known", refused=True)
