@@ -133,7 +133,7 @@ def test_every_command_and_every_option_has_help(command: click.Command) -> None
     assert silent == []
 
 
-def test_the_reference_lists_every_command_and_option() -> None:
+def test_the_page_about_the_command_line_lists_every_command_and_option_in_the_order_of_help() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 
     for name, command in commands():
@@ -143,5 +143,6 @@ def test_the_reference_lists_every_command_and_option() -> None:
         settings = page.split("\n## Settings\n")[1].split("\n## ")[0]
         told = section + re.sub(r"(`--[\w-]+) \w+`", r"\1`", settings) if "--ingress" in flags else section
         assert [flag for flag in flags if f"`{flag}`" not in told and flag.startswith("--")] == [], name
+    assert re.findall(r"^### `([\w-]+)`$", page, re.MULTILINE) == [name for name, _ in commands()]
     for code in EXIT_CODES:
         assert f"\n| {code} |" in page

@@ -59,22 +59,6 @@ def test_every_command_in_a_page_exists() -> None:
     assert wrong == []
 
 
-def test_the_page_about_the_command_line_has_every_command_in_the_order_of_help_and_every_option() -> None:
-    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    sections = dict(re.findall(r"^### `([\w-]+)`\n(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL))
-    settings = page.partition("\n## Settings\n")[2].partition("\n## ")[0]
-
-    missing: list[str] = []
-    for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        options = [one for one in command.params if isinstance(one, click.Option)] if command else []
-        flags = [flag for one in options for flag in one.opts if flag.startswith("--")]
-        missing += [f"{name} {flag}" for flag in flags if not re.search(rf"{flag}\b", sections[name] + settings)]
-
-    assert list(sections) == list(COMMANDS)
-    assert missing == []
-
-
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if ROOT / "docs" not in page.parents], ids=lambda page: str(page.relative_to(ROOT))
 )
