@@ -13,6 +13,7 @@ PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 SOURCES = [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "tests" / "cli").glob("*.txt"))]
 
 OF_OTHERS = {
+    "externally-managed-environment",  # pip
     "option --json: is unknown",  # curl
     "durable-fsm: command not found",  # the shell
     "No module named 'fcntl'",  # Python on Windows
