@@ -8,6 +8,7 @@ from datetime import timedelta
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -92,3 +93,11 @@ def test_who_asks_while_a_value_is_read_waits_for_the_same_answer() -> None:
     with pytest.raises(ZeroDivisionError):
         reader.remembered("other", 60, lambda: 1 // 0)
     assert reader.remembered("other", 60, lambda: 7) == 7
+
+
+def test_a_value_that_serves_nobody_any_more_is_not_kept() -> None:
+    reader = ServerReader(SimpleNamespace())  # type: ignore[arg-type]
+
+    kept = [ref(reader.remembered(f"machine {number}", -1, _Reader)) for number in range(3)]
+
+    assert [one() is not None for one in kept] == [False, False, True]

@@ -32,6 +32,9 @@ T = TypeVar("T")
 CHARTS_KEPT = 5.0
 """Seconds for which the charts of a server are remembered."""
 
+CHARTS = "charts"
+"""The name of that value, which stays there until it is read again: see `ServerReader.known`."""
+
 VALUES_KEPT = 512
 
 UNREGISTERED = "no deployment has this chart any more"
@@ -82,11 +85,10 @@ class DeployedChart:
 
 @dataclass
 class Cached:
-    """A value, when it was read, in seconds of the monotonic clock, and how long that took."""
+    """A value, and until when it serves, in seconds of the monotonic clock."""
 
-    at: float
+    until: float
     value: Any  # Any: of whatever the caller reads
-    took: float = 0.0
 
 
 @dataclass
@@ -107,21 +109,22 @@ class ServerReader:
         now = time.monotonic()
         with self._lock:
             found = self._cache.get(name)
-            if found is not None and now - found.at <= max(seconds, share * found.took):
+            if found is not None and now <= found.until:
                 return cast("T", found.value)
             begun = self._begun.get(name)
-            if begun is None or now - begun.at > seconds:
-                begun, is_mine = Cached(now, Future[T]()), True
+            if begun is None or now > begun.until:
+                begun, is_mine = Cached(now + seconds, Future[T]()), True
                 self._begun[name] = begun
             else:
                 is_mine = False
         asked: Future[T] = begun.value
         if is_mine:
-            self._read(name, begun, read)
+            self._read(name, begun, read, share)
         return asked.result()
 
-    def _read(self, name: str, begun: Cached, read: Callable[[], Any]) -> None:
+    def _read(self, name: str, begun: Cached, read: Callable[[], Any], share: float) -> None:
         asked: Future[Any] = begun.value
+        at = time.monotonic()
         try:
             value = read()
         except BaseException as error:
@@ -129,10 +132,13 @@ class ServerReader:
             raise
         else:
             asked.set_result(value)
+            now = time.monotonic()
             with self._lock:
+                for old in [old for old, one in self._cache.items() if now > one.until and old != CHARTS]:
+                    del self._cache[old]
                 while len(self._cache) >= VALUES_KEPT:
                     self._cache.pop(next(iter(self._cache)))
-                self._cache[name] = Cached(begun.at, value, time.monotonic() - begun.at)
+                self._cache[name] = Cached(max(begun.until, at + share * (now - at)), value)
         finally:
             with self._lock:
                 if self._begun.get(name) is begun:
@@ -142,7 +148,7 @@ class ServerReader:
 
     def charts(self) -> dict[str, KnownChart]:
         """The charts that are registered, by name; those of builds that carry none are among them."""
-        return self.remembered("charts", CHARTS_KEPT, self._read_charts)
+        return self.remembered(CHARTS, CHARTS_KEPT, self._read_charts)
 
     def chart(self, name: str) -> KnownChart | None:
         return self.charts().get(name)
@@ -150,7 +156,7 @@ class ServerReader:
     def known(self, name: str) -> KnownChart | None:
         """The chart as it was last read: nothing is asked for it."""
         with self._lock:
-            found = self._cache.get("charts")
+            found = self._cache.get(CHARTS)
         charts = cast("dict[str, KnownChart]", found.value) if found is not None else {}
         return charts.get(name)
 
