@@ -146,6 +146,21 @@ def test_values_are_made_up_where_they_do_not_matter() -> None:
     assert wordy.deferred[0].payload == {"text": "text"}
 
 
+def test_names_that_no_chart_declares_are_made_up_too() -> None:
+    data = {"weight": 1, "scores": {"ann@example.com": {"weight": 2, "bob": [{"eve": 3}]}}, "notes": ["Ada"]}
+    machine = changed(machines()["cart"], data=data)
+
+    found = anonymised(deployed(), machine, lambda one: "weight" in str(one.data))
+    kept = anonymised(deployed(), machine, lambda one: "eve" in str(one.data))
+
+    assert found is not None
+    assert kept is not None
+    inner = {"weight": 1, "name 2": [{"name 1": 1}]}
+    assert found.data == {"weight": 1, "scores": {"name 1": inner}, "notes": ["text"]}
+    assert "'eve'" in str(kept.data)
+    assert "ann@example.com" not in str(kept.data)
+
+
 def test_a_redacted_value_that_matters_is_not_kept() -> None:
     def is_same(machine: Snapshot) -> bool:
         return "4111" in str(machine.data)

@@ -109,7 +109,7 @@ class Planning:
             machine = kind.snapshot
             if machine is None or machine.version != version or len(kinds) >= TESTED:
                 continue
-            found = anonymised(self.chart, machine, _Same(judge, machine))
+            found = anonymised(self.chart, machine, _Same(judge, machine), self._old(version))
             if found is not None:
                 kinds[_named(kind.place, kinds)] = found
         return test_of(self.chart, target, migration, kinds), len(kinds)
