@@ -362,7 +362,8 @@ def test_a_timer_and_an_activity_that_a_build_adds_begin_in_the_state_that_a_mac
     assert before["reconciles"] == {"begins": ["late", "ask"]}
     assert "reconciles" not in machine
     assert "reconciles" not in elsewhere
-    assert entry["note"] == {"from": "1", "to": "1", "begins": ["late", "ask"]}
+    reason = {} if by == "event" else {"reason": "at once"}
+    assert entry["note"] == {"from": "1", "to": "1", "begins": ["late", "ask"], **reason}
 
 
 def test_check_says_what_a_build_will_do_to_the_machines_of_a_server(

@@ -81,6 +81,7 @@ class Upgrade(NamedTuple):
         differences: what a chart of the same version begins and ends; empty for another version.
         was: the active leaves before, by their old names.
         renames: new names of states by old ones.
+        reason: why an operator asked for it; empty if it came with another request.
     """
 
     path: tuple[str, ...]
@@ -90,6 +91,7 @@ class Upgrade(NamedTuple):
     differences: Differences = Differences()
     was: tuple[str, ...] = ()
     renames: Mapping[str, str] = MappingProxyType({})
+    reason: str = ""
 
     @property
     def names(self) -> dict[str, Json]:
@@ -100,7 +102,8 @@ class Upgrade(NamedTuple):
     def note(self) -> dict[str, Json]:
         """For the machine's history."""
         note: dict[str, Json] = {"from": self.path[0], "to": self.path[-1], **self.differences.note}
-        return {**note, "dropped": list(self.dropped)} if self.dropped else note
+        note |= {"dropped": list(self.dropped)} if self.dropped else {}
+        return note | ({"reason": self.reason} if self.reason else {})
 
 
 class Upgraded(NamedTuple):

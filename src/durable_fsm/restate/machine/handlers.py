@@ -111,6 +111,8 @@ class MachineHandlers(HostedChart):
         transaction = await Transaction.load(self, ctx, by=Caller.OPERATOR)
         transaction.stored = paused_by(request, transaction.stored, self.settings.stamp())
         transaction.turn.paused = transaction.stored.paused is not None
+        if request.verb == "migrate":
+            transaction.stored = transaction.stored.because(request.reason.strip())
         if request.verb == "skip" and request.result is not UNSET:
             done = await transaction.completed(Event(f"done.invoke.{request.about}", request.result))
             request = changed(request, result=cast("Json", done.payload))

@@ -137,6 +137,10 @@ class StoredMachine(msgspec.Struct, frozen=True):
             return stored
         return changed(stored, chart=taken.chart, machine=taken.machine, upgrade=taken.upgrade)
 
+    def because(self, reason: str) -> StoredMachine:
+        """The same, with the reason of the operator who asks for the upgrade that is due, if one is."""
+        return self if self.upgrade is None else changed(self, upgrade=self.upgrade._replace(reason=reason))
+
     @classmethod
     def decode_any_version(cls, chart: Chart, text: bytes | None) -> StoredMachine:
         """Read what `encode` wrote, in any version.
