@@ -359,6 +359,16 @@ def test_troubles_are_grouped_by_kind_the_gravest_first() -> None:
     assert "Nothing is wrong" in all_pages()["no troubles"]
 
 
+def test_a_command_that_is_copied_keeps_all_but_the_address_of_the_server() -> None:
+    remedies = ["curl -X DELETE 'http://10.0.0.7:9070/deployments/dp_1?force=true'", "durable-fsm repair Kettle/k-1"]
+
+    (group,) = groups_of_troubles([Diagnosis("stale", "http://10.0.0.7:9080 is old", one) for one in remedies])
+
+    assert [one.remedy for one in group.shown] == ["curl -X DELETE $ADMIN'/deployments/dp_1?force=true'", remedies[1]]
+    assert group.shown[0].what == "the server is old"
+    assert "<code>$ADMIN</code> is the address" in troubles_page(FRAME, [group])
+
+
 def test_a_picture_is_drawn_once_and_lit_afterwards() -> None:
     drawn = picture(KETTLE)
 

@@ -17,7 +17,7 @@ from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.console.fleet_reading import pip_of
 from durable_fsm.console.pictures import lit, picture
 from durable_fsm.console.reading import KnownChart
-from durable_fsm.console.rendering import PageFrame, render, without_addresses
+from durable_fsm.console.rendering import ADMIN, PageFrame, command_without_address, render, without_addresses
 from durable_fsm.console.traffic import FleetTraffic
 from durable_fsm.core.chart import ROOT
 from durable_fsm.core.durations import duration_of
@@ -223,6 +223,11 @@ class TroubleGroup:
     def gentle(self) -> bool:
         return self.kind in GENTLE
 
+    @property
+    def names_admin(self) -> bool:
+        """Whether a command in it names the address of the admin API."""
+        return any(ADMIN in one.remedy for one in self.shown)
+
 
 def groups_of_troubles(found: Sequence[Diagnosis]) -> list[TroubleGroup]:
     """Troubles by kind, the gravest kind first. No address of the server is left in their texts."""
@@ -242,7 +247,7 @@ def grave(found: Sequence[Diagnosis]) -> int:
 
 
 def _shown(one: Diagnosis) -> Diagnosis:
-    what, remedy = without_addresses(one.what), without_addresses(one.remedy)
+    what, remedy = without_addresses(one.what), command_without_address(one.remedy)
     return Diagnosis(one.kind, what, remedy, one.chart, one.key, one.since)
 
 

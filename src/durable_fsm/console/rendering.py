@@ -130,8 +130,17 @@ def font() -> Path | None:
 
 
 _PROBLEM = re.compile(r"https?://\S+")
+ADMIN = "$ADMIN"
+"""The address of the admin API in a command."""
+
+_ORIGIN = re.compile(r"https?://[^\s/'\"]+")
 
 
 def without_addresses(problem: str) -> str:
     """A problem with the server in words that a browser may see: its address stays here."""
     return _PROBLEM.sub("the server", problem)
+
+
+def command_without_address(remedy: str) -> str:
+    """A command with a name in place of the server's address: the rest of it stays as it is."""
+    return _ORIGIN.sub(ADMIN, remedy).replace(f"'{ADMIN}", f"{ADMIN}'")
