@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -226,6 +227,31 @@ def test_without_the_code_only_versions_are_compared(many: Kitchen, monkeypatch:
         "has ended": "1",
         "is at version 2 already": "1",
     }
+
+
+def test_many_are_migrated_only_by_those_who_may_repair_one(many: Kitchen) -> None:
+    may = {"name": "gus", "charts": frozenset({"Teapot"})}
+    sessions = many.context.logins._sessions
+    seen: list[tuple[int, int, bool]] = []
+    for roles in ({"bulk"}, {"bulk", "send"}, {"bulk", "repair"}):
+        session = next(iter(sessions))
+        sessions[session] = replace(sessions[session], operator=Operator(**may, roles=frozenset(roles)))
+        chosen = [many.ask("GET", path).status_code for path in (MIGRATE, BULK)]
+        seen.append((*chosen, "Migrate to version" in many.ask("GET", "/act/bulk?chart=Teapot").text))
+
+    assert seen == [(403, 403, False), (403, 200, False), (200, 403, True)]
+
+
+def test_a_console_without_data_does_not_tell_where_they_do_not_fit(
+    many: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_versions(many, monkeypatch, {"Teapot": SAMOVAR})
+    many.machines["t-12"] = stored(data={"sugar": "much"})
+    shown = many.ask("GET", MIGRATE).text
+    many.context.options = replace(many.context.options, hide_data=True)
+
+    assert "sugar" in shown
+    assert "sugar" not in many.ask("GET", MIGRATE).text
 
 
 def test_a_migration_needs_the_role_for_many_and_something_to_do(many: Kitchen) -> None:

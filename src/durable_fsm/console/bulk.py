@@ -172,8 +172,8 @@ class BulkActing:
         """Choose what to do, look at the preview, then run it."""
         wish = BulkWish.of(request.query_params)
         operator = self.acting.admitted(request, "bulk", wish.chart)
-        if wish.event:
-            self.acting.admitted(request, "send", wish.chart)
+        if wish.is_whole:
+            self.acting.admitted(request, "repair" if wish.migrate else "send", wish.chart)
         given = await form_of(request) if request.method == "POST" else {}
         if given:
             self.acting.checked(request, given)
@@ -202,7 +202,8 @@ class BulkActing:
         values |= {"fields": form.fields if form else fields, "groups": _groups(seen), "looked": form is not None}
         values |= {"given": given, "once": given.get("once") or request.query_params.get("run") or uuid4().hex[:12]}
         values |= {"asked": sum(one.asked for one in seen), "shown": SHOWN}
-        values |= {"may_send": operator.may("send", wish.chart), "exact": self.acting.code(known) is not None}
+        values |= {f"may_{role}": operator.may(role, wish.chart) for role in ("send", "repair")}
+        values |= {"exact": self.acting.code(known) is not None}
         status = 422 if problem else 200
         return HTMLResponse(render("act_bulk.html", self.context.frame(request), here="charts", **values), status)
 
@@ -227,7 +228,8 @@ class BulkActing:
     def _judged(self, known: KnownChart, wish: BulkWish, payload: Json) -> Callable[[str, MachineFacts], Seen]:
         """How the preview of one machine is made."""
         code, now = self.acting.code(known), datetime.now(UTC)
-        foresight = MigrationForesight(known, code) if wish.migrate else None
+        hide_data = self.context.options.hide_data
+        foresight = MigrationForesight(known, code, hide_data=hide_data) if wish.migrate else None
 
         def judged(key: str, facts: MachineFacts) -> Seen:
             stored = facts.stored

@@ -41,10 +41,16 @@ class ForeseenMigration:
 
 @dataclass
 class MigrationForesight:
-    """Foresees the migrations of the machines of one chart; *code* is the deployed chart with its author's code, if it is here."""
+    """Foresees the migrations of the machines of one chart.
+
+    Attributes:
+        code: the deployed chart with its author's code, if it is here.
+        hide_data: whether nothing of the data is shown, such as where it does not fit.
+    """
 
     known: KnownChart
     code: Chart | None
+    hide_data: bool = False
     _judge: Judge | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +66,8 @@ class MigrationForesight:
             return by_versions(chart, stored)
         if stored.status is not Status.DONE and (stored.version, stored.digest) == (chart.version, chart.digest):
             return ForeseenMigration(f"is at version {chart.version} already")
-        return _told(self._judge.fate(Snapshot(*members_of(stored)), now=now), chart, Redactor(self.known, facts))
+        fate = self._judge.fate(Snapshot(*members_of(stored)), now=now)
+        return _told(fate, chart, Redactor(self.known, facts, hide_data=self.hide_data))
 
 
 def _told(fate: Fate, chart: Chart, redactor: Redactor) -> ForeseenMigration:
