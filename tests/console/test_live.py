@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
@@ -15,7 +16,7 @@ import pytest
 from durable_fsm.console.describing import Describer
 from durable_fsm.console.live import MOST_WAITING, LiveMessage, LivePoller, Viewer, lacks_steps, messages_for
 from durable_fsm.console.reading import ServerReader
-from tests.console.machines import KETTLE, facts
+from tests.console.machines import ENTRIES, KETTLE, facts, snapshot
 
 
 @pytest.mark.parametrize(
@@ -27,35 +28,54 @@ def test_a_step_that_cannot_be_meant_counts_as_none(seen: str) -> None:
 
 
 class _Reader:
-    """A server whose first answer cannot be used."""
+    """A server whose answers are these."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
 
     def texts(self, chart: str, keys: list[str]) -> dict[str, Any]:
-        self.asked += 1
-        if self.asked == 1:
-            raise KeyError("n")
-        return {}
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return {key: {("", "snapshot"): text} for key, text in answer.items()}
 
     def known(self, chart: str) -> None:
         return None
 
 
-def test_a_stream_goes_on_after_a_machine_that_is_not_ours(caplog: pytest.LogCaptureFixture) -> None:
-    poller = LivePoller(_Reader(), "Kettle", timedelta(milliseconds=1))  # type: ignore[arg-type]
+def watched(reader: _Reader, wanted: int, *keys: str) -> list[tuple[str, str]]:
+    """The first messages to viewers of these machines."""
+    poller = LivePoller(reader, "Kettle", timedelta(milliseconds=1))  # type: ignore[arg-type]
+    told: list[tuple[str, str]] = []
 
-    async def watched() -> list[LiveMessage]:
-        stream = poller.watch(Viewer("k-1", "", ""))
-        found = [await anext(stream), await anext(stream)]
-        await stream.aclose()  # type: ignore[attr-defined]
-        return found
+    async def watch(key: str) -> None:
+        async for message in poller.watch(Viewer(key, "", "")):
+            told.append((key, message.event if message.event != "stale" else message.data["problem"]))
+            if len([one for one, _ in told if one == key]) == wanted:
+                return
 
-    stale, beat = asyncio.run(watched())
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(watch, keys))
 
-    assert (stale.event, stale.data) == ("stale", {"problem": "The console has failed; its log says why.", "tries": 1})
-    assert beat.event == "beat"
+    asyncio.run(all_of_them())
+    return told
+
+
+def test_a_stream_continues_after_an_answer_that_is_not_ours(caplog: pytest.LogCaptureFixture) -> None:
+    assert watched(_Reader(KeyError("n"), {}), 2, "k-1") == [
+        ("k-1", "The console has failed; its log says why."),
+        ("k-1", "beat"),
+    ]
     assert "the live pages of Kettle could not be brought up to date" in caplog.text
+
+
+def test_a_machine_that_is_not_ours_spoils_nobody_elses_stream(caplog: pytest.LogCaptureFixture) -> None:
+    good, bad = json.dumps(snapshot(entries=ENTRIES[:1], seq=1)), json.dumps(snapshot(entries=[{"n": "one"}]))
+
+    told = watched(_Reader({"k-1": bad, "k-2": good}), 2, "k-1", "k-2")
+
+    assert sorted(told) == [("k-1", "beat"), ("k-1", "changed"), ("k-2", "beat"), ("k-2", "moved")]
+    assert caplog.text.count("Kettle/k-1 cannot be brought up to date on live pages") == 1
 
 
 def test_a_viewer_who_does_not_read_is_left_after_a_while() -> None:

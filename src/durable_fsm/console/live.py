@@ -197,7 +197,7 @@ class LivePoller:
             self._woken.clear()
             try:
                 pause = await self._look()
-            except Exception:  # one machine that is not ours must not end the stream of all
+            except Exception:  # an answer of another server, perhaps: the stream continues when it is right again
                 log.exception("the live pages of %s could not be brought up to date", self._chart)
                 pause = self._failed("The console has failed; its log says why.")
             with suppress(TimeoutError):
@@ -239,16 +239,22 @@ class LivePoller:
             print = print_of(found)
             if print == viewer.print:
                 continue
-            facts = MachineFacts.of(self._chart, viewer.key, found)
-            entries = [] if facts is None else facts.tail
-            if facts is not None and lacks_steps(facts, viewer.seen):
-                with suppress(AdminRefused):
-                    entries = await run_in_threadpool(history_of, self._reader, facts)
-            for message in messages_for(facts, viewer.seen, describer, entries):
-                viewer.tell(message)
             viewer.print = print
-            if facts is not None and facts.mark:
-                viewer.seen = facts.mark  # that of a machine that is gone tells a new life from it
+            try:
+                await self._tell(viewer, MachineFacts.of(self._chart, viewer.key, found), describer)
+            except Exception:  # one machine that is not ours must not end the stream of all
+                log.exception("%s/%s cannot be brought up to date on live pages", self._chart, viewer.key)
+                viewer.tell(LiveMessage("changed", {"mark": "", "possible": []}))
+
+    async def _tell(self, viewer: Viewer, facts: MachineFacts | None, describer: Describer) -> None:
+        entries = [] if facts is None else facts.tail
+        if facts is not None and lacks_steps(facts, viewer.seen):
+            with suppress(AdminRefused):
+                entries = await run_in_threadpool(history_of, self._reader, facts)
+        for message in messages_for(facts, viewer.seen, describer, entries):
+            viewer.tell(message)
+        if facts is not None and facts.mark:
+            viewer.seen = facts.mark  # that of a machine that is gone tells a new life from it
 
     def _tell_all(self, message: LiveMessage) -> None:
         for viewer in self._viewers:
