@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 from PIL import Image
@@ -17,9 +18,11 @@ from rich.console import Console
 from machines.stage import Stage, perform
 from tests.browsing import browser, chromium_program
 
+Colour: TypeAlias = tuple[int, int, int]
+
 PICTURES = Path(__file__).parent / "pictures"
 GOOD, BAD, CHALLENGED = "5555 1111", "4000 0002", "3000 5555"
-COLOURS = 160
+COLOURS, EXACT = 256, 64
 SIZE = {"width": 1360, "height": 850}
 
 
@@ -79,9 +82,28 @@ def take(site: str) -> None:
             page.locator("#pulse.live").wait_for()
             page.evaluate("document.fonts.ready")
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            few = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-            few.save(PICTURES / f"{name}.png", optimize=True)
+            few(picture).save(PICTURES / f"{name}.png", optimize=True)
             context.close()
+
+
+def few(picture: Image.Image) -> Image.Image:
+    """The picture with few colours: its most frequent ones as they are, so that no surface is tinted, and some between."""
+    octets = picture.tobytes()
+    pixels: list[Colour] = list(zip(octets[0::3], octets[1::3], octets[2::3], strict=True))
+    counts = Counter(pixels)
+    spread = picture.quantize(COLOURS - EXACT, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    exact = [colour for colour, _ in counts.most_common(EXACT)]
+    palette = [*exact, *zip(spread[0::3], spread[1::3], spread[2::3], strict=True)][:COLOURS]
+
+    def nearest(colour: Colour) -> int:
+        return min(
+            range(len(palette)), key=lambda at: sum((a - b) ** 2 for a, b in zip(palette[at], colour, strict=True))
+        )
+
+    places = {colour: nearest(colour) for colour in counts}
+    made = Image.frombytes("P", picture.size, bytes(places[colour] for colour in pixels))
+    made.putpalette([part for colour in palette for part in colour])
+    return made
 
 
 def main() -> int:
