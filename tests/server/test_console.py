@@ -135,6 +135,9 @@ def test_a_page_says_that_its_machine_is_gone_and_when_another_life_begins(awake
 
     page.locator("#banner.news", has_text="A new life of this machine began").wait_for()
     assert page.locator("#at-step").inner_text() == "Step 3 of 3"  # what was shown stays readable
+    page.keyboard.press("Home")
+    page.locator("#at-step", has_text="Step 1 of 3").wait_for()
+    assert "text 2" in page.locator("#p-side .data").inner_text()  # and not the data of the new life
 
 
 def test_a_fleet_counts_as_the_server_does_and_leads_to_its_machines(awake: Host, site: str, page: Page) -> None:

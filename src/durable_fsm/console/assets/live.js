@@ -2,7 +2,7 @@
 
 import { refresh } from "./swap.js";
 import { tick } from "./times.js";
-import { append, isLive, panels } from "./travel.js";
+import { append, end, isLive, panels } from "./travel.js";
 
 const SILENCE = 5000; // milliseconds without a sign of life
 const PAUSE = 400; // milliseconds between two refreshes
@@ -52,8 +52,8 @@ const REACTIONS = {
   stale: ({ problem }) => offline(`The server does not answer. What you see is old. ${problem}`),
   moved: (moved) => { append(moved); soon(); },
   changed: () => soon(),
-  life: ({ at }) => { over = true; close(); news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`); },
-  gone: () => news("This machine was deleted. What you see is how it was."),
+  life: ({ at }) => { over = true; end(); close(); news(`A new life of this machine began${at ? ` at ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC` : ""}. Reload the page to see it.`); },
+  gone: () => { end(); news("This machine was deleted. What you see is how it was."); },
   counted: () => refresh(document.body.dataset.panel),
 };
 

@@ -7,6 +7,7 @@ let story = null;
 let at = null; // the step that is looked at; null is the present
 let waiting = 0;
 let painting = 0;
+let over = false;
 const told = [];
 
 export function travel() {
@@ -102,8 +103,13 @@ function text(id, words) {
 
 /** Bring the panels up to date with the step that is looked at. */
 export function panels() {
-  const address = document.body.dataset.panel;
+  const address = over ? "" : document.body.dataset.panel;
   return address && refresh(at === null ? address : `${address}&n=${at}`);
+}
+
+/** The machine is gone: what is here stays, and there is no more to read of it. */
+export function end() {
+  over = true;
 }
 
 /** A step has just been taken. */
