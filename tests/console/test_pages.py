@@ -356,6 +356,8 @@ def test_troubles_are_grouped_by_kind_the_gravest_first() -> None:
         ("stale", 1, 1, 0),
     ]
     assert grave(found) == 60
+    (paused,) = groups_of_troubles([Diagnosis("paused", "K/k:1: it waits.", "resume", "K", "k:1")])
+    assert paused.shown[0].what == "It waits."
     assert "Nothing is wrong" in all_pages()["no troubles"]
 
 
@@ -365,7 +367,7 @@ def test_a_command_that_is_copied_keeps_all_but_the_address_of_the_server() -> N
     (group,) = groups_of_troubles([Diagnosis("stale", "http://10.0.0.7:9080 is old", one) for one in remedies])
 
     assert [one.remedy for one in group.shown] == ["curl -X DELETE $ADMIN'/deployments/dp_1?force=true'", remedies[1]]
-    assert group.shown[0].what == "the server is old"
+    assert group.shown[0].what == "The server is old"
     assert "<code>$ADMIN</code> is the address" in troubles_page(FRAME, [group])
 
 

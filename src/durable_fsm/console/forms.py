@@ -105,8 +105,12 @@ def _hint(schema: Schema) -> str:
         ("maxLength", "at most"),
         ("format", ""),
     )
-    words += [f"{word} {schema[name]}".strip() for name, word in limits if name in schema]
+    words += [f"{word} {schema[name]}{_unit(name, schema[name])}".strip() for name, word in limits if name in schema]
     return ", ".join(words)
+
+
+def _unit(name: str, limit: object) -> str:
+    return "" if not name.endswith("Length") else " character" if limit == 1 else " characters"
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,9 @@ def grave(found: Sequence[Diagnosis]) -> int:
 
 
 def _shown(one: Diagnosis) -> Diagnosis:
-    what, remedy = without_addresses(one.what), command_without_address(one.remedy)
+    remedy = command_without_address(one.remedy)
+    what = without_addresses(one.what).removeprefix(f"{one.chart}/{one.key}: ")  # the page names the machine above it
+    what = f"{what[:1].upper()}{what[1:]}"
     return Diagnosis(one.kind, what, remedy, one.chart, one.key, one.since)
 
 
