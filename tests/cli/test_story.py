@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from durable_fsm.cli import main
+from durable_fsm.cli.story import imported_for
+from durable_fsm.explore.proofs import Imported
+from durable_fsm.frontends.locate import locate_chart
 
 LAMP = "tests.cli.lamp:Lamp"
 
@@ -144,3 +147,13 @@ def test_what_is_neither_a_file_nor_a_machine_is_refused(source: str, options: t
 
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_the_test_of_a_machine_imports_its_chart_from_the_application_here_or_as_it_is_said() -> None:
+    here = Imported("tests.cli.lamp", "Lamp")
+    assert imported_for("Lamp", LAMP, locate_chart(LAMP).chart) == here
+    assert imported_for("Lamp", None, None) is None  # there is no application here
+
+    Path("pyproject.toml").write_text(f'[tool.durable_fsm]\napp = "{LAMP}"\n', encoding="utf-8")
+
+    assert (imported_for("Lamp", None, None), imported_for("Order", None, None)) == (here, None)

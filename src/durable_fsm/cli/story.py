@@ -178,7 +178,7 @@ def _of_machine(
     if found.problem:
         raise CommandError(_about(ref, found.problem), code=exit_code_of(MachineError), kind="NoStory")
     if as_test:
-        _write(found.as_test(ref.chart, ref.key, _imported(ref.chart, target, own)), output)
+        _write(found.as_test(ref.chart, ref.key, imported_for(ref.chart, target, own)), output)
     elif output is None:
         _say([*found.lines])
     else:
@@ -241,8 +241,8 @@ def _story_of(admin: Admin, ref: MachineRef, own: Chart | None, upto: int | None
     return story_of(past, chart, ref.key, status=stored.status.value, upto=upto)
 
 
-def _imported(name: str, target: str | None, own: Chart | None) -> Imported | None:
-    """Where the test finds the chart: as --chart says, or in the application here; None if that is not known."""
+def imported_for(name: str, target: str | None, own: Chart | None) -> Imported | None:
+    """Where a test finds a chart: as --chart says, or in the application here; None if that is not known."""
     if own is None:
         try:
             app = find_app(None)
@@ -255,6 +255,6 @@ def _imported(name: str, target: str | None, own: Chart | None) -> Imported | No
     if own is None:
         return None
     found = imports_of([own]).get(name)
-    if found is not None:
-        return Imported(*found)
-    return None if target is None else proofs_of(own, target).imported
+    if target is not None and (found is None or target.endswith(f":{found[1]}")):
+        return proofs_of(own, target).imported
+    return None if found is None else Imported(*found)
