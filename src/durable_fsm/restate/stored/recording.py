@@ -13,7 +13,8 @@ An entry gains these members, each only if it is not the usual:
     renames, was    of a migration: the new names of states by the old ones, and the leaves before
 
 Nothing that the chart redacts is in them. A text that quotes a secret is recorded without it for as long as the text stays in
-the data, and so is a copy of that text.
+the data, and so is a copy of that text. That is known from the recorded form of the data. Data that is too long has none: then
+a text that quotes a secret which is no longer in the data is recorded as it is.
 """
 
 from __future__ import annotations
