@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,7 +150,10 @@ def test_what_is_neither_a_file_nor_a_machine_is_refused(source: str, options: t
     assert message in result.output
 
 
-def test_the_test_of_a_machine_imports_its_chart_from_the_application_here_or_as_it_is_said() -> None:
+def test_the_test_of_a_machine_imports_its_chart_from_the_application_here_or_as_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
     here = Imported("tests.cli.lamp", "Lamp")
     assert imported_for("Lamp", LAMP, locate_chart(LAMP).chart) == here
     assert imported_for("Lamp", None, None) is None  # there is no application here

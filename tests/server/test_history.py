@@ -265,14 +265,14 @@ def test_history_entries_and_timers_have_times(stamping: Host) -> None:
     assert len(host.effects.entries(door)) == 1
 
 
-def test_a_recorded_machine_is_told_as_a_story_while_no_service_can_be_reached(host: Host) -> None:
-    key = host.key("told")
+def test_a_recorded_machine_is_told_as_a_story_while_no_service_can_be_reached(awake: Host) -> None:
+    key = awake.key("told")
     for number in range(PAGE):
-        host.receipt("Logbook", key, "note", {f"line {number}": "text"})
-    host.receipt("Logbook", key, "close")
+        awake.receipt("Logbook", key, "note", {f"line {number}": "text"})
+    awake.receipt("Logbook", key, "close")
 
     words, test, early = (
-        told(host, f"Logbook/{key}", *options) for options in ((), ("--pytest",), ("--upto", "2", "-o", "-"))
+        told(awake, f"Logbook/{key}", *options) for options in ((), ("--pytest",), ("--upto", "2", "-o", "-"))
     )
 
     assert (words.exit_code, test.exit_code, early.exit_code) == (0, 0, 0), words.output + test.output + early.output
@@ -286,14 +286,14 @@ def test_a_recorded_machine_is_told_as_a_story_while_no_service_can_be_reached(h
     ]
 
 
-def test_a_machine_without_a_story_says_what_would_help(host: Host) -> None:
-    book, desk = host.key("blotter"), host.key("desk")
-    host.receipt("Logbook", book, "note", {"a": "b"})
-    host.receipt("Logbook", book, "repair", {"move": "reading", "reason": "enough"})
-    host.receipt("Desk", desk, "begin")
+def test_a_machine_without_a_story_says_what_would_help(awake: Host) -> None:
+    book, desk = awake.key("blotter"), awake.key("desk")
+    awake.receipt("Logbook", book, "note", {"a": "b"})
+    awake.receipt("Logbook", book, "repair", {"move": "reading", "reason": "enough"})
+    awake.receipt("Desk", desk, "begin")
 
     told_of = {
-        name: told(host, name)
+        name: told(awake, name)
         for name in (f"Logbook/{book}", f"Desk/{desk}", f"Logbook/{book[:-1]}x", f"Logbok/{book}")
     }
 
@@ -304,7 +304,7 @@ def test_a_machine_without_a_story_says_what_would_help(host: Host) -> None:
     assert "its history was not recorded. Record machines that begin from now on: @durable(" in unrecorded.stderr
     assert f"there is no such machine. Did you mean '{book}'" in unknown.stderr
     assert (misspelt.exit_code, "Did you mean 'Logbook'?" in misspelt.stderr) == (2, True)
-    assert told(host, f"Logbook/{book}", "--upto", "9").exit_code == 2
+    assert told(awake, f"Logbook/{book}", "--upto", "9").exit_code == 2
 
 
 def told(host: Host, machine: str, *options: str) -> Result:
