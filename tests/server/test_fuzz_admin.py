@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-ROUNDS = 2
+ROUNDS = 1
 """For each of the three servers. More are played, up to so many times as many, until all kinds of invocations were met."""
 
 MOST_ROUNDS = 24
