@@ -16,6 +16,7 @@ from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 
+from durable_fsm.local.failures import NotObserved
 from durable_fsm.testing import EffectLog, RestateServer, Served, wait_until
 from tests.server.clients import insisted
 
@@ -134,11 +135,21 @@ class Killer:
         env = {"DYING_PID": str(self.server.process.pid)} if victim == "server" else {}
         with mortal(self.server, self.effects, folder, story.app, DYING_AT=death, **env):
             story.tell(self.server, self.effects, self._name(story, number))
-            wait_until(lambda: self._is_settled(story), timedelta(seconds=60), "everything to end")
+            try:
+                wait_until(lambda: self._is_settled(story), timedelta(seconds=60), "everything to end")
+            except NotObserved as error:
+                error.add_note("\n".join(self._left(story)))
+                raise
         return (folder / "steps.died").exists()
 
     def _is_settled(self, story: Story) -> bool:
         return not insisted(lambda: self.server.query(f"SELECT id FROM sys_invocation WHERE {story.pending}"))
+
+    def _left(self, story: Story) -> list[str]:
+        """The invocations that have not ended, each with its journal."""
+        rows = self.server.query(f"SELECT id, target, status FROM sys_invocation WHERE {story.pending}")
+        journal = "SELECT index, entry_type, name FROM sys_journal WHERE id = '{}' ORDER BY index"
+        return [f"{row}: {self.server.query(journal.format(row['id']))}" for row in rows]
 
     def _name(self, story: Story, telling: object) -> str:
         """The prefix of keys and effects of a telling; no two tellings share one."""
