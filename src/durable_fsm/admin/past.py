@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from durable_fsm.core.chart import Chart, Kind
+from durable_fsm.core.chart import Chart
 from durable_fsm.core.program import index_of
 from durable_fsm.core.values import Json
 from durable_fsm.restate.stored.recording import Known, data_after, recorded_members
@@ -167,8 +167,7 @@ def leaves_in(chart: Chart | None, active: Iterable[str]) -> tuple[str, ...]:
     index = index_of(chart)
     known = [id for id in active if id in chart.states]
     parents = {chart.states[id].parent for id in known}
-    kinds = (Kind.ATOMIC, Kind.FINAL)
-    found = [id for id in index.in_order(known) if id not in parents or chart.states[id].kind in kinds]
+    found = [id for id in index.in_order(known) if id not in parents or chart.states[id].kind.is_leaf]
     return (*found, *sorted(id for id in active if id not in chart.states))
 
 

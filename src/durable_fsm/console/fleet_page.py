@@ -19,7 +19,7 @@ from durable_fsm.console.pictures import Drawn, heat_of, lit, picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import PageFrame, render
 from durable_fsm.console.traffic import FleetTraffic
-from durable_fsm.core.chart import ROOT, Kind
+from durable_fsm.core.chart import ROOT
 
 OVERLAYS = {
     "population": "Population",
@@ -183,7 +183,7 @@ def state_lines(scene: FleetScene, population: Mapping[str, int]) -> list[StateL
     waits = _waits_of(scene)
     chart = scene.known.chart
     ids = list(population) if chart is None else [id for id in chart.states if id in population]
-    ids = [id for id in ids if chart is None or chart.states[id].kind in (Kind.ATOMIC, Kind.FINAL)]
+    ids = [id for id in ids if chart is None or chart.states[id].kind.is_leaf]
     ids += [id for id in population if chart is not None and id not in chart.states]
     describer, most = Describer(chart), max(population.values(), default=0)
     found: list[StateLine] = []
@@ -277,7 +277,7 @@ def overlaid(scene: FleetScene, drawn: Drawn, population: Mapping[str, int]) -> 
 
 def _is_leaf(scene: FleetScene, id: str) -> bool:
     chart = scene.known.chart
-    return chart is not None and id in chart.states and chart.states[id].kind in (Kind.ATOMIC, Kind.FINAL)
+    return chart is not None and id in chart.states and chart.states[id].kind.is_leaf
 
 
 def _chosen(scene: FleetScene, badges: Mapping[str, tuple[str, int]]) -> dict[str, str]:

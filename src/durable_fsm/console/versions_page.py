@@ -12,7 +12,7 @@ from durable_fsm.console.formatting import number
 from durable_fsm.console.pictures import heat_of, lit, picture
 from durable_fsm.console.reading import DeployedChart, KnownChart
 from durable_fsm.console.rendering import PageFrame, render
-from durable_fsm.core.chart import ROOT, Chart, Kind
+from durable_fsm.core.chart import ROOT, Chart
 from durable_fsm.plan.plan_file import PlannedKind, PlanVerdict, SavedPlan
 
 ADDED, REMOVED, CHANGED = "v-new", "v-old", "v-changed"
@@ -128,7 +128,7 @@ def versions_page(scene: VersionsScene) -> str:
         badges = {
             id: (number(many), heat_of(many, hottest))
             for id, many in population.items()
-            if id in old.states and old.states[id].kind in (Kind.ATOMIC, Kind.FINAL)
+            if id in old.states and old.states[id].kind.is_leaf
         }
         if scene.plan is not None:
             states = (colours_of(verdicts_of(scene), old.version), states[1])

@@ -42,6 +42,10 @@ class Kind(StrEnum):
     DEEP_HISTORY = "deep_history"
 
     @property
+    def is_leaf(self) -> bool:
+        return self in (Kind.ATOMIC, Kind.FINAL)
+
+    @property
     def is_history(self) -> bool:
         return self in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
 

@@ -336,7 +336,7 @@ class _Translation:
             state = chart.states.get(id)
             if state is None or id == ROOT:
                 raise self.refusal(f"it leads to state '{id}', which the chart does not have.")
-            if state.kind not in (Kind.ATOMIC, Kind.FINAL):
+            if not state.kind.is_leaf:
                 raise self.refusal(f"it leads to '{id}', which is not a leaf: name a state inside it.")
             if state.parent == ROOT and state.kind is Kind.FINAL and self.machine.status is Status.RUNNING:
                 raise self.refusal(f"'{id}' is final: a machine ends by its own transitions only.")

@@ -150,7 +150,7 @@ def _regions(chart: Chart, needs: Needs) -> Iterator[str]:
     for region, many in needs.regions.most_common():
         parent = chart.states[region].parent or ROOT
         beside = sorted(
-            (id for id in chart.states if _is_leaf(chart, id) and index.is_descendant(id, parent)),
+            (id for id in chart.states if chart.states[id].kind.is_leaf and index.is_descendant(id, parent)),
             key=index.order.__getitem__,
         )
         others = [id for id in beside if not index.is_descendant(id, region)]
@@ -160,14 +160,10 @@ def _regions(chart: Chart, needs: Needs) -> Iterator[str]:
             yield f"    old.configuration += [{', '.join(map(_text, begins))}]"
 
 
-def _is_leaf(chart: Chart, id: str) -> bool:
-    return chart.states[id].kind in (Kind.ATOMIC, Kind.FINAL)
-
-
 def _beginning(chart: Chart, id: str) -> list[str]:
     """The leaves in which a state begins."""
     index, state = index_of(chart), chart.states[id]
-    if _is_leaf(chart, id):
+    if state.kind.is_leaf:
         return [id]
     inner = index.regions[id] if state.kind is Kind.PARALLEL else index.initial[id].targets
     return [leaf for each in inner for leaf in _beginning(chart, each)]

@@ -47,7 +47,7 @@ class Needs:
         is_running = machine.status is Status.RUNNING
         for leaf in machine.configuration:
             state = chart.states.get(leaf)
-            if state is None or state.kind not in (Kind.ATOMIC, Kind.FINAL):
+            if state is None or not state.kind.is_leaf:
                 self.states[leaf] += 1
             elif state.kind is Kind.FINAL and state.parent == ROOT and is_running:
                 self.ended[leaf] += 1

@@ -33,11 +33,8 @@ def renamed_states(old: Chart | None, new: Chart, missing: Iterable[str]) -> lis
             parent = old.states[id].parent
             if parent is not None and parent in new.states and new.states[parent].kind is Kind.ATOMIC:
                 found.append(Rename(id, parent, 1.0, "it is a leaf now, and was around it"))
-            found += [_compared(old, new, old.states[id], state) for state in candidates if state.kind in LEAVES]
+            found += [_compared(old, new, old.states[id], state) for state in candidates if state.kind.is_leaf]
     return _best(found)
-
-
-LEAVES = (Kind.ATOMIC, Kind.FINAL)
 
 
 def renamed_activities(old: Chart | None, new: Chart, missing: Iterable[tuple[str, str]]) -> list[Rename]:
@@ -76,7 +73,7 @@ def _inside(new: Chart, id: str) -> Rename:
     leaf = id
     while new.states[leaf].kind is Kind.COMPOUND:
         leaf = index.initial[leaf].targets[0]
-    score = 1.0 if new.states[leaf].kind in LEAVES else 0.0
+    score = 1.0 if new.states[leaf].kind.is_leaf else 0.0
     return Rename(id, leaf, score, "it contains others now, and begins with this one")
 
 
