@@ -232,13 +232,10 @@ def checked_plan(path: Path | None) -> Path | None:
     Raises:
         click.UsageError: The file is not a plan.
     """
-    from durable_fsm.plan.plan_file import NotAPlan, read_plan
+    from durable_fsm.cli.plan_arg import plan_in
 
     if path is not None:
-        try:
-            read_plan(path)
-        except NotAPlan as error:
-            raise click.UsageError(str(error)) from error
+        plan_in(path)
     return path
 
 

@@ -24,9 +24,10 @@ from durable_fsm.cli.migration_run import (
     problems_of,
 )
 from durable_fsm.cli.output import console, json_option, say, show
+from durable_fsm.cli.plan_arg import build_of, plan_in
 from durable_fsm.cli.settings import Connection, connected
 from durable_fsm.errors import CallError, counted
-from durable_fsm.plan.plan_file import NotAPlan, PlannedChart, PlanVerdict, SavedPlan, read_plan
+from durable_fsm.plan.plan_file import PlannedChart, PlanVerdict, SavedPlan
 
 if TYPE_CHECKING:
     from durable_fsm.admin.client import Admin
@@ -140,7 +141,8 @@ def migrate(
     Example:
       durable-fsm migrate Order --plan plan.json --canary 10 --backup before.jsonl --run migrate.jsonl
     """
-    plan, build = _plan(plan_file, chart)
+    plan = plan_in(plan_file)
+    build = build_of(plan, chart)
     verdicts = [PlanVerdict(one) for one in only] or list(CAN_MOVE)
     counts = Counter[PlanVerdict]()
     for kind in plan.kinds:
@@ -174,21 +176,6 @@ def migrate(
         finally:
             run.close()
         _finish(migration, counts, saw, as_json=as_json)
-
-
-def _plan(file: Path, chart: str) -> tuple[SavedPlan, PlannedChart]:
-    """The plan, and the build of the chart in it."""
-    try:
-        plan = read_plan(file)
-    except NotAPlan as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.UsageError(f"'{file}' cannot be read: {error.strerror}.") from error
-    build = next((one for one in plan.head.charts if one.chart == chart), None)
-    if build is None:
-        names = ", ".join(one.chart for one in plan.head.charts) or "nothing"
-        raise click.UsageError(f"'{file}' is not about {chart}, but about {names}.")
-    return plan, build
 
 
 def _refuse_those_who_need_you(plan: SavedPlan, chart: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import click
 
+from durable_fsm.cli.plan_arg import build_of, plan_in
 from durable_fsm.cli.settings import Connection
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.diagram.overlay import Overlay, coverage, path, population, verdicts
-from durable_fsm.plan.plan_file import NotAPlan, SavedPlan, read_plan
 
 KINDS = ("population", "coverage", "plan", "path")
 HELP = "population, coverage=FILE, plan=FILE or path=FILE: how many machines are where, which transitions were taken, the verdicts of a plan, or the way of a story."  # fmt: skip
@@ -83,16 +83,9 @@ def _coverage(chart: Chart, file: Path) -> Overlay:
 
 def _plan(chart: Chart, file: Path) -> Overlay:
     """The verdicts of a plan: where machines will be under this chart, or where they are if they cannot continue."""
-    try:
-        plan = read_plan(file)
-    except NotAPlan as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.UsageError(f"'{file}' cannot be read: {error.strerror}.") from error
+    plan = plan_in(file)
+    build = build_of(plan, chart.name)
     kinds = [kind for kind in plan.kinds if kind.chart == chart.name]
-    build = next((one for one in plan.head.charts if one.chart == chart.name), None)
-    if build is None:
-        raise click.UsageError(f"'{file}' is not about {chart.name}, but about {_names(plan)}.")
     counts: dict[str, Counter[str]] = {}
     elsewhere = Counter[str]()
     for kind in kinds:
@@ -107,10 +100,6 @@ def _plan(chart: Chart, file: Path) -> Overlay:
             f"{many:,} in {leaf}" for leaf, many in sorted(elsewhere.items())
         )
     return verdicts(counts, title=title)
-
-
-def _names(plan: SavedPlan) -> str:
-    return ", ".join(one.chart for one in plan.head.charts) or "nothing"
 
 
 def _path(chart: Chart, file: Path) -> Overlay:

@@ -15,13 +15,14 @@ import click
 from durable_fsm.cli.app_arg import AppTarget, find_app, trusted_option
 from durable_fsm.cli.errors import DIFFERS, CommandError
 from durable_fsm.cli.output import json_option, say, show
+from durable_fsm.cli.plan_arg import plan_in
 from durable_fsm.cli.settings import Connection, connectable
 from durable_fsm.core.chart import Chart
 from durable_fsm.core.values import Json
 from durable_fsm.errors import counted
 from durable_fsm.frontends.locate import locate_charts
 from durable_fsm.plan.judging import Judge
-from durable_fsm.plan.plan_file import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan, read_plan
+from durable_fsm.plan.plan_file import NotAPlan, PlanHead, PlannedChart, PlanVerdict, PlanWriter, SavedPlan
 from durable_fsm.plan.plan_index import PlanIndex
 from durable_fsm.plan.planning import Judged, Planning, Stored
 from durable_fsm.plan.report import ChartReport, conclusion, futures_told
@@ -103,7 +104,7 @@ def plan(
     """
     if explained is not None and checked is not None:
         raise click.UsageError("Choose one of --explain and --check.")
-    saved = _saved(checked) if checked is not None else None
+    saved = plan_in(checked) if checked is not None else None
     app = AppTarget(saved.head.target, Path.cwd()) if saved is not None and target is None else find_app(target)
     if str(app.folder) not in sys.path:
         sys.path.insert(0, str(app.folder))
@@ -413,13 +414,6 @@ def _explain(build: _Build, source: _Source, place: str) -> None:
 
 
 # ── looking again ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _saved(path: Path) -> SavedPlan:
-    try:
-        return read_plan(path)
-    except NotAPlan as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _check(build: _Build, source: _Source, saved: SavedPlan, *, as_json: bool) -> None:
