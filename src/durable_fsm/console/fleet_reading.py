@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from durable_fsm.admin.client import literal
 from durable_fsm.admin.diagnosis import diagnoses
@@ -13,7 +13,7 @@ from durable_fsm.admin.fleet import Counts, Page, counts_of, page_of
 from durable_fsm.admin.inventory import Filter, MachineRow, machines_of
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.console.facts import MachineFacts
-from durable_fsm.console.formatting import now_ms
+from durable_fsm.console.formatting import ms_of, now_ms
 from durable_fsm.console.machine_page import Neighbour
 from durable_fsm.console.reading import KnownChart, ServerReader
 from durable_fsm.console.redaction import Redactor
@@ -71,7 +71,7 @@ def _before(key: str) -> str:
 def neighbour_of(row: MachineRow, chart: Chart | None) -> Neighbour:
     leaves = row.states if row.stored is None else row.stored.configuration
     names = tuple(chart.states[leaf].name if chart and leaf in chart.states else leaf for leaf in leaves)
-    return Neighbour(row.key, names, _ms(row.changed), pip_of(row))
+    return Neighbour(row.key, names, ms_of(row.changed), pip_of(row))
 
 
 def pip_of(row: MachineRow) -> str:
@@ -81,10 +81,6 @@ def pip_of(row: MachineRow) -> str:
     if row.status != Status.RUNNING or row.parked or row.stuck:
         return "bad"
     return "wait" if row.failing else ""
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp() * 1_000)
 
 
 # ── traffic ───────────────────────────────────────────────────────────────────────────────────────────────────────────

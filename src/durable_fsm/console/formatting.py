@@ -67,6 +67,11 @@ def now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1_000)
 
 
+def ms_of(at: datetime | None) -> int | None:
+    """An instant in milliseconds since 1970."""
+    return None if at is None else int(at.timestamp() * 1_000)
+
+
 def length(milliseconds: int) -> str:
     """A declared duration: `15 min`, `30 d`."""
     return duration(timedelta(milliseconds=milliseconds))

@@ -15,6 +15,7 @@ from durable_fsm.admin.fleet import Counts
 from durable_fsm.admin.inventory import Filter, MachineRow
 from durable_fsm.admin.problems import Diagnosis
 from durable_fsm.console.fleet_reading import pip_of
+from durable_fsm.console.formatting import ms_of
 from durable_fsm.console.pictures import lit, picture
 from durable_fsm.console.reading import KnownChart
 from durable_fsm.console.rendering import ADMIN, PageFrame, command_without_address, render, without_addresses
@@ -140,16 +141,12 @@ def machines_page(scene: MachinesScene) -> str:
         versions=sorted(scene.counts.by_version) if scene.counts is not None else [],
         flags=FLAGS,
         index=() if chart is None else chart.hosting.index,
-        milliseconds=_milliseconds,
+        milliseconds=ms_of,
     )
 
 
 def _leaves(row: MachineRow, chart: object) -> tuple[str, ...]:
     return row.states if row.stored is None else tuple(row.stored.configuration)
-
-
-def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp() * 1_000)
 
 
 def csv_lines(machines: Iterable[MachineRow]) -> Iterator[str]:
