@@ -1,14 +1,13 @@
 """Snippets of README.md and docs/ are executed, so that a wrong page fails like any test. And bytecode is kept.
 
 Without bytecode pytest would rewrite every test module in every run, which costs each worker ten seconds, and each of the
-many processes that tests start would compile durable_fsm again. An environment may forbid it by PYTHONDONTWRITEBYTECODE;
-here it is kept all the same for what this repository holds and not for what a test writes: a module that changes twice
-within a second must not be taken from its bytecode.
+many processes that tests start would compile durable_fsm again; see tests/bytecode.py. An environment may forbid it by
+PYTHONDONTWRITEBYTECODE; here it is kept all the same for what this repository holds and not for what a test writes: a
+module that changes twice within a second must not be taken from its bytecode.
 """
 
 from __future__ import annotations
 
-import compileall
 import gc
 import sys
 from pathlib import Path
@@ -18,10 +17,9 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-HERE = Path(__file__).parent
 _FORBIDDEN, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
-pytest_plugins = ["tests.reporting", "tests.measuring", "tests.acceptance.figures"]
+pytest_plugins = ["tests.reporting", "tests.measuring", "tests.bytecode", "tests.acceptance.figures"]
 
 collect_ignore_glob = ["docs/tour/*/test_*.py"]  # a reader of the tour runs these: tests/docs/test_tour.py
 
@@ -42,11 +40,10 @@ _pages: dict[Path, list[Any]] = {}  # Any: a snippet, in a class of Sybil
 _run: set[str] = set()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Compile what processes of tests import; the workers of this run find it done."""
-    if not hasattr(config, "workerinput"):
-        for folder in ("src", "machines", "tests"):
-            compileall.compile_dir(HERE / folder, quiet=2)
+def pytest_collection(session: pytest.Session) -> None:
+    """Look for no garbage meanwhile: what is imported stays."""
+    if not session.config.getoption("numprocesses", None):  # otherwise the workers collect
+        gc.disable()
 
 
 def pytest_collection_finish() -> None:
@@ -55,6 +52,7 @@ def pytest_collection_finish() -> None:
     And what was imported stays: to look through all of it for garbage again and again takes a quarter of the tests' time.
     """
     sys.dont_write_bytecode = _FORBIDDEN
+    gc.enable()
     gc.collect()
     gc.freeze()
 

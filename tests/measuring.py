@@ -1,14 +1,19 @@
-"""Coverage measures the tests of some folders, in the processes that run tests, and nothing else."""
+"""Coverage measures how tests of some folders run the core, in the processes that run tests, and nothing else."""
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
+import pkgutil
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from coverage import Coverage
+
+import durable_fsm.core
 
 TESTS = Path(__file__).parent
 MEASURED = {"core", "frontends", "restate", "testing"}
@@ -24,28 +29,51 @@ class Measuring:
 
 
 MEASURING = Measuring()
-ENDING: list[object] = []
-"""Whether this worker knows how to end: `pytest_configure` is called before each test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure only processes that run tests. Those that they start die by SIGKILL, and could not report.
+    """Import the core while that is measured. Never measure the process that has workers.
 
     A worker ends without taking itself apart, which takes it most of a minute.
     """
-    if hasattr(config, "workerinput") and not ENDING:
-        ENDING.append(atexit.register(os._exit, 0))  # what is registered later runs before
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)  # what is registered later runs before
     if not config.getoption("numprocesses", None):
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        leave_others_unmeasured()
+        if MEASURING.coverage is not None:
+            for module in pkgutil.walk_packages(durable_fsm.core.__path__, f"{durable_fsm.core.__name__}."):
+                importlib.import_module(module.name)
+    measure(on=False)
+
+
+def leave_others_unmeasured() -> None:
+    """Measure no process that tests start: those die by SIGKILL, and could not report."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Measure also the import of tests of the core: the cases of their tables call it."""
+    measure(on=TESTS / "core" in collector.path.parents)
+    try:
+        return (yield)
+    finally:
+        measure(on=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Measure the tests of some folders only, and no process that they start.
+    """Measure the tests of some folders only.
 
     Something that ran in this process may have put the variable back.
     """
-    pytest_configure(item.config)
-    measure(on=TESTS in item.path.parents and item.path.relative_to(TESTS).parts[0] in MEASURED)
+    leave_others_unmeasured()
+    measure(on=is_measured(item))
+
+
+def is_measured(node: pytest.Item | pytest.Collector) -> bool:
+    return TESTS in node.path.parents and node.path.relative_to(TESTS).parts[0] in MEASURED
 
 
 def measure(*, on: bool) -> None:
