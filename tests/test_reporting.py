@@ -25,7 +25,8 @@ def run(place: Path, tests: str, *options: str) -> str:
     """
     (place / "test_inner.py").write_text(textwrap.dedent(tests))
     (place / "conftest.py").write_text(HEEDFUL)
-    isolated = ["-p", "xdist", "-p", "no:cacheprovider", f"--rootdir={place}", "-c", os.devnull]
+    above = [f"--rootdir={place}", f"--confcutdir={place}"]  # nothing there is looked through
+    isolated = ["-p", "xdist", "-p", "no:cacheprovider", *above, "-c", os.devnull]
     with (place / "output.txt").open("wb") as output:
         subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "tests.reporting", *isolated, *options, "test_inner.py"],

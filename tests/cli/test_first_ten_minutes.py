@@ -19,13 +19,14 @@ from durable_fsm.local.process import port_answers
 from durable_fsm.testing import wait_until
 from tests.cli.terminal import PROGRAM, SERVING, Terminal
 from tests.processes import processes_in
+from tests.testing.test_plugin import OTHERS
 from tests.web import web
 
 pytestmark = pytest.mark.server
 
 README = Path(__file__).parents[2] / "README.md"
 
-WITHOUT = [word for name in ("cacheprovider", "schemathesis", "hypothesispytest") for word in ("-p", f"no:{name}")]
+WITHOUT = [word for name in OTHERS for word in ("-p", f"no:{name}")]
 """Options of pytest: a newcomer has none of these plugins, which take a second to import."""
 
 
@@ -75,7 +76,7 @@ def nothing_is_left(terminal: Terminal, folder: Path) -> bool:
 
 def test_the_first_ten_minutes(ticket: Path, terminal: Terminal) -> None:
     story = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *WITHOUT, "-p", "no:randomly"],
+        [sys.executable, "-m", "pytest", "-q", *WITHOUT],
         cwd=ticket,
         capture_output=True,
         text=True,

@@ -153,7 +153,7 @@ def pytest_in(place: Path, *arguments: str, **env: str) -> subprocess.CompletedP
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", PLUGIN]
     without = [word for name in OTHERS for word in ("-p", f"no:{name}")]
-    isolated = ["-W", "error", *without, f"--rootdir={place}", "-c", os.devnull]
+    isolated = ["-W", "error", *without, f"--rootdir={place}", f"--confcutdir={place}", "-c", os.devnull]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, *isolated, *arguments],
         cwd=place,
