@@ -13,14 +13,14 @@ from restate import ObjectContext
 from restate import TerminalError as RestateTerminalError
 
 from durable_fsm.core.chart import Chart
-from durable_fsm.core.codec import rounded_up
 from durable_fsm.core.events import Failure
 from durable_fsm.restate.activities.failures import interruption
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.activities.service import log_dropped_failure
+from durable_fsm.restate.attaching import end_of
 from durable_fsm.restate.fastjson import WireRecord
 from durable_fsm.restate.names import Handler, activities_name, handler_name
-from durable_fsm.restate.registration import BYTES, SUSPENDED_AFTER, register
+from durable_fsm.restate.registration import SUSPENDED_AFTER, register
 from durable_fsm.restate.stored.deliveries import Delivery
 
 
@@ -78,13 +78,9 @@ def add_detached(service: restate.Service, chart: Chart) -> None:
 
 async def _failure_of(ctx: restate.Context, run: DetachedRun, deadline: timedelta | None) -> Failure | None:
     """Why the run ended without delivering an outcome, or must end now; None if it has delivered one."""
-    end = ctx.attach_invocation(run.run, serde=BYTES)
-    if deadline is None:
-        await restate.wait_completed(end)
-    else:
-        ended, _ = await restate.wait_completed(end, ctx.sleep(rounded_up(deadline)))
-        if end not in ended:
-            return Failure("deadline", f"work '{run.activity}' did not end within {deadline}.")
+    end = await end_of(ctx, run.run, within=deadline)
+    if end is None:
+        return Failure("deadline", f"work '{run.activity}' did not end within {deadline}.")
     try:
         await end
     except RestateTerminalError as error:

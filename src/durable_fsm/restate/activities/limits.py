@@ -24,6 +24,7 @@ from durable_fsm.core.chart import Activity, Chart
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.limits import Limit
 from durable_fsm.core.values import Json
+from durable_fsm.restate.attaching import end_of
 from durable_fsm.restate.fastjson import WireRecord, dumps, loads
 from durable_fsm.restate.http.requests import FOR_EVER
 from durable_fsm.restate.names import NAMED_LIMITS, Handler, StateKey, limits_name
@@ -174,8 +175,7 @@ class Limits:
 
     async def watch(self, ctx: ObjectSharedContext, body: bytes) -> bytes:
         """Wait for the end of a run, and report it."""
-        end = ctx.attach_invocation(body.decode(), serde=BYTES)
-        await restate.wait_completed(end)
+        await end_of(ctx, body.decode())
         ctx.generic_send(self.name, "leave", body, key=ctx.key())
         return b""
 

@@ -16,6 +16,7 @@ from durable_fsm.core.snapshot import Snapshot, Status, Undoable
 from durable_fsm.core.values import Json
 from durable_fsm.restate.activities.failures import is_cancellation
 from durable_fsm.restate.activities.job import stop_job
+from durable_fsm.restate.attaching import end_of
 from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.field_index import tell_index
 from durable_fsm.restate.history import forget
@@ -179,7 +180,9 @@ async def _await_ends(transaction: Transaction) -> None:
         if stopping.token not in handles:
             break
         try:
-            end = Delivery.decode(await ctx.attach_invocation(handles[stopping.token], serde=BYTES)).event
+            ended = await end_of(ctx, handles[stopping.token])
+            assert ended is not None  # there is no limit
+            end = Delivery.decode(await ended).event
         except RestateTerminalError as error:
             if is_cancellation(error):
                 raise
