@@ -80,7 +80,8 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
 STORY = Story(
     "story_app:story_app",
     tell,
-    pending="target_service_name LIKE 'Story%' AND status <> 'completed'",
+    services="target_service_name LIKE 'Story%'",
+    over=("completed",),
     needs=KINDS,
     dies_at=KINDS,
 )

@@ -64,7 +64,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
 STORY = Story(
     "family_story_app:family_story_app",
     tell,
-    pending=f"target_service_name IN {SERVICES} AND status NOT IN ('completed', 'scheduled')",
+    services=f"target_service_name IN {SERVICES}",
     needs=("get", "set", "send", "run", "clear"),
     enough=0.75,
 )

@@ -47,7 +47,7 @@ def tell(server: RestateServer, effects: EffectLog, key: str) -> None:
 STORY = Story(
     "joins_story_app:joins_story_app",
     tell,
-    pending="target_service_name LIKE 'Joins%' AND status NOT IN ('completed', 'scheduled')",
+    services="target_service_name LIKE 'Joins%'",
     needs=("set", "send", "call", "run", "sleep", "cancel"),
     enough=0.75,
 )

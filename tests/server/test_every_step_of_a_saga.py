@@ -62,7 +62,7 @@ def tell(server: RestateServer, effects: EffectLog, name: str) -> None:
 STORY = Story(
     "saga_story_app:saga_story_app",
     tell,
-    pending="target_service_name LIKE 'Voyage%' AND status NOT IN ('completed', 'scheduled')",
+    services="target_service_name LIKE 'Voyage%'",
     needs=KINDS,
     dies_at=KINDS,
 )
