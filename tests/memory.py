@@ -67,7 +67,13 @@ class MemoryContext:
         self.state.clear()
 
     def generic_send(
-        self, service: str, handler: str, body: bytes, key: str | None = None, send_delay: timedelta | None = None
+        self,
+        service: str,
+        handler: str,
+        body: bytes,
+        key: str | None = None,
+        send_delay: timedelta | None = None,
+        idempotency_key: str | None = None,
     ) -> Sent:
         self.sent.append(Sent(service, handler, body, key, send_delay))
         return self.sent[-1]

@@ -88,6 +88,21 @@ def test_entering_a_state_again_starts_its_activity_anew_under_another_stable_id
     assert machine["data"]["result"] == f"done {order}"
 
 
+def test_the_ids_that_a_machine_keeps_are_those_of_its_invocations(host: Host) -> None:
+    for key in (host.key("order"), host.key("order")):  # at the latest, the second ids are foretold
+        with host.effects.hold(f"after:{key}-thread") as gate:
+            host.receipt("Workshop", key, "try_threaded", {"effect": f"{key}-thread"})
+            gate.wait_reached()
+            kept = json.loads(host.stored("Workshop", key)["handles"])
+            [job] = host.jobs("Workshop", key)
+            [deadline] = host.server.query(
+                f"SELECT id FROM sys_invocation WHERE target = 'Workshop/{key}/_deliver' AND status = 'scheduled'"
+            )
+        host.wait_in("Workshop", key, "finished")
+
+        assert sorted(kept.values()) == sorted([job["id"], deadline["id"]])
+
+
 def test_an_outcome_of_an_earlier_life_of_the_key_changes_nothing(host: Host) -> None:
     order, again = host.key("order"), host.key("effect")
 

@@ -15,6 +15,7 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.durations import Backoff
 from durable_fsm.core.operators import secrets_in
 from durable_fsm.restate.clock import now
+from durable_fsm.restate.invocation_ids import InvocationIds
 
 MOST_THREADS = 64
 
@@ -69,6 +70,11 @@ class Settings:
     @cached_property
     def parking(self) -> Backoff:
         return Backoff(self.park_first, longest=LONGEST)
+
+    @cached_property
+    def invocation_ids(self) -> InvocationIds:
+        """The ids that the invocations of this application have."""
+        return InvocationIds()
 
     @cached_property
     def checking(self) -> Backoff:

@@ -36,7 +36,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import restate
 from restate import ObjectContext
@@ -67,15 +67,16 @@ from durable_fsm.core.values import Json, changed
 from durable_fsm.restate.activities.detached import start_detached
 from durable_fsm.restate.activities.failures import interrupted, is_cancellation, not_called
 from durable_fsm.restate.activities.job import ActivityJob, handler_of, refuse_too_large, stop_job
-from durable_fsm.restate.fastjson import dumps
 from durable_fsm.restate.field_index import tell_index
 from durable_fsm.restate.history import recorded, spill
 from durable_fsm.restate.http.errors import PLATFORM_ERRORS
 from durable_fsm.restate.http.requests import BYTES, receipt
+from durable_fsm.restate.invocation_ids import SentInvocation
 from durable_fsm.restate.machine.beginnings import life_of, refuse_childs_key
 from durable_fsm.restate.machine.defaults import event_with_defaults, with_defaults
 from durable_fsm.restate.machine.deliveries import keep_parked, park
-from durable_fsm.restate.machine.storage import Caller, StoredMachine, load_handles
+from durable_fsm.restate.machine.handles import keep_handles
+from durable_fsm.restate.machine.storage import Caller, StoredMachine
 from durable_fsm.restate.machine.timing import begins_to_tick, decision_time, delay_of, due_of, next_tick
 from durable_fsm.restate.machine.waiters import WaiterAnswer, Waiters, answer_waiters
 from durable_fsm.restate.messages.children import ChildLinks
@@ -88,7 +89,6 @@ from durable_fsm.restate.stored.deliveries import Delivery, ParkedDelivery
 from durable_fsm.restate.stored.history import FullPage
 from durable_fsm.restate.stored.snapshot import tokens_of
 
-Handle = restate.SendHandle | restate.RestateDurableCallFuture[bytes]
 Act = Callable[[Turn], Outcome | str]
 
 
@@ -111,7 +111,7 @@ ALL_OR_RETRY = _AllOrRetry()
 class Changes(NamedTuple):
     """By token: what was sent or called and can be cancelled, what has ended, and what had to be parked."""
 
-    sent: dict[str, Handle]
+    sent: dict[str, SentInvocation]
     ended: set[str]
     parked: list[ParkedDelivery]
 
@@ -277,8 +277,10 @@ class Transaction:
             return not_called(call, error)
         await self._look_at_the_clock()
         changes = self._save()
-        answer = self.ctx.generic_call(activities_name(self.chart), handler_of(call), job.encode())
-        changes.sent[call.token] = answer
+        sent, answer = SentInvocation.called(
+            self.ctx, call.token, activities_name(self.chart), handler_of(call), job.encode()
+        )
+        changes.sent[call.token] = sent
         try:
             try:
                 with ALL_OR_RETRY:
@@ -334,7 +336,7 @@ class Transaction:
         is_changed = moved or (self._waiters is not None and self._waiters.changed)
         entries = self._entries() if turn.snapshot is not None else ()
         save = self._prepare(effects, entries, moved=moved) if is_changed or entries != self.stored.indexed else None
-        sent: dict[str, Handle] = {}
+        sent: dict[str, SentInvocation] = {}
         with ALL_OR_RETRY:
             if save is not None:
                 before = self.stored.indexed
@@ -429,23 +431,24 @@ class Transaction:
                     "%s/%s: '%s' sent a message to a machine that does not exist", self.chart.name, self.key, one.event
                 )
 
-    def _perform(self, effect: Effect) -> list[tuple[str, restate.context.SendHandle]]:
+    def _perform(self, effect: Effect) -> list[tuple[str, SentInvocation]]:
         """Send what the effect asks for; return the handles that are worth keeping."""
         ctx = self.ctx
         match effect:
             case Send():
-                delay = delay_of(effect) or None
-                body = Delivery(effect.token).encode()
-                handle = ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=self.key, send_delay=delay)
+                delay, body = delay_of(effect) or None, Delivery(effect.token).encode()
                 is_instant = effect.at is not None and not effect.after
-                is_long = is_instant or effect.after >= self.chart.hosting.cancel_timers_over
-                return [(effect.token, handle)] if is_long else []
+                if is_instant or effect.after >= self.chart.hosting.cancel_timers_over:
+                    to = (self.chart.name, Handler.DELIVER, body)
+                    return [(effect.token, SentInvocation.sent(ctx, effect.token, *to, key=self.key, delay=delay))]
+                ctx.generic_send(self.chart.name, Handler.DELIVER, body, key=self.key, send_delay=delay)
+                return []
             case StartActivity(detached=True):
                 start_detached(ctx, self.chart, effect.id, self.job(effect))
                 return []  # no transition stops it
             case StartActivity():
-                handle = ctx.generic_send(activities_name(self.chart), handler_of(effect), self.job(effect).encode())
-                return [(effect.token, handle)]
+                to = (activities_name(self.chart), handler_of(effect), self.job(effect).encode())
+                return [(effect.token, SentInvocation.sent(ctx, effect.token, *to))]
             case StopActivity():
                 stop_job(ctx, self.chart, effect.token)
                 return []
@@ -466,20 +469,12 @@ class Transaction:
 
         If this is lost, nothing but an early cancellation is: what arrives late is dropped by its token.
         """
-        if changes.parked or self._tries:
-            await keep_parked(self.ctx, self.chart, changes.parked, tokens_of(self.turn.machine))
-        if not changes.sent and not changes.ended:
-            return
-        handles = await load_handles(self.ctx, self.chart)
-        before = dict(handles)
-        for token in sorted(changes.ended & handles.keys()):
-            self.ctx.cancel_invocation(handles[token])
-        for token, handle in changes.sent.items():
-            handles[token] = await handle.invocation_id()
         live = tokens_of(self.turn.machine)
-        handles = {token: handle for token, handle in handles.items() if token in live}
-        if handles != before:
-            self.ctx.set(StateKey.HANDLES, dumps(cast("Json", handles)), serde=BYTES)
+        if changes.parked or self._tries:
+            await keep_parked(self.ctx, self.chart, changes.parked, live)
+        if changes.sent or changes.ended:
+            ids = self.hosted.settings.invocation_ids
+            await keep_handles(self.ctx, self.chart, ids, ended=changes.ended, sent=changes.sent, live=live)
 
 
 class Save(NamedTuple):
