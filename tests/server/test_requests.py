@@ -24,9 +24,9 @@ pytestmark = pytest.mark.server
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 REQUESTS = {
     "Flat": {"Flat/press": 1},
-    "Timer": {"Timer/press": 2},
-    "Background": {"Background/press": 2, "Background.activities/busy": 2, "Background/_deliver": 1},
-    "Exclusive": {"Exclusive/press": 3, "Exclusive.activities/busy": 2},
+    "Timer": {"Timer/press": 1},
+    "Background": {"Background/press": 1, "Background.activities/busy": 1, "Background/_deliver": 1},
+    "Exclusive": {"Exclusive/press": 2, "Exclusive.activities/busy": 1},
 }
 WORDS = {
     "Flat": "changes the machine",
@@ -61,13 +61,17 @@ def counted(server: RestateServer) -> Iterator[Counter[str]]:
         thread.join()
 
 
-def is_over(server: RestateServer, requests: Counter[str], least: int) -> bool:
-    """Whether so many requests have come, and no invocation of these charts is left but timers."""
-    rows = requests.total() < least or server.query(
+def press(client: httpx.Client, chart: str, key: str) -> None:
+    answer = client.post(f"/{chart}/{key}/press", content=b"null", headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+
+
+def is_over(server: RestateServer, requests: Counter[str], expected: Counter[str]) -> bool:
+    """Whether all these requests have come, and no invocation of these charts is left but timers."""
+    return expected <= requests and not server.query(
         "SELECT id FROM sys_invocation WHERE status NOT IN ('completed', 'scheduled') AND"
         f" target_service_name IN ({', '.join(repr(name) for chart in REQUESTS for name in (chart, f'{chart}.activities'))})"
     )
-    return not rows
 
 
 def test_an_event_costs_the_requests_that_the_page_says(restate_server: RestateServer) -> None:
@@ -75,11 +79,11 @@ def test_an_event_costs_the_requests_that_the_page_says(restate_server: RestateS
 
     with counted(restate_server) as requests, httpx.Client(base_url=restate_server.ingress_url, timeout=60) as client:
         for chart, expected in REQUESTS.items():
-            requests.clear()
-            answer = client.post(f"/{chart}/one/press", content=b"null", headers={"content-type": "application/json"})
-            assert answer.status_code == 200
-            enough = partial(is_over, restate_server, requests, sum(expected.values()))
-            wait_until(enough, what=f"the end of the event of {chart}")
+            for key in ("first", "second"):  # with the first one, the process learns how Restate makes ids
+                requests.clear()
+                press(client, chart, key)
+                enough = partial(is_over, restate_server, requests, Counter(expected))
+                wait_until(enough, what=f"the end of the {key} event of {chart}")
             found[chart] = dict(requests)
 
     assert found == REQUESTS

@@ -45,6 +45,7 @@ from restate.vm import VMWrapper
 
 from durable_fsm.restate.observability import tracing
 from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.proposals import ProposingContext
 from durable_fsm.restate.registration import Service
 
 TESTED = ("1.3.",)  # beginnings of versions
@@ -93,7 +94,7 @@ class ShortWay:
         return _Context(vm, handler, headers, receive, send)
 
 
-class _Context(ServerInvocationContext):
+class _Context(ProposingContext):
     """The SDK's context of an invocation; what the SDK makes beforehand is made when it is needed."""
 
     attempt_headers: Any = _later(lambda self: dict(self.headers))

@@ -36,7 +36,7 @@ async def call_work(context: JobContext, chart: Chart, activity: Activity, job: 
     if takes_context(activity):
         work = cast("Callable[..., Awaitable[object]]", activity.run)
         return await contained(work(*(context, *given)[:accepted]))
-    return await context.run(activity.id, activity.run, *given[:accepted])
+    return await context.run_only(activity.id, activity.run, *given[:accepted])
 
 
 async def call_undo(context: JobContext, chart: Chart, undo: Undo, job: ActivityJob, run: RunToUndo) -> None:
@@ -49,7 +49,7 @@ async def call_undo(context: JobContext, chart: Chart, undo: Undo, job: Activity
     if "ctx" in asked:
         await contained(cast("Awaitable[object]", call()))
     else:
-        await context.run(undo.name, _without_result(call))
+        await context.run_only(undo.name, _without_result(call))
 
 
 @types.coroutine

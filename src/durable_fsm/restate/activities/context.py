@@ -29,6 +29,7 @@ from durable_fsm.restate.activities.failures import Failed, cancellation, is_can
 from durable_fsm.restate.activities.job import ActivityJob
 from durable_fsm.restate.clock import now
 from durable_fsm.restate.observability import report
+from durable_fsm.restate.proposals import proposed
 from durable_fsm.restate.registration import BYTES
 
 PLATFORM_PATIENCE = timedelta(seconds=5)
@@ -60,7 +61,18 @@ class JobContext:
     # Any: arguments and result are whatever the step's function takes and returns
     async def run(self, name: str, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """See `ActivityContext.run`."""
-        retry, work = self._activity.retry, partial(step, *args, **kwargs)
+        return await self._run(name, step, partial(step, *args, **kwargs), is_only=False)
+
+    async def run_only(self, name: str, step: Callable[..., Any], /, *args: Any) -> Any:
+        """Run the only step of a job. Its result need not be stored first, because only commands to Restate follow.
+
+        The step itself says whether it was stopped. This attempt cannot know whether Restate will store the result before
+        a cancellation or after it.
+        """
+        return await self._run(name, step, partial(step, *args), is_only=True)
+
+    async def _run(self, name: str, step: Callable[..., Any], work: Callable[[], Any], *, is_only: bool) -> Any:
+        retry = self._activity.retry
         self._refuse_if_stopped()
 
         async def attempt() -> bytes:
@@ -75,9 +87,13 @@ class JobContext:
                 title = name if number == 1 else f"{name}, attempt {number}"
                 options = restate.RunOptions[bytes](serde=BYTES)
                 running = self.ctx.run_typed(title, attempt, options)
-                ended = Attempt.decode(
-                    await (self._finish(running) if self._finishes_steps else self._interrupt(running))
-                )
+                if is_only:
+                    text = await proposed(running, self._finish(running), enough=_succeeded)
+                elif self._finishes_steps:
+                    text = await self._finish(running)
+                else:
+                    text = await self._interrupt(running)
+                ended = Attempt.decode(text)
                 if ended.stopped:
                     await self._await_cancellation()
                 if ended.error is None:
@@ -115,7 +131,7 @@ class JobContext:
             raise
 
     async def _finish(self, step: restate.RestateDurableFuture[T]) -> T:
-        """Wait until the step ends, also if the job is cancelled meanwhile."""
+        """Wait until the step ends, also if the job is cancelled meanwhile: that stops it, unless it has to be finished."""
         while True:
             try:
                 await restate.wait_completed(step)
@@ -124,10 +140,17 @@ class JobContext:
                 if not is_cancellation(error):
                     raise
                 self._stopped = True
+                if not self._finishes_steps:
+                    self._attempts.stop(self._token)
 
     async def _await_cancellation(self) -> NoReturn:
         # The machine has stopped the step before Restate's cancellation arrived. That one must not hit the author's
         # clean-up, so it is awaited here.
         await self._attempts.end(self._token)
-        await self.sleep(PLATFORM_PATIENCE)
+        await self.sleep(PLATFORM_PATIENCE)  # raises it, if it was seen before
         raise cancellation()
+
+
+def _succeeded(attempt: bytes) -> bool:
+    ended = Attempt.decode(attempt)
+    return ended.error is None and not ended.stopped
