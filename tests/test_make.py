@@ -78,7 +78,7 @@ def test_make_check_tests_the_sources_without_the_server() -> None:
 
 @wheel_only
 def test_a_part_runs_and_says_what_it_did(tmp_path: Path) -> None:
-    told = make("test", f"BUILD={tmp_path}", "ONLY=tests/test_installed.py", "MATCH=imports")
+    told = make("test", f"BUILD={tmp_path}", "PROCESSES=1", "ONLY=tests/test_installed.py", "MATCH=imports")
 
     assert told.returncode == 0, told.stdout + told.stderr
     first = next(line for line in told.stdout.splitlines() if line)
