@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -23,11 +24,21 @@ def returned(step: Callable[..., object], stored: Json) -> Any:  # Any: whatever
     while isinstance(step, partial):
         step = step.func
     try:
-        declared: object = get_type_hints(step).get("return")
+        declared = _declared_by(step)
         adapter = None if declared in PLAIN else _adapter_of(declared)
         return stored if adapter is None else adapter.validate_json(to_json(stored))
     except (NameError, TypeError, PydanticUserError, ValidationError):
         return stored
+
+
+_known: WeakKeyDictionary[Callable[..., object], object] = WeakKeyDictionary()
+
+
+def _declared_by(step: Callable[..., object]) -> object:
+    """The annotation of what a function returns, kept as long as the function lives."""
+    if step not in _known:
+        _known[step] = get_type_hints(step).get("return")
+    return _known[step]
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial, update_wrapper
+from functools import lru_cache, partial, update_wrapper
 from typing import Any
 
 from durable_fsm.core.chart import Activity, Chart
@@ -25,16 +25,17 @@ def services_asked_by(function: Callable[..., Any]) -> dict[str, inspect.Paramet
     return {name: item for name, item in parameters if item.kind is item.KEYWORD_ONLY and name not in GIVEN_BY_NAME}
 
 
-def positional_of(function: Callable[..., Any]) -> list[str]:
+@lru_cache(maxsize=1024)
+def positional_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments that an activity gets by their places."""
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
-    return [name for name, item in inspect.signature(function).parameters.items() if item.kind not in by_name]
+    return tuple(name for name, item in inspect.signature(function).parameters.items() if item.kind not in by_name)
 
 
 def takes_context(activity: Activity) -> bool:
     """Whether the work takes a context: then it is made of steps."""
     names = positional_of(activity.run)
-    return len(names) > 1 or names == ["ctx"]
+    return len(names) > 1 or names == ("ctx",)
 
 
 def bound(function: Callable[..., Any], given: Mapping[str, object]) -> Callable[..., Any]:
