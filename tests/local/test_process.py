@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -231,6 +232,23 @@ def test_ports_are_given_out_once_and_below_those_of_outgoing_connections() -> N
 
     assert len(set(ports)) == 50
     assert max(ports) < 32_768
+
+
+def test_a_port_is_not_given_to_another_process_while_the_one_that_has_it_lives(tmp_path: Path) -> None:
+    holds = "from durable_fsm.testing import free_port; print(free_port(), flush=True); input()"
+    asks = "import durable_fsm.local.free_ports as ports; print(ports._is_ours({port}))"
+    clean = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", holds], env=clean, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        ask = [sys.executable, "-c", asks.format(port=holder.stdout.readline().strip())]
+        meanwhile = subprocess.run(ask, env=clean, capture_output=True, text=True, check=True).stdout
+        holder.stdin.close()
+    afterwards = subprocess.run(ask, env=clean, capture_output=True, text=True, check=True).stdout
+
+    assert (meanwhile, afterwards) == ("False\n", "True\n")
 
 
 def test_waiting_returns_what_was_seen() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from durable_fsm.local import reaper
 from durable_fsm.local.closing import Closing
 from durable_fsm.local.failures import ProcessFailed
 from durable_fsm.local.fork_server import SEEDS, ForkRequest
+from durable_fsm.local.free_ports import HOST, free_port
 from durable_fsm.local.sessions import SESSIONS, SessionProcess
 from durable_fsm.local.waiting import wait_until
 from durable_fsm.serving import Listener, ServeJob, ServerName
@@ -28,7 +27,6 @@ from durable_fsm.serving.drain import READY
 
 __all__ = ["HOST", "ServiceProcess", "free_port", "port_answers", "serve_command"]
 
-HOST = "127.0.0.1"
 START_PATIENCE = timedelta(seconds=60)
 STOP_PATIENCE = timedelta(seconds=20)
 _GONE_PATIENCE = timedelta(seconds=60)
@@ -275,30 +273,6 @@ def serve_command(app: str, port: int, by: ServerName = "hypercorn") -> list[str
 
 
 # ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_given_out: set[int] = set()
-_chance = random.SystemRandom()  # a test run may seed the shared one, and several runs alike
-
-
-def free_port() -> int:
-    """Return a port of the loopback that can be bound now, below the range of outgoing connections.
-
-    Port 0 would give a port of that range. While a server is down between kill and restart, any client connection could
-    take such a port, even the one that asks whether the server is back. No port is returned twice.
-    """
-    while True:
-        port = _chance.randrange(15_000, 32_000)
-        if port in _given_out:
-            continue
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
-            try:
-                candidate.bind((HOST, port))
-            except OSError as error:
-                if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                    continue
-                raise
-        _given_out.add(port)
-        return port
 
 
 def port_answers(port: int) -> bool:
