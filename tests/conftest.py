@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.browsing import chromium, page, started_browser
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tests.kafka import Brokers
 
 __all__ = ["brokers", "chromium", "page", "started_browser"]
+
+settings.register_profile("steady", deadline=None)  # a busy machine fails no test
+settings.load_profile("steady")
 
 os.environ.setdefault("DURABLE_FSM_CRASH_DIR", "")  # a test that wants them counted names a directory
 

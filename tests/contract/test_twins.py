@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -83,7 +83,6 @@ def told(definition: Any, story: Story, answers: Answers) -> list[object]:
 
 
 @pytest.mark.parametrize("name", TWINS)
-@settings(deadline=None)
 @given(choice=st.data())
 def test_twins_answer_alike_and_end_alike(name: str, choice: st.DataObject) -> None:
     one, other, alphabet = TWINS[name]
