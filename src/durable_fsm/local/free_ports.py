@@ -7,7 +7,6 @@ So a process keeps a lock on each port that it has chosen, for as long as it liv
 from __future__ import annotations
 
 import errno
-import getpass
 import os
 import random
 import socket
@@ -63,6 +62,6 @@ def _is_ours(port: int) -> bool:
 @cache
 def _locks() -> int:
     """The file, open: a process would lose all its locks on it by closing it once."""
-    return os.open(
-        Path(tempfile.gettempdir()) / f"durable_fsm-ports-{getpass.getuser()}", os.O_RDWR | os.O_CREAT, 0o600
-    )
+    assert sys.platform != "win32"
+    file = Path(tempfile.gettempdir()) / f"durable_fsm-ports-{os.getuid()}"
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
