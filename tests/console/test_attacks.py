@@ -161,6 +161,7 @@ def test_a_name_that_came_to_the_proxy_from_outside_is_not_believed() -> None:
 def test_a_reason_cannot_look_like_another_line_of_the_log(kitchen: Kitchen, caplog: pytest.LogCaptureFixture) -> None:
     kitchen.log_in()
     caplog.set_level("INFO", "durable_fsm.console")
+    caplog.clear()  # another test may have set the level before
 
     assert order(kitchen, reason="so\n2030-01-01 bob: delete to Teapot/t-1\u2028").status_code == 303
 

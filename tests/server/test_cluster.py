@@ -12,7 +12,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -48,7 +50,9 @@ def test_the_script_runs_a_cluster_until_sigterm(tmp_path: Path, effect_log: Eff
                 said = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), script.stdout))
                 ingresses = [re.findall(r"ingress (\S+),", line)[0] for line in said[:3]]
                 pids = [int(line.rpartition("pid ")[2]) for line in said[:3]]
-                replies = [web.post(f"{url}/Counter/one/increment").json()["reply"] for url in ingresses]
+                # A node may hear of the registration a moment later than the one that was asked for it.
+                answers = [wait_until(partial(accepted, f"{url}/Counter/one/increment")) for url in ingresses]
+                replies = [answer["reply"] for answer in answers]
             finally:
                 script.send_signal(signal.SIGINT)
 
@@ -56,6 +60,12 @@ def test_the_script_runs_a_cluster_until_sigterm(tmp_path: Path, effect_log: Eff
     assert said[3].startswith(f"registered {service.url}: ")
     assert replies == [1, 2, 3]
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def accepted(url: str) -> dict[str, Any] | None:
+    """The receipt of an event, unless it is refused."""
+    answer = web.post(url)
+    return answer.json() if answer.is_success else None
 
 
 class Sender:
