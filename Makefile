@@ -23,8 +23,8 @@ TOOK = $(BUILD)/took-$(SCALE)
 # Checks that only read files run side by side; the output of each appears when it ends.
 together = $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 
-# Tests of the server wait for half of their time, so two cores are kept busy by three processes.
-PROCESSES ?= 3
+# Tests of the server wait for others, so it takes four processes to keep two cores busy (98 % of the time).
+PROCESSES ?= 4
 
 # SCALE multiplies generated examples, kills and load in the same tests. make passes KEEP to the programs by itself.
 export SCALE ?= 1

@@ -41,7 +41,7 @@ def test_make_test_runs_every_check_and_every_test_on_the_wheel() -> None:
 
     assert [name for name in WHOLE if name not in commands] == []
     assert "-m tests.installed build/wheel" in commands
-    assert "build/wheel/bin/python -m coverage run -m pytest -n 3" in pytest_of(commands)
+    assert "build/wheel/bin/python -m coverage run -m pytest -n 4" in pytest_of(commands)
     assert "durable_fsm.local.native" in commands
     assert "--fail-under=100" in commands
 
@@ -64,7 +64,7 @@ def test_make_test_runs_a_part_with_what_it_needs_and_without_the_gates_of_the_w
     assert [name for name in WHOLE if name in commands] == []
     assert "-m tests.installed build/wheel" in commands
     assert "durable_fsm.local.native" in commands
-    assert pytest_of(commands).startswith("set -o pipefail; set -f; build/wheel/bin/python -m pytest -n 3")
+    assert pytest_of(commands).startswith("set -o pipefail; set -f; build/wheel/bin/python -m pytest -n 4")
     assert pytest_of(commands).endswith(f"{chosen} 2>&1 | tee -i build/pytest.log")
 
 
