@@ -35,7 +35,7 @@ def brokers() -> Iterator[Brokers]:
 @pytest.fixture(scope="session")
 def scale() -> int:
     """How much more than usual to do: 1, or what SCALE says."""
-    return int(os.environ.get("SCALE", "1"))
+    return max(1, int(float(os.environ.get("SCALE", "1"))))
 
 
 @pytest.fixture

@@ -68,6 +68,13 @@ def test_make_test_runs_a_part_with_what_it_needs_and_without_the_gates_of_the_w
     assert pytest_of(commands).endswith(f"{chosen} 2>&1 | tee -i build/pytest.log")
 
 
+def test_every_test_understands_the_scale_of_make_check_which_is_below_one() -> None:
+    read_as_int = 'int(os.environ.get("' + 'SCALE"'
+    sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "machines").rglob("test_*.py")]
+
+    assert [path for path in sources if read_as_int in path.read_text("utf-8")] == []
+
+
 def test_make_check_tests_the_sources_without_the_server() -> None:
     commands = plan("check")
 

@@ -121,7 +121,7 @@ def test_hardly_an_edge_of_random_charts_has_a_fault() -> None:
     faulty = sum(len({fault.edge for fault in found}) for found in seen.values())
     worst = sorted((found for found in seen.items() if found[1]), key=lambda found: -len(found[1]))[:5]
     report = "\n".join(f"random_chart({seed}): {', '.join(map(str, found))}" for seed, found in worst)
-    assert edges > 15 * CHARTS
+    assert edges > 10 * CHARTS
     assert faulty <= edges / 100, f"{faulty} of {edges} edges are at fault; the worst:\n{report}"
 
 

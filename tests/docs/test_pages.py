@@ -23,7 +23,7 @@ from tests.docs.test_mkdocs import SWITCH
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-EVERYTHING = int(os.environ.get("SCALE", "1")) >= 10
+EVERYTHING = float(os.environ.get("SCALE", "1")) >= 10
 """Whether to look at all pages, and at the whole of each."""
 
 PAGES = ("diagrams-in-docs", "diagrams-compared")

@@ -20,7 +20,7 @@ from durable_fsm.explore.search import Bounds, StateSpace, search
 from durable_fsm.testing import Rehearsal
 from tests.explore.charts import random_chart
 
-SCALE = int(os.environ.get("SCALE", "1"))
+SCALE = max(1, int(float(os.environ.get("SCALE", "1"))))
 CHARTS = 60 if SCALE == 1 else 200 * SCALE
 """60, or 2,000 at SCALE=10."""
 

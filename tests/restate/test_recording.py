@@ -31,7 +31,7 @@ from tests.building import Members, edge
 from tests.building import chart as built
 from tests.explore.charts import EVENTS, random_chart
 
-SCALE = int(os.environ.get("SCALE", "1"))
+SCALE = max(1, int(float(os.environ.get("SCALE", "1"))))
 MACHINES, MOMENTS = 140 * SCALE, 25
 """At SCALE=1 about a thousand moments."""
 
