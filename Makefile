@@ -122,7 +122,7 @@ installed: $(READY)
 
 .PHONY: check
 check: SCALE := 0.1
-check: $(READY) ## run lint, type checks and the quick tests without the server; under a minute
+check: $(READY) ## run lint, type checks and the quick tests without the server; a minute and a half
 	@+$(together) pyright mypy lint
 	@$(step) "pytest, the quick tests, SCALE=$(SCALE)"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not server and not long' --ignore=tests/server
