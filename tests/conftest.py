@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.browsing import chromium, page, started_browser
+from tests.scaling import TIMES
 
 if TYPE_CHECKING:
     from tests.kafka import Brokers
@@ -35,7 +36,7 @@ def brokers() -> Iterator[Brokers]:
 @pytest.fixture(scope="session")
 def scale() -> int:
     """How much more than usual to do: 1, or what SCALE says."""
-    return max(1, int(float(os.environ.get("SCALE", "1"))))
+    return TIMES
 
 
 @pytest.fixture

@@ -69,10 +69,10 @@ def test_make_test_runs_a_part_with_what_it_needs_and_without_the_gates_of_the_w
 
 
 def test_every_test_understands_the_scale_of_make_check_which_is_below_one() -> None:
-    read_as_int = 'int(os.environ.get("' + 'SCALE"'
+    read = 'environ.get("' + 'SCALE"'
     sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "machines").rglob("test_*.py")]
 
-    assert [path for path in sources if read_as_int in path.read_text("utf-8")] == []
+    assert [path.name for path in sources if read in path.read_text("utf-8")] == ["scaling.py"]
 
 
 def test_make_check_tests_the_sources_without_the_server() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from machines.data_upload.machine import DataUpload
 from machines.order import Order
 from machines.trip_booking.machine import Trip
 from tests.cli.kiosk import Kiosk
+from tests.scaling import SCALE
 
 HERE = Path(__file__).parent
-EXAMPLES = max(1, int(4 * float(os.environ.get("SCALE", "1"))))
+EXAMPLES = max(1, int(4 * SCALE))
 DISABLED = {
     "positive_data_acceptance": "whether an event is taken depends on where the machine is: 409 and 410 are answers",
     "negative_data_rejection": "one-way requests are accepted before anybody reads them, pydantic reads 1.0 as an int,"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import textwrap
 from types import FunctionType, ModuleType
 from typing import Any
@@ -20,10 +19,10 @@ from durable_fsm.core.chart import Chart
 from durable_fsm.core.codec import canonical, snapshot_from_json, snapshot_to_json
 from durable_fsm.core.snapshot import Snapshot
 from tests.contract.oracle import Draw, first_difference, played_by_us, population, sequence
+from tests.scaling import SCALE
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
-SCALE = float(os.environ.get("SCALE", "1"))
 CHARTS = int(300 * SCALE)
 BATCHES = 4
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.contract.transitions_oracle import first_difference, population
+from tests.scaling import SCALE
 
 pytestmark = pytest.mark.filterwarnings("ignore::durable_fsm.errors.DefinitionWarning")
 
-SCALE = float(os.environ.get("SCALE", "1"))
 CHARTS = int(200 * SCALE)
 BATCHES = 4
 

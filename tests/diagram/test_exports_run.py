@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,8 +26,9 @@ from tests.diagram.node import MERMAID, XSTATE, Package, package
 from tests.diagram.random_charts import random_chart
 from tests.diagram.walks import Happening, Walk, happen, random_walks, walks
 from tests.docs.chromium import Chromium
+from tests.scaling import SCALE
 
-CHARTS = int(50 * float(os.environ.get("SCALE", "1")))
+CHARTS = int(50 * SCALE)
 
 Run = Callable[[Walk, Path], list[set[str]]]
 

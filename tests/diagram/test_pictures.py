@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -20,10 +19,11 @@ from tests.diagram.drawing import Drawing, Measure
 from tests.diagram.faults import Fault, faults
 from tests.diagram.random_charts import random_chart
 from tests.diagram.study import STUDY, study
+from tests.scaling import SCALE
 
 EVERY_KIND = 50
 """Among so many random charts is every kind of construct."""
-CHARTS = int(EVERY_KIND * float(os.environ.get("SCALE", "1")))
+CHARTS = int(EVERY_KIND * SCALE)
 
 VIEWS: dict[str, dict[str, int]] = {"all": {}, "depth 1": {"depth": 1}, "depth 2": {"depth": 2}}
 

@@ -6,7 +6,6 @@ The pictures of the pages are written to build/screenshots, to be looked at.
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import struct
 from importlib import metadata
@@ -20,10 +19,11 @@ from durable_fsm.docs import show
 from tests.diagram.node import MERMAID
 from tests.docs.chromium import DRAWN, Chromium
 from tests.docs.test_mkdocs import SWITCH
+from tests.scaling import SCALE
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-EVERYTHING = float(os.environ.get("SCALE", "1")) >= 10
+EVERYTHING = SCALE >= 10
 """Whether to look at all pages, and at the whole of each."""
 
 PAGES = ("diagrams-in-docs", "diagrams-compared")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from random import Random
 
@@ -19,10 +18,10 @@ from durable_fsm.explore.player import KEY, Player, Position
 from durable_fsm.explore.search import Bounds, StateSpace, search
 from durable_fsm.testing import Rehearsal
 from tests.explore.charts import random_chart
+from tests.scaling import TIMES
 
-SCALE = max(1, int(float(os.environ.get("SCALE", "1"))))
-CHARTS = 60 if SCALE == 1 else 200 * SCALE
-"""60, or 2,000 at SCALE=10."""
+CHARTS = 60 if TIMES == 1 else 200 * TIMES
+"""60, or 2,000 at TIMES=10."""
 
 ASKED = 4
 """Configurations of each chart in which every move is tried on a rehearsal."""

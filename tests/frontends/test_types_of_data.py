@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import InitVar, field, make_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -42,6 +41,7 @@ from durable_fsm.core.values import Misfit
 from durable_fsm.errors import ActionError
 from durable_fsm.frontends.checks.losses import refuse_losses
 from durable_fsm.frontends.values import Typed
+from tests.scaling import SCALE
 
 Made = tuple[Any, st.SearchStrategy[Any]]
 """A type, and values of it."""
@@ -141,7 +141,7 @@ def losses_of(type_: Typed, *, is_data: bool = True) -> list[str]:
 
 @settings(
     deadline=None,
-    max_examples=int(150 * float(os.environ.get("SCALE", "1"))),
+    max_examples=int(150 * SCALE),
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.data())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -30,10 +29,10 @@ from durable_fsm.restate.stored.recording import Recorder
 from tests.building import Members, edge
 from tests.building import chart as built
 from tests.explore.charts import EVENTS, random_chart
+from tests.scaling import TIMES
 
-SCALE = max(1, int(float(os.environ.get("SCALE", "1"))))
-MACHINES, MOMENTS = 140 * SCALE, 25
-"""At SCALE=1 about a thousand moments."""
+MACHINES, MOMENTS = 140 * TIMES, 25
+"""At TIMES=1 about a thousand moments."""
 
 
 @dataclass

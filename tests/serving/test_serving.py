@@ -21,6 +21,7 @@ import trustme
 from durable_fsm.local.process import port_answers
 from durable_fsm.serving import SERVERS
 from durable_fsm.testing import EffectLog, RestateServer, ServiceProcess, free_port, wait_until
+from tests.scaling import SCALE
 from tests.web import web
 
 pytestmark = pytest.mark.server
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.server
 HERE = Path(__file__).parent
 TARGET = f"{HERE / 'desk_app.py'}:desk_app"
 PATIENCE = timedelta(seconds=60)
-EVENTS, KEYS = int(150 * float(os.environ.get("SCALE", "1"))), 8
+EVENTS, KEYS = int(150 * SCALE), 8
 ALL = sorted(SERVERS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable
 
@@ -18,8 +17,9 @@ from durable_fsm.diagram.exports.xstate import to_xstate
 from tests.diagram.conftest import examples
 from tests.diagram.random_charts import random_chart
 from tests.diagram.study import STUDY, study
+from tests.scaling import SCALE
 
-CHARTS = int(200 * float(os.environ.get("SCALE", "1")))
+CHARTS = int(200 * SCALE)
 
 Shape = dict[str, object]
 
