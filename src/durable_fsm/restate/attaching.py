@@ -1,13 +1,12 @@
 """Waiting for the end of another invocation.
 
 Restate answers once, when that invocation has ended. If its server is killed at a certain moment, the answer is lost: seen
-with Restate 1.7.12, in about one of two hundred kills while a fan-out ran on a busy machine. Then the invocation that waits
+with Restate 1.7.12, in five of about 1,400 kills, each while a fan-out ran on a busy machine. Then the invocation that waits
 would wait for ever, so it repeats its question from time to time.
 """
 
 from __future__ import annotations
 
-import itertools
 from datetime import timedelta
 
 import restate
@@ -30,11 +29,11 @@ async def end_of(
     """
     limit = [] if within is None else [ctx.sleep(rounded_up(within))]
     asked: list[restate.RestateDurableFuture[bytes]] = []
-    for tries in itertools.count():
+    while True:
+        pause = ASKED_AGAIN.delay(len(asked))
         asked.append(ctx.attach_invocation(invocation, serde=BYTES))
-        ended, _ = await restate.wait_completed(*asked, *limit, ctx.sleep(ASKED_AGAIN.delay(tries)))
+        ended, _ = await restate.wait_completed(*asked, *limit, ctx.sleep(pause))
         if told := [one for one in asked if one in ended]:
             return told[0]
         if limit and limit[0] in ended:
             return None
-    raise AssertionError("unreachable")
