@@ -18,16 +18,13 @@ import pytest
 from durable_fsm.local.process import port_answers
 from durable_fsm.testing import wait_until
 from tests.cli.terminal import PROGRAM, SERVING, Terminal
+from tests.plugins import WITHOUT
 from tests.processes import processes_in
-from tests.testing.test_plugin import OTHERS
 from tests.web import web
 
 pytestmark = pytest.mark.server
 
 README = Path(__file__).parents[2] / "README.md"
-
-WITHOUT = [word for name in OTHERS for word in ("-p", f"no:{name}")]
-"""Options of pytest: a newcomer has none of these plugins, which take a second to import."""
 
 
 @pytest.fixture(scope="module")

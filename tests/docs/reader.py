@@ -16,8 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from durable_fsm.testing import free_port, wait_until
+from tests.plugins import WITHOUT
 from tests.processes import processes_in
-from tests.testing.test_plugin import OTHERS
 
 BLOCK = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
 PATIENCE = timedelta(seconds=60)
@@ -70,7 +70,7 @@ class Reader:
     def env(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
         return clean | {
-            "PYTEST_ADDOPTS": " ".join(f"-p no:{name}" for name in OTHERS),
+            "PYTEST_ADDOPTS": " ".join(WITHOUT),
             "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "no_proxy": "*",

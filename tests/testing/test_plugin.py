@@ -14,11 +14,9 @@ import pytest
 
 from durable_fsm.testing import EffectLog, RestateServer
 from durable_fsm.testing.plugin import Serve
+from tests.plugins import WITHOUT
 
 PLUGIN = "durable_fsm.testing.plugin"
-OTHERS = ("randomly", "cacheprovider", "schemathesis", "hypothesispytest", "anyio", "xdist", "xdist.looponfail")
-"""Plugins that are installed beside ours. Some take longer to import than all the rest of an inner run."""
-
 APP = Path(__file__).parents[1] / "local" / "counter_app.py"
 
 
@@ -152,8 +150,7 @@ def pytest_in(place: Path, *arguments: str, **env: str) -> subprocess.CompletedP
     """Run pytest with our plugin, and as few others as possible, in a directory."""
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", PLUGIN]
-    without = [word for name in OTHERS for word in ("-p", f"no:{name}")]
-    isolated = ["-W", "error", *without, f"--rootdir={place}", f"--confcutdir={place}", "-c", os.devnull]
+    isolated = ["-W", "error", *WITHOUT, f"--rootdir={place}", f"--confcutdir={place}", "-c", os.devnull]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, *isolated, *arguments],
         cwd=place,
