@@ -6,6 +6,7 @@ import atexit
 import importlib
 import os
 import pkgutil
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,17 @@ def measure(*, on: bool) -> None:
     if measured is not None and on is not MEASURING.is_on:
         (measured.start if on else measured.stop)()
         MEASURING.is_on = on
+        if on:
+            forget()
+
+
+def forget() -> None:
+    """Empty the caches of the core: what a test filled while it was not measured would seem never to have run."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{durable_fsm.core.__name__}."):
+            for function in vars(module).values():
+                if hasattr(function, "cache_clear"):
+                    function.cache_clear()
 
 
 def pytest_sessionfinish() -> None:
