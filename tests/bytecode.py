@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from _pytest.assertion.rewrite import (
 )
 
 import durable_fsm
+from tests.distributions import needed_by
 from tests.measuring import measure
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     ours = sorted(path for folder in (PACKAGE, ROOT / "machines", ROOT / "tests") for path in folder.rglob("*.py"))
     sources = [path for path in ours if not path.is_relative_to(TEMPLATES)]
-    rewritten = [path for path in sources if is_rewritten(path)] if config.getoption("numprocesses", None) else []
+    rewritten: list[Path] = []
+    if config.getoption("numprocesses", None):
+        rewritten += filter(is_rewritten, sources)
+        sources += requirements()
     for module in list(sys.modules.values()):
         path = Path(getattr(module, "__file__", None) or "")
         if path.suffix == ".py":
@@ -51,6 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
         in_forks(config, sources, rewritten)
     else:
         make(config, sources, rewritten)
+
+
+def requirements() -> list[Path]:
+    """The modules of all that durable_fsm requires: services import them in processes of their own."""
+    found = map(metadata.distribution, needed_by(["durable-fsm"]))
+    files = (Path(str(one.locate_file(file))) for one in found for file in one.files or ())
+    return [path for path in files if path.suffix == ".py"]
 
 
 def is_rewritten(path: Path) -> bool:
