@@ -19,7 +19,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 _FORBIDDEN, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
-pytest_plugins = ["tests.reporting", "tests.measuring", "tests.bytecode", "tests.acceptance.figures"]
+pytest_plugins = ["tests.reporting", "tests.measuring", "tests.bytecode", "tests.ordering", "tests.acceptance.figures"]
 
 collect_ignore_glob = ["docs/tour/*/test_*.py"]  # a reader of the tour runs these: tests/docs/test_tour.py
 

@@ -336,6 +336,7 @@ def visitor(tmp_path: Path) -> Iterator[Visitor]:
     visitor.end()
 
 
+@pytest.mark.first
 def test_the_commands_of_the_tour_print_what_it_shows(visitor: Visitor) -> None:
     for page in PAGES:
         visitor.follow(page)

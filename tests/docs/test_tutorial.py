@@ -26,6 +26,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.end()
 
 
+@pytest.mark.first
 def test_the_commands_of_the_tutorial_print_exactly_what_it_shows(reader: Reader) -> None:
     done = 0
     for block in blocks_of(PAGE.read_text("utf-8")):

@@ -93,6 +93,7 @@ class Sender:
             return reply
 
 
+@pytest.mark.first
 def test_nothing_is_lost_or_doubled_when_each_node_is_killed_once(
     cluster: RestateCluster, effect_log: EffectLog, tmp_path: Path, dice: random.Random, scale: int
 ) -> None:

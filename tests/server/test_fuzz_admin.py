@@ -157,6 +157,7 @@ def end(host: Host) -> None:
         end_everything(host)
 
 
+@pytest.mark.first
 def test_no_action_of_an_operator_blocks_a_key_or_leaves_an_invocation_behind(
     hostile: Host, hostile_by_uvicorn: Host, hostile_by_granian: Host, scale: int, dice: random.Random
 ) -> None:
