@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,9 @@ Shown = Any
 OURS, SAME, OTHERS, INK, FAINT = "#0f766e", "#5eb3a8", "#9aa1ab", "#3c4350", "#e3e6ea"
 FAMILY = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 """The fonts a viewer looks for; the text of a picture stays text."""
+
+WIDER = 0.8
+"""Points that a character of a label may be wider than in Inter: DejaVu Sans needs 0.6 at this size."""
 
 STYLE = {
     "svg.hashsalt": "durable_fsm",
@@ -112,12 +115,14 @@ def font() -> str:
     return "Inter"
 
 
-def figure(width: float, height: float) -> Figure:
-    """Create an empty figure, with a margin that leaves room for a wider font than Inter."""
+def figure(width: float, height: float, labels: Sequence[str] = ()) -> Figure:
+    """Create an empty figure, in inches; the labels at its left fit also in a font wider than Inter."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    left = max(map(len, labels), default=0) * WIDER / 72 / width
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(left, 0, 1 - left, 1))
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def colour(name: str) -> str:
@@ -142,9 +147,10 @@ def throughput(results: Results) -> Shown:
 
 
 def draw_throughput(shown: Shown) -> Figure:
-    drawn = figure(7.2, 3.6)
+    names = [name for name, *_ in shown]
+    drawn = figure(7.2, 3.6, names)
     axes = drawn.subplots()
-    places = rows(axes, [name for name, *_ in shown], gaps=[3, 6, 9])
+    places = rows(axes, names, gaps=[3, 6, 9])
     for place, (name, middle, low, high) in zip(places, shown, strict=True):
         axes.barh(place, middle, height=0.68, color=colour(name))
         axes.plot([low, high], [place, place], color=INK, linewidth=1.1, solid_capstyle="butt")
@@ -177,11 +183,11 @@ def ratios(results: Results) -> Shown:
 
 
 def draw_ratios(shown: Shown) -> Figure:
-    drawn = figure(8.4, 4.6)
-    panels = drawn.subplots(1, 2, sharey=True)
     names = [
         f"{one['ours']} / {one['other'].removesuffix(one['ours'].removeprefix(kind(one['ours'])))}" for one in shown
     ]
+    drawn = figure(9.6, 4.6, names)
+    panels = drawn.subplots(1, 2, sharey=True)
     titles = {"throughput": "Throughput: more is better", "p50": "p50: less is better"}
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
         axes.set_xscale("log")
@@ -217,7 +223,7 @@ def ways(results: Results) -> Shown:
 
 
 def draw_ways(shown: Shown) -> Figure:
-    drawn = figure(8.4, 4.0)
+    drawn = figure(8.4, 4.0, [way for by_way in shown["work"].values() for way, *_ in by_way])
     panels = drawn.subplots(1, len(shown["work"]), sharey=True)
     for axes, (work, by_way) in zip(panels, shown["work"].items(), strict=True):
         places = rows(axes, [way for way, *_ in by_way], gaps=[4, 8, 10])
@@ -247,6 +253,10 @@ def growth(results: Results) -> Shown:
     }
 
 
+SHORT = {"events the machine has had": "events had", "machines on the server": "machines"}
+"""Titles that fit above a panel."""
+
+
 def draw_growth(shown: Shown) -> Figure:
     drawn = figure(8.4, 2.5)
     panels = drawn.subplots(1, len(shown), sharey=True)
@@ -264,7 +274,7 @@ def draw_growth(shown: Shown) -> Figure:
         axes.plot(ends, along[0], color=OURS, linewidth=1)
         axes.set_xticks([0, max(sizes)], ["0", f"{max(sizes):,}"])
         axes.set_xlim(-0.05 * ends[1], ends[1])
-        axes.set_title(what.replace("events the machine has had", "events had"), pad=8)
+        axes.set_title(SHORT.get(what, what), pad=8)
         axes.grid(axis="y")
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("CPU of the service, ms an event")
