@@ -106,6 +106,18 @@ def test_the_id_of_a_callback_can_be_sent_out_before_the_activity_waits_for_it(b
     assert bench.wait_in("Signing", work, "over")["data"]["result"] == "[1, 2]"
 
 
+def test_a_callback_that_was_answered_is_not_shown_while_the_activity_waits_for_another(bench: Host) -> None:
+    work = bench.key("signed")
+    bench.receipt("Signing", work, "ask_two", {"effect": work})
+    ids = callbacks_of(bench, work, 2)
+
+    bench.answer(ids["first"], "resolve", "1")
+
+    assert callbacks_of(bench, work, 1) == {"second": ids["second"]}
+    bench.answer(ids["second"], "resolve", "2")
+    assert bench.wait_in("Signing", work, "over")["data"]["result"] == "[1, 2]"
+
+
 def test_a_callback_is_forgotten_when_its_state_is_left(bench: Host) -> None:
     work = bench.key("signed")
     bench.receipt("Signing", work, "wait", {})
