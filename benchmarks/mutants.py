@@ -4,8 +4,9 @@
 
 Each round changes one line of a copy of the committed sources: a comparison, a condition, a constant, a returned value, or
 a statement that goes. The lines are drawn at random, with a seed. The quick tests run on the copy first, then all others;
-the first failure ends the round. A mutant that no test notices survives and is printed with its line. Run it while the
-machine is quiet; thirty mutants take about an hour on two cores.
+the first failure ends the round. It is printed with its reason: a test that failed for a reason of its own has found
+nothing. A mutant that no test notices survives and is printed with its line. Run it while the machine is quiet; thirty
+mutants take about an hour on two cores.
 
 Not changed are docstrings, annotations, imports, decorators, options of classes, and expressions of several lines.
 """
@@ -143,7 +144,7 @@ def is_valid(lines: list[str], number: int, new: str) -> bool:
 
 
 def survives(mutant: Mutant, tree: Path) -> str:
-    """Run the tests on the tree with one line changed; return the name of the test that failed, or nothing."""
+    """Run the tests on the tree with one line changed; return the test that failed and its reason, or nothing."""
     target = tree / mutant.file
     original = target.read_text()
     lines = original.splitlines()
@@ -184,7 +185,10 @@ def run_tests(tree: Path, scale: str, chosen: list[str]) -> str:
     if done.returncode == 0:
         return ""
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return found.group(1) if found else (done.stdout + done.stderr).strip().splitlines()[-1]
+    if found is None:
+        return (done.stdout + done.stderr).strip().splitlines()[-1]
+    reason = re.search(r"^E +(.*)", done.stdout, re.MULTILINE)
+    return f"{found.group(1)}: {reason.group(1)[:200]}" if reason else found.group(1)
 
 
 def copy_of_the_commit(place: Path) -> Path:
