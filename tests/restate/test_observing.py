@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
 from durable_fsm.errors import ActionError
 from durable_fsm.restate.observability import redaction, report, tracing
-from durable_fsm.restate.observability.logging import log
+from durable_fsm.restate.observability.logging import LineFormatter, log
 from durable_fsm.restate.observability.tracebacks import RecentFailures
 from tests.building import chart, edge, hosted
 
@@ -179,3 +180,14 @@ def test_a_provider_that_is_set_up_before_the_first_event_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seconds", [[0, 1], [1, 0], [1_764_000_000, 1_764_000_000, 1_764_000_001]])
+def test_a_line_of_the_log_begins_with_the_local_time(seconds: list[int]) -> None:
+    """Also when the computer's clock is not set yet, and begins in 1970."""
+    lines = LineFormatter()
+
+    for second in seconds:
+        record = logging.makeLogRecord({"created": second + 0.25, "msecs": 250.0, "levelname": "INFO", "msg": "said"})
+        told = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        assert lines.format(record) == f"{told},250 INFO said"

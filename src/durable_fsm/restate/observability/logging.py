@@ -58,7 +58,8 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._second, self._shown = 0, ""
+        self._second: int | None = None
+        self._shown = ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as overridden
         if self._second != (second := int(record.created)):  # strftime is slow: once a second is enough
