@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from restate.server_context import restate_context_is_replaying
 
 from durable_fsm import JsonFormatter
+from durable_fsm.core.events import Failure
+from durable_fsm.core.snapshot import Status
 from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
 from durable_fsm.errors import ActionError
@@ -111,6 +114,21 @@ def test_a_handler_that_breaks_does_not_break_a_machine(kept: Kept, monkeypatch:
     monkeypatch.setattr(kept, "emit", breaks)
 
     take()
+
+
+@pytest.mark.parametrize(("child", "within"), [("", ""), ("Charge/c-1", " (in Charge/c-1)")])
+def test_that_a_machine_has_failed_is_an_error_and_told_once(kept: Kept, child: str, within: str) -> None:
+    failed = msgspec.structs.replace(CART, status=Status.FAILED, failure=Failure("NoFunds", "no money", machine=child))
+    token = report.current.set(report.Invocation(ORDER, "o-17", "inv_1", "pay", "pay"))
+    try:
+        report.saved(CART, [], failed)
+        report.saved(failed, [], msgspec.structs.replace(failed, seq=failed.seq + 1))
+    finally:
+        report.current.reset(token)
+
+    (line,) = kept.lines
+    assert (line["level"], line["kind"], line["error"], line["seq"]) == ("ERROR", "failed", "NoFunds", CART.seq)
+    assert line["message"] == f"Order/o-17: the machine has failed{within}: no money"
 
 
 def test_outside_of_any_invocation_nothing_is_told(kept: Kept) -> None:
