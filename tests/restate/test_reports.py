@@ -15,7 +15,6 @@ from durable_fsm.core.step import start
 from durable_fsm.core.turn import Taken
 from durable_fsm.errors import EventRejected
 from durable_fsm.restate.observability import report
-from durable_fsm.restate.observability.logging import log
 from tests.building import chart, edge
 
 ORDER = chart("cart\npaid", edge("cart", "pay", "paid"))
@@ -26,28 +25,13 @@ NO = EventRejected(chart="Order", event="pay", configuration=("cart",), accepted
 SINCE = int(datetime(2026, 12, 1, 9, 30, tzinfo=UTC).timestamp() * 1000)
 
 
-class Records(logging.Handler):
-    """Keeps every record."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.kept.append(record)
-
-
 @pytest.fixture
-def records() -> Iterator[Records]:
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What is logged during one invocation, on every level."""
-    handler = Records()
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "durable_fsm")
     token = report.current.set(report.Invocation(ORDER, "o-17", "inv_1", "pay", by="operator:ann"))
-    yield handler
+    yield caplog
     report.current.reset(token)
-    log.removeHandler(handler)
-    log.setLevel(logging.NOTSET)
 
 
 def taken(outcome: str = "taken", left: str = "paid", **more: Any) -> list[Taken]:
@@ -137,11 +121,11 @@ WORK = {"activity": "charge", "job": "j1"}
     ],
 )  # fmt: skip
 def test_what_is_logged(
-    told: Callable[[], None], level: str, kind: str, words: str, facts: dict[str, Any], records: Records
+    told: Callable[[], None], level: str, kind: str, words: str, facts: dict[str, Any], logged: pytest.LogCaptureFixture
 ) -> None:
     told()
 
-    (record,) = records.kept
+    (record,) = logged.records
     assert (record.levelname, record.getMessage()) == (level, f"{ORDER.name}/o-17: {words}")
     own = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
     told_facts = {name: value for name, value in vars(record).items() if name not in own}
@@ -150,7 +134,7 @@ def test_what_is_logged(
     assert told_facts == common | facts
 
 
-def test_a_delivery_that_is_parked_has_a_line_of_its_own(records: Records) -> None:
+def test_a_delivery_that_is_parked_has_a_line_of_its_own(logged: pytest.LogCaptureFixture) -> None:
     report.saved(CART, taken(report.PARKED, "cart"), CART)
 
-    assert records.kept == []
+    assert logged.records == []
