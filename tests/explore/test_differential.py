@@ -21,7 +21,7 @@ from tests.explore.charts import random_chart
 from tests.scaling import TIMES
 
 CHARTS = 60 if TIMES == 1 else 200 * TIMES
-"""60, or 2,000 at TIMES=10."""
+"""60, or 2,000 at SCALE=10."""
 
 ASKED = 4
 """Configurations of each chart in which every move is tried on a rehearsal."""

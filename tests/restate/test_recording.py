@@ -32,7 +32,7 @@ from tests.explore.charts import EVENTS, random_chart
 from tests.scaling import TIMES
 
 MACHINES, MOMENTS = 140 * TIMES, 25
-"""At TIMES=1 about a thousand moments."""
+"""At SCALE=1 about a thousand moments."""
 
 
 @dataclass
